@@ -1,0 +1,50 @@
+//! Prints the TypeScript types of a call's events, so that the web page never types them twice:
+//!
+//! ```text
+//! cargo run -p sotto-call --features ts --example types > web/src/lib/generated/call.ts
+//! ```
+
+use sotto_call::{
+    AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
+    FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
+    Source, Utterance, UtteranceId, Word,
+};
+use ts_rs::{Config, TS};
+
+macro_rules! declare {
+    ($($type:ty),* $(,)?) => {{
+        let config = Config::default();
+        $(println!("\nexport {}", <$type>::decl(&config));)*
+    }};
+}
+
+fn main() {
+    println!("// Generated from crates/call by its example `types`. Do not edit.");
+    println!("\n/** The version of the event format that these types describe. */");
+    println!("export const FORMAT_VERSION = {FORMAT_VERSION};");
+    declare!(
+        CallId,
+        UtteranceId,
+        Millis,
+        Party,
+        Source,
+        Participant,
+        Word,
+        Utterance,
+        CallStarted,
+        CallEnded,
+        EndReason,
+        LegStarted,
+        LegEnded,
+        PartyChange,
+        Participants,
+        Dtmf,
+        Load,
+        Shedding,
+        AudioLost,
+        LostTo,
+        EventBody,
+        CallEvent,
+        CallState,
+    );
+}

@@ -1,0 +1,17 @@
+//! What a call is: ids, times, parties, utterances and the events of its log.
+//!
+//! Everything that looks at a call (agent screen, review, recovery, evaluation) reads a sequence of
+//! [`CallEvent`]s. An event never changes once it has its number: a revised utterance is a new event that
+//! names the utterance it revises. Nothing here does I/O, is async, or reads a clock.
+
+mod event;
+mod log;
+mod time;
+
+pub use event::*;
+pub use log::{CallLog, CallState, UtteranceState};
+pub use time::Millis;
+
+/// The version of the event format, written into every `call_started` event. It grows when a reader of the
+/// old format would misread the new one; adding a kind or an optional field does not count.
+pub const FORMAT_VERSION: u32 = 1;

@@ -1,0 +1,144 @@
+//! The ordered log of one call and the state it adds up to, as plain values.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Utterance, UtteranceId,
+};
+
+/// Numbers events, and nothing else does: exactly one per call.
+#[derive(Debug, Default)]
+pub struct CallLog {
+    last_seq: u64,
+    last_at: Millis,
+}
+
+impl CallLog {
+    /// A log that goes on after `last_seq`, 0 for a new call.
+    #[must_use]
+    pub fn after(last_seq: u64, last_at: Millis) -> Self {
+        Self { last_seq, last_at }
+    }
+
+    /// Gives `body` the next number. Times never run backwards within a log.
+    pub fn append(&mut self, at: Millis, body: EventBody) -> CallEvent {
+        self.last_seq += 1;
+        self.last_at = self.last_at.max(at);
+        CallEvent { seq: self.last_seq, at_ms: self.last_at, body }
+    }
+
+    /// The number of the newest event, 0 when there is none.
+    #[must_use]
+    pub fn last_seq(&self) -> u64 {
+        self.last_seq
+    }
+}
+
+/// What a call looks like after a prefix of its log: what a screen that joins late is shown first.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CallState {
+    /// The newest event that is included.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub seq: u64,
+    /// How the call began.
+    pub started: Option<CallStarted>,
+    /// How it ended, absent while it is live.
+    pub ended: Option<CallEnded>,
+    /// Parties whose audio has begun, with their codec.
+    pub legs: Vec<(Party, String)>,
+    /// Utterances in the order they began.
+    pub utterances: Vec<UtteranceState>,
+    /// What analysis is giving up just now.
+    pub shedding: Option<Shedding>,
+    /// Parties that are paused or on hold.
+    pub paused: Vec<Party>,
+}
+
+/// An utterance with its newest text.
+pub type UtteranceState = Utterance;
+
+impl CallState {
+    /// The state after all of `events`, which must be in order.
+    #[must_use]
+    pub fn of<'a>(events: impl IntoIterator<Item = &'a CallEvent>) -> Self {
+        let mut state = Self::default();
+        for event in events {
+            state.apply(event);
+        }
+        state
+    }
+
+    /// Moves on by one event. Events already included are ignored.
+    pub fn apply(&mut self, event: &CallEvent) {
+        if event.seq <= self.seq {
+            return;
+        }
+        self.seq = event.seq;
+        match &event.body {
+            EventBody::CallStarted(started) => self.started = Some(started.clone()),
+            EventBody::CallEnded(ended) => self.ended = Some(ended.clone()),
+            EventBody::LegStarted(leg) => {
+                self.legs.retain(|(party, _)| *party != leg.party);
+                self.legs.push((leg.party, leg.codec.clone()));
+            }
+            EventBody::Utterance(utterance) => self.apply_utterance(utterance),
+            EventBody::Load(load) => self.shedding = Some(load.shedding),
+            EventBody::Participants(now) => {
+                if let Some(started) = &mut self.started {
+                    started.participants = now.participants.clone();
+                }
+            }
+            EventBody::Paused(change) => {
+                for party in self.parties(change.party) {
+                    if !self.paused.contains(&party) {
+                        self.paused.push(party);
+                    }
+                }
+            }
+            EventBody::Resumed(change) => {
+                let back = self.parties(change.party);
+                self.paused.retain(|party| !back.contains(party));
+            }
+            EventBody::LegEnded(_) | EventBody::Dtmf(_) | EventBody::AudioLost(_) => {}
+        }
+    }
+
+    fn parties(&self, named: Option<Party>) -> Vec<Party> {
+        named.map_or_else(|| self.legs.iter().map(|(party, _)| *party).collect(), |party| vec![party])
+    }
+
+    fn apply_utterance(&mut self, new: &Utterance) {
+        match self.utterances.binary_search_by_key(&new.utterance_id, |u| u.utterance_id) {
+            // A partial that was overtaken by its final, or an older revision, must not undo it.
+            Ok(at) if self.utterances[at].r#final && !new.r#final => {}
+            Ok(at) if self.utterances[at].revision > new.revision => {}
+            Ok(at) => self.utterances[at] = new.clone(),
+            Err(at) => self.utterances.insert(at, new.clone()),
+        }
+    }
+
+    /// The transcript: final utterances with words, in the order they began.
+    pub fn finals(&self) -> impl Iterator<Item = &Utterance> {
+        self.utterances.iter().filter(|u| u.r#final && !u.text.is_empty())
+    }
+
+    /// Final words a party spoke.
+    #[must_use]
+    pub fn words_by_party(&self) -> BTreeMap<Party, usize> {
+        let mut words = BTreeMap::new();
+        for utterance in self.finals() {
+            *words.entry(utterance.party).or_default() += utterance.words.len();
+        }
+        words
+    }
+
+    /// The newest text of an utterance.
+    #[must_use]
+    pub fn utterance(&self, id: UtteranceId) -> Option<&Utterance> {
+        self.utterances.iter().find(|u| u.utterance_id == id)
+    }
+}
