@@ -1,0 +1,20 @@
+//! Benchmarks of whole paths. The parts are measured by criterion (`benches/frames.rs`).
+
+use serde::Serialize;
+
+pub mod media;
+
+/// One measured figure, printed as a line of JSON.
+#[derive(Clone, Debug, Serialize)]
+pub struct Figure {
+    /// What was measured.
+    pub name: String,
+    /// How much.
+    pub value: f64,
+    /// Of what.
+    pub unit: String,
+    /// What it has to reach or stay under, where something was promised.
+    pub bar: Option<f64>,
+    /// Whether it does.
+    pub ok: bool,
+}

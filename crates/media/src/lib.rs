@@ -1,0 +1,25 @@
+//! A leg in motion: sockets, RTP and RTCP, recorder.
+//!
+//! A [`Leg`] receives one party's RTP and turns it into a gapless sequence of 20 ms frames on the call's clock,
+//! handed to two rings: one to speech, one to the [`Recorder`]. What a leg does with packets and time is in
+//! [`session`], a plain value; the task around it only moves datagrams and waits.
+
+mod clock;
+mod dtmf;
+mod error;
+mod leg;
+mod ports;
+mod recorder;
+mod rtcp;
+pub mod rtp;
+mod sender;
+pub mod session;
+mod wav;
+
+pub use clock::CallClock;
+pub use error::MediaError;
+pub use leg::{Leg, LegOutputs};
+pub use ports::{Ports, Socket};
+pub use recorder::{Recorder, RecorderHandle, RecorderStats, RecordingInfo};
+pub use sender::{Packetizer, RtpSender, SenderConfig};
+pub use session::{LegConfig, LegEvent, LegFormat, LegStats};

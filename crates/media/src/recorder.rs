@@ -1,0 +1,271 @@
+//! The recording of a call: a thread of its own that empties rings into a file, so that a slow disk slows
+//! nothing else.
+
+use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
+
+use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader};
+use sotto_call::Party;
+use tokio::sync::oneshot;
+
+use crate::wav::{MAX_FRAMES, Pair, WavFile};
+
+/// How often what has come is written: the most that a kill loses.
+const WRITE_EVERY: Duration = Duration::from_millis(100);
+
+/// Frames that can still be completed by a party that is behind: 4 s.
+const OPEN_FRAMES: usize = 200;
+
+/// Records calls to two-channel WAV files: agent left, customer right.
+pub struct Recorder;
+
+impl Recorder {
+    /// Begins to write what comes out of the readers. A party without a reader is silent; someone who is
+    /// neither agent nor customer is heard on the channel that has nobody, or on the customer's.
+    ///
+    /// Disk errors never stop the call: they are counted, writing is tried again, and what could not be
+    /// written is silence in the file.
+    pub fn start(path: PathBuf, readers: impl IntoIterator<Item = (Party, Reader)>) -> RecorderHandle {
+        let (orders, received) = mpsc::channel();
+        let counters = Arc::new(Counters::default());
+        let mut thread = Thread {
+            path: path.clone(),
+            file: None,
+            tracks: Vec::new(),
+            base: 0,
+            open: VecDeque::with_capacity(OPEN_FRAMES),
+            dirty: 0,
+            counters: counters.clone(),
+        };
+        for (party, reader) in readers {
+            thread.add(party, reader);
+        }
+        let started =
+            std::thread::Builder::new().name("recorder".into()).spawn(move || thread.run(&received));
+        if let Err(error) = started {
+            tracing::error!(%error, path = %path.display(), "no thread for the recording");
+            counters.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        RecorderHandle { path, orders, counters }
+    }
+}
+
+/// What a recording has done so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecorderStats {
+    /// Length of the file.
+    pub duration_ms: u64,
+    /// Audio of one party or the other that did not get into it.
+    pub dropped_ms: u64,
+    /// Failed attempts to write.
+    pub errors: u64,
+}
+
+/// A finished recording.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordingInfo {
+    /// The file.
+    pub path: PathBuf,
+    /// Its length.
+    pub duration_ms: u64,
+    /// Audio of one party or the other that did not get into it: the disk failed or was too slow.
+    pub dropped_ms: u64,
+}
+
+/// A recording in progress. When it is dropped, the recording goes on until all writers are gone.
+pub struct RecorderHandle {
+    path: PathBuf,
+    orders: mpsc::Sender<Order>,
+    counters: Arc<Counters>,
+}
+
+enum Order {
+    Add(Party, Reader),
+    Finish(oneshot::Sender<()>),
+}
+
+#[derive(Default)]
+struct Counters {
+    frames: AtomicU64,
+    dropped: AtomicU64,
+    errors: AtomicU64,
+}
+
+impl RecorderHandle {
+    /// Another party has joined.
+    pub fn add(&self, party: Party, reader: Reader) {
+        // Fails only when the thread could not be started, which has been said.
+        let _ = self.orders.send(Order::Add(party, reader));
+    }
+
+    /// What was done so far.
+    #[must_use]
+    pub fn stats(&self) -> RecorderStats {
+        RecorderStats {
+            duration_ms: self.counters.frames.load(Ordering::Relaxed) * FRAME_MS,
+            dropped_ms: self.counters.dropped.load(Ordering::Relaxed) * FRAME_MS,
+            errors: self.counters.errors.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes what has come until now, closes the file and waits until it is on the disk.
+    pub async fn finish(self) -> RecordingInfo {
+        let (done, finished) = oneshot::channel();
+        if self.orders.send(Order::Finish(done)).is_ok() {
+            let _ = finished.await;
+        }
+        let RecorderStats { duration_ms, dropped_ms, .. } = self.stats();
+        RecordingInfo { path: self.path, duration_ms, dropped_ms }
+    }
+}
+
+struct Track {
+    channel: usize,
+    reader: Reader,
+    /// The next frame, read ahead.
+    next: Option<Frame>,
+    dropped: u64,
+}
+
+struct Thread {
+    path: PathBuf,
+    file: Option<WavFile>,
+    tracks: Vec<Track>,
+    /// The place of the first frame in `open`.
+    base: u64,
+    /// The newest frames, which a party that is behind may still complete.
+    open: VecDeque<Pair>,
+    /// How many of them are in the file as they are.
+    dirty: usize,
+    counters: Arc<Counters>,
+}
+
+impl Thread {
+    fn run(mut self, orders: &mpsc::Receiver<Order>) {
+        loop {
+            let order = orders.recv_timeout(WRITE_EVERY);
+            match order {
+                Ok(Order::Add(party, reader)) => {
+                    self.add(party, reader);
+                    continue;
+                }
+                Ok(Order::Finish(_)) | Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => std::thread::sleep(WRITE_EVERY),
+            }
+            let is_over = self.tracks.iter().all(|track| track.reader.is_finished());
+            self.collect();
+            self.write();
+            match order {
+                Ok(Order::Finish(done)) => {
+                    self.close();
+                    let _ = done.send(());
+                    return;
+                }
+                Err(RecvTimeoutError::Disconnected) if is_over => {
+                    self.close();
+                    return;
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn add(&mut self, party: Party, reader: Reader) {
+        let is_free = |channel| self.tracks.iter().all(|track: &Track| track.channel != channel);
+        let channel = match party {
+            Party::Agent => 0,
+            Party::Customer => 1,
+            Party::Other => usize::from(!is_free(0) || is_free(1)),
+        };
+        self.tracks.push(Track { channel, reader, next: None, dropped: 0 });
+    }
+
+    /// Empties the rings, always the oldest frame first: after a slow disk there may be more in one than fits
+    /// between it and the other.
+    fn collect(&mut self) {
+        loop {
+            let ahead = self.tracks.iter_mut().filter_map(|track| {
+                track.next = track.next.take().or_else(|| track.reader.pop());
+                Some((track.next.as_ref()?.index, track))
+            });
+            let Some((_, track)) = ahead.min_by_key(|(index, _)| *index) else { break };
+            let channel = track.channel;
+            if let Some(frame) = track.next.take() {
+                self.place(channel, &frame);
+            }
+        }
+        for track in &mut self.tracks {
+            let dropped = track.reader.dropped();
+            self.counters.dropped.fetch_add(dropped - track.dropped, Ordering::Relaxed);
+            track.dropped = dropped;
+        }
+    }
+
+    fn place(&mut self, channel: usize, frame: &Frame) {
+        if frame.index < self.base || frame.index >= MAX_FRAMES {
+            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        if frame.index - self.base >= OPEN_FRAMES as u64 {
+            self.make_room(frame.index);
+        }
+        let at = (frame.index - self.base) as usize;
+        if self.open.len() <= at {
+            self.open.resize(at + 1, [0; 2 * FRAME_SAMPLES]);
+        }
+        self.dirty = self.dirty.min(at);
+        if let Some(pair) = self.open.get_mut(at) {
+            for (out, sample) in pair.iter_mut().skip(channel).step_by(2).zip(frame.samples) {
+                *out = out.saturating_add((sample * 32_767.0).round() as i16);
+            }
+        }
+    }
+
+    /// Closes the oldest frames so that one at `index` can be open.
+    fn make_room(&mut self, index: u64) {
+        self.write();
+        // Half, so that this is not done for every frame.
+        let base = index - OPEN_FRAMES as u64 / 2;
+        let closed = usize::try_from(base - self.base).unwrap_or(usize::MAX).min(self.open.len());
+        self.counters.dropped.fetch_add(closed.saturating_sub(self.dirty) as u64, Ordering::Relaxed);
+        self.open.drain(..closed);
+        self.dirty = self.dirty.saturating_sub(closed);
+        self.base = base;
+    }
+
+    /// Writes what is not in the file yet. After an error it stays, to be tried again.
+    fn write(&mut self) {
+        if let Err(error) = self.try_write()
+            && self.counters.errors.fetch_add(1, Ordering::Relaxed) == 0
+        {
+            tracing::error!(%error, path = %self.path.display(), "recording cannot be written");
+        }
+    }
+
+    fn try_write(&mut self) -> io::Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(WavFile::create(&self.path)?),
+        };
+        if self.dirty < self.open.len() {
+            file.write(self.base + self.dirty as u64, self.open.iter().skip(self.dirty))?;
+            self.dirty = self.open.len();
+            self.counters.frames.store(file.frames(), Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    fn close(&mut self) {
+        let unwritten = self.open.len() - self.dirty;
+        self.counters.dropped.fetch_add(unwritten as u64, Ordering::Relaxed);
+        if let Some(Err(error)) = self.file.as_mut().map(WavFile::sync) {
+            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(%error, path = %self.path.display(), "recording may not be on the disk");
+        }
+    }
+}

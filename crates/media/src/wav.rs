@@ -1,0 +1,80 @@
+//! A WAV file that is playable at any moment: 16-bit PCM at 16 kHz, two channels.
+//!
+//! Audio is written where it belongs, then the sizes in the header; what is killed in between leaves a file
+//! that is a little longer than its header says, which every player takes. What was never written is a hole
+//! in the file and reads as silence.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use sotto_audio::{FRAME_SAMPLES, RATE};
+
+const CHANNELS: u16 = 2;
+const HEADER: u32 = 44;
+
+/// Bytes of a frame of both channels.
+const FRAME_BYTES: u64 = FRAME_SAMPLES as u64 * CHANNELS as u64 * 2;
+
+/// Frames of a file at most: sizes in the header have 32 bits. 18 hours.
+pub(crate) const MAX_FRAMES: u64 = (u32::MAX - HEADER) as u64 / FRAME_BYTES;
+
+/// 20 ms of both channels, interleaved.
+pub(crate) type Pair = [i16; 2 * FRAME_SAMPLES];
+
+pub(crate) struct WavFile {
+    file: File,
+    frames: u64,
+    bytes: Vec<u8>,
+}
+
+impl WavFile {
+    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        let mut wav = Self { file: File::create(path)?, frames: 0, bytes: Vec::new() };
+        wav.write_header()?;
+        Ok(wav)
+    }
+
+    /// Frames in the file.
+    pub(crate) fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Writes frames from the place of the first on, and the header.
+    pub(crate) fn write<'a>(&mut self, first: u64, frames: impl Iterator<Item = &'a Pair>) -> io::Result<()> {
+        self.bytes.clear();
+        self.bytes.extend(frames.flatten().flat_map(|sample| sample.to_le_bytes()));
+        self.file.seek(SeekFrom::Start(u64::from(HEADER) + first * FRAME_BYTES))?;
+        self.file.write_all(&self.bytes)?;
+        self.frames = self.frames.max(first + self.bytes.len() as u64 / FRAME_BYTES);
+        self.write_header()
+    }
+
+    /// Makes sure that all of it is on the disk.
+    pub(crate) fn sync(&mut self) -> io::Result<()> {
+        self.file.sync_all()
+    }
+
+    fn write_header(&mut self) -> io::Result<()> {
+        let data = u32::try_from(self.frames * FRAME_BYTES).unwrap_or(u32::MAX - HEADER);
+        let block = CHANNELS * 2;
+        let mut header = Vec::with_capacity(HEADER as usize);
+        header.extend(b"RIFF");
+        header.extend((data + HEADER - 8).to_le_bytes());
+        header.extend(b"WAVEfmt ");
+        header.extend(16_u32.to_le_bytes());
+        header.extend(1_u16.to_le_bytes());
+        header.extend(CHANNELS.to_le_bytes());
+        header.extend(RATE.to_le_bytes());
+        header.extend((RATE * u32::from(block)).to_le_bytes());
+        header.extend(block.to_le_bytes());
+        header.extend(16_u16.to_le_bytes());
+        header.extend(b"data");
+        header.extend(data.to_le_bytes());
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&header)
+    }
+}

@@ -1,0 +1,301 @@
+//! A leg's reception as a value: who may send, what is counted, what is reported, what is never heard.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use proptest::prelude::*;
+use sotto_audio::{Codec, FRAME_SAMPLES};
+use sotto_call::Millis;
+use sotto_media::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
+use sotto_media::{LegConfig, LegEvent, LegFormat, Packetizer, SenderConfig};
+
+const FRAME: Duration = Duration::from_millis(20);
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().unwrap()
+}
+
+fn sender() -> SocketAddr {
+    at("192.0.2.1:4000")
+}
+
+fn format() -> LegFormat {
+    LegFormat {
+        payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
+        telephone_event: Some(101),
+        ptime_ms: Some(20),
+    }
+}
+
+fn session(signalled: Option<SocketAddr>, config: LegConfig) -> Session {
+    Session::new(format(), signalled, config, 77, Duration::ZERO).unwrap()
+}
+
+fn loud() -> Vec<f32> {
+    (0..FRAME_SAMPLES).map(|n| (n as f32 * 0.3).sin() * 0.5).collect()
+}
+
+fn audio(packetizer: &mut Packetizer) -> Vec<u8> {
+    let mut datagram = Vec::new();
+    packetizer.audio(&loud(), &mut datagram).unwrap();
+    datagram
+}
+
+fn packetizer(codec: Codec) -> Packetizer {
+    Packetizer::new(SenderConfig { ssrc: 5, ..SenderConfig::new(codec) }).unwrap()
+}
+
+fn events(session: &mut Session) -> Vec<LegEvent> {
+    std::iter::from_fn(|| session.next_event()).collect()
+}
+
+#[test]
+fn the_first_packet_is_told_and_timed_once() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcma);
+    for n in 5..10 {
+        session.rtp(&audio(&mut packetizer), sender(), FRAME * n);
+    }
+    assert_eq!(events(&mut session), [LegEvent::FirstPacket { codec: "PCMA" }]);
+    let stats = session.stats();
+    assert_eq!((stats.packets, stats.octets, stats.discarded), (5, 5 * 172, 0));
+    assert_eq!((stats.first_packet_at, stats.codec), (Some(Millis(100)), Some("PCMA")));
+}
+
+#[test]
+fn only_the_signalled_address_may_send_from_whatever_port() {
+    let mut session = session(Some(at("192.0.2.1:9999")), LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    session.rtp(&audio(&mut packetizer), at("192.0.2.2:9999"), FRAME);
+    assert_eq!((session.stats().packets, session.stats().discarded), (0, 1));
+    session.rtp(&audio(&mut packetizer), sender(), FRAME);
+    assert_eq!((session.stats().packets, session.stats().discarded), (1, 1));
+}
+
+#[test]
+fn a_second_port_is_believed_only_when_the_first_has_fallen_silent() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    session.rtp(&audio(&mut packetizer), sender(), FRAME);
+    session.rtp(&audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 2);
+    session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 50);
+    assert_eq!((session.stats().packets, session.stats().discarded), (1, 2));
+    session.rtp(&audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 50);
+    assert_eq!(session.stats().packets, 2);
+}
+
+#[test]
+fn a_sender_behind_an_address_translator_is_taken_when_that_is_allowed() {
+    let mut session =
+        session(Some(at("10.0.0.1:4000")), LegConfig { any_source: true, ..LegConfig::default() });
+    let mut packetizer = packetizer(Codec::Pcmu);
+    session.rtp(&audio(&mut packetizer), sender(), FRAME);
+    session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 2);
+    assert_eq!((session.stats().packets, session.stats().discarded), (1, 1));
+}
+
+#[test]
+fn an_address_is_the_same_in_both_its_forms_and_none_at_all_permits_any() {
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut mapped = session(Some(sender()), LegConfig::default());
+    mapped.rtp(&audio(&mut packetizer), at("[::ffff:192.0.2.1]:4000"), FRAME);
+    assert_eq!(mapped.stats().packets, 1);
+    let mut on_hold = session(Some(at("0.0.0.0:0")), LegConfig::default());
+    on_hold.rtp(&audio(&mut packetizer), sender(), FRAME);
+    assert_eq!(on_hold.stats().packets, 1);
+}
+
+#[test]
+fn packets_that_came_twice_do_not_hide_lost_ones() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    for n in 0..100_u32 {
+        let datagram = audio(&mut packetizer);
+        match n % 10 {
+            5 => {}
+            7 => [0, 1].iter().for_each(|_| session.rtp(&datagram, sender(), FRAME * n)),
+            _ => session.rtp(&datagram, sender(), FRAME * n),
+        }
+        session.frame(FRAME * n);
+    }
+    let stats = session.stats();
+    assert_eq!((stats.packets, stats.lost, stats.duplicates), (100, 10, 10));
+}
+
+#[test]
+fn a_new_agreement_brings_a_new_address_and_new_codecs() {
+    let mut session = session(Some(sender()), LegConfig::default());
+    session.rtp(&audio(&mut packetizer(Codec::Pcmu)), sender(), FRAME);
+    let opus = LegFormat { payloads: vec![(111, Codec::Opus)], telephone_event: None, ptime_ms: None };
+    session.update(opus, Some(at("192.0.2.7:6000"))).unwrap();
+    let mut packetizer = Packetizer::new(SenderConfig { ssrc: 6, ..SenderConfig::new(Codec::Opus) }).unwrap();
+    for n in 2..10 {
+        session.rtp(&audio(&mut packetizer), at("192.0.2.7:6000"), FRAME * n);
+        session.frame(FRAME * n);
+    }
+    let stats = session.stats();
+    assert_eq!((stats.packets, stats.discarded, stats.codec), (9, 0, Some("opus")));
+    assert!(session.frame(FRAME * 10).iter().any(|x| x.abs() > 0.01));
+}
+
+#[test]
+fn a_flood_is_cut_at_the_limit_and_elsewhere_floods_in_vain() {
+    let mut session =
+        session(Some(sender()), LegConfig { max_packets_per_second: 100, ..LegConfig::default() });
+    let mut packetizer = packetizer(Codec::Pcmu);
+    for _ in 0..10_000 {
+        session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME);
+    }
+    let datagrams: Vec<_> = (0..1_000).map(|_| audio(&mut packetizer)).collect();
+    for datagram in &datagrams {
+        session.rtp(datagram, sender(), FRAME);
+    }
+    let stats = session.stats();
+    assert_eq!((stats.packets, stats.flooded, stats.discarded), (100, 900, 10_900));
+    session.rtp(&datagrams[0], sender(), FRAME * 51);
+    assert_eq!(session.stats().packets, 101);
+}
+
+#[test]
+fn what_is_not_agreed_on_is_discarded() {
+    let mut session = session(None, LegConfig::default());
+    let good = audio(&mut packetizer(Codec::Pcmu));
+    let unknown = audio(&mut packetizer(Codec::Opus));
+    let large = vec![0x80; MAX_DATAGRAM + 1];
+    for datagram in [&b""[..], b"hello", &good[..11], &unknown, &large] {
+        session.rtp(datagram, sender(), FRAME);
+        session.rtcp(datagram, sender(), FRAME);
+    }
+    assert_eq!((session.stats().packets, session.stats().discarded), (0, 10));
+}
+
+#[test]
+fn nothing_received_in_a_pause_is_heard_after_it() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut heard = Vec::new();
+    for n in 0..300_u32 {
+        if n == 100 || n == 200 {
+            session.set_paused(n == 100, FRAME * n);
+        }
+        session.rtp(&audio(&mut packetizer), sender(), FRAME * n);
+        heard.push(session.frame(FRAME * n).iter().any(|x| *x != 0.0));
+    }
+    // What was received before the pause is heard to its end, 40 ms later.
+    assert!(heard[2..102].iter().all(|heard| *heard));
+    assert!(heard[102..202].iter().all(|heard| !*heard));
+    assert!(heard[202..].iter().all(|heard| *heard));
+    let stats = session.stats();
+    assert_eq!((stats.concealed_ms, stats.lost, stats.packets), (0, 0, 300));
+}
+
+#[test]
+fn a_silent_sender_times_out_once_and_again_after_it_was_back() {
+    let mut session = session(None, LegConfig { timeout: Duration::from_secs(2), ..LegConfig::default() });
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let run = |session: &mut Session, frames: std::ops::Range<u32>| {
+        frames.for_each(|n| {
+            session.frame(FRAME * n);
+        });
+        events(session)
+    };
+    assert_eq!(run(&mut session, 0..100), []);
+    assert_eq!(run(&mut session, 100..500), [LegEvent::Timeout]);
+    session.rtp(&audio(&mut packetizer), sender(), FRAME * 500);
+    assert_eq!(run(&mut session, 500..599), [LegEvent::FirstPacket { codec: "PCMU" }]);
+    assert_eq!(run(&mut session, 599..700), [LegEvent::Timeout]);
+    session.set_paused(true, FRAME * 700);
+    session.rtp(&audio(&mut packetizer), sender(), FRAME * 700);
+    assert_eq!(run(&mut session, 700..1_000), [], "a leg on hold does not time out");
+}
+
+#[test]
+fn keys_are_told_once_and_cost_no_audio() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut began = 0;
+    for n in 0..100_u32 {
+        let mut datagram = Vec::new();
+        match n {
+            40..50 => {
+                if n == 40 {
+                    began = packetizer.timestamp();
+                }
+                packetizer.pause(FRAME_SAMPLES);
+                packetizer.event(11, began, n >= 47, &mut datagram);
+            }
+            _ => datagram = audio(&mut packetizer),
+        }
+        session.rtp(&datagram, sender(), FRAME * n);
+        session.frame(FRAME * n);
+    }
+    let first = LegEvent::FirstPacket { codec: "PCMU" };
+    assert_eq!(events(&mut session), [first, LegEvent::Dtmf { digit: '#', duration_ms: 160 }]);
+    let stats = session.stats();
+    assert_eq!((stats.lost, stats.late, stats.concealed_ms, stats.discarded), (0, 0, 0, 0));
+}
+
+#[test]
+fn reception_is_reported_every_five_seconds_to_where_the_sender_listens() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut reports = Vec::new();
+    let mut buffer = [0; REPORT_BYTES];
+    for n in 0..1_000_u32 {
+        let datagram = audio(&mut packetizer);
+        if n % 10 != 9 {
+            session.rtp(&datagram, sender(), FRAME * n);
+        }
+        if n == 400 {
+            session.rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 5], at("192.0.2.1:4321"), FRAME * n);
+        }
+        if n == 700 {
+            session.rtp(&[0x80, 201, 0, 1, 0, 0, 0, 5], sender(), FRAME * n);
+        }
+        if let Some(to) = session.report(FRAME * n, &mut buffer) {
+            reports.push((n, to, buffer[12]));
+        }
+    }
+    let tenth = 25;
+    let beside = ReportTo::Rtcp(at("192.0.2.1:4001"));
+    let told = ReportTo::Rtcp(at("192.0.2.1:4321"));
+    assert_eq!(reports.len(), 3);
+    assert_eq!(reports[0], (250, beside, tenth));
+    assert_eq!(reports[1], (500, told, tenth));
+    assert_eq!(reports[2], (750, ReportTo::Rtp(sender()), tenth));
+    assert_eq!((session.stats().lost, session.stats().reports), (99, 3));
+}
+
+proptest! {
+    #[test]
+    fn no_datagrams_panic_or_pile_up(
+        datagrams in prop::collection::vec(
+            (prop::collection::vec(any::<u8>(), 0..64), any::<bool>(), 0..3_u8, 0..100_u64), 0..300,
+        ),
+    ) {
+        let mut session = session(None, LegConfig::default());
+        let mut now = Duration::ZERO;
+        for (mut datagram, valid, host, wait) in datagrams {
+            if let (true, [first, second, ..]) = (valid, datagram.as_mut_slice()) {
+                *first = *first & 0x3f | 0x80;
+                *second = [0, 8, 13, 101, 200, 203, 0x80][usize::from(*second % 7)];
+            }
+            session.rtp(&datagram, SocketAddr::from(([192, 0, 2, host], 4_000)), now);
+            session.rtcp(&datagram, SocketAddr::from(([192, 0, 2, host], 4_001)), now);
+            now += Duration::from_millis(wait);
+            prop_assert!(session.frame(now).iter().all(|x| x.is_finite()));
+            session.report(now, &mut [0; REPORT_BYTES]);
+        }
+        prop_assert!(events(&mut session).len() <= 16);
+        session.finish();
+        let mut left = 0;
+        while !session.is_drained() {
+            now += FRAME;
+            session.frame(now);
+            left += 1;
+            prop_assert!(left < 2_000);
+        }
+    }
+}
