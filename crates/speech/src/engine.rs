@@ -1,0 +1,496 @@
+//! The threads: one that listens to every leg, and the workers that decode.
+//!
+//! The listener drains the rings, runs voice activity and the legs' policy, and never decodes; so it is never
+//! behind. Workers decode one job at a time on one thread each, earliest deadline first. When finals become
+//! late, quality is shed in a stated order ([`Shedding`]): revisions wait and partials are rarer, then there are
+//! no partials, then finals are late as well. Nothing that was said is dropped.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use sotto_audio::{FRAME_SAMPLES, Frame, RATE, Reader};
+use sotto_call::{Load, Millis, Party, Shedding, Utterance};
+
+use crate::error::SpeechError;
+use crate::figures::{DecodeFigures, Figures};
+use crate::leg::{Action, Leg, Policy, Purpose, Ticket, UtteranceIds};
+use crate::queue::{LegKey, Pending, Queue};
+use crate::vad::{CHUNK, Vad, VadMemory};
+use crate::whisper::{Decoder, Heard, Model, Request};
+
+/// How often the listener looks at its rings.
+const TICK: Duration = Duration::from_millis(10);
+/// A jump of the frames' index longer than this is not filled with silence.
+const LONGEST_GAP_FRAMES: u64 = 50 * 60;
+
+/// The models to recognise with.
+#[derive(Clone)]
+pub struct Models {
+    /// For languages without a model of their own, and for detecting the language.
+    pub default: Arc<Model>,
+    /// By BCP 47 primary language.
+    pub by_language: HashMap<String, Arc<Model>>,
+}
+
+impl Models {
+    fn for_language(&self, language: Option<&str>) -> &Arc<Model> {
+        language.and_then(|language| self.by_language.get(language)).unwrap_or(&self.default)
+    }
+}
+
+/// How to run.
+pub struct EngineConfig {
+    /// Decoding threads.
+    pub workers: usize,
+    /// Languages to expect when a leg's language is not given; all of the model's when empty.
+    pub languages: Vec<String>,
+    /// Names and terms to expect, given to the model as a prompt.
+    pub vocabulary: Option<String>,
+    /// Told whenever what is shed changes.
+    pub on_load: Box<dyn Fn(Load) + Send>,
+}
+
+/// How a leg's audio comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pace {
+    /// As it is spoken.
+    Live,
+    /// As fast as it is taken: recognition takes all the time it needs, and yields to live legs.
+    Unhurried,
+}
+
+/// A leg to listen to.
+pub struct LegSpec {
+    /// Whose audio.
+    pub party: Party,
+    /// The call's utterance numbers.
+    pub ids: UtteranceIds,
+    /// BCP 47 primary language, or detected.
+    pub language: Option<String>,
+    /// How the audio comes.
+    pub pace: Pace,
+    /// The call's clock; absent to use the position in the audio.
+    pub clock: Option<Box<dyn Fn() -> Millis + Send>>,
+}
+
+/// What the engine tells about a leg.
+#[derive(Clone, Debug, PartialEq)]
+pub enum SpeechEvent {
+    /// Words.
+    Utterance(Utterance),
+    /// Audio that did not reach recognition.
+    Lost(Millis),
+    /// The audio is over and every word is out. Always the last event.
+    Done,
+}
+
+/// Takes a leg's events, on the listener's thread: it must not block.
+pub type Sink = Box<dyn FnMut(SpeechEvent) + Send>;
+
+enum Message {
+    Listen(LegKey, LegSpec, Reader, Sink),
+    Heard(LegKey, Ticket, Option<Heard>),
+    Stop,
+}
+
+/// See the module.
+pub struct Engine {
+    messages: Sender<Message>,
+    figures: Arc<Figures>,
+    next_leg: std::sync::atomic::AtomicU64,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Engine {
+    /// Starts the threads.
+    ///
+    /// # Errors
+    /// When there is no memory for a worker, or a thread cannot be started.
+    pub fn start(config: EngineConfig, models: Models, vad: ort::session::Session) -> Result<Self, SpeechError> {
+        let (messages, inbox) = channel();
+        let figures = Arc::new(Figures::default());
+        let workers = config.workers.max(1);
+        let queue = Arc::new(Queue::new(workers));
+        let mut threads = Vec::new();
+        for n in 0..workers {
+            let worker = Worker {
+                decoders: HashMap::new(),
+                models: models.clone(),
+                languages: config.languages.clone(),
+                vocabulary: config.vocabulary.clone(),
+                queue: queue.clone(),
+                results: messages.clone(),
+                figures: figures.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("whisper-{n}"));
+            threads.push(thread.spawn(move || worker.run())?);
+        }
+        let listener = Listener {
+            vad: Vad::new(vad),
+            legs: HashMap::new(),
+            queue,
+            inbox,
+            figures: figures.clone(),
+            shedding: Shedding::None,
+            calm_since: None,
+            on_load: config.on_load,
+        };
+        threads.push(std::thread::Builder::new().name("listener".into()).spawn(move || listener.run())?);
+        Ok(Self { messages, figures, next_leg: 0.into(), threads })
+    }
+
+    /// Listens to a leg until its ring's writer is gone and its last words are out.
+    pub fn listen(&self, spec: LegSpec, reader: Reader, sink: Sink) {
+        let key = LegKey(self.next_leg.fetch_add(1, Relaxed));
+        // Fails only once the engine has stopped; the sink is dropped then, which its owner notices.
+        let _ = self.messages.send(Message::Listen(key, spec, reader, sink));
+    }
+
+    /// What it counts.
+    #[must_use]
+    pub fn figures(&self) -> Arc<Figures> {
+        self.figures.clone()
+    }
+
+    /// Stops at once; legs still listened to get no further events.
+    pub fn stop(mut self) {
+        self.halt();
+    }
+
+    fn halt(&mut self) {
+        let _ = self.messages.send(Message::Stop);
+        for thread in self.threads.drain(..) {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.halt();
+    }
+}
+
+/// A leg with what belongs to it on the listener's side.
+struct Ear {
+    reader: Reader,
+    sink: Sink,
+    spec: LegSpec,
+    leg: Option<Leg>,
+    memory: VadMemory,
+    /// Samples that have not filled a chunk, or chunks that wait for the policy.
+    samples: Vec<f32>,
+    /// Probabilities of the first chunks in `samples`.
+    probabilities: std::collections::VecDeque<f32>,
+    next_index: Option<u64>,
+    dropped: u64,
+    ended: bool,
+}
+
+struct Listener {
+    vad: Vad,
+    legs: HashMap<LegKey, Ear>,
+    queue: Arc<Queue>,
+    inbox: Receiver<Message>,
+    figures: Arc<Figures>,
+    shedding: Shedding,
+    calm_since: Option<Instant>,
+    on_load: Box<dyn Fn(Load) + Send>,
+}
+
+impl Listener {
+    fn run(mut self) {
+        let mut actions = Vec::new();
+        let mut last_load = Instant::now();
+        loop {
+            let mut busy = false;
+            let keys: Vec<LegKey> = self.legs.keys().copied().collect();
+            for key in keys {
+                busy |= self.attend(key, &mut actions);
+            }
+            if last_load.elapsed() >= Duration::from_millis(100) {
+                last_load = Instant::now();
+                self.assess(last_load, &mut actions);
+            }
+            let wait = if busy { Duration::ZERO } else { TICK };
+            match self.inbox.recv_timeout(wait) {
+                Ok(Message::Listen(key, spec, reader, sink)) => {
+                    self.figures.legs.fetch_add(1, Relaxed);
+                    self.legs.insert(key, Ear::new(spec, reader, sink));
+                }
+                Ok(Message::Heard(key, ticket, heard)) => self.heard(key, ticket, heard.as_ref(), &mut actions),
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        self.queue.take(|_| true);
+        self.queue.close();
+    }
+
+    /// Reads what has come for a leg and moves its policy on. True when there was something.
+    fn attend(&mut self, key: LegKey, actions: &mut Vec<Action>) -> bool {
+        let Some(ear) = self.legs.get_mut(&key) else { return false };
+        let mut busy = ear.read(&self.figures);
+        let known = ear.probabilities.len();
+        let chunks = ear.samples.len() / CHUNK;
+        if chunks > known {
+            match self.vad.probabilities(&mut ear.memory, &ear.samples[known * CHUNK..chunks * CHUNK]) {
+                Ok(probabilities) => ear.probabilities.extend(probabilities),
+                Err(error) => {
+                    // Taken for speech: better words too many than too few.
+                    tracing::warn!(%error, "voice activity failed");
+                    ear.probabilities.extend(std::iter::repeat_n(1.0, chunks - known));
+                }
+            }
+        }
+        let unhurried = ear.spec.pace == Pace::Unhurried;
+        let mut used = 0;
+        if let Some(leg) = &mut ear.leg {
+            leg.shed(if unhurried { Shedding::None } else { self.shedding });
+            while !(unhurried && leg.is_waiting()) {
+                let Some(probability) = ear.probabilities.pop_front() else { break };
+                leg.push(&ear.samples[used..used + CHUNK], probability, actions);
+                used += CHUNK;
+                busy = true;
+                if unhurried {
+                    // Partials are for people who wait.
+                    actions.retain(|action| {
+                        !matches!(action, Action::Decode(job) if job.purpose == Purpose::Partial)
+                    });
+                }
+            }
+            if ear.ended && ear.probabilities.is_empty() && !(unhurried && leg.is_waiting()) {
+                leg.finish(actions);
+            }
+        }
+        ear.samples.drain(..used);
+        self.act(key, actions);
+        let Some(ear) = self.legs.get_mut(&key) else { return false };
+        if ear.ended && ear.leg.as_ref().is_none_or(Leg::is_done) {
+            (ear.sink)(SpeechEvent::Done);
+            self.legs.remove(&key);
+            self.figures.legs.fetch_sub(1, Relaxed);
+        }
+        busy
+    }
+
+    fn heard(&mut self, key: LegKey, ticket: Ticket, heard: Option<&Heard>, actions: &mut Vec<Action>) {
+        if let Some(leg) = self.legs.get_mut(&key).and_then(|ear| ear.leg.as_mut()) {
+            leg.heard(ticket, heard, actions);
+            self.act(key, actions);
+        }
+    }
+
+    fn act(&mut self, key: LegKey, actions: &mut Vec<Action>) {
+        for action in actions.drain(..) {
+            let Some(ear) = self.legs.get_mut(&key) else { continue };
+            match action {
+                Action::Decode(job) => {
+                    let now = Instant::now();
+                    let mut patience = match job.purpose {
+                        Purpose::Candidate | Purpose::Final => Duration::from_millis(300),
+                        Purpose::Partial => Duration::from_millis(600),
+                        Purpose::Revision => Duration::from_secs(4),
+                    };
+                    if ear.spec.pace == Pace::Unhurried {
+                        patience += Duration::from_secs(60);
+                    }
+                    self.queue.push(Pending { leg: key, job, queued: now, due: now + patience });
+                }
+                Action::Forget(ticket) => self.queue.forget(key, ticket),
+                Action::Publish { mut utterance, heard_until } => {
+                    let heard_until = Millis(heard_until * 1000 / u64::from(RATE));
+                    let now = ear.spec.clock.as_ref().map_or(heard_until, |clock| clock());
+                    utterance.latency_ms = now.since(heard_until);
+                    let figures = match (utterance.r#final, utterance.revision) {
+                        (false, _) => &self.figures.partial,
+                        (true, 0) => &self.figures.r#final,
+                        (true, _) => &self.figures.revision,
+                    };
+                    figures.latency.record(utterance.latency_ms.0);
+                    (ear.sink)(SpeechEvent::Utterance(utterance));
+                }
+            }
+        }
+    }
+
+    /// Looks how far behind the workers are, and decides what to shed.
+    fn assess(&mut self, now: Instant, actions: &mut Vec<Action>) {
+        let (late, queued) = self.queue.lateness(now);
+        self.figures.queue.store(queued as u64, Relaxed);
+        self.figures.behind_ms.store(late.as_millis() as u64, Relaxed);
+        let wanted = match late.as_millis() {
+            0..400 => Shedding::None,
+            400..1_500 => Shedding::FewerPartials,
+            1_500..4_000 => Shedding::NoPartials,
+            _ => Shedding::LateFinals,
+        };
+        if wanted < self.shedding {
+            // Back one step at a time, and not before it has been calm for a while.
+            let since = *self.calm_since.get_or_insert(now);
+            if now - since < Duration::from_secs(2) {
+                return;
+            }
+            self.calm_since = None;
+            self.shedding = match self.shedding {
+                Shedding::LateFinals => Shedding::NoPartials,
+                Shedding::NoPartials => Shedding::FewerPartials,
+                Shedding::FewerPartials | Shedding::None => Shedding::None,
+            };
+        } else {
+            self.calm_since = None;
+            if wanted == self.shedding {
+                return;
+            }
+            self.shedding = wanted;
+            let live = |p: &Pending| {
+                self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live)
+            };
+            let optional = |p: &Pending| match p.job.purpose {
+                Purpose::Revision => true,
+                Purpose::Partial => wanted >= Shedding::NoPartials,
+                Purpose::Candidate | Purpose::Final => false,
+            };
+            for pending in self.queue.take(|p| optional(p) && live(p)) {
+                figures_for(&self.figures, pending.job.purpose).shed.fetch_add(1, Relaxed);
+                self.heard(pending.leg, pending.job.ticket, None, actions);
+            }
+        }
+        self.figures.shedding.store(self.shedding as u64, Relaxed);
+        (self.on_load)(Load { shedding: self.shedding, behind_ms: Millis(late.as_millis() as u64) });
+    }
+}
+
+impl Ear {
+    fn new(spec: LegSpec, reader: Reader, sink: Sink) -> Self {
+        Self {
+            reader,
+            sink,
+            spec,
+            leg: None,
+            memory: VadMemory::default(),
+            samples: Vec::new(),
+            probabilities: std::collections::VecDeque::new(),
+            next_index: None,
+            dropped: 0,
+            ended: false,
+        }
+    }
+
+    /// Takes frames from the ring. True when there were any.
+    fn read(&mut self, figures: &Figures) -> bool {
+        // What is not hurried waits in the ring, where its source sees that it has to wait.
+        let most = if self.spec.pace == Pace::Unhurried { RATE as usize } else { usize::MAX };
+        let mut any = false;
+        while self.samples.len() < most {
+            let Some(Frame { index, samples }) = self.reader.pop() else {
+                if self.reader.is_finished() && !self.ended {
+                    self.ended = true;
+                    // The last words may end within the last chunk.
+                    let rest = self.samples.len().next_multiple_of(CHUNK);
+                    self.samples.resize(rest, 0.0);
+                    any = true;
+                }
+                break;
+            };
+            any = true;
+            let next = *self.next_index.get_or_insert(index);
+            if self.leg.is_none() {
+                self.leg = Some(Leg::new(
+                    self.spec.party,
+                    self.spec.ids.clone(),
+                    self.spec.language.clone(),
+                    Policy::default(),
+                    index * FRAME_SAMPLES as u64,
+                ));
+            }
+            let missing = index.saturating_sub(next).min(LONGEST_GAP_FRAMES);
+            self.samples.extend(std::iter::repeat_n(0.0, missing as usize * FRAME_SAMPLES));
+            self.samples.extend_from_slice(&samples);
+            self.next_index = Some(index + 1);
+            figures.heard_ms.fetch_add(sotto_audio::FRAME_MS, Relaxed);
+        }
+        let dropped = self.reader.dropped();
+        if dropped > self.dropped {
+            let lost = Millis((dropped - self.dropped) * sotto_audio::FRAME_MS);
+            figures.lost_ms.fetch_add(lost.0, Relaxed);
+            (self.sink)(SpeechEvent::Lost(lost));
+            self.dropped = dropped;
+        }
+        any
+    }
+}
+
+fn figures_for(figures: &Figures, purpose: Purpose) -> &DecodeFigures {
+    match purpose {
+        Purpose::Partial => &figures.partial,
+        Purpose::Candidate | Purpose::Final => &figures.r#final,
+        Purpose::Revision => &figures.revision,
+    }
+}
+
+struct Worker {
+    decoders: HashMap<String, Decoder>,
+    models: Models,
+    languages: Vec<String>,
+    vocabulary: Option<String>,
+    queue: Arc<Queue>,
+    results: Sender<Message>,
+    figures: Arc<Figures>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        while let Some(pending) = self.queue.pop() {
+            let figures = figures_for(&self.figures, pending.job.purpose);
+            let begun = Instant::now();
+            figures.wait.record((begun - pending.queued).as_millis() as u64);
+            let heard = catch_unwind(AssertUnwindSafe(|| self.decode(&pending))).unwrap_or_else(|_| {
+                tracing::error!("decoding panicked");
+                self.decoders.clear();
+                Ok(None)
+            });
+            let figures = figures_for(&self.figures, pending.job.purpose);
+            figures.decode.record(begun.elapsed().as_millis() as u64);
+            let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
+            figures.audio_ms.fetch_add(audio_ms, Relaxed);
+            let heard = heard.unwrap_or_else(|error| {
+                tracing::warn!(%error, "decoding failed");
+                None
+            });
+            match &heard {
+                Some(heard) => _ = figures.loops.fetch_add(heard.looped.into(), Relaxed),
+                None => _ = figures.failed.fetch_add(1, Relaxed),
+            }
+            self.queue.done(pending.job.purpose);
+            if self.results.send(Message::Heard(pending.leg, pending.job.ticket, heard)).is_err() {
+                break;
+            }
+        }
+    }
+
+    fn decode(&mut self, pending: &Pending) -> Result<Option<Heard>, SpeechError> {
+        let job = &pending.job;
+        let model = self.models.for_language(job.language.as_deref());
+        let decoder = match self.decoders.entry(model.name().to_owned()) {
+            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
+            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(model.decoder()?),
+        };
+        let only = (!model.is_multilingual()).then_some("en");
+        let language = job.language.as_deref().or(only);
+        decoder
+            .decode(&Request {
+                samples: &job.samples,
+                language,
+                languages: &self.languages,
+                prompt: self.vocabulary.as_deref(),
+                effort: job.effort,
+            })
+            .map(Some)
+    }
+}

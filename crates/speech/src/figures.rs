@@ -1,0 +1,70 @@
+//! What speech recognition counts and times, for `/metrics` and evaluation.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// Upper bounds of the histograms' buckets, in milliseconds; one more bucket holds what is above.
+pub const BUCKETS_MS: [u64; 14] =
+    [25, 50, 100, 200, 300, 500, 800, 1_200, 1_800, 2_500, 4_000, 8_000, 16_000, 60_000];
+
+/// A histogram of times.
+#[derive(Debug, Default)]
+pub struct Histogram {
+    buckets: [AtomicU64; BUCKETS_MS.len() + 1],
+    sum_ms: AtomicU64,
+}
+
+impl Histogram {
+    /// Counts a time.
+    pub fn record(&self, ms: u64) {
+        let bucket = BUCKETS_MS.partition_point(|bound| *bound < ms);
+        self.buckets[bucket].fetch_add(1, Relaxed);
+        self.sum_ms.fetch_add(ms, Relaxed);
+    }
+
+    /// Counts per bucket, not cumulated, and the sum in milliseconds.
+    pub fn read(&self) -> ([u64; BUCKETS_MS.len() + 1], u64) {
+        (std::array::from_fn(|n| self.buckets[n].load(Relaxed)), self.sum_ms.load(Relaxed))
+    }
+}
+
+/// The figures for one kind of decode.
+#[derive(Debug, Default)]
+pub struct DecodeFigures {
+    /// From being queued to being begun.
+    pub wait: Histogram,
+    /// The decode itself, on one thread.
+    pub decode: Histogram,
+    /// From the last sample heard to publication; only of what was published.
+    pub latency: Histogram,
+    /// Audio decoded, in milliseconds.
+    pub audio_ms: AtomicU64,
+    /// Decodes given up because the machine was behind.
+    pub shed: AtomicU64,
+    /// Decodes in which the model repeated itself.
+    pub loops: AtomicU64,
+    /// Decodes that failed.
+    pub failed: AtomicU64,
+}
+
+/// All figures of an engine.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Partials, and candidates that did not become finals.
+    pub partial: DecodeFigures,
+    /// Finals.
+    pub r#final: DecodeFigures,
+    /// Revisions.
+    pub revision: DecodeFigures,
+    /// Legs being listened to.
+    pub legs: AtomicU64,
+    /// Audio heard, in milliseconds.
+    pub heard_ms: AtomicU64,
+    /// Audio that did not reach recognition because the listener was behind, in milliseconds.
+    pub lost_ms: AtomicU64,
+    /// Decodes waiting.
+    pub queue: AtomicU64,
+    /// How late the most overdue final is, in milliseconds.
+    pub behind_ms: AtomicU64,
+    /// What is shed, as the position in [`sotto_call::Shedding`].
+    pub shedding: AtomicU64,
+}

@@ -1,0 +1,783 @@
+//! The streaming policy for one leg: when to decode what, and what to publish of it.
+//!
+//! A plain value. Speech probabilities and finished decodes go in, decodes to do and utterances to publish come
+//! out. Time is the position in the leg's audio, so the same audio is cut and decoded the same way live and
+//! replayed; only partials depend on how fast the machine is.
+//!
+//! An utterance lives through these steps:
+//! 1. While it is spoken, *partials*: the audio so far is decoded about once a second. Words that two
+//!    successive decodes agree on become stable and are not changed by later partials.
+//! 2. At every short pause a *candidate*: the decode that will be the final if nothing more is said, begun
+//!    before that is known, so that its time passes while the silence is waited out.
+//! 3. After a longer silence the *final*: the candidate's words.
+//! 4. Soon after, a *revision*: this and the party's previous utterances decoded together with Whisper's full
+//!    window, which halves the error on telephone speech; published where words changed.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use sotto_audio::RATE;
+use sotto_call::{Millis, Party, Shedding, Utterance, UtteranceId, Word};
+
+use crate::segment::{Boundary, Segmenter, Thresholds};
+use crate::text::plain;
+use crate::vad::CHUNK;
+use crate::whisper::{Effort, Heard, HeardWord};
+use crate::window::{Audio, Part, Window};
+
+const MS: u64 = RATE as u64 / 1000;
+
+/// Gives the utterances of a call their numbers; shared by its legs.
+#[derive(Clone, Debug, Default)]
+pub struct UtteranceIds(Arc<AtomicU32>);
+
+impl UtteranceIds {
+    fn next(&self) -> UtteranceId {
+        UtteranceId(self.0.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// Lengths in samples at 16 kHz.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub thresholds: Thresholds,
+    /// Audio taken along before speech begins and after it ends.
+    pub pad_before: u64,
+    pub pad_after: u64,
+    /// From the beginning of speech to the first partial.
+    pub first_partial: u64,
+    /// From one partial to the next.
+    pub partial_every: u64,
+    /// Silence after an utterance before its revision.
+    pub revise_after: u64,
+    /// A revision does not wait longer than this for silence.
+    pub revise_at_latest: u64,
+    /// Finals older than this are no longer revised.
+    pub revise_within: u64,
+    /// The most audio a revision decodes.
+    pub revision_window: u64,
+    /// Silence put between the utterances of a window.
+    pub gap: u64,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            thresholds: Thresholds::default(),
+            pad_before: 250 * MS,
+            pad_after: 200 * MS,
+            first_partial: 450 * MS,
+            partial_every: 900 * MS,
+            revise_after: 2_000 * MS,
+            revise_at_latest: 3_500 * MS,
+            revise_within: 5_000 * MS,
+            revision_window: 24_000 * MS,
+            gap: 200 * MS,
+        }
+    }
+}
+
+/// Names a decode within its leg.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ticket(u64);
+
+/// Why a decode is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    Partial,
+    Candidate,
+    Final,
+    Revision,
+}
+
+impl Purpose {
+    /// True when the words may become a final.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::Candidate | Self::Final)
+    }
+}
+
+/// A decode to do.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub ticket: Ticket,
+    pub purpose: Purpose,
+    pub samples: Arc<[f32]>,
+    pub language: Option<String>,
+    pub effort: Effort,
+}
+
+/// What the leg wants done.
+#[derive(Clone, Debug)]
+pub(crate) enum Action {
+    Decode(Job),
+    /// The result is of no use any more; if it has not begun it need not be done.
+    Forget(Ticket),
+    /// `heard_until` is the last sample that the text rests on; the latency is not filled in.
+    Publish { utterance: Utterance, heard_until: u64 },
+}
+
+struct Flight {
+    ticket: Ticket,
+    window: Window,
+    heard_until: u64,
+}
+
+/// The utterance that is being spoken.
+struct Open {
+    id: Option<UtteranceId>,
+    start: u64,
+    words: Vec<Word>,
+    stable: usize,
+    partial: Option<Flight>,
+    next_partial: u64,
+    candidate: Option<Candidate>,
+}
+
+enum Candidate {
+    Waiting(Flight),
+    Heard { words: Vec<Word>, heard_until: u64 },
+}
+
+/// An utterance that is over and waits for its words.
+struct Closing {
+    id: UtteranceId,
+    start: u64,
+    end: u64,
+    flight: Flight,
+    /// Words of it are on the screen already, and have to be taken back when the final has none.
+    shown: bool,
+}
+
+/// An utterance with its words.
+struct Spoken {
+    id: UtteranceId,
+    start: u64,
+    end: u64,
+    words: Vec<Word>,
+    revision: u32,
+    /// It has been part of a revision's window.
+    revised: bool,
+}
+
+/// See the module.
+pub(crate) struct Leg {
+    party: Party,
+    ids: UtteranceIds,
+    language: Option<String>,
+    language_votes: Vec<String>,
+    policy: Policy,
+    shedding: Shedding,
+    audio: Audio,
+    segmenter: Segmenter,
+    tickets: u64,
+    open: Option<Open>,
+    closing: Vec<Closing>,
+    spoken: VecDeque<Spoken>,
+    revision: Option<(Flight, Vec<UtteranceId>)>,
+    finished: bool,
+}
+
+impl Leg {
+    /// A leg whose audio begins at sample `position` of the call.
+    pub(crate) fn new(
+        party: Party,
+        ids: UtteranceIds,
+        language: Option<String>,
+        policy: Policy,
+        position: u64,
+    ) -> Self {
+        Self {
+            party,
+            ids,
+            language,
+            language_votes: Vec::new(),
+            segmenter: Segmenter::new(policy.thresholds.clone(), position),
+            policy,
+            shedding: Shedding::None,
+            audio: Audio::new(position),
+            tickets: 0,
+            open: None,
+            closing: Vec::new(),
+            spoken: VecDeque::new(),
+            revision: None,
+            finished: false,
+        }
+    }
+
+    /// What is given up from now on because the machine is behind.
+    pub(crate) fn shed(&mut self, shedding: Shedding) {
+        self.shedding = shedding;
+    }
+
+    /// The position of the next sample.
+    pub(crate) fn position(&self) -> u64 {
+        self.audio.end()
+    }
+
+    /// True while a decode is under way whose result would change what is decoded next.
+    pub(crate) fn is_waiting(&self) -> bool {
+        let candidate = matches!(self.open, Some(Open { candidate: Some(Candidate::Waiting(_)), .. }));
+        candidate || !self.closing.is_empty() || self.revision.is_some()
+    }
+
+    /// True when the leg is finished and every word is out.
+    pub(crate) fn is_done(&self) -> bool {
+        self.finished && self.closing.is_empty() && self.revision.is_none()
+    }
+
+    /// The next chunk and the probability that it is speech.
+    pub(crate) fn push(&mut self, chunk: &[f32], probability: f32, actions: &mut Vec<Action>) {
+        debug_assert_eq!(chunk.len(), CHUNK);
+        self.audio.push(chunk);
+        if let Some(boundary) = self.segmenter.push(probability) {
+            self.boundary(boundary, actions);
+        }
+        self.partial(actions);
+        self.revise(actions);
+        let keep_from = (self.open.iter().map(|o| o.start))
+            .chain(self.closing.iter().map(|c| c.start))
+            .chain(self.spoken.front().map(|s| s.start))
+            .fold(self.position(), u64::min);
+        self.audio.forget(keep_from.saturating_sub(self.policy.pad_before + 2 * CHUNK as u64));
+    }
+
+    /// No more audio will come: what is being said is decoded, and all is revised once more.
+    pub(crate) fn finish(&mut self, actions: &mut Vec<Action>) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        if let Some(boundary) = self.segmenter.end() {
+            self.boundary(boundary, actions);
+        }
+        self.revise(actions);
+    }
+
+    fn boundary(&mut self, boundary: Boundary, actions: &mut Vec<Action>) {
+        match boundary {
+            Boundary::Began { at } => self.open = Some(self.opened(at)),
+            Boundary::Paused { .. } if self.shedding < Shedding::NoPartials => {
+                if let Some(mut open) = self.open.take() {
+                    if let Some(old) = open.partial.take() {
+                        actions.push(Action::Forget(old.ticket));
+                    }
+                    open.id.get_or_insert_with(|| self.ids.next());
+                    let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
+                    open.candidate = Some(Candidate::Waiting(flight));
+                    self.open = Some(open);
+                }
+            }
+            Boundary::Paused { .. } => {}
+            Boundary::Resumed => {
+                let next_partial = self.position() + self.policy.partial_every;
+                if let Some(open) = &mut self.open {
+                    // A candidate still under way is as good as a partial.
+                    if let Some(Candidate::Waiting(flight)) = open.candidate.take() {
+                        open.partial = Some(flight);
+                    }
+                    open.next_partial = next_partial;
+                }
+            }
+            Boundary::Ended { start, end } => {
+                if let Some(open) = self.open.take() {
+                    self.close(open, start, end, actions);
+                }
+                // Cut in the middle of speech: the rest is an utterance of its own.
+                self.open = self.segmenter.open_since().map(|at| self.opened(at));
+            }
+            Boundary::Dismissed => {
+                if let Some(flight) = self.open.take().and_then(|open| open.partial) {
+                    actions.push(Action::Forget(flight.ticket));
+                }
+                self.open = self.segmenter.open_since().map(|at| self.opened(at));
+            }
+        }
+    }
+
+    fn opened(&self, at: u64) -> Open {
+        Open {
+            id: None,
+            start: at,
+            words: Vec::new(),
+            stable: 0,
+            partial: None,
+            next_partial: at + self.policy.first_partial,
+            candidate: None,
+        }
+    }
+
+    fn close(&mut self, open: Open, start: u64, end: u64, actions: &mut Vec<Action>) {
+        if let Some(flight) = open.partial {
+            actions.push(Action::Forget(flight.ticket));
+        }
+        let id = open.id.unwrap_or_else(|| self.ids.next());
+        let shown = !open.words.is_empty();
+        let flight = match open.candidate {
+            Some(Candidate::Heard { words, heard_until }) => {
+                let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
+                return self.conclude(spoken, shown, heard_until, actions);
+            }
+            Some(Candidate::Waiting(flight)) => flight,
+            None => {
+                let until = self.position().min(end + self.policy.pad_after);
+                self.fly(Purpose::Final, start, until, actions)
+            }
+        };
+        self.closing.push(Closing { id, start, end, flight, shown });
+    }
+
+    /// Publishes the first final.
+    fn conclude(&mut self, spoken: Spoken, shown: bool, heard_until: u64, actions: &mut Vec<Action>) {
+        if shown || !spoken.words.is_empty() {
+            actions.push(self.publish(&spoken, heard_until));
+        }
+        let at = self.spoken.partition_point(|s| s.start < spoken.start);
+        self.spoken.insert(at, spoken);
+    }
+
+    fn publish(&self, spoken: &Spoken, heard_until: u64) -> Action {
+        let text = text_of(&spoken.words);
+        let utterance = Utterance {
+            utterance_id: spoken.id,
+            party: self.party,
+            r#final: true,
+            revision: spoken.revision,
+            stable_chars: text.chars().count() as u32,
+            text,
+            start_ms: Millis(spoken.start / MS),
+            end_ms: Millis(spoken.end / MS),
+            words: spoken.words.clone(),
+            language: self.language.clone().unwrap_or_default(),
+            latency_ms: Millis(0),
+        };
+        Action::Publish { utterance, heard_until }
+    }
+
+    /// Begins a decode of `start..until`.
+    fn fly(&mut self, purpose: Purpose, start: u64, until: u64, actions: &mut Vec<Action>) -> Flight {
+        let at = start.saturating_sub(self.policy.pad_before)..until;
+        self.decode(purpose, vec![Part { at, known: Vec::new() }], until, Effort::Quick, actions)
+    }
+
+    fn part(&self, spoken: &Spoken) -> Part {
+        Part {
+            at: spoken.start.saturating_sub(self.policy.pad_before)..spoken.end + self.policy.pad_after,
+            known: spoken.words.iter().map(|word| plain(&word.w)).collect(),
+        }
+    }
+
+    fn decode(
+        &mut self,
+        purpose: Purpose,
+        mut parts: Vec<Part>,
+        heard_until: u64,
+        effort: Effort,
+        actions: &mut Vec<Action>,
+    ) -> Flight {
+        // Paddings of neighbours must not overlap, or words at the seam would be heard twice.
+        for n in 1..parts.len() {
+            if parts[n].at.start < parts[n - 1].at.end {
+                let seam = u64::midpoint(parts[n].at.start, parts[n - 1].at.end);
+                parts[n - 1].at.end = seam;
+                parts[n].at.start = seam;
+            }
+        }
+        let mut window = Window::new(&self.audio, parts, self.policy.gap);
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        let samples = Arc::from(std::mem::take(&mut window.samples));
+        let language = self.language.clone();
+        actions.push(Action::Decode(Job { ticket, purpose, samples, language, effort }));
+        Flight { ticket, window, heard_until }
+    }
+
+    fn partial(&mut self, actions: &mut Vec<Action>) {
+        let position = self.position();
+        let every = match self.shedding {
+            Shedding::None => self.policy.partial_every,
+            Shedding::FewerPartials => self.policy.partial_every * 2,
+            Shedding::NoPartials | Shedding::LateFinals => return,
+        };
+        let Some(open) = &self.open else { return };
+        let due = position >= open.next_partial && open.partial.is_none() && open.candidate.is_none();
+        let Some((_, voice_end)) = self.segmenter.speaking() else { return };
+        if !due || position - voice_end > 3 * CHUNK as u64 {
+            return;
+        }
+        let start = open.start;
+        let flight = self.fly(Purpose::Partial, start, position, actions);
+        let id = self.ids.clone();
+        if let Some(open) = &mut self.open {
+            open.id.get_or_insert_with(|| id.next());
+            open.partial = Some(flight);
+            open.next_partial = position + every;
+        }
+    }
+
+    /// Begins a revision when there is something to revise and it is time.
+    fn revise(&mut self, actions: &mut Vec<Action>) {
+        let position = self.position();
+        if self.revision.is_some() || !self.closing.is_empty() || self.shedding > Shedding::None {
+            return;
+        }
+        let (Some(oldest), Some(newest)) =
+            (self.spoken.iter().find(|s| !s.revised), self.spoken.back())
+        else {
+            return;
+        };
+        let quiet = self.open.is_none() && position - newest.end >= self.policy.revise_after;
+        let late = position - oldest.end >= self.policy.revise_at_latest;
+        if !(quiet || late || self.finished) {
+            return;
+        }
+        let mut parts = Vec::new();
+        let mut ids = Vec::new();
+        let mut length = 0;
+        for spoken in self.spoken.iter().rev() {
+            let part = self.part(spoken);
+            length += part.at.end - part.at.start + self.policy.gap;
+            if length > self.policy.revision_window && !parts.is_empty() {
+                break;
+            }
+            parts.push(part);
+            ids.push(spoken.id);
+        }
+        parts.reverse();
+        ids.reverse();
+        let flight = self.decode(Purpose::Revision, parts, position, Effort::Thorough, actions);
+        for spoken in &mut self.spoken {
+            spoken.revised = true;
+        }
+        // What no later window reaches is forgotten.
+        let first = ids.first().copied();
+        while self.spoken.front().map(|s| s.id) != first && self.spoken.len() > 1 {
+            self.spoken.pop_front();
+        }
+        self.revision = Some((flight, ids));
+    }
+
+    /// A decode is done; `None` when it failed or was given up.
+    pub(crate) fn heard(&mut self, ticket: Ticket, heard: Option<&Heard>, actions: &mut Vec<Action>) {
+        if let Some(at) = self.closing.iter().position(|closing| closing.flight.ticket == ticket) {
+            let closing = self.closing.remove(at);
+            let words = self.first_words(&closing.flight, heard);
+            let Closing { id, start, end, flight, shown } = closing;
+            let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
+            self.conclude(spoken, shown, flight.heard_until, actions);
+        } else if self.revision.as_ref().is_some_and(|(flight, _)| flight.ticket == ticket) {
+            if let Some((flight, ids)) = self.revision.take() {
+                self.revised(&flight, &ids, heard, actions);
+            }
+        } else if let Some(mut open) = self.open.take() {
+            match &open.candidate {
+                Some(Candidate::Waiting(flight)) if flight.ticket == ticket => {
+                    let words = self.first_words(flight, heard);
+                    let heard_until = flight.heard_until;
+                    open.hear(words.clone());
+                    actions.extend(self.publish_partial(&open, heard_until));
+                    open.candidate = Some(Candidate::Heard { words, heard_until });
+                }
+                _ if open.partial.as_ref().is_some_and(|flight| flight.ticket == ticket) => {
+                    if let Some(flight) = open.partial.take() {
+                        let words = self.first_words(&flight, heard);
+                        open.hear(words);
+                        actions.extend(self.publish_partial(&open, flight.heard_until));
+                    }
+                }
+                _ => {}
+            }
+            self.open = Some(open);
+        }
+        if self.finished {
+            self.revise(actions);
+        }
+    }
+
+    fn publish_partial(&self, open: &Open, heard_until: u64) -> Option<Action> {
+        let id = open.id?;
+        if open.words.is_empty() {
+            return None;
+        }
+        let text = text_of(&open.words);
+        let stable = text_of(&open.words[..open.stable]);
+        Some(Action::Publish {
+            utterance: Utterance {
+                utterance_id: id,
+                party: self.party,
+                r#final: false,
+                revision: 0,
+                stable_chars: stable.chars().count() as u32,
+                text,
+                start_ms: Millis(open.start / MS),
+                end_ms: Millis(heard_until / MS),
+                words: open.words.clone(),
+                language: self.language.clone().unwrap_or_default(),
+                latency_ms: Millis(0),
+            },
+            heard_until,
+        })
+    }
+
+    /// The words of a window's last part.
+    fn first_words(&mut self, flight: &Flight, heard: Option<&Heard>) -> Vec<Word> {
+        let Some(heard) = heard else { return Vec::new() };
+        self.vote(heard);
+        let last = flight.window.split(&heard.words).pop().unwrap_or_default();
+        last.into_iter().map(call_word).collect()
+    }
+
+    /// Settles the language once two decodes agree on it.
+    fn vote(&mut self, heard: &Heard) {
+        if self.language.is_none() && heard.words.len() >= 3 {
+            if self.language_votes.contains(&heard.language) {
+                self.language = Some(heard.language.clone());
+            }
+            self.language_votes.push(heard.language.clone());
+        }
+    }
+
+    fn revised(
+        &mut self,
+        flight: &Flight,
+        ids: &[UtteranceId],
+        heard: Option<&Heard>,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(heard) = heard.filter(|heard| !heard.looped && !heard.words.is_empty()) else { return };
+        let split = flight.window.split(&heard.words);
+        for (id, words) in ids.iter().zip(split) {
+            let Some(at) = self.spoken.iter().position(|spoken| spoken.id == *id) else { continue };
+            let words: Vec<Word> = words.into_iter().map(call_word).collect();
+            let spoken = &mut self.spoken[at];
+            let too_old = flight.heard_until - spoken.end > self.policy.revise_within;
+            let same = plain_words(&words).eq(plain_words(&spoken.words));
+            if too_old || same {
+                continue;
+            }
+            spoken.words = words;
+            spoken.revision += 1;
+            let publish = self.publish(&self.spoken[at], flight.heard_until);
+            actions.push(publish);
+        }
+    }
+}
+
+impl Open {
+    /// Takes a new hypothesis over: agreed words stay, the rest is replaced.
+    fn hear(&mut self, new: Vec<Word>) {
+        let agreed = plain_words(&new).zip(plain_words(&self.words)).take_while(|(a, b)| a == b).count();
+        if agreed >= self.stable {
+            self.words = new;
+            self.stable = agreed;
+        } else {
+            let stable_end = self.words[..self.stable].last().map_or(Millis(0), |word| word.end_ms);
+            self.words.truncate(self.stable);
+            self.words.extend(new.into_iter().filter(|word| word.start_ms >= stable_end));
+        }
+    }
+}
+
+fn call_word((word, at): (HeardWord, std::ops::Range<u64>)) -> Word {
+    Word { w: word.w, start_ms: Millis(at.start / MS), end_ms: Millis(at.end / MS), p: word.p }
+}
+
+fn plain_words(words: &[Word]) -> impl Iterator<Item = String> {
+    words.iter().map(|word| plain(&word.w))
+}
+
+fn text_of(words: &[Word]) -> String {
+    words.iter().map(|word| word.w.as_str()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Hears a word for every 400 ms of voice; which words is up to the test.
+    struct Bench {
+        leg: Leg,
+        flying: Vec<Job>,
+        published: Vec<Utterance>,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let leg = Leg::new(Party::Customer, UtteranceIds::default(), Some("en".into()), Policy::default(), 0);
+            Self { leg, flying: Vec::new(), published: Vec::new() }
+        }
+
+        fn take(&mut self, actions: Vec<Action>) {
+            for action in actions {
+                match action {
+                    Action::Decode(job) => self.flying.push(job),
+                    Action::Forget(ticket) => self.flying.retain(|job| job.ticket != ticket),
+                    Action::Publish { utterance, .. } => self.published.push(utterance),
+                }
+            }
+        }
+
+        fn chunks(&mut self, count: usize, probability: f32) {
+            for _ in 0..count {
+                let mut actions = Vec::new();
+                self.leg.push(&[0.0; CHUNK], probability, &mut actions);
+                self.take(actions);
+            }
+        }
+
+        fn finish(&mut self) {
+            let mut actions = Vec::new();
+            self.leg.finish(&mut actions);
+            self.take(actions);
+        }
+
+        /// Answers the oldest decode of a kind.
+        fn hear(&mut self, purpose: Purpose, text: &str) {
+            let at = self.flying.iter().position(|job| job.purpose == purpose).expect("such a decode waits");
+            let job = self.flying.remove(at);
+            let length = job.samples.len() as u64 / MS;
+            let count = text.split_whitespace().count().max(1) as u64;
+            let words = (text.split_whitespace().enumerate())
+                .map(|(n, w)| {
+                    let (n, step) = (n as u64, length / count);
+                    HeardWord { w: w.into(), start_ms: n * step, end_ms: (n + 1) * step, p: 0.9 }
+                })
+                .collect();
+            let heard = Heard { words, language: "en".into(), looped: false };
+            let mut actions = Vec::new();
+            self.leg.heard(job.ticket, Some(&heard), &mut actions);
+            self.take(actions);
+        }
+
+        fn texts(&self) -> Vec<(bool, u32, &str)> {
+            self.published.iter().map(|u| (u.r#final, u.revision, u.text.as_str())).collect()
+        }
+    }
+
+    #[test]
+    fn the_decode_begun_at_the_pause_becomes_the_final() {
+        let mut bench = Bench::new();
+        bench.chunks(10, 0.95);
+        bench.chunks(8, 0.0);
+        bench.hear(Purpose::Candidate, "good morning");
+        bench.chunks(20, 0.0);
+        assert_eq!(bench.texts(), [(false, 0, "good morning"), (true, 0, "good morning")]);
+        assert!(bench.flying.iter().all(|job| job.purpose != Purpose::Final));
+    }
+
+    #[test]
+    fn words_agreed_on_do_not_flicker() {
+        let mut bench = Bench::new();
+        bench.chunks(20, 0.95);
+        bench.hear(Purpose::Partial, "I lost my");
+        bench.chunks(30, 0.95);
+        bench.hear(Purpose::Partial, "I lost my bank card");
+        bench.chunks(30, 0.95);
+        bench.hear(Purpose::Partial, "High cost my bank card and need a new");
+        let last = bench.published.last().expect("published");
+        assert!(last.text.starts_with("I lost my"), "{}", last.text);
+        let stable: String = last.text.chars().take(last.stable_chars as usize).collect();
+        assert_eq!(stable, "I lost my");
+    }
+
+    #[test]
+    fn the_last_words_are_decoded_at_hang_up_and_the_leg_is_done_only_then() {
+        let mut bench = Bench::new();
+        bench.chunks(12, 0.95);
+        bench.finish();
+        assert!(!bench.leg.is_done());
+        bench.hear(Purpose::Final, "bye bye");
+        assert!(!bench.leg.is_done(), "the revision is still to come");
+        bench.hear(Purpose::Revision, "bye-bye");
+        assert!(bench.leg.is_done());
+        assert_eq!(bench.texts(), [(true, 0, "bye bye"), (true, 1, "bye-bye")]);
+    }
+
+    #[test]
+    fn a_revision_names_the_utterance_it_corrects() {
+        let mut bench = Bench::new();
+        for text in ["my name is anna", "I lost my debit cart"] {
+            bench.chunks(30, 0.95);
+            bench.chunks(20, 0.0);
+            bench.hear(Purpose::Candidate, text);
+        }
+        bench.chunks(30, 0.0);
+        bench.hear(Purpose::Revision, "My name is Anna. I lost my debit card.");
+        let last = bench.published.last().expect("published");
+        assert_eq!((last.utterance_id, last.revision), (UtteranceId(2), 1));
+        assert_eq!(last.text, "I lost my debit card.");
+    }
+
+    #[test]
+    fn a_loop_in_a_revision_is_refused() {
+        let mut bench = Bench::new();
+        bench.chunks(30, 0.95);
+        bench.chunks(20, 0.0);
+        bench.hear(Purpose::Candidate, "thank you");
+        bench.chunks(40, 0.0);
+        let job = bench.flying.pop().expect("a revision waits");
+        let words = vec![HeardWord { w: "so".into(), start_ms: 0, end_ms: 10, p: 0.1 }];
+        let heard = Heard { words, language: "en".into(), looped: true };
+        let mut actions = Vec::new();
+        bench.leg.heard(job.ticket, Some(&heard), &mut actions);
+        assert!(actions.is_empty());
+    }
+
+    #[test]
+    fn a_machine_that_is_behind_decodes_finals_only() {
+        let mut bench = Bench::new();
+        bench.leg.shed(Shedding::NoPartials);
+        bench.chunks(100, 0.95);
+        assert!(bench.flying.is_empty());
+        bench.chunks(20, 0.0);
+        assert_eq!(bench.flying.iter().map(|job| job.purpose).collect::<Vec<_>>(), [Purpose::Final]);
+        bench.hear(Purpose::Final, "all of it");
+        bench.chunks(200, 0.0);
+        assert!(bench.flying.is_empty(), "no revision while behind");
+        bench.leg.shed(Shedding::None);
+        bench.chunks(1, 0.0);
+        assert_eq!(bench.flying.len(), 1, "but as soon as there is time");
+    }
+
+    #[test]
+    fn silence_and_noise_decode_nothing() {
+        let mut bench = Bench::new();
+        bench.chunks(1_000, 0.1);
+        // A far voice, or a hum: never convincing.
+        for _ in 0..20 {
+            bench.chunks(20, 0.6);
+            bench.chunks(30, 0.1);
+        }
+        bench.finish();
+        assert!(bench.flying.is_empty() && bench.published.is_empty());
+        assert!(bench.leg.is_done());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn every_utterance_gets_one_first_final_and_memory_is_bounded(
+            voice in proptest::collection::vec((0.0_f32..1.0, 1_usize..60, proptest::bool::ANY), 1..40)
+        ) {
+            let mut bench = Bench::new();
+            for (probability, count, answer) in voice {
+                bench.chunks(count, probability);
+                proptest::prop_assert!(bench.leg.audio.end() - bench.leg.audio.start() < 60 * u64::from(RATE));
+                while answer && !bench.flying.is_empty() {
+                    let purpose = bench.flying[0].purpose;
+                    bench.hear(purpose, "some words");
+                }
+            }
+            bench.finish();
+            while let Some(job) = bench.flying.first() {
+                bench.hear(job.purpose, "other words");
+            }
+            proptest::prop_assert!(bench.leg.is_done());
+            let mut finals: Vec<_> =
+                bench.published.iter().filter(|u| u.r#final && u.revision == 0).map(|u| u.utterance_id).collect();
+            let count = finals.len();
+            finals.sort();
+            finals.dedup();
+            proptest::prop_assert_eq!(count, finals.len());
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Decodes that wait for a worker: earliest deadline first.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::leg::{Job, Purpose, Ticket};
+
+/// Names a leg within the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LegKey(pub u64);
+
+/// A decode and when it should be done.
+pub(crate) struct Pending {
+    pub leg: LegKey,
+    pub job: Job,
+    pub queued: Instant,
+    pub due: Instant,
+}
+
+#[derive(Default)]
+struct Inner {
+    waiting: Vec<Pending>,
+    revisions_running: usize,
+    closed: bool,
+}
+
+/// See the module.
+pub(crate) struct Queue {
+    inner: Mutex<Inner>,
+    changed: Condvar,
+    most_revisions: usize,
+}
+
+impl Queue {
+    /// For `workers` threads, one of which is kept free of revisions when there are several.
+    pub(crate) fn new(workers: usize) -> Self {
+        let most_revisions = workers.saturating_sub(1).max(1);
+        Self { inner: Mutex::default(), changed: Condvar::new(), most_revisions }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, pending: Pending) {
+        self.lock().waiting.push(pending);
+        self.changed.notify_all();
+    }
+
+    /// The next decode; waits for one. `None` once the queue is closed and empty.
+    pub(crate) fn pop(&self) -> Option<Pending> {
+        let mut inner = self.lock();
+        loop {
+            let revisions = inner.revisions_running < self.most_revisions;
+            let next = (inner.waiting.iter().enumerate())
+                .filter(|(_, p)| revisions || p.job.purpose != Purpose::Revision)
+                .min_by_key(|(_, p)| p.due)
+                .map(|(at, _)| at);
+            if let Some(at) = next {
+                let pending = inner.waiting.swap_remove(at);
+                inner.revisions_running += usize::from(pending.job.purpose == Purpose::Revision);
+                return Some(pending);
+            }
+            if inner.closed {
+                return None;
+            }
+            inner = self.changed.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Must follow every [`pop`](Self::pop).
+    pub(crate) fn done(&self, purpose: Purpose) {
+        if purpose == Purpose::Revision {
+            self.lock().revisions_running -= 1;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Takes a decode back that has not begun.
+    pub(crate) fn forget(&self, leg: LegKey, ticket: Ticket) {
+        self.lock().waiting.retain(|p| p.leg != leg || p.job.ticket != ticket);
+    }
+
+    /// Takes back every waiting decode that `unwanted` names.
+    pub(crate) fn take(&self, unwanted: impl Fn(&Pending) -> bool) -> Vec<Pending> {
+        let mut inner = self.lock();
+        let (gone, kept) = std::mem::take(&mut inner.waiting).into_iter().partition(|p| unwanted(p));
+        inner.waiting = kept;
+        gone
+    }
+
+    /// How late the most overdue decode that leads to a final is, and how many decodes wait.
+    pub(crate) fn lateness(&self, now: Instant) -> (Duration, usize) {
+        let inner = self.lock();
+        let urgent = inner.waiting.iter().filter(|p| p.job.purpose.is_final());
+        let late = urgent.map(|p| now.saturating_duration_since(p.due)).max().unwrap_or_default();
+        (late, inner.waiting.len())
+    }
+
+    /// Lets the workers finish what waits, then stop.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.changed.notify_all();
+    }
+}

@@ -1,0 +1,237 @@
+//! From speech probabilities to utterances: where one begins, where the speaker pauses, where it ends.
+//!
+//! A plain value: probabilities in, boundaries out, positions in samples. The same audio gives the same
+//! boundaries, live or replayed.
+
+use crate::vad::CHUNK;
+
+/// When speech begins, pauses and ends. Times in samples at 16 kHz.
+#[derive(Clone, Debug)]
+pub(crate) struct Thresholds {
+    /// Probability from which a chunk may begin an utterance.
+    pub begin: f32,
+    /// Probability below which a chunk counts as silence within an utterance.
+    pub go_on: f32,
+    /// Speech shorter than this in all is a noise.
+    pub least_speech: u64,
+    /// So is speech whose voiced chunks are on average less likely than this: far voices, lines that hum.
+    pub least_likely: f32,
+    /// Silence after which a decode is worth trying, in case it is the end.
+    pub pause: u64,
+    /// Silence that ends an utterance.
+    pub end: u64,
+    /// Silence that ends an utterance that is long already.
+    pub end_when_long: u64,
+    /// From here on an utterance is long.
+    pub long: u64,
+    /// Utterances are cut at this length, at the least likely chunk of the last third.
+    pub longest: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        let ms = |ms: u64| ms * 16;
+        Self {
+            begin: 0.5,
+            go_on: 0.35,
+            least_speech: ms(120),
+            least_likely: 0.75,
+            pause: ms(220),
+            end: ms(600),
+            end_when_long: ms(220),
+            long: ms(9_000),
+            longest: ms(14_000),
+        }
+    }
+}
+
+/// What the speaker did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Boundary {
+    /// Began to speak here.
+    Began { at: u64 },
+    /// Stopped here, perhaps for good.
+    Paused { end: u64 },
+    /// Went on after a pause.
+    Resumed,
+    /// The utterance is over; speech was from `start` to `end`.
+    Ended { start: u64, end: u64 },
+    /// It was a noise.
+    Dismissed,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Open {
+    start: u64,
+    /// End of the last chunk with voice.
+    voice_end: u64,
+    /// Chunks with voice, and the sum of their probabilities.
+    voiced: u32,
+    likelihood: f32,
+    paused: bool,
+    /// The least likely chunk in the part where a long utterance may be cut.
+    weakest: (u64, f32),
+}
+
+impl Open {
+    fn at(start: u64) -> Self {
+        let weakest = (start, f32::INFINITY);
+        Self { start, voice_end: start, voiced: 0, likelihood: 0.0, paused: false, weakest }
+    }
+
+    fn voice(&mut self, to: u64, probability: f32) {
+        self.voice_end = to;
+        self.voiced += 1;
+        self.likelihood += probability;
+    }
+
+    fn is_speech(&self, t: &Thresholds) -> bool {
+        u64::from(self.voiced) * CHUNK as u64 >= t.least_speech
+            && self.likelihood >= t.least_likely * self.voiced as f32
+    }
+}
+
+/// See the module.
+pub(crate) struct Segmenter {
+    thresholds: Thresholds,
+    open: Option<Open>,
+    position: u64,
+}
+
+impl Segmenter {
+    /// Begins to listen at sample `position`.
+    pub(crate) fn new(thresholds: Thresholds, position: u64) -> Self {
+        Self { thresholds, open: None, position }
+    }
+
+    /// Where the utterance that is being spoken began, and where its voice was last heard.
+    pub(crate) fn speaking(&self) -> Option<(u64, u64)> {
+        self.open.filter(|open| open.is_speech(&self.thresholds)).map(|o| (o.start, o.voice_end))
+    }
+
+    /// Where what is being listened to began, be it speech or not.
+    pub(crate) fn open_since(&self) -> Option<u64> {
+        self.open.map(|open| open.start)
+    }
+
+    /// The next chunk's probability.
+    pub(crate) fn push(&mut self, probability: f32) -> Option<Boundary> {
+        let t = &self.thresholds;
+        let (from, to) = (self.position, self.position + CHUNK as u64);
+        self.position = to;
+        let voice = probability >= t.go_on;
+        let Some(open) = &mut self.open else {
+            if probability < t.begin {
+                return None;
+            }
+            let mut open = Open::at(from);
+            open.voice(to, probability);
+            self.open = Some(open);
+            return Some(Boundary::Began { at: from });
+        };
+        if from - open.start > t.longest * 2 / 3 && probability < open.weakest.1 {
+            open.weakest = (to, probability);
+        }
+        if voice {
+            open.voice(to, probability);
+        }
+        if to - open.start >= t.longest {
+            return Some(self.cut());
+        }
+        if voice {
+            return std::mem::take(&mut open.paused).then_some(Boundary::Resumed);
+        }
+        let silence = to - open.voice_end;
+        let enough = if open.voice_end - open.start >= t.long { t.end_when_long } else { t.end };
+        if silence >= enough {
+            return self.end();
+        }
+        if silence >= t.pause && !open.paused && open.is_speech(t) {
+            open.paused = true;
+            return Some(Boundary::Paused { end: open.voice_end });
+        }
+        None
+    }
+
+    /// Ends an utterance that is too long where speech was least likely; the rest begins a new one.
+    fn cut(&mut self) -> Boundary {
+        let position = self.position;
+        let Some(open) = &mut self.open else { return Boundary::Dismissed };
+        let (start, end) = (open.start, open.weakest.0.clamp(open.start, position));
+        let was_speech = open.is_speech(&self.thresholds);
+        let share = (position - end) as f32 / (position - start).max(1) as f32;
+        let rest = Open {
+            voice_end: open.voice_end.max(end),
+            voiced: (open.voiced as f32 * share) as u32,
+            likelihood: open.likelihood * share,
+            ..Open::at(end)
+        };
+        *open = rest;
+        if was_speech { Boundary::Ended { start, end } } else { Boundary::Dismissed }
+    }
+
+    /// No more will come.
+    pub(crate) fn end(&mut self) -> Option<Boundary> {
+        let open = self.open.take()?;
+        Some(if open.is_speech(&self.thresholds) {
+            Boundary::Ended { start: open.start, end: open.voice_end }
+        } else {
+            Boundary::Dismissed
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn run(probabilities: &[f32]) -> Vec<Boundary> {
+        let mut segmenter = Segmenter::new(Thresholds::default(), 0);
+        let mut boundaries: Vec<_> = probabilities.iter().filter_map(|p| segmenter.push(*p)).collect();
+        boundaries.extend(segmenter.end());
+        boundaries
+    }
+
+    #[test]
+    fn a_word_between_silences_is_one_utterance_with_a_pause_before_its_end() {
+        let mut p = vec![0.0; 10];
+        p.extend([0.9; 10]);
+        p.extend([0.0; 30]);
+        let chunk = CHUNK as u64;
+        assert_eq!(
+            run(&p),
+            [
+                Boundary::Began { at: 10 * chunk },
+                Boundary::Paused { end: 20 * chunk },
+                Boundary::Ended { start: 10 * chunk, end: 20 * chunk }
+            ]
+        );
+    }
+
+    #[test]
+    fn a_click_is_dismissed() {
+        assert_eq!(run(&[0.0, 0.9, 0.0]).last(), Some(&Boundary::Dismissed));
+    }
+
+    #[test]
+    fn someone_who_never_pauses_is_cut() {
+        let ends = run(&[0.9; 2_000]).into_iter().filter(|b| matches!(b, Boundary::Ended { .. })).count();
+        assert!(ends >= 4, "{ends}");
+    }
+
+    proptest! {
+        #[test]
+        fn utterances_are_ordered_disjoint_and_bounded(p in proptest::collection::vec(0.0_f32..1.0, 0..3_000)) {
+            let longest = Thresholds::default().longest + CHUNK as u64;
+            let mut last = 0;
+            for boundary in run(&p) {
+                if let Boundary::Ended { start, end } = boundary {
+                    prop_assert!(start >= last && end > start && end - start <= longest);
+                    last = end;
+                }
+            }
+            prop_assert!(last <= (p.len() * CHUNK) as u64);
+        }
+    }
+}

@@ -1,0 +1,270 @@
+//! One decode: samples in, words with times out, loops and silence refused.
+
+use std::ffi::c_int;
+use std::path::Path;
+
+use sotto_audio::RATE;
+use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
+
+use crate::SpeechError;
+
+/// Encoder positions per second of audio.
+const POSITIONS_PER_SECOND: usize = 50;
+/// Encoder positions of the 30 s window Whisper was trained on.
+const FULL_CONTEXT: usize = 1500;
+/// Below this many positions small models fall into repetition (measured).
+const LEAST_CONTEXT: usize = 512;
+/// Hypotheses a thorough decode keeps.
+const BEAM: c_int = 4;
+/// The most audio one decode takes, in samples.
+pub const LONGEST: usize = 28 * RATE as usize;
+
+/// A loaded Whisper model; workers make their [`Decoder`]s from it.
+pub struct Model {
+    context: WhisperContext,
+    name: String,
+}
+
+impl Model {
+    /// Loads a GGML file. `name` is what figures and errors call it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or is not a GGML Whisper model.
+    pub fn load(path: &Path, name: impl Into<String>) -> Result<Self, SpeechError> {
+        static QUIET: std::sync::Once = std::sync::Once::new();
+        QUIET.call_once(whisper_rs::install_logging_hooks);
+        let mut parameters = WhisperContextParameters::default();
+        parameters.use_gpu(cfg!(any(feature = "cuda", feature = "vulkan"))).flash_attn(false);
+        let context = WhisperContext::new_with_params(path, parameters)?;
+        Ok(Self { context, name: name.into() })
+    }
+
+    /// The name it was loaded under.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// False for models that know English only.
+    #[must_use]
+    pub fn is_multilingual(&self) -> bool {
+        self.context.is_multilingual()
+    }
+
+    /// Working memory for one thread.
+    ///
+    /// # Errors
+    /// When there is not enough memory.
+    pub fn decoder(&self) -> Result<Decoder, SpeechError> {
+        Ok(Decoder { state: self.context.create_state()? })
+    }
+}
+
+/// How much time a decode may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effort {
+    /// The encoder's window is as long as the audio, and the decoder is greedy.
+    Quick,
+    /// The full 30 s window and a beam search: about five times the time, and half the errors on windows of
+    /// several utterances (measured).
+    Thorough,
+}
+
+/// What to decode and how.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// 16 kHz mono, at most [`LONGEST`] samples.
+    pub samples: &'a [f32],
+    /// BCP 47 primary language; absent to detect it.
+    pub language: Option<&'a str>,
+    /// When it is detected, it is one of these; any when empty.
+    pub languages: &'a [String],
+    /// Words to expect: names, products.
+    pub prompt: Option<&'a str>,
+    /// See [`Effort`].
+    pub effort: Effort,
+}
+
+/// A word of a decode; times in milliseconds from the window's first sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HeardWord {
+    /// As written, with its punctuation, without the space before it.
+    pub w: String,
+    /// Begin.
+    pub start_ms: u64,
+    /// End.
+    pub end_ms: u64,
+    /// The mean probability of its tokens.
+    pub p: f32,
+}
+
+/// What a decode heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Heard {
+    /// Words in order; empty when it was not speech, or the model ran into a loop.
+    pub words: Vec<HeardWord>,
+    /// BCP 47 language.
+    pub language: String,
+    /// The model repeated itself, and the repetition was cut off.
+    pub looped: bool,
+}
+
+/// One thread's working memory.
+pub struct Decoder {
+    state: WhisperState,
+}
+
+impl Decoder {
+    /// Decodes greedily, on this thread.
+    ///
+    /// # Errors
+    /// When the model fails; the decoder stays usable.
+    pub fn decode(&mut self, request: &Request<'_>) -> Result<Heard, SpeechError> {
+        let samples = &request.samples[..request.samples.len().min(LONGEST)];
+        let seconds = samples.len() as f32 / RATE as f32;
+        let mut params = FullParams::new(match request.effort {
+            Effort::Quick => SamplingStrategy::Greedy { best_of: 1 },
+            Effort::Thorough => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
+        });
+        params.set_n_threads(1);
+        params.set_print_progress(false);
+        params.set_print_realtime(false);
+        params.set_print_special(false);
+        params.set_print_timestamps(false);
+        params.set_no_context(true);
+        params.set_single_segment(true);
+        params.set_token_timestamps(true);
+        params.set_temperature_inc(0.0);
+        params.set_suppress_nst(true);
+        // A loop would decode to the end of the text window; nobody speaks this many tokens.
+        params.set_max_tokens((seconds * 8.0) as c_int + 16);
+        let detected = match request.language {
+            None => self.detect(samples, request.languages)?,
+            Some(_) => None,
+        };
+        params.set_language(request.language.or(detected));
+        if let Some(prompt) = request.prompt {
+            params.set_initial_prompt(prompt);
+        }
+        params.set_audio_ctx(match request.effort {
+            Effort::Quick => audio_context(samples.len()) as c_int,
+            // Whisper's own.
+            Effort::Thorough => 0,
+        });
+        self.state.full(params, samples)?;
+        self.heard(samples.len())
+    }
+
+    /// The likeliest of `languages`, `None` to leave it to the model.
+    fn detect<'l>(&mut self, samples: &[f32], languages: &'l [String]) -> Result<Option<&'l str>, SpeechError> {
+        if languages.is_empty() {
+            return Ok(None);
+        }
+        self.state.pcm_to_mel(samples, 1)?;
+        let (_, probabilities) = self.state.lang_detect(0, 1)?;
+        let probability = |language: &str| {
+            let id = whisper_rs::get_lang_id(language).and_then(|id| usize::try_from(id).ok());
+            id.and_then(|id| probabilities.get(id).copied()).unwrap_or(0.0)
+        };
+        Ok(languages.iter().map(String::as_str).max_by(|a, b| probability(a).total_cmp(&probability(b))))
+    }
+
+    fn heard(&self, samples: usize) -> Result<Heard, SpeechError> {
+        let end_ms = samples as u64 * 1000 / u64::from(RATE);
+        let language = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).unwrap_or("en").to_owned();
+        let mut words = Words::default();
+        for segment in self.state.as_iter() {
+            for token in (0..segment.n_tokens()).filter_map(|n| segment.get_token(n)) {
+                let data = token.token_data();
+                let Ok(bytes) = token.to_bytes() else { continue };
+                if bytes.starts_with(b"[_") || bytes.starts_with(b"<|") {
+                    continue;
+                }
+                let ms = |centiseconds: i64| (centiseconds.max(0) as u64 * 10).min(end_ms);
+                words.token(bytes, ms(data.t0), ms(data.t1), data.p);
+            }
+        }
+        let mut words = words.finish();
+        let looped = cut_loop(&mut words);
+        Ok(Heard { words, language, looped })
+    }
+}
+
+fn audio_context(samples: usize) -> usize {
+    let needed = samples * POSITIONS_PER_SECOND / RATE as usize + 16;
+    // Multiples of 64 keep the matrix kernels on their fast path.
+    needed.next_multiple_of(64).clamp(LEAST_CONTEXT, FULL_CONTEXT)
+}
+
+/// Puts tokens together to words: a token that begins with a space begins a word. Tokens may split UTF-8
+/// characters, so bytes are collected first.
+#[derive(Default)]
+struct Words {
+    done: Vec<HeardWord>,
+    bytes: Vec<u8>,
+    start_ms: u64,
+    end_ms: u64,
+    p: f32,
+    tokens: u32,
+}
+
+impl Words {
+    fn token(&mut self, bytes: &[u8], start_ms: u64, end_ms: u64, p: f32) {
+        if bytes.first() == Some(&b' ') {
+            self.close();
+        }
+        if self.tokens == 0 {
+            self.start_ms = start_ms;
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.end_ms = end_ms.max(self.start_ms);
+        self.p += p;
+        self.tokens += 1;
+    }
+
+    fn close(&mut self) {
+        if self.tokens > 0 {
+            let text = String::from_utf8_lossy(&self.bytes);
+            let text = text.trim();
+            if text.chars().any(char::is_alphanumeric) {
+                self.done.push(HeardWord {
+                    w: text.to_owned(),
+                    start_ms: self.start_ms,
+                    end_ms: self.end_ms,
+                    p: (self.p / self.tokens as f32).clamp(0.0, 1.0),
+                });
+            } else if let Some(last) = self.done.last_mut() {
+                // Punctuation that stands alone belongs to the word before it.
+                last.w.push_str(text);
+                last.end_ms = self.end_ms;
+            }
+        }
+        self.bytes.clear();
+        self.p = 0.0;
+        self.tokens = 0;
+    }
+
+    fn finish(mut self) -> Vec<HeardWord> {
+        self.close();
+        self.done
+    }
+}
+
+/// Cuts `words` before the second repetition when a phrase is said at least four times in a row (three times
+/// for phrases of four words and more), which people do not do and looping decoders do.
+fn cut_loop(words: &mut Vec<HeardWord>) -> bool {
+    let plain: Vec<String> = words.iter().map(|word| crate::text::plain(&word.w)).collect();
+    for start in 0..plain.len() {
+        for length in 1..=(plain.len() - start) / 3 {
+            let phrase = &plain[start..start + length];
+            let times = plain[start..].chunks_exact(length).take_while(|chunk| *chunk == phrase).count();
+            let is_number = phrase.iter().all(|word| word.chars().all(char::is_numeric));
+            let most = if is_number { 8 } else if length >= 4 { 2 } else { 3 };
+            if times > most {
+                words.truncate(start + length);
+                return true;
+            }
+        }
+    }
+    false
+}

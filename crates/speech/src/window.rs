@@ -1,0 +1,173 @@
+//! Several stretches of one leg's audio joined to one decode, and the words that come back given to the
+//! stretches they belong to.
+
+use std::ops::Range;
+
+use sotto_audio::RATE;
+
+use crate::text::{align, plain};
+use crate::whisper::HeardWord;
+
+const MS: u64 = RATE as u64 / 1000;
+
+/// What a leg has said lately, by position since the leg's first sample.
+#[derive(Default)]
+pub(crate) struct Audio {
+    samples: std::collections::VecDeque<f32>,
+    start: u64,
+}
+
+impl Audio {
+    /// An empty stretch that begins at sample `start`.
+    pub(crate) fn new(start: u64) -> Self {
+        Self { samples: std::collections::VecDeque::new(), start }
+    }
+
+    pub(crate) fn push(&mut self, samples: &[f32]) {
+        self.samples.extend(samples);
+    }
+
+    /// The first sample that is still there.
+    #[cfg(test)]
+    pub(crate) fn start(&self) -> u64 {
+        self.start
+    }
+
+    /// Where the next sample goes.
+    pub(crate) fn end(&self) -> u64 {
+        self.start + self.samples.len() as u64
+    }
+
+    /// Forgets what is before `position`.
+    pub(crate) fn forget(&mut self, position: u64) {
+        let gone = usize::try_from(position.saturating_sub(self.start)).unwrap_or(usize::MAX);
+        let gone = gone.min(self.samples.len());
+        self.samples.drain(..gone);
+        self.start += gone as u64;
+    }
+
+    /// The part of `range` that is still, or already, there.
+    fn clamp(&self, range: Range<u64>) -> Range<u64> {
+        let start = range.start.clamp(self.start, self.end());
+        start..range.end.clamp(start, self.end())
+    }
+
+    fn copy(&self, range: Range<u64>, out: &mut Vec<f32>) {
+        let range = self.clamp(range);
+        let from = (range.start - self.start) as usize;
+        out.extend(self.samples.range(from..from + (range.end - range.start) as usize));
+    }
+}
+
+/// A stretch of a window: an utterance, with a little silence around it.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    /// Where it is in the leg.
+    pub at: Range<u64>,
+    /// What is believed to be said there, to recognise it by; [`plain`] words.
+    pub known: Vec<String>,
+}
+
+/// See the module.
+pub(crate) struct Window {
+    parts: Vec<(Part, u64)>,
+    /// What to decode.
+    pub samples: Vec<f32>,
+}
+
+impl Window {
+    /// Joins `parts`, which must be in order and disjoint, with `gap` samples of silence between them.
+    pub(crate) fn new(audio: &Audio, parts: impl IntoIterator<Item = Part>, gap: u64) -> Self {
+        let mut window = Self { parts: Vec::new(), samples: Vec::new() };
+        for mut part in parts {
+            if !window.samples.is_empty() {
+                window.samples.extend(std::iter::repeat_n(0.0, gap as usize));
+            }
+            part.at = audio.clamp(part.at);
+            let offset = window.samples.len() as u64;
+            audio.copy(part.at.clone(), &mut window.samples);
+            window.parts.push((part, offset));
+        }
+        window
+    }
+
+    /// Gives each part its words, with times in samples of the leg. A word that is known in a part goes there;
+    /// others go where they were heard, without changing the order.
+    pub(crate) fn split(&self, words: &[HeardWord]) -> Vec<Vec<(HeardWord, Range<u64>)>> {
+        let mut split = vec![Vec::new(); self.parts.len()];
+        if split.is_empty() {
+            return split;
+        }
+        let known: Vec<(usize, &String)> = (self.parts.iter().enumerate())
+            .flat_map(|(n, (part, _))| part.known.iter().map(move |word| (n, word)))
+            .collect();
+        let old: Vec<String> = known.iter().map(|(_, word)| (*word).clone()).collect();
+        let new: Vec<String> = words.iter().map(|word| plain(&word.w)).collect();
+        let mut owner = vec![None; words.len()];
+        for pair in align(&old, &new) {
+            if let (Some(a), Some(b)) = pair
+                && old[a] == new[b]
+            {
+                owner[b] = Some(known[a].0);
+            }
+        }
+        let mut least = 0;
+        for (n, word) in words.iter().enumerate() {
+            let most = owner[n..].iter().flatten().next().copied().unwrap_or(split.len() - 1);
+            let part = owner[n].unwrap_or_else(|| self.part_at((word.start_ms + word.end_ms) / 2 * MS));
+            let part = part.clamp(least, most.max(least));
+            least = part;
+            let (at, offset) = (&self.parts[part].0.at, self.parts[part].1);
+            let place = |ms: u64| (at.start + (ms * MS).saturating_sub(offset)).clamp(at.start, at.end);
+            split[part].push((word.clone(), place(word.start_ms)..place(word.end_ms)));
+        }
+        split
+    }
+
+    fn part_at(&self, position: u64) -> usize {
+        self.parts.iter().rposition(|(_, offset)| *offset <= position).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn word(w: &str, start_ms: u64, end_ms: u64) -> HeardWord {
+        HeardWord { w: w.into(), start_ms, end_ms, p: 1.0 }
+    }
+
+    fn part(at: Range<u64>, known: &str) -> Part {
+        Part { at: at.start * MS..at.end * MS, known: known.split_whitespace().map(str::to_owned).collect() }
+    }
+
+    #[test]
+    fn words_go_to_the_stretch_that_knows_them_even_when_their_times_are_off() {
+        let mut audio = Audio::new(0);
+        audio.push(&vec![0.0; 10 * RATE as usize]);
+        let parts = [part(0..1000, "my name is anna"), part(4000..5000, "i lost my card")];
+        let window = Window::new(&audio, parts, 200 * MS);
+        assert_eq!(window.samples.len() as u64, 2200 * MS);
+        let words: Vec<_> = "My name is Hannah. I lost my debit card."
+            .split(' ')
+            .enumerate()
+            .map(|(n, w)| word(w, n as u64 * 300, n as u64 * 300 + 200))
+            .collect();
+        let split = window.split(&words);
+        let text = |n: usize| split[n].iter().map(|(w, _)| w.w.as_str()).collect::<Vec<_>>().join(" ");
+        assert_eq!(text(0), "My name is Hannah.");
+        assert_eq!(text(1), "I lost my debit card.");
+        assert!(split[1].iter().all(|(_, at)| at.start >= 4000 * MS && at.end <= 5000 * MS));
+    }
+
+    #[test]
+    fn audio_forgets_and_clamps() {
+        let mut audio = Audio::new(100);
+        audio.push(&[1.0, 2.0, 3.0, 4.0]);
+        audio.forget(102);
+        assert_eq!((audio.clamp(0..1_000), audio.end()), (102..104, 104));
+        let mut copy = Vec::new();
+        audio.copy(103..500, &mut copy);
+        assert_eq!(copy, [4.0]);
+    }
+}
