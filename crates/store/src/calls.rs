@@ -1,0 +1,474 @@
+//! Calls and their logs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use sotto_call::{
+    CallEnded, CallEvent, CallId, CallStarted, CallState, EndReason, Millis, Participant, Party, Source,
+};
+use sqlx::QueryBuilder;
+use uuid::Uuid;
+
+use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
+use crate::{Store, StoreError};
+
+/// Whether a call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallRowState {
+    /// It goes on.
+    Live,
+    /// Its log is closed.
+    Ended,
+}
+
+/// A call as the table of calls knows it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRow {
+    /// Its id.
+    pub id: CallId,
+    /// The name others know it by.
+    pub external_id: String,
+    /// Where its audio comes from.
+    pub source: Source,
+    /// Live or ended.
+    pub state: CallRowState,
+    /// Wall-clock time of its clock's zero.
+    pub started_at_unix_ms: u64,
+    /// Who takes part.
+    pub participants: Vec<Participant>,
+    /// BCP 47 code, absent when the language is detected.
+    pub language: Option<String>,
+    /// Where its recording lies, relative to the data folder.
+    pub recording: Option<String>,
+    /// The number of the newest event that is stored.
+    pub last_seq: u64,
+    /// When that was.
+    pub last_at: Millis,
+    /// Why it ended; absent while it is live.
+    pub ended: Option<EndReason>,
+    /// How long it was; absent while it is live.
+    pub duration_ms: Option<Millis>,
+    /// Final utterances with words; 0 while it is live.
+    pub utterances: u32,
+    /// The last of them; absent while it is live.
+    pub last: Option<LastWords>,
+}
+
+impl CallRow {
+    /// The row of a call that begins now.
+    #[must_use]
+    pub fn live(id: CallId, started: &CallStarted, recording: Option<String>) -> Self {
+        Self {
+            id,
+            external_id: started.external_id.clone(),
+            source: started.source,
+            state: CallRowState::Live,
+            started_at_unix_ms: started.started_at_unix_ms,
+            participants: started.participants.clone(),
+            language: started.language.clone(),
+            recording,
+            last_seq: 0,
+            last_at: Millis(0),
+            ended: None,
+            duration_ms: None,
+            utterances: 0,
+            last: None,
+        }
+    }
+}
+
+/// The words that were spoken last, for lists of calls.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LastWords {
+    /// Who spoke.
+    pub party: Party,
+    /// What.
+    pub text: String,
+    /// Until when.
+    pub at_ms: Millis,
+}
+
+/// What the table of calls learns when a call ends.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Closing {
+    /// Why and how long.
+    pub ended: CallEnded,
+    /// Final utterances with words.
+    pub utterances: u32,
+    /// The last of them.
+    pub last: Option<LastWords>,
+    /// Who took part; absent to leave that as it was at the start.
+    pub participants: Option<Vec<Participant>>,
+}
+
+impl Closing {
+    /// The closing of a call whose log ends in `ended` and adds up to `state`.
+    #[must_use]
+    pub fn of(state: &CallState, ended: CallEnded) -> Self {
+        let (utterances, last) = spoken(state);
+        let participants = state.started.as_ref().map(|started| started.participants.clone());
+        Self { ended, utterances, last, participants }
+    }
+}
+
+/// How many final utterances with words a call has, and the last of them.
+#[must_use]
+pub fn spoken(state: &CallState) -> (u32, Option<LastWords>) {
+    let last = state.finals().last().map(|utterance| LastWords {
+        party: utterance.party,
+        text: utterance.text.clone(),
+        at_ms: utterance.end_ms,
+    });
+    (u32::try_from(state.finals().count()).unwrap_or(u32::MAX), last)
+}
+
+/// Which calls to list.
+#[derive(Clone, Copy, Debug)]
+pub struct CallFilter {
+    /// Only these.
+    pub state: Option<CallRowState>,
+    /// Only calls that began before this one.
+    pub before: Option<CallId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// What one transaction writes: rows of new calls first, then events, then the closing of calls.
+#[derive(Debug, Default)]
+pub(crate) struct Batch {
+    pub begins: Vec<CallRow>,
+    pub events: Vec<(CallId, Arc<CallEvent>)>,
+    pub ends: Vec<(CallId, Closing)>,
+}
+
+impl Batch {
+    /// The same writes, call by call, so that one bad call does not hold up the others.
+    pub fn by_call(&self) -> BTreeMap<CallId, Batch> {
+        let mut calls: BTreeMap<CallId, Batch> = BTreeMap::new();
+        for row in &self.begins {
+            calls.entry(row.id).or_default().begins.push(row.clone());
+        }
+        for (id, event) in &self.events {
+            calls.entry(*id).or_default().events.push((*id, Arc::clone(event)));
+        }
+        for (id, closing) in &self.ends {
+            calls.entry(*id).or_default().ends.push((*id, closing.clone()));
+        }
+        calls
+    }
+}
+
+/// An event on its way into its row.
+struct EventRow {
+    call: CallId,
+    seq: i64,
+    json: String,
+}
+
+/// Rows per statement, well below the limits on parameters of both databases.
+const ROWS_PER_INSERT: usize = 500;
+
+impl Store {
+    /// Adds a call. Adding it again does nothing.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn create_call(&self, call: &CallRow) -> Result<(), StoreError> {
+        self.commit(&Batch { begins: vec![call.clone()], ..Batch::default() }).await
+    }
+
+    /// Adds `events` to a live call's log, all or none. Events that are there already are left alone.
+    ///
+    /// # Errors
+    /// [`StoreError::Conflict`] when a number is taken by an event that says something else,
+    /// [`StoreError::UnknownCall`], [`StoreError::Ended`] when there is something to add after the end.
+    pub async fn append(&self, id: CallId, events: &[CallEvent]) -> Result<(), StoreError> {
+        let events = events.iter().map(|event| (id, Arc::new(event.clone()))).collect();
+        self.commit(&Batch { events, ..Batch::default() }).await
+    }
+
+    /// Adds the last events and closes the call, in one transaction. Doing it again does nothing.
+    ///
+    /// # Errors
+    /// As [`Store::append`], and [`StoreError::Ended`] when the call was closed otherwise.
+    pub async fn end_call(
+        &self,
+        id: CallId,
+        events: &[CallEvent],
+        closing: &Closing,
+    ) -> Result<(), StoreError> {
+        let events = events.iter().map(|event| (id, Arc::new(event.clone()))).collect();
+        self.commit(&Batch { events, ends: vec![(id, closing.clone())], ..Batch::default() }).await
+    }
+
+    /// Writes all of `batch`, or nothing.
+    pub(crate) async fn commit(&self, batch: &Batch) -> Result<(), StoreError> {
+        let mut rows = Vec::with_capacity(batch.events.len());
+        // Several writes of one event collapse into one, as a database cannot insert a row twice at once.
+        let mut seen = BTreeMap::new();
+        let mut newest: BTreeMap<CallId, (i64, i64)> = BTreeMap::new();
+        for (call, event) in &batch.events {
+            let seq = signed(event.seq, "event number")?;
+            let at = signed(event.at_ms.0, "time")?;
+            let json = to_json(event.as_ref())?;
+            match seen.get(&(*call, seq)) {
+                Some(earlier) if *earlier == json => continue,
+                Some(_) => return Err(StoreError::Conflict { call: *call, seq: event.seq }),
+                None => seen.insert((*call, seq), json.clone()),
+            };
+            let last = newest.entry(*call).or_insert((seq, at));
+            if seq > last.0 {
+                *last = (seq, at);
+            }
+            rows.push(EventRow { call: *call, seq, json });
+        }
+        drop(seen);
+        transaction!(self, tx => {
+            for row in &batch.begins {
+                sqlx::query(
+                    "INSERT INTO calls (id, external_id, source, state, started_at, participants, language, \
+                     recording, last_seq, last_ms, utterances) \
+                     VALUES ($1, $2, $3, 'live', $4, $5, $6, $7, 0, 0, 0) ON CONFLICT (id) DO NOTHING",
+                )
+                .bind(row.id.0)
+                .bind(clean(&row.external_id))
+                .bind(name_of(&row.source)?)
+                .bind(signed(row.started_at_unix_ms, "start")?)
+                .bind(to_json(&row.participants)?)
+                .bind(row.language.as_deref().map(clean))
+                .bind(row.recording.as_deref().map(clean))
+                .execute(&mut **tx)
+                .await?;
+            }
+            for (call, (seq, at)) in &newest {
+                let known = sqlx::query(
+                    "UPDATE calls SET last_ms = CASE WHEN last_seq < $2 THEN $3 ELSE last_ms END, \
+                     last_seq = CASE WHEN last_seq < $2 THEN $2 ELSE last_seq END \
+                     WHERE id = $1 AND (state = 'live' OR last_seq >= $2)",
+                )
+                .bind(call.0)
+                .bind(seq)
+                .bind(at)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected();
+                if known == 0 {
+                    let call_row: Option<String> = sqlx::query_scalar("SELECT state FROM calls WHERE id = $1")
+                        .bind(call.0)
+                        .fetch_optional(&mut **tx)
+                        .await?;
+                    return Err(match call_row {
+                        Some(_) => StoreError::Ended(*call),
+                        None => StoreError::UnknownCall(*call),
+                    });
+                }
+            }
+            for chunk in rows.chunks(ROWS_PER_INSERT) {
+                let mut insert = QueryBuilder::new("INSERT INTO events (call_id, seq, event) ");
+                insert.push_values(chunk, |mut tuple, row| {
+                    tuple.push_bind(row.call.0).push_bind(row.seq).push_bind(row.json.as_str());
+                });
+                insert.push(" ON CONFLICT (call_id, seq) DO NOTHING");
+                // Every length is another statement: not worth keeping prepared.
+                let inserted = insert.build().persistent(false).execute(&mut **tx).await?.rows_affected();
+                if inserted == chunk.len() as u64 {
+                    continue;
+                }
+                // Some were there before: the same ones, or others?
+                for row in chunk {
+                    let stored: Option<String> =
+                        sqlx::query_scalar("SELECT event FROM events WHERE call_id = $1 AND seq = $2")
+                            .bind(row.call.0)
+                            .bind(row.seq)
+                            .fetch_optional(&mut **tx)
+                            .await?;
+                    if stored.as_deref() != Some(row.json.as_str()) {
+                        return Err(StoreError::Conflict {
+                            call: row.call,
+                            seq: unsigned(row.seq, "event number")?,
+                        });
+                    }
+                }
+            }
+            for (call, closing) in &batch.ends {
+                let last = closing.last.as_ref().map(to_json).transpose()?;
+                let reason = name_of(&closing.ended.reason)?;
+                let closed = sqlx::query(
+                    "UPDATE calls SET state = 'ended', ended = $2, duration_ms = $3, utterances = $4, \
+                     last_words = $5, participants = coalesce($6, participants) WHERE id = $1 AND (state = 'live' OR ended = $2)",
+                )
+                .bind(call.0)
+                .bind(reason)
+                .bind(signed(closing.ended.duration_ms.0, "duration")?)
+                .bind(i64::from(closing.utterances))
+                .bind(last)
+                .bind(closing.participants.as_ref().map(to_json).transpose()?)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected();
+                if closed == 0 {
+                    let known: Option<String> = sqlx::query_scalar("SELECT state FROM calls WHERE id = $1")
+                        .bind(call.0)
+                        .fetch_optional(&mut **tx)
+                        .await?;
+                    return Err(match known {
+                        Some(_) => StoreError::Ended(*call),
+                        None => StoreError::UnknownCall(*call),
+                    });
+                }
+            }
+        });
+        Ok(())
+    }
+
+    /// The events of a call numbered above `from`, in order, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database refuses, or holds an event that this version cannot read.
+    pub async fn events(&self, id: CallId, from: u64, limit: u32) -> Result<Vec<CallEvent>, StoreError> {
+        // Nothing is numbered above the largest number a column can hold.
+        let Ok(from) = i64::try_from(from) else { return Ok(Vec::new()) };
+        let rows: Vec<String> = read!(self, db => {
+            sqlx::query_scalar("SELECT event FROM events WHERE call_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+                .bind(id.0)
+                .bind(from)
+                .bind(i64::from(limit))
+                .fetch_all(db)
+                .await?
+        });
+        rows.iter().map(|json| from_json(json, "event")).collect()
+    }
+
+    /// The state that all stored events of a call add up to.
+    ///
+    /// # Errors
+    /// As [`Store::events`].
+    pub async fn state(&self, id: CallId) -> Result<CallState, StoreError> {
+        const PAGE: u32 = 1000;
+        let mut state = CallState::default();
+        loop {
+            let page = self.events(id, state.seq, PAGE).await?;
+            page.iter().for_each(|event| state.apply(event));
+            if page.len() < PAGE as usize {
+                return Ok(state);
+            }
+        }
+    }
+
+    /// One call.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn call(&self, id: CallId) -> Result<Option<CallRow>, StoreError> {
+        let row: Option<RawCall> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM calls WHERE id = $1").bind(id.0).fetch_optional(db).await?
+        });
+        row.map(CallRow::try_from).transpose()
+    }
+
+    /// Calls, newest first.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn calls(&self, filter: CallFilter) -> Result<Vec<CallRow>, StoreError> {
+        let state = filter.state.map(|state| name_of(&state)).transpose()?;
+        let rows: Vec<RawCall> = read!(self, db => {
+            let mut query = QueryBuilder::new("SELECT * FROM calls WHERE 1 = 1");
+            if let Some(state) = state {
+                query.push(" AND state = ").push_bind(state);
+            }
+            if let Some(before) = filter.before {
+                query.push(" AND id < ").push_bind(before.0);
+            }
+            query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit));
+            query.build_query_as().fetch_all(db).await?
+        });
+        rows.into_iter().map(CallRow::try_from).collect()
+    }
+
+    /// All calls whose log is not closed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn live_calls(&self) -> Result<Vec<CallRow>, StoreError> {
+        self.calls(CallFilter { state: Some(CallRowState::Live), before: None, limit: u32::MAX }).await
+    }
+
+    /// Ended calls that began before `unix_ms`, oldest first, at most `limit`: what retention removes.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn calls_older_than(&self, unix_ms: u64, limit: u32) -> Result<Vec<CallRow>, StoreError> {
+        let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+        let rows: Vec<RawCall> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT * FROM calls WHERE state = 'ended' AND started_at < $1 ORDER BY id LIMIT $2",
+            )
+            .bind(before)
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await?
+        });
+        rows.into_iter().map(CallRow::try_from).collect()
+    }
+
+    /// Removes ended calls and their logs; live ones are left alone. Says how many were removed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn delete_calls(&self, ids: &BTreeSet<CallId>) -> Result<u64, StoreError> {
+        let mut removed = 0;
+        transaction!(self, tx => {
+            for id in ids {
+                removed += sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
+                    .bind(id.0)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected();
+            }
+        });
+        Ok(removed)
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RawCall {
+    id: Uuid,
+    external_id: String,
+    source: String,
+    state: String,
+    started_at: i64,
+    participants: String,
+    language: Option<String>,
+    recording: Option<String>,
+    last_seq: i64,
+    last_ms: i64,
+    ended: Option<String>,
+    duration_ms: Option<i64>,
+    utterances: i64,
+    last_words: Option<String>,
+}
+
+impl TryFrom<RawCall> for CallRow {
+    type Error = StoreError;
+    fn try_from(raw: RawCall) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: CallId(raw.id),
+            external_id: raw.external_id,
+            source: from_name(raw.source)?,
+            state: from_name(raw.state)?,
+            started_at_unix_ms: unsigned(raw.started_at, "start")?,
+            participants: from_json(&raw.participants, "participants")?,
+            language: raw.language,
+            recording: raw.recording,
+            last_seq: unsigned(raw.last_seq, "event number")?,
+            last_at: Millis(unsigned(raw.last_ms, "time")?),
+            ended: raw.ended.map(from_name).transpose()?,
+            duration_ms: raw.duration_ms.map(|ms| unsigned(ms, "duration").map(Millis)).transpose()?,
+            utterances: u32::try_from(raw.utterances).unwrap_or(u32::MAX),
+            last: raw.last_words.map(|json| from_json(&json, "last words")).transpose()?,
+        })
+    }
+}

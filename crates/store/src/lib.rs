@@ -1,0 +1,22 @@
+//! Calls and their events on disk: SQLite and PostgreSQL, one behaviour.
+//!
+//! [`Store`] is the one way to a database, whichever it is. What a call says goes through [`EventWriter`],
+//! which a call never waits for: it gathers what all calls have to say and commits it in one transaction, at
+//! most a quarter of a second later, and holds on to it while the database is away. [`recover`] closes at
+//! start the calls that a crash left open.
+
+mod calls;
+mod error;
+mod people;
+mod recovery;
+mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
+mod writer;
+
+pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, spoken};
+pub use error::StoreError;
+pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
+pub use recovery::{Recovered, recover};
+pub use store::{InstanceLock, Store};
+pub use writer::{EventWriter, Full, NotStored, WriterFigures, WriterLimits};

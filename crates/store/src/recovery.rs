@@ -1,0 +1,67 @@
+//! Closing, at start, the calls that a crash left open.
+
+use sotto_call::{CallEnded, CallId, CallLog, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis};
+
+use crate::{CallRow, Closing, Store, StoreError};
+
+/// A call that was closed at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Recovered {
+    /// Which.
+    pub id: CallId,
+    /// How long it was, as far as anyone can tell now.
+    pub duration_ms: Millis,
+    /// Events it has, the closing one included.
+    pub last_seq: u64,
+}
+
+/// Closes every live call as interrupted. Its last event says so and is numbered after the newest that was
+/// stored; its duration runs to that event, or to the end of the recording when `recorded`, which is asked
+/// for the length of a call's recording, knows of a longer one.
+///
+/// Call it at start, before any call begins, holding [`Store::lock_instance`].
+///
+/// # Errors
+/// When the database refuses. Calls closed before that stay closed; running it again goes on.
+pub async fn recover(
+    store: &Store,
+    recorded: impl Fn(&CallRow) -> Option<Millis>,
+) -> Result<Vec<Recovered>, StoreError> {
+    let mut closed = Vec::new();
+    for row in store.live_calls().await? {
+        let mut state = store.state(row.id).await?;
+        let mut log = CallLog::after(state.seq.max(row.last_seq), row.last_at);
+        let mut events = Vec::new();
+        if state.started.is_none() && log.last_seq() == 0 {
+            // Killed between the row and its first event: the log must begin as every log does.
+            events.push(log.append(Millis(0), EventBody::CallStarted(started_of(&row))));
+        }
+        let ended = match &state.ended {
+            Some(ended) => ended.clone(),
+            None => {
+                let duration_ms = recorded(&row).map_or(row.last_at, |recorded| recorded.max(row.last_at));
+                let ended = CallEnded { reason: EndReason::Interrupted, duration_ms };
+                events.push(log.append(duration_ms, EventBody::CallEnded(ended.clone())));
+                ended
+            }
+        };
+        events.iter().for_each(|event| state.apply(event));
+        let duration_ms = ended.duration_ms;
+        store.end_call(row.id, &events, &Closing::of(&state, ended)).await?;
+        tracing::warn!(call = %row.id, events = log.last_seq(), %duration_ms, "closed an interrupted call");
+        closed.push(Recovered { id: row.id, duration_ms, last_seq: log.last_seq() });
+    }
+    Ok(closed)
+}
+
+fn started_of(row: &CallRow) -> CallStarted {
+    CallStarted {
+        version: FORMAT_VERSION,
+        source: row.source,
+        started_at_unix_ms: row.started_at_unix_ms,
+        external_id: row.external_id.clone(),
+        participants: row.participants.clone(),
+        language: row.language.clone(),
+    }
+}

@@ -1,0 +1,234 @@
+//! Opening a database, and holding it for one Sotto alone.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+
+use crate::StoreError;
+
+/// A database with Sotto's tables. Cheap to clone; all clones share its connections.
+#[derive(Clone, Debug)]
+pub struct Store {
+    pub(crate) db: Db,
+}
+
+/// SQLite allows one writer at a time, so there is one writing connection and nobody in this process ever
+/// meets `SQLITE_BUSY`; readers see the last commit without waiting for it (WAL).
+#[derive(Clone, Debug)]
+pub(crate) enum Db {
+    Sqlite { read: SqlitePool, write: SqlitePool, path: PathBuf },
+    Postgres(PgPool),
+}
+
+/// Runs the same statement, written once with `$1` placeholders, on a reading connection of either database.
+macro_rules! read {
+    ($store:expr, $db:ident => $body:expr) => {
+        match &$store.db {
+            $crate::store::Db::Sqlite { read: $db, .. } => $body,
+            $crate::store::Db::Postgres($db) => $body,
+        }
+    };
+}
+
+/// Runs the same statements in one writing transaction of either database. `$body` is a block whose `?` and
+/// `return` leave the enclosing function, which rolls back.
+macro_rules! transaction {
+    ($store:expr, $tx:ident => $body:expr) => {
+        match &$store.db {
+            $crate::store::Db::Sqlite { write, .. } => {
+                let mut transaction = write.begin_with("BEGIN IMMEDIATE").await?;
+                let $tx = &mut transaction;
+                let result = $body;
+                transaction.commit().await?;
+                result
+            }
+            $crate::store::Db::Postgres(pool) => {
+                let mut transaction = pool.begin().await?;
+                let $tx = &mut transaction;
+                let result = $body;
+                transaction.commit().await?;
+                result
+            }
+        }
+    };
+}
+pub(crate) use {read, transaction};
+
+impl Store {
+    /// Opens the database at `url`, makes it when it is an SQLite file that does not exist, and brings its
+    /// tables up to date.
+    ///
+    /// `sqlite:PATH` or `postgres://USER[:PASSWORD]@HOST[:PORT]/NAME[?sslmode=…]`.
+    ///
+    /// # Errors
+    /// [`StoreError::Url`] when the address is neither, [`StoreError::Database`] when it cannot be reached,
+    /// [`StoreError::Migrate`] when its tables were made by a newer Sotto.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        if let Some(path) = url.strip_prefix("sqlite:") {
+            let path = path.strip_prefix("//").unwrap_or(path);
+            if path.is_empty() || path.starts_with(':') {
+                return Err(StoreError::Url(url.to_owned()));
+            }
+            Self::open_sqlite(Path::new(path)).await
+        } else if url.starts_with("postgres:") || url.starts_with("postgresql:") {
+            Self::open_postgres(url).await
+        } else {
+            // Whatever it is, it may hold a password.
+            Err(StoreError::Url(url.split(':').next().unwrap_or_default().to_owned() + ":…"))
+        }
+    }
+
+    async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            make_private_folder(folder)
+                .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
+        }
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // A commit survives the death of this process, not necessarily that of the machine.
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("../../migrations/sqlite").run(&write).await?;
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
+        Ok(Self { db: Db::Sqlite { read, write, path: path.to_owned() } })
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self, StoreError> {
+        let options = PgConnectOptions::from_str(url)?.application_name("sotto");
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_with(options)
+            .await?;
+        sqlx::migrate!("../../migrations/postgres").run(&pool).await?;
+        Ok(Self { db: Db::Postgres(pool) })
+    }
+
+    /// `sqlite` or `postgres`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match &self.db {
+            Db::Sqlite { .. } => "sqlite",
+            Db::Postgres(_) => "postgres",
+        }
+    }
+
+    /// Whether the database answers.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`] when it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        read!(self, db => sqlx::query("SELECT 1").execute(db).await.map(|_| ())?);
+        Ok(())
+    }
+
+    /// Takes the database for this process, until the lock is dropped or the process dies. A second server
+    /// on the same database would take the first one's live calls for the remains of a crash.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process holds it.
+    pub async fn lock_instance(&self) -> Result<InstanceLock, StoreError> {
+        match &self.db {
+            Db::Sqlite { path, .. } => {
+                let mut name = path.clone().into_os_string();
+                name.push(".lock");
+                let path = PathBuf::from(name);
+                let at = |source| StoreError::File { path: path.clone(), source };
+                let file = std::fs::File::create(&path).map_err(at)?;
+                match file.try_lock() {
+                    Ok(()) => Ok(InstanceLock(Held::File(file))),
+                    Err(std::fs::TryLockError::WouldBlock) => Err(StoreError::InUse),
+                    Err(std::fs::TryLockError::Error(source)) => Err(at(source)),
+                }
+            }
+            Db::Postgres(pool) => {
+                /// "sotto" in ASCII: any number will do that other programs do not use.
+                const KEY: i64 = 0x0073_6f74_746f;
+                let mut connection = pool.acquire().await?.detach();
+                let locked: bool = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)")
+                    .bind(KEY)
+                    .fetch_one(&mut connection)
+                    .await?;
+                if locked { Ok(InstanceLock(Held::Connection(connection))) } else { Err(StoreError::InUse) }
+            }
+        }
+    }
+
+    /// Closes all connections, waiting for what is under way.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite { read, write, .. } => {
+                read.close().await;
+                write.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+}
+
+/// See [`Store::lock_instance`].
+#[derive(Debug)]
+#[must_use = "the lock is given up when this is dropped"]
+pub struct InstanceLock(#[expect(dead_code, reason = "held, not used")] Held);
+
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, not used")]
+enum Held {
+    File(std::fs::File),
+    Connection(sqlx::PgConnection),
+}
+
+/// Transcripts are nobody else's business: the folder is its owner's alone where the system knows owners.
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// How a `u64` is kept: both databases know signed numbers only.
+pub(crate) fn signed(value: u64, what: &str) -> Result<i64, StoreError> {
+    i64::try_from(value).map_err(|_| StoreError::Invalid(format!("{what} {value} is out of range")))
+}
+
+/// The way back.
+pub(crate) fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
+    u64::try_from(value).map_err(|_| StoreError::Invalid(format!("{what} {value} is negative")))
+}
+
+/// PostgreSQL refuses U+0000 in text; it has no business in one.
+pub(crate) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// The name an enum has in JSON, as the text of a column.
+pub(crate) fn name_of<T: serde::Serialize>(value: &T) -> Result<String, StoreError> {
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::String(name)) => Ok(name),
+        _ => Err(StoreError::Invalid("not a plain name".to_owned())),
+    }
+}
+
+/// The way back.
+pub(crate) fn from_name<T: serde::de::DeserializeOwned>(name: String) -> Result<T, StoreError> {
+    serde_json::from_value(serde_json::Value::String(name))
+        .map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Invalid(error.to_string()))
+}
+
+pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|error| StoreError::Invalid(format!("{what}: {error}")))
+}

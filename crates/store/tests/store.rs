@@ -1,0 +1,620 @@
+//! One behaviour, two databases: every test here runs on SQLite and on PostgreSQL.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use sotto_call::{
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Dtmf, EndReason, EventBody, LegStarted,
+    Load, Millis, Participant, Party, Shedding, Source, Utterance, UtteranceId, Word,
+};
+use sotto_store::testing;
+use sotto_store::{
+    ApiKeyRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, Role, SessionRow, Store, StoreError,
+    UserChange, UserRow, WriterLimits, recover,
+};
+use uuid::Uuid;
+
+/// Defines tests that run on a fresh database of either kind.
+macro_rules! on_both {
+    ($($(#[doc = $doc:expr])* async fn $name:ident($store:ident: Store) $body:block)*) => {
+        mod on_sqlite {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let (store, _folder) = super::testing::sqlite().await;
+                    super::$name(store).await;
+                }
+            )*
+        }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    let Some(store) = super::testing::postgres().await else { return };
+                    super::$name(store).await;
+                }
+            )*
+        }
+        $($(#[doc = $doc])* async fn $name($store: Store) $body)*
+    };
+}
+
+fn started(name: &str) -> CallStarted {
+    CallStarted {
+        version: sotto_call::FORMAT_VERSION,
+        source: Source::Siprec,
+        started_at_unix_ms: 1_700_000_000_000,
+        external_id: name.to_owned(),
+        participants: vec![Participant {
+            party: Party::Agent,
+            aor: Some("sip:1002@pbx.example".to_owned()),
+            name: Some("مینا".to_owned()),
+        }],
+        language: Some("en".to_owned()),
+    }
+}
+
+fn row(id: CallId) -> CallRow {
+    CallRow::live(id, &started("abc@pbx"), Some(format!("recordings/{id}.wav")))
+}
+
+fn utterance(number: u32, text: &str, r#final: bool) -> EventBody {
+    let at = Millis(u64::from(number) * 1000);
+    EventBody::Utterance(Utterance {
+        utterance_id: UtteranceId(number),
+        party: Party::Customer,
+        r#final,
+        revision: 0,
+        text: text.to_owned(),
+        stable_chars: 0,
+        start_ms: at,
+        end_ms: at + Millis(900),
+        words: vec![Word { w: text.to_owned(), start_ms: at, end_ms: at + Millis(900), p: 0.875 }],
+        language: "en".to_owned(),
+        latency_ms: Millis(420),
+    })
+}
+
+/// A log of `texts`, begun as logs are.
+fn log_of(texts: &[&str]) -> Vec<CallEvent> {
+    let mut log = CallLog::default();
+    let mut events = vec![log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))];
+    for (number, text) in (1..).zip(texts) {
+        events.push(log.append(Millis(u64::from(number) * 1000 + 1500), utterance(number, text, true)));
+    }
+    events
+}
+
+fn ended(events: &[CallEvent], reason: EndReason, duration: u64) -> (CallEvent, Closing) {
+    let last = events.last().unwrap();
+    let ended = CallEnded { reason, duration_ms: Millis(duration) };
+    let event =
+        CallLog::after(last.seq, last.at_ms).append(Millis(duration), EventBody::CallEnded(ended.clone()));
+    (event, Closing::of(&CallState::of(events), ended))
+}
+
+async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
+    store.events(id, 0, u32::MAX).await.unwrap()
+}
+
+on_both! {
+    async fn a_call_is_kept_as_it_was_said(store: Store) {
+        let id = CallId::new();
+        store.create_call(&row(id)).await.unwrap();
+        assert_eq!(store.call(id).await.unwrap().unwrap(), row(id));
+        let events = log_of(&["hello", "سلام"]);
+        store.append(id, &events[..1]).await.unwrap();
+        store.append(id, &events[1..]).await.unwrap();
+        assert_eq!(all(&store, id).await, events);
+        assert_eq!(store.events(id, 1, 1).await.unwrap(), events[1..2]);
+        assert_eq!(store.events(id, u64::MAX, 1).await.unwrap(), []);
+
+        let (last, closing) = ended(&events, EndReason::Hangup, 9000);
+        store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+        let kept = store.call(id).await.unwrap().unwrap();
+        assert_eq!(kept.state, CallRowState::Ended);
+        assert_eq!((kept.ended, kept.duration_ms), (Some(EndReason::Hangup), Some(Millis(9000))));
+        assert_eq!((kept.utterances, kept.last.unwrap().text.as_str()), (2, "سلام"));
+        assert_eq!((kept.last_seq, kept.last_at), (4, Millis(9000)));
+        assert_eq!(store.state(id).await.unwrap(), CallState::of(events.iter().chain([&last])));
+    }
+
+    async fn appending_again_changes_nothing(store: Store) {
+        let id = CallId::new();
+        store.create_call(&row(id)).await.unwrap();
+        let events = log_of(&["one", "two", "three"]);
+        store.append(id, &events[..3]).await.unwrap();
+        store.create_call(&row(id)).await.unwrap();
+        store.append(id, &events[1..]).await.unwrap();
+        store.append(id, &events).await.unwrap();
+        assert_eq!(all(&store, id).await, events);
+        let (last, closing) = ended(&events, EndReason::Hangup, 9000);
+        store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+        store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+        store.append(id, &events).await.unwrap();
+        assert_eq!(store.call(id).await.unwrap().unwrap().last_seq, 5);
+    }
+
+    async fn a_number_is_never_given_twice(store: Store) {
+        let id = CallId::new();
+        store.create_call(&row(id)).await.unwrap();
+        let events = log_of(&["one", "two"]);
+        store.append(id, &events).await.unwrap();
+        let mut other = log_of(&["one", "other", "three"]);
+        let refused = store.append(id, &other).await.unwrap_err();
+        assert!(matches!(refused, StoreError::Conflict { seq: 3, .. }), "{refused}");
+        assert!(refused.is_permanent());
+        // All or nothing: the third was not written either.
+        assert_eq!(all(&store, id).await, events);
+        assert_eq!(store.call(id).await.unwrap().unwrap().last_seq, 3);
+        // Nor may one write contradict itself.
+        other[3].seq = 3;
+        assert!(matches!(store.append(id, &other[2..]).await, Err(StoreError::Conflict { .. })));
+    }
+
+    async fn nothing_is_said_in_unknown_or_ended_calls(store: Store) {
+        let id = CallId::new();
+        let events = log_of(&["one"]);
+        let refused = store.append(id, &events).await.unwrap_err();
+        assert!(matches!(refused, StoreError::UnknownCall(_)) && refused.is_permanent(), "{refused}");
+        let (last, closing) = ended(&events, EndReason::Hangup, 9000);
+        assert!(matches!(store.end_call(id, &[], &closing).await, Err(StoreError::UnknownCall(_))));
+        store.create_call(&row(id)).await.unwrap();
+        store.append(id, &events).await.unwrap();
+        store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+        let late = CallEvent { seq: last.seq + 1, ..events[1].clone() };
+        assert!(matches!(store.append(id, &[late]).await, Err(StoreError::Ended(_))));
+        let (_, otherwise) = ended(&events, EndReason::Timeout, 9000);
+        assert!(matches!(store.end_call(id, &[], &otherwise).await, Err(StoreError::Ended(_))));
+        let absurd = CallEvent { seq: u64::MAX, ..events[1].clone() };
+        assert!(matches!(store.append(id, &[absurd]).await, Err(StoreError::Invalid(_))));
+    }
+
+    async fn lists_run_from_the_newest_in_pages(store: Store) {
+        let ids: Vec<CallId> = (0..7).map(|_| CallId::new()).collect();
+        for (number, id) in ids.iter().enumerate() {
+            store.create_call(&row(*id)).await.unwrap();
+            if number % 2 == 0 {
+                let events = log_of(&[]);
+                let (last, closing) = ended(&events, EndReason::Hangup, 5000);
+                store.end_call(*id, &[events, vec![last]].concat(), &closing).await.unwrap();
+            }
+        }
+        let page = async |state, before, limit| {
+            let filter = CallFilter { state, before, limit };
+            store.calls(filter).await.unwrap().into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(page(None, None, 3).await, [ids[6], ids[5], ids[4]]);
+        assert_eq!(page(None, Some(ids[4]), 3).await, [ids[3], ids[2], ids[1]]);
+        assert_eq!(page(Some(CallRowState::Ended), Some(ids[6]), 9).await, [ids[4], ids[2], ids[0]]);
+        assert_eq!(page(Some(CallRowState::Live), None, 1).await, [ids[5]]);
+        assert_eq!(store.live_calls().await.unwrap().len(), 3);
+
+        let old = store.calls_older_than(1_700_000_000_001, 3).await.unwrap();
+        assert_eq!(old.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[4]]);
+        assert_eq!(store.calls_older_than(1_700_000_000_000, 9).await.unwrap(), []);
+        assert_eq!(store.delete_calls(&[ids[0], ids[1], ids[2]].into()).await.unwrap(), 2);
+        assert!(store.call(ids[0]).await.unwrap().is_none() && store.call(ids[1]).await.unwrap().is_some());
+        assert_eq!(all(&store, ids[0]).await, []);
+    }
+
+    /// Names come from SIP headers: whatever is in them, the call is kept.
+    async fn hostile_names_are_kept_or_cleaned(store: Store) {
+        let id = CallId::new();
+        let mut started = started("nul\0'; DROP TABLE calls; --\u{202e}\u{fdd0}");
+        started.participants[0].name = Some("\0\u{1}\u{7f}\"\\".to_owned());
+        let row = CallRow { language: Some("e\0n".to_owned()), ..CallRow::live(id, &started, None) };
+        store.create_call(&row).await.unwrap();
+        let kept = store.call(id).await.unwrap().unwrap();
+        assert_eq!(kept.external_id, started.external_id.replace('\0', "\u{fffd}"));
+        assert_eq!(kept.participants, started.participants);
+        let event = CallLog::default().append(Millis(0), EventBody::CallStarted(started));
+        store.append(id, std::slice::from_ref(&event)).await.unwrap();
+        assert_eq!(all(&store, id).await, [event]);
+    }
+
+    async fn the_writer_keeps_everything_in_order(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let calls: Vec<_> = (0..5).map(|n| (CallId::new(), log_of(&["a", "b", "c"][..n % 4]))).collect();
+        for (id, _) in &calls {
+            writer.begin(row(*id)).unwrap();
+        }
+        for at in 0..4 {
+            for (id, events) in &calls {
+                if let Some(event) = events.get(at) {
+                    writer.write(*id, Arc::new(event.clone()));
+                }
+            }
+        }
+        let last = writer.write(calls[1].0, Arc::new(log_of(&[])[0].clone()));
+        writer.flush().await;
+        assert!(writer.settled() >= last);
+        for (id, events) in &calls {
+            assert_eq!(&all(&store, *id).await, events);
+        }
+        let (id, events) = &calls[3];
+        let (last, closing) = ended(events, EndReason::Hangup, 9000);
+        writer.write(*id, Arc::new(last.clone()));
+        writer.end(*id, closing).await.unwrap();
+        assert_eq!(store.call(*id).await.unwrap().unwrap().ended, Some(EndReason::Hangup));
+        assert_eq!(all(&store, *id).await.last(), Some(&last));
+        let figures = writer.figures();
+        assert_eq!((figures.queued, figures.queued_bytes, figures.lag_ms), (0, 0, 0));
+        assert_eq!((figures.errors, figures.shed, figures.rejected), (0, 0, 0));
+        writer.close().await;
+    }
+
+    async fn one_bad_call_does_not_hold_up_the_others(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let (good, bad) = (CallId::new(), CallId::new());
+        let events = log_of(&["hello"]);
+        writer.begin(row(good)).unwrap();
+        for event in &events {
+            writer.write(bad, Arc::new(event.clone()));
+            writer.write(good, Arc::new(event.clone()));
+        }
+        let (last, closing) = ended(&events, EndReason::Hangup, 9000);
+        writer.write(good, Arc::new(last));
+        let (bad_end, good_end) = tokio::join!(writer.end(bad, closing.clone()), writer.end(good, closing));
+        assert!(bad_end.is_err() && good_end.is_ok());
+        assert_eq!(all(&store, good).await.len(), 3);
+        assert_eq!(writer.figures().rejected, 3);
+    }
+
+    async fn a_crash_loses_nothing_that_was_flushed_and_closes_what_was_open(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let (open, silent, done) = (CallId::new(), CallId::new(), CallId::new());
+        let events = log_of(&["one", "two"]);
+        for id in [open, silent, done] {
+            writer.begin(row(id)).unwrap();
+        }
+        for event in &events {
+            writer.write(open, Arc::new(event.clone()));
+            writer.write(done, Arc::new(event.clone()));
+        }
+        let (last, closing) = ended(&events, EndReason::Hangup, 9000);
+        writer.write(done, Arc::new(last));
+        writer.end(done, closing).await.unwrap();
+        writer.flush().await;
+        drop(writer);
+
+        let recording = |row: &CallRow| (row.id == silent).then_some(Millis(7777));
+        let closed = recover(&store, recording).await.unwrap();
+        assert_eq!(closed.iter().map(|call| call.id).collect::<Vec<_>>(), [silent, open]);
+        assert_eq!((closed[0].duration_ms, closed[0].last_seq), (Millis(7777), 2));
+        assert_eq!((closed[1].duration_ms, closed[1].last_seq), (Millis(3500), 4));
+
+        let kept = all(&store, open).await;
+        assert_eq!(kept[..3], events);
+        let end = CallEnded { reason: EndReason::Interrupted, duration_ms: Millis(3500) };
+        assert_eq!(kept[3], CallEvent { seq: 4, at_ms: Millis(3500), body: EventBody::CallEnded(end) });
+        let kept = store.call(open).await.unwrap().unwrap();
+        assert_eq!((kept.ended, kept.utterances), (Some(EndReason::Interrupted), 2));
+        // Killed before its first event was stored, the call's log still begins as logs do.
+        let kept = all(&store, silent).await;
+        assert!(matches!(&kept[0].body, EventBody::CallStarted(begun) if *begun == started("abc@pbx")));
+        assert!(matches!(kept[1], CallEvent { seq: 2, at_ms: Millis(7777), body: EventBody::CallEnded(_) }));
+        assert_eq!(recover(&store, |_| None).await.unwrap(), []);
+        assert!(store.live_calls().await.unwrap().is_empty());
+    }
+
+    async fn users_sessions_and_keys(store: Store) {
+        let user = |name: &str, role| UserRow {
+            id: Uuid::now_v7(),
+            name: name.to_owned(),
+            password_hash: "$argon2id$…".to_owned(),
+            role,
+            created_at_unix_ms: 1000,
+            disabled: false,
+        };
+        let (ada, bob) = (user("ada", Role::Admin), user("bob", Role::Agent));
+        store.add_user(&bob).await.unwrap();
+        store.add_user(&ada).await.unwrap();
+        let taken = store.add_user(&user("ada", Role::Agent)).await.unwrap_err();
+        assert!(matches!(taken, StoreError::NameTaken(_)), "{taken}");
+        assert_eq!(store.users().await.unwrap(), [ada.clone(), bob.clone()]);
+        assert_eq!(store.user_by_name("ada").await.unwrap().as_ref(), Some(&ada));
+        assert_eq!(store.user_by_name("a\0da").await.unwrap(), None);
+
+        let session = |number: u8, user: &UserRow, expires| SessionRow {
+            token_hash: [number; 32],
+            user: user.id,
+            created_at_unix_ms: 1000,
+            seen_at_unix_ms: 1000,
+            expires_at_unix_ms: expires,
+        };
+        store.add_session(&session(1, &bob, 1500)).await.unwrap();
+        store.add_session(&session(2, &bob, 9000)).await.unwrap();
+        store.add_session(&session(3, &ada, 9000)).await.unwrap();
+        store.touch_session(&[2; 32], 1234).await.unwrap();
+        let (seen, whose) = store.session(&[2; 32]).await.unwrap().unwrap();
+        assert_eq!((seen.seen_at_unix_ms, &whose), (1234, &bob));
+        store.add_session(&SessionRow { created_at_unix_ms: 2000, ..session(4, &ada, 9000) }).await.unwrap();
+        assert!(store.session(&[1; 32]).await.unwrap().is_none(), "expired sessions go");
+        store.remove_session(&[4; 32]).await.unwrap();
+        assert!(store.session(&[4; 32]).await.unwrap().is_none());
+
+        let out = UserChange { disabled: Some(true), ..UserChange::default() };
+        let changed = store.change_user(bob.id, &out).await.unwrap().unwrap();
+        assert_eq!(changed, UserRow { disabled: true, ..bob });
+        assert!(store.session(&[2; 32]).await.unwrap().is_none(), "kept out at once");
+        assert!(store.session(&[3; 32]).await.unwrap().is_some());
+        assert!(matches!(store.change_user(ada.id, &out).await, Err(StoreError::LastAdmin)));
+        let demoted = UserChange { role: Some(Role::Agent), ..UserChange::default() };
+        assert!(matches!(store.change_user(ada.id, &demoted).await, Err(StoreError::LastAdmin)));
+        assert_eq!(store.user_by_name("ada").await.unwrap().unwrap(), ada);
+        assert!(store.change_user(Uuid::now_v7(), &out).await.unwrap().is_none());
+
+        let key = ApiKeyRow {
+            id: Uuid::now_v7(),
+            name: "wallboard".to_owned(),
+            key_hash: [7; 32],
+            scopes: vec!["calls:read".to_owned()],
+            created_at_unix_ms: 1000,
+            used_at_unix_ms: None,
+            revoked_at_unix_ms: None,
+        };
+        store.add_key(&key).await.unwrap();
+        assert_eq!(store.key(&[7; 32]).await.unwrap().as_ref(), Some(&key));
+        assert_eq!(store.key(&[8; 32]).await.unwrap(), None);
+        store.touch_key(key.id, 5000).await.unwrap();
+        assert!(store.revoke_key(key.id, 6000).await.unwrap());
+        assert!(store.revoke_key(key.id, 7000).await.unwrap());
+        assert!(!store.revoke_key(Uuid::now_v7(), 7000).await.unwrap());
+        let used = ApiKeyRow { used_at_unix_ms: Some(5000), revoked_at_unix_ms: Some(6000), ..key };
+        assert_eq!(store.keys().await.unwrap(), [used]);
+    }
+
+    async fn one_server_at_a_time(store: Store) {
+        let lock = store.lock_instance().await.unwrap();
+        assert!(matches!(store.lock_instance().await, Err(StoreError::InUse)));
+        drop(lock);
+        store.ping().await.unwrap();
+        let again = loop {
+            // PostgreSQL notices a closed connection in its own time.
+            match store.lock_instance().await {
+                Ok(lock) => break lock,
+                Err(StoreError::InUse) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        };
+        drop(again);
+    }
+
+    /// Whatever events a call has, and however they are cut into batches, they come back as they were.
+    async fn random_logs_come_back_as_they_were(store: Store) {
+        let handle = tokio::runtime::Handle::current();
+        let run = move || {
+            let mut runner = TestRunner::new(Config { cases: 40, ..Config::default() });
+            runner
+                .run(&(prop::collection::vec(any_event(), 1..60), prop::collection::vec(1_usize..9, 1..9)), |(log, cuts)| {
+                    handle.block_on(async {
+                        let id = CallId::new();
+                        store.create_call(&row(id)).await.unwrap();
+                        let mut numbers = CallLog::default();
+                        let events: Vec<CallEvent> =
+                            log.into_iter().map(|(at, body)| numbers.append(Millis(at), body)).collect();
+                        let mut rest = &events[..];
+                        for cut in cuts.iter().cycle() {
+                            let (batch, after) = rest.split_at((*cut).min(rest.len()));
+                            store.append(id, batch).await.unwrap();
+                            // A write whose answer was lost is made again.
+                            if cut % 3 == 0 {
+                                store.append(id, batch).await.unwrap();
+                            }
+                            rest = after;
+                            if rest.is_empty() { break }
+                        }
+                        let mut read = Vec::new();
+                        loop {
+                            let from = read.last().map_or(0, |event: &CallEvent| event.seq);
+                            let page = store.events(id, from, 7).await.unwrap();
+                            if page.is_empty() { break }
+                            read.extend(page);
+                        }
+                        prop_assert_eq!(&read, &events);
+                        prop_assert_eq!(store.state(id).await.unwrap(), CallState::of(&events));
+                        prop_assert_eq!(store.call(id).await.unwrap().unwrap().last_seq, events.len() as u64);
+                        Ok(())
+                    })
+                })
+                .unwrap();
+        };
+        tokio::task::spawn_blocking(run).await.unwrap();
+    }
+}
+
+fn any_party() -> impl Strategy<Value = Party> {
+    prop_oneof![Just(Party::Agent), Just(Party::Customer), Just(Party::Other)]
+}
+
+fn any_event() -> impl Strategy<Value = (u64, EventBody)> {
+    let millis = || (0_u64..1 << 40).prop_map(Millis);
+    let text = || prop::collection::vec(any::<char>(), 0..20).prop_map(String::from_iter);
+    let word = (text(), millis(), millis(), 0.0_f32..=1.0).prop_map(|(w, start_ms, end_ms, p)| Word {
+        w,
+        start_ms,
+        end_ms,
+        p,
+    });
+    let utterance =
+        (0..9_u32, any_party(), any::<bool>(), 0..4_u32, text(), millis(), prop::collection::vec(word, 0..5))
+            .prop_map(|(id, party, r#final, revision, text, at, words)| {
+                EventBody::Utterance(Utterance {
+                    utterance_id: UtteranceId(id),
+                    party,
+                    r#final,
+                    revision,
+                    stable_chars: 3,
+                    text,
+                    start_ms: at,
+                    end_ms: at,
+                    words,
+                    language: "fa".to_owned(),
+                    latency_ms: at,
+                })
+            });
+    let body = prop_oneof![
+        4 => utterance,
+        1 => (any_party(), any::<char>(), millis())
+            .prop_map(|(party, digit, duration_ms)| EventBody::Dtmf(Dtmf { party, digit, duration_ms })),
+        1 => (any_party(), text()).prop_map(|(party, codec)| EventBody::LegStarted(LegStarted { party, codec })),
+        1 => millis().prop_map(|behind_ms| EventBody::Load(Load { shedding: Shedding::NoPartials, behind_ms })),
+    ];
+    (0_u64..1 << 40, body)
+}
+
+#[tokio::test]
+async fn an_sqlite_file_survives_the_process_that_wrote_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("new/folder/sotto.db").display());
+    let id = CallId::new();
+    let events = log_of(&["one", "two"]);
+    // A runtime that is torn down without a word takes the writer's task and all connections with it.
+    let (url_there, events_there) = (url.clone(), events.clone());
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let store = runtime.block_on(async {
+            let store = Store::open(&url_there).await.unwrap();
+            let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+            writer.begin(row(id)).unwrap();
+            for event in &events_there {
+                writer.write(id, Arc::new(event.clone()));
+            }
+            writer.flush().await;
+            store
+        });
+        std::mem::forget(store);
+        runtime.shutdown_background();
+    })
+    .join()
+    .unwrap();
+    let store = Store::open(&url).await.unwrap();
+    assert_eq!(all(&store, id).await, events);
+    assert_eq!(recover(&store, |_| None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn addresses_that_are_none_are_refused_without_repeating_a_password() {
+    for url in ["", "sqlite:", "sqlite::memory:", "mysql://u:secret@host/db", "/var/lib/sotto.db", "sqlite"] {
+        let error = Store::open(url).await.unwrap_err();
+        assert!(matches!(error, StoreError::Url(_)), "{url}: {error}");
+        assert!(!error.to_string().contains("secret"));
+    }
+}
+
+/// The database goes away in the middle of a call and comes back: nothing is lost, nothing waits.
+#[tokio::test]
+async fn a_database_that_goes_away_and_comes_back() {
+    if std::env::var("SOTTO_TEST_POSTGRES").is_ok_and(|url| !url.is_empty()) {
+        eprintln!("SKIPPED: a server that is not ours is not stopped");
+        return;
+    }
+    let Some(server) = tokio::task::spawn_blocking(testing::Postgres::start).await.unwrap() else {
+        assert_ne!(std::env::var("SOTTO_REQUIRE_POSTGRES").as_deref(), Ok("1"));
+        eprintln!("SKIPPED on PostgreSQL: none is installed");
+        return;
+    };
+    let store = Store::open(&server.url("postgres")).await.unwrap();
+    let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+    let id = CallId::new();
+    let events = log_of(&["one", "two", "three"]);
+    writer.begin(row(id)).unwrap();
+    writer.write(id, Arc::new(events[0].clone()));
+    writer.flush().await;
+    let mut server = tokio::task::spawn_blocking(move || {
+        let mut server = server;
+        server.pause();
+        server
+    })
+    .await
+    .unwrap();
+    assert!(store.ping().await.is_err());
+    for event in &events[1..] {
+        writer.write(id, Arc::new(event.clone()));
+    }
+    while writer.figures().errors == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert!(writer.figures().queued > 0);
+    let server = tokio::task::spawn_blocking(move || {
+        server.resume();
+        server
+    })
+    .await
+    .unwrap();
+    writer.flush().await;
+    assert_eq!(all(&store, id).await, events);
+    assert_eq!(writer.figures().queued, 0);
+    store.close().await;
+    tokio::task::spawn_blocking(move || drop(server)).await.unwrap();
+}
+
+/// Set for a process that writes until it is killed: the database to write to.
+const DOOMED: &str = "SOTTO_TEST_DOOMED";
+
+/// Not a test of its own: the process that the next test kills. Says the number of every event it has flushed.
+#[tokio::test]
+#[ignore = "is run, and killed, by another test"]
+async fn writes_until_it_is_killed() {
+    let Ok(url) = std::env::var(DOOMED) else { return };
+    let store = Store::open(&url).await.unwrap();
+    let writer = EventWriter::spawn(store, WriterLimits::default());
+    let id = CallId::new();
+    writer.begin(row(id)).unwrap();
+    let mut log = CallLog::default();
+    let mut next = EventBody::CallStarted(started("doomed"));
+    loop {
+        let event = log.append(Millis(log.last_seq()), next);
+        let seq = event.seq;
+        writer.write(id, Arc::new(event));
+        if seq.is_multiple_of(7) {
+            writer.flush().await;
+            println!("\nflushed {seq}");
+        }
+        next = utterance(u32::try_from(seq).unwrap(), "word", true);
+    }
+}
+
+async fn kill_and_recover(url: &str) {
+    use std::io::BufRead;
+    let mut doomed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--ignored", "--nocapture", "writes_until_it_is_killed"])
+        .env(DOOMED, url)
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = std::io::BufReader::new(doomed.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut flushed = lines.filter_map(|line| line.strip_prefix("flushed ")?.parse::<u64>().ok());
+    let flushed = flushed.nth(2).unwrap();
+    doomed.kill().unwrap();
+    doomed.wait().unwrap();
+
+    let store = Store::open(url).await.unwrap();
+    let closed = recover(&store, |_| None).await.unwrap();
+    let [call] = closed.as_slice() else { panic!("{closed:?}") };
+    assert!(call.last_seq > flushed, "{call:?}, flushed {flushed}");
+    let events = all(&store, call.id).await;
+    assert!(events.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+    let (end, words) = events.split_last().unwrap();
+    assert!(matches!(&end.body, EventBody::CallEnded(ended) if ended.reason == EndReason::Interrupted));
+    assert!(
+        words[1..]
+            .iter()
+            .all(|event| matches!(&event.body, EventBody::Utterance(said) if said.text == "word"))
+    );
+}
+
+#[tokio::test]
+async fn a_killed_process_loses_nothing_that_was_flushed() {
+    for _ in 0..5 {
+        let folder = tempfile::tempdir().unwrap();
+        kill_and_recover(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
+        if let Some(url) = testing::postgres_url().await {
+            kill_and_recover(&url).await;
+        }
+    }
+}
