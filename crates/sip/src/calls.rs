@@ -1,0 +1,254 @@
+//! Calls: the legs that belong together, from the first to the last.
+//!
+//! A recording session is a call by itself. Plain legs that carry the same value in the joining header become
+//! one; whoever comes while the first is still being begun waits for it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use sotto_call::{CallId, EndReason, Participant, Party};
+use sotto_media::{CallClock, LegOutputs};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::task::AbortHandle;
+
+use crate::host::{Host, NewCall, NewLeg, Note, Refusal};
+use crate::plan::{MAX_LEGS, Reject};
+use crate::session::Input;
+
+type Slot = Arc<tokio::sync::Mutex<Option<Arc<Call>>>>;
+
+/// All calls.
+pub(crate) struct Calls {
+    host: Arc<dyn Host>,
+    room: Arc<Semaphore>,
+    lone_leg: Duration,
+    joined: Mutex<HashMap<String, Slot>>,
+}
+
+/// A call that goes on.
+pub(crate) struct Call {
+    pub(crate) id: CallId,
+    pub(crate) clock: CallClock,
+    joined: Option<(String, Slot)>,
+    state: Mutex<State>,
+    _room: OwnedSemaphorePermit,
+}
+
+#[derive(Default)]
+struct State {
+    members: Vec<Member>,
+    /// Two legs have been joined, so that one alone is not the whole call.
+    was_joined: bool,
+    /// Ends the call when the leg that is left has been alone for too long.
+    lonely: Option<AbortHandle>,
+}
+
+/// A dialog's part in a call.
+pub(crate) struct Member {
+    pub(crate) dialog: u64,
+    pub(crate) parties: Vec<Party>,
+    pub(crate) participants: Vec<Participant>,
+    pub(crate) input: mpsc::Sender<Input>,
+}
+
+/// What a dialog gets when it has come into a call.
+pub(crate) struct Entered {
+    pub(crate) call: Arc<Call>,
+    pub(crate) outputs: Vec<LegOutputs>,
+    pub(crate) parties: Vec<Party>,
+}
+
+impl From<Refusal> for Reject {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Busy => Self::busy(),
+            Refusal::Forbidden => Self::new(403, "Forbidden"),
+            Refusal::Unavailable => Self::new(480, "Temporarily Unavailable"),
+        }
+    }
+}
+
+impl Calls {
+    pub(crate) fn new(host: Arc<dyn Host>, max_calls: usize, lone_leg: Duration) -> Self {
+        let room = Arc::new(Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS)));
+        Self { host, room, lone_leg, joined: Mutex::default() }
+    }
+
+    /// True when one more call would be too many.
+    pub(crate) fn is_full(&self) -> bool {
+        self.room.available_permits() == 0
+    }
+
+    /// Whether a call waits for legs under this name.
+    pub(crate) fn knows(&self, key: &str) -> bool {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+    }
+
+    /// Begins a call, or joins the one that goes by `key`. `legs` makes the legs for the parties that are on
+    /// the call already.
+    pub(crate) async fn enter(
+        &self,
+        key: Option<&str>,
+        dialog: u64,
+        input: &mpsc::Sender<Input>,
+        new: impl Fn(&[Party]) -> NewCall,
+    ) -> Result<Entered, Reject> {
+        let member = |new: &NewCall| Member {
+            dialog,
+            parties: new.legs.iter().map(|leg| leg.party).collect(),
+            participants: new.participants.clone(),
+            input: input.clone(),
+        };
+        let Some(key) = key else { return self.begin(new(&[]), None, member).await };
+        let slot = {
+            let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+            joined.entry(key.to_owned()).or_default().clone()
+        };
+        let mut held = slot.clone().lock_owned().await;
+        let entered = match held.as_ref() {
+            Some(call) => self.join(call, new(&call.parties()), member).await,
+            None => {
+                let begun = self.begin(new(&[]), Some((key.to_owned(), slot.clone())), member).await;
+                *held = begun.as_ref().ok().map(|entered| entered.call.clone());
+                begun
+            }
+        };
+        let empty = held.is_none();
+        drop(held);
+        if empty {
+            self.forget(key, &slot);
+        }
+        entered
+    }
+
+    async fn begin(
+        &self,
+        new: NewCall,
+        joined: Option<(String, Slot)>,
+        member: impl Fn(&NewCall) -> Member,
+    ) -> Result<Entered, Reject> {
+        let room = self.room.clone().try_acquire_owned().map_err(|_| Reject::busy())?;
+        let member = member(&new);
+        let parties = member.parties.clone();
+        let started = self.host.begin(new).await?;
+        let state = State { members: vec![member], ..State::default() };
+        let call =
+            Call { id: started.id, clock: started.clock, joined, state: Mutex::new(state), _room: room };
+        if started.legs.len() != parties.len() {
+            tracing::error!(call = %call.id, "the host gave {} outputs for {} legs", started.legs.len(), parties.len());
+            self.host.end(call.id, EndReason::Hangup).await;
+            return Err(Reject::new(500, "Server Internal Error"));
+        }
+        Ok(Entered { call: Arc::new(call), outputs: started.legs, parties })
+    }
+
+    async fn join(
+        &self,
+        call: &Arc<Call>,
+        new: NewCall,
+        member: impl Fn(&NewCall) -> Member,
+    ) -> Result<Entered, Reject> {
+        let Some(leg) = new.legs.first().cloned() else {
+            return Err(Reject::new(500, "Server Internal Error"));
+        };
+        if call.parties().len() >= MAX_LEGS {
+            return Err(Reject::new(486, "Busy Here"));
+        }
+        let output = self.host.add_leg(call.id, leg).await?;
+        let member = member(&new);
+        let parties = member.parties.clone();
+        let participants = {
+            let mut state = call.state();
+            state.members.push(member);
+            state.was_joined = true;
+            if let Some(lonely) = state.lonely.take() {
+                lonely.abort();
+            }
+            state.members.iter().flat_map(|member| member.participants.clone()).collect()
+        };
+        self.host.note(call.id, Note::ParticipantsChanged(participants)).await;
+        Ok(Entered { call: call.clone(), outputs: vec![output], parties })
+    }
+
+    /// One more leg of a dialog that is on the call.
+    pub(crate) async fn add_leg(&self, call: &Call, dialog: u64, leg: NewLeg) -> Result<LegOutputs, Refusal> {
+        let party = leg.party;
+        let output = self.host.add_leg(call.id, leg).await?;
+        if let Some(member) = call.state().members.iter_mut().find(|member| member.dialog == dialog) {
+            member.parties.push(party);
+        }
+        Ok(output)
+    }
+
+    /// One leg fewer of a dialog that stays on the call.
+    pub(crate) fn drop_leg(&self, call: &Call, dialog: u64, party: Party) {
+        if let Some(member) = call.state().members.iter_mut().find(|member| member.dialog == dialog)
+            && let Some(at) = member.parties.iter().position(|p| *p == party)
+        {
+            member.parties.remove(at);
+        }
+    }
+
+    pub(crate) async fn note(&self, call: &Call, note: Note) {
+        self.host.note(call.id, note).await;
+    }
+
+    /// A dialog, whose legs have been stopped, leaves. The call ends with the last.
+    pub(crate) async fn leave(&self, call: &Arc<Call>, dialog: u64, reason: EndReason) {
+        let mut held = match &call.joined {
+            Some((_, slot)) => Some(slot.clone().lock_owned().await),
+            None => None,
+        };
+        let (is_last, is_lonely) = {
+            let mut state = call.state();
+            state.members.retain(|member| member.dialog != dialog);
+            let is_last = state.members.is_empty();
+            if is_last && let Some(lonely) = state.lonely.take() {
+                lonely.abort();
+            }
+            (is_last, !is_last && state.was_joined)
+        };
+        if is_last {
+            self.host.end(call.id, reason).await;
+            if let Some(held) = held.as_mut() {
+                **held = None;
+            }
+        } else if is_lonely && !self.lone_leg.is_zero() {
+            let (lone_leg, watched) = (self.lone_leg, Arc::downgrade(call));
+            let lonely = tokio::spawn(async move {
+                tokio::time::sleep(lone_leg).await;
+                if let Some(call) = watched.upgrade() {
+                    for member in &call.state().members {
+                        let _ = member.input.try_send(Input::HangUp);
+                    }
+                }
+            });
+            call.state().lonely = Some(lonely.abort_handle());
+        }
+        drop(held);
+        if let Some((key, slot)) = call.joined.as_ref().filter(|_| is_last) {
+            self.forget(key, slot);
+        }
+    }
+
+    /// Drops the slot of a call that has ended, unless someone waits in it to begin the next.
+    fn forget(&self, key: &str, slot: &Slot) {
+        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whoever waits holds the slot, and will come by here.
+        if slot.try_lock().is_ok_and(|held| held.is_none()) {
+            joined.remove(key);
+        }
+    }
+}
+
+impl Call {
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who is on the call now.
+    fn parties(&self) -> Vec<Party> {
+        self.state().members.iter().flat_map(|member| member.parties.iter().copied()).collect()
+    }
+}

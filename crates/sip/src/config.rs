@@ -1,0 +1,230 @@
+//! What can be configured about signalling. Embedded in the server's configuration file as `[sip]`.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sotto_call::Party;
+
+use crate::party::PartyRule;
+
+/// Signalling: where to listen, whom to serve, and how to tell the agent from the customer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct SipConfig {
+    /// UDP addresses to listen on.
+    pub udp: Vec<SocketAddr>,
+    /// TCP addresses to listen on.
+    pub tcp: Vec<SocketAddr>,
+    /// The address that peers reach us at when that is not the one we listen on (NAT): goes into Contact and
+    /// into session descriptions.
+    pub external_ip: Option<IpAddr>,
+    /// Calls at the same time; one more is answered with 503 and Retry-After.
+    pub max_calls: usize,
+    /// Who may send requests: addresses and networks (`10.0.0.0/8`). Empty means everyone; others get 403.
+    pub allowed_peers: Vec<Peers>,
+    /// Codecs, the most wanted first: `PCMU`, `PCMA`, `opus`.
+    pub codecs: Vec<String>,
+    /// Who is the agent and who the customer: the first rule that can tell decides.
+    pub party_rules: Vec<PartyRule>,
+    /// The party of the first stream when no rule can tell; the second stream is the other's.
+    pub first: FirstParty,
+    /// Names of the headers that are understood.
+    pub headers: HeaderNames,
+    /// Headers of the INVITE that are kept with the call, by name.
+    pub keep_headers: Vec<String>,
+    /// Seconds that a joined call goes on after one of its two plain legs has ended.
+    pub lone_leg_s: u64,
+    /// Seconds without RTP on any leg, none of them paused, after which a dialog is ended.
+    pub rtp_timeout_s: u64,
+    /// Seconds of the shortest session timer that is agreed to (RFC 4028 Min-SE).
+    pub min_se_s: u64,
+    /// Takes RTP from any address although the session description names another: for senders behind an
+    /// address translator. A description that names a private address while the INVITE came from a public
+    /// one is taken so in any case.
+    pub rtp_any_source: bool,
+    /// The name in `User-Agent` and `Server`.
+    pub user_agent: String,
+    /// RFC 3261 T1 in milliseconds: the round-trip time that retransmissions start from.
+    pub t1_ms: u64,
+}
+
+impl Default for SipConfig {
+    fn default() -> Self {
+        Self {
+            udp: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
+            tcp: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
+            external_ip: None,
+            max_calls: 100,
+            allowed_peers: Vec::new(),
+            codecs: ["PCMU", "PCMA", "opus"].map(str::to_owned).to_vec(),
+            party_rules: Vec::new(),
+            first: FirstParty::Agent,
+            headers: HeaderNames::default(),
+            keep_headers: Vec::new(),
+            lone_leg_s: 30,
+            rtp_timeout_s: 300,
+            min_se_s: 90,
+            rtp_any_source: false,
+            user_agent: concat!("sotto/", env!("CARGO_PKG_VERSION")).to_owned(),
+            t1_ms: 500,
+        }
+    }
+}
+
+/// See [`SipConfig::first`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FirstParty {
+    /// The agent.
+    #[default]
+    Agent,
+    /// The customer.
+    Customer,
+}
+
+impl From<FirstParty> for Party {
+    fn from(first: FirstParty) -> Self {
+        match first {
+            FirstParty::Agent => Self::Agent,
+            FirstParty::Customer => Self::Customer,
+        }
+    }
+}
+
+/// The headers by which a plain INVITE says which call it belongs to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct HeaderNames {
+    /// Two INVITEs with the same value are the two legs of one call.
+    pub call: String,
+    /// Who speaks on the leg: `agent`, `customer` or `other`.
+    pub party: String,
+    /// BCP 47 code of the language spoken.
+    pub language: String,
+}
+
+impl Default for HeaderNames {
+    fn default() -> Self {
+        Self {
+            call: "X-Sotto-Call".to_owned(),
+            party: "X-Sotto-Party".to_owned(),
+            language: "X-Sotto-Language".to_owned(),
+        }
+    }
+}
+
+/// An address, or a network in CIDR form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Peers {
+    network: IpAddr,
+    bits: u8,
+}
+
+impl Peers {
+    /// Whether `address` is the address, or in the network. An IPv4 address mapped into IPv6 counts as IPv4.
+    #[must_use]
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.network, address.to_canonical()) {
+            (IpAddr::V4(network), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.bits);
+                (network.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            (IpAddr::V6(network), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.bits);
+                (network.to_bits() ^ address.to_bits()).checked_shr(shift).unwrap_or(0) == 0
+            }
+            _ => false,
+        }
+    }
+}
+
+impl FromStr for Peers {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, bits) = text.split_once('/').map_or((text, None), |(a, b)| (a, Some(b)));
+        let network: IpAddr = address.trim().parse().map_err(|_| format!("{text:?} is not an address"))?;
+        let most: u8 = if network.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => most,
+            Some(bits) => bits
+                .trim()
+                .parse()
+                .ok()
+                .filter(|bits| *bits <= most)
+                .ok_or_else(|| format!("{text:?}: a prefix of 0 to {most} bits is wanted"))?,
+        };
+        Ok(Self { network, bits })
+    }
+}
+
+impl TryFrom<String> for Peers {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<Peers> for String {
+    fn from(peers: Peers) -> Self {
+        peers.to_string()
+    }
+}
+
+impl fmt::Display for Peers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.network, self.bits)
+    }
+}
+
+/// The address this machine uses towards `peer`: what a peer should be told when we listen on all of them.
+pub(crate) fn local_ip_towards(peer: IpAddr) -> IpAddr {
+    let any: IpAddr =
+        if peer.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+    // Connecting a UDP socket sends nothing; it only makes the system choose a route.
+    let route = || {
+        let socket = std::net::UdpSocket::bind((any, 0))?;
+        socket.connect((peer, 9))?;
+        socket.local_addr()
+    };
+    let loopback: IpAddr =
+        if peer.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    route().map_or(loopback, |address| address.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn networks_contain_what_they_should() {
+        for (peers, address, inside) in [
+            ("10.0.0.0/8", "10.255.1.2", true),
+            ("10.0.0.0/8", "11.0.0.1", false),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", true),
+            ("192.0.2.7", "192.0.2.7", true),
+            ("192.0.2.7", "192.0.2.6", false),
+            ("0.0.0.0/0", "203.0.113.9", true),
+            ("0.0.0.0/0", "2001:db8::1", false),
+            ("2001:db8::/32", "2001:db8:1::1", true),
+            ("2001:db8::/32", "2001:db9::1", false),
+            ("::/0", "2001:db9::1", true),
+        ] {
+            let peers: Peers = peers.parse().unwrap();
+            assert_eq!(peers.contains(address.parse().unwrap()), inside, "{peers} {address}");
+        }
+        for wrong in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/"] {
+            assert!(wrong.parse::<Peers>().is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn the_address_towards_ourselves_is_ours() {
+        assert_eq!(local_ip_towards(Ipv4Addr::LOCALHOST.into()), IpAddr::from(Ipv4Addr::LOCALHOST));
+    }
+}

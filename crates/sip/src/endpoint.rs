@@ -1,0 +1,505 @@
+//! The endpoint: listens, tells requests apart, answers what needs no dialog, and hands the rest to sessions.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rsipstack::EndpointBuilder;
+use rsipstack::sip::{HeadersExt, Host as SipHost, Method, Request, SipMessage, Transport, Uri};
+use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::transaction::Transaction;
+use rsipstack::transport::SipAddr;
+use sotto_audio::Codec;
+use sotto_media::Ports;
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::calls::Calls;
+use crate::config::{SipConfig, local_ip_towards};
+use crate::counters::{Counters, SipCounters};
+use crate::dialog::DialogKey;
+use crate::flow::{Flow, Flows, Inbox};
+use crate::host::Host;
+use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
+use crate::session::{self, Input};
+use crate::wire::{self, ACCEPT, ALLOW, Arrival, Screened, screen};
+
+/// How long a shutdown waits for sessions to end, and then for BYEs to be answered.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+const FAREWELL: Duration = Duration::from_secs(3);
+
+/// Why an endpoint could not be started.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SipError {
+    /// An address could not be listened on.
+    #[error("cannot listen on {transport} {address}: {source}")]
+    Listen {
+        /// UDP or TCP.
+        transport: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The configuration names a codec that is not known.
+    #[error("unknown codec {0:?}: PCMU, PCMA and opus are known")]
+    UnknownCodec(String),
+    /// The configuration names no codec.
+    #[error("no codec is configured")]
+    NoCodec,
+    /// The SIP stack failed.
+    #[error("SIP stack: {0}")]
+    Stack(Box<rsipstack::Error>),
+    /// A call was placed and refused or failed.
+    #[error("call failed: {0}")]
+    Call(String),
+    /// Media could not be set up.
+    #[error(transparent)]
+    Media(#[from] sotto_media::MediaError),
+    /// Input or output failed.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+impl From<rsipstack::Error> for SipError {
+    fn from(error: rsipstack::Error) -> Self {
+        Self::Stack(Box::new(error))
+    }
+}
+
+/// The answering side: takes calls and hands them to a [`Host`].
+pub struct Endpoint {
+    shared: Arc<Shared>,
+    udp: Vec<SocketAddr>,
+    tcp: Vec<SocketAddr>,
+}
+
+/// What sessions share.
+pub(crate) struct Shared {
+    pub(crate) config: SipConfig,
+    pub(crate) codecs: Vec<Codec>,
+    pub(crate) ports: Ports,
+    /// Held while the ports of one call are opened.
+    pub(crate) reserving: tokio::sync::Mutex<()>,
+    pub(crate) calls: Calls,
+    pub(crate) stack: EndpointInnerRef,
+    pub(crate) counters: Counters,
+    /// No more calls; those that are there end.
+    pub(crate) stopping: CancellationToken,
+    /// Everything ends.
+    stopped: CancellationToken,
+    pub(crate) tasks: Tasks,
+    /// BYEs on their way.
+    pub(crate) farewells: TaskTracker,
+    sessions: TaskTracker,
+    flows: Flows,
+    udp: OnceLock<Vec<Flow>>,
+    dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<Input>>>,
+    /// INVITEs being served, by Call-ID, From tag and number: to tell one that took two ways (RFC 3261
+    /// section 8.2.2.2).
+    invites: Mutex<HashSet<(String, String, u32)>>,
+    live: AtomicUsize,
+    next: AtomicU64,
+    hasher: RandomState,
+    this: Weak<Self>,
+}
+
+/// Tasks beside the sessions, none of which outlives the endpoint.
+pub(crate) struct Tasks {
+    tracker: TaskTracker,
+    stopped: CancellationToken,
+}
+
+impl Tasks {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stopped = self.stopped.clone();
+        self.tracker.spawn(async move {
+            stopped.run_until_cancelled(task).await;
+        });
+    }
+}
+
+impl Endpoint {
+    /// Opens the configured addresses and begins to serve. Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// See [`SipError`].
+    pub async fn start(config: SipConfig, ports: Ports, host: Arc<dyn Host>) -> Result<Self, SipError> {
+        let codecs: Vec<Codec> = config
+            .codecs
+            .iter()
+            .map(|name| Codec::by_name(name).ok_or_else(|| SipError::UnknownCodec(name.clone())))
+            .collect::<Result<_, _>>()?;
+        if codecs.is_empty() {
+            return Err(SipError::NoCodec);
+        }
+        let stopped = CancellationToken::new();
+        let t1 = Duration::from_millis(config.t1_ms.max(1));
+        let options =
+            EndpointOption { t1, t2: 8 * t1, t4: 10 * t1, t1x64: 64 * t1, ..EndpointOption::default() };
+        let stack = EndpointBuilder::new()
+            .with_user_agent(&config.user_agent)
+            .with_cancel_token(stopped.clone())
+            .with_option(options)
+            .build();
+        let calls = Calls::new(host, config.max_calls, Duration::from_secs(config.lone_leg_s));
+        let shared = Arc::new_cyclic(|this| Shared {
+            codecs,
+            ports,
+            reserving: tokio::sync::Mutex::default(),
+            calls,
+            stack: stack.inner.clone(),
+            counters: Counters::default(),
+            stopping: CancellationToken::new(),
+            tasks: Tasks { tracker: TaskTracker::new(), stopped: stopped.clone() },
+            farewells: TaskTracker::new(),
+            sessions: TaskTracker::new(),
+            flows: Flows::new(stopped.clone()),
+            stopped,
+            udp: OnceLock::new(),
+            dialogs: Mutex::default(),
+            invites: Mutex::default(),
+            live: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            hasher: RandomState::new(),
+            this: this.clone(),
+            config,
+        });
+        let timers = shared.stack.clone();
+        shared.tasks.spawn(async move { timers.process_timer().await });
+        // A retransmission that comes just when its transaction ends looks new to the stack; dropped, it is
+        // cleaned up, and the next one is looked at by us.
+        let mut strays = stack.incoming_transactions()?;
+        shared.tasks.spawn(async move { while strays.recv().await.is_some() {} });
+
+        let endpoint = Self { udp: Vec::new(), tcp: Vec::new(), shared };
+        endpoint.listen().await
+    }
+
+    async fn listen(mut self) -> Result<Self, SipError> {
+        let shared = self.shared.clone();
+        let mut flows = Vec::new();
+        for address in &shared.config.udp {
+            let flow = shared.flows.udp(*address, shared.clone()).await?;
+            shared.stack.transport_layer.add_transport(flow.connection.clone());
+            self.udp.push(flow.local);
+            flows.push(flow);
+        }
+        let _ = shared.udp.set(flows);
+        for address in &shared.config.tcp {
+            self.tcp.push(shared.flows.tcp(*address, shared.clone()).await?);
+        }
+        tracing::info!(udp = ?self.udp, tcp = ?self.tcp, "listening for calls");
+        Ok(self)
+    }
+
+    /// The UDP addresses listened on, in the order of the configuration.
+    #[must_use]
+    pub fn udp_addrs(&self) -> &[SocketAddr] {
+        &self.udp
+    }
+
+    /// The TCP addresses listened on, in the order of the configuration.
+    #[must_use]
+    pub fn tcp_addrs(&self) -> &[SocketAddr] {
+        &self.tcp
+    }
+
+    /// What has come and what became of it.
+    #[must_use]
+    pub fn counters(&self) -> SipCounters {
+        SipCounters {
+            streams: self.shared.flows.streams(),
+            dialogs: self.shared.live.load(Ordering::Relaxed),
+            ..self.shared.counters.snapshot()
+        }
+    }
+
+    /// Takes no more calls, ends those there are with a BYE, and closes the sockets. Returns when the host has
+    /// been told of every end, or after ten seconds.
+    pub async fn shutdown(&self) {
+        let shared = &self.shared;
+        shared.stopping.cancel();
+        shared.sessions.close();
+        if timeout(SHUTDOWN, shared.sessions.wait()).await.is_err() {
+            tracing::warn!("some calls did not end in time");
+        }
+        // What is left are answers to BYEs, and transactions that wait for what comes late.
+        shared.farewells.close();
+        let _ = timeout(FAREWELL, shared.farewells.wait()).await;
+        shared.stopped.cancel();
+        shared.tasks.tracker.close();
+        shared.tasks.tracker.wait().await;
+        shared.flows.close().await;
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.shared.stopping.cancel();
+        self.shared.stopped.cancel();
+    }
+}
+
+#[async_trait]
+impl Inbox for Shared {
+    async fn take(&self, flow: &Flow, bytes: &[u8], arrival: Arrival) {
+        let peer = flow.peer.ip();
+        self.counters.message(peer);
+        let is_allowed = self.is_allowed(flow.peer);
+        match screen(bytes, arrival, flow.peer, &|seed| self.tag(seed)) {
+            Screened::Message(message) => match *message {
+                SipMessage::Request(request) if is_allowed => self.request(flow, request).await,
+                SipMessage::Request(request) => {
+                    self.refuse(flow, &request, &Reject::new(403, "Forbidden")).await;
+                }
+                response if is_allowed => self.hand_over(flow, response).await,
+                _ => self.counters.dropped(peer),
+            },
+            Screened::Refused(refused) if is_allowed => {
+                self.counters.refused_peer(peer, refused.status);
+                flow.send(refused.answer, refused.to).await;
+            }
+            Screened::Refused(_) => self.counters.dropped(peer),
+            Screened::Dropped(why) => {
+                tracing::debug!(%peer, why, "message dropped");
+                self.counters.dropped(peer);
+            }
+        }
+    }
+
+    fn refused_stream(&self, peer: SocketAddr) {
+        tracing::debug!(%peer, "too many connections");
+        self.counters.refused_stream();
+    }
+}
+
+impl Shared {
+    fn is_allowed(&self, peer: SocketAddr) -> bool {
+        let allowed = &self.config.allowed_peers;
+        allowed.is_empty() || allowed.iter().any(|peers| peers.contains(peer.ip()))
+    }
+
+    /// A tag that is always the same for the same request, so that nothing has to be remembered.
+    fn tag(&self, seed: &str) -> String {
+        format!("{:016x}", self.hasher.hash_one(seed))
+    }
+
+    /// Answers without state.
+    async fn refuse(&self, flow: &Flow, request: &Request, reject: &Reject) {
+        if request.method == Method::Ack {
+            return;
+        }
+        self.counters.refused_peer(flow.peer.ip(), reject.status);
+        let tag = |seed: &str| self.tag(seed);
+        let server = format!("Server: {}\r\n", self.config.user_agent);
+        let more = reject.text() + &server;
+        let refused = wire::refuse(request, reject.status, reject.reason, &more, flow.peer, &tag);
+        flow.send(refused.answer, refused.to).await;
+    }
+
+    /// Gives the stack what belongs to one of its transactions.
+    async fn hand_over(&self, flow: &Flow, message: SipMessage) {
+        let from = SipAddr::new(flow.transport, flow.peer.into());
+        if let Err(error) = self.stack.on_received_message(message, flow.connection.clone(), &from).await {
+            tracing::debug!(peer = %flow.peer, %error, "message not taken");
+        }
+    }
+
+    async fn request(&self, flow: &Flow, request: Request) {
+        if let Some(agent) = request.user_agent_header() {
+            self.counters.user_agent(agent.value());
+        }
+        let Ok(key) = TransactionKey::from_request(&request, TransactionRole::Server) else {
+            return self.refuse(flow, &request, &Reject::new(400, "Bad Request")).await;
+        };
+        // The stack's transaction takes the ACK as well, but in its own time: a request that follows closely
+        // would overtake it.
+        if request.method == Method::Ack
+            && let Some(input) = DialogKey::of(&request).and_then(|dialog| self.dialog(&dialog))
+            && let Some(sequence) = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok())
+        {
+            let _ = input.try_send(Input::Acked(sequence, Box::new(request.clone())));
+        }
+        let is_known = self.stack.transactions.get(&key).is_some()
+            || self.stack.finished_transactions.get(&key).is_some();
+        if is_known || matches!(request.method, Method::Ack | Method::Cancel) {
+            return self.hand_over(flow, SipMessage::Request(request)).await;
+        }
+        let refusal = match (DialogKey::of(&request), request.method) {
+            (
+                Some(dialog),
+                Method::Invite
+                | Method::Bye
+                | Method::Update
+                | Method::Info
+                | Method::Options
+                | Method::PRack,
+            ) => self.in_dialog(flow, &request, key, &dialog),
+            (None, Method::Invite) => self.invite(flow, &request, key),
+            (None, Method::Options) => Err(self.options(&request)),
+            (None, Method::Bye | Method::Update | Method::Info | Method::PRack) => {
+                Err(Reject::new(481, "Call/Transaction Does Not Exist"))
+            }
+            _ => Err(Reject::new(405, "Method Not Allowed").with("Allow", ALLOW)),
+        };
+        if let Err(reject) = refusal {
+            self.refuse(flow, &request, &reject).await;
+        }
+    }
+
+    /// What we can do (RFC 3261 section 11), which as an answer without state looks like a refusal.
+    fn options(&self, request: &Request) -> Reject {
+        if let Err(reject) = check_require(request) {
+            return reject;
+        }
+        if self.stopping.is_cancelled() {
+            return Reject::busy();
+        }
+        Reject::new(200, "OK").with("Allow", ALLOW).with("Accept", ACCEPT).with("Supported", SUPPORTED_VALUE)
+    }
+
+    fn in_dialog(
+        &self,
+        flow: &Flow,
+        request: &Request,
+        key: TransactionKey,
+        dialog: &DialogKey,
+    ) -> Result<(), Reject> {
+        let Some(input) = self.dialog(dialog) else {
+            return Err(Reject::new(481, "Call/Transaction Does Not Exist"));
+        };
+        // A session that is this far behind, or a stack that is this full, is being flooded.
+        let Ok(room) = input.try_reserve() else { return Err(Reject::busy()) };
+        self.check_room()?;
+        let connection = Some(flow.connection.clone());
+        let transaction = Transaction::new_server(key, request.clone(), self.stack.clone(), connection);
+        room.send(Input::Request(Box::new(transaction), flow.clone()));
+        Ok(())
+    }
+
+    /// Transactions are remembered for 64 T1 after they are over: that must not grow without bound.
+    fn check_room(&self) -> Result<(), Reject> {
+        let stats = self.stack.get_stats();
+        let most = 1_024 + 64 * self.config.max_calls;
+        if stats.finished_transactions + stats.running_transactions > most {
+            Err(Reject::busy())
+        } else {
+            Ok(())
+        }
+    }
+
+    fn invite(&self, flow: &Flow, request: &Request, key: TransactionKey) -> Result<(), Reject> {
+        let joins =
+            || request.header_value(&self.config.headers.call).is_some_and(|key| self.calls.knows(&key));
+        let is_crowded = self.live.load(Ordering::Relaxed) >= 2 * self.config.max_calls + 16;
+        if self.stopping.is_cancelled() || is_crowded || (self.calls.is_full() && !joins()) {
+            return Err(Reject::busy());
+        }
+        self.check_room()?;
+        if request.contact_headers().is_empty() {
+            return Err(Reject::new(400, "Missing Contact"));
+        }
+        let plan = Plan::of(request, &self.config, &self.codecs)?;
+        let identity = (
+            request.call_id_header().map(|id| id.value().to_owned()).unwrap_or_default(),
+            request
+                .from_header()
+                .ok()
+                .and_then(|f| f.tag().ok().flatten())
+                .map(|t| t.value().to_owned())
+                .unwrap_or_default(),
+            request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).unwrap_or_default(),
+        );
+        let Some(shared) = self.this.upgrade() else { return Err(Reject::busy()) };
+        if !self.invites.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.clone()) {
+            return Err(Reject::new(482, "Loop Detected"));
+        }
+        let connection = Some(flow.connection.clone());
+        let transaction = Transaction::new_server(key, request.clone(), self.stack.clone(), connection);
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        self.live.fetch_add(1, Ordering::Relaxed);
+        let flow = flow.clone();
+        self.sessions.spawn(async move {
+            let queue = mpsc::channel(session::QUEUE);
+            session::serve(shared.clone(), number, flow, transaction, plan, queue).await;
+            shared.live.fetch_sub(1, Ordering::Relaxed);
+            shared.invites.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
+        });
+        Ok(())
+    }
+
+    fn dialog(&self, key: &DialogKey) -> Option<mpsc::Sender<Input>> {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+    }
+
+    pub(crate) fn register(&self, key: &DialogKey, input: &mpsc::Sender<Input>) {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), input.clone());
+    }
+
+    pub(crate) fn unregister(&self, key: &DialogKey) {
+        self.dialogs.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// The address that peers on this flow reach us at.
+    pub(crate) fn advertised(&self, flow: &Flow) -> SocketAddr {
+        let listening = Some(flow.local.ip()).filter(|ip| !ip.is_unspecified());
+        let ip = self.config.external_ip.or(listening);
+        SocketAddr::new(
+            ip.unwrap_or_else(|| local_ip_towards(flow.peer.ip().to_canonical())),
+            flow.local.port(),
+        )
+    }
+
+    /// How a request of ours gets to `next_hop`: on the stream the dialog lives on while that is open, or else
+    /// to where the peer says it is.
+    pub(crate) async fn route(&self, flow: Flow, next_hop: Uri, is_direct: bool) -> Option<(Flow, SipAddr)> {
+        if flow.is_stream() && flow.is_open() {
+            let to = SipAddr::new(flow.transport, flow.peer.into());
+            return Some((flow, to));
+        }
+        let named = next_hop.params.iter().find_map(|parameter| match parameter {
+            rsipstack::sip::Param::Transport(transport) => Some(*transport),
+            _ => None,
+        });
+        let transport = named.unwrap_or(flow.transport);
+        let mut to = match &next_hop.host_with_port.host {
+            SipHost::IpAddr(_) => SocketAddr::try_from(next_hop.host_with_port.clone()).ok(),
+            SipHost::Domain(name) => {
+                let port = next_hop.host_with_port.port.map_or(5060, |port| port.value());
+                let lookup = tokio::net::lookup_host((name.to_string(), port));
+                let found = timeout(Duration::from_secs(2), lookup).await;
+                let family = |address: &SocketAddr| address.is_ipv4() == flow.peer.is_ipv4();
+                found.ok().and_then(Result::ok).and_then(|mut all| all.find(family))
+            }
+        }
+        .unwrap_or(flow.peer);
+        // A peer behind a translator names its inner address.
+        if is_direct && session::is_private(to.ip()) && !session::is_private(flow.peer.ip()) {
+            to = flow.peer;
+        }
+        let flow = match transport {
+            Transport::Udp if !flow.is_stream() => flow.towards(to),
+            Transport::Udp => {
+                let family = |udp: &&Flow| udp.local.is_ipv4() == to.is_ipv4();
+                self.udp.get()?.iter().find(family)?.towards(to)
+            }
+            Transport::Tcp => {
+                let inbox = self.this.upgrade()?;
+                let opened = self.flows.connect(flow.local, to, inbox).await;
+                opened.inspect_err(|error| tracing::debug!(%to, %error, "no connection to the peer")).ok()?
+            }
+            _ => return None,
+        };
+        Some((flow, SipAddr::new(transport, to.into())))
+    }
+}

@@ -1,0 +1,374 @@
+//! Sockets: where messages come from and where answers go.
+//!
+//! Reading and writing are ours; transactions are rsipstack's. Its own readers take at most 8 kB from a
+//! datagram, close a stream at the first fault, put no limit on connections, and let one peer that does not
+//! read hold up all others. What is read here is handed to an [`Inbox`]; what the stack wants to send on a
+//! stream goes through a bounded queue to that stream's own writer. TLS will be another kind of stream.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use rsipstack::sip::{SipMessage, Transport};
+use rsipstack::transport::channel::ChannelConnection;
+use rsipstack::transport::udp::UdpConnection;
+use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::SipError;
+use crate::wire::{Arrival, Framer, Piece};
+
+/// Streams open at the same time.
+const MAX_STREAMS: usize = 512;
+/// Streams open at the same time from one address.
+const MAX_STREAMS_PER_PEER: usize = 128;
+/// A message that has begun must be there, and a message that is written must be taken, within this.
+const STALLED: Duration = Duration::from_secs(20);
+/// A stream on which nothing has come for this long is closed; a call does not need it (a later request of
+/// ours opens another).
+const IDLE: Duration = Duration::from_secs(3_600);
+/// A stream that has not brought a single message by then is closed.
+const SILENT: Duration = Duration::from_secs(60);
+/// How long a peer is listened to after we have nothing more to say.
+const LINGER: Duration = Duration::from_secs(2);
+/// Messages waiting to be written to one stream.
+const QUEUE: usize = 64;
+
+/// What is done with what comes in.
+#[async_trait]
+pub(crate) trait Inbox: Send + Sync + 'static {
+    /// The bytes of one message.
+    async fn take(&self, flow: &Flow, bytes: &[u8], arrival: Arrival);
+    /// Counts a connection that was not accepted.
+    fn refused_stream(&self, peer: SocketAddr);
+}
+
+enum Out {
+    Bytes(Vec<u8>),
+    Close,
+}
+
+#[derive(Clone)]
+enum Writer {
+    Datagram(Arc<UdpSocket>),
+    Stream(mpsc::Sender<Out>),
+}
+
+/// A way to and from a peer: a listening UDP socket and a source address, or a stream.
+#[derive(Clone)]
+pub(crate) struct Flow {
+    /// UDP or TCP.
+    pub(crate) transport: Transport,
+    /// The peer's address.
+    pub(crate) peer: SocketAddr,
+    /// The address we listen on.
+    pub(crate) local: SocketAddr,
+    /// For the stack's transactions.
+    pub(crate) connection: SipConnection,
+    writer: Writer,
+    closed: CancellationToken,
+}
+
+impl Flow {
+    /// Sends bytes: over UDP `to` an address, on a stream to whom it leads.
+    pub(crate) async fn send(&self, bytes: Vec<u8>, to: SocketAddr) {
+        match &self.writer {
+            Writer::Datagram(socket) => {
+                if let Err(error) = socket.send_to(&bytes, to).await {
+                    tracing::debug!(%to, %error, "answer not sent");
+                }
+            }
+            // A peer that sends faults without reading the answers loses the answers.
+            Writer::Stream(queue) => drop(queue.try_send(Out::Bytes(bytes))),
+        }
+    }
+
+    /// False once a stream has been closed.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.closed.is_cancelled()
+    }
+
+    /// Waits for `task`, unless the stream is closed first.
+    pub(crate) async fn while_open<T>(&self, task: impl Future<Output = T>) -> Option<T> {
+        self.closed.run_until_cancelled(task).await
+    }
+
+    /// The same socket towards another peer. Streams lead to one peer only.
+    pub(crate) fn towards(&self, peer: SocketAddr) -> Self {
+        Self { peer, ..self.clone() }
+    }
+
+    pub(crate) fn is_stream(&self) -> bool {
+        matches!(self.writer, Writer::Stream(_))
+    }
+}
+
+/// The sockets of an endpoint and the tasks that serve them.
+pub(crate) struct Flows {
+    stop: CancellationToken,
+    tasks: TaskTracker,
+    streams: Arc<StreamCount>,
+}
+
+#[derive(Default)]
+struct StreamCount {
+    all: AtomicUsize,
+    by_peer: std::sync::Mutex<std::collections::HashMap<std::net::IpAddr, usize>>,
+}
+
+/// One counted stream.
+struct Counted {
+    count: Arc<StreamCount>,
+    peer: std::net::IpAddr,
+}
+
+impl StreamCount {
+    fn add(self: &Arc<Self>, peer: std::net::IpAddr) -> Option<Counted> {
+        let mut by_peer = self.by_peer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mine = by_peer.get(&peer).copied().unwrap_or(0);
+        if mine >= MAX_STREAMS_PER_PEER || self.all.load(Ordering::Relaxed) >= MAX_STREAMS {
+            return None;
+        }
+        by_peer.insert(peer, mine + 1);
+        self.all.fetch_add(1, Ordering::Relaxed);
+        Some(Counted { count: self.clone(), peer })
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.count.all.fetch_sub(1, Ordering::Relaxed);
+        let mut by_peer = self.count.by_peer.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(mine) = by_peer.get_mut(&self.peer) {
+            *mine -= 1;
+            if *mine == 0 {
+                by_peer.remove(&self.peer);
+            }
+        }
+    }
+}
+
+impl Flows {
+    pub(crate) fn new(stop: CancellationToken) -> Self {
+        Self { stop, tasks: TaskTracker::new(), streams: Arc::default() }
+    }
+
+    /// Streams open now.
+    pub(crate) fn streams(&self) -> usize {
+        self.streams.all.load(Ordering::Relaxed)
+    }
+
+    /// Listens on a UDP address.
+    pub(crate) async fn udp(&self, address: SocketAddr, inbox: Arc<dyn Inbox>) -> Result<Flow, SipError> {
+        let listen = |source| SipError::Listen { transport: "UDP", address, source };
+        let socket = Arc::new(UdpSocket::bind(address).await.map_err(listen)?);
+        let local = socket.local_addr().map_err(listen)?;
+        let connection = UdpConnection::from_socket(socket.clone(), None, Some(self.stop.clone())).await?;
+        let flow = Flow {
+            transport: Transport::Udp,
+            peer: local,
+            local,
+            connection: SipConnection::Udp(connection),
+            writer: Writer::Datagram(socket.clone()),
+            closed: self.stop.clone(),
+        };
+        let reading = flow.clone();
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(read_datagrams(socket, reading, inbox)).await;
+        });
+        Ok(flow)
+    }
+
+    /// Listens on a TCP address.
+    pub(crate) async fn tcp(
+        &self,
+        address: SocketAddr,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<SocketAddr, SipError> {
+        let listen = |source| SipError::Listen { transport: "TCP", address, source };
+        let listener = TcpListener::bind(address).await.map_err(listen)?;
+        let local = listener.local_addr().map_err(listen)?;
+        let (stop, tasks, streams) = (self.stop.clone(), self.tasks.clone(), self.streams.clone());
+        self.tasks.spawn(async move {
+            while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+                let (stream, peer) = match accepted {
+                    Ok(accepted) => accepted,
+                    Err(error) => {
+                        // Out of descriptors, most likely: others must go before the next can come.
+                        tracing::warn!(%error, "connection not accepted");
+                        tokio::time::sleep(Duration::from_millis(100)).await;
+                        continue;
+                    }
+                };
+                match streams.add(peer.ip()) {
+                    Some(counted) => {
+                        let inbox = inbox.clone();
+                        let started = start_stream(&tasks, &stop, stream, local, peer, inbox, Some(counted));
+                        if let Err(error) = started.await {
+                            tracing::warn!(%peer, %error, "connection not served");
+                        }
+                    }
+                    None => inbox.refused_stream(peer),
+                }
+            }
+        });
+        Ok(local)
+    }
+
+    /// Opens a stream to a peer, for a request of ours when theirs has gone.
+    pub(crate) async fn connect(
+        &self,
+        local: SocketAddr,
+        peer: SocketAddr,
+        inbox: Arc<dyn Inbox>,
+    ) -> Result<Flow, SipError> {
+        let connecting = timeout(Duration::from_secs(5), TcpStream::connect(peer)).await;
+        let stream = connecting.map_err(std::io::Error::from)??;
+        Ok(start_stream(&self.tasks, &self.stop, stream, local, peer, inbox, None).await?)
+    }
+
+    /// Closes everything and waits for the tasks.
+    pub(crate) async fn close(&self) {
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+async fn read_datagrams(socket: Arc<UdpSocket>, flow: Flow, inbox: Arc<dyn Inbox>) {
+    let mut buffer = vec![0; 65_536];
+    loop {
+        match socket.recv_from(&mut buffer).await {
+            Ok((length, peer)) => {
+                let bytes = buffer.get(..length).unwrap_or_default();
+                // Keep-alives (RFC 5626 and worse) are not messages.
+                if bytes == b"\r\n\r\n" {
+                    flow.send(b"\r\n".to_vec(), peer).await;
+                } else if !bytes.iter().all(|b| b.is_ascii_whitespace() || *b == 0) {
+                    inbox.take(&flow.towards(peer), bytes, Arrival::Datagram).await;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(%error, "receiving");
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+}
+
+async fn start_stream(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    stream: TcpStream,
+    local: SocketAddr,
+    peer: SocketAddr,
+    inbox: Arc<dyn Inbox>,
+    counted: Option<Counted>,
+) -> rsipstack::Result<Flow> {
+    let _ = stream.set_nodelay(true);
+    let (read, write) = stream.into_split();
+    let closed = stop.child_token();
+    let (queue, waiting) = mpsc::channel(QUEUE);
+    let (messages, to_write) = mpsc::channel(QUEUE);
+    let address = SipAddr::new(Transport::Tcp, peer.into());
+    // What comes in is handed over by us, not through the stack's connection.
+    let (_, nothing) = mpsc::unbounded_channel();
+    let connection =
+        ChannelConnection::create_connection_bounded(nothing, messages, address, Some(closed.clone()))
+            .await?;
+    let flow = Flow {
+        transport: Transport::Tcp,
+        peer,
+        local,
+        connection: SipConnection::Channel(connection),
+        writer: Writer::Stream(queue),
+        closed: closed.clone(),
+    };
+    let reading = flow.clone();
+    let (token, stop) = (closed.clone(), stop.clone());
+    tasks.spawn(async move {
+        let _counted = counted;
+        let mut read = read;
+        token.run_until_cancelled(read_stream(&mut read, &reading, inbox)).await;
+        // Let what has been queued out before the stream is closed.
+        if let Writer::Stream(queue) = &reading.writer {
+            let _ = timeout(STALLED, queue.send(Out::Close)).await;
+        }
+        // Closing while bytes are unread would take the last answer away from the peer.
+        let _ = stop.run_until_cancelled(timeout(LINGER, discard(&mut read))).await;
+    });
+    tasks.spawn(async move {
+        write_stream(write, waiting, to_write, &closed).await;
+        closed.cancel();
+    });
+    Ok(flow)
+}
+
+async fn discard(read: &mut OwnedReadHalf) {
+    let mut chunk = vec![0; 16 * 1024];
+    while read.read(&mut chunk).await.is_ok_and(|length| length > 0) {}
+}
+
+async fn read_stream(read: &mut OwnedReadHalf, flow: &Flow, inbox: Arc<dyn Inbox>) {
+    let mut framer = Framer::default();
+    let mut chunk = vec![0; 16 * 1024];
+    let mut patience = SILENT;
+    loop {
+        let wait = if framer.is_midway() { STALLED } else { patience };
+        let length = match timeout(wait, read.read(&mut chunk)).await {
+            Ok(Ok(length)) if length > 0 => length,
+            _ => return,
+        };
+        framer.push(chunk.get(..length).unwrap_or_default());
+        while let Some(piece) = framer.next_piece() {
+            match piece {
+                Piece::Ping => flow.send(b"\r\n".to_vec(), flow.peer).await,
+                Piece::Message(bytes) => {
+                    patience = IDLE;
+                    inbox.take(flow, &bytes, Arrival::Stream).await;
+                }
+                Piece::Broken(bytes) => {
+                    inbox.take(flow, &bytes, Arrival::Stream).await;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+async fn write_stream(
+    mut write: OwnedWriteHalf,
+    mut waiting: mpsc::Receiver<Out>,
+    mut messages: mpsc::Receiver<TransportEvent>,
+    closed: &CancellationToken,
+) {
+    loop {
+        let bytes = tokio::select! {
+            biased;
+            () = closed.cancelled() => break,
+            message = messages.recv() => match message {
+                Some(TransportEvent::Incoming(SipMessage::Request(request), ..)) => request.to_bytes(),
+                Some(TransportEvent::Incoming(SipMessage::Response(response), ..)) => response.to_bytes(),
+                Some(_) => continue,
+                None => break,
+            },
+            out = waiting.recv() => match out {
+                Some(Out::Bytes(bytes)) => bytes,
+                Some(Out::Close) | None => break,
+            },
+        };
+        if !matches!(timeout(STALLED, write.write_all(&bytes)).await, Ok(Ok(()))) {
+            break;
+        }
+    }
+    let _ = timeout(Duration::from_secs(1), write.shutdown()).await;
+}

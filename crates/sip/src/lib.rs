@@ -1,0 +1,33 @@
+//! Signalling: SIP dialogs and SIPREC recording sessions. Asks media for legs.
+//!
+//! The answering side ([`Endpoint`]) is layered so that each part can be read alone:
+//!
+//! - plain values: [`wire`] (bytes to messages), [`multipart`], [`sdp`], [`metadata`], [`negotiate`] (offer and
+//!   answer), [`party`] (who is who), and inside, dialogs and what an INVITE asks for;
+//! - sockets, which hand over whole messages;
+//! - sessions: one task a dialog, which starts and stops media legs and tells the [`Host`].
+//!
+//! Transactions, their timers and the message types are rsipstack's. [`client`] is the calling side, for tests,
+//! demonstrations and integrators.
+
+mod calls;
+pub mod client;
+mod config;
+mod counters;
+mod dialog;
+mod endpoint;
+mod flow;
+mod host;
+pub mod metadata;
+pub mod multipart;
+pub mod negotiate;
+pub mod party;
+mod plan;
+pub mod sdp;
+mod session;
+pub mod wire;
+
+pub use config::{FirstParty, HeaderNames, Peers, SipConfig};
+pub use counters::{PeerCounters, SipCounters};
+pub use endpoint::{Endpoint, SipError};
+pub use host::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};

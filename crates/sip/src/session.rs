@@ -1,0 +1,836 @@
+//! One dialog's life: from the INVITE that began it to the BYE that ends it, with its legs.
+//!
+//! A session is a task with a queue. Everything that concerns its dialog comes through the queue, so that
+//! nothing here is locked and nothing happens out of order.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, SipMessage, StatusCode, Transport};
+use rsipstack::transaction::TransactionState;
+use rsipstack::transaction::key::{TransactionKey, TransactionRole};
+use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
+use rsipstack::transport::SipAddr;
+use sotto_call::{EndReason, Millis, Participant, Party, Source};
+use sotto_media::{Leg, LegConfig, LegEvent, LegFormat, LegOutputs, LegStats, Socket};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use crate::calls::{Call, Entered};
+use crate::config::local_ip_towards;
+use crate::dialog::Dialog;
+use crate::endpoint::Shared;
+use crate::flow::Flow;
+use crate::host::{NewCall, NewLeg, Note};
+use crate::metadata::Metadata;
+use crate::negotiate::{self, Stream};
+use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, SUPPORTED_VALUE, SessionTimer};
+use crate::sdp;
+use crate::wire::{ACCEPT, ALLOW};
+
+/// Things waiting for one session.
+pub(crate) const QUEUE: usize = 64;
+/// How often a peer that has paused everything is asked whether it is still there.
+const PROBE: Duration = Duration::from_secs(300);
+/// How long a leg may take to hand over what it has heard.
+const STOPPING: Duration = Duration::from_secs(5);
+/// How long a peer has to answer a BYE or a probe, in units of T1.
+const PATIENCE: u32 = 64;
+
+/// Something that concerns a session's dialog.
+pub(crate) enum Input {
+    /// A request within the dialog.
+    Request(Box<Transaction>, Flow),
+    /// The INVITE was cancelled before it was answered.
+    Cancelled,
+    /// The ACK of the INVITE with this number, and its body.
+    Acked(u32, Box<Request>),
+    /// No ACK came for that INVITE's 2xx within 64 T1.
+    Unacked(u32),
+    /// Something happened on a leg.
+    Leg(u64, LegEvent),
+    /// The peer's answer to a question of ours; `None` when none came.
+    Answered(Option<u16>),
+    /// The call is over for everyone.
+    HangUp,
+}
+
+/// A leg and the media section it belongs to.
+struct LegSlot {
+    /// Names the leg in events, beyond its place.
+    number: u64,
+    stream: Stream,
+    party: Party,
+    port: u16,
+    /// What the section's direction was at first: the normal case.
+    normally: sdp::Direction,
+    is_paused: bool,
+    /// It has timed out when this many packets had come.
+    timed_out_at: Option<u64>,
+    leg: Leg,
+}
+
+/// A dialog that has been answered.
+pub(crate) struct Session {
+    shared: Arc<Shared>,
+    /// Names the dialog in its call.
+    number: u64,
+    flow: Flow,
+    dialog: Dialog,
+    call: Arc<Call>,
+    source: Source,
+    input: mpsc::Sender<Input>,
+    legs: Vec<LegSlot>,
+    next_leg: u64,
+    /// The description we sent last.
+    local: sdp::Session,
+    metadata: Metadata,
+    participants: Vec<Participant>,
+    /// The number of the INVITE whose ACK has not come.
+    unacked: Option<u32>,
+    /// Our 2xx carried an offer; the answer comes with the ACK.
+    awaits_answer: bool,
+    timer: Option<(SessionTimer, Instant)>,
+    probe_at: Option<Instant>,
+    takes_update: bool,
+}
+
+/// Serves an INVITE that has been found servable, to the end of the dialog.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    number: u64,
+    flow: Flow,
+    mut invite: Transaction,
+    plan: Plan,
+    (input, mut inputs): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+) {
+    let request = invite.original.clone();
+    let _ = invite.send_trying().await;
+    let respond = invite.tu_sender.clone();
+    let sequence = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).unwrap_or(0);
+    shared.tasks.spawn(drive_invite(invite, sequence, input.clone()));
+
+    let tag = rsipstack::transaction::make_tag().value().to_owned();
+    let contact = contact(&shared, &flow, plan.source);
+    let Some(dialog) = Dialog::answering(&request, &tag, contact) else {
+        refuse(&respond, &request, &tag, &Reject::new(400, "Missing Contact"));
+        return;
+    };
+    let setup = Session::begin(&shared, number, flow, dialog, plan, input);
+    let (mut session, answer) = match setup_or_cancel(setup, &mut inputs, &respond, &request, &tag).await {
+        Ok(begun) => begun,
+        Err(None) => return,
+        Err(Some(reject)) => {
+            shared.counters.refused(reject.status);
+            refuse(&respond, &request, &tag, &reject);
+            return;
+        }
+    };
+    session.unacked = Some(sequence);
+    shared.register(&session.dialog.key, &session.input);
+    let mut headers = session.common_headers();
+    headers.extend(session.timer_headers());
+    let body = Some(("application/sdp", answer.to_string()));
+    let response = session.dialog.response(&request, StatusCode::OK, headers, body);
+    session.local = answer;
+    let _ = respond.send(TransactionEvent::Respond(response));
+    shared.counters.call_answered();
+    let (reason, farewell) = session.run(&mut inputs).await;
+    session.end(reason, farewell).await;
+    // Requests that were waiting have come too late; their peers will be told by the next one's 481.
+    inputs.close();
+}
+
+/// Waits for the setup; a CANCEL meanwhile is answered at once, and the setup undone when it is there.
+async fn setup_or_cancel(
+    setup: impl Future<Output = Result<(Session, sdp::Session), Reject>>,
+    inputs: &mut mpsc::Receiver<Input>,
+    respond: &TransactionEventSender,
+    request: &Request,
+    tag: &str,
+) -> Result<(Session, sdp::Session), Option<Reject>> {
+    tokio::pin!(setup);
+    let mut is_cancelled = false;
+    loop {
+        tokio::select! {
+            biased;
+            input = inputs.recv(), if !is_cancelled => if let Some(Input::Cancelled) = input {
+                is_cancelled = true;
+                refuse(respond, request, tag, &Reject::new(487, "Request Terminated"));
+            },
+            result = &mut setup => return match result {
+                Ok((session, _)) if is_cancelled => {
+                    session.end(EndReason::Hangup, None).await;
+                    Err(None)
+                }
+                Ok(begun) => Ok(begun),
+                Err(_) if is_cancelled => Err(None),
+                Err(reject) => Err(Some(reject)),
+            },
+        }
+    }
+}
+
+/// Moves an INVITE's transaction on until it is over (it must not be interrupted), and tells what comes for it.
+async fn drive_invite(mut invite: Transaction, sequence: u32, input: mpsc::Sender<Input>) {
+    let mut is_acked = false;
+    while let Some(message) = invite.receive().await {
+        let SipMessage::Request(request) = message else { continue };
+        let told = match request.method {
+            Method::Cancel => Input::Cancelled,
+            Method::Ack => {
+                is_acked = true;
+                Input::Acked(sequence, Box::new(request))
+            }
+            _ => continue,
+        };
+        if input.send(told).await.is_err() {
+            // The session is gone; the transaction goes on absorbing what comes late.
+            continue;
+        }
+    }
+    let answered = invite.last_response.as_ref().is_some_and(|r| r.status_code.code() / 100 == 2);
+    if answered && !is_acked && invite.state == TransactionState::Terminated {
+        let _ = input.send(Input::Unacked(sequence)).await;
+    }
+}
+
+/// An answer to an INVITE that creates no dialog.
+fn refuse(respond: &TransactionEventSender, request: &Request, tag: &str, reject: &Reject) {
+    let mut headers: Vec<Header> = request
+        .headers
+        .iter()
+        .filter(|h| matches!(h, Header::Via(_) | Header::From(_) | Header::CallId(_) | Header::CSeq(_)))
+        .cloned()
+        .collect();
+    if let Ok(to) = request.to_header() {
+        headers.push(Header::To(format!("{};tag={tag}", to.value()).as_str().into()));
+    }
+    headers.extend(extra(&reject.headers));
+    headers.push(Header::ContentLength("0".into()));
+    if let Some(status_code) = status(reject) {
+        let response = Response { status_code, headers: headers.into(), ..Response::default() };
+        let _ = respond.send(TransactionEvent::Respond(response));
+    }
+}
+
+fn status(reject: &Reject) -> Option<StatusCode> {
+    StatusCode::try_from((reject.status, reject.reason)).ok()
+}
+
+fn extra(headers: &[(&'static str, String)]) -> Vec<Header> {
+    headers.iter().map(|(name, value)| Header::Other((*name).to_owned(), value.clone())).collect()
+}
+
+/// Our Contact: where requests within the dialog reach us, and that we are a recorder (RFC 7866 section 6.2).
+fn contact(shared: &Shared, flow: &Flow, source: Source) -> String {
+    let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+    let recorder = if source == Source::Siprec { ";+sip.srs" } else { "" };
+    format!("<sip:sotto@{}{transport}>{recorder}", shared.advertised(flow))
+}
+
+impl Session {
+    async fn begin(
+        shared: &Arc<Shared>,
+        number: u64,
+        flow: Flow,
+        dialog: Dialog,
+        plan: Plan,
+        input: mpsc::Sender<Input>,
+    ) -> Result<(Self, sdp::Session), Reject> {
+        let count = plan.streams.len().max(1);
+        let sockets = reserve(shared, count).await?;
+        let remote = plan.streams.first().and_then(|stream| stream.remote);
+        let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
+        let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
+        // Without an offer, ours goes out with the 200 (RFC 3261 section 13.2.1).
+        let (streams, answer) = match &plan.offer {
+            Some(offer) => {
+                let ports = sockets.iter().map(Socket::port);
+                let taken: Vec<_> = plan.streams.iter().cloned().zip(ports).collect();
+                (plan.streams.clone(), negotiate::answer(offer, origin, &taken))
+            }
+            None => {
+                let port = sockets.first().map_or(0, Socket::port);
+                let (offer, stream) = negotiate::offer(origin, &shared.codecs, port);
+                (vec![stream], offer)
+            }
+        };
+        let new_call = |taken: &[Party]| {
+            let parties = plan.parties(&shared.config, &streams, taken);
+            let legs = streams.iter().zip(&parties).map(|(stream, party)| NewLeg {
+                party: *party,
+                label: stream.label.clone(),
+                codec: stream.codec.name(),
+            });
+            let legs: Vec<NewLeg> = legs.collect();
+            let labelled: Vec<_> = legs.iter().map(|leg| (leg.label.clone(), leg.party)).collect();
+            NewCall {
+                external_id: plan.external_id.clone(),
+                source: plan.source,
+                legs,
+                participants: plan.participants(&labelled),
+                headers: plan.headers.clone(),
+                language: plan.language.clone(),
+            }
+        };
+        let entered = shared.calls.enter(plan.join.as_deref(), number, &input, new_call).await?;
+        let Entered { call, outputs, parties } = entered;
+        let now = Instant::now();
+        let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();
+        let mut session = Self {
+            shared: shared.clone(),
+            number,
+            flow,
+            dialog,
+            call,
+            source: plan.source,
+            input,
+            legs: Vec::new(),
+            next_leg: 0,
+            local: sdp::Session::default(),
+            participants: plan.participants(&labelled),
+            metadata: plan.metadata,
+            unacked: None,
+            awaits_answer: plan.offer.is_none(),
+            timer: plan.timer.map(|timer| (timer, now + timer.due())),
+            probe_at: None,
+            takes_update: plan.takes_update,
+        };
+        for (((socket, stream), party), outputs) in sockets.into_iter().zip(streams).zip(parties).zip(outputs)
+        {
+            session.start_leg(socket, stream, party, outputs);
+        }
+        session.tell_pauses(&[]).await;
+        Ok((session, answer))
+    }
+
+    fn start_leg(&mut self, socket: Socket, stream: Stream, party: Party, outputs: LegOutputs) {
+        let (events, mut heard) = mpsc::channel(16);
+        let (number, input) = (self.next_leg, self.input.clone());
+        self.next_leg += 1;
+        self.shared.tasks.spawn(async move {
+            while let Some(event) = heard.recv().await {
+                if input.send(Input::Leg(number, event)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let port = socket.port();
+        let any_source = self.shared.config.rtp_any_source || is_behind_nat(&stream, self.flow.peer.ip());
+        let timeout = Duration::from_secs(self.shared.config.rtp_timeout_s.max(1));
+        let config = LegConfig { timeout, any_source, ..LegConfig::default() };
+        let clock = self.call.clock;
+        let leg = Leg::start(socket, format(&stream), stream.remote, clock, outputs, events, config);
+        let is_paused = stream.paused || self.metadata.paused == Some(true);
+        if is_paused {
+            leg.pause();
+        }
+        let normally = stream.direction;
+        self.legs.push(LegSlot { number, stream, party, port, normally, is_paused, timed_out_at: None, leg });
+    }
+
+    /// Serves the dialog until it is over: why, and the reason to give in a BYE when one has to be sent.
+    async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> (EndReason, Option<&'static str>) {
+        let shared = self.shared.clone();
+        loop {
+            let due = [self.timer.map(|(_, at)| at), self.probe_at].into_iter().flatten().min();
+            let far = Instant::now() + Duration::from_secs(3_600);
+            let over = tokio::select! {
+                biased;
+                () = shared.stopping.cancelled() => Some((EndReason::Shutdown, Some("shutdown"))),
+                input = inputs.recv() => match input {
+                    Some(input) => self.take(input).await,
+                    None => Some((EndReason::Hangup, None)),
+                },
+                () = sleep_until(due.unwrap_or(far)) => self.on_time().await,
+            };
+            if let Some(over) = over {
+                return over;
+            }
+        }
+    }
+
+    async fn take(&mut self, input: Input) -> Option<(EndReason, Option<&'static str>)> {
+        match input {
+            Input::Request(transaction, flow) => return self.request(*transaction, flow).await,
+            Input::Acked(sequence, ack) if self.unacked == Some(sequence) => {
+                self.unacked = None;
+                if std::mem::take(&mut self.awaits_answer)
+                    && let Some(answer) = Bodies::of(&ack).ok().and_then(|bodies| bodies.description)
+                {
+                    self.take_answer(&answer).await;
+                }
+            }
+            Input::Unacked(sequence) if self.unacked == Some(sequence) => {
+                return Some((EndReason::Timeout, Some("no ACK")));
+            }
+            Input::Leg(number, event) => return self.leg_event(number, event).await,
+            // Whatever else the peer said, it is there (RFC 4028 section 10).
+            Input::Answered(Some(408 | 481) | None) => return Some((EndReason::Timeout, None)),
+            Input::HangUp => return Some((EndReason::Hangup, Some("the other leg has ended"))),
+            Input::Answered(Some(_)) | Input::Cancelled | Input::Acked(..) | Input::Unacked(_) => {}
+        }
+        None
+    }
+
+    async fn on_time(&mut self) -> Option<(EndReason, Option<&'static str>)> {
+        let now = Instant::now();
+        if let Some((timer, at)) = self.timer.filter(|(_, at)| *at <= now) {
+            if !timer.ours {
+                return Some((EndReason::Timeout, Some("session timer expired")));
+            }
+            self.timer = Some((timer, at + timer.due()));
+            let expires = format!("{};refresher=uac", timer.interval.as_secs());
+            let headers = [("Session-Expires", expires), ("Supported", SUPPORTED_VALUE.to_owned())];
+            if self.takes_update {
+                self.ask(Method::Update, extra(&headers), None).await;
+            } else if self.unacked.is_none() {
+                let offer = Some(("application/sdp", self.local.to_string()));
+                self.ask(Method::Invite, extra(&headers), offer).await;
+            }
+        }
+        if self.probe_at.is_some_and(|at| at <= now) {
+            self.probe_at = Some(now + PROBE);
+            self.ask(Method::Options, Vec::new(), None).await;
+        }
+        None
+    }
+
+    /// Sends a request of ours; its answer comes through the queue.
+    async fn ask(&mut self, method: Method, headers: Vec<Header>, body: Option<(&str, String)>) {
+        let sending = self.send(method, headers, body);
+        let input = self.input.clone();
+        self.shared.tasks.spawn(async move {
+            let _ = input.send(Input::Answered(sending.await)).await;
+        });
+    }
+
+    /// A request of ours on its way: the status of its final answer.
+    fn send(
+        &mut self,
+        method: Method,
+        headers: Vec<Header>,
+        body: Option<(&str, String)>,
+    ) -> impl Future<Output = Option<u16>> + Send + 'static {
+        let (shared, flow) = (self.shared.clone(), self.flow.clone());
+        let (next_hop, is_direct) = (self.dialog.next_hop(), self.dialog.is_direct());
+        let branch = rsipstack::transaction::make_via_branch();
+        let sent_by = shared.advertised(&flow);
+        let transport = if flow.is_stream() { "TCP" } else { "UDP" };
+        let via = format!("SIP/2.0/{transport} {sent_by}{branch};rport");
+        let request = self.dialog.request(method, via, headers, body);
+        async move {
+            let patience = Duration::from_millis(shared.config.t1_ms) * PATIENCE;
+            let exchange = async {
+                let (flow, to) = shared.route(flow, next_hop.clone(), is_direct).await?;
+                if let Some(answered) = flow.while_open(exchange(&shared, &flow, to, &request)).await {
+                    return answered;
+                }
+                // The stream was closed under the request: it has not been taken, or will be known again.
+                let (flow, to) = shared.route(flow, next_hop, is_direct).await?;
+                exchange(&shared, &flow, to, &request).await
+            };
+            timeout(patience, exchange).await.ok().flatten()
+        }
+    }
+
+    /// Does what a request within the dialog asks.
+    async fn request(
+        &mut self,
+        mut transaction: Transaction,
+        flow: Flow,
+    ) -> Option<(EndReason, Option<&'static str>)> {
+        let request = transaction.original.clone();
+        self.flow = flow;
+        if !self.dialog.in_order(&request) {
+            let reject = Reject::new(500, "Out Of Order").with("Retry-After", "1");
+            self.reply(&mut transaction, Err(reject)).await;
+            return None;
+        }
+        if let Err(reject) = plan::check_require(&request) {
+            self.reply(&mut transaction, Err(reject)).await;
+            return None;
+        }
+        match request.method {
+            Method::Bye => {
+                self.reply(&mut transaction, Ok(None)).await;
+                return Some((EndReason::Hangup, None));
+            }
+            Method::Invite if self.unacked.is_some() => {
+                // The stack would swallow it; it is the peer's to try again (RFC 3261 section 14.2).
+                self.reply(&mut transaction, Err(Reject::new(491, "Request Pending"))).await;
+                self.shared.tasks.spawn(async move { while transaction.receive().await.is_some() {} });
+            }
+            Method::Invite => {
+                let result = self.modify(&request, true).await;
+                if result.is_ok() {
+                    self.unacked = request.cseq_header().ok().and_then(|cseq| cseq.seq().ok());
+                }
+                self.reply(&mut transaction, result).await;
+                let sequence = self.unacked.unwrap_or(0);
+                self.shared.tasks.spawn(drive_invite(transaction, sequence, self.input.clone()));
+            }
+            Method::Update if self.awaits_answer && !request.body.is_empty() => {
+                self.reply(&mut transaction, Err(Reject::new(491, "Request Pending"))).await;
+            }
+            Method::Update => {
+                let result = self.modify(&request, false).await;
+                self.reply(&mut transaction, result).await;
+            }
+            Method::Info => {
+                let result = self.info(&request).await;
+                self.reply(&mut transaction, result).await;
+            }
+            Method::Options => self.reply(&mut transaction, Ok(None)).await,
+            // We send no provisional answer that would have to be acknowledged.
+            Method::PRack => {
+                let reject = Reject::new(481, "Call/Transaction Does Not Exist");
+                self.reply(&mut transaction, Err(reject)).await;
+            }
+            _ => {
+                let reject = Reject::new(405, "Method Not Allowed").with("Allow", ALLOW);
+                self.reply(&mut transaction, Err(reject)).await;
+            }
+        }
+        None
+    }
+
+    /// Answers a request within the dialog: with 200 and a description when there is one, or with a refusal.
+    async fn reply(&self, transaction: &mut Transaction, result: Result<Option<sdp::Session>, Reject>) {
+        let request = transaction.original.clone();
+        let response = match result {
+            Ok(description) => {
+                let mut headers = self.common_headers();
+                if matches!(request.method, Method::Invite | Method::Update) {
+                    headers.extend(self.timer_headers());
+                }
+                let body = description.map(|description| ("application/sdp", description.to_string()));
+                self.dialog.response(&request, StatusCode::OK, headers, body)
+            }
+            Err(reject) => {
+                self.shared.counters.refused(reject.status);
+                let Some(status) = status(&reject) else { return };
+                self.dialog.response(&request, status, extra(&reject.headers), None)
+            }
+        };
+        if let Err(error) = transaction.respond(response).await {
+            tracing::debug!(%error, "answer not sent");
+        }
+    }
+
+    fn common_headers(&self) -> Vec<Header> {
+        extra(&[
+            ("Allow", ALLOW.to_owned()),
+            ("Accept", ACCEPT.to_owned()),
+            ("Supported", SUPPORTED_VALUE.to_owned()),
+            ("Server", self.shared.config.user_agent.clone()),
+        ])
+    }
+
+    fn timer_headers(&self) -> Vec<Header> {
+        self.timer.map(|(timer, _)| extra(&timer.headers())).unwrap_or_default()
+    }
+
+    /// A re-INVITE or UPDATE: new description, metadata, contact or timer.
+    async fn modify(&mut self, request: &Request, is_invite: bool) -> Result<Option<sdp::Session>, Reject> {
+        let bodies = Bodies::of(request)?;
+        let timer = SessionTimer::of(request, self.shared.config.min_se_s)?;
+        let answer = match &bodies.description {
+            Some(offer) => Some(self.reoffer(offer).await?),
+            None if is_invite => {
+                self.awaits_answer = true;
+                Some(self.local.clone())
+            }
+            None => None,
+        };
+        if let Some(metadata) = bodies.metadata {
+            self.take_metadata(metadata).await;
+        }
+        self.dialog.refresh_target(request);
+        let now = Instant::now();
+        self.timer = match timer {
+            Some(timer) => Some((timer, now + timer.due())),
+            // An UPDATE without the header leaves the timer alone, but shows that the peer is there.
+            None => self.timer.filter(|_| !is_invite).map(|(timer, _)| (timer, now + timer.due())),
+        };
+        Ok(answer)
+    }
+
+    /// Takes up a new offer: streams go on, are paused, come and go.
+    async fn reoffer(&mut self, offer: &sdp::Session) -> Result<sdp::Session, Reject> {
+        let shared = self.shared.clone();
+        let stream = |section: usize| {
+            offer.media.get(section).and_then(|media| negotiate::stream(section, media, &shared.codecs))
+        };
+        // RFC 3264 section 8: sections are never taken away.
+        let mut wanted: Vec<Stream> =
+            self.legs.iter().filter_map(|slot| stream(slot.stream.section)).collect();
+        let is_mine = |section| self.legs.iter().any(|slot| slot.stream.section == section);
+        let limit = if self.source == Source::Siprec { MAX_LEGS } else { 1 };
+        let fresh = (0..offer.media.len()).filter(|section| !is_mine(*section)).filter_map(stream);
+        let fresh: Vec<Stream> = fresh.take(limit.saturating_sub(wanted.len())).collect();
+        wanted.extend(fresh.iter().cloned());
+        let is_switched_off = offer.media.iter().all(|media| media.port == 0);
+        if offer.media.len() < self.local.media.len() || (wanted.is_empty() && !is_switched_off) {
+            return Err(plan::not_acceptable());
+        }
+        let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
+        let mut at = 0;
+        while let Some(slot) = self.legs.get_mut(at) {
+            match wanted.iter().find(|stream| stream.section == slot.stream.section) {
+                Some(stream) => {
+                    if format(stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
+                        slot.leg.update(format(stream), stream.remote);
+                    }
+                    slot.stream = stream.clone();
+                    at += 1;
+                }
+                None => {
+                    let slot = self.legs.remove(at);
+                    shared.calls.drop_leg(&self.call, self.number, slot.party);
+                    self.stop_leg(slot).await;
+                }
+            }
+        }
+        for stream in fresh {
+            self.add_leg(stream).await;
+        }
+        self.tell_pauses(&before).await;
+        let taken: Vec<_> = self.legs.iter().map(|slot| (slot.stream.clone(), slot.port)).collect();
+        let mut answer = negotiate::answer(offer, self.local.origin, &taken);
+        if answer.media != self.local.media {
+            answer.origin.version += 1;
+        }
+        self.local = answer.clone();
+        Ok(answer)
+    }
+
+    /// A stream that came later. When there is no room for it, it is left out of the answer.
+    async fn add_leg(&mut self, stream: Stream) {
+        let Some(socket) = reserve(&self.shared, 1).await.ok().and_then(|sockets| sockets.into_iter().next())
+        else {
+            return;
+        };
+        let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
+        let speaker = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
+        let speaker = crate::party::Speaker {
+            aor: speaker.and_then(|person| person.aor.clone()),
+            name: speaker.and_then(|person| person.name.clone()),
+            calling: speaker.and_then(|person| person.calling),
+            label: stream.label.clone(),
+        };
+        let config = &self.shared.config;
+        let parties =
+            crate::party::decide(&config.party_rules, config.first.into(), &[speaker], &|_| None, &taken);
+        let party = parties.first().copied().unwrap_or(Party::Other);
+        let leg = NewLeg { party, label: stream.label.clone(), codec: stream.codec.name() };
+        if let Ok(outputs) = self.shared.calls.add_leg(&self.call, self.number, leg).await {
+            self.start_leg(socket, stream, party, outputs);
+        }
+    }
+
+    /// The answer to our offer.
+    async fn take_answer(&mut self, answer: &sdp::Session) {
+        let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
+        for slot in &mut self.legs {
+            let section = slot.stream.section;
+            let media = answer.media.get(section);
+            if let Some(stream) = media.and_then(|m| negotiate::stream(section, m, &self.shared.codecs)) {
+                slot.leg.update(format(&stream), stream.remote);
+                slot.normally = stream.direction;
+                slot.stream = stream;
+            }
+        }
+        self.tell_pauses(&before).await;
+    }
+
+    async fn take_metadata(&mut self, update: Metadata) {
+        let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
+        self.metadata.merge(update);
+        let labelled: Vec<_> = self.legs.iter().map(|slot| (slot.stream.label.clone(), slot.party)).collect();
+        let participants = plan::participants(&self.metadata, &labelled);
+        if participants != self.participants {
+            self.participants.clone_from(&participants);
+            self.note(Note::ParticipantsChanged(participants)).await;
+        }
+        self.tell_pauses(&before).await;
+    }
+
+    /// Pauses and resumes legs as their streams and the metadata say, and tells what has changed since
+    /// `before`; a leg that was not there counts as not paused.
+    async fn tell_pauses(&mut self, before: &[(u64, bool)]) {
+        let all_paused = self.metadata.paused == Some(true);
+        let is_plain = self.source == Source::Sip;
+        for slot in &mut self.legs {
+            // A PBX that puts a plain leg on hold goes from both ways to sending its music only.
+            let is_held = is_plain
+                && slot.normally == sdp::Direction::SendRecv
+                && slot.stream.direction == sdp::Direction::SendOnly;
+            slot.is_paused = slot.stream.paused || is_held || all_paused;
+            if slot.is_paused {
+                slot.leg.pause();
+            } else {
+                slot.leg.resume();
+            }
+        }
+        let was = |slot: &LegSlot| before.iter().any(|(number, paused)| *number == slot.number && *paused);
+        let changed: Vec<(Party, bool)> = self
+            .legs
+            .iter()
+            .filter(|slot| slot.is_paused != was(slot))
+            .map(|s| (s.party, s.is_paused))
+            .collect();
+        // Of a plain call, another dialog may have the other leg.
+        let is_whole_call = !is_plain && changed.len() == self.legs.len();
+        match changed.as_slice() {
+            [(_, paused), rest @ ..] if is_whole_call && rest.iter().all(|(_, p)| p == paused) => {
+                self.note(if *paused { Note::Paused(None) } else { Note::Resumed(None) }).await;
+            }
+            _ => {
+                for (party, paused) in changed {
+                    let party = Some(party);
+                    self.note(if paused { Note::Paused(party) } else { Note::Resumed(party) }).await;
+                }
+            }
+        }
+        let is_any_paused = self.legs.iter().any(|slot| slot.is_paused);
+        self.probe_at = is_any_paused.then(|| self.probe_at.unwrap_or_else(|| Instant::now() + PROBE));
+    }
+
+    async fn info(&mut self, request: &Request) -> Result<Option<sdp::Session>, Reject> {
+        if request.header_value("Info-Package").is_some() {
+            return Err(Reject::new(469, "Bad Info Package").with("Recv-Info", ""));
+        }
+        let bodies = Bodies::of(request)?;
+        if let Some((digit, duration)) = bodies.dtmf {
+            let party = match self.legs.as_slice() {
+                [only] => only.party,
+                _ => Party::Other,
+            };
+            self.note(Note::Dtmf { party, digit, duration: Millis(duration) }).await;
+        }
+        if let Some(metadata) = bodies.metadata {
+            self.take_metadata(metadata).await;
+        }
+        Ok(None)
+    }
+
+    async fn leg_event(&mut self, number: u64, event: LegEvent) -> Option<(EndReason, Option<&'static str>)> {
+        let slot = self.legs.iter_mut().find(|slot| slot.number == number)?;
+        let party = slot.party;
+        match event {
+            LegEvent::FirstPacket { codec } => self.note(Note::LegStarted { party, codec }).await,
+            LegEvent::Dtmf { digit, duration_ms } => {
+                self.note(Note::Dtmf { party, digit, duration: Millis(duration_ms) }).await;
+            }
+            LegEvent::Timeout => {
+                slot.timed_out_at = Some(slot.leg.stats().packets);
+                // One party may be silent for long (on hold, without our being told); all of them may not.
+                let is_silent =
+                    |slot: &LegSlot| !slot.is_paused && slot.timed_out_at == Some(slot.leg.stats().packets);
+                if self.legs.iter().all(is_silent) {
+                    return Some((EndReason::Timeout, Some("no RTP")));
+                }
+            }
+        }
+        None
+    }
+
+    async fn note(&self, note: Note) {
+        self.shared.calls.note(&self.call, note).await;
+    }
+
+    async fn stop_leg(&self, slot: LegSlot) {
+        // A call's end is told whatever happens to a leg.
+        let stats = timeout(STOPPING, slot.leg.stop()).await.unwrap_or_else(|_| {
+            tracing::error!(call = %self.call.id, party = ?slot.party, "a leg did not stop");
+            LegStats::default()
+        });
+        self.note(Note::LegEnded { party: slot.party, stats }).await;
+    }
+
+    /// Ends the dialog, with a BYE that gives `farewell` as its reason, and leaves the call.
+    async fn end(mut self, reason: EndReason, farewell: Option<&'static str>) {
+        self.shared.unregister(&self.dialog.key);
+        if let Some(text) = farewell {
+            let headers = extra(&[("Reason", format!("SIP;cause=200;text=\"{text}\""))]);
+            let sending = self.send(Method::Bye, headers, None);
+            self.shared.farewells.spawn(sending);
+        }
+        let slots = std::mem::take(&mut self.legs);
+        futures::future::join_all(slots.into_iter().map(|slot| self.stop_leg(slot))).await;
+        self.shared.calls.leave(&self.call, self.number, reason).await;
+    }
+}
+
+/// Sends a request and waits for the status of its final answer.
+async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) -> Option<u16> {
+    let key = TransactionKey::from_request(request, TransactionRole::Client).ok()?;
+    let connection = Some(flow.connection.clone());
+    let mut transaction = Transaction::new_client(key, request.clone(), shared.stack.clone(), connection);
+    transaction.destination = Some(to);
+    transaction.send().await.ok()?;
+    while let Some(message) = transaction.receive().await {
+        if let SipMessage::Response(response) = message
+            && response.status_code.code() >= 200
+        {
+            return Some(response.status_code.code());
+        }
+    }
+    None
+}
+
+/// Opens the ports of all streams of a call at once, so that they follow each other when they can.
+async fn reserve(shared: &Shared, count: usize) -> Result<Vec<Socket>, Reject> {
+    let _alone = shared.reserving.lock().await;
+    let mut sockets = Vec::with_capacity(count);
+    for _ in 0..count {
+        match shared.ports.reserve().await {
+            Ok(socket) => sockets.push(socket),
+            Err(error) => {
+                tracing::warn!(%error, "call refused");
+                return Err(Reject::busy());
+            }
+        }
+    }
+    Ok(sockets)
+}
+
+/// The address for our session descriptions.
+fn media_address(shared: &Shared, flow: &Flow, socket: Option<&Socket>, remote: Option<IpAddr>) -> IpAddr {
+    let bound = socket.map(|socket| socket.local_addr().ip()).filter(|ip| !ip.is_unspecified());
+    shared.config.external_ip.or(bound).unwrap_or_else(|| {
+        let signalling = flow.peer.ip();
+        // The same family as the peer's media, if it says one.
+        let towards = remote.filter(|ip| ip.is_ipv4() != signalling.is_ipv4()).unwrap_or(signalling);
+        local_ip_towards(towards.to_canonical())
+    })
+}
+
+/// The peer is not where its description says: an inner address behind a translator.
+fn is_behind_nat(stream: &Stream, peer: IpAddr) -> bool {
+    stream.remote.is_some_and(|remote| remote.ip() != peer && is_private(remote.ip()) && !is_private(peer))
+}
+
+pub(crate) fn is_private(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+fn format(stream: &Stream) -> LegFormat {
+    LegFormat {
+        payloads: stream.payloads.clone(),
+        telephone_event: stream.telephone_event,
+        ptime_ms: stream.ptime_ms,
+    }
+}
+
+/// An identity for the o= line: unlikely to be met twice, and readable by parsers that take 32 bits.
+fn rand_id() -> u32 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0) as u32
+}
