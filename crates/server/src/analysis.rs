@@ -1,0 +1,71 @@
+//! Speech recognition as the server runs it: models found or fetched, engine started, load told to every call.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use sotto_call::Load;
+use sotto_models::{Cache, ModelError, Onnx, Progress, VOICE_ACTIVITY};
+use sotto_speech::{Engine, EngineConfig, Model, Models};
+
+use crate::config::SpeechConfig;
+
+/// Finds the models that `config` names, fetching what is missing, and starts to listen.
+///
+/// Blocking: it reads, and may download, hundreds of megabytes.
+///
+/// # Errors
+/// When a model cannot be had or is damaged, or there is not enough memory.
+pub fn start(
+    config: &SpeechConfig,
+    vocabulary: &[String],
+    cache: &Cache,
+    progress: &mut dyn Progress,
+    on_load: Box<dyn Fn(Load) + Send>,
+) -> anyhow::Result<Engine> {
+    let files = fetch(config, cache, progress)?;
+    let mut loaded: BTreeMap<&str, Arc<Model>> = BTreeMap::new();
+    for (name, path) in &files.whisper {
+        let model = Model::load(path, name).with_context(|| format!("loading {}", path.display()))?;
+        loaded.insert(name, Arc::new(model));
+    }
+    let default = loaded[config.model.as_str()].clone();
+    let by_language: HashMap<_, _> = (config.models.iter())
+        .map(|(language, name)| (language.clone(), loaded[name.as_str()].clone()))
+        .collect();
+    let vad = cache.require(VOICE_ACTIVITY, progress)?;
+    let vad = files.onnx.session(&vad, 1).context("opening the voice activity network")?;
+    let vocabulary = (!vocabulary.is_empty()).then(|| vocabulary.join(", "));
+    let config = EngineConfig { workers: workers(config), languages: config.languages.clone(), vocabulary, on_load };
+    Ok(Engine::start(config, Models { default, by_language }, vad)?)
+}
+
+/// What recognition is made from.
+pub struct Files {
+    /// The Whisper models by name.
+    pub whisper: BTreeMap<String, PathBuf>,
+    /// The library that runs the other networks.
+    pub onnx: Onnx,
+}
+
+/// Finds, or fetches, what recognition needs.
+///
+/// # Errors
+/// When something cannot be had or is damaged.
+pub fn fetch(config: &SpeechConfig, cache: &Cache, progress: &mut dyn Progress) -> Result<Files, ModelError> {
+    let onnx = cache.onnx(progress)?;
+    cache.require(VOICE_ACTIVITY, progress)?;
+    let names: BTreeSet<&String> = std::iter::once(&config.model).chain(config.models.values()).collect();
+    let paths = names.into_iter().map(|name| Ok((name.clone(), cache.whisper(name, progress)?)));
+    Ok(Files { whisper: paths.collect::<Result<_, ModelError>>()?, onnx })
+}
+
+/// How many threads decode.
+#[must_use]
+pub fn workers(config: &SpeechConfig) -> usize {
+    match config.workers {
+        0 => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        workers => workers,
+    }
+}

@@ -1,0 +1,94 @@
+//! The command line.
+
+mod call;
+mod eval;
+mod models;
+mod offline;
+mod replay;
+mod serve;
+mod user;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::Config;
+
+/// A co-pilot for phone calls, on your own machine.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Configuration file; `sotto.toml` in the current folder when there is one.
+    #[arg(long, global = true, env = "SOTTO_CONFIG")]
+    config: Option<PathBuf>,
+    /// Set one key, over file and environment: `--set speech.model=base`. May be repeated.
+    #[arg(long, global = true, value_name = "KEY=VALUE")]
+    set: Vec<String>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Take calls and serve the page.
+    Serve,
+    /// Play a recorded call through the live path and print its events.
+    Replay(replay::Replay),
+    /// Print what is said in a recorded call.
+    Transcribe(replay::Transcribe),
+    /// Model files: list them, fetch them, check them.
+    Models(models::Models),
+    /// People who may sign in.
+    User(user::User),
+    /// Play all calls of a folder through the live path and score the transcripts.
+    Eval(eval::Eval),
+    /// Place a SIPREC call with a recorded conversation, as a session border controller would.
+    Call(call::Call),
+    /// Print a documented configuration file with every key and its default.
+    Config,
+}
+
+impl Cli {
+    /// Runs the command; errors are printed with their causes.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        match self.dispatch() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn dispatch(self) -> anyhow::Result<()> {
+        if matches!(self.command, Command::Config) {
+            print!("{}", Config::reference());
+            return Ok(());
+        }
+        let config = Config::load(self.config.as_deref(), std::env::vars(), &self.set)?;
+        crate::logging::start(&config.log, matches!(self.command, Command::Serve));
+        // Several crates could bring a cryptography provider; one is enough, and it is installed once.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        runtime.block_on(async {
+            match self.command {
+                Command::Serve => serve::run(config).await,
+                Command::Replay(command) => command.run(config).await,
+                Command::Transcribe(command) => command.run(config).await,
+                Command::Models(command) => command.run(&config),
+                Command::User(command) => command.run(&config).await,
+                Command::Eval(command) => command.run(config).await,
+                Command::Call(command) => command.run().await,
+                Command::Config => Ok(()),
+            }
+        })
+    }
+}
+
+/// The time, in milliseconds since 1970.
+fn now_unix_ms() -> u64 {
+    let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,97 @@
+//! The live path without a network: a store of its own that is thrown away, recognition, and calls from files.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sotto_call::{CallEvent, EndReason, EventBody, LegStarted, Participant, Party, Source};
+use sotto_models::{Cache, Console};
+use sotto_sip::{NewCall, NewLeg};
+use sotto_store::{EventWriter, Store, WriterLimits};
+use tokio::sync::mpsc;
+
+use crate::calls::{Calls, LoadTold};
+use crate::config::Config;
+use crate::hub::{Hub, HubLimits, Update};
+use crate::player::{Recording, Speed, play};
+
+/// See the module.
+pub(crate) struct Offline {
+    pub calls: Calls,
+    // Deletes the store when dropped.
+    _folder: tempfile::TempDir,
+}
+
+impl Offline {
+    pub(crate) async fn start(config: &Config) -> anyhow::Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("replay.db").display())).await?;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store, writer, HubLimits::default());
+        let load = Arc::new(LoadTold::default());
+        let (config, told) = (config.clone(), load.clone());
+        let engine = tokio::task::spawn_blocking(move || {
+            let cache = Cache::open(config.speech.models_dir.clone())?;
+            let on_load = Box::new(move |load| told.tell(load));
+            crate::analysis::start(&config.speech, &config.vocabulary.words, &cache, &mut Console::default(), on_load)
+        })
+        .await??;
+        let calls = Calls::new(hub, Some(engine), None, None, load);
+        Ok(Self { calls, _folder: folder })
+    }
+
+    /// Plays a file; its events come as they are published. The channel closes after the call's end.
+    pub(crate) async fn play(
+        &self,
+        file: &Path,
+        real_time: bool,
+        language: Option<String>,
+    ) -> anyhow::Result<mpsc::Receiver<Arc<CallEvent>>> {
+        let path = file.to_path_buf();
+        let recording = tokio::task::spawn_blocking(move || Recording::open(&path)).await??;
+        let parties: &[Party] =
+            if recording.channels.len() == 2 { &[Party::Agent, Party::Customer] } else { &[Party::Other] };
+        let call = self.calls.begin_file(
+            NewCall {
+                external_id: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+                source: Source::File,
+                legs: parties.iter().map(|&party| NewLeg { party, label: None, codec: "file" }).collect(),
+                participants: (parties.iter())
+                    .map(|&party| Participant { party, aor: None, name: None })
+                    .collect(),
+                headers: Default::default(),
+                language,
+            },
+            real_time,
+        )?;
+        let id = call.id;
+        let hub = self.calls.hub();
+        let mut follow = hub.follow(id, Some(0)).await?;
+        let live = hub.get(id).context("the call has ended already")?;
+        for &party in parties {
+            live.publish(EventBody::LegStarted(LegStarted { party, codec: recording.format.clone() }));
+        }
+        let (events, received) = mpsc::channel(256);
+        tokio::spawn(async move {
+            while let Ok(Some(update)) = follow.next().await {
+                if let Update::Event(event) = update
+                    && events.send(event).await.is_err()
+                {
+                    break;
+                }
+            }
+        });
+        let start = call.clock.instant(Duration::ZERO).into_std();
+        let speed = call.position.map_or(Speed::Real(start), Speed::Max);
+        let calls = self.calls.clone();
+        tokio::spawn(async move {
+            let played = tokio::task::spawn_blocking(move || play(&recording.channels, call.outputs, &speed));
+            if played.await.is_err() {
+                tracing::error!(call = %id, "playing failed");
+            }
+            calls.finish(id, EndReason::Hangup).await;
+        });
+        Ok(received)
+    }
+}

@@ -1,0 +1,96 @@
+//! `sotto replay` and `sotto transcribe`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use sotto_call::{CallState, Millis};
+
+use super::offline::Offline;
+use crate::config::Config;
+
+/// How fast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Speed {
+    /// As it was spoken.
+    #[value(name = "1")]
+    Real,
+    /// As fast as the machine can; without partials.
+    Max,
+}
+
+/// Plays a recorded call (WAV or FLAC; of two channels the left is the agent's) through the live path.
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The recording.
+    file: PathBuf,
+    /// Print every event as a line of JSON, instead of what is said.
+    #[arg(long)]
+    json: bool,
+    /// Real time, or as fast as it goes.
+    #[arg(long, value_enum, default_value = "max")]
+    speed: Speed,
+    /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
+    #[arg(long)]
+    language: Option<String>,
+}
+
+/// Prints the transcript of a recorded call.
+#[derive(Debug, Args)]
+pub(crate) struct Transcribe {
+    /// The recording.
+    file: PathBuf,
+    /// Print the utterances as JSON.
+    #[arg(long)]
+    json: bool,
+    /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
+    #[arg(long)]
+    language: Option<String>,
+}
+
+impl Replay {
+    pub(crate) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let offline = Offline::start(&config).await?;
+        let language = self.language.or(config.speech.language.clone());
+        let mut events = offline.play(&self.file, self.speed == Speed::Real, language).await?;
+        while let Some(event) = events.recv().await {
+            if self.json {
+                println!("{}", serde_json::to_string(&event)?);
+            } else if let sotto_call::EventBody::Utterance(utterance) = &event.body {
+                let mark = match (utterance.r#final, utterance.revision) {
+                    (false, _) => "…",
+                    (true, 0) => " ",
+                    (true, _) => "↻",
+                };
+                let (time, party) = (clock(utterance.start_ms), utterance.party.as_str());
+                println!("{time} {mark} {party:<8} {}", utterance.text);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Transcribe {
+    pub(crate) async fn run(self, config: Config) -> anyhow::Result<()> {
+        let offline = Offline::start(&config).await?;
+        let language = self.language.or(config.speech.language.clone());
+        let mut events = offline.play(&self.file, false, language).await?;
+        let mut state = CallState::default();
+        while let Some(event) = events.recv().await {
+            state.apply(&event);
+        }
+        let mut finals: Vec<_> = state.finals().collect();
+        finals.sort_by_key(|utterance| utterance.start_ms);
+        if self.json {
+            println!("{}", serde_json::to_string_pretty(&finals)?);
+        } else {
+            for utterance in finals {
+                println!("{} {:<8} {}", clock(utterance.start_ms), utterance.party.as_str(), utterance.text);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn clock(at: Millis) -> String {
+    format!("{:02}:{:02}.{}", at.0 / 60_000, at.0 / 1000 % 60, at.0 / 100 % 10)
+}

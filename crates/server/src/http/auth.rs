@@ -1,0 +1,259 @@
+//! Who asks, and whether they may.
+//!
+//! A browser signs in with a cookie, a program with a key. A cookie is sent by the browser whoever made it send
+//! the request, so what a cookie authorises must also come from our own page: `SameSite=Strict` sees to it in
+//! every browser of these years, and the `Origin` and `Sec-Fetch-Site` headers, checked here, in each of them
+//! again.
+
+use axum::extract::FromRequestParts;
+use axum::http::{HeaderMap, Uri, header, request};
+use sotto_call::CallId;
+use sotto_store::{Role, TokenHash};
+
+use super::App;
+use super::error::ApiError;
+use crate::people::{KEY_PREFIX, Scope, hash_token};
+
+/// The name of the session's cookie.
+pub const COOKIE: &str = "sotto_session";
+/// How exactly last uses are noted.
+const NOTED_EVERY_MS: u64 = 60_000;
+
+/// Somebody who has proven who they are.
+#[derive(Clone, Debug)]
+pub enum Identity {
+    /// A person at a browser.
+    User {
+        /// Their name.
+        name: String,
+        /// What they are.
+        role: Role,
+        /// By which session.
+        session: TokenHash,
+    },
+    /// A program with a key.
+    Key {
+        /// Hash of the key.
+        key: TokenHash,
+        /// What the key may be used for.
+        scopes: Vec<String>,
+    },
+}
+
+/// What somebody wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// See which calls there are and were.
+    ListCalls,
+    /// Read what was said in a call.
+    ReadCall(CallId),
+    /// Hear a call.
+    HearCall(CallId),
+    /// See how the installation is doing.
+    ReadStatus,
+    /// Read `/metrics`.
+    ReadMetrics,
+    /// Add and change users and keys.
+    ManagePeople,
+}
+
+/// The one place that decides who may do what.
+///
+/// Today everybody who is signed in may list, read and hear every call, and only admins manage people. A key
+/// may do what its scopes say.
+///
+/// # Errors
+/// 403 when they may not.
+pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
+    let allowed = match identity {
+        Identity::User { role, .. } => match action {
+            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
+            Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
+            Action::ManagePeople => *role == Role::Admin,
+        },
+        Identity::Key { scopes, .. } => {
+            let needed = match action {
+                Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
+                Action::HearCall(_) => Scope::RecordingsRead,
+                Action::ReadMetrics => Scope::MetricsRead,
+                Action::ManagePeople => Scope::Admin,
+            };
+            scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
+        }
+    };
+    if allowed { Ok(()) } else { Err(ApiError::forbidden("this is not yours to do")) }
+}
+
+impl FromRequestParts<App> for Identity {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, ApiError> {
+        if let Some(given) = parts.headers.get(header::AUTHORIZATION) {
+            let key = given
+                .to_str()
+                .ok()
+                .and_then(|given| given.split_once(' '))
+                .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+                .map(|(_, key)| key.trim())
+                .filter(|key| key.starts_with(KEY_PREFIX) && key.len() <= 128);
+            let Some(key) = key else { return Err(ApiError::unauthenticated()) };
+            return app.identify_key(&hash_token(key)).await?.ok_or_else(ApiError::unauthenticated);
+        }
+        let Some(token) = session_token(&parts.headers) else { return Err(ApiError::unauthenticated()) };
+        let upgrade = parts.headers.contains_key(header::UPGRADE);
+        if upgrade || !parts.method.is_safe() {
+            from_our_page(&parts.headers, app.public_origin())?;
+        }
+        app.identify_session(&hash_token(token)).await?.ok_or_else(ApiError::unauthenticated)
+    }
+}
+
+impl App {
+    async fn identify_key(&self, hash: &TokenHash) -> Result<Option<Identity>, ApiError> {
+        let Some(key) = self.store().key(hash).await? else { return Ok(None) };
+        if key.revoked_at_unix_ms.is_some() {
+            return Ok(None);
+        }
+        let now = self.now_unix_ms();
+        if key.used_at_unix_ms.is_none_or(|used| used + NOTED_EVERY_MS <= now) {
+            self.store().touch_key(key.id, now).await?;
+        }
+        Ok(Some(Identity::Key { key: *hash, scopes: key.scopes }))
+    }
+
+    async fn identify_session(&self, token: &TokenHash) -> Result<Option<Identity>, ApiError> {
+        let Some((session, user)) = self.store().session(token).await? else { return Ok(None) };
+        let now = self.now_unix_ms();
+        let idle_since = session.seen_at_unix_ms.max(session.created_at_unix_ms);
+        let idle = now.saturating_sub(idle_since) > self.settings().session_idle_ms();
+        if user.disabled || idle || now >= session.expires_at_unix_ms {
+            return Ok(None);
+        }
+        if session.seen_at_unix_ms + NOTED_EVERY_MS <= now {
+            self.store().touch_session(token, now).await?;
+        }
+        Ok(Some(Identity::User { name: user.name, role: user.role, session: *token }))
+    }
+
+    /// Whether someone who was let in a while ago still would be, and may still do what they do.
+    pub(super) async fn still_allowed(&self, identity: &Identity, action: Action) -> bool {
+        let now = match identity {
+            Identity::User { session, .. } => self.identify_session(session).await,
+            Identity::Key { key, .. } => self.identify_key(key).await,
+        };
+        match now {
+            Ok(now) => now.is_some_and(|now| authorize(&now, action).is_ok()),
+            // Nobody is thrown out because the database is away.
+            Err(_) => true,
+        }
+    }
+}
+
+/// The session's token among the cookies.
+pub(super) fn session_token(headers: &HeaderMap) -> Option<&str> {
+    headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|cookies| cookies.to_str().ok())
+        .flat_map(|cookies| cookies.split(';'))
+        .filter_map(|cookie| cookie.trim().split_once('='))
+        .find(|(name, _)| *name == COOKIE)
+        .map(|(_, token)| token)
+        .filter(|token| token.len() == 64)
+}
+
+/// Whether a request that changes something was made by our own page, as far as the browser says: the origin
+/// must be the configured one, or the address that was asked. Programs say nothing of the kind, and nobody
+/// makes them send cookies against their will.
+///
+/// # Errors
+/// 403 when another page made it.
+pub(super) fn from_our_page(headers: &HeaderMap, public_origin: Option<&str>) -> Result<(), ApiError> {
+    let foreign = || ApiError::forbidden("the request comes from another site");
+    let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or(""));
+    if let Some(origin) = text(header::ORIGIN) {
+        let asked = text(header::HOST).unwrap_or("");
+        let same = origin.parse::<Uri>().ok().and_then(|uri| {
+            let scheme = uri.scheme_str()?;
+            let authority = uri.authority()?.as_str();
+            Some(matches!(scheme, "http" | "https") && authority.eq_ignore_ascii_case(asked))
+        });
+        let configured = public_origin.is_some_and(|public| public.eq_ignore_ascii_case(origin));
+        return if configured || same == Some(true) { Ok(()) } else { Err(foreign()) };
+    }
+    match text(header::HeaderName::from_static("sec-fetch-site")) {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(foreign()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn only_our_own_page_may_use_a_cookie_to_change_things() {
+        let ours = [
+            &[("host", "sotto.example:8080"), ("origin", "http://sotto.example:8080")][..],
+            &[("host", "Sotto.example"), ("origin", "https://sotto.example")],
+            &[("host", "inner:8080"), ("origin", "https://calls.example")],
+            &[("host", "sotto.example"), ("sec-fetch-site", "same-origin")],
+            &[("host", "sotto.example")],
+        ];
+        for lines in ours {
+            assert!(from_our_page(&headers(lines), Some("https://calls.example")).is_ok(), "{lines:?}");
+        }
+        let foreign = [
+            &[("host", "sotto.example"), ("origin", "https://evil.example")][..],
+            &[("host", "sotto.example"), ("origin", "null")],
+            &[("host", "sotto.example"), ("origin", "")],
+            &[("host", "sotto.example:8080"), ("origin", "http://sotto.example")],
+            &[("host", "sotto.example"), ("origin", "https://sotto.example.evil.example")],
+            &[("host", "sotto.example"), ("origin", "https://user@sotto.example")],
+            &[("host", "sotto.example"), ("origin", "file://sotto.example")],
+            &[("origin", "https://sotto.example")],
+            &[("host", "sotto.example"), ("sec-fetch-site", "cross-site")],
+            &[("host", "sotto.example"), ("sec-fetch-site", "same-site")],
+        ];
+        for lines in foreign {
+            assert!(from_our_page(&headers(lines), Some("https://calls.example")).is_err(), "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn the_session_is_found_among_other_cookies() {
+        let token = "a".repeat(64);
+        let lines = format!("theme=dark; {COOKIE}={token}; x");
+        assert_eq!(session_token(&headers(&[("cookie", "a=b"), ("cookie", &lines)])), Some(token.as_str()));
+        assert_eq!(session_token(&headers(&[("cookie", "sotto_session=short")])), None);
+        assert_eq!(session_token(&headers(&[("cookie", "xsotto_session=aaaa;;;=;")])), None);
+    }
+
+    #[test]
+    fn roles_and_scopes() {
+        let call = CallId::new();
+        let user = |role| Identity::User { name: "a".to_owned(), role, session: [0; 32] };
+        let key = |scopes: &[&str]| Identity::Key {
+            key: [0; 32],
+            scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        };
+        let may = |identity: &Identity, action| authorize(identity, action).is_ok();
+        for role in [Role::Agent, Role::Supervisor, Role::Admin] {
+            assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
+            assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
+        }
+        assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
+        assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
+        assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));
+        assert!(!may(&key(&[]), Action::ListCalls));
+        assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));
+    }
+}

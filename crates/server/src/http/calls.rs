@@ -1,0 +1,168 @@
+//! Calls: lists, one call, its events.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use sotto_call::{CallId, CallState};
+use sotto_store::{CallFilter, CallRowState};
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::{Action, Identity, authorize};
+use super::error::{ApiError, ErrorBody, Path, Query};
+use super::{App, recording, schema};
+use crate::hub::{Follow, FollowError, Update};
+use crate::summary::{CallSummary, Lifecycle};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/calls", get(list))
+        .route("/calls/{id}", get(one))
+        .route("/calls/{id}/events", get(events))
+        .route("/calls/{id}/recording", get(recording::recording))
+}
+
+/// Calls on a page when nothing is said.
+const USUAL_PAGE: u32 = 50;
+/// Calls on a page at most.
+const LARGEST_PAGE: u32 = 500;
+/// Bytes of events gathered before they are sent.
+const CHUNK: usize = 32 << 10;
+
+/// Which calls to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Only live, or only ended ones.
+    state: Option<Lifecycle>,
+    /// Only calls that began before this one: the id of the last call of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<CallId>,
+    /// How many, 50 when absent and 500 at most.
+    limit: Option<u32>,
+}
+
+/// A page of calls.
+#[derive(Serialize, ToSchema)]
+pub(super) struct CallList {
+    /// Newest first.
+    calls: Vec<CallSummary>,
+}
+
+/// One call.
+#[derive(Serialize, ToSchema)]
+pub(super) struct OneCall {
+    call: CallSummary,
+    #[schema(value_type = schema::CallState)]
+    #[serde(serialize_with = "the_state")]
+    state: Arc<CallState>,
+}
+
+fn the_state<S: serde::Serializer>(state: &Arc<CallState>, serializer: S) -> Result<S::Ok, S::Error> {
+    state.as_ref().serialize(serializer)
+}
+
+/// Where to begin.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct FromParams {
+    /// Only events numbered above this.
+    pub from: Option<u64>,
+}
+
+/// Calls, newest first
+#[utoipa::path(get, path = "/api/calls", tag = "Calls", params(ListParams), responses(
+    (status = 200, description = "A page", body = CallList),
+    (status = 401, description = "Not signed in", body = ErrorBody),
+))]
+pub(super) async fn list(
+    State(app): State<App>,
+    identity: Identity,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<CallList>, ApiError> {
+    authorize(&identity, Action::ListCalls)?;
+    let limit = params.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
+    // The registry knows better what is live, and knows it before the store does.
+    let live = app.hub().summaries();
+    let wanted = |call: &CallSummary| {
+        params.before.is_none_or(|before| call.id < before) && params.state.is_none_or(|s| s == call.state)
+    };
+    let mut calls: Vec<CallSummary> =
+        live.iter().filter(|call| wanted(call)).map(|call| call.as_ref().clone()).collect();
+    if params.state != Some(Lifecycle::Live) {
+        let state = params.state.map(|_| CallRowState::Ended);
+        let rows = app.store().calls(CallFilter { state, before: params.before, limit }).await?;
+        let stored = rows.into_iter().filter(|row| live.iter().all(|call| call.id != row.id));
+        calls.extend(stored.map(CallSummary::from));
+    }
+    calls.sort_by_key(|call| std::cmp::Reverse(call.id));
+    calls.truncate(limit as usize);
+    Ok(axum::Json(CallList { calls }))
+}
+
+/// One call and everything that was said
+#[utoipa::path(get, path = "/api/calls/{id}", tag = "Calls", params(("id" = String, Path)), responses(
+    (status = 200, description = "The call as it is now", body = OneCall),
+    (status = 404, description = "No such call", body = ErrorBody),
+))]
+pub(super) async fn one(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+) -> Result<axum::Json<OneCall>, ApiError> {
+    authorize(&identity, Action::ReadCall(id))?;
+    let shown = app.hub().get(id).map(|live| live.summary());
+    let mut follow = app.hub().follow(id, None).await?;
+    let Some(Update::Snapshot(state)) = follow.next_now().await? else {
+        return Err(ApiError::not_found("call"));
+    };
+    let call = match shown {
+        Some(shown) => CallSummary::of_state(id, shown.recording, &state),
+        None => app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?.into(),
+    };
+    Ok(axum::Json(OneCall { call, state }))
+}
+
+/// A call's events, one JSON object a line
+///
+/// Of a live call: those there are so far.
+#[utoipa::path(get, path = "/api/calls/{id}/events", tag = "Calls", params(("id" = String, Path), FromParams),
+    responses(
+        (status = 200, description = "Events in order", body = schema::CallEvent,
+            content_type = "application/x-ndjson"),
+        (status = 404, description = "No such call", body = ErrorBody),
+    ))]
+pub(super) async fn events(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Query(params): Query<FromParams>,
+) -> Result<Response, ApiError> {
+    authorize(&identity, Action::ReadCall(id))?;
+    let follow = app.hub().follow(id, Some(params.from.unwrap_or(0))).await?;
+    let lines = futures::stream::try_unfold(follow, async |mut follow| {
+        let chunk = next_lines(&mut follow).await?;
+        Ok::<_, FollowError>((!chunk.is_empty()).then_some((Bytes::from(chunk), follow)))
+    });
+    // A failure on the way cuts the answer off, which a client can tell from its end.
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+async fn next_lines(follow: &mut Follow) -> Result<Vec<u8>, FollowError> {
+    let mut lines = Vec::new();
+    while lines.len() < CHUNK {
+        let Some(update) = follow.next_now().await? else { break };
+        if let Update::Event(event) = update
+            && serde_json::to_writer(&mut lines, event.as_ref()).is_ok()
+        {
+            lines.push(b'\n');
+        }
+    }
+    Ok(lines)
+}

@@ -1,0 +1,272 @@
+//! The interface described: OpenAPI for programs, a page for people, and the schema of a call's events.
+
+use std::fmt::Write as _;
+use std::sync::OnceLock;
+
+use axum::Router;
+use axum::http::header;
+use axum::response::{Html, IntoResponse};
+use axum::routing::get;
+use schemars::generate::SchemaSettings;
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use super::auth::COOKIE;
+use super::{App, calls, error, live, ops, people, recording, session};
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/openapi.json", get(async || axum::Json(described())))
+        .route("/docs", get(async || Html(page())))
+        .route("/docs/style.css", get(style))
+        .route("/schema/call-event.json", get(async || axum::Json(event_schema())))
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sotto",
+        description = "Calls while they are spoken and afterwards. Browsers sign in with a cookie, programs \
+            send an API key. Times ending in `_unix_ms` are milliseconds since 1970 (UTC), other times are \
+            milliseconds on the call's own clock.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    tags(
+        (name = "Calls", description = "What was said"),
+        (name = "Live", description = "What is being said, over WebSockets"),
+        (name = "Session", description = "Signing in and out"),
+        (name = "People", description = "Users and keys, for admins"),
+        (name = "Operation", description = "How the installation is doing"),
+    ),
+    paths(
+        calls::list, calls::one, calls::events, recording::recording, live::call, live::list,
+        session::sign_in, session::current, session::sign_out, session::change_password,
+        people::users, people::add_user, people::change_user, people::keys, people::add_key,
+        people::revoke_key,
+        ops::status, ops::healthz, ops::readyz, ops::metrics,
+    ),
+    components(schemas(error::ErrorBody)),
+    security(("cookie" = []), ("key" = [])),
+)]
+struct Api;
+
+/// The interface as OpenAPI 3.1.
+#[must_use]
+pub fn openapi() -> Value {
+    let mut api = Api::openapi();
+    api.info.version = env!("CARGO_PKG_VERSION").to_owned();
+    let components = api.components.get_or_insert_default();
+    let cookie = SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(COOKIE)));
+    components.add_security_scheme("cookie", cookie);
+    let key = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
+    components.add_security_scheme("key", key);
+    let mut api = serde_json::to_value(api).unwrap_or_default();
+    if let Some(schemas) = api.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
+        schemas.extend(call_schemas());
+    }
+    api
+}
+
+/// The shapes that crates below this one publish, in OpenAPI's place for shapes.
+fn call_schemas() -> Map<String, Value> {
+    let mut settings = SchemaSettings::draft2020_12();
+    settings.definitions_path = "/components/schemas".into();
+    settings.meta_schema = None;
+    let mut generator = settings.into_generator();
+    generator.subschema_for::<sotto_call::CallEvent>();
+    generator.subschema_for::<sotto_call::CallState>();
+    let mut schemas = generator.take_definitions(true);
+    schemas.insert(
+        "Role".to_owned(),
+        json!({ "description": "What a user is in the organisation.", "type": "string",
+                "enum": ["agent", "supervisor", "admin"] }),
+    );
+    schemas.insert(
+        "LastWords".to_owned(),
+        json!({ "type": "object", "required": ["party", "text", "at_ms"], "properties": {
+            "party": { "$ref": "#/components/schemas/Party" },
+            "text": { "type": "string" },
+            "at_ms": { "$ref": "#/components/schemas/Millis" },
+        } }),
+    );
+    schemas
+}
+
+fn described() -> &'static Value {
+    static DESCRIBED: OnceLock<Value> = OnceLock::new();
+    DESCRIBED.get_or_init(openapi)
+}
+
+/// JSON Schema of one event of a call's log.
+fn event_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(sotto_call::CallEvent).to_value())
+}
+
+async fn style() -> impl IntoResponse {
+    const STYLE: &str = include_str!("docs.css");
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
+}
+
+/// The description as a page that needs no script and nothing from elsewhere.
+fn page() -> &'static str {
+    static PAGE: OnceLock<String> = OnceLock::new();
+    PAGE.get_or_init(|| {
+        let mut page = String::new();
+        // Writing to a string cannot fail.
+        let _ = write_page(&mut page, described());
+        page
+    })
+}
+
+fn write_page(page: &mut String, api: &Value) -> std::fmt::Result {
+    let text = |value: &Value, key: &str| escape(value[key].as_str().unwrap_or_default());
+    let info = &api["info"];
+    write!(
+        page,
+        "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width\"><title>Sotto: interface</title>\
+         <link rel=\"stylesheet\" href=\"docs/style.css\"></head><body><main>\
+         <h1>Sotto {}</h1><p>{}</p><p>For programs: <a href=\"openapi.json\">OpenAPI</a>, \
+         <a href=\"schema/call-event.json\">JSON Schema of an event</a>.</p>",
+        text(info, "version"),
+        prose(info["description"].as_str().unwrap_or_default()),
+    )?;
+    for tag in api["tags"].as_array().into_iter().flatten() {
+        write!(page, "<h2>{}</h2><p>{}</p>", text(tag, "name"), text(tag, "description"))?;
+        let paths = api["paths"].as_object().into_iter().flatten();
+        for (path, methods) in paths {
+            for (method, operation) in methods.as_object().into_iter().flatten() {
+                if operation["tags"][0] == tag["name"] {
+                    write_operation(page, path, method, operation)?;
+                }
+            }
+        }
+    }
+    page.push_str("<h2>Shapes</h2>");
+    for (name, schema) in api["components"]["schemas"].as_object().into_iter().flatten() {
+        let name = escape(name);
+        let description = prose(schema["description"].as_str().unwrap_or_default());
+        let json = escape(&serde_json::to_string_pretty(schema).unwrap_or_default());
+        write!(
+            page,
+            "<details id=\"{name}\"><summary><code>{name}</code></summary><p>{description}</p>\
+             <pre>{json}</pre></details>"
+        )?;
+    }
+    page.push_str("</main></body></html>");
+    Ok(())
+}
+
+fn write_operation(page: &mut String, path: &str, method: &str, operation: &Value) -> std::fmt::Result {
+    write!(
+        page,
+        "<section><h3><code>{} {}</code> {}</h3><p>{}</p>",
+        method.to_uppercase(),
+        escape(path),
+        escape(operation["summary"].as_str().unwrap_or_default()),
+        prose(operation["description"].as_str().unwrap_or_default()),
+    )?;
+    let parameters = operation["parameters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let body = &operation["requestBody"]["content"]["application/json"]["schema"];
+    if !parameters.is_empty() || !body.is_null() {
+        page.push_str("<dl>");
+        for parameter in parameters {
+            write!(
+                page,
+                "<dt><code>{}</code> <small>{}</small></dt><dd>{}</dd>",
+                escape(parameter["name"].as_str().unwrap_or_default()),
+                escape(parameter["in"].as_str().unwrap_or_default()),
+                prose(parameter["description"].as_str().unwrap_or_default()),
+            )?;
+        }
+        if !body.is_null() {
+            write!(page, "<dt>Body</dt><dd>{}</dd>", shape(body))?;
+        }
+        page.push_str("</dl>");
+    }
+    page.push_str("<table>");
+    for (status, response) in operation["responses"].as_object().into_iter().flatten() {
+        let content = response["content"].as_object().into_iter().flatten();
+        let bodies: Vec<String> = content
+            .map(|(kind, content)| format!("{} <small>{}</small>", shape(&content["schema"]), escape(kind)))
+            .collect();
+        write!(
+            page,
+            "<tr><th>{}</th><td>{}</td><td>{}</td></tr>",
+            escape(status),
+            prose(response["description"].as_str().unwrap_or_default()),
+            bodies.join(", "),
+        )?;
+    }
+    page.push_str("</table></section>");
+    Ok(())
+}
+
+/// The name of a shape, as a link to it.
+fn shape(schema: &Value) -> String {
+    match schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        Some(name) => {
+            let name = escape(name);
+            format!("<a href=\"#{name}\"><code>{name}</code></a>")
+        }
+        None => escape(schema["type"].as_str().unwrap_or_default()),
+    }
+}
+
+fn escape(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
+}
+
+/// Text whose `code` is marked with backticks.
+fn prose(text: &str) -> String {
+    let parts = text.split('`').enumerate();
+    parts
+        .map(|(n, part)| if n % 2 == 1 { format!("<code>{}</code>", escape(part)) } else { escape(part) })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reference_leads_somewhere_and_every_shape_has_a_body() {
+        fn references(value: &Value, found: &mut Vec<String>) {
+            match value {
+                Value::Object(map) => {
+                    if let Some(reference) = map.get("$ref").and_then(Value::as_str) {
+                        found.push(reference.to_owned());
+                    }
+                    map.values().for_each(|value| references(value, found));
+                }
+                Value::Array(values) => values.iter().for_each(|value| references(value, found)),
+                _ => {}
+            }
+        }
+        let api = openapi();
+        let mut found = Vec::new();
+        references(&api, &mut found);
+        assert!(found.len() > 30);
+        for reference in found {
+            let pointer = reference.strip_prefix('#').unwrap();
+            assert!(api.pointer(pointer).is_some(), "{reference}");
+        }
+        let utterance = &api["components"]["schemas"]["CallEvent"];
+        assert!(
+            utterance.to_string().contains("utterance_id") || utterance.to_string().contains("Utterance")
+        );
+        assert_eq!(api["components"]["schemas"]["Role"]["enum"][0], "agent");
+    }
+
+    #[test]
+    fn the_page_shows_every_endpoint_and_lets_nothing_through() {
+        let page = page();
+        for path in openapi()["paths"].as_object().unwrap().keys() {
+            assert!(page.contains(&escape(path)), "{path}");
+        }
+        assert!(!page.contains("http://") && !page.contains("<script"));
+        assert_eq!(prose("a `<b>` & c"), "a <code>&lt;b&gt;</code> &amp; c");
+    }
+}

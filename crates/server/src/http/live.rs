@@ -1,0 +1,305 @@
+//! Following calls over WebSockets: what there is first, then every change as it happens.
+//!
+//! A client that does not keep up is dropped and comes back with the number of the last event it has. Clients
+//! have nothing to say but pings; whatever else they send ends the connection.
+
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::State;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::http::StatusCode;
+use axum::response::Response;
+use axum::routing::any;
+use serde::{Deserialize, Serialize};
+use sotto_call::{CallEvent, CallId, CallState};
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+
+use super::App;
+use super::auth::{Action, Identity, authorize};
+use super::calls::FromParams;
+use super::error::{ApiError, ErrorBody, Path, Query};
+use crate::hub::{Follow, FollowError, FollowList, ListUpdate, Update};
+use crate::summary::CallSummary;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/calls/{id}/live", any(call)).route("/live", any(list))
+}
+
+/// Bytes of a message a client may send: a ping is all there is to say.
+const LARGEST_MESSAGE: usize = 1024;
+/// Messages a client may send between two of our pings.
+const MOST_MESSAGES: u32 = 20;
+/// Our pings a client may leave unanswered.
+const MISSED_PINGS: u32 = 9;
+/// Our pings between two looks at whether the client may still be here.
+const PINGS_PER_CHECK: u32 = 12;
+
+/// What is sent to those who follow one call.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum CallMessage<'a> {
+    Snapshot { state: &'a CallState },
+    Event { event: &'a CallEvent },
+    End,
+}
+
+/// What is sent to those who follow the list of live calls.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ListMessage<'a> {
+    Calls { calls: Vec<&'a CallSummary> },
+    Call { call: &'a CallSummary },
+}
+
+/// What is sent to everyone now and then.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Heartbeat {
+    Ping { at_unix_ms: u64 },
+}
+
+/// What a client may send.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ClientMessage {
+    Ping {},
+    Pong {},
+}
+
+/// What a socket is fed with. Cancelling `next` loses nothing.
+trait Feed: Send {
+    fn next(&mut self) -> impl Future<Output = Result<Option<String>, FollowError>> + Send;
+    /// Said before the connection is closed in good order.
+    fn last(&self) -> Option<String>;
+}
+
+impl Feed for Follow {
+    async fn next(&mut self) -> Result<Option<String>, FollowError> {
+        Ok(Follow::next(self).await?.map(|update| match &update {
+            Update::Snapshot(state) => json(&CallMessage::Snapshot { state }),
+            Update::Event(event) => json(&CallMessage::Event { event }),
+        }))
+    }
+
+    fn last(&self) -> Option<String> {
+        Some(json(&CallMessage::End))
+    }
+}
+
+impl Feed for FollowList {
+    async fn next(&mut self) -> Result<Option<String>, FollowError> {
+        Ok(FollowList::next(self).await?.map(|update| match &update {
+            ListUpdate::Calls(calls) => {
+                json(&ListMessage::Calls { calls: calls.iter().map(|call| call.as_ref()).collect() })
+            }
+            ListUpdate::Call(call) => json(&ListMessage::Call { call }),
+        }))
+    }
+
+    fn last(&self) -> Option<String> {
+        None
+    }
+}
+
+fn json(message: &impl Serialize) -> String {
+    // Only maps with keys that are no strings cannot be written, and there are none.
+    serde_json::to_string(message).unwrap_or_default()
+}
+
+/// Follow a call (WebSocket)
+///
+/// Text frames: without `from`, `{"type":"snapshot","state":CallState}` first; then `{"type":"event","event":
+/// CallEvent}` for every event, with `from` for those numbered above it; after the last event `{"type":"end"}`
+/// and close code 1000. `{"type":"ping","at_unix_ms"}` every few seconds. A client that is too slow is closed
+/// with 1013 and comes back with `from`.
+#[utoipa::path(get, path = "/api/calls/{id}/live", tag = "Live", params(("id" = String, Path), FromParams),
+    responses(
+        (status = 101, description = "Switching to WebSocket"),
+        (status = 404, description = "No such call", body = ErrorBody),
+        (status = 503, description = "Too many connections", body = ErrorBody),
+    ))]
+pub(super) async fn call(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Query(params): Query<FromParams>,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    let action = Action::ReadCall(id);
+    authorize(&identity, action)?;
+    let upgrade = upgrade.map_err(not_a_socket)?;
+    let follow = app.hub().follow(id, params.from).await?;
+    open(app, upgrade, identity, action, follow)
+}
+
+/// Follow the live calls (WebSocket)
+///
+/// Text frames: `{"type":"calls","calls":[CallSummary]}` first, then `{"type":"call","call":CallSummary}` when
+/// a call begins, changes (at most four times a second) or ends. Pings and closing as for one call.
+#[utoipa::path(get, path = "/api/live", tag = "Live", responses(
+    (status = 101, description = "Switching to WebSocket"),
+    (status = 503, description = "Too many connections", body = ErrorBody),
+))]
+pub(super) async fn list(
+    State(app): State<App>,
+    identity: Identity,
+    upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
+) -> Result<Response, ApiError> {
+    authorize(&identity, Action::ListCalls)?;
+    let upgrade = upgrade.map_err(not_a_socket)?;
+    let follow = app.hub().follow_list();
+    open(app, upgrade, identity, Action::ListCalls, follow)
+}
+
+fn not_a_socket(rejection: axum::extract::ws::rejection::WebSocketUpgradeRejection) -> ApiError {
+    ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", rejection.body_text())
+}
+
+fn open(
+    app: App,
+    upgrade: WebSocketUpgrade,
+    identity: Identity,
+    action: Action,
+    feed: impl Feed + 'static,
+) -> Result<Response, ApiError> {
+    let full = || ApiError::unavailable("too_many_sockets", "too many connections");
+    let place = app.shared.sockets.clone().try_acquire_owned().map_err(|_| full())?;
+    let tracked = app.shared.tasks.token();
+    let upgrade = upgrade.max_message_size(LARGEST_MESSAGE).max_frame_size(LARGEST_MESSAGE);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        app.shared.counters.socket_opened();
+        let client = Client { app, socket, heard: 0, since_heard: 0 };
+        client.serve(identity, action, feed).await;
+        drop((place, tracked));
+    }))
+}
+
+struct Client {
+    app: App,
+    socket: WebSocket,
+    /// Messages since our last ping.
+    heard: u32,
+    /// Our pings since the last sign of life.
+    since_heard: u32,
+}
+
+/// Why a connection is over, when it is not simply gone.
+struct Over {
+    code: u16,
+    reason: &'static str,
+}
+
+impl Client {
+    async fn serve(mut self, identity: Identity, action: Action, feed: impl Feed) {
+        if let Err(Some(over)) = self.follow(identity, action, feed).await {
+            self.app.shared.counters.socket_closed(over.code);
+            let close = CloseFrame { code: over.code, reason: Utf8Bytes::from_static(over.reason) };
+            // Whether the client still takes it is its affair.
+            let _ =
+                timeout(self.app.settings().patience, self.socket.send(Message::Close(Some(close)))).await;
+            // What the client has sent meanwhile is read away, else the connection is reset and the reason lost.
+            let goodbye = async { while let Some(Ok(_)) = self.socket.recv().await {} };
+            let _ = timeout(Duration::from_secs(1), goodbye).await;
+        }
+    }
+
+    /// Feeds the client until something ends that; `Err(None)` when the client is gone.
+    async fn follow(
+        &mut self,
+        identity: Identity,
+        action: Action,
+        mut feed: impl Feed,
+    ) -> Result<std::convert::Infallible, Option<Over>> {
+        let every = self.app.settings().ping;
+        let mut ping = interval_at(Instant::now() + every, every);
+        ping.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let stopping = self.app.shared.stopping.clone();
+        let mut pings = 0_u32;
+        loop {
+            tokio::select! {
+                next = feed.next() => match next {
+                    Ok(Some(text)) => self.send(Message::Text(text.into())).await?,
+                    Ok(None) => {
+                        if let Some(last) = feed.last() {
+                            self.send(Message::Text(last.into())).await?;
+                        }
+                        return Err(Some(Over { code: close_code::NORMAL, reason: "" }));
+                    }
+                    Err(FollowError::Slow) => {
+                        let reason = "too slow: come back and say how far you got";
+                        return Err(Some(Over { code: close_code::AGAIN, reason }));
+                    }
+                    Err(error) => {
+                        tracing::warn!(%error, "a call cannot be followed");
+                        return Err(Some(Over { code: close_code::ERROR, reason: "the call cannot be read" }));
+                    }
+                },
+                received = self.socket.recv() => self.take(received)?,
+                _ = ping.tick() => {
+                    pings = pings.wrapping_add(1);
+                    self.heard = 0;
+                    self.since_heard += 1;
+                    if self.since_heard > MISSED_PINGS {
+                        return Err(Some(Over { code: close_code::AWAY, reason: "no answer to pings" }));
+                    }
+                    if pings.is_multiple_of(PINGS_PER_CHECK)
+                        && !self.app.still_allowed(&identity, action).await
+                    {
+                        let reason = "signed out";
+                        return Err(Some(Over { code: close_code::POLICY, reason }));
+                    }
+                    let beat = Heartbeat::Ping { at_unix_ms: self.app.now_unix_ms() };
+                    self.send(Message::Text(json(&beat).into())).await?;
+                    self.send(Message::Ping(bytes::Bytes::new())).await?;
+                }
+                () = stopping.cancelled() => {
+                    return Err(Some(Over { code: close_code::RESTART, reason: "Sotto is stopping" }));
+                }
+            }
+        }
+    }
+
+    async fn send(&mut self, message: Message) -> Result<(), Option<Over>> {
+        match timeout(self.app.settings().patience, self.socket.send(message)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(None),
+            Err(_) => {
+                // It takes nothing at all, not even a reason.
+                self.app.shared.counters.socket_closed(close_code::AGAIN);
+                Err(None)
+            }
+        }
+    }
+
+    fn take(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), Option<Over>> {
+        let message = match received {
+            None => return Err(None),
+            Some(Err(error)) => {
+                // Too large, not UTF-8, not masked, or simply gone.
+                tracing::debug!(%error, "a WebSocket failed");
+                let reason = "not a message that is understood here";
+                return Err(Some(Over { code: close_code::PROTOCOL, reason }));
+            }
+            Some(Ok(message)) => message,
+        };
+        self.since_heard = 0;
+        self.heard += 1;
+        if self.heard > MOST_MESSAGES {
+            return Err(Some(Over { code: close_code::POLICY, reason: "too many messages" }));
+        }
+        match message {
+            Message::Ping(_) | Message::Pong(_) => Ok(()),
+            Message::Close(_) => Err(None),
+            Message::Text(text) => match serde_json::from_str(text.as_str()) {
+                Ok(ClientMessage::Ping {} | ClientMessage::Pong {}) => Ok(()),
+                Err(_) => {
+                    Err(Some(Over { code: close_code::POLICY, reason: "only pings are understood here" }))
+                }
+            },
+            Message::Binary(_) => {
+                Err(Some(Over { code: close_code::UNSUPPORTED, reason: "only pings are understood here" }))
+            }
+        }
+    }
+}

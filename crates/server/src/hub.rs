@@ -1,0 +1,1131 @@
+//! The live calls: one task per call numbers its events, and everybody who looks at a call hears of them here.
+//!
+//! A call's task owns its [`CallLog`] and nothing else numbers events. It does no I/O: what it numbers goes to
+//! the store's writer, which it never waits for, and to subscribers, who are cut off when they cannot keep up.
+//! Publishing never waits either, so that neither a thread that recognises speech nor a task that moves media
+//! is ever held up by someone who watches.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use dashmap::DashMap;
+use sotto_call::{CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis};
+use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use crate::summary::{CallSummary, Lifecycle};
+
+/// How much the hub holds.
+#[derive(Clone, Copy, Debug)]
+pub struct HubLimits {
+    /// Calls at the same time.
+    pub calls: usize,
+    /// Newest events of a live call that are kept in memory for those who come back after a short absence.
+    /// Older ones are read from the store, and kept as well until they are stored.
+    pub backlog: usize,
+    /// Events a subscriber may fall behind before it is cut off.
+    pub tail: usize,
+    /// Published bodies a call's task may fall behind before partials are left out. At 64 times as many
+    /// everything is.
+    pub inbox: usize,
+}
+
+impl Default for HubLimits {
+    fn default() -> Self {
+        Self { calls: 1000, backlog: 4096, tail: 512, inbox: 1024 }
+    }
+}
+
+/// How often lists hear of one call at most.
+const SUMMARY_EVERY: Duration = Duration::from_millis(250);
+/// Summaries a list may fall behind before it is cut off.
+const LISTS_TAIL: usize = 1024;
+/// Events read from the store at once.
+const PAGE: u32 = 500;
+
+/// A call that begins.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewCall {
+    /// Its id, [`CallId::new`] unless someone else has given it one.
+    pub id: CallId,
+    /// The first event of its log.
+    pub started: CallStarted,
+    /// Where its recording will lie, relative to the data folder.
+    pub recording: Option<String>,
+}
+
+/// Why no call can begin now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum NoRoom {
+    /// As many calls as are allowed.
+    #[error("there are as many calls as are allowed")]
+    Calls,
+    /// The database has been away for so long that memory is full.
+    #[error("too much waits to be stored")]
+    Store,
+    /// The id is taken by another live call.
+    #[error("there is a live call of this id")]
+    Id,
+}
+
+/// Why a call cannot be followed, or not any further.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum FollowError {
+    /// There is no such call.
+    #[error("there is no call {0}")]
+    Unknown(CallId),
+    /// The subscriber was too slow: it should come back and say how far it got.
+    #[error("too slow: events were published faster than they were taken")]
+    Slow,
+    /// The store does not answer.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// What the hub counts. Counters run from the start of the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HubFigures {
+    /// Calls now.
+    pub live: u64,
+    /// Calls begun.
+    pub begun: u64,
+    /// Calls refused.
+    pub refused: u64,
+    /// Events numbered.
+    pub events: u64,
+    /// Events left out because a call's task was behind, or came after the call's end.
+    pub dropped: u64,
+    /// Calls whose end the store would not take.
+    pub not_stored: u64,
+    /// Subscribers cut off because they were too slow.
+    pub slow: u64,
+}
+
+/// The registry of live calls. Cheap to clone.
+#[derive(Clone)]
+pub struct Hub {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    limits: HubLimits,
+    calls: DashMap<CallId, LiveCall>,
+    /// How many calls there are, for those who wait for the last to end.
+    count: watch::Sender<usize>,
+    lists: broadcast::Sender<Arc<CallSummary>>,
+    store: Store,
+    writer: EventWriter,
+    counters: Counters,
+}
+
+#[derive(Default)]
+struct Counters {
+    begun: AtomicU64,
+    refused: AtomicU64,
+    events: AtomicU64,
+    dropped: AtomicU64,
+    not_stored: AtomicU64,
+    slow: AtomicU64,
+}
+
+/// A live call, for those who have something to say about it. Cheap to clone.
+#[derive(Clone)]
+pub struct LiveCall {
+    id: CallId,
+    inbox: mpsc::UnboundedSender<Command>,
+    /// Bodies that wait in the inbox.
+    waiting: Arc<AtomicUsize>,
+    summary: Arc<Mutex<Arc<CallSummary>>>,
+    shared: Arc<Shared>,
+}
+
+enum Command {
+    Publish(Option<Millis>, EventBody),
+    End(CallEnded, oneshot::Sender<Result<(), NotStored>>),
+    Join(Option<u64>, oneshot::Sender<Joined>),
+}
+
+/// A place in a live call's log, taken between two events.
+struct Joined {
+    /// The newest event so far.
+    seq: u64,
+    /// What they add up to, for those who begin with that.
+    state: Option<Arc<CallState>>,
+    /// Events in memory that the subscriber does not have yet.
+    backlog: VecDeque<Arc<CallEvent>>,
+    /// Everything from here on.
+    tail: broadcast::Receiver<Arc<CallEvent>>,
+}
+
+impl Hub {
+    /// A hub without calls.
+    #[must_use]
+    pub fn new(store: Store, writer: EventWriter, limits: HubLimits) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                limits,
+                calls: DashMap::new(),
+                count: watch::Sender::new(0),
+                lists: broadcast::Sender::new(LISTS_TAIL),
+                store,
+                writer,
+                counters: Counters::default(),
+            }),
+        }
+    }
+
+    /// Begins a call and publishes its first event. `clock` is the call's own; events are stamped with it.
+    ///
+    /// Must be called on a tokio runtime, where the call's task runs.
+    ///
+    /// # Errors
+    /// [`NoRoom`] when there is none.
+    pub fn begin(
+        &self,
+        call: NewCall,
+        clock: impl Fn() -> Millis + Send + Sync + 'static,
+    ) -> Result<LiveCall, NoRoom> {
+        let begun = self.shared.admit(call, clock);
+        let counter = if begun.is_ok() { &self.shared.counters.begun } else { &self.shared.counters.refused };
+        counter.fetch_add(1, Ordering::Relaxed);
+        begun
+    }
+
+    /// The live call of this id.
+    #[must_use]
+    pub fn get(&self, id: CallId) -> Option<LiveCall> {
+        self.shared.calls.get(&id).map(|call| call.clone())
+    }
+
+    /// Summaries of all calls in the registry, newest first. One that has just ended may still be among them.
+    #[must_use]
+    pub fn summaries(&self) -> Vec<Arc<CallSummary>> {
+        let mut all: Vec<_> = self.shared.calls.iter().map(|call| call.summary()).collect();
+        all.sort_by_key(|summary| std::cmp::Reverse(summary.id));
+        all
+    }
+
+    /// How many calls are live.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.shared.calls.len()
+    }
+
+    /// How many may be.
+    #[must_use]
+    pub fn max_calls(&self) -> usize {
+        self.shared.limits.calls
+    }
+
+    /// Follows a call, live or ended: from a snapshot on, or every event numbered above `from`.
+    ///
+    /// # Errors
+    /// [`FollowError::Unknown`] when there is no such call, [`FollowError::Store`].
+    pub async fn follow(&self, id: CallId, from: Option<u64>) -> Result<Follow, FollowError> {
+        let mut follow = Follow {
+            id,
+            shared: Arc::clone(&self.shared),
+            seq: from.unwrap_or(0),
+            state: None,
+            stored_to: 0,
+            page: VecDeque::new(),
+            backlog: VecDeque::new(),
+            tail: None,
+            over: false,
+        };
+        if let Some(joined) = self.join(id, from).await {
+            if let Some(state) = joined.state {
+                follow.seq = joined.seq;
+                follow.state = Some(state);
+            }
+            follow.stored_to = joined.backlog.front().map_or(joined.seq, |oldest| oldest.seq - 1);
+            follow.backlog = joined.backlog;
+            follow.tail = Some(joined.tail);
+            return Ok(follow);
+        }
+        // Not in the registry: it is over, and stored to its end, or it never was.
+        if self.shared.store.call(id).await?.is_none() {
+            return Err(FollowError::Unknown(id));
+        }
+        match from {
+            None => {
+                let state = self.shared.store.state(id).await?;
+                follow.seq = state.seq;
+                follow.state = Some(Arc::new(state));
+            }
+            Some(_) => follow.stored_to = u64::MAX,
+        }
+        Ok(follow)
+    }
+
+    async fn join(&self, id: CallId, from: Option<u64>) -> Option<Joined> {
+        let call = self.get(id)?;
+        let (reply, joined) = oneshot::channel();
+        call.inbox.send(Command::Join(from, reply)).ok()?;
+        joined.await.ok()
+    }
+
+    /// Follows the list of live calls.
+    #[must_use]
+    pub fn follow_list(&self) -> FollowList {
+        // In this order: what is published while the list is made comes again, and is recognised by its number.
+        let tail = self.shared.lists.subscribe();
+        let all = self.summaries();
+        let known = all.iter().map(|summary| (summary.id, summary.seq)).collect();
+        let live = all.into_iter().filter(|summary| summary.state == Lifecycle::Live).collect();
+        FollowList { shared: Arc::clone(&self.shared), first: Some(live), known, tail }
+    }
+
+    /// Waits until no call is live and every end is stored.
+    pub async fn drained(&self) {
+        // The sender lives as long as `self`.
+        let _ = self.shared.count.subscribe().wait_for(|count| *count == 0).await;
+    }
+
+    /// The store the calls go to.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.shared.store
+    }
+
+    /// The writer in front of it.
+    #[must_use]
+    pub fn writer(&self) -> &EventWriter {
+        &self.shared.writer
+    }
+
+    /// What has been counted.
+    #[must_use]
+    pub fn figures(&self) -> HubFigures {
+        let counters = &self.shared.counters;
+        HubFigures {
+            live: self.live() as u64,
+            begun: counters.begun.load(Ordering::Relaxed),
+            refused: counters.refused.load(Ordering::Relaxed),
+            events: counters.events.load(Ordering::Relaxed),
+            dropped: counters.dropped.load(Ordering::Relaxed),
+            not_stored: counters.not_stored.load(Ordering::Relaxed),
+            slow: counters.slow.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Shared {
+    fn admit(
+        self: &Arc<Self>,
+        call: NewCall,
+        clock: impl Fn() -> Millis + Send + Sync + 'static,
+    ) -> Result<LiveCall, NoRoom> {
+        // The place is taken before anything else, so that calls that begin together cannot share the last one.
+        let place = self.count.send_if_modified(|count| {
+            let free = *count < self.limits.calls;
+            *count += usize::from(free);
+            free
+        });
+        if !place {
+            return Err(NoRoom::Calls);
+        }
+        let place = Place(Arc::clone(self));
+        let (inbox, commands) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
+
+        let first = EventBody::CallStarted(call.started.clone());
+        let mut log = CallLog::default();
+        let first = Arc::new(log.append(Millis(0), first));
+        let state = CallState::of([first.as_ref()]);
+        let recording = call.recording.is_some();
+        let shown = Arc::new(CallSummary::of_state(call.id, recording, &state));
+        let summary = Arc::new(Mutex::new(Arc::clone(&shown)));
+        let handle = LiveCall {
+            id: call.id,
+            inbox,
+            waiting: Arc::clone(&waiting),
+            summary: Arc::clone(&summary),
+            shared: Arc::clone(self),
+        };
+        let mut backlog = VecDeque::new();
+        match self.calls.entry(call.id) {
+            dashmap::Entry::Occupied(_) => return Err(NoRoom::Id),
+            dashmap::Entry::Vacant(entry) => {
+                let row = CallRow::live(call.id, &call.started, call.recording);
+                self.writer.begin(row).map_err(|_| NoRoom::Store)?;
+                let write = self.writer.write(call.id, Arc::clone(&first));
+                backlog.push_back((write, first));
+                entry.insert(handle.clone());
+            }
+        }
+        self.counters.events.fetch_add(1, Ordering::Relaxed);
+        // Nobody may be listening.
+        let _ = self.lists.send(shown);
+        let task = Task {
+            id: call.id,
+            clock: Box::new(clock),
+            log,
+            state: Arc::new(state),
+            backlog,
+            tail: broadcast::Sender::new(self.limits.tail),
+            recording,
+            summary,
+            shared: Arc::clone(self),
+            waiting,
+        };
+        tokio::spawn(task.run(commands, place));
+        Ok(handle)
+    }
+}
+
+/// A call's place among [`HubLimits::calls`]; giving it back tells those who wait for the last call.
+struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count.send_modify(|count| *count = count.saturating_sub(1));
+    }
+}
+
+impl LiveCall {
+    /// Which call.
+    #[must_use]
+    pub fn id(&self) -> CallId {
+        self.id
+    }
+
+    /// Says something about the call. Never waits; the call's task gives it its number and its time, in the
+    /// order of publishing.
+    ///
+    /// After the call's end this does nothing. When the task is far behind, partials are left out.
+    pub fn publish(&self, body: EventBody) {
+        self.send(None, body);
+    }
+
+    /// The same, at a given time of the call's clock instead of the time at which the task numbers it: for
+    /// replays, whose clock is the position in the audio.
+    pub fn publish_at(&self, at: Millis, body: EventBody) {
+        self.send(Some(at), body);
+    }
+
+    fn send(&self, at: Option<Millis>, body: EventBody) {
+        let limit = self.shared.limits.inbox;
+        let before = self.waiting.fetch_add(1, Ordering::Relaxed);
+        let partial = matches!(&body, EventBody::Utterance(utterance) if !utterance.r#final);
+        let room = if partial { before < limit } else { before < limit.saturating_mul(64) };
+        if !room || self.inbox.send(Command::Publish(at, body)).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Ends the call: everything published before is numbered, the end is the last event, subscribers hear of
+    /// it, and the call leaves the registry when all of it is stored, for which this waits. Ending it again
+    /// changes nothing and waits as well.
+    ///
+    /// # Errors
+    /// [`NotStored`] when the store will never take it.
+    pub async fn end(&self, ended: CallEnded) -> Result<(), NotStored> {
+        let (reply, stored) = oneshot::channel();
+        if self.inbox.send(Command::End(ended, reply)).is_err() {
+            return Ok(());
+        }
+        // The task answers everyone who asks before it goes; whoever asks later is not waiting for anything.
+        stored.await.unwrap_or(Ok(()))
+    }
+
+    /// What lists show.
+    #[must_use]
+    pub fn summary(&self) -> Arc<CallSummary> {
+        Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// One call's task.
+struct Task {
+    id: CallId,
+    clock: Box<dyn Fn() -> Millis + Send + Sync>,
+    log: CallLog,
+    /// Shared with subscribers who are being shown it; copied only if it changes meanwhile.
+    state: Arc<CallState>,
+    /// The newest events, each with the number of its write.
+    backlog: VecDeque<(u64, Arc<CallEvent>)>,
+    tail: broadcast::Sender<Arc<CallEvent>>,
+    recording: bool,
+    summary: Arc<Mutex<Arc<CallSummary>>>,
+    shared: Arc<Shared>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Task {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, place: Place) {
+        let mut show_at = Instant::now() + SUMMARY_EVERY;
+        let mut changed = false;
+        let (ended, first) = loop {
+            let command = tokio::select! {
+                command = inbox.recv() => command,
+                () = tokio::time::sleep_until(show_at), if changed => None,
+            };
+            match command {
+                Some(Command::Publish(at, body)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    changed |= self.number(at, body);
+                }
+                Some(Command::Join(from, reply)) => self.join(from, reply),
+                Some(Command::End(ended, reply)) => break (ended, reply),
+                // The registry holds a sender, so this is the time to show what has changed.
+                None => {}
+            }
+            if changed && show_at <= Instant::now() {
+                self.show();
+                changed = false;
+                show_at = Instant::now() + SUMMARY_EVERY;
+            }
+        };
+        self.number(None, EventBody::CallEnded(ended.clone()));
+        self.show();
+        let stored = self.close(ended, vec![first], &mut inbox).await;
+        if stored.is_err() {
+            self.shared.counters.not_stored.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.calls.remove(&self.id);
+        // Whoever got hold of the inbox before it was closed is answered; nobody can send any more.
+        inbox.close();
+        while let Some(command) = inbox.recv().await {
+            match command {
+                Command::Publish(..) => self.too_late(),
+                Command::Join(from, reply) => self.join(from, reply),
+                Command::End(_, reply) => drop(reply.send(stored)),
+            }
+        }
+        drop(place);
+    }
+
+    /// Waits until the end is stored, serving those who come meanwhile.
+    async fn close(
+        &self,
+        ended: CallEnded,
+        mut waiting: Vec<oneshot::Sender<Result<(), NotStored>>>,
+        inbox: &mut mpsc::UnboundedReceiver<Command>,
+    ) -> Result<(), NotStored> {
+        let closing = Closing::of(&self.state, ended);
+        let stored = self.shared.writer.end(self.id, closing);
+        tokio::pin!(stored);
+        let result = loop {
+            tokio::select! {
+                result = &mut stored => break result,
+                command = inbox.recv() => match command {
+                    Some(Command::Publish(..)) => self.too_late(),
+                    Some(Command::Join(from, reply)) => self.join(from, reply),
+                    Some(Command::End(_, reply)) => waiting.push(reply),
+                    None => break stored.as_mut().await,
+                }
+            }
+        };
+        for reply in waiting {
+            // Whoever asked may have gone.
+            let _ = reply.send(result);
+        }
+        result
+    }
+
+    fn too_late(&self) {
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Numbers one event. Says whether lists may show the call differently now.
+    fn number(&mut self, at: Option<Millis>, mut body: EventBody) -> bool {
+        if let EventBody::Utterance(utterance) = &mut body {
+            // JSON knows no such numbers: the event could be written but never read again.
+            for word in utterance.words.iter_mut().filter(|word| !word.p.is_finite()) {
+                word.p = 0.0;
+            }
+        }
+        let listed = match &body {
+            EventBody::Utterance(utterance) => utterance.r#final,
+            EventBody::Load(_) | EventBody::Participants(_) | EventBody::CallEnded(_) => true,
+            _ => false,
+        };
+        let at = at.unwrap_or_else(|| (self.clock)());
+        let event = Arc::new(self.log.append(at, body));
+        self.take_in(event);
+        listed
+    }
+
+    fn take_in(&mut self, event: Arc<CallEvent>) {
+        Arc::make_mut(&mut self.state).apply(&event);
+        self.shared.counters.events.fetch_add(1, Ordering::Relaxed);
+        let write = self.shared.writer.write(self.id, Arc::clone(&event));
+        let stored = self.shared.writer.settled();
+        while self.backlog.len() >= self.shared.limits.backlog
+            && self.backlog.front().is_some_and(|(write, _)| *write <= stored)
+        {
+            self.backlog.pop_front();
+        }
+        self.backlog.push_back((write, Arc::clone(&event)));
+        // Nobody may be listening.
+        let _ = self.tail.send(event);
+    }
+
+    fn join(&self, from: Option<u64>, reply: oneshot::Sender<Joined>) {
+        let joined = Joined {
+            seq: self.log.last_seq(),
+            state: from.is_none().then(|| Arc::clone(&self.state)),
+            backlog: match from {
+                None => VecDeque::new(),
+                Some(from) => {
+                    let known = self.backlog.partition_point(|(_, event)| event.seq <= from);
+                    self.backlog.range(known..).map(|(_, event)| Arc::clone(event)).collect()
+                }
+            },
+            tail: self.tail.subscribe(),
+        };
+        // Whoever asked may have gone.
+        let _ = reply.send(joined);
+    }
+
+    /// Tells lists what the call looks like now, if that is news to them.
+    fn show(&self) {
+        let now = Arc::new(CallSummary::of_state(self.id, self.recording, &self.state));
+        {
+            let mut shown = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
+            if shown.looks_like(&now) {
+                return;
+            }
+            *shown = Arc::clone(&now);
+        }
+        // Nobody may be listening.
+        let _ = self.shared.lists.send(now);
+    }
+}
+
+/// What a subscriber of a call gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Update {
+    /// What the call looks like; events numbered above its `seq` follow.
+    Snapshot(Arc<CallState>),
+    /// The next event.
+    Event(Arc<CallEvent>),
+}
+
+/// A subscription to one call: every event exactly once, in order.
+pub struct Follow {
+    id: CallId,
+    shared: Arc<Shared>,
+    /// The newest event that was handed out or is part of the snapshot.
+    seq: u64,
+    state: Option<Arc<CallState>>,
+    /// Up to here events are read from the store, page by page.
+    stored_to: u64,
+    page: VecDeque<Arc<CallEvent>>,
+    backlog: VecDeque<Arc<CallEvent>>,
+    tail: Option<broadcast::Receiver<Arc<CallEvent>>>,
+    over: bool,
+}
+
+impl Follow {
+    /// The next update, `None` after the call's last event. Cancelling the future loses nothing.
+    ///
+    /// # Errors
+    /// [`FollowError::Slow`] when the subscriber fell too far behind, [`FollowError::Store`]. Either way the
+    /// subscription is over; a new one from [`Follow::seq`] goes on where this one stopped.
+    pub async fn next(&mut self) -> Result<Option<Update>, FollowError> {
+        loop {
+            match self.step(true).await? {
+                Step::Update(update) => return Ok(Some(update)),
+                Step::Again => {}
+                Step::UpToDate | Step::Over => return Ok(None),
+            }
+        }
+    }
+
+    /// The next update that is there already, `None` when the subscriber has everything there is so far.
+    ///
+    /// # Errors
+    /// As [`Follow::next`].
+    pub async fn next_now(&mut self) -> Result<Option<Update>, FollowError> {
+        loop {
+            match self.step(false).await? {
+                Step::Update(update) => return Ok(Some(update)),
+                Step::Again => {}
+                Step::UpToDate | Step::Over => return Ok(None),
+            }
+        }
+    }
+
+    /// The newest event that was handed out.
+    #[must_use]
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    async fn step(&mut self, wait: bool) -> Result<Step, FollowError> {
+        if self.over {
+            return Ok(Step::Over);
+        }
+        if let Some(state) = self.state.take() {
+            self.over = state.ended.is_some();
+            return Ok(Step::Update(Update::Snapshot(state)));
+        }
+        if let Some(event) = self.page.pop_front() {
+            return Ok(self.hand_out(event));
+        }
+        if self.seq < self.stored_to {
+            let mut page = self.shared.store.events(self.id, self.seq, PAGE).await?;
+            page.retain(|event| event.seq <= self.stored_to);
+            if page.is_empty() {
+                // What the store was never given (see `EventWriter`) is skipped.
+                self.stored_to = self.seq;
+            }
+            self.page.extend(page.into_iter().map(Arc::new));
+            return Ok(Step::Again);
+        }
+        if let Some(event) = self.backlog.pop_front() {
+            return Ok(self.hand_out(event));
+        }
+        let Some(tail) = &mut self.tail else {
+            self.over = true;
+            return Ok(Step::Over);
+        };
+        let received = if wait {
+            tail.recv().await
+        } else {
+            match tail.try_recv() {
+                Ok(event) => Ok(event),
+                Err(broadcast::error::TryRecvError::Empty) => return Ok(Step::UpToDate),
+                Err(broadcast::error::TryRecvError::Closed) => Err(RecvError::Closed),
+                Err(broadcast::error::TryRecvError::Lagged(by)) => Err(RecvError::Lagged(by)),
+            }
+        };
+        match received {
+            Ok(event) => Ok(self.hand_out(event)),
+            Err(RecvError::Closed) => {
+                self.over = true;
+                Ok(Step::Over)
+            }
+            Err(RecvError::Lagged(_)) => {
+                self.over = true;
+                self.shared.counters.slow.fetch_add(1, Ordering::Relaxed);
+                Err(FollowError::Slow)
+            }
+        }
+    }
+
+    fn hand_out(&mut self, event: Arc<CallEvent>) -> Step {
+        if event.seq <= self.seq {
+            return Step::Again;
+        }
+        self.seq = event.seq;
+        if matches!(event.body, EventBody::CallEnded(_)) {
+            // The last event of every log.
+            self.over = true;
+        }
+        Step::Update(Update::Event(event))
+    }
+}
+
+enum Step {
+    Update(Update),
+    Again,
+    UpToDate,
+    Over,
+}
+
+/// A subscription to the list of live calls.
+pub struct FollowList {
+    shared: Arc<Shared>,
+    first: Option<Vec<Arc<CallSummary>>>,
+    /// The newest event of each call that this subscriber has heard of.
+    known: HashMap<CallId, u64>,
+    tail: broadcast::Receiver<Arc<CallSummary>>,
+}
+
+/// What a subscriber of the list gets.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListUpdate {
+    /// All live calls, newest first. Always the first update.
+    Calls(Vec<Arc<CallSummary>>),
+    /// A call has begun, changed or ended.
+    Call(Arc<CallSummary>),
+}
+
+impl FollowList {
+    /// The next update. Cancelling the future loses nothing.
+    ///
+    /// # Errors
+    /// [`FollowError::Slow`] when the subscriber fell too far behind.
+    pub async fn next(&mut self) -> Result<Option<ListUpdate>, FollowError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(ListUpdate::Calls(first)));
+        }
+        loop {
+            match self.tail.recv().await {
+                Ok(summary) => {
+                    let known = self.known.entry(summary.id).or_insert(0);
+                    if summary.seq <= *known {
+                        continue;
+                    }
+                    *known = summary.seq;
+                    if summary.state == Lifecycle::Ended {
+                        self.known.remove(&summary.id);
+                    }
+                    return Ok(Some(ListUpdate::Call(summary)));
+                }
+                Err(RecvError::Closed) => return Ok(None),
+                Err(RecvError::Lagged(_)) => {
+                    self.shared.counters.slow.fetch_add(1, Ordering::Relaxed);
+                    return Err(FollowError::Slow);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+
+    use proptest::prelude::*;
+    use sotto_call::{
+        EndReason, Load, Participant, Participants, Party, Shedding, Source, Utterance, UtteranceId, Word,
+    };
+    use sotto_store::{CallRowState, WriterLimits, testing};
+
+    use super::*;
+
+    fn started(name: &str) -> CallStarted {
+        CallStarted {
+            version: sotto_call::FORMAT_VERSION,
+            source: Source::Sip,
+            started_at_unix_ms: 1_700_000_000_000,
+            external_id: name.to_owned(),
+            participants: Vec::new(),
+            language: None,
+        }
+    }
+
+    fn new_call(name: &str) -> NewCall {
+        NewCall { id: CallId::new(), started: started(name), recording: None }
+    }
+
+    fn utterance(id: u32, text: &str, r#final: bool) -> EventBody {
+        let words = vec![Word { w: text.to_owned(), start_ms: Millis(0), end_ms: Millis(9), p: 0.5 }];
+        EventBody::Utterance(Utterance {
+            utterance_id: UtteranceId(id),
+            party: Party::Customer,
+            r#final,
+            revision: 0,
+            text: text.to_owned(),
+            stable_chars: 0,
+            start_ms: Millis(0),
+            end_ms: Millis(9),
+            words,
+            language: "en".to_owned(),
+            latency_ms: Millis(5),
+        })
+    }
+
+    fn hangup(duration: u64) -> CallEnded {
+        CallEnded { reason: EndReason::Hangup, duration_ms: Millis(duration) }
+    }
+
+    async fn hub(limits: HubLimits) -> (Hub, tempfile::TempDir) {
+        let (store, folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        (Hub::new(store, writer, limits), folder)
+    }
+
+    fn still() -> Millis {
+        Millis(7)
+    }
+
+    /// Everything a follower gets until the end.
+    async fn collect(mut follow: Follow) -> (Option<Arc<CallState>>, Vec<CallEvent>) {
+        let (mut snapshot, mut events) = (None, Vec::new());
+        while let Some(update) = follow.next().await.unwrap() {
+            match update {
+                Update::Snapshot(state) => snapshot = Some(state),
+                Update::Event(event) => events.push(event.as_ref().clone()),
+            }
+        }
+        (snapshot, events)
+    }
+
+    #[derive(Clone, Debug)]
+    enum Op {
+        Publish(u8),
+        /// Follow from a snapshot, or from so many hundredths of the log so far, or from beyond its end.
+        Follow(Option<u8>),
+        Yield(u8),
+        /// Let the store catch up, so that old events leave memory.
+        Flush,
+    }
+
+    fn ops() -> impl Strategy<Value = Vec<Op>> {
+        let op = prop_oneof![
+            4 => (1_u8..12).prop_map(Op::Publish),
+            3 => prop::option::of(0_u8..110).prop_map(Op::Follow),
+            2 => (0_u8..4).prop_map(Op::Yield),
+            1 => Just(Op::Flush),
+        ];
+        prop::collection::vec(op, 1..25)
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        /// Whenever somebody begins to follow a call, before, during or after it, they see every event from
+        /// there on exactly once and in order.
+        #[test]
+        fn every_event_is_seen_exactly_once(ops in ops(), threads in 1_usize..4) {
+            let runtime = match threads {
+                1 => tokio::runtime::Builder::new_current_thread().enable_all().build(),
+                n => tokio::runtime::Builder::new_multi_thread().worker_threads(n).enable_all().build(),
+            };
+            runtime.unwrap().block_on(async {
+                let (hub, _folder) = hub(HubLimits { backlog: 5, tail: 1024, ..HubLimits::default() }).await;
+                let call = hub.begin(new_call("a"), still).unwrap();
+                let mut published = 1_u64;
+                let mut followers = Vec::new();
+                for op in ops {
+                    match op {
+                        Op::Publish(count) => for _ in 0..count {
+                            published += 1;
+                            call.publish(utterance(published as u32 / 3, &format!("{published}"), published.is_multiple_of(3)));
+                        },
+                        Op::Follow(from) => {
+                            let from = from.map(|part| published * u64::from(part) / 100);
+                            let hub = hub.clone();
+                            let id = call.id();
+                            followers.push((from, tokio::spawn(async move {
+                                collect(hub.follow(id, from).await.unwrap()).await
+                            })));
+                        }
+                        Op::Yield(count) => for _ in 0..count { tokio::task::yield_now().await },
+                        Op::Flush => hub.writer().flush().await,
+                    }
+                }
+                call.end(hangup(99)).await.unwrap();
+                for from in [None, Some(0), Some(published / 2)] {
+                    let follow = hub.follow(call.id(), from).await.unwrap();
+                    followers.push((from, tokio::spawn(collect(follow))));
+                }
+                let all = hub.store().events(call.id(), 0, u32::MAX).await.unwrap();
+                assert_eq!(all.len() as u64, published + 1);
+                assert!(all.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+                for (from, follower) in followers {
+                    let (snapshot, events) = follower.await.unwrap();
+                    assert_eq!(snapshot.is_some(), from.is_none());
+                    let seen = match (&snapshot, from) {
+                        (Some(state), _) => {
+                            assert_eq!(**state, CallState::of(&all[..state.seq as usize]));
+                            state.seq as usize
+                        }
+                        (None, from) => (from.unwrap() as usize).min(all.len()),
+                    };
+                    assert_eq!(events, all[seen..]);
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_follower_is_cut_off_and_goes_on_where_it_stopped() {
+        let (hub, _folder) = hub(HubLimits { tail: 8, ..HubLimits::default() }).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let mut slow = hub.follow(call.id(), Some(0)).await.unwrap();
+        let quick = tokio::spawn(collect(hub.follow(call.id(), Some(0)).await.unwrap()));
+        for n in 0..20 {
+            call.publish(utterance(n, "word", true));
+            // Answered by the call's task, so it has numbered the event by then.
+            hub.follow(call.id(), None).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut events = Vec::new();
+        let refused = loop {
+            match slow.next().await {
+                Ok(Some(Update::Event(event))) => events.push(event.as_ref().clone()),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => break error,
+            }
+        };
+        assert!(matches!(refused, FollowError::Slow), "{refused}");
+        assert_eq!(hub.figures().slow, 1);
+        assert!(slow.next().await.unwrap().is_none(), "it is over");
+        let rest = tokio::spawn(collect(hub.follow(call.id(), Some(slow.seq())).await.unwrap()));
+        call.end(hangup(1)).await.unwrap();
+        events.extend(rest.await.unwrap().1);
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        assert_eq!(events, all);
+        assert_eq!(quick.await.unwrap().1, all);
+    }
+
+    #[tokio::test]
+    async fn the_end_is_the_last_event_and_the_call_is_stored_when_it_returns() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("abc"), still).unwrap();
+        assert_eq!(hub.live(), 1);
+        for n in 0..50 {
+            call.publish(utterance(n, &format!("word {n}"), true));
+        }
+        // Said by three at once, and again afterwards.
+        let ends = futures::future::join_all((0..3).map(|_| call.end(hangup(1234)))).await;
+        assert!(ends.iter().all(Result::is_ok));
+        call.publish(utterance(99, "too late", true));
+        call.end(hangup(9999)).await.unwrap();
+        hub.drained().await;
+        assert_eq!((hub.live(), hub.figures().begun, hub.figures().dropped), (0, 1, 1));
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        assert_eq!(all.len(), 52);
+        assert_eq!(all[51].body, EventBody::CallEnded(hangup(1234)));
+        let row = hub.store().call(call.id()).await.unwrap().unwrap();
+        assert_eq!((row.state, row.utterances), (CallRowState::Ended, 50));
+        assert_eq!(row.last.unwrap().text, "word 49");
+        let unknown = hub.follow(CallId::new(), None).await;
+        assert!(matches!(unknown, Err(FollowError::Unknown(_))));
+    }
+
+    #[tokio::test]
+    async fn calls_beyond_the_limit_and_ids_in_use_are_refused() {
+        let (hub, _folder) = hub(HubLimits { calls: 2, ..HubLimits::default() }).await;
+        let first = hub.begin(new_call("a"), still).unwrap();
+        let again = NewCall { id: first.id(), ..new_call("b") };
+        assert_eq!(hub.begin(again, still).err(), Some(NoRoom::Id));
+        let second = hub.begin(new_call("c"), still).unwrap();
+        assert_eq!(hub.begin(new_call("d"), still).err(), Some(NoRoom::Calls));
+        second.end(hangup(1)).await.unwrap();
+        let third = hub.begin(new_call("e"), still).unwrap();
+        assert_eq!((hub.figures().begun, hub.figures().refused), (3, 2));
+        first.end(hangup(1)).await.unwrap();
+        third.end(hangup(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn events_are_stamped_in_order_by_the_calls_clock_or_by_the_publisher() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let now = Arc::new(AtomicU64::new(100));
+        let clock = Arc::clone(&now);
+        let call = hub.begin(new_call("a"), move || Millis(clock.load(Ordering::Relaxed))).unwrap();
+        call.publish(utterance(1, "one", false));
+        let mut follow = hub.follow(call.id(), Some(1)).await.unwrap();
+        let mut next = async || match follow.next().await.unwrap().unwrap() {
+            Update::Event(event) => event,
+            Update::Snapshot(_) => panic!("a snapshot"),
+        };
+        assert_eq!(next().await.at_ms, Millis(100));
+        now.store(50, Ordering::Relaxed);
+        call.publish(utterance(1, "one two", false));
+        assert_eq!(next().await.at_ms, Millis(100), "time does not run backwards");
+        call.publish_at(Millis(700), utterance(1, "one two three", true));
+        assert_eq!(next().await.at_ms, Millis(700));
+        let EventBody::Utterance(mut strange) = utterance(2, "x", true) else { panic!() };
+        strange.words[0].p = f32::NAN;
+        call.publish(EventBody::Utterance(strange));
+        let EventBody::Utterance(kept) = &next().await.body else { panic!() };
+        assert_eq!(kept.words[0].p, 0.0, "NaN could never be read again");
+        call.end(hangup(1)).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn when_a_task_is_behind_partials_are_left_out_and_finals_are_not() {
+        let (hub, _folder) = hub(HubLimits { inbox: 4, ..HubLimits::default() }).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        // On a runtime of one thread the task does not run before this one waits.
+        for n in 0..20 {
+            call.publish(utterance(n, "partial", false));
+            call.publish(utterance(n, "final", true));
+        }
+        call.end(hangup(1)).await.unwrap();
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        let finals = all.iter().filter(|e| matches!(&e.body, EventBody::Utterance(u) if u.r#final)).count();
+        let partials =
+            all.iter().filter(|e| matches!(&e.body, EventBody::Utterance(u) if !u.r#final)).count();
+        assert_eq!((finals, partials), (20, 2));
+        assert_eq!(hub.figures().dropped, 18);
+    }
+
+    #[tokio::test]
+    async fn lists_hear_of_beginnings_ends_and_changes_but_not_too_often() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let first = hub.begin(new_call("first"), still).unwrap();
+        let mut list = hub.follow_list();
+        let Some(ListUpdate::Calls(calls)) = list.next().await.unwrap() else { panic!() };
+        assert_eq!(calls.iter().map(|call| call.id).collect::<Vec<_>>(), [first.id()]);
+        let second = hub.begin(new_call("second"), still).unwrap();
+        let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+        assert_eq!((seen.id, seen.external_id.as_str()), (second.id(), "second"));
+
+        let began = Instant::now();
+        let done = Arc::new(AtomicBool::new(false));
+        let (call, stop) = (second.clone(), Arc::clone(&done));
+        let talk = tokio::spawn(async move {
+            for n in 0..500 {
+                call.publish(utterance(n, &format!("{n}"), true));
+                tokio::task::yield_now().await;
+            }
+            call.publish(EventBody::Load(Load { shedding: Shedding::NoPartials, behind_ms: Millis(0) }));
+            call.end(hangup(5)).await.unwrap();
+            stop.store(true, Ordering::Relaxed);
+        });
+        let (mut updates, mut newest) = (0_u128, 1);
+        let last = loop {
+            let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+            assert!(seen.seq > newest);
+            newest = seen.seq;
+            updates += 1;
+            if seen.state == Lifecycle::Ended {
+                break seen;
+            }
+        };
+        talk.await.unwrap();
+        let most = 2 + began.elapsed().as_millis() / SUMMARY_EVERY.as_millis();
+        assert!(updates <= most, "{updates} updates, {most} allowed");
+        assert_eq!((last.utterances, last.last.as_ref().unwrap().text.as_str()), (500, "499"));
+        assert_eq!(last.shedding, Some(Shedding::NoPartials));
+        assert_eq!((last.ended, last.duration_ms), (Some(EndReason::Hangup), Some(Millis(5))));
+        first.end(hangup(1)).await.unwrap();
+        let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+        assert_eq!((seen.id, seen.state), (first.id(), Lifecycle::Ended));
+        let Some(ListUpdate::Calls(none)) = hub.follow_list().next().await.unwrap() else { panic!() };
+        assert!(none.is_empty());
+    }
+
+    #[tokio::test]
+    async fn people_who_become_known_later_are_listed_live_and_afterwards() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let ada = Participant { party: Party::Customer, aor: None, name: Some("Ada".to_owned()) };
+        let now = Participants { participants: vec![ada.clone()] };
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        call.publish(EventBody::Participants(now));
+        let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+        assert_eq!(seen.participants, std::slice::from_ref(&ada));
+        call.end(hangup(1)).await.unwrap();
+        assert_eq!(hub.store().call(call.id()).await.unwrap().unwrap().participants, [ada]);
+    }
+
+    /// What a change looks like when nobody says anything more: it is shown all the same.
+    #[tokio::test]
+    async fn the_last_change_is_shown_too() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        for n in 0..3 {
+            call.publish(utterance(n, "word", true));
+        }
+        loop {
+            let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+            if seen.utterances == 3 {
+                break;
+            }
+        }
+        assert_eq!(call.summary().utterances, 3);
+        call.end(hangup(1)).await.unwrap();
+    }
+}

@@ -1,0 +1,16 @@
+//! HTTP, WebSocket, sign-in, configuration; wires everything.
+
+pub mod analysis;
+pub mod calls;
+pub mod cli;
+pub mod config;
+pub mod eval;
+pub mod figures;
+pub mod http;
+pub mod hub;
+pub mod logging;
+pub mod metrics;
+pub mod people;
+pub mod player;
+pub mod retention;
+pub mod summary;

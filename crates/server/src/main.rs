@@ -1,0 +1,7 @@
+//! The `sotto` binary.
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    sotto_server::cli::Cli::parse().run()
+}

@@ -1,0 +1,103 @@
+//! Removing calls that are older than they may be, with their words and recordings.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path};
+use std::time::Duration;
+
+use sotto_store::{Store, StoreError};
+
+/// Calls looked at together.
+const TOGETHER: u32 = 100;
+
+/// Removes ended calls that began more than `age` before `now_unix_ms`, recordings first: what is left behind
+/// by an interruption is a call without a recording, which the next run removes. Says how many went.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn remove_older(
+    store: &Store,
+    data: &Path,
+    age: Duration,
+    now_unix_ms: u64,
+) -> Result<u64, StoreError> {
+    let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    let mut removed = 0;
+    loop {
+        let calls = store.calls_older_than(before, TOGETHER).await?;
+        let mut gone = BTreeSet::new();
+        for call in &calls {
+            if let Some(name) = &call.recording {
+                let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+                match if inside { tokio::fs::remove_file(data.join(name)).await } else { Ok(()) } {
+                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                        // Its row is what remembers the file: it stays until the file is gone.
+                        tracing::error!(call = %call.id, %error, "a recording cannot be removed");
+                        continue;
+                    }
+                    _ => {}
+                }
+            }
+            gone.insert(call.id);
+        }
+        removed += store.delete_calls(&gone).await?;
+        // Those that cannot be removed would come again and again.
+        if gone.len() < TOGETHER as usize {
+            return Ok(removed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::{
+        CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EndReason, EventBody, Millis, Source,
+    };
+    use sotto_store::{CallRow, Closing};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn old_calls_go_with_their_recordings() {
+        let (store, folder) = sotto_store::testing::sqlite().await;
+        let call = async |started_at_unix_ms, name: &str, end: bool| {
+            let id = CallId::new();
+            let started = CallStarted {
+                version: 1,
+                source: Source::Sip,
+                started_at_unix_ms,
+                external_id: name.to_owned(),
+                participants: Vec::new(),
+                language: None,
+            };
+            std::fs::write(folder.path().join(name), "audio").unwrap();
+            store.create_call(&CallRow::live(id, &started, Some(name.to_owned()))).await.unwrap();
+            let mut log = CallLog::default();
+            let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+            let events: Vec<CallEvent> = vec![
+                log.append(Millis(0), EventBody::CallStarted(started)),
+                log.append(Millis(5), EventBody::CallEnded(ended.clone())),
+            ];
+            if end {
+                let closing = Closing::of(&CallState::of(&events), ended);
+                store.end_call(id, &events, &closing).await.unwrap();
+            }
+            id
+        };
+        let old = call(1_000, "old.wav", true).await;
+        let lost = call(1_000, "lost.wav", true).await;
+        std::fs::remove_file(folder.path().join("lost.wav")).unwrap();
+        let live = call(1_000, "live.wav", false).await;
+        let new = call(9_000, "new.wav", true).await;
+        let removed = remove_older(&store, folder.path(), Duration::from_secs(5), 10_000).await.unwrap();
+        assert_eq!(removed, 2);
+        for (id, name, kept) in [
+            (old, "old.wav", false),
+            (lost, "lost.wav", false),
+            (live, "live.wav", true),
+            (new, "new.wav", true),
+        ] {
+            assert_eq!(store.call(id).await.unwrap().is_some(), kept, "{name}");
+            assert_eq!(folder.path().join(name).exists(), kept, "{name}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! A call as lists show it: one shape in every list, live or ended.
+
+use serde::{Deserialize, Serialize};
+use sotto_call::{CallId, CallState, EndReason, Millis, Participant, Shedding, Source};
+use sotto_store::{CallRow, CallRowState, LastWords};
+use utoipa::ToSchema;
+
+use crate::http::schema;
+
+/// A call as lists show it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CallSummary {
+    /// Its id, a UUID version 7.
+    #[schema(value_type = String)]
+    pub id: CallId,
+    /// The name others know it by: SIP Call-ID, recording session id, file name.
+    pub external_id: String,
+    /// Where its audio comes from.
+    #[schema(value_type = schema::Source)]
+    pub source: Source,
+    /// Whether it goes on.
+    pub state: Lifecycle,
+    /// Wall-clock time of its clock's zero, in milliseconds since 1970 (UTC).
+    pub started_at_unix_ms: u64,
+    /// How long it was; absent while it is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<u64>)]
+    pub duration_ms: Option<Millis>,
+    /// Why it ended; absent while it is live.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::EndReason>)]
+    pub ended: Option<EndReason>,
+    /// Who takes part.
+    #[schema(value_type = Vec<schema::Participant>)]
+    pub participants: Vec<Participant>,
+    /// The last final words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::LastWords>)]
+    pub last: Option<LastWords>,
+    /// What analysis is giving up just now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Shedding>)]
+    pub shedding: Option<Shedding>,
+    /// Final utterances with words.
+    pub utterances: u32,
+    /// Whether there is a recording.
+    pub recording: bool,
+    /// BCP 47 code of its language, absent when that is detected.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub language: Option<String>,
+    /// The number of the newest event this takes into account. Of two summaries of a call the one with the
+    /// larger number is the newer.
+    pub seq: u64,
+}
+
+/// Whether a call goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Lifecycle {
+    /// It goes on.
+    Live,
+    /// Its log is closed.
+    Ended,
+}
+
+impl CallSummary {
+    /// The summary of a call that this process follows.
+    pub(crate) fn of_state(id: CallId, recording: bool, state: &CallState) -> Self {
+        let (utterances, last) = sotto_store::spoken(state);
+        let started = state.started.as_ref();
+        let ended = state.ended.as_ref();
+        Self {
+            id,
+            external_id: started.map(|started| started.external_id.clone()).unwrap_or_default(),
+            source: started.map_or(Source::Sip, |started| started.source),
+            state: if ended.is_some() { Lifecycle::Ended } else { Lifecycle::Live },
+            started_at_unix_ms: started.map_or(0, |started| started.started_at_unix_ms),
+            duration_ms: ended.map(|ended| ended.duration_ms),
+            ended: ended.map(|ended| ended.reason),
+            participants: started.map(|started| started.participants.clone()).unwrap_or_default(),
+            last,
+            shedding: state.shedding,
+            utterances,
+            recording,
+            language: started.and_then(|started| started.language.clone()),
+            seq: state.seq,
+        }
+    }
+
+    /// Whether a list would show the two differently.
+    pub(crate) fn looks_like(&self, other: &Self) -> bool {
+        *self == Self { seq: self.seq, ..other.clone() }
+    }
+}
+
+impl From<CallRow> for CallSummary {
+    fn from(row: CallRow) -> Self {
+        Self {
+            id: row.id,
+            external_id: row.external_id,
+            source: row.source,
+            state: match row.state {
+                CallRowState::Live => Lifecycle::Live,
+                CallRowState::Ended => Lifecycle::Ended,
+            },
+            started_at_unix_ms: row.started_at_unix_ms,
+            duration_ms: row.duration_ms,
+            ended: row.ended,
+            participants: row.participants,
+            last: row.last,
+            shedding: None,
+            utterances: row.utterances,
+            recording: row.recording.is_some(),
+            language: row.language,
+            seq: row.last_seq,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! HTTP and WebSocket as clients meet them, hostile ones included.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
+
+mod bench;
+mod calls;
+mod hostile;
+mod live;
+mod operation;
+mod recording;
+mod session;

@@ -1,0 +1,108 @@
+use axum::http::{StatusCode, header};
+use sotto_call::CallEvent;
+use sotto_server::http::openapi;
+use sotto_server::hub::HubLimits;
+
+use crate::bench::{Bench, body, by, bytes, get, hangup, refused, utterance};
+
+async fn text(bench: &Bench, path: &str) -> String {
+    let response = bench.send(get(path)).await;
+    assert_eq!(response.status(), StatusCode::OK, "{path}");
+    String::from_utf8(bytes(response).await).unwrap()
+}
+
+#[tokio::test]
+async fn readiness_waits_for_every_part_and_the_database() {
+    let bench = Bench::new().await;
+    assert_eq!(text(&bench, "/healthz").await, "ok");
+    bench.readiness.waiting("models", "loading base");
+    bench.readiness.waiting("sip", "not started");
+    let response = bench.send(get("/readyz")).await;
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    let reasons = body(response).await;
+    assert_eq!((&reasons["ready"], &reasons["waiting"]["models"]), (&false.into(), &"loading base".into()));
+    bench.readiness.ready("models");
+    bench.readiness.ready("sip");
+    assert_eq!(bench.send(get("/readyz")).await.status(), StatusCode::OK);
+    bench.store.close().await;
+    let reasons = body(bench.send(get("/readyz")).await).await;
+    assert_eq!(reasons["waiting"]["store"], "the database does not answer");
+    assert_eq!(text(&bench, "/healthz").await, "ok");
+    let key = format!("sotto_{}", "0".repeat(64));
+    let failed = bench.send(by(&key, get("/api/calls"))).await;
+    refused(failed, 503, "store").await;
+}
+
+#[tokio::test]
+async fn figures_tell_of_calls_and_the_store() {
+    let bench = Bench::new().await;
+    let call = bench.begin("a");
+    call.publish(utterance(1, "word", true));
+    call.end(hangup()).await.unwrap();
+    bench.begin("b");
+    let figures = text(&bench, "/metrics").await;
+    for line in ["sotto_calls_live 1", "sotto_calls_begun_total 2", "sotto_store_errors_total 0", "# EOF"] {
+        assert!(figures.lines().any(|found| found.starts_with(line)), "{line} is not in\n{figures}");
+    }
+    let key = bench.key(&["calls:read"]).await;
+    let status = body(bench.send(by(&key, get("/api/status"))).await).await;
+    assert_eq!(
+        (&status["calls"]["live"], &status["speech"]["models"]["default"]),
+        (&1.into(), &"base".into())
+    );
+    assert_eq!(status["store"]["kind"], "sqlite");
+    assert!(status["lag"]["store_ms"].is_u64() && status["version"].is_string());
+}
+
+#[tokio::test]
+async fn figures_can_be_closed() {
+    let bench = Bench::with(|settings| settings.open_metrics = false, HubLimits::default()).await;
+    refused(bench.send(get("/metrics")).await, 401, "unauthenticated").await;
+    let wrong = bench.key(&["calls:read"]).await;
+    refused(bench.send(by(&wrong, get("/metrics"))).await, 403, "forbidden").await;
+    let key = bench.key(&["metrics:read"]).await;
+    assert_eq!(bench.send(by(&key, get("/metrics"))).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn the_interface_describes_itself() {
+    let bench = Bench::new().await;
+    let described = body(bench.send(get("/api/openapi.json")).await).await;
+    assert_eq!(described, openapi());
+    assert!(described["paths"]["/api/calls/{id}/live"]["get"].is_object());
+    assert!(text(&bench, "/api/docs").await.contains("/api/calls/{id}/recording"));
+    assert!(text(&bench, "/api/docs/style.css").await.contains("main"));
+    let schema = body(bench.send(get("/api/schema/call-event.json")).await).await;
+    assert_eq!(schema["title"], "CallEvent");
+    // The example of a reader: what the schema requires is there.
+    let event = serde_json::to_value(CallEvent {
+        seq: 1,
+        at_ms: sotto_call::Millis(2),
+        body: utterance(1, "a", true),
+    });
+    assert!(schema.to_string().contains("utterance") && event.unwrap()["kind"] == "utterance");
+}
+
+#[tokio::test]
+async fn every_answer_is_guarded_and_unknown_pages_are_the_pages_own() {
+    let bench = Bench::new().await;
+    for path in ["/", "/calls/abc", "/api/calls", "/healthz", "/api/nothing", "/missing.js", "/api/docs"] {
+        let response = bench.send(get(path)).await;
+        let headers = response.headers();
+        assert!(headers[header::CONTENT_SECURITY_POLICY].to_str().unwrap().contains("default-src 'none'"));
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff", "{path}");
+        assert_eq!(headers[header::X_FRAME_OPTIONS], "DENY", "{path}");
+    }
+    refused(bench.send(get("/missing.js")).await, 404, "not_found").await;
+    refused(bench.send(get("/assets/../../Cargo.toml")).await, 404, "not_found").await;
+    refused(bench.send(get("/api/nothing")).await, 404, "not_found").await;
+    // Built or not, the page answers with a page.
+    for path in ["/", "/calls/abc"] {
+        let response = bench.send(get(path)).await;
+        assert!(
+            response.headers()[header::CONTENT_TYPE].to_str().unwrap().starts_with("text/html"),
+            "{path}"
+        );
+        assert!(String::from_utf8(bytes(response).await).unwrap().contains("Sotto"));
+    }
+}
