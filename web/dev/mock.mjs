@@ -1,0 +1,354 @@
+// A stand-in for `sotto serve`, for working on the page without one: signs in anybody whose password is “sotto”,
+// and plays a few scripted calls over and over. Nothing of it goes into the built page.
+//
+//   npm run dev:mock              the page from its sources, reloaded as they change
+//   npm run mock                  the page as built in dist/
+//   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
+//
+// POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long.
+
+import { createReadStream, existsSync, statSync } from 'node:fs';
+import { createServer } from 'node:http';
+import { extname, join, normalize } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { WebSocketServer } from 'ws';
+import { busy, english, events, long, persian, silent, stateOf } from './script.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const option = (name, otherwise) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? otherwise : Number(process.argv[at + 1]);
+};
+const port = option('port', 5180);
+const headStart = option('at', 30) * 1000;
+const development = process.argv.includes('--dev');
+
+// ---- calls -----------------------------------------------------------------------------------------------
+
+/** Ids sort by time, as version 7 UUIDs do. */
+function id(unixMs, n) {
+  const time = unixMs.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8)}-7000-8000-${String(n).padStart(12, '0')}`;
+}
+
+const calls = new Map();
+const listeners = new Set();
+let made = 0;
+
+function make(script, startedAt, { recording = true, known = true } = {}) {
+  const call = {
+    id: id(startedAt, made++),
+    script,
+    startedAt,
+    recording,
+    externalId: `${(startedAt % 1e9).toString(16)}-7f3a@sbc.example`,
+    listeners: new Set(),
+    shown: 0,
+  };
+  call.events = events(known ? script : { ...script, participants: [] }, startedAt, call.externalId);
+  calls.set(call.id, call);
+  return call;
+}
+
+const elapsed = (call) => Date.now() - call.startedAt;
+const happened = (call) => {
+  const now = elapsed(call);
+  let n = call.shown;
+  while (n < call.events.length && call.events[n].at_ms <= now) n++;
+  return n;
+};
+
+function summary(call) {
+  const state = stateOf(call.events.slice(0, call.shown));
+  const last = state.utterances.at(-1);
+  return {
+    id: call.id,
+    external_id: call.externalId,
+    source: 'siprec',
+    state: state.ended ? 'ended' : 'live',
+    started_at_unix_ms: call.startedAt,
+    duration_ms: state.ended?.duration_ms ?? null,
+    ended: state.ended?.reason ?? null,
+    participants: state.started?.participants ?? [],
+    last: last ? { party: last.party, text: last.text, at_ms: last.end_ms } : null,
+    shedding: state.shedding,
+    utterances: state.utterances.length,
+    recording: call.recording && state.ended !== null,
+    language: call.script.language ?? null,
+  };
+}
+
+const HOUR = 3_600_000;
+const begun = Date.now();
+make(english, begun - headStart);
+make(persian, begun - headStart - 5_000);
+make(busy, begun - headStart - 14_000);
+make(silent, begun - 6_000);
+
+make(english, begun - 2 * HOUR);
+make(persian, begun - 3 * HOUR);
+make(
+  {
+    ...english,
+    seconds: 64,
+    reason: 'interrupted',
+    said: english.said.slice(0, 10),
+    other: english.other.slice(0, 2),
+  },
+  begun - 4 * HOUR,
+);
+make({ ...persian, seconds: 30, said: persian.said.slice(0, 4), other: [] }, begun - 5 * HOUR, {
+  recording: false,
+});
+make({ ...silent, seconds: 14, reason: 'timeout' }, begun - 6 * HOUR, { known: false });
+make(long(2000), begun - 26 * HOUR);
+for (let i = 0; i < 60; i++) {
+  const from = i % 3 === 0 ? persian : english;
+  const lines = 3 + ((i * 7) % 12);
+  make(
+    { ...from, partials: false, seconds: from.said[lines].at, said: from.said.slice(0, lines), other: [] },
+    begun - (28 + i * 1.7) * HOUR,
+  );
+}
+for (const call of calls.values()) call.shown = happened(call);
+
+setInterval(() => {
+  for (const call of [...calls.values()]) {
+    const until = happened(call);
+    if (until === call.shown) continue;
+    const fresh = call.events.slice(call.shown, until);
+    call.shown = until;
+    for (const listener of call.listeners) listener(fresh);
+    const now = summary(call);
+    for (const listener of listeners) listener(now);
+    if (now.state === 'ended') setTimeout(() => make(call.script, Date.now() - headStart), 12_000);
+  }
+}, 100);
+
+// ---- recordings ------------------------------------------------------------------------------------------
+
+const RATE = 16_000;
+
+/** A voice without words: a hum where the script speaks, low on the left, high on the right. */
+function recording(call) {
+  const seconds = call.script.seconds;
+  const spoken = call.events.filter((event) => event.kind === 'utterance' && event.final);
+  const frames = Math.round(seconds * RATE);
+  // The long call would need hundreds of megabytes; it is silent and coarse.
+  const [rate, channels] = seconds > 600 ? [8000, 1] : [RATE, 2];
+  const length = seconds > 600 ? Math.round(seconds * rate) : frames;
+  const file = Buffer.alloc(44 + length * channels * 2);
+  file.write('RIFF', 0);
+  file.writeUInt32LE(file.length - 8, 4);
+  file.write('WAVEfmt ', 8);
+  file.writeUInt32LE(16, 16);
+  file.writeUInt16LE(1, 20);
+  file.writeUInt16LE(channels, 22);
+  file.writeUInt32LE(rate, 24);
+  file.writeUInt32LE(rate * channels * 2, 28);
+  file.writeUInt16LE(channels * 2, 32);
+  file.writeUInt16LE(16, 34);
+  file.write('data', 36);
+  file.writeUInt32LE(length * channels * 2, 40);
+  if (channels === 2) {
+    for (const { party, words } of spoken) {
+      const [side, pitch] = party === 'agent' ? [0, 196] : [1, 123];
+      for (const { start_ms, end_ms } of words) {
+        const from = Math.round((start_ms / 1000) * RATE);
+        const to = Math.min(frames, Math.round((end_ms / 1000) * RATE));
+        for (let n = from; n < to; n++) {
+          const t = (n - from) / (to - from);
+          const tone =
+            Math.sin((2 * Math.PI * pitch * n) / RATE) + 0.4 * Math.sin((2 * Math.PI * 3 * pitch * n) / RATE);
+          file.writeInt16LE(Math.round(5000 * Math.sin(Math.PI * t) * tone), 44 + (n * 2 + side) * 2);
+        }
+      }
+    }
+  }
+  return file;
+}
+
+// ---- HTTP ------------------------------------------------------------------------------------------------
+
+const TYPES = {
+  '.html': 'text/html; charset=utf-8',
+  '.js': 'text/javascript',
+  '.css': 'text/css',
+  '.svg': 'image/svg+xml',
+  '.woff2': 'font/woff2',
+};
+// As strict as the real server may be: a page that needs an exception is found out here.
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; font-src 'self'; img-src 'self'; media-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'";
+
+const sessions = new Map();
+let counter = 0;
+let droppedUntil = 0;
+
+function answer(response, status, body, headers = {}) {
+  response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers });
+  response.end(body === undefined ? undefined : JSON.stringify(body));
+}
+const refuse = (response, status, code, message, headers) =>
+  answer(response, status, { error: { code, message } }, headers);
+const sessionOf = (request) => /sotto_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1];
+
+async function bodyOf(request) {
+  let text = '';
+  for await (const chunk of request) text += chunk;
+  return JSON.parse(text || '{}');
+}
+
+async function serve(request, response) {
+  const url = new URL(request.url, 'http://mock');
+  const path = url.pathname;
+  if (path === '/dev/drop') {
+    droppedUntil = Date.now() + Number(url.searchParams.get('ms') ?? 8000);
+    for (const socket of sockets.clients) socket.terminate();
+    return answer(response, 200, {});
+  }
+  if (path === '/api/session' && request.method === 'POST') {
+    const { name, password } = await bodyOf(request);
+    if (name === 'locked')
+      return refuse(response, 429, 'rate_limited', 'too many attempts', { 'retry-after': '24' });
+    if (password !== 'sotto')
+      return refuse(response, 401, 'wrong_credentials', 'name and password do not match');
+    const key = `s${++counter}`;
+    sessions.set(key, { name, role: name === 'admin' ? 'admin' : 'agent' });
+    return answer(
+      response,
+      200,
+      { user: sessions.get(key) },
+      { 'set-cookie': `sotto_session=${key}; HttpOnly; SameSite=Strict; Path=/` },
+    );
+  }
+  if (path.startsWith('/api/')) {
+    const user = sessions.get(sessionOf(request));
+    if (!user) return refuse(response, 401, 'unauthorized', 'sign in first');
+    return resource(request, response, url, user);
+  }
+  return file(response, path);
+}
+
+function resource(request, response, url, user) {
+  const path = url.pathname;
+  if (path === '/api/session') {
+    if (request.method !== 'DELETE') return answer(response, 200, user);
+    sessions.delete(sessionOf(request));
+    return answer(response, 204);
+  }
+  if (path === '/api/status') {
+    return answer(response, 200, {
+      version: '0.1.0',
+      speech: { shedding: 'none', behind_ms: 0, workers: 2 },
+      calls: { live: 4, max: 50 },
+    });
+  }
+  if (path === '/api/calls') {
+    const before = url.searchParams.get('before');
+    const all = [...calls.values()]
+      .map(summary)
+      .filter((call) => call.state === url.searchParams.get('state'));
+    all.sort((a, b) => (a.id < b.id ? 1 : -1));
+    const page = all
+      .filter((call) => !before || call.id < before)
+      .slice(0, Number(url.searchParams.get('limit') ?? 50));
+    return answer(response, 200, { calls: page });
+  }
+  const [, callId, part] = /^\/api\/calls\/([\w-]+)(?:\/(\w+))?$/.exec(path) ?? [];
+  const call = calls.get(callId);
+  if (!call) return refuse(response, 404, 'not_found', 'no such call');
+  const known = call.events.slice(0, call.shown);
+  if (!part) return answer(response, 200, { call: summary(call), state: stateOf(known) });
+  if (part === 'events') {
+    const from = Number(url.searchParams.get('from') ?? 0);
+    response.writeHead(200, { 'content-type': 'application/x-ndjson' });
+    return response.end(
+      known
+        .filter((event) => event.seq > from)
+        .map((event) => `${JSON.stringify(event)}\n`)
+        .join(''),
+    );
+  }
+  if (part === 'recording' && call.recording) {
+    call.wav ??= recording(call);
+    const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? [];
+    const first = Number(from ?? 0);
+    const last = to ? Math.min(Number(to), call.wav.length - 1) : call.wav.length - 1;
+    response.writeHead(from === undefined ? 200 : 206, {
+      'content-type': 'audio/wav',
+      'accept-ranges': 'bytes',
+      'content-length': last - first + 1,
+      ...(from === undefined ? {} : { 'content-range': `bytes ${first}-${last}/${call.wav.length}` }),
+    });
+    return response.end(call.wav.subarray(first, last + 1));
+  }
+  return refuse(response, 404, 'not_found', 'nothing here');
+}
+
+function file(response, path) {
+  const wanted = join(root, 'dist', normalize(path === '/' ? '/index.html' : path));
+  if (!wanted.startsWith(join(root, 'dist')) || !existsSync(wanted) || !statSync(wanted).isFile()) {
+    return refuse(response, 404, 'not_found', 'run “npm run build” first');
+  }
+  response.writeHead(200, {
+    'content-type': TYPES[extname(wanted)] ?? 'application/octet-stream',
+    'content-security-policy': POLICY,
+  });
+  createReadStream(wanted).pipe(response);
+}
+
+// ---- WebSockets ------------------------------------------------------------------------------------------
+
+const sockets = new WebSocketServer({ noServer: true });
+
+function live(socket, url) {
+  const send = (message) => socket.send(JSON.stringify(message));
+  const ping = setInterval(() => send({ type: 'ping', at_unix_ms: Date.now() }), 5000);
+  let leave = () => {};
+  socket.on('close', () => (clearInterval(ping), leave()));
+  const call = calls.get(/^\/api\/calls\/([\w-]+)\/live$/.exec(url.pathname)?.[1]);
+  if (call) {
+    const pass = (list) => {
+      for (const event of list) send({ type: 'event', event });
+      if (list.some((event) => event.kind === 'call_ended')) {
+        send({ type: 'end' });
+        socket.close(1000);
+      }
+    };
+    const from = url.searchParams.get('from');
+    const known = call.events.slice(0, call.shown);
+    if (from === null) send({ type: 'snapshot', state: stateOf(known) });
+    else pass(known.filter((event) => event.seq > Number(from)));
+    send({ type: 'ping', at_unix_ms: Date.now() });
+    call.listeners.add(pass);
+    leave = () => call.listeners.delete(pass);
+  } else {
+    send({ type: 'calls', calls: [...calls.values()].map(summary).filter((one) => one.state === 'live') });
+    const pass = (one) => send({ type: 'call', call: one });
+    listeners.add(pass);
+    leave = () => listeners.delete(pass);
+  }
+}
+
+const vite = development
+  ? await (
+      await import('vite')
+    ).createServer({ root, server: { middlewareMode: true, hmr: { port: port + 1 } } })
+  : null;
+const server = createServer((request, response) => {
+  const ours = /^\/(api|dev\/drop)/.test(request.url);
+  if (vite && !ours) return vite.middlewares(request, response);
+  serve(request, response).catch((error) => refuse(response, 500, 'internal', String(error)));
+});
+server.on('upgrade', (request, socket, head) => {
+  const url = new URL(request.url, 'http://mock');
+  if (!sessions.has(sessionOf(request)) || Date.now() < droppedUntil || !url.pathname.startsWith('/api/')) {
+    socket.destroy();
+    return;
+  }
+  sockets.handleUpgrade(request, socket, head, (ws) => live(ws, url));
+});
+server.listen(port, '127.0.0.1', () => {
+  console.log(`http://127.0.0.1:${server.address().port}  (any name, password “sotto”)`);
+});

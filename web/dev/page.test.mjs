@@ -1,0 +1,287 @@
+// The built page in a real browser, against the stand-in server: `npm run build && npm run test:page`.
+// Needs a Chromium (CHROMIUM=path, else /usr/bin/chromium).
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { chromium } from 'playwright-core';
+
+let server, browser, base;
+
+before(async () => {
+  server = spawn(
+    process.execPath,
+    [fileURLToPath(new URL('mock.mjs', import.meta.url)), '--port', '0', '--at', '36'],
+    {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    },
+  );
+  base = await new Promise((found) => {
+    server.stdout.on('data', (data) => found(/http:\/\/\S+/.exec(String(data))[0]));
+  });
+  browser = await chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+    ],
+  });
+});
+after(async () => {
+  await browser?.close();
+  server?.kill();
+});
+
+/** A page of its own; every request to elsewhere and every error in it fails the test. */
+async function visit(t, { signedIn = true, locale = 'en-GB', viewport = { width: 1280, height: 720 } } = {}) {
+  const context = await browser.newContext({ locale, viewport });
+  const page = await context.newPage();
+  const wrong = [];
+  page.on('request', (request) => request.url().startsWith(base) || wrong.push(request.url()));
+  page.on('pageerror', (error) => wrong.push(error.message));
+  page.on(
+    'console',
+    (message) => /Content Security Policy/.test(message.text()) && wrong.push(message.text()),
+  );
+  t.after(async () => {
+    await context.close();
+    assert.deepEqual(wrong, []);
+  });
+  if (signedIn) await page.request.post(`${base}/api/session`, { data: { name: 'mina', password: 'sotto' } });
+  await page.goto(`${base}/`);
+  return page;
+}
+
+const list = async (page, state) =>
+  (await (await page.request.get(`${base}/api/calls?state=${state}&limit=100`)).json()).calls;
+const stateOf = async (page, id) => (await (await page.request.get(`${base}/api/calls/${id}`)).json()).state;
+const named = (call) => call.participants.some((one) => one.party === 'customer' && one.name);
+
+async function openLive(page, language = 'en') {
+  const call = (await list(page, 'live')).find((one) => one.language === language && named(one));
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.waitForSelector('main.ready .line');
+  return call;
+}
+async function openEnded(page, which = (call) => call.language === 'en' && call.utterances === 18) {
+  const call = (await list(page, 'ended')).find(
+    (one) => one.recording && one.ended === 'hangup' && which(one),
+  );
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.waitForSelector('.player');
+  return call;
+}
+
+test('says what is wrong when signing in fails, and goes where one wanted to go', async (t) => {
+  const page = await visit(t, { signedIn: false });
+  await page.goto(`${base}/#/calls/00000000-0000-7000-8000-00000000dead`);
+  const enter = async (name, password) => {
+    await page.fill('#name', name);
+    await page.fill('#password', password);
+    await page.keyboard.press('Enter');
+  };
+  await enter('mina', '');
+  await page.getByRole('alert').getByText('Both are needed.').waitFor();
+  await enter('mina', 'wrong');
+  await page.getByText('do not match').waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), 'password');
+  await enter('locked', 'sotto');
+  await page.getByText(/try again in \d+/).waitFor();
+  assert.equal(await page.locator('button[type=submit]').isDisabled(), true);
+  await page.reload();
+  await enter('mina', 'sotto');
+  await page.getByText('There is no such call.').waitFor();
+});
+
+test('is moved through with the keyboard, and comes back to the row one left', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('j');
+  await page.keyboard.press('j');
+  const row = await page.evaluate(() => document.activeElement.dataset.call);
+  assert.ok(row);
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('main.ready');
+  await page.keyboard.press('?');
+  await page.waitForSelector('dialog[open]');
+  await page.keyboard.press('Escape');
+  await page.waitForSelector('main.ready');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction((id) => document.activeElement?.dataset.call === id, row);
+});
+
+test('filters by words in either spelling', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('h3');
+  await page.keyboard.press('/');
+  await page.keyboard.type('توكلي');
+  await page.waitForFunction(() =>
+    [...document.querySelectorAll('[data-call] .name')].every((name) => name.textContent.includes('توکلی')),
+  );
+  assert.ok((await page.locator('[data-call]').count()) > 3);
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.querySelectorAll('[data-call]').length > 25);
+});
+
+test('shows words as they come, and tells finals only to those who listen', async (t) => {
+  const page = await visit(t);
+  await openLive(page);
+  const partial = page.locator('.line.partial');
+  await partial.first().waitFor();
+  const key = await partial.first().getAttribute('data-key');
+  assert.match(await partial.first().innerText(), /still being heard/);
+  await page.waitForSelector(`.line[data-key="${key}"]:not(.partial)`);
+  const text = await page.locator(`.line[data-key="${key}"] .text`).innerText();
+  await page.waitForFunction(
+    (said) => document.querySelector('[role=log]').textContent.includes(said),
+    text.trim(),
+  );
+  assert.equal(await page.locator('[role=log] p').count(), 1);
+});
+
+test('loses nothing when the connection is cut', async (t) => {
+  const page = await visit(t);
+  const call = await openLive(page);
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await page.request.post(`${base}/dev/drop?ms=2500`);
+  await page.getByText('The connection is gone.').waitFor();
+  await page.getByText('Connected', { exact: true }).waitFor();
+  await page.waitForFunction(
+    async (url) => {
+      const wanted = (await (await fetch(url)).json()).state.utterances.map((one) => one.text);
+      const shown = [...document.querySelectorAll('.line .text')].map((one) =>
+        one.textContent.replace(/ \(still being heard\)$/, '').trim(),
+      );
+      return JSON.stringify(wanted) === JSON.stringify(shown);
+    },
+    `${base}/api/calls/${call.id}`,
+    { polling: 200 },
+  );
+});
+
+test('leaves a reader alone who looks further up', async (t) => {
+  const page = await visit(t, { viewport: { width: 390, height: 640 } });
+  await openLive(page);
+  const place = () =>
+    page.evaluate(() => {
+      const edge = document.querySelector('.scroller').getBoundingClientRect().top;
+      const line = [...document.querySelectorAll('.line')].find(
+        (one) => one.getBoundingClientRect().top > edge,
+      );
+      return [line.dataset.key, Math.round(line.getBoundingClientRect().top)];
+    });
+  await page.mouse.move(195, 300);
+  await page.evaluate(() => {
+    window.settled = new Promise((then) =>
+      document.querySelector('.scroller').addEventListener('scrollend', then, { once: true }),
+    );
+  });
+  await page.mouse.wheel(0, -250);
+  await page.waitForSelector('.down');
+  await page.evaluate(() => window.settled);
+  const before = await place();
+  await page.waitForFunction(() => /[1-9]/.test(document.querySelector('.down')?.textContent ?? ''), null, {
+    timeout: 60_000,
+  });
+  assert.deepEqual(await place(), before);
+  await page.keyboard.press('End');
+  await page.waitForFunction(() => {
+    const scroller = document.querySelector('.scroller');
+    return (
+      !document.querySelector('.down') &&
+      scroller.scrollHeight - scroller.clientHeight - scroller.scrollTop < 30
+    );
+  });
+});
+
+test('plays in step with the words', async (t) => {
+  const page = await visit(t);
+  const call = await openEnded(page);
+  const { utterances } = await stateOf(page, call.id);
+  await page.locator('.line .w').first().waitFor();
+  await page.locator('.line[data-key="u1"] .w').nth(6).click();
+  await page.waitForFunction(() => document.querySelector('.w.heard'));
+  const at = () => page.evaluate(() => document.querySelector('audio').currentTime);
+  const { start_ms } = utterances[1].words[6];
+  assert.ok((await at()) >= start_ms / 1000 - 0.01);
+  await page.waitForFunction(() => !document.querySelector('audio').paused);
+  await page.keyboard.press(' ');
+  await page.waitForFunction(() => document.querySelector('audio').paused);
+  const stopped = await at();
+  await page.keyboard.press('ArrowRight');
+  await page.waitForFunction(
+    (to) => Math.abs(document.querySelector('audio').currentTime - to) < 0.2,
+    stopped + 5,
+  );
+  await page.keyboard.press('ArrowLeft');
+  await page.waitForFunction(
+    (to) => Math.abs(document.querySelector('audio').currentTime - to) < 0.2,
+    stopped,
+  );
+  await page.keyboard.press(']');
+  assert.equal(await page.evaluate(() => document.querySelector('audio').playbackRate), 1.25);
+  // A line far below has no words of its own until it is near.
+  await page.getByRole('slider').press('End');
+  await page.waitForFunction(
+    () =>
+      document.querySelector('.line:last-child, .line[data-key="u17"]').getBoundingClientRect().top <
+      innerHeight,
+  );
+});
+
+test('shows what a revised line said before', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  await page.locator('.revised').first().focus();
+  const was = page.getByRole('tooltip');
+  assert.match(await was.innerText(), /now the side says/);
+  assert.equal((await was.locator('del').innerText()).trim(), 'side');
+  await page.keyboard.press('Escape');
+  await was.waitFor({ state: 'detached' });
+  await page.waitForSelector('main.ready');
+});
+
+test('reads from the right in Persian, and remembers it', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.getByRole('radio', { name: 'فارسی' }).check({ force: true });
+  await page.reload();
+  await page.waitForSelector('[data-call]');
+  assert.equal(await page.evaluate(() => document.documentElement.dir), 'rtl');
+  assert.match(await page.locator('[data-call] .clock').first().innerText(), /^[۰-۹:]+$/);
+  await openLive(page, 'fa');
+  assert.equal(
+    await page.evaluate(() => getComputedStyle(document.querySelector('.line .text')).direction),
+    'rtl',
+  );
+  await openEnded(page);
+  // An English call keeps its own direction, names beside its lines.
+  assert.equal(await page.evaluate(() => getComputedStyle(document.querySelector('.line')).direction), 'ltr');
+});
+
+test('starts in Persian where the browser does', async (t) => {
+  const page = await visit(t, { signedIn: false, locale: 'fa-IR' });
+  await page.getByRole('button', { name: 'ورود', exact: true }).waitFor();
+});
+
+test('fits a telephone', async (t) => {
+  const page = await visit(t, { viewport: { width: 390, height: 844 } });
+  const fits = () =>
+    page.evaluate(() =>
+      [...document.querySelectorAll('body *')].every(
+        (one) =>
+          one.closest('.sr, [aria-hidden=true], dialog') ||
+          one.getBoundingClientRect().right <= innerWidth + 1,
+      ),
+    );
+  await page.waitForSelector('[data-call]');
+  assert.ok(await fits(), 'list');
+  await openEnded(page, (call) => !named(call) || call.utterances > 17);
+  assert.ok(await fits(), 'call');
+});

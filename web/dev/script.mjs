@@ -1,0 +1,320 @@
+// The calls that the stand-in server plays: what is said, and how a recogniser would hear it.
+
+/** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[] }} Said
+ *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials. */
+
+const WORD_MS = 330;
+const FINAL_AFTER_MS = 640;
+const REVISED_AFTER_MS = 5200;
+const PARTIAL_EVERY_MS = 850;
+
+export const english = {
+  language: 'en',
+  participants: [
+    { party: 'customer', name: 'Robert Miller', aor: 'sip:+442079460123@trunk.example' },
+    { party: 'agent', name: 'Mina Karimi', aor: 'sip:1002@pbx.example' },
+  ],
+  seconds: 118,
+  said: [
+    { party: 'agent', at: 0.8, text: 'Good morning, MetaLingua, this is Mina. How can I help you today?' },
+    {
+      party: 'customer',
+      at: 6.4,
+      text: 'Morning. I booked the evening course for my daughter, and now the site says the place is gone.',
+      first: 'Morning. I booked the evening course for my daughter, and now the side says the place is gone.',
+      tail: ['sight', 'plays'],
+    },
+    {
+      party: 'customer',
+      at: 14.2,
+      text: 'We paid the deposit on the fourteenth.',
+      first: 'We paid the deposit on the fourteen.',
+    },
+    {
+      party: 'agent',
+      at: 18.1,
+      text: 'I am sorry, that should not happen once a deposit is in. May I have the booking number?',
+    },
+    { party: 'customer', at: 25.4, text: 'Sure, it is seven four one, nine nine two.', tail: ['for'] },
+    { party: 'agent', at: 30.2, text: 'Seven four one, nine nine two. One moment while I look.' },
+    { party: 'customer', at: 32.4, text: 'Yes.' },
+    {
+      party: 'agent',
+      at: 41.0,
+      text: 'I have it. The payment arrived, but it was filed under the placement test and not under the course, so the place was released on Sunday night.',
+      first:
+        'I have it. The payment arrived, but it was filed under the placement text and not under the course, so the place was released on Sunday night.',
+      tail: ['text', 'coarse'],
+    },
+    {
+      party: 'customer',
+      at: 52.6,
+      text: 'That is your mistake, though, not ours. She has been looking forward to this for weeks.',
+    },
+    { party: 'agent', at: 59.8, text: 'You are right, it is ours.' },
+    {
+      party: 'agent',
+      at: 62.6,
+      text: 'I can put her back on the list for Thursday now, and hold the place until six this evening while accounting moves the payment.',
+      tail: ['hold the plays'],
+    },
+    { party: 'customer', at: 72.8, text: 'And if accounting does not manage that by six?' },
+    {
+      party: 'agent',
+      at: 76.9,
+      text: 'Then I renew it myself. You will have a message from me either way before half past five.',
+      first: 'Then I renew it myself. You will have a massage from me either way before half past five.',
+    },
+    {
+      party: 'customer',
+      at: 84.4,
+      text: 'Fine. Can you send it to my number and not by e-mail? I rarely look there.',
+      tail: ['rarely look their'],
+    },
+    {
+      party: 'agent',
+      at: 91.0,
+      text: 'Of course. Please key in the last four digits of the number, so that I have the right one.',
+    },
+    { party: 'agent', at: 101.2, text: 'Thank you, that matches. You will hear from me today.' },
+    { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.' },
+    { party: 'agent', at: 109.2, text: 'Thank you for your patience, Mr Miller. Goodbye.' },
+  ],
+  other: [
+    { at: 34.6, kind: 'paused', party: 'customer' },
+    { at: 39.9, kind: 'resumed', party: 'customer' },
+    ...['0', '1', '2', '3'].map((digit, i) => ({
+      at: 97 + i * 0.7,
+      kind: 'dtmf',
+      party: 'customer',
+      digit,
+      duration_ms: 160,
+    })),
+    { at: 66.2, kind: 'audio_lost', party: 'agent', to: 'speech', lost_ms: 420 },
+  ],
+};
+
+export const persian = {
+  language: 'fa',
+  participants: [
+    { party: 'customer', name: 'آقای رضا توکلی', aor: 'sip:+989121234567@trunk.example' },
+    { party: 'agent', name: 'مینا کریمی', aor: 'sip:1002@pbx.example' },
+  ],
+  seconds: 112,
+  said: [
+    { party: 'agent', at: 0.9, text: 'سلام، وقت‌تان بخیر. متالینگوا، کریمی هستم. بفرمایید.' },
+    {
+      party: 'customer',
+      at: 5.8,
+      text: 'سلام خانم کریمی. برای دخترم کلاس عصر ثبت‌نام کرده بودم، حالا سایت می‌گوید ظرفیت پر شده.',
+      first: 'سلام خانم کریمی. برای دخترم کلاس اثر ثبت‌نام کرده بودم، حالا سایت می‌گوید ظرفیت پر شده.',
+      tail: ['اثر', 'ظرافت'],
+    },
+    {
+      party: 'customer',
+      at: 13.6,
+      text: 'بیعانه را هم چهاردهم ماه واریز کردم.',
+      first: 'بیعانه را هم چهارده ماه واریز کردم.',
+    },
+    {
+      party: 'agent',
+      at: 17.9,
+      text: 'متأسفم، با پرداخت بیعانه نباید چنین اتفاقی بیفتد. شمارهٔ ثبت‌نام را می‌فرمایید؟',
+    },
+    { party: 'customer', at: 25.2, text: 'بله، هفتصد و چهل و یک، نهصد و نود و دو.' },
+    { party: 'agent', at: 31.4, text: '۷۴۱۹۹۲، درست است؟ یک لحظه اجازه بدهید نگاه کنم.' },
+    { party: 'customer', at: 34.2, text: 'بله.' },
+    {
+      party: 'agent',
+      at: 42.3,
+      text: 'پیدا کردم. مبلغ رسیده، ولی به حساب آزمون تعیین سطح ثبت شده و نه کلاس؛ برای همین جای دخترتان یکشنبه شب آزاد شده است.',
+      first:
+        'پیدا کردم. مبلغ رسیده، ولی به حساب آزمون تعیین سقف ثبت شده و نه کلاس؛ برای همین جای دخترتان یکشنبه شب آزاد شده است.',
+      tail: ['سقف'],
+    },
+    {
+      party: 'customer',
+      at: 55.0,
+      text: 'خب این اشتباه شماست، نه ما. دخترم چند هفته است که منتظر این کلاس است.',
+    },
+    { party: 'agent', at: 62.1, text: 'حق با شماست، اشتباه از ما بوده.' },
+    {
+      party: 'agent',
+      at: 65.4,
+      text: 'همین حالا نام ایشان را برای کلاس پنجشنبه برمی‌گردانم و تا ساعت شش عصر جا را نگه می‌دارم تا حسابداری پرداخت را جابه‌جا کند.',
+      tail: ['حساب‌داری'],
+    },
+    { party: 'customer', at: 77.6, text: 'اگر حسابداری تا شش نرساند چه؟' },
+    {
+      party: 'agent',
+      at: 81.2,
+      text: 'خودم تمدیدش می‌کنم. به هر حال تا پنج و نیم از من پیام می‌گیرید.',
+      first: 'خودم تمدیدش می‌کنم. به هر حال تا پنج و نیم از من پیامک می‌گیرید.',
+    },
+    { party: 'customer', at: 88.3, text: 'باشد. لطفاً پیامک بفرستید، ایمیل را کمتر نگاه می‌کنم.' },
+    { party: 'agent', at: 94.0, text: 'حتماً. امروز خبرتان می‌کنم.' },
+    { party: 'customer', at: 97.6, text: 'ممنونم خانم کریمی. خدانگهدار.' },
+    { party: 'agent', at: 101.0, text: 'سپاس از صبوری‌تان. خدانگهدار.' },
+  ],
+  other: [
+    { at: 36.2, kind: 'paused', party: 'customer' },
+    { at: 41.2, kind: 'resumed', party: 'customer' },
+    ...['1', '3', '5'].map((digit, i) => ({
+      at: 38 + i * 0.6,
+      kind: 'dtmf',
+      party: 'customer',
+      digit,
+      duration_ms: 140,
+    })),
+  ],
+};
+
+export const busy = {
+  language: 'en',
+  participants: [
+    { party: 'customer', name: null, aor: 'sip:+493012345678@trunk.example' },
+    { party: 'agent', name: 'Jonas Weber', aor: 'sip:1007@pbx.example' },
+  ],
+  seconds: 118,
+  said: english.said.map((line) => ({ ...line, late: line.at > 20 ? 3600 : 0 })),
+  other: [
+    { at: 20, kind: 'load', shedding: 'fewer_partials', behind_ms: 1200 },
+    { at: 26, kind: 'load', shedding: 'no_partials', behind_ms: 2100 },
+    { at: 34, kind: 'load', shedding: 'late_finals', behind_ms: 4300 },
+  ],
+};
+
+export const silent = {
+  language: undefined,
+  participants: [{ party: 'agent', name: 'Leila Ahmadi', aor: 'sip:1011@pbx.example' }],
+  seconds: 600,
+  said: [],
+  other: [],
+};
+
+/** A call of `lines` utterances: for measuring, not for reading. */
+export function long(lines) {
+  const said = [];
+  let at = 1;
+  for (let i = 0; i < lines; i++) {
+    const from = english.said[i % english.said.length];
+    said.push({ ...from, at, first: undefined, tail: undefined });
+    at += from.text.split(' ').length * (WORD_MS / 1000) + 1.1;
+  }
+  return { ...english, seconds: at + 2, said, other: [], partials: false };
+}
+
+/** Words with times, as the recogniser gives them. */
+export function timed(text, startMs) {
+  let at = startMs;
+  return text.split(/\s+/).map((w, i) => {
+    const length = Math.round(WORD_MS * (0.6 + Math.min(1, w.length / 9)));
+    const word = {
+      w,
+      start_ms: Math.round(at),
+      end_ms: Math.round(at + length * 0.9),
+      p: 0.72 + ((i * 37) % 27) / 100,
+    };
+    at += length;
+    return word;
+  });
+}
+
+/** Every event of a script in its order, numbered. */
+export function events(script, startedAtUnixMs, externalId) {
+  const out = [];
+  const add = (at, body) => out.push({ at: Math.round(at), body });
+  add(0, {
+    kind: 'call_started',
+    version: 1,
+    source: 'siprec',
+    started_at_unix_ms: startedAtUnixMs,
+    external_id: externalId,
+    participants: script.participants,
+    ...(script.language ? { language: script.language } : {}),
+  });
+  add(20, { kind: 'leg_started', party: 'customer', codec: 'PCMA' });
+  add(40, { kind: 'leg_started', party: 'agent', codec: 'PCMA' });
+  let id = 0;
+  for (const line of script.said) {
+    const start = line.at * 1000;
+    const heard = timed(line.first ?? line.text, start);
+    const end = heard.at(-1).end_ms;
+    const utterance = (words, over) => ({
+      kind: 'utterance',
+      utterance_id: id,
+      party: line.party,
+      final: false,
+      revision: 0,
+      text: words.map((word) => word.w).join(' '),
+      start_ms: start,
+      end_ms: words.at(-1).end_ms,
+      words,
+      language: script.language,
+      latency_ms: 480 + ((id * 131) % 500),
+      ...over,
+    });
+    const late = line.late ?? 0;
+    if (!late && script.partials !== false) {
+      for (let at = start + 900, n = 0; at < end; at += PARTIAL_EVERY_MS, n++) {
+        const words = heard.filter((word) => word.end_ms < at - 300);
+        if (words.length === 0) continue;
+        const tail = line.tail?.[n % (line.tail.length * 2)];
+        const shown =
+          tail && words.length > 5 ? [...words.slice(0, -1), { ...words.at(-1), w: tail }] : words;
+        const stable = words
+          .slice(0, Math.max(0, words.length - 3))
+          .map((word) => word.w)
+          .join(' ').length;
+        add(at, utterance(shown, { stable_chars: stable }));
+      }
+    }
+    const text = line.first ?? line.text;
+    add(
+      end + FINAL_AFTER_MS + late,
+      utterance(heard, {
+        final: true,
+        stable_chars: [...text].length,
+        latency_ms: 640 + late + ((id * 131) % 300),
+      }),
+    );
+    if (line.first) {
+      const words = timed(line.text, start);
+      add(
+        end + REVISED_AFTER_MS + late,
+        utterance(words, {
+          final: true,
+          revision: 1,
+          stable_chars: [...line.text].length,
+          latency_ms: REVISED_AFTER_MS,
+        }),
+      );
+    }
+    id++;
+  }
+  for (const { at, ...body } of script.other) add(at * 1000, body);
+  const end = script.seconds * 1000;
+  add(end, { kind: 'leg_ended', party: 'customer', packets: Math.round(end / 20), lost: 12 });
+  add(end + 10, { kind: 'leg_ended', party: 'agent', packets: Math.round(end / 20), lost: 0 });
+  add(end + 20, { kind: 'call_ended', reason: script.reason ?? 'hangup', duration_ms: end });
+  out.sort((a, b) => a.at - b.at);
+  return out.map(({ at, body }, i) => ({ seq: i + 1, at_ms: at, ...body }));
+}
+
+/** What `CallState` of crates/call makes of events. */
+export function stateOf(list) {
+  const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
+  const byId = new Map();
+  for (const { seq, at_ms, kind, ...body } of list) {
+    state.seq = seq;
+    if (kind === 'call_started') state.started = body;
+    else if (kind === 'call_ended') state.ended = body;
+    else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
+    else if (kind === 'load') state.shedding = body.shedding;
+    else if (kind === 'paused') state.paused.push(body.party);
+    else if (kind === 'resumed') state.paused = state.paused.filter((party) => party !== body.party);
+    else if (kind === 'utterance') byId.set(body.utterance_id, body);
+  }
+  state.utterances = [...byId.values()].sort((a, b) => a.utterance_id - b.utterance_id);
+  return state;
+}

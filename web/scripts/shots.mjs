@@ -1,0 +1,318 @@
+// Photographs every page and state, for eyes to judge:
+//
+//   npm run mock -- --at 64 &
+//   node scripts/shots.mjs http://127.0.0.1:5180 OUT_DIR [--only name,name] [--variants 1280-light-en,390-dark-fa]
+//
+// Expects the stand-in server of dev/mock.mjs (any name, password “sotto”) and a Chromium (CHROMIUM=path).
+
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { chromium } from 'playwright-core';
+
+const [base = 'http://127.0.0.1:5180', out = 'shots'] = process.argv
+  .slice(2)
+  .filter((one, i, all) => !one.startsWith('--') && !all[i - 1]?.startsWith('--'));
+const list = (name, otherwise) => {
+  const at = process.argv.indexOf(`--${name}`);
+  return at < 0 ? otherwise : process.argv[at + 1].split(',');
+};
+const only = list('only', null);
+const variants = list('variants', ['1280-light-en', '1280-dark-fa', '390-light-fa', '390-dark-en']);
+
+const calls = async (page, state) => {
+  const answer = await page.request.get(`${base}/api/calls?state=${state}&limit=100`);
+  return (await answer.json()).calls;
+};
+const open = async (page, state, which) => {
+  const found = (await calls(page, state)).find(which);
+  if (!found) throw new Error('no such call in the stand-in');
+  await page.goto(`${base}/#/calls/${found.id}`);
+  await page.waitForSelector('main.ready');
+  return found;
+};
+const english = (call) => call.language === 'en' && call.participants.some((one) => one.name);
+const persian = (call) => call.language === 'fa';
+/** The call in the language of the page. */
+const own = (language) => (language === 'fa' ? persian : english);
+const whole = (language) => (call) =>
+  own(language)(call) &&
+  call.utterances >= 17 &&
+  call.ended === 'hangup' &&
+  call.recording &&
+  call.utterances < 100;
+
+/** name → { signedIn, run(page, language) } */
+const scenes = {
+  'sign-in': { signedIn: false, run: (page) => page.waitForSelector('form') },
+  'sign-in-wrong': {
+    signedIn: false,
+    async run(page) {
+      await page.fill('#name', 'mina');
+      await page.fill('#password', 'soto');
+      await page.click('form button[type=submit]');
+      await page.waitForSelector('.said');
+    },
+  },
+  'sign-in-limited': {
+    signedIn: false,
+    async run(page) {
+      await page.fill('#name', 'locked');
+      await page.fill('#password', 'sotto');
+      await page.click('form button[type=submit]');
+      await page.waitForSelector('.said');
+    },
+  },
+  'sign-in-unreachable': {
+    signedIn: false,
+    async run(page) {
+      await page.waitForSelector('form');
+      await page.route('**/api/**', (route) => route.abort());
+      await page.fill('#name', 'mina');
+      await page.fill('#password', 'sotto');
+      await page.click('form button[type=submit]');
+      await page.waitForSelector('.said');
+    },
+  },
+  calls: {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('[data-call]');
+      await page.waitForTimeout(400);
+    },
+  },
+  'calls-focus': {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('h3');
+      await page.keyboard.press('j');
+      await page.keyboard.press('j');
+    },
+  },
+  'calls-end': {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('.more button');
+      await page.locator('.more').scrollIntoViewIfNeeded();
+    },
+  },
+  'calls-filter-none': {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('h3');
+      await page.keyboard.press('/');
+      await page.keyboard.type('invoice 2291');
+      await page.waitForTimeout(200);
+    },
+  },
+  'calls-empty': {
+    async run(page) {
+      await page.routeWebSocket('**/api/live', (ws) => ws.send(JSON.stringify({ type: 'calls', calls: [] })));
+      await page.route('**/api/calls?**', (route) => route.fulfill({ json: { calls: [] } }));
+      await page.reload();
+      await page.waitForSelector('.empty');
+    },
+  },
+  'calls-loading': {
+    async run(page) {
+      await page.routeWebSocket('**/api/live', () => {});
+      await page.route('**/api/calls?**', () => {});
+      await page.reload();
+      await page.waitForSelector('.ghosts');
+    },
+  },
+  'calls-failed': {
+    async run(page) {
+      await page.routeWebSocket('**/api/live', (ws) => ws.close());
+      await page.route('**/api/calls?**', (route) => route.abort());
+      await page.route('**/api/status', (route) => route.abort());
+      await page.reload();
+      await page.waitForSelector('.empty');
+      await page.waitForTimeout(1500);
+    },
+  },
+  'calls-lost': {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('[data-call]');
+      await page.request.post(`${base}/dev/drop?ms=4000`);
+      await page.waitForSelector('.chip.waiting');
+      await page.waitForTimeout(1200);
+    },
+  },
+  live: {
+    async run(page, language) {
+      await open(page, 'live', own(language));
+      await page.waitForSelector('.line.partial', { timeout: 15_000 });
+      await page.waitForTimeout(1500);
+    },
+  },
+  'live-up': {
+    async run(page, language) {
+      await open(page, 'live', own(language));
+      await page.waitForTimeout(600);
+      await page.mouse.move(page.viewportSize().width / 2, 350);
+      await page.mouse.wheel(0, -400);
+      await page.waitForTimeout(5000);
+    },
+  },
+  'live-shedding': {
+    async run(page) {
+      await open(page, 'live', (call) => call.shedding && call.shedding !== 'none');
+      await page.waitForTimeout(600);
+    },
+  },
+  'live-lost': {
+    async run(page, language) {
+      await open(page, 'live', own(language));
+      await page.waitForTimeout(700);
+      await page.request.post(`${base}/dev/drop?ms=4000`);
+      await page.waitForSelector('.chip.waiting');
+      await page.waitForTimeout(1500);
+    },
+  },
+  'live-silent': {
+    async run(page) {
+      await open(page, 'live', (call) => call.utterances === 0);
+      await page.waitForTimeout(300);
+    },
+  },
+  'live-over': {
+    async run(page, language) {
+      const call = await open(page, 'live', own(language));
+      await page.waitForSelector('.over', { timeout: 125_000 });
+      await page.waitForTimeout(800);
+      return call;
+    },
+  },
+  facts: {
+    async run(page, language) {
+      await open(page, 'ended', whole(language));
+      await page.waitForTimeout(400);
+      if (await page.locator('.more').isVisible()) await page.click('.action.more');
+    },
+  },
+  ended: {
+    async run(page, language) {
+      await open(page, 'ended', whole(language));
+      await page.waitForTimeout(600);
+    },
+  },
+  'ended-playing': {
+    async run(page, language) {
+      await open(page, 'ended', whole(language));
+      await page.waitForSelector('.player');
+      await page.waitForTimeout(500);
+      const box = await page.locator('.stage').boundingBox();
+      await page.mouse.click(box.x + box.width * 0.46, box.y + 8);
+      await page.locator('.play').click();
+      await page.waitForTimeout(1500);
+    },
+  },
+  'ended-revised': {
+    async run(page, language) {
+      await open(page, 'ended', whole(language));
+      await page.waitForSelector('.revised');
+      await page.waitForTimeout(300);
+      await page.locator('.revised').first().hover();
+      await page.waitForTimeout(200);
+    },
+  },
+  'ended-interrupted': {
+    async run(page) {
+      await open(page, 'ended', (call) => call.ended === 'interrupted');
+      await page.waitForTimeout(400);
+    },
+  },
+  'ended-unrecorded': {
+    async run(page) {
+      await open(page, 'ended', (call) => !call.recording);
+      await page.waitForTimeout(400);
+    },
+  },
+  'ended-long': {
+    async run(page) {
+      await open(page, 'ended', (call) => call.utterances === 2000);
+      await page.waitForTimeout(1500);
+    },
+  },
+  'call-missing': {
+    async run(page) {
+      await page.goto(`${base}/#/calls/00000000-0000-7000-8000-000000000000`);
+      await page.waitForSelector('.empty');
+    },
+  },
+  'call-failed': {
+    async run(page) {
+      await page.route('**/api/calls/*', (route) => route.abort());
+      await page.goto(`${base}/#/calls/00000000-0000-7000-8000-000000000001`);
+      await page.waitForSelector('.empty');
+    },
+  },
+  keys: {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('[data-call]');
+      await page.keyboard.press('?');
+      await page.waitForSelector('dialog[open]');
+    },
+  },
+  menu: {
+    async run(page) {
+      await page.goto(`${base}/#/calls`);
+      await page.waitForSelector('[data-call]');
+      await page.click('.who[aria-expanded]');
+    },
+  },
+};
+
+mkdirSync(out, { recursive: true });
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: [
+    '--headless',
+    '--no-sandbox',
+    '--disable-gpu',
+    '--no-first-run',
+    '--disable-background-networking',
+    '--disable-component-update',
+    '--disable-sync',
+  ],
+});
+let bad = 0;
+for (const variant of variants) {
+  const [width, theme, language] = variant.split('-');
+  for (const [name, { signedIn = true, run }] of Object.entries(scenes)) {
+    if (only && !only.includes(name)) continue;
+    const context = await browser.newContext({
+      viewport: { width: Number(width), height: Number(width) < 600 ? 844 : 800 },
+      deviceScaleFactor: Number(width) < 600 ? 2 : 1,
+      colorScheme: theme,
+      locale: language === 'fa' ? 'fa-IR' : 'en-GB',
+    });
+    const page = await context.newPage();
+    page.on('pageerror', (error) => (bad++, console.error(`${name} ${variant}: ${error}`)));
+    page.on('console', (message) => {
+      // States without a server log failed requests; that is what they are for.
+      if (
+        message.type() === 'error' &&
+        !/Failed to load resource|WebSocket connection/.test(message.text())
+      ) {
+        bad++;
+        console.error(`${name} ${variant}: ${message.text()}`);
+      }
+    });
+    if (signedIn)
+      await page.request.post(`${base}/api/session`, { data: { name: 'mina', password: 'sotto' } });
+    await page.goto(`${base}/`);
+    try {
+      await run(page, language);
+    } catch (error) {
+      bad++;
+      console.error(`${name} ${variant}: ${error.message.split('\n')[0]}`);
+    }
+    await page.screenshot({ path: join(out, `${name}-${variant}.png`) });
+    await context.close();
+  }
+}
+await browser.close();
+process.exit(bad ? 1 : 0);

@@ -1,0 +1,176 @@
+// What the page asks of the server over HTTP, and the one error that it can get back.
+
+import type {
+  CallId,
+  CallState,
+  CallEvent,
+  EndReason,
+  Millis,
+  Participant,
+  Party,
+  Shedding,
+  Source,
+} from './generated/call';
+
+export type Role = 'agent' | 'supervisor' | 'admin';
+
+export interface User {
+  name: string;
+  role: Role;
+}
+
+/** A call as lists show it. */
+export interface CallSummary {
+  id: CallId;
+  external_id: string;
+  source: Source;
+  state: 'live' | 'ended';
+  started_at_unix_ms: number;
+  duration_ms?: Millis | null;
+  ended?: EndReason | null;
+  participants: Participant[];
+  last?: { party: Party; text: string; at_ms: Millis } | null;
+  shedding?: Shedding | null;
+  utterances: number;
+  recording: boolean;
+  language?: string | null;
+}
+
+/** How the installation is doing. */
+export interface Status {
+  version: string;
+  speech?: { shedding?: Shedding | null; behind_ms?: Millis | null } | null;
+  calls?: { live?: number; max?: number } | null;
+}
+
+/** Frames of `WS /api/calls/{id}/live`. */
+export type CallMessage =
+  { type: 'snapshot'; state: CallState } | { type: 'event'; event: CallEvent } | { type: 'end' } | Ping;
+
+/** Frames of `WS /api/live`. */
+export type CallsMessage =
+  { type: 'calls'; calls: CallSummary[] } | { type: 'call'; call: CallSummary } | Ping;
+
+interface Ping {
+  type: 'ping';
+  at_unix_ms: number;
+}
+
+/** An answer that is not the one asked for. `status` 0: no answer came at all. */
+export class ApiError extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    message: string,
+    /** Seconds after which the server wants to be asked again, where it said so. */
+    readonly retryAfterS: number | null = null,
+  ) {
+    super(message);
+  }
+
+  get unreachable(): boolean {
+    // A proxy in front of a stopped server answers 502 to 504 in its place.
+    return this.status === 0 || (this.status >= 502 && this.status <= 504);
+  }
+}
+
+/** The address of `path` below the page, whatever path a reverse proxy put the page under. */
+export function address(path: string): string {
+  return new URL(path, document.baseURI.split('#')[0]).href;
+}
+
+/** The same for a WebSocket. */
+export function socketAddress(path: string): string {
+  return address(path).replace(/^http/, 'ws');
+}
+
+async function request(
+  method: string,
+  path: string,
+  body?: unknown,
+  signal?: AbortSignal,
+): Promise<Response> {
+  let response: Response;
+  try {
+    response = await fetch(address(path), {
+      method,
+      credentials: 'same-origin',
+      headers: body === undefined ? {} : { 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      ...(signal ? { signal } : {}),
+    });
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new ApiError(0, 'unreachable', 'no answer');
+  }
+  if (response.ok) return response;
+  const retryAfter = Number(response.headers.get('retry-after'));
+  let code = `http_${response.status}`;
+  let message = response.statusText;
+  try {
+    const answer = (await response.json()) as { error?: { code?: string; message?: string } };
+    code = answer.error?.code ?? code;
+    message = answer.error?.message ?? message;
+  } catch {
+    // Not one of the server's own answers; the status says enough.
+  }
+  throw new ApiError(
+    response.status,
+    code,
+    message,
+    Number.isFinite(retryAfter) && retryAfter > 0 ? retryAfter : null,
+  );
+}
+
+async function json<T>(method: string, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+  const response = await request(method, path, body, signal);
+  try {
+    return (await response.json()) as T;
+  } catch (cause) {
+    if (signal?.aborted) throw cause;
+    throw new ApiError(response.status, 'not_json', 'the answer was cut short or is not from Sotto');
+  }
+}
+
+const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
+
+export const api = {
+  async session(): Promise<User> {
+    const answer = await json<User | { user: User }>('GET', 'api/session');
+    return 'user' in answer ? answer.user : answer;
+  },
+  async signIn(name: string, password: string): Promise<User> {
+    return (await json<{ user: User }>('POST', 'api/session', { name, password })).user;
+  },
+  async signOut(): Promise<void> {
+    await request('DELETE', 'api/session');
+  },
+  status: () => json<Status>('GET', 'api/status'),
+
+  async calls(state: 'live' | 'ended', limit: number, before?: CallId): Promise<CallSummary[]> {
+    const query = new URLSearchParams({ state, limit: String(limit), ...(before ? { before } : {}) });
+    return (await json<{ calls: CallSummary[] }>('GET', `api/calls?${query}`)).calls;
+  },
+  call: (id: CallId, signal?: AbortSignal) =>
+    json<{ call: CallSummary; state: CallState }>('GET', call(id), undefined, signal),
+
+  /** Every event of a call, one at a time as they arrive, so that a long call is never held twice. */
+  async *events(id: CallId, from: number, signal: AbortSignal): AsyncGenerator<CallEvent> {
+    const response = await request('GET', `${call(id)}/events?from=${from}`, undefined, signal);
+    if (!response.body) return;
+    const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = '';
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      const lines = (rest + value).split('\n');
+      rest = lines.pop() ?? '';
+      for (const line of lines) if (line.trim()) yield JSON.parse(line) as CallEvent;
+    }
+    if (rest.trim()) yield JSON.parse(rest) as CallEvent;
+  },
+  recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
+  callSocket: (id: CallId, from: number | null) =>
+    socketAddress(`${call(id)}/live${from === null ? '' : `?from=${from}`}`),
+  callsSocket: () => socketAddress('api/live'),
+};

@@ -1,0 +1,351 @@
+// One call as the page shows it: the events of its log, turned into lines on a screen one at a time.
+//
+// Mirrors `CallState::apply` of crates/call, and keeps besides what only a screen wants: the text a revision
+// replaced, keys pressed, pauses and losses in their place. Each event costs the same however long the call is:
+// a new line goes (almost always) to the end, and words change only inside the line they belong to.
+
+import { FORMAT_VERSION } from './generated/call';
+import type {
+  CallEnded,
+  CallEvent,
+  CallStarted,
+  CallState,
+  LostTo,
+  Millis,
+  Party,
+  Shedding,
+  Utterance,
+} from './generated/call';
+
+/** An utterance on the screen. */
+export class Line {
+  readonly key: string;
+  readonly party: Party;
+  /** Where it stands; fixed when it appears, so that a line never changes places. */
+  readonly at: Millis;
+  /** The newest text. */
+  now: Utterance = $state.raw() as Utterance;
+  /** The text that the newest revision replaced. */
+  was: string | null = $state.raw(null);
+  /** The revision arrived while the page was open, so it is shown arriving. */
+  fresh = $state.raw(false);
+  /** First of its speaker's turn. */
+  head = $state.raw(true);
+
+  constructor(utterance: Utterance) {
+    this.key = `u${utterance.utterance_id}`;
+    this.party = utterance.party;
+    this.at = utterance.start_ms;
+    this.now = utterance;
+  }
+}
+
+export type NoticeBody =
+  | { kind: 'paused' | 'resumed' | 'left'; party: Party | null }
+  | { kind: 'dtmf'; party: Party; digits: string }
+  | { kind: 'audio_lost'; party: Party; to: LostTo; lost_ms: Millis };
+
+/** Something other than words that happened, in its place between the words. */
+export class Notice {
+  readonly key: string;
+  readonly at: Millis;
+  body: NoticeBody = $state.raw() as NoticeBody;
+  /** When the newest thing it tells of happened. */
+  until: Millis;
+
+  constructor(seq: number, at: Millis, body: NoticeBody) {
+    this.key = `n${seq}`;
+    this.at = at;
+    this.until = at;
+    this.body = body;
+  }
+}
+
+export type Item = Line | Notice;
+
+/** Events were skipped: what follows cannot be applied. */
+export class Gap extends Error {}
+
+/** Keys and losses closer together than this are told as one. */
+const TOGETHER_MS = 4_000;
+/** Latency is the median of this many of the newest utterance events. */
+const LATENCIES = 24;
+
+export class CallModel {
+  seq = 0;
+  started: CallStarted | null = $state.raw(null);
+  ended: CallEnded | null = $state.raw(null);
+  legs: [Party, string][] = $state.raw([]);
+  shedding: Shedding = $state.raw('none');
+  behindMs: Millis = $state.raw(0);
+  paused: Party[] = $state.raw([]);
+  /** Median time from the last sample heard to the words, null before the first words. */
+  latencyMs: Millis | null = $state.raw(null);
+  /** The newest moment of the call's clock that anything is known about. */
+  heardMs: Millis = $state.raw(0);
+  /** The newest final text, for those who hear the page. */
+  said: { line: Line; text: string } | null = $state.raw(null);
+  /** Lines whose words are still coming. */
+  open: Line[] = $state.raw([]);
+  /** Grows with every final, revision and removal: what is drawn from settled words is drawn anew. */
+  settled = $state.raw(0);
+  /** The language last recognised. */
+  language: string | null = $state.raw(null);
+  /** Milliseconds of final speech. */
+  spoken: Record<Party, Millis> = $state({ agent: 0, customer: 0, other: 0 });
+  /** Written by a newer Sotto than this page was built for. */
+  tooNew = $state.raw(false);
+
+  // A plain list and a count of its changes: a list that watched each of its places would cost more than the
+  // words themselves.
+  #items: Item[] = [];
+  #changes = $state.raw(0);
+  #lines = new Map<number, Line>();
+  #told = new Set<number>();
+  #latencies: Millis[] = [];
+
+  /** Starts over from a snapshot. */
+  load(state: CallState): void {
+    this.seq = state.seq;
+    this.#start(state.started);
+    this.ended = state.ended;
+    this.legs = state.legs;
+    this.shedding = state.shedding ?? 'none';
+    this.behindMs = 0;
+    this.paused = state.paused;
+    this.#lines.clear();
+    this.#told.clear();
+    this.#latencies = [];
+    this.latencyMs = null;
+    this.spoken = { agent: 0, customer: 0, other: 0 };
+    this.heardMs = state.ended?.duration_ms ?? 0;
+    this.said = null;
+    this.open = [];
+    this.settled++;
+    const lines: Line[] = [];
+    for (const utterance of state.utterances) {
+      this.heardMs = Math.max(this.heardMs, utterance.end_ms);
+      this.#latency(utterance);
+      if (utterance.text === '') continue;
+      const line = new Line(utterance);
+      this.#lines.set(utterance.utterance_id, line);
+      this.#talk(utterance, 1);
+      this.language = utterance.language;
+      if (!utterance.final) this.open = [...this.open, line];
+      lines.push(line);
+    }
+    // Ids go by the beginning of speech already; a stable sort costs little when nothing is out of place.
+    lines.sort((a, b) => a.at - b.at);
+    let last: Party | null = null;
+    for (const line of lines) {
+      line.head = line.party !== last;
+      last = line.party;
+    }
+    this.#items = lines;
+    this.#changes++;
+  }
+
+  /** Moves on by one event. Events already included are ignored, so a resumed link may repeat some. */
+  apply(event: CallEvent): void {
+    if (event.seq <= this.seq) return;
+    if (event.seq > this.seq + 1) throw new Gap(`expected event ${this.seq + 1}, got ${event.seq}`);
+    this.seq = event.seq;
+    this.heardMs = Math.max(this.heardMs, event.at_ms);
+    switch (event.kind) {
+      case 'call_started':
+        this.#start(event);
+        break;
+      case 'call_ended':
+        this.ended = { reason: event.reason, duration_ms: event.duration_ms };
+        this.shedding = 'none';
+        this.paused = [];
+        this.settled++;
+        break;
+      case 'leg_started':
+        this.legs = [...this.legs.filter(([party]) => party !== event.party), [event.party, event.codec]];
+        break;
+      case 'load':
+        this.shedding = event.shedding;
+        this.behindMs = event.behind_ms;
+        break;
+      case 'paused':
+        this.paused = [...new Set([...this.paused, ...this.#meant(event.party)])];
+        break;
+      case 'resumed': {
+        const back = this.#meant(event.party);
+        this.paused = this.paused.filter((party) => !back.includes(party));
+        break;
+      }
+      case 'utterance':
+        this.#utterance(event);
+        break;
+    }
+    this.#notice(event);
+  }
+
+  /**
+   * Fills in, from the call's log, what a snapshot does not tell: keys, pauses, losses, and what revised lines
+   * said before. Partials are passed over.
+   */
+  recall(event: CallEvent): void {
+    if (event.seq > this.seq) return;
+    if (event.kind === 'utterance') {
+      if (!event.final) return;
+      const line = this.#lines.get(event.utterance_id);
+      if (line && event.revision < line.now.revision && event.text !== line.now.text)
+        line.was = event.text || null;
+    } else this.#notice(event);
+  }
+
+  /** Words and notices in their order. The list is the model's own: not to be kept. */
+  get items(): readonly Item[] {
+    void this.#changes;
+    return this.#items;
+  }
+
+  get lines(): Line[] {
+    return this.items.filter((item) => item instanceof Line);
+  }
+
+  /** Whether any words are shown. */
+  get silent(): boolean {
+    void this.#changes;
+    return this.#lines.size === 0;
+  }
+
+  #start(started: CallStarted | null): void {
+    this.started = started;
+    this.tooNew = started !== null && started.version > FORMAT_VERSION;
+  }
+
+  #meant(party: Party | null | undefined): Party[] {
+    return party ? [party] : this.legs.map(([leg]) => leg);
+  }
+
+  #utterance(next: Utterance): void {
+    this.#latency(next);
+    const line = this.#lines.get(next.utterance_id);
+    if (!line) {
+      if (next.text === '') return;
+      const made = new Line(next);
+      this.#lines.set(next.utterance_id, made);
+      this.#insert(made);
+      this.#talk(next, 1);
+      this.language = next.language;
+      if (next.final) {
+        this.settled++;
+        this.said = { line: made, text: next.text };
+      } else this.open = [...this.open, made];
+      return;
+    }
+    const before = line.now;
+    // A partial that was overtaken by its final, or an older revision, must not undo it.
+    if ((before.final && !next.final) || before.revision > next.revision) return;
+    this.#talk(before, -1);
+    if (next.final) {
+      this.settled++;
+      if (!before.final) this.open = this.open.filter((other) => other !== line);
+    }
+    if (next.text === '') {
+      this.#lines.delete(next.utterance_id);
+      this.#remove(line);
+      return;
+    }
+    this.#talk(next, 1);
+    if (before.final && before.text !== next.text) {
+      line.was = before.text;
+      line.fresh = true;
+    }
+    line.now = next;
+    if (next.final && !before.final) this.said = { line, text: next.text };
+  }
+
+  #notice(event: CallEvent): void {
+    const body = noticeOf(event);
+    if (!body || this.#told.has(event.seq)) return;
+    this.#told.add(event.seq);
+    const before = this.#items[this.#place(event.at_ms) - 1];
+    if (before instanceof Notice && event.at_ms - before.until <= TOGETHER_MS) {
+      const together = join(before.body, body);
+      if (together) {
+        before.body = together;
+        before.until = event.at_ms;
+        return;
+      }
+    }
+    this.#insert(new Notice(event.seq, event.at_ms, body));
+  }
+
+  /** Where something that happened at `at` goes. Looked for from the end, where it nearly always is. */
+  #place(at: Millis): number {
+    let place = this.#items.length;
+    for (; place > 0; place--) {
+      const before = this.#items[place - 1];
+      if (before && before.at <= at) break;
+    }
+    return place;
+  }
+
+  #insert(item: Item): void {
+    const place = this.#place(item.at);
+    this.#items.splice(place, 0, item);
+    this.#changes++;
+    this.#turn(place);
+    this.#turn(place + 1);
+  }
+
+  #remove(item: Item): void {
+    const place = this.#items.lastIndexOf(item);
+    if (place < 0) return;
+    this.#items.splice(place, 1);
+    this.#changes++;
+    this.#turn(place);
+  }
+
+  /** A line heads a turn when the line before it is someone else's, or something happened in between. */
+  #turn(place: number): void {
+    const item = this.#items[place];
+    if (!(item instanceof Line)) return;
+    const before = this.#items[place - 1];
+    item.head = !(before instanceof Line && before.party === item.party);
+  }
+
+  #talk(utterance: Utterance, sign: 1 | -1): void {
+    if (utterance.final)
+      this.spoken[utterance.party] += sign * Math.max(0, utterance.end_ms - utterance.start_ms);
+  }
+
+  #latency(utterance: Utterance): void {
+    // A revision is late on purpose.
+    if (utterance.revision > 0 || utterance.text === '') return;
+    this.#latencies.push(utterance.latency_ms);
+    if (this.#latencies.length > LATENCIES) this.#latencies.shift();
+    const sorted = [...this.#latencies].sort((a, b) => a - b);
+    this.latencyMs = sorted[sorted.length >> 1] ?? null;
+  }
+}
+
+function noticeOf(event: CallEvent): NoticeBody | null {
+  switch (event.kind) {
+    case 'paused':
+    case 'resumed':
+      return { kind: event.kind, party: event.party ?? null };
+    case 'leg_ended':
+      return { kind: 'left', party: event.party };
+    case 'dtmf':
+      return { kind: 'dtmf', party: event.party, digits: event.digit };
+    case 'audio_lost':
+      return { kind: 'audio_lost', party: event.party, to: event.to, lost_ms: event.lost_ms };
+    default:
+      return null;
+  }
+}
+
+function join(a: NoticeBody, b: NoticeBody): NoticeBody | null {
+  if (a.kind === 'dtmf' && b.kind === 'dtmf' && a.party === b.party)
+    return { ...a, digits: a.digits + b.digits };
+  if (a.kind === 'audio_lost' && b.kind === 'audio_lost' && a.party === b.party && a.to === b.to) {
+    return { ...a, lost_ms: a.lost_ms + b.lost_ms };
+  }
+  return null;
+}

@@ -1,0 +1,258 @@
+import { describe, expect, it } from 'vitest';
+import { CallModel, Gap, Line, Notice } from './call.svelte';
+import type { CallEvent, CallState, EventBody, Party, Utterance } from './generated/call';
+
+const said = (id: number, party: Party, text: string, over: Partial<Utterance> = {}): EventBody => ({
+  kind: 'utterance',
+  utterance_id: id,
+  party,
+  final: true,
+  revision: 0,
+  text,
+  stable_chars: text.length,
+  start_ms: id * 1000,
+  end_ms: id * 1000 + 800,
+  words: [],
+  language: 'en',
+  latency_ms: 700,
+  ...over,
+});
+
+class Log {
+  readonly model = new CallModel();
+  readonly events: CallEvent[] = [];
+  add(body: EventBody, at = this.events.length * 100): this {
+    const event = { seq: this.events.length + 1, at_ms: at, ...body } as CallEvent;
+    this.events.push(event);
+    this.model.apply(event);
+    return this;
+  }
+}
+
+const begun = () =>
+  new Log()
+    .add({
+      kind: 'call_started',
+      version: 1,
+      source: 'siprec',
+      started_at_unix_ms: 1,
+      external_id: 'x',
+      participants: [],
+    })
+    .add({ kind: 'leg_started', party: 'customer', codec: 'PCMU' })
+    .add({ kind: 'leg_started', party: 'agent', codec: 'PCMU' });
+
+const texts = ({ model }: Log) => model.lines.map((line) => line.now.text);
+
+describe('words', () => {
+  it('swaps partials in place and keeps the line', () => {
+    const log = begun().add(said(1, 'agent', 'good', { final: false }));
+    const line = log.model.lines[0];
+    log.add(said(1, 'agent', 'good mor', { final: false })).add(said(1, 'agent', 'Good morning.'));
+    expect(log.model.lines).toEqual([line]);
+    expect(texts(log)).toEqual(['Good morning.']);
+    expect(line?.was).toBeNull();
+  });
+
+  it('remembers what a revision replaced, and that it came before our eyes', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'Good mourning.'))
+      .add(said(1, 'agent', 'Good morning.', { revision: 1 }));
+    expect(log.model.lines[0]).toMatchObject({ was: 'Good mourning.', fresh: true });
+  });
+
+  it('does not call a revision a change when the words are the same', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'Yes.'))
+      .add(said(1, 'agent', 'Yes.', { revision: 1 }));
+    expect(log.model.lines[0]?.was).toBeNull();
+  });
+
+  it('lets neither a late partial nor an old revision undo newer words', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'b', { revision: 2 }))
+      .add(said(1, 'agent', 'a', { revision: 1 }))
+      .add(said(1, 'agent', 'part', { final: false }));
+    expect(texts(log)).toEqual(['b']);
+  });
+
+  it('takes back an utterance whose revision is empty', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'one'))
+      .add(said(2, 'customer', 'a cough'))
+      .add(said(3, 'agent', 'two'))
+      .add(said(2, 'customer', '', { revision: 1 }));
+    expect(texts(log)).toEqual(['one', 'two']);
+    expect(log.model.lines.map((line) => line.head)).toEqual([true, false]);
+    expect(log.model.spoken).toEqual({ agent: 1600, customer: 0, other: 0 });
+  });
+
+  it('puts lines in the order they were spoken and heads each turn once', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'a'))
+      .add(said(3, 'customer', 'c'))
+      .add(said(4, 'customer', 'd'))
+      .add(said(2, 'agent', 'b'));
+    expect(texts(log)).toEqual(['a', 'b', 'c', 'd']);
+    expect(log.model.lines.map((line) => line.head)).toEqual([true, false, true, false]);
+  });
+
+  it('keeps a line where it is although its beginning is heard differently later', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'a', { final: false }))
+      .add(said(2, 'customer', 'b', { final: false }))
+      .add(said(1, 'agent', 'a', { start_ms: 5000, end_ms: 5500 }));
+    expect(texts(log)).toEqual(['a', 'b']);
+  });
+});
+
+describe('the log', () => {
+  it('ignores what it has and refuses a gap', () => {
+    const log = begun().add(said(1, 'agent', 'a'));
+    const { length } = log.model.items;
+    for (const event of log.events) log.model.apply(event);
+    expect(log.model.items).toHaveLength(length);
+    expect(() => log.model.apply({ ...log.events[0], seq: 9 } as CallEvent)).toThrow(Gap);
+    expect(log.model.seq).toBe(4);
+  });
+
+  it('gives the same lines from a snapshot as from the events', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'a'))
+      .add(said(2, 'customer', 'b'))
+      .add(said(3, 'customer', 'gone'))
+      .add(said(3, 'customer', '', { revision: 1 }))
+      .add(said(1, 'agent', 'A', { revision: 1 }));
+    const newest = new Map(
+      log.events.filter((event) => event.kind === 'utterance').map((event) => [event.utterance_id, event]),
+    );
+    const state: CallState = {
+      seq: log.events.length,
+      started: null,
+      ended: null,
+      legs: [],
+      utterances: [...newest.values()],
+      shedding: null,
+      paused: [],
+    };
+    const joined = new CallModel();
+    joined.load(state);
+    expect(joined.lines.map((line) => [line.key, line.now.text, line.head])).toEqual(
+      log.model.lines.map((line) => [line.key, line.now.text, line.head]),
+    );
+    expect(joined.spoken).toEqual(log.model.spoken);
+    // What the snapshot cannot tell comes from the log, however often it is read.
+    for (let i = 0; i < 2; i++) for (const event of log.events) joined.recall(event);
+    expect(joined.lines[0]).toMatchObject({ was: 'a', fresh: false });
+  });
+
+  it('recalls nothing that it has not reached', () => {
+    const joined = new CallModel();
+    joined.recall({ seq: 5, at_ms: 10, kind: 'dtmf', party: 'customer', digit: '1', duration_ms: 100 });
+    expect(joined.items).toEqual([]);
+  });
+
+  it('notices a format that it does not know', () => {
+    const log = new Log().add({
+      kind: 'call_started',
+      version: 99,
+      source: 'sip',
+      started_at_unix_ms: 1,
+      external_id: 'x',
+      participants: [],
+    });
+    expect(log.model.tooNew).toBe(true);
+  });
+});
+
+describe('what is not words', () => {
+  const notices = ({ model }: Log) =>
+    model.items.filter((item) => item instanceof Notice).map((item) => item.body);
+
+  it('tells keys pressed one after the other as one', () => {
+    const key = (digit: string): EventBody => ({ kind: 'dtmf', party: 'customer', digit, duration_ms: 90 });
+    const log = begun().add(key('1'), 1000).add(key('2'), 1500).add(key('#'), 4000).add(key('9'), 60_000);
+    expect(notices(log)).toMatchObject([{ digits: '12#' }, { digits: '9' }]);
+  });
+
+  it('adds up losses, apart for each party and each goal', () => {
+    const lost = (party: Party, to: 'speech' | 'recording'): EventBody => ({
+      kind: 'audio_lost',
+      party,
+      to,
+      lost_ms: 200,
+    });
+    const log = begun()
+      .add(lost('agent', 'speech'), 100)
+      .add(lost('agent', 'speech'), 300)
+      .add(lost('agent', 'recording'), 400);
+    expect(notices(log)).toMatchObject([{ lost_ms: 400 }, { lost_ms: 200, to: 'recording' }]);
+  });
+
+  it('stands between the words around it, and the next line heads a turn again', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'a'))
+      .add({ kind: 'paused', party: 'customer' }, 1900)
+      .add(said(2, 'agent', 'b'));
+    expect(log.model.items.map((item) => (item instanceof Line ? item.now.text : item.body.kind))).toEqual([
+      'a',
+      'paused',
+      'b',
+    ]);
+    expect(log.model.lines.map((line) => line.head)).toEqual([true, true]);
+  });
+
+  it('pauses everybody when nobody is named', () => {
+    const log = begun().add({ kind: 'paused' });
+    expect(log.model.paused).toEqual(['customer', 'agent']);
+    log.add({ kind: 'resumed', party: 'agent' });
+    expect(log.model.paused).toEqual(['customer']);
+    log.add({ kind: 'resumed' });
+    expect(log.model.paused).toEqual([]);
+  });
+
+  it('says what is given up, until the call ends', () => {
+    const log = begun().add({ kind: 'load', shedding: 'late_finals', behind_ms: 4200 });
+    expect(log.model).toMatchObject({ shedding: 'late_finals', behindMs: 4200 });
+    log.add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9000 });
+    expect(log.model).toMatchObject({ shedding: 'none', ended: { reason: 'hangup', duration_ms: 9000 } });
+  });
+
+  it('measures delay by the middle of the newest words, without revisions', () => {
+    const log = begun();
+    expect(log.model.latencyMs).toBeNull();
+    for (let i = 0; i < 9; i++) log.add(said(i, 'agent', 'w', { latency_ms: 500 + i * 100 }));
+    log.add(said(8, 'agent', 'W', { revision: 1, latency_ms: 9000 }));
+    expect(log.model.latencyMs).toBe(900);
+  });
+});
+
+describe('words still coming', () => {
+  it('are known until they are final', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'one', { final: false }))
+      .add(said(2, 'customer', 'two', { final: false }));
+    const { settled } = log.model;
+    expect(log.model.open.map((line) => line.key)).toEqual(['u1', 'u2']);
+    log.add(said(1, 'agent', 'one')).add(said(2, 'customer', ''));
+    expect(log.model.open).toEqual([]);
+    expect(texts(log)).toEqual(['one']);
+    expect(log.model.settled).toBeGreaterThan(settled);
+  });
+});
+
+describe('a long call', () => {
+  it('finds the place of a new line without looking at the old ones', () => {
+    const log = begun();
+    for (let i = 0; i < 2000; i++) log.add(said(i, i % 3 ? 'customer' : 'agent', 'word '.repeat(8)));
+    const looked = new Set<Line>();
+    for (const line of log.model.lines) {
+      Object.defineProperty(line, 'at', { get: () => (looked.add(line), line.now.start_ms) });
+    }
+    log.add(said(2000, 'agent', 'newest', { final: false }), 2_000_000);
+    log.add(said(2000, 'agent', 'newest words'), 2_000_500);
+    log.add({ kind: 'dtmf', party: 'agent', digit: '1', duration_ms: 90 }, 2_001_000);
+    expect(looked.size).toBeLessThan(5);
+    expect(log.model.lines).toHaveLength(2001);
+  });
+});

@@ -1,0 +1,24 @@
+// Keys, by what is printed on them or where they are: on a Persian layout the J key types ت, and still moves.
+
+const LETTER = /^[a-z]$/;
+
+/** Whether `event` is `key` (as in `KeyboardEvent.key`; letters also by their place on the keyboard). */
+export function pressed(event: KeyboardEvent, key: string): boolean {
+  if (event.ctrlKey || event.metaKey || event.altKey) return false;
+  if (key === '?') return event.key === '?' || event.key === '؟';
+  if (LETTER.test(key))
+    return !event.shiftKey && (event.key === key || event.code === `Key${key.toUpperCase()}`);
+  return event.key === key;
+}
+
+/** The reader is writing, or a control of its own wants the key. */
+export function writing(event: KeyboardEvent): boolean {
+  const target = event.target as HTMLElement | null;
+  if (!target?.closest) return false;
+  return target.closest('input, textarea, select, [contenteditable], [role="menu"], dialog') !== null;
+}
+
+/** Space and Enter belong to the control that has the focus. */
+export function onControl(event: KeyboardEvent): boolean {
+  return (event.target as HTMLElement | null)?.closest?.('button, a, summary') != null;
+}

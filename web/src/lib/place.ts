@@ -1,0 +1,16 @@
+// Addresses of the page. Kept after the `#`: the server then has one page to serve, under any path.
+
+export type Place = { page: 'calls' } | { page: 'call'; id: string } | { page: 'missing' };
+
+export function placeOf(hash: string): Place {
+  const path = hash.replace(/^#?\/?/, '').replace(/\/$/, '');
+  if (path === '' || path === 'calls') return { page: 'calls' };
+  const call = /^calls\/([\w-]+)$/.exec(path);
+  if (call?.[1]) return { page: 'call', id: call[1] };
+  return { page: 'missing' };
+}
+
+export const href = {
+  calls: '#/calls',
+  call: (id: string) => `#/calls/${id}`,
+};

@@ -1,0 +1,88 @@
+// Who is signed in, and how the server is doing.
+
+import { api, ApiError, type Status, type User } from './api';
+
+class Session {
+  /** Not asked yet. */
+  asking = $state.raw(true);
+  user: User | null = $state.raw(null);
+  /** Signed out by the server, not by the reader. */
+  expired = $state.raw(false);
+  /** The server could not be asked who is signed in. */
+  unreachable = $state.raw(false);
+
+  async ask(): Promise<void> {
+    try {
+      this.user = await api.session();
+      this.unreachable = false;
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      this.unreachable = error.status !== 401;
+      if (error.status === 401) this.#gone();
+    } finally {
+      this.asking = false;
+    }
+  }
+
+  async signIn(name: string, password: string): Promise<void> {
+    this.user = await api.signIn(name, password);
+    this.expired = this.unreachable = false;
+  }
+
+  async signOut(): Promise<void> {
+    try {
+      await api.signOut();
+    } catch {
+      // Without an answer the cookie stays; the page forgets all the same.
+    }
+    this.user = null;
+  }
+
+  /** To be told of every failed request: a 401 means that the session is over. */
+  noticed(error: unknown): void {
+    if (error instanceof ApiError && error.status === 401) this.#gone();
+  }
+
+  #gone(): void {
+    this.expired = this.user !== null;
+    this.user = null;
+  }
+}
+
+export const session = new Session();
+
+export type Health = 'unknown' | 'ok' | 'behind' | 'unreachable';
+
+const ASK_EVERY_MS = 10_000;
+
+class ServerHealth {
+  status: Status | null = $state.raw(null);
+  health: Health = $state.raw('unknown');
+
+  /** Asks now and then while the page is looked at; gives the way to stop. */
+  watch(): () => void {
+    const ask = () => {
+      if (!document.hidden) void this.#ask();
+    };
+    ask();
+    const timer = setInterval(ask, ASK_EVERY_MS);
+    document.addEventListener('visibilitychange', ask);
+    return () => {
+      clearInterval(timer);
+      document.removeEventListener('visibilitychange', ask);
+    };
+  }
+
+  async #ask(): Promise<void> {
+    try {
+      this.status = await api.status();
+      const shedding = this.status.speech?.shedding;
+      this.health = shedding === 'late_finals' || shedding === 'no_partials' ? 'behind' : 'ok';
+    } catch (error) {
+      session.noticed(error);
+      if (error instanceof ApiError) this.health = error.unreachable ? 'unreachable' : 'unknown';
+    }
+  }
+}
+
+export const server = new ServerHealth();

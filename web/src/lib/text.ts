@@ -1,0 +1,21 @@
+// A transcript as plain text, for pasting elsewhere.
+
+import { Line, type CallModel } from './call.svelte';
+import type { Format } from './format';
+import type { Party } from './generated/call';
+
+/** One paragraph a turn: time, name, words. */
+export function transcriptText(
+  call: Pick<CallModel, 'items'>,
+  name: (party: Party) => string,
+  format: Format,
+): string {
+  const turns: string[] = [];
+  for (const item of call.items) {
+    if (!(item instanceof Line) || !item.now.final) continue;
+    if (item.head || turns.length === 0)
+      turns.push(`[${format.clock(item.at)}] ${name(item.party)}: ${item.now.text}`);
+    else turns[turns.length - 1] += ` ${item.now.text}`;
+  }
+  return turns.join('\n');
+}
