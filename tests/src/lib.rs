@@ -1,0 +1,16 @@
+//! The test bench: the real `sotto` binary, and the peers that it meets in the world.
+//!
+//! End-to-end tests (`tests/`) and the evaluation (`cargo xtask eval`) need the same things: a server with a
+//! fresh data folder, a SIP client that is not ours, a WebSocket, and a conversation whose words are known. They
+//! are here once. Nothing of Sotto's own code is linked in: what is tested is what is shipped.
+
+pub mod api;
+pub mod audio;
+pub mod baresip;
+pub mod http;
+pub mod live;
+pub mod pcap;
+pub mod proxy;
+pub mod script;
+pub mod server;
+pub mod sipp;

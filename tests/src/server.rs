@@ -1,0 +1,309 @@
+//! The real `sotto serve`, with a data folder and ports of its own.
+
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use tempfile::TempDir;
+
+use crate::api::Api;
+use crate::http::Client;
+use crate::script::root;
+
+/// The first administrator's name and password on every server started here.
+pub const ADMIN: (&str, &str) = ("admin", "correct horse battery staple");
+
+/// How a server is set up. The defaults are the thin path: SQLite, tiny.en.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Address of the database; `None`: SQLite in the data folder.
+    pub database: Option<String>,
+    /// Speech model of every language.
+    pub model: String,
+    /// Calls at once.
+    pub max_calls: Option<u32>,
+    /// The language of all calls, when it is not to be detected.
+    pub language: Option<String>,
+    /// More lines of `sotto.toml`: (table, line).
+    pub more: Vec<(String, String)>,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self { database: None, model: "tiny.en".into(), max_calls: None, language: None, more: Vec::new() }
+    }
+}
+
+/// A running server. Dropped, it is killed.
+pub struct Sotto {
+    program: PathBuf,
+    child: Option<Child>,
+    folder: TempDir,
+    /// The page, the API and the WebSockets.
+    pub http: SocketAddr,
+    /// The API, signed in as the administrator.
+    pub api: Api,
+    /// SIP over UDP and TCP.
+    pub sip: SocketAddr,
+    /// The first and the last port for RTP.
+    pub rtp: (u16, u16),
+}
+
+impl Sotto {
+    /// Starts with the default set-up.
+    ///
+    /// # Errors
+    /// When the server does not come up.
+    pub fn start() -> Result<Self> {
+        Self::start_with(&Setup::default())
+    }
+
+    /// Starts and waits until the server says that it is ready.
+    ///
+    /// # Errors
+    /// When it does not come up, with its log.
+    pub fn start_with(setup: &Setup) -> Result<Self> {
+        Self::start_binary(&binary()?, setup)
+    }
+
+    /// The same with a program that is not the one under test.
+    ///
+    /// # Errors
+    /// As [`Sotto::start_with`].
+    pub fn start_binary(program: &Path, setup: &Setup) -> Result<Self> {
+        let program = program.to_path_buf();
+        let folder = tempfile::Builder::new().prefix("sotto-e2e-").tempdir()?;
+        let http = free_tcp()?;
+        let sip = free_udp_and_tcp()?;
+        let rtp = free_rtp_range()?;
+        let data = folder.path().join("data");
+        std::fs::create_dir_all(&data)?;
+        let config = setup.config(&data, http, sip, rtp);
+        std::fs::write(folder.path().join("sotto.toml"), config)?;
+        let mut sotto =
+            Self { program, child: None, folder, http, sip, rtp, api: Api { client: Client::new(http) } };
+        sotto.resume()?;
+        Ok(sotto)
+    }
+
+    /// Starts the server again on its old data, after [`Sotto::kill`] or [`Sotto::stop`].
+    ///
+    /// # Errors
+    /// When it does not come up, with its log.
+    pub fn resume(&mut self) -> Result<()> {
+        ensure!(self.child.is_none(), "it is running");
+        let log = std::fs::File::options().create(true).append(true).open(self.log_path())?;
+        let child = Command::new(&self.program)
+            .args(["serve", "--config"])
+            .arg(self.folder.path().join("sotto.toml"))
+            .env("SOTTO_ADMIN_PASSWORD", ADMIN.1)
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("starting sotto")?;
+        self.child = Some(child);
+        let until = Instant::now() + Duration::from_secs(120);
+        let nobody = Client::new(self.http);
+        loop {
+            if nobody.get("/readyz").is_ok_and(|a| a.status == 200) {
+                self.api = Api::sign_in(self.http, ADMIN.0, ADMIN.1).with_context(|| self.log())?;
+                return Ok(());
+            }
+            if let Some(status) = self.child.as_mut().and_then(|c| c.try_wait().ok().flatten()) {
+                self.child = None;
+                bail!("sotto ended at start: {status}\n{}", self.log());
+            }
+            ensure!(Instant::now() < until, "sotto is not ready after two minutes\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// kill -9.
+    ///
+    /// # Errors
+    /// When it is not running.
+    pub fn kill(&mut self) -> Result<()> {
+        let mut child = self.child.take().context("it is not running")?;
+        child.kill()?;
+        child.wait()?;
+        Ok(())
+    }
+
+    /// An orderly stop, as a service manager does it (SIGTERM).
+    ///
+    /// # Errors
+    /// When it is not running, or does not end within half a minute.
+    pub fn stop(&mut self) -> Result<ExitStatus> {
+        let mut child = self.child.take().context("it is not running")?;
+        let sent = Command::new("kill").args(["-TERM", &child.id().to_string()]).status()?;
+        ensure!(sent.success(), "kill -TERM failed");
+        let until = Instant::now() + Duration::from_secs(30);
+        loop {
+            if let Some(status) = child.try_wait()? {
+                return Ok(status);
+            }
+            if Instant::now() > until {
+                let _ = child.kill();
+                let _ = child.wait();
+                bail!("sotto did not stop within 30 s\n{}", self.log());
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether the process lives.
+    ///
+    /// # Errors
+    /// When the process cannot be asked.
+    pub fn is_running(&mut self) -> Result<bool> {
+        Ok(match &mut self.child {
+            Some(child) => child.try_wait()?.is_none(),
+            None => false,
+        })
+    }
+
+    /// Its process id, 0 when it is not running.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.child.as_ref().map_or(0, Child::id)
+    }
+
+    /// What the server wrote so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.log_path()).unwrap_or_default()).into_owned()
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.folder.path().join("sotto.log")
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+}
+
+impl Drop for Sotto {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            eprintln!("--- the server's log ---\n{}", self.log());
+        }
+    }
+}
+
+impl Setup {
+    /// `sotto.toml` for a data folder, addresses, and a range of RTP ports.
+    #[must_use]
+    pub fn config(&self, data: &Path, http: SocketAddr, sip: SocketAddr, rtp: (u16, u16)) -> String {
+        let mut tables: Vec<(&str, Vec<String>)> = vec![
+            (
+                "server",
+                vec![format!("listen = \"{http}\""), format!("data = {:?}", data.display().to_string())],
+            ),
+            ("store", Vec::new()),
+            ("sip", vec![format!("udp = [\"{sip}\"]"), format!("tcp = [\"{sip}\"]")]),
+            ("media", vec!["ip = \"127.0.0.1\"".into(), format!("ports = \"{}-{}\"", rtp.0, rtp.1)]),
+            ("speech", vec![format!("model = {:?}", self.model)]),
+        ];
+        let mut add = |table: &str, line: String| {
+            if let Some((_, lines)) = tables.iter_mut().find(|(t, _)| *t == table) {
+                lines.push(line);
+            }
+        };
+        if let Some(max) = self.max_calls {
+            add("sip", format!("max_calls = {max}"));
+        }
+        if let Some(url) = &self.database {
+            add("store", format!("url = {url:?}"));
+        }
+        if let Some(language) = &self.language {
+            add("speech", format!("language = {language:?}"));
+        }
+        for (table, line) in &self.more {
+            add(table, line.clone());
+        }
+        tables.iter().filter(|(_, lines)| !lines.is_empty()).fold(String::new(), |mut out, (table, lines)| {
+            out.push_str(&format!("[{table}]\n"));
+            out + &lines.join("\n") + "\n"
+        })
+    }
+}
+
+/// The program under test: `SOTTO_BIN`, or the one that cargo builds into the folder this test runs from.
+///
+/// # Errors
+/// When it cannot be built.
+pub fn binary() -> Result<PathBuf> {
+    static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        if let Some(given) = std::env::var_os("SOTTO_BIN").filter(|v| !v.is_empty()) {
+            let path = PathBuf::from(given);
+            return if path.is_file() { Ok(path) } else { Err(format!("SOTTO_BIN: no {}", path.display())) };
+        }
+        // This runs as <target>/<profile>/deps/NAME or <target>/<profile>/NAME.
+        let own = std::env::current_exe().map_err(|e| e.to_string())?;
+        let profile = own.ancestors().skip(1).find(|p| !p.ends_with("deps")).unwrap_or(&own).to_path_buf();
+        let release = profile.ends_with("release");
+        let status = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+            .current_dir(root())
+            .args(["build", "--quiet", "--package", "sotto-server"])
+            .args(release.then_some("--release"))
+            .env("CARGO_TARGET_DIR", profile.parent().unwrap_or(&profile))
+            .status()
+            .map_err(|e| format!("cargo: {e}"))?;
+        if status.success() { Ok(profile.join("sotto")) } else { Err("sotto does not build".into()) }
+    });
+    built.clone().map_err(anyhow::Error::msg)
+}
+
+/// An address on which nothing listens over TCP.
+///
+/// # Errors
+/// When there is none.
+pub fn free_tcp() -> Result<SocketAddr> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
+}
+
+/// An address on which nothing listens over UDP and TCP.
+///
+/// # Errors
+/// When there is none.
+pub fn free_udp_and_tcp() -> Result<SocketAddr> {
+    for _ in 0..100 {
+        let address = free_tcp()?;
+        if UdpSocket::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+    bail!("no port free for both UDP and TCP")
+}
+
+/// 400 ports from an even one, below those that the system hands out: for nobody else in this process, and at
+/// least at its beginning for nobody outside of it.
+///
+/// # Errors
+/// When there are none.
+pub fn free_rtp_range() -> Result<(u16, u16)> {
+    const BLOCKS: u16 = 30;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let offset = (std::process::id() % u32::from(BLOCKS)) as u16;
+    for _ in 0..BLOCKS {
+        let first = 20_000 + (offset + NEXT.fetch_add(1, Ordering::Relaxed)) % BLOCKS * 400;
+        if (0..8).all(|n| UdpSocket::bind(("127.0.0.1", first + n)).is_ok()) {
+            return Ok((first, first + 399));
+        }
+    }
+    bail!("no free UDP ports from 20000 on")
+}

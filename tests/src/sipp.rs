@@ -1,0 +1,169 @@
+//! SIPp, a SIP client that is not ours: places SIPREC calls with real RTP.
+
+use std::net::{SocketAddr, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use anyhow::{Context, Result, bail};
+use tempfile::TempDir;
+
+use crate::audio::Audio;
+use crate::pcap::{self, Law, Line};
+use crate::script::root;
+
+/// What carries the signalling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// One UDP socket.
+    Udp,
+    /// One TCP connection.
+    Tcp,
+}
+
+/// One run of SIPp: by default one call over UDP.
+#[derive(Clone, Debug)]
+pub struct Sipp {
+    /// The recording server.
+    pub to: SocketAddr,
+    /// What carries the signalling.
+    pub transport: Transport,
+    /// The scenario, a file in `sip-config/sipp`.
+    pub scenario: String,
+    /// User part of the agent's address of record.
+    pub agent: String,
+    /// User part of the customer's address of record.
+    pub customer: String,
+    /// What happens to its RTP.
+    pub line: Line,
+    /// More `-key NAME VALUE` for the scenario.
+    pub keys: Vec<(String, String)>,
+}
+
+impl Sipp {
+    /// A SIPREC call to `to`.
+    #[must_use]
+    pub fn siprec(to: SocketAddr) -> Self {
+        Self {
+            to,
+            transport: Transport::Udp,
+            scenario: "siprec.xml".into(),
+            agent: "1002".into(),
+            customer: "15550100".into(),
+            line: Line::Good,
+            keys: Vec::new(),
+        }
+    }
+
+    /// Begins the call, which plays `audio` (8 kHz; channels in the order of the scenario's media lines, µ-law
+    /// and A-law in turns) to its end and hangs up.
+    ///
+    /// # Errors
+    /// When SIPp is not installed, or files cannot be written.
+    pub fn call(&self, audio: &Audio) -> Result<Running> {
+        let folder = tempfile::Builder::new().prefix("sotto-sipp-").tempdir()?;
+        let scenario = root().join("sip-config/sipp").join(&self.scenario);
+        std::fs::copy(&scenario, folder.path().join("scenario.xml"))
+            .with_context(|| scenario.display().to_string())?;
+        let laws: Vec<Law> =
+            (0..audio.channels.len()).map(|n| if n % 2 == 0 { Law::Mu } else { Law::A }).collect();
+        pcap::write(&folder.path().join("call.pcap"), audio, &laws, self.line)?;
+        let media = free_media_port()?;
+        let mut command = Command::new("sipp");
+        command
+            .current_dir(folder.path())
+            .arg(self.to.to_string())
+            .args(["-sf", "scenario.xml", "-m", "1", "-l", "1", "-r", "1", "-nostdin", "-s", "sotto"])
+            .args(["-t", if self.transport == Transport::Udp { "u1" } else { "t1" }])
+            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &media.to_string()])
+            .args(["-d", &audio.duration_ms().to_string()])
+            .args(["-key", "agent", &self.agent, "-key", "customer", &self.customer])
+            .args(["-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"])
+            .args(["-timeout", &format!("{}s", audio.duration_ms() / 1000 + 60), "-timeout_error"]);
+        for (name, value) in &self.keys {
+            command.args(["-key", name, value]);
+        }
+        let out = std::fs::File::create(folder.path().join("screen.log"))?;
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .context("sipp does not start (Debian: apt-get install sip-tester)")?;
+        Ok(Running { child, folder })
+    }
+}
+
+/// SIPp at work. Dropped, it is ended.
+pub struct Running {
+    child: Child,
+    folder: TempDir,
+}
+
+impl Running {
+    /// Waits until the call is over.
+    ///
+    /// # Errors
+    /// When the call did not go as the scenario says, with SIPp's own words about it.
+    pub fn finish(mut self) -> Result<()> {
+        let status = self.child.wait()?;
+        if status.success() {
+            return Ok(());
+        }
+        bail!("SIPp: {status}\n{}", self.log())
+    }
+
+    /// What SIPp complained about, and the messages that went to and fro.
+    #[must_use]
+    pub fn log(&self) -> String {
+        ["errors.log", "messages.log", "screen.log"]
+            .map(|name| tail(&self.folder.path().join(name)))
+            .join("\n")
+    }
+
+    /// Ends SIPp in the middle of the call, without a BYE.
+    ///
+    /// # Errors
+    /// When the process cannot be ended.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// Whether the call is still going on.
+    ///
+    /// # Errors
+    /// When the process cannot be asked.
+    pub fn is_going_on(&mut self) -> Result<bool> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn tail(path: &Path) -> String {
+    let text = String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned();
+    let from = text.len().saturating_sub(4000);
+    text.char_indices()
+        .find(|(at, _)| *at >= from)
+        .map_or(String::new(), |(at, _)| text.split_at(at).1.into())
+}
+
+/// SIPp sends from two ports it does not bind (raw sockets); they only must not be another's.
+fn free_media_port() -> Result<u16> {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    for _ in 0..2000 {
+        let port =
+            52_000 + (std::process::id() as u16 % 40) * 200 + NEXT.fetch_add(4, Ordering::Relaxed) % 200;
+        if UdpSocket::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port + 2)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no free UDP ports from 52000 on")
+}

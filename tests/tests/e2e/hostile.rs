@@ -1,0 +1,162 @@
+//! Whatever comes in: an answer or silence, never an end of the process, and a call in progress stays whole.
+
+use std::io::Write;
+use std::net::{TcpStream, UdpSocket};
+use std::time::Duration;
+
+use serde_json::json;
+use sotto_tests::http::{Client, exchange};
+use sotto_tests::live::Live;
+use sotto_tests::script::root;
+use sotto_tests::server::Sotto;
+use sotto_tests::sipp::Sipp;
+use tungstenite::Message;
+
+use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
+
+/// Bytes without rhyme or reason, but the same in every run.
+fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    };
+    std::iter::repeat_with(next).take(length).collect()
+}
+
+fn sip_messages() -> Vec<Vec<u8>> {
+    let scenario = std::fs::read_to_string(root().join("sip-config/sipp/siprec.xml")).unwrap();
+    let invite = scenario.split("<![CDATA[").nth(1).unwrap().split("]]>").next().unwrap().trim_start();
+    let invite = invite.replace('\n', "\r\n").replace("[len]", "999");
+    let mut messages: Vec<Vec<u8>> = (0..200).map(|n| noise(n, 40 + 37 * n as usize % 1400)).collect();
+    // A real INVITE, cut off everywhere and with bytes changed.
+    messages.extend((0..invite.len()).step_by(41).map(|at| invite.as_bytes()[..at].to_vec()));
+    messages.extend((0..300u64).map(|n| {
+        let mut bytes = invite.clone().into_bytes();
+        for (k, b) in noise(n, 8).into_iter().enumerate() {
+            let at = (n as usize * 131 + k * 977) % bytes.len();
+            bytes[at] = b;
+        }
+        bytes
+    }));
+    for folder in ["rfc4475", "rfc5118"] {
+        let folder = root().join("../shared/eval/sip").join(folder);
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        messages.extend(files.filter_map(|f| std::fs::read(f.path()).ok()));
+    }
+    messages
+}
+
+#[test]
+fn junk_on_every_port_during_a_call() {
+    let mut sotto = Sotto::start().unwrap();
+    let running = Sipp::siprec(sotto.sip).call(&excerpt().1).unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let messages = sip_messages();
+    for message in &messages {
+        socket.send_to(&message[..message.len().min(60_000)], sotto.sip).unwrap();
+    }
+    for part in messages.chunks(20) {
+        if let Ok(mut stream) = TcpStream::connect(sotto.sip) {
+            stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
+            for message in part {
+                if stream.write_all(message).is_err() {
+                    break;
+                }
+            }
+        }
+    }
+    // RTP ports: packets that are not RTP, RTP of nobody, lengths that lie.
+    for n in 0..400u64 {
+        let mut packet = noise(n, 12 + (n as usize * 7) % 300);
+        if n % 2 == 0 {
+            packet[0] = 0x80 | (packet[0] & 0x3f);
+            packet[1] &= 0x7f;
+        }
+        for port in sotto.rtp.0..sotto.rtp.0 + 8 {
+            let _ = socket.send_to(&packet, ("127.0.0.1", port));
+        }
+    }
+    running.finish().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_understood(&events);
+    assert!(sotto.is_running().unwrap());
+
+    // And it still takes calls.
+    let next = Sipp::siprec(sotto.sip).call(&excerpt().1.cut(0, 1000)).unwrap();
+    next.finish().unwrap();
+}
+
+#[test]
+fn an_options_request_is_answered() {
+    let sotto = Sotto::start().unwrap();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let us = socket.local_addr().unwrap();
+    let request = format!(
+        "OPTIONS sip:{0} SIP/2.0\r\nVia: SIP/2.0/UDP {us};branch=z9hG4bK1;rport\r\nFrom: <sip:t@{us}>;tag=1\r\n\
+         To: <sip:{0}>\r\nCall-ID: o1\r\nCSeq: 1 OPTIONS\r\nMax-Forwards: 70\r\nContent-Length: 0\r\n\r\n",
+        sotto.sip
+    );
+    socket.send_to(request.as_bytes(), sotto.sip).unwrap();
+    let mut answer = [0; 4096];
+    let (length, _) = socket.recv_from(&mut answer).unwrap();
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("SIP/2.0 200"), "{answer}");
+}
+
+#[test]
+fn junk_over_http_and_websockets() {
+    let mut sotto = Sotto::start().unwrap();
+    let patience = Duration::from_secs(20);
+    for n in 0..50 {
+        // Some kinds of junk look like a request that is not over; then silence is the answer.
+        let _ = exchange(sotto.http, &noise(n, 500), Duration::from_millis(200));
+    }
+    let huge = format!("GET / HTTP/1.1\r\nHost: x\r\nX-Huge: {}\r\n\r\n", "a".repeat(1 << 20));
+    let answer = exchange(sotto.http, huge.as_bytes(), patience).unwrap_or_default();
+    assert!(!answer.starts_with(b"HTTP/1.1 200"), "a header of a megabyte is not welcome");
+
+    let stranger = Client::new(sotto.http);
+    let big = json!({"name": "a".repeat(5 << 20), "password": "b"});
+    if let Ok(answer) = stranger.post("/api/session", &big) {
+        assert!((400..500).contains(&answer.status), "{}", answer.status);
+    }
+    for body in [&b"{"[..], b"[]", b"null", b"{\"name\":1}", b"\xff\xfe"] {
+        let kind = [("Content-Type", "application/json")];
+        let answer = stranger.request("POST", "/api/session", &kind, body).unwrap();
+        assert!((400..500).contains(&answer.status), "{}: {}", answer.status, answer.text());
+    }
+    for path in [
+        "/api/calls/not-a-uuid",
+        "/api/calls/00000000-0000-7000-8000-000000000000",
+        "/api/calls/../../etc/passwd",
+        "/api/calls?limit=-1",
+        "/api/calls?limit=99999999999999999999",
+        "/api/calls?state=strange",
+        "/api/calls/00000000-0000-7000-8000-000000000000/events?from=x",
+        "/%00",
+    ] {
+        let answer = sotto.api.client.get(path).unwrap();
+        assert!(answer.status < 500, "{path}: {} {}", answer.status, answer.text());
+        assert!(!answer.text().contains("root:"), "{path}");
+    }
+
+    for message in [
+        Message::text("{"),
+        Message::text("x".repeat(1 << 20)),
+        Message::binary(noise(1, 1 << 16)),
+        Message::Ping(vec![0; 100].into()),
+    ] {
+        let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
+        let _ = wall.send(message);
+    }
+    assert!(sotto.is_running().unwrap());
+    let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
+    assert_eq!(wall.next(patience).unwrap().unwrap()["type"], "calls");
+}

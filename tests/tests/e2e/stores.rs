@@ -1,0 +1,33 @@
+//! The same call on the other database.
+
+use sotto_store::testing::Postgres;
+use sotto_tests::server::{Setup, Sotto};
+use sotto_tests::sipp::Sipp;
+
+use crate::support::{EXCERPT_MS, assert_ordered, assert_recorded, assert_understood, call};
+
+#[test]
+fn a_call_on_postgresql() {
+    let (url, server) = match std::env::var("SOTTO_TEST_POSTGRES") {
+        Ok(url) if !url.is_empty() => (url, None),
+        _ => {
+            let Some(server) = Postgres::start() else {
+                let required = std::env::var("SOTTO_REQUIRE_POSTGRES").as_deref() == Ok("1");
+                assert!(!required, "SOTTO_REQUIRE_POSTGRES=1, but there is no PostgreSQL");
+                eprintln!("SKIPPED: no PostgreSQL on this machine");
+                return;
+            };
+            (server.url("postgres"), Some(server))
+        }
+    };
+    let mut sotto = Sotto::start_with(&Setup { database: Some(url), ..Setup::default() }).unwrap();
+    let (id, events) = call(&sotto, &Sipp::siprec(sotto.sip));
+    assert_ordered(&events);
+    assert_understood(&events);
+    sotto.kill().unwrap();
+    sotto.resume().unwrap();
+    assert_eq!(sotto.api.events(&id).unwrap(), events, "an ended call survives kill -9 as it was");
+    assert_recorded(&sotto, &id, EXCERPT_MS);
+    drop(sotto);
+    drop(server);
+}

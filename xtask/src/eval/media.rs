@@ -1,0 +1,27 @@
+//! The media path alone: how many legs a core carries, and what a packet allocates.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use super::Figure;
+use super::setup::Bench;
+use crate::run::Run;
+
+pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let seconds = if bench.quick { "2" } else { "10" };
+    let out = Run::cargo()
+        .args(["run", "--quiet", "--release", "--package", "sotto-benches", "--bin", "media", "--"])
+        .args(["--seconds", seconds])
+        .output()?;
+    let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ensure!(!figures.is_empty(), "the benchmark printed no figures");
+    for f in figures {
+        let name = f["name"].as_str().unwrap_or_default().replacen("media_", "media.", 1);
+        let (value, unit) = (f["value"].as_f64().unwrap_or(f64::NAN), f["unit"].as_str().unwrap_or_default());
+        sink(match f["bar"].as_f64() {
+            Some(bar) => Figure::at_most(&name, value, unit, bar),
+            None => Figure::reported(&name, value, unit),
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,198 @@
+//! `cargo xtask eval`: figures on real material, one JSON line each.
+//!
+//! One module a row of the table in BENCHMARKS.md. A row measures what is shipped (the release binary, real
+//! peers) and never decides by itself what is good enough: the bar stands beside the value.
+
+mod concurrency;
+mod hangup;
+mod harper;
+mod kill;
+mod media;
+mod noise;
+mod persian;
+mod setup;
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::machine;
+use crate::run::{note, release_build, root, step, tools};
+pub use setup::Bench;
+
+#[derive(clap::Args)]
+pub struct Options {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(clap::Subcommand)]
+enum What {
+    /// Live calls: words, latency, load, hang-up, crash.
+    Live(Live),
+}
+
+#[derive(clap::Args)]
+struct Live {
+    /// Evaluation data.
+    #[arg(long)]
+    data: Option<PathBuf>,
+    /// Only these rows, separated by commas.
+    #[arg(long, value_delimiter = ',', value_parser = ROWS.map(|r| r.name))]
+    only: Vec<String>,
+    /// Fewer and shorter runs: says whether it works, not how well.
+    #[arg(long)]
+    quick: bool,
+    /// Print the table of BENCHMARKS.md out of the newest figures instead of measuring.
+    #[arg(long)]
+    markdown: bool,
+}
+
+/// A figure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Figure {
+    pub name: String,
+    pub value: f64,
+    pub unit: String,
+    /// What it must reach, in words; empty where it is only reported.
+    pub bar: String,
+    pub ok: bool,
+}
+
+impl Figure {
+    pub fn at_most(name: &str, value: f64, unit: &str, bar: f64) -> Self {
+        let bar_text = format!("at most {bar}");
+        Self {
+            name: name.into(),
+            value,
+            unit: unit.into(),
+            bar: bar_text,
+            ok: value.is_finite() && value <= bar,
+        }
+    }
+
+    pub fn at_least(name: &str, value: f64, unit: &str, bar: f64) -> Self {
+        let bar_text = format!("at least {bar}");
+        Self {
+            name: name.into(),
+            value,
+            unit: unit.into(),
+            bar: bar_text,
+            ok: value.is_finite() && value >= bar,
+        }
+    }
+
+    /// Without a bar.
+    pub fn reported(name: &str, value: f64, unit: &str) -> Self {
+        Self { name: name.into(), value, unit: unit.into(), bar: String::new(), ok: value.is_finite() }
+    }
+}
+
+/// A row of the table: gives its figures to the sink as they are known.
+struct Row {
+    name: &'static str,
+    what: &'static str,
+    measure: fn(&Bench, &mut dyn FnMut(Figure)) -> Result<()>,
+}
+
+const ROWS: [Row; 10] = [
+    Row { name: "harper", what: "Six calls at real-time speed, base model", measure: harper::through_files },
+    Row { name: "siprec", what: "The same six calls through SIPp and RTP", measure: harper::through_sipp },
+    Row { name: "noise", what: "Silence, hold music, ringing, office noise", measure: noise::measure },
+    Row { name: "calls-tiny", what: "Simultaneous calls, tiny.en", measure: concurrency::tiny },
+    Row { name: "calls-base", what: "Simultaneous calls, base", measure: concurrency::base },
+    Row { name: "overload", what: "Three times the calls that keep up", measure: concurrency::overload },
+    Row { name: "media", what: "RTP in to ring, no speech", measure: media::measure },
+    Row { name: "hangup", what: "Hang-up while speaking", measure: hangup::measure },
+    Row { name: "kill", what: "kill -9 in mid-call", measure: kill::measure },
+    Row { name: "persian", what: "Persian, base model", measure: persian::measure },
+];
+
+pub fn eval(options: &Options) -> Result<()> {
+    let What::Live(live) = &options.what;
+    if live.markdown {
+        print!("{}", markdown()?);
+        return Ok(());
+    }
+    let data = live.data.clone().unwrap_or_else(|| root().join("../shared/eval"));
+    let data = data.canonicalize().with_context(|| format!("no evaluation data at {}", data.display()))?;
+    machine::needed_to_build()?;
+    machine::needed_to_test()?;
+    let sotto = PathBuf::from(release_build()?);
+    let bench = Bench::new(sotto, data, live.quick)?;
+    std::fs::create_dir_all(tools())?;
+    let mut failures = Vec::new();
+    for row in ROWS.iter().filter(|r| live.only.is_empty() || live.only.iter().any(|o| o == r.name)) {
+        step(row.what);
+        let mut figures = Vec::new();
+        let outcome = (row.measure)(&bench, &mut |figure| {
+            println!("{}", serde_json::to_string(&figure).unwrap_or_default());
+            figures.push(figure);
+        });
+        if let Err(error) = outcome {
+            eprintln!("{}: {error:#}", row.name);
+            let failed = Figure { ok: false, ..Figure::reported(&format!("{}.failed", row.name), 1.0, "") };
+            println!("{}", serde_json::to_string(&failed)?);
+            figures.push(failed);
+        }
+        failures.extend(figures.iter().filter(|f| !f.ok).map(|f| f.name.clone()));
+        let lines: Vec<String> = figures.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
+        std::fs::write(tools().join(format!("eval-{}.ndjson", row.name)), lines.join("\n") + "\n")?;
+    }
+    if live.quick {
+        note("--quick: these figures say whether it works, not how well");
+    }
+    ensure!(failures.is_empty(), "below the bar: {}", failures.join(", "));
+    Ok(())
+}
+
+/// The newest figures of every row as the table of BENCHMARKS.md.
+fn markdown() -> Result<String> {
+    let mut out = String::from("| what | figure | value | bar | |\n| --- | --- | --- | --- | --- |\n");
+    for row in &ROWS {
+        let Ok(lines) = std::fs::read_to_string(tools().join(format!("eval-{}.ndjson", row.name))) else {
+            continue;
+        };
+        for (n, line) in lines.lines().enumerate() {
+            let f: Figure = serde_json::from_str(line)?;
+            let what = if n == 0 { row.what } else { "" };
+            let name = f.name.split_once('.').map_or(f.name.as_str(), |(_, name)| name);
+            let value = pretty(f.value, &f.unit);
+            let bar = if f.bar.is_empty() { "reported" } else { &f.bar };
+            let ok = if f.ok { "✓" } else { "✗" };
+            out.push_str(&format!("| {what} | {name} | {value} | {bar} | {ok} |\n"));
+        }
+    }
+    Ok(out)
+}
+
+fn pretty(value: f64, unit: &str) -> String {
+    match unit {
+        "rate" => format!("{:.1} %", value * 100.0),
+        _ if value.fract() == 0.0 => format!("{value:.0} {unit}").trim_end().to_owned(),
+        _ => format!("{value:.2} {unit}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_figure_says_what_it_must_reach() {
+        assert!(Figure::at_most("x", 5.0, "ms", 5.0).ok);
+        assert!(!Figure::at_most("x", f64::NAN, "ms", 5.0).ok);
+        assert!(!Figure::at_least("x", 4.9, "calls", 5.0).ok);
+        let line = serde_json::to_string(&Figure::at_most("a.b", 0.07, "rate", 0.075)).unwrap();
+        assert_eq!(line, r#"{"name":"a.b","value":0.07,"unit":"rate","bar":"at most 0.075","ok":true}"#);
+    }
+
+    #[test]
+    fn values_read_as_people_write_them() {
+        assert_eq!(pretty(0.0712, "rate"), "7.1 %");
+        assert_eq!(pretty(800.0, "ms"), "800 ms");
+        assert_eq!(pretty(2.345, "legs"), "2.35 legs");
+        assert_eq!(pretty(50.0, ""), "50");
+    }
+}

@@ -1,0 +1,150 @@
+//! What the rows share: the program, the data, and calls through real SIP and RTP.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use sotto_tests::audio::Audio;
+use sotto_tests::server::{Setup, Sotto};
+use sotto_tests::sipp::{Running, Sipp};
+
+use crate::run::{Run, pull_models};
+
+pub struct Bench {
+    pub sotto: PathBuf,
+    pub data: PathBuf,
+    pub quick: bool,
+}
+
+/// A recorded call of `calls-harper`.
+pub struct Recorded {
+    pub id: String,
+    pub audio: Audio,
+}
+
+impl Bench {
+    pub fn new(sotto: PathBuf, data: PathBuf, quick: bool) -> Result<Self> {
+        pull_models(&sotto, &["tiny.en", "base"])?;
+        Ok(Self { sotto, data, quick })
+    }
+
+    /// A fresh server of the release build with this speech model.
+    pub fn server(&self, model: &str) -> Result<Sotto> {
+        self.server_with(&Setup { model: model.into(), max_calls: Some(200), ..Setup::default() })
+    }
+
+    pub fn server_with(&self, setup: &Setup) -> Result<Sotto> {
+        Sotto::start_binary(&self.sotto, setup)
+    }
+
+    pub fn harper(&self) -> PathBuf {
+        self.data.join("calls-harper")
+    }
+
+    /// The six calls, in the order of their ids.
+    pub fn recorded_calls(&self) -> Result<Vec<Recorded>> {
+        let mut files = files(&self.harper().join("stereo"), "flac")?;
+        if self.quick {
+            files.truncate(2);
+        }
+        let load = |path: PathBuf| {
+            let id = path.file_stem().and_then(|s| s.to_str()).context("file name")?.to_owned();
+            Ok(Recorded { id, audio: Audio::read(&path)? })
+        };
+        files.into_iter().map(load).collect()
+    }
+
+    /// The rows of `turns.json`.
+    pub fn turns(&self) -> Result<Vec<Value>> {
+        let text = std::fs::read_to_string(self.harper().join("turns.json"))?;
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    /// `sotto eval --score`: the figures of a file of events against a folder with `turns.json`.
+    pub fn score(&self, folder: &Path, events: &Path) -> Result<Value> {
+        let out = Run::new(&self.sotto).arg("eval").arg(folder).arg("--score").arg(events).output()?;
+        last_json(&out)
+    }
+
+    /// `sotto replay --json`: the events of a recorded file.
+    pub fn replay(&self, model: &str, language: &str, file: &Path) -> Result<Vec<Value>> {
+        let out = Run::new(&self.sotto)
+            .arg("replay")
+            .arg(file)
+            .args([
+                "--json",
+                "--speed",
+                "max",
+                "--language",
+                language,
+                "--set",
+                &format!("speech.model={model}"),
+            ])
+            .output()?;
+        out.lines().filter(|l| l.starts_with('{')).map(|l| Ok(serde_json::from_str(l)?)).collect()
+    }
+}
+
+/// The files of a folder with an extension, sorted.
+pub fn files(folder: &Path, extension: &str) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).with_context(|| folder.display().to_string())?;
+    let mut files: Vec<PathBuf> = entries
+        .flatten()
+        .map(|e| e.path())
+        .filter(|p| p.extension().is_some_and(|e| e == extension))
+        .collect();
+    files.sort();
+    ensure!(!files.is_empty(), "no .{extension} in {}", folder.display());
+    Ok(files)
+}
+
+/// The last line of an output that is a JSON object.
+pub fn last_json(out: &str) -> Result<Value> {
+    let line = out.lines().rev().find(|l| l.starts_with('{')).context("no figures in the output")?;
+    Ok(serde_json::from_str(line)?)
+}
+
+/// A call that SIPp is placing to a server; `id` is the server's name for it.
+pub struct Placed {
+    pub id: String,
+    pub sipp: Running,
+}
+
+/// Places a SIPREC call and waits until the server shows it. The customer's address tells calls apart.
+pub fn place(server: &Sotto, audio: &Audio, customer: &str) -> Result<Placed> {
+    let sipp = Sipp { customer: customer.into(), ..Sipp::siprec(server.sip) }.call(audio)?;
+    let wanted = format!("sip:{customer}@");
+    for _ in 0..200 {
+        let calls = server.api.calls("live")?;
+        let ours = calls.iter().find(|call| {
+            let people = call["participants"].as_array().into_iter().flatten();
+            people.filter_map(|p| p["aor"].as_str()).any(|aor| aor.starts_with(&wanted))
+        });
+        if let Some(id) = ours.and_then(|c| c["id"].as_str()) {
+            return Ok(Placed { id: id.to_owned(), sipp });
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    bail!("the call of {customer} does not appear\n{}", sipp.log())
+}
+
+/// A call's events in the form that the scorer reads.
+pub fn scored_events(call: &str, events: &[Value]) -> String {
+    let mut out = String::new();
+    for event in events.iter().filter(|e| e["kind"] == "utterance") {
+        let role = if event["party"] == "agent" { "agent" } else { "caller" };
+        let line = json!({
+            "call": call, "role": role, "at_ms": event["at_ms"], "final": event["final"],
+            "text": event["text"], "utterance": event["utterance_id"], "revision": event["revision"],
+        });
+        out.push_str(&line.to_string());
+        out.push('\n');
+    }
+    out
+}
+
+/// A percentile's value out of the scorer's `{"p50", "p95", "n"}`.
+pub fn percentile(figures: &Value, name: &str, which: &str) -> f64 {
+    figures[name][which].as_f64().unwrap_or(f64::NAN)
+}

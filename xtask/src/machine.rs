@@ -1,0 +1,134 @@
+//! What the machine must have, and getting it where that can be done.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+
+use crate::run::{Run, note, step, tools};
+
+/// A program, and the Debian package that brings it.
+struct Tool {
+    program: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+const CMAKE: Tool = Tool { program: "cmake", package: "cmake", why: "compiles Whisper and Opus" };
+const COMPILER: Tool = Tool { program: "c++", package: "g++", why: "compiles Whisper and Opus" };
+const SIPP: Tool = Tool { program: "sipp", package: "sip-tester", why: "places calls that are not our own" };
+const CHROMIUM: Tool =
+    Tool { program: "chromium", package: "chromium", why: "opens the page as an agent does" };
+const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core", why: "calls with Opus" };
+
+/// Our PATH: programs that we installed ourselves come last.
+pub fn path() -> OsString {
+    let given = std::env::var_os("PATH").unwrap_or_default();
+    let mut folders: Vec<PathBuf> = std::env::split_paths(&given).collect();
+    folders.push(tools().join("python/bin"));
+    std::env::join_paths(folders).unwrap_or(given)
+}
+
+/// Where a program is.
+pub fn find(program: &str) -> Option<PathBuf> {
+    std::env::split_paths(&path()).map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Cargo is there, or we would not run: the rest of what a build needs.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub fn needed_to_build() -> Result<()> {
+    let mut missing = Vec::new();
+    if find(COMPILER.program).is_none() {
+        missing.push(COMPILER);
+    }
+    if find(CMAKE.program).is_none() && (can_install() || !cmake_wheel()) {
+        missing.push(CMAKE);
+    }
+    install(missing)?;
+    needs_node()
+}
+
+/// What the tests need on top of that: peers.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub fn needed_to_test() -> Result<()> {
+    let mut missing: Vec<Tool> =
+        [SIPP, BARESIP, CHROMIUM].into_iter().filter(|t| find(t.program).is_none()).collect();
+    let given = std::env::var_os("SOTTO_TEST_POSTGRES").is_some();
+    if !given && find("initdb").is_none() && !Path::new("/usr/lib/postgresql").is_dir() {
+        let why = "the other database; or name one in SOTTO_TEST_POSTGRES";
+        missing.push(Tool { program: "initdb", package: "postgresql", why });
+    }
+    install(missing)?;
+    // Nice to have: without it docker-compose.yml is not checked.
+    let compose =
+        Run::new("docker").args(["compose", "version"]).quietly() || find("docker-compose").is_some();
+    if !compose && can_install() {
+        let why = "reads docker-compose.yml as Docker would";
+        install(vec![Tool { program: "docker-compose", package: "docker-compose", why }])?;
+    }
+    Ok(())
+}
+
+fn can_install() -> bool {
+    find("apt-get").is_some() && Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
+}
+
+fn install(missing: Vec<Tool>) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages: Vec<&str> = missing.iter().map(|t| t.package).collect();
+    let list = || {
+        missing.iter().fold(String::new(), |l, t| format!("{l}\n  {} ({}: {})", t.package, t.program, t.why))
+    };
+    if !can_install() {
+        bail!(
+            "missing on this machine:{}\nOn Debian or Ubuntu: sudo apt-get install {}\nThen run this again.",
+            list(),
+            packages.join(" ")
+        );
+    }
+    step(&format!("Installing system packages: {}", packages.join(" ")));
+    let apt = |args: &[&str]| {
+        Run::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(["-q", "-y"]).args(args)
+    };
+    apt(&["update"]).output()?;
+    apt(&["install", "--no-install-recommends"]).args(&packages).output()?;
+    if let Some(still) = missing.iter().find(|t| t.package != "postgresql" && find(t.program).is_none()) {
+        bail!("{} is installed, but there is no `{}` on the PATH", still.package, still.program);
+    }
+    Ok(())
+}
+
+/// CMake from the Python package registry, into a folder of ours, for those who may not install packages.
+fn cmake_wheel() -> bool {
+    if find("python3").is_none() {
+        return false;
+    }
+    step("Installing cmake from the Python package registry");
+    let folder = tools().join("python");
+    let made = Run::new("python3").args(["-m", "venv"]).arg(&folder).quietly();
+    made && Run::new(folder.join("bin/pip")).args(["install", "--quiet", "cmake"]).quietly()
+        && find("cmake").is_some()
+}
+
+fn needs_node() -> Result<()> {
+    const LEAST: [u32; 2] = [20, 19];
+    let found = find("node").and_then(|node| Run::new(node).arg("--version").output().ok());
+    let Some(found) = found.filter(|_| find("npm").is_some()) else {
+        bail!(
+            "missing on this machine: Node.js 20.19 or later, with npm (https://nodejs.org), for the web page"
+        )
+    };
+    let numbers: Vec<u32> =
+        found.trim().trim_start_matches('v').split('.').filter_map(|n| n.parse().ok()).collect();
+    if numbers.as_slice() < &LEAST {
+        bail!("Node.js {} is too old for the web page's tools: 20.19 or later is needed", found.trim());
+    }
+    note(&format!("node {}", found.trim()));
+    Ok(())
+}
