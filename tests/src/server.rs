@@ -108,10 +108,11 @@ impl Sotto {
             .spawn()
             .context("starting sotto")?;
         self.child = Some(child);
-        let until = Instant::now() + Duration::from_secs(120);
+        let until = Instant::now() + Duration::from_secs(60);
         let nobody = Client::new(self.http);
         loop {
-            if nobody.get("/readyz").is_ok_and(|a| a.status == 200) {
+            let answer = nobody.get("/readyz");
+            if answer.as_ref().is_ok_and(|a| a.status == 200) {
                 self.api = Api::sign_in(self.http, ADMIN.0, ADMIN.1).with_context(|| self.log())?;
                 return Ok(());
             }
@@ -119,7 +120,8 @@ impl Sotto {
                 self.child = None;
                 bail!("sotto ended at start: {status}\n{}", self.log());
             }
-            ensure!(Instant::now() < until, "sotto is not ready after two minutes\n{}", self.log());
+            let why = answer.map_or_else(|e| format!("{e:#}"), |a| a.text());
+            ensure!(Instant::now() < until, "sotto is not ready after a minute: {why}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
     }

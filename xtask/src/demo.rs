@@ -84,7 +84,7 @@ pub fn demo(options: &Options) -> Result<()> {
         if again {
             call(&sotto, sip, &api, Some(&wishes))?;
         }
-        println!("\nEnter: call {}again.  Ctrl-C: stop.", if options.no_call { "" } else { "once " });
+        println!("\nEnter: {}.  Ctrl-C: stop.", if again { "call once more" } else { "place the call" });
         match wishes.recv() {
             Ok(Wish::Again) => again = true,
             Ok(Wish::Stop) | Err(_) => return Ok(()),

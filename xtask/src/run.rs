@@ -137,11 +137,15 @@ pub fn tools() -> PathBuf {
     target().join("xtask")
 }
 
-/// Builds the web page, where it changed, and the release binary.
+/// Builds the web page, where it changed, and the release binary; or takes the program named in `SOTTO_BIN`.
 ///
 /// # Errors
 /// When something does not build.
 pub fn release_build() -> Result<OsString> {
+    if let Some(given) = std::env::var_os("SOTTO_BIN").filter(|v| !v.is_empty()) {
+        note(&format!("SOTTO_BIN: {}", given.display()));
+        return Ok(given);
+    }
     build_page()?;
     step("Building sotto (release; the first time takes some minutes)");
     Run::cargo().args(["build", "--release", "--package", "sotto-server"]).go()?;

@@ -134,7 +134,8 @@ impl Task {
         };
         session.set_paused(orders.paused, now);
         let mut frames = Frames::starting(now, self.config.jitter.min_depth);
-        let mut stop_at = None;
+        // The order to stop may have come before this task ran for the first time.
+        let mut stop_at = orders.stop.then(|| Instant::now() + self.config.linger);
         let mut buffer = [0; MAX_DATAGRAM + 1];
         let timer = sleep_until(self.clock.instant(frames.due()));
         tokio::pin!(timer);

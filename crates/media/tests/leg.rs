@@ -319,3 +319,11 @@ async fn a_leg_that_is_dropped_closes_its_taps() {
     while speech.pop().is_some() {}
     assert!(speech.is_finished());
 }
+
+/// On one thread the leg's task has not run when it is stopped: it must not wait for an order it has seen.
+#[tokio::test(flavor = "current_thread")]
+async fn a_leg_stopped_before_it_began_to_run_stops() {
+    let receiver = Receiver::start(LegConfig::default()).await;
+    let stopped = tokio::time::timeout(Duration::from_secs(10), receiver.leg.stop()).await;
+    assert_eq!(stopped.unwrap().packets, 0);
+}

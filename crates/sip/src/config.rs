@@ -37,7 +37,8 @@ pub struct SipConfig {
     pub keep_headers: Vec<String>,
     /// Seconds that a joined call goes on after one of its two plain legs has ended.
     pub lone_leg_s: u64,
-    /// Seconds without RTP on any leg, none of them paused, after which a dialog is ended.
+    /// Seconds without RTP on any leg after which a dialog is ended. While legs are paused, the peer is asked
+    /// as often whether it still knows the dialog.
     pub rtp_timeout_s: u64,
     /// Seconds of the shortest session timer that is agreed to (RFC 4028 Min-SE).
     pub min_se_s: u64,

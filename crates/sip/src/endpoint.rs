@@ -21,6 +21,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use crate::calls::Calls;
 use crate::config::{SipConfig, local_ip_towards};
@@ -88,8 +89,6 @@ pub(crate) struct Shared {
     pub(crate) config: SipConfig,
     pub(crate) codecs: Vec<Codec>,
     pub(crate) ports: Ports,
-    /// Held while the ports of one call are opened.
-    pub(crate) reserving: tokio::sync::Mutex<()>,
     pub(crate) calls: Calls,
     pub(crate) stack: EndpointInnerRef,
     pub(crate) counters: Counters,
@@ -155,7 +154,6 @@ impl Endpoint {
         let shared = Arc::new_cyclic(|this| Shared {
             codecs,
             ports,
-            reserving: tokio::sync::Mutex::default(),
             calls,
             stack: stack.inner.clone(),
             counters: Counters::default(),
@@ -383,7 +381,7 @@ impl Shared {
         self.check_room()?;
         let connection = Some(flow.connection.clone());
         let transaction = Transaction::new_server(key, request.clone(), self.stack.clone(), connection);
-        room.send(Input::Request(Box::new(transaction), flow.clone()));
+        room.send(Input::Request(Box::new((transaction, flow.clone()))));
         Ok(())
     }
 
@@ -429,12 +427,14 @@ impl Shared {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         self.live.fetch_add(1, Ordering::Relaxed);
         let flow = flow.clone();
-        self.sessions.spawn(async move {
+        let span = tracing::info_span!("dialog", call_id = identity.0, peer = %flow.peer);
+        let serving = async move {
             let queue = mpsc::channel(session::QUEUE);
             session::serve(shared.clone(), number, flow, transaction, plan, queue).await;
             shared.live.fetch_sub(1, Ordering::Relaxed);
             shared.invites.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
-        });
+        };
+        self.sessions.spawn(serving.instrument(span));
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, SipMessage, StatusCode, Transport};
@@ -31,8 +32,11 @@ use crate::wire::{ACCEPT, ALLOW};
 
 /// Things waiting for one session.
 pub(crate) const QUEUE: usize = 64;
-/// How often a peer that has paused everything is asked whether it is still there.
-const PROBE: Duration = Duration::from_secs(300);
+/// Events of a leg that wait to be told.
+const LEG_EVENTS: usize = 64;
+/// RFC 3261 section 8.1.3.1: a request that could not be sent counts as answered with this. It says nothing
+/// about the dialog: a peer behind a firewall cannot be reached once it has closed its connection.
+const UNREACHABLE: u16 = 503;
 /// How long a leg may take to hand over what it has heard.
 const STOPPING: Duration = Duration::from_secs(5);
 /// How long a peer has to answer a BYE or a probe, in units of T1.
@@ -41,15 +45,13 @@ const PATIENCE: u32 = 64;
 /// Something that concerns a session's dialog.
 pub(crate) enum Input {
     /// A request within the dialog.
-    Request(Box<Transaction>, Flow),
+    Request(Box<(Transaction, Flow)>),
     /// The INVITE was cancelled before it was answered.
     Cancelled,
     /// The ACK of the INVITE with this number, and its body.
     Acked(u32, Box<Request>),
     /// No ACK came for that INVITE's 2xx within 64 T1.
     Unacked(u32),
-    /// Something happened on a leg.
-    Leg(u64, LegEvent),
     /// The peer's answer to a question of ours; `None` when none came.
     Answered(Option<u16>),
     /// The call is over for everyone.
@@ -69,7 +71,11 @@ struct LegSlot {
     /// It has timed out when this many packets had come.
     timed_out_at: Option<u64>,
     leg: Leg,
+    events: mpsc::Receiver<LegEvent>,
 }
+
+/// Why a dialog is over, and what a BYE says about it; none is sent when there is nothing to say.
+type Over = (EndReason, Option<&'static str>);
 
 /// A dialog that has been answered.
 pub(crate) struct Session {
@@ -136,7 +142,9 @@ pub(crate) async fn serve(
     session.local = answer;
     let _ = respond.send(TransactionEvent::Respond(response));
     shared.counters.call_answered();
+    tracing::info!(call = %session.call.id, legs = session.legs.len(), "answered");
     let (reason, farewell) = session.run(&mut inputs).await;
+    tracing::info!(call = %session.call.id, ?reason, farewell, "over");
     session.end(reason, farewell).await;
     // Requests that were waiting have come too late; their peers will be told by the next one's 481.
     inputs.close();
@@ -185,10 +193,8 @@ async fn drive_invite(mut invite: Transaction, sequence: u32, input: mpsc::Sende
             }
             _ => continue,
         };
-        if input.send(told).await.is_err() {
-            // The session is gone; the transaction goes on absorbing what comes late.
-            continue;
-        }
+        // A session may be gone; its transaction still absorbs what comes late.
+        let _ = input.send(told).await;
     }
     let answered = invite.last_response.as_ref().is_some_and(|r| r.status_code.code() / 100 == 2);
     if answered && !is_acked && invite.state == TransactionState::Terminated {
@@ -307,20 +313,12 @@ impl Session {
     }
 
     fn start_leg(&mut self, socket: Socket, stream: Stream, party: Party, outputs: LegOutputs) {
-        let (events, mut heard) = mpsc::channel(16);
-        let (number, input) = (self.next_leg, self.input.clone());
+        let (events, heard) = mpsc::channel(LEG_EVENTS);
+        let number = self.next_leg;
         self.next_leg += 1;
-        self.shared.tasks.spawn(async move {
-            while let Some(event) = heard.recv().await {
-                if input.send(Input::Leg(number, event)).await.is_err() {
-                    break;
-                }
-            }
-        });
         let port = socket.port();
-        let any_source = self.shared.config.rtp_any_source || is_behind_nat(&stream, self.flow.peer.ip());
-        let timeout = Duration::from_secs(self.shared.config.rtp_timeout_s.max(1));
-        let config = LegConfig { timeout, any_source, ..LegConfig::default() };
+        let any_source = self.shared.config.rtp_any_source || is_elsewhere(&stream, self.flow.peer.ip());
+        let config = LegConfig { timeout: self.silence(), any_source, ..LegConfig::default() };
         let clock = self.call.clock;
         let leg = Leg::start(socket, format(&stream), stream.remote, clock, outputs, events, config);
         let is_paused = stream.paused || self.metadata.paused == Some(true);
@@ -328,11 +326,23 @@ impl Session {
             leg.pause();
         }
         let normally = stream.direction;
-        self.legs.push(LegSlot { number, stream, party, port, normally, is_paused, timed_out_at: None, leg });
+        let timed_out_at = None;
+        let events = heard;
+        self.legs.push(LegSlot {
+            number,
+            stream,
+            party,
+            port,
+            normally,
+            is_paused,
+            timed_out_at,
+            leg,
+            events,
+        });
     }
 
     /// Serves the dialog until it is over: why, and the reason to give in a BYE when one has to be sent.
-    async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> (EndReason, Option<&'static str>) {
+    async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Over {
         let shared = self.shared.clone();
         loop {
             let due = [self.timer.map(|(_, at)| at), self.probe_at].into_iter().flatten().min();
@@ -344,6 +354,7 @@ impl Session {
                     Some(input) => self.take(input).await,
                     None => Some((EndReason::Hangup, None)),
                 },
+                (number, event) = next_event(&mut self.legs) => self.leg_event(number, event).await,
                 () = sleep_until(due.unwrap_or(far)) => self.on_time().await,
             };
             if let Some(over) = over {
@@ -352,9 +363,9 @@ impl Session {
         }
     }
 
-    async fn take(&mut self, input: Input) -> Option<(EndReason, Option<&'static str>)> {
+    async fn take(&mut self, input: Input) -> Option<Over> {
         match input {
-            Input::Request(transaction, flow) => return self.request(*transaction, flow).await,
+            Input::Request(request) => return self.request(request.0, request.1).await,
             Input::Acked(sequence, ack) if self.unacked == Some(sequence) => {
                 self.unacked = None;
                 if std::mem::take(&mut self.awaits_answer)
@@ -366,7 +377,6 @@ impl Session {
             Input::Unacked(sequence) if self.unacked == Some(sequence) => {
                 return Some((EndReason::Timeout, Some("no ACK")));
             }
-            Input::Leg(number, event) => return self.leg_event(number, event).await,
             // Whatever else the peer said, it is there (RFC 4028 section 10).
             Input::Answered(Some(408 | 481) | None) => return Some((EndReason::Timeout, None)),
             Input::HangUp => return Some((EndReason::Hangup, Some("the other leg has ended"))),
@@ -375,7 +385,12 @@ impl Session {
         None
     }
 
-    async fn on_time(&mut self) -> Option<(EndReason, Option<&'static str>)> {
+    /// How long nothing at all may come from the peer.
+    fn silence(&self) -> Duration {
+        Duration::from_secs(self.shared.config.rtp_timeout_s.max(1))
+    }
+
+    async fn on_time(&mut self) -> Option<Over> {
         let now = Instant::now();
         if let Some((timer, at)) = self.timer.filter(|(_, at)| *at <= now) {
             if !timer.ours {
@@ -392,7 +407,7 @@ impl Session {
             }
         }
         if self.probe_at.is_some_and(|at| at <= now) {
-            self.probe_at = Some(now + PROBE);
+            self.probe_at = Some(now + self.silence());
             self.ask(Method::Options, Vec::new(), None).await;
         }
         None
@@ -424,24 +439,24 @@ impl Session {
         async move {
             let patience = Duration::from_millis(shared.config.t1_ms) * PATIENCE;
             let exchange = async {
-                let (flow, to) = shared.route(flow, next_hop.clone(), is_direct).await?;
-                if let Some(answered) = flow.while_open(exchange(&shared, &flow, to, &request)).await {
-                    return answered;
+                let mut flow = flow;
+                loop {
+                    let Some((way, to)) = shared.route(flow, next_hop.clone(), is_direct).await else {
+                        return Some(UNREACHABLE);
+                    };
+                    if let Some(answered) = way.while_open(exchange(&shared, &way, to, &request)).await {
+                        return answered;
+                    }
+                    // The stream was closed under the request: it has not been taken, or will be known again.
+                    flow = way;
                 }
-                // The stream was closed under the request: it has not been taken, or will be known again.
-                let (flow, to) = shared.route(flow, next_hop, is_direct).await?;
-                exchange(&shared, &flow, to, &request).await
             };
             timeout(patience, exchange).await.ok().flatten()
         }
     }
 
     /// Does what a request within the dialog asks.
-    async fn request(
-        &mut self,
-        mut transaction: Transaction,
-        flow: Flow,
-    ) -> Option<(EndReason, Option<&'static str>)> {
+    async fn request(&mut self, mut transaction: Transaction, flow: Flow) -> Option<Over> {
         let request = transaction.original.clone();
         self.flow = flow;
         if !self.dialog.in_order(&request) {
@@ -537,16 +552,27 @@ impl Session {
     async fn modify(&mut self, request: &Request, is_invite: bool) -> Result<Option<sdp::Session>, Reject> {
         let bodies = Bodies::of(request)?;
         let timer = SessionTimer::of(request, self.shared.config.min_se_s)?;
+        let before = self.metadata.clone();
+        let is_described = bodies.metadata.is_some();
+        if let Some(update) = bodies.metadata {
+            self.metadata.merge(update);
+        }
         let answer = match &bodies.description {
-            Some(offer) => Some(self.reoffer(offer).await?),
+            Some(offer) => match self.reoffer(offer).await {
+                Ok(answer) => Some(answer),
+                Err(reject) => {
+                    self.metadata = before;
+                    return Err(reject);
+                }
+            },
             None if is_invite => {
                 self.awaits_answer = true;
                 Some(self.local.clone())
             }
             None => None,
         };
-        if let Some(metadata) = bodies.metadata {
-            self.take_metadata(metadata).await;
+        if is_described {
+            self.tell_metadata().await;
         }
         self.dialog.refresh_target(request);
         let now = Instant::now();
@@ -646,9 +672,9 @@ impl Session {
         self.tell_pauses(&before).await;
     }
 
-    async fn take_metadata(&mut self, update: Metadata) {
+    /// Tells what new metadata has changed.
+    async fn tell_metadata(&mut self) {
         let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
-        self.metadata.merge(update);
         let labelled: Vec<_> = self.legs.iter().map(|slot| (slot.stream.label.clone(), slot.party)).collect();
         let participants = plan::participants(&self.metadata, &labelled);
         if participants != self.participants {
@@ -695,8 +721,9 @@ impl Session {
                 }
             }
         }
-        let is_any_paused = self.legs.iter().any(|slot| slot.is_paused);
-        self.probe_at = is_any_paused.then(|| self.probe_at.unwrap_or_else(|| Instant::now() + PROBE));
+        // While nothing needs to come, nothing shows that the peer is still there.
+        let is_idle = self.legs.is_empty() || self.legs.iter().any(|slot| slot.is_paused);
+        self.probe_at = is_idle.then(|| self.probe_at.unwrap_or_else(|| Instant::now() + self.silence()));
     }
 
     async fn info(&mut self, request: &Request) -> Result<Option<sdp::Session>, Reject> {
@@ -711,44 +738,60 @@ impl Session {
             };
             self.note(Note::Dtmf { party, digit, duration: Millis(duration) }).await;
         }
-        if let Some(metadata) = bodies.metadata {
-            self.take_metadata(metadata).await;
+        if let Some(update) = bodies.metadata {
+            self.metadata.merge(update);
+            self.tell_metadata().await;
         }
         Ok(None)
     }
 
-    async fn leg_event(&mut self, number: u64, event: LegEvent) -> Option<(EndReason, Option<&'static str>)> {
+    async fn leg_event(&mut self, number: u64, event: LegEvent) -> Option<Over> {
         let slot = self.legs.iter_mut().find(|slot| slot.number == number)?;
+        if event == LegEvent::Timeout {
+            let stats = slot.leg.stats();
+            slot.timed_out_at = Some(stats.packets);
+            if stats.packets == 0 && stats.discarded > 0 {
+                // Most likely it comes from another address than the one that was signalled.
+                tracing::warn!(
+                    call = %self.call.id, party = ?slot.party, signalled = ?slot.stream.remote,
+                    discarded = stats.discarded, "all RTP of a leg is refused (see rtp_any_source)"
+                );
+            }
+            // One party may be silent for long (on hold, without our being told); all of them may not.
+            let is_silent =
+                |slot: &LegSlot| !slot.is_paused && slot.timed_out_at == Some(slot.leg.stats().packets);
+            return self.legs.iter().all(is_silent).then_some((EndReason::Timeout, Some("no RTP")));
+        }
         let party = slot.party;
+        self.tell_event(party, event).await;
+        None
+    }
+
+    async fn tell_event(&self, party: Party, event: LegEvent) {
         match event {
             LegEvent::FirstPacket { codec } => self.note(Note::LegStarted { party, codec }).await,
             LegEvent::Dtmf { digit, duration_ms } => {
                 self.note(Note::Dtmf { party, digit, duration: Millis(duration_ms) }).await;
             }
-            LegEvent::Timeout => {
-                slot.timed_out_at = Some(slot.leg.stats().packets);
-                // One party may be silent for long (on hold, without our being told); all of them may not.
-                let is_silent =
-                    |slot: &LegSlot| !slot.is_paused && slot.timed_out_at == Some(slot.leg.stats().packets);
-                if self.legs.iter().all(is_silent) {
-                    return Some((EndReason::Timeout, Some("no RTP")));
-                }
-            }
+            LegEvent::Timeout => {}
         }
-        None
     }
 
     async fn note(&self, note: Note) {
         self.shared.calls.note(&self.call, note).await;
     }
 
-    async fn stop_leg(&self, slot: LegSlot) {
+    async fn stop_leg(&self, mut slot: LegSlot) {
+        let party = slot.party;
         // A call's end is told whatever happens to a leg.
         let stats = timeout(STOPPING, slot.leg.stop()).await.unwrap_or_else(|_| {
-            tracing::error!(call = %self.call.id, party = ?slot.party, "a leg did not stop");
+            tracing::error!(call = %self.call.id, ?party, "a leg did not stop");
             LegStats::default()
         });
-        self.note(Note::LegEnded { party: slot.party, stats }).await;
+        while let Ok(event) = slot.events.try_recv() {
+            self.tell_event(party, event).await;
+        }
+        self.note(Note::LegEnded { party, stats }).await;
     }
 
     /// Ends the dialog, with a BYE that gives `farewell` as its reason, and leaves the call.
@@ -763,6 +806,19 @@ impl Session {
         futures::future::join_all(slots.into_iter().map(|slot| self.stop_leg(slot))).await;
         self.shared.calls.leave(&self.call, self.number, reason).await;
     }
+}
+
+/// What happens next on any leg.
+async fn next_event(legs: &mut [LegSlot]) -> (u64, LegEvent) {
+    std::future::poll_fn(|context| {
+        for slot in &mut *legs {
+            if let Poll::Ready(Some(event)) = slot.events.poll_recv(context) {
+                return Poll::Ready((slot.number, event));
+            }
+        }
+        Poll::Pending
+    })
+    .await
 }
 
 /// Sends a request and waits for the status of its final answer.
@@ -782,20 +838,12 @@ async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) 
     None
 }
 
-/// Opens the ports of all streams of a call at once, so that they follow each other when they can.
+/// Opens ports for `count` streams of a call, which follow each other when they can.
 async fn reserve(shared: &Shared, count: usize) -> Result<Vec<Socket>, Reject> {
-    let _alone = shared.reserving.lock().await;
-    let mut sockets = Vec::with_capacity(count);
-    for _ in 0..count {
-        match shared.ports.reserve().await {
-            Ok(socket) => sockets.push(socket),
-            Err(error) => {
-                tracing::warn!(%error, "call refused");
-                return Err(Reject::busy());
-            }
-        }
-    }
-    Ok(sockets)
+    shared.ports.reserve_many(count).await.map_err(|error| {
+        tracing::warn!(%error, "no ports for a call");
+        Reject::busy()
+    })
 }
 
 /// The address for our session descriptions.
@@ -809,13 +857,18 @@ fn media_address(shared: &Shared, flow: &Flow, socket: Option<&Socket>, remote: 
     })
 }
 
-/// The peer is not where its description says: an inner address behind a translator.
-fn is_behind_nat(stream: &Stream, peer: IpAddr) -> bool {
-    stream.remote.is_some_and(|remote| remote.ip() != peer && is_private(remote.ip()) && !is_private(peer))
+/// The peer sends from elsewhere than its description says: it names an inner address behind a translator, or
+/// another address of this machine.
+fn is_elsewhere(stream: &Stream, peer: IpAddr) -> bool {
+    let peer = peer.to_canonical();
+    stream
+        .remote
+        .map(|remote| remote.ip().to_canonical())
+        .is_some_and(|ip| ip != peer && (peer.is_loopback() || (is_private(ip) && !is_private(peer))))
 }
 
 pub(crate) fn is_private(ip: IpAddr) -> bool {
-    match ip {
+    match ip.to_canonical() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(ip) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
     }
@@ -833,4 +886,31 @@ fn format(stream: &Stream) -> LegFormat {
 fn rand_id() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_send_from_elsewhere() {
+        for (remote, peer, elsewhere) in [
+            ("192.0.2.1", "192.0.2.1", false),
+            ("192.0.2.1", "198.51.100.1", false),
+            ("10.0.0.1", "198.51.100.1", true),
+            ("10.0.0.1", "10.9.9.9", false),
+            ("10.0.0.1", "127.0.0.1", true),
+            ("10.0.0.1", "::ffff:10.0.0.1", false),
+            ("fd00::1", "2001:db8::1", true),
+        ] {
+            let remote: IpAddr = remote.parse().unwrap();
+            let text = format!(
+                "v=0\r\nm=audio 9 RTP/AVP 0\r\nc=IN IP{} {remote}\r\n",
+                if remote.is_ipv4() { 4 } else { 6 }
+            );
+            let session = sdp::Session::parse(text.as_bytes()).unwrap();
+            let stream = negotiate::stream(0, &session.media[0], &[sotto_audio::Codec::Pcmu]).unwrap();
+            assert_eq!(is_elsewhere(&stream, peer.parse().unwrap()), elsewhere, "{remote} {peer}");
+        }
+    }
 }

@@ -569,15 +569,7 @@ async fn a_session_timer_is_agreed_to_and_kept() {
                 break request;
             }
         };
-        let refused = refresh.to_string();
-        let mut refusal = "SIP/2.0 481 Gone\r\n".to_owned();
-        for line in refused
-            .lines()
-            .filter(|l| ["Via:", "From:", "To:", "Call-ID:", "CSeq:"].iter().any(|h| l.starts_with(h)))
-        {
-            refusal.push_str(&format!("{line}\r\n"));
-        }
-        raw.send(format!("{refusal}Content-Length: 0\r\n\r\n")).await;
+        raw.reply(&refresh, "481 Gone").await;
         assert_eq!(bench.ended().await.1, EndReason::Timeout);
     }
 }
@@ -735,4 +727,54 @@ async fn an_agent_is_found_by_rules() {
         call.hang_up().await.unwrap();
         bench.ended().await;
     }
+}
+
+#[tokio::test]
+async fn a_peer_has_only_so_many_connections() {
+    let bench = Bench::start(|_| {}).await;
+    let mut streams = Vec::new();
+    for n in 0..140 {
+        let mut raw = Raw::tcp(bench.tcp()).await;
+        let options = Talk::new(&raw, bench.tcp(), &format!("many{n}")).text("OPTIONS", 1, "", "");
+        raw.send(options).await;
+        let answered = raw.receive_within(Duration::from_secs(10)).await.is_some();
+        assert_eq!(answered, n < 128, "connection {n}");
+        streams.push(raw);
+    }
+    let counters = bench.endpoint.counters();
+    assert_eq!((counters.streams, counters.refused_streams), (128, 12));
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_holds_nobody_up() {
+    let bench = Bench::start(|_| {}).await;
+    let mut deaf = Raw::tcp(bench.tcp()).await;
+    let mut talk = Talk::new(&deaf, bench.tcp(), "deaf");
+    talk.headers = format!("Subject: {}\r\n", "x".repeat(500));
+    for _ in 0..20_000 {
+        let sent = tokio::time::timeout(Duration::from_millis(200), deaf.send(talk.next("OPTIONS", "", "")));
+        if sent.await.is_err() {
+            break;
+        }
+    }
+    for mut raw in [Raw::udp(bench.udp()).await, Raw::tcp(bench.tcp()).await] {
+        let options = Talk::new(&raw, bench.udp(), "other").text("OPTIONS", 1, "", "");
+        assert_eq!(raw.status(options).await, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_has_paused_is_asked_whether_it_is_there() {
+    let mut bench = Bench::start(|config| config.rtp_timeout_s = 1).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "pausing");
+    talk.establish(&mut raw, &offer(&[("1", "inactive")])).await;
+    bench.begun().await;
+    assert!(matches!(bench.noted().await, Note::Paused(Some(Party::Agent))));
+    for answer in ["200 OK", "501 Not Implemented", "481 Gone"] {
+        let question = raw.request().await;
+        assert_eq!(question.method.to_string(), "OPTIONS");
+        raw.reply(&question, answer).await;
+    }
+    assert_eq!(bench.ended().await.1, EndReason::Timeout);
 }

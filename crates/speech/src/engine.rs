@@ -446,6 +446,10 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
+        // On Linux this is the thread's own: decoding takes what is left by the media path and by the page.
+        if let Err(error) = rustix::process::nice(10) {
+            tracing::debug!(%error, "workers keep their priority");
+        }
         while let Some(pending) = self.queue.pop() {
             let figures = figures_for(&self.figures, pending.job.purpose);
             let begun = Instant::now();

@@ -2,17 +2,27 @@
 
 use sotto_tests::baresip::Baresip;
 use sotto_tests::script::{edits, transcript, words};
-use sotto_tests::server::Sotto;
+use sotto_tests::server::{Setup, Sotto};
 
 use crate::support::{PATIENCE, assert_ordered, excerpt};
 
 #[test]
 fn an_opus_call_from_baresip() {
-    let sotto = Sotto::start().unwrap();
+    // baresip never names the loopback address in its offer, but sends from it: like a telephone behind a router.
+    let any_source = ("sip".to_owned(), "rtp_any_source = true".to_owned());
+    let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
     let phone = Baresip::call(sotto.sip, &audio, 8).unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    phone.finish().unwrap();
+    if phone.finish().is_err_and(|error| {
+        let no_network = error.to_string().contains("network init failed");
+        assert!(no_network, "{error}");
+        no_network
+    }) {
+        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+        return;
+    }
+    let calls = sotto.api.client.json("/api/calls").unwrap();
+    let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     let leg = events.iter().find(|e| e["kind"] == "leg_started").unwrap();

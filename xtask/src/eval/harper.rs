@@ -12,7 +12,7 @@ pub fn through_files(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> 
     std::fs::create_dir_all(tools())?;
     let out = Run::new(&bench.sotto)
         .arg("eval")
-        .arg(bench.harper())
+        .arg(&bench.calls)
         .args(["--set", "speech.model=base", "--json"])
         .arg(&events)
         .output()?;
@@ -36,15 +36,22 @@ pub fn through_files(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> 
 pub fn through_sipp(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = bench.server("base")?;
     let mut lines = String::new();
+    let mut lost = 0;
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
         let placed = place(&server, &call.audio, &format!("{}", 15_550_100 + n))?;
         placed.sipp.finish()?;
         let events = server.api.ended(&placed.id, std::time::Duration::from_secs(60))?;
         lines.push_str(&scored_events(&call.id, &events));
+        lost += events
+            .iter()
+            .filter(|e| e["kind"] == "leg_ended")
+            .filter_map(|e| e["lost"].as_u64())
+            .sum::<u64>();
     }
+    sink(Figure::at_most("siprec.packets_lost", lost as f64, "packets", 0.0));
     let path = tools().join("eval-siprec-events.ndjson");
     std::fs::write(&path, lines)?;
-    report("siprec", &bench.score(&bench.harper(), &path)?, sink);
+    report("siprec", &bench.score(&bench.calls, &path)?, sink);
     Ok(())
 }
 
@@ -74,5 +81,5 @@ fn python(bench: &Bench, events: &std::path::Path) -> Result<Value> {
         Run::new("python3").args(["-m", "venv"]).arg(&venv).go()?;
         Run::new(venv.join("bin/pip")).args(["install", "--quiet", "whisper-normalizer"]).go()?;
     }
-    last_json(&Run::new(&python).arg(scorer).arg(bench.harper()).arg(events).output()?)
+    last_json(&Run::new(&python).arg(scorer).arg(&bench.calls).arg(events).output()?)
 }

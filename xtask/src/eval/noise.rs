@@ -1,6 +1,6 @@
 //! What is not speech must yield no words.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use sotto_tests::audio::Audio;
 use sotto_tests::script::words;
 
@@ -29,6 +29,8 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Audio { rate: RATE, channels: vec![left, right] }.write_wav(&file)?;
     for model in ["tiny.en", "base"] {
         let events = bench.replay(model, "en", &file)?;
+        let played = events.last().and_then(|e| e["duration_ms"].as_u64()).unwrap_or_default();
+        ensure!(played + 1000 >= wanted as u64 * 1000 / u64::from(RATE), "only {played} ms were played");
         let heard: Vec<&str> = events
             .iter()
             .filter(|e| e["kind"] == "utterance")

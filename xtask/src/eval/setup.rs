@@ -9,11 +9,13 @@ use sotto_tests::audio::Audio;
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::{Running, Sipp};
 
-use crate::run::{Run, pull_models};
+use crate::run::{Run, pull_models, tools};
 
 pub struct Bench {
     pub sotto: PathBuf,
     pub data: PathBuf,
+    /// The recorded calls and what was said in them.
+    pub calls: PathBuf,
     pub quick: bool,
 }
 
@@ -26,7 +28,9 @@ pub struct Recorded {
 impl Bench {
     pub fn new(sotto: PathBuf, data: PathBuf, quick: bool) -> Result<Self> {
         pull_models(&sotto, &["tiny.en", "base"])?;
-        Ok(Self { sotto, data, quick })
+        let calls = data.join("calls-harper");
+        let calls = if quick { two_of(&calls)? } else { calls };
+        Ok(Self { sotto, data, calls, quick })
     }
 
     /// A fresh server of the release build with this speech model.
@@ -38,16 +42,9 @@ impl Bench {
         Sotto::start_binary(&self.sotto, setup)
     }
 
-    pub fn harper(&self) -> PathBuf {
-        self.data.join("calls-harper")
-    }
-
     /// The six calls, in the order of their ids.
     pub fn recorded_calls(&self) -> Result<Vec<Recorded>> {
-        let mut files = files(&self.harper().join("stereo"), "flac")?;
-        if self.quick {
-            files.truncate(2);
-        }
+        let files = files(&self.calls.join("stereo"), "flac")?;
         let load = |path: PathBuf| {
             let id = path.file_stem().and_then(|s| s.to_str()).context("file name")?.to_owned();
             Ok(Recorded { id, audio: Audio::read(&path)? })
@@ -57,7 +54,7 @@ impl Bench {
 
     /// The rows of `turns.json`.
     pub fn turns(&self) -> Result<Vec<Value>> {
-        let text = std::fs::read_to_string(self.harper().join("turns.json"))?;
+        let text = std::fs::read_to_string(self.calls.join("turns.json"))?;
         Ok(serde_json::from_str(&text)?)
     }
 
@@ -84,6 +81,23 @@ impl Bench {
             .output()?;
         out.lines().filter(|l| l.starts_with('{')).map(|l| Ok(serde_json::from_str(l)?)).collect()
     }
+}
+
+/// A folder of the same layout with the first two calls of `calls`.
+fn two_of(calls: &Path) -> Result<PathBuf> {
+    let two = tools().join("eval-two-calls");
+    let stereo = two.join("stereo");
+    std::fs::create_dir_all(&stereo)?;
+    let text = std::fs::read_to_string(calls.join("turns.json"))?;
+    let turns: Vec<Value> = serde_json::from_str(&text)?;
+    let mut kept = Vec::new();
+    for file in files(&calls.join("stereo"), "flac")?.iter().take(2) {
+        let id = file.file_stem().and_then(|s| s.to_str()).context("file name")?;
+        kept.extend(turns.iter().filter(|t| t["sid"] == id).cloned());
+        std::fs::copy(file, stereo.join(format!("{id}.flac")))?;
+    }
+    std::fs::write(two.join("turns.json"), serde_json::to_string(&kept)?)?;
+    Ok(two)
 }
 
 /// The files of a folder with an extension, sorted.

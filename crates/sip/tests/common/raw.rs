@@ -112,7 +112,12 @@ impl Raw {
 
     /// Says 200 to a request.
     pub async fn accept(&mut self, request: &Request) {
-        let mut answer = "SIP/2.0 200 OK\r\n".to_owned();
+        self.reply(request, "200 OK").await;
+    }
+
+    /// Answers a request.
+    pub async fn reply(&mut self, request: &Request, status: &str) {
+        let mut answer = format!("SIP/2.0 {status}\r\n");
         for header in request.headers.iter() {
             if matches!(header.name(), "Via" | "From" | "To" | "Call-ID" | "CSeq") {
                 answer.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
