@@ -30,7 +30,7 @@ AGENT, CUSTOMER = "agent", "customer"
 # (party, pause in ms after the end of the turn before it, words). A negative pause talks over that turn.
 SUPPORT = [
     (AGENT, 800, "Thank you for calling Harbor Home Supply, this is Sarah speaking. How can I help you today?"),
-    (CUSTOMER, 600, "Hi Sarah. I ordered a coffee machine from you two weeks ago, and it still has not arrived."),
+    (CUSTOMER, 600, "Hi Sarah. I ordered a coffee machine two weeks ago, and it still has not arrived."),
     (AGENT, 500, "I am sorry to hear that. Could you give me your order number, please?"),
     (CUSTOMER, 900, "Sure, let me see. It is four seven one, nine two six."),
     (AGENT, 500, "Thank you. Four seven one, nine two six. One moment while I look it up."),

@@ -114,7 +114,7 @@ impl Run {
             while reader.read_until(b'\n', &mut bytes)? > 0 {
                 let text = String::from_utf8_lossy(&bytes);
                 print!("{text}");
-                line(text.trim_end());
+                line(&plain(text.trim_end()));
                 bytes.clear();
             }
         }
@@ -124,6 +124,16 @@ impl Run {
     fn missing(&self) -> String {
         format!("`{}` does not start", self.shown)
     }
+}
+
+/// A line without its colours.
+fn plain(line: &str) -> String {
+    let mut parts = line.split('\u{1b}');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        let code = part.strip_prefix('[').and_then(|p| p.split_once(|c: char| c.is_ascii_alphabetic()));
+        text + code.map_or(part, |(_, rest)| rest)
+    })
 }
 
 /// Where cargo puts what it builds.
@@ -208,4 +218,14 @@ pub fn pull_models(sotto: &std::path::Path, models: &[&str]) -> Result<()> {
             "the models could not be fetched: is there a network? A prepared folder can be named in SOTTO_MODELS",
         )
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn colours_are_taken_off() {
+        let coloured = "\u{1b}[2m      Tests \u{1b}[22m \u{1b}[1m\u{1b}[32m153 passed\u{1b}[39m";
+        assert_eq!(super::plain(coloured), "      Tests  153 passed");
+        assert_eq!(super::plain("as it is"), "as it is");
+    }
 }

@@ -192,8 +192,7 @@ fn container() -> Result<Counts> {
     };
     let [program, arguments @ ..] = compose else { bail!("no compose") };
     for profile in [&[][..], &["--profile", "ollama"]] {
-        let run = Run::new(program).args(arguments).args(profile).args(["config", "--quiet"]);
-        run.env("SOTTO_DATABASE_PASSWORD", "for-the-check").go()?;
+        Run::new(program).args(arguments).args(profile).args(["config", "--quiet"]).go()?;
     }
     Ok((1, 0))
 }

@@ -6,8 +6,8 @@
 
 use sotto_call::{
     AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
-    FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
-    Source, Utterance, UtteranceId, Word,
+    FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party,
+    PartyChange, Shedding, Source, Utterance, UtteranceId, Word,
 };
 use ts_rs::{Config, TS};
 

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Utterance, UtteranceId,
-};
+use crate::{CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Utterance, UtteranceId};
 
 /// Numbers events, and nothing else does: exactly one per call.
 #[derive(Debug, Default)]

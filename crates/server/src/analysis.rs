@@ -37,7 +37,8 @@ pub fn start(
     let vad = cache.require(VOICE_ACTIVITY, progress)?;
     let vad = files.onnx.session(&vad, 1).context("opening the voice activity network")?;
     let vocabulary = (!vocabulary.is_empty()).then(|| vocabulary.join(", "));
-    let config = EngineConfig { workers: workers(config), languages: config.languages.clone(), vocabulary, on_load };
+    let config =
+        EngineConfig { workers: workers(config), languages: config.languages.clone(), vocabulary, on_load };
     Ok(Engine::start(config, Models { default, by_language }, vad)?)
 }
 

@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use dashmap::DashMap;
 use sotto_audio::ring;
 use sotto_call::{
-    AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load, LostTo,
-    Millis, Participants, Party, PartyChange, Shedding,
+    AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
+    LostTo, Millis, Participants, Party, PartyChange, Shedding,
 };
 use sotto_media::{CallClock, LegOutputs, Recorder, RecorderHandle};
 use sotto_sip::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};
@@ -306,9 +306,7 @@ impl Host for Calls {
             Note::LegEnded { party, stats } => {
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
-            Note::ParticipantsChanged(participants) => {
-                EventBody::Participants(Participants { participants })
-            }
+            Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");
                 return;

@@ -14,11 +14,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     let histograms: [(&str, &str, Read); 3] = [
         ("sotto_speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
         ("sotto_speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
-        (
-            "sotto_speech_latency_seconds",
-            "From the last sample heard to the publication of its words",
-            |f| &f.latency,
-        ),
+        ("sotto_speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
+            &f.latency
+        }),
     ];
     for (name, help, read) in histograms {
         let figures = figures.clone();
@@ -43,10 +41,14 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     let gauges: [(&str, &str, Value); 4] = [
         ("sotto_speech_legs", "Legs being listened to", |f| f.legs.load(Relaxed)),
         ("sotto_speech_queue", "Decodes waiting", |f| f.queue.load(Relaxed)),
-        ("sotto_speech_behind_milliseconds", "How late the most overdue final is", |f| f.behind_ms.load(Relaxed)),
-        ("sotto_speech_shedding", "What is shed: 0 nothing, 1 fewer partials, 2 no partials, 3 late finals", |f| {
-            f.shedding.load(Relaxed)
+        ("sotto_speech_behind_milliseconds", "How late the most overdue final is", |f| {
+            f.behind_ms.load(Relaxed)
         }),
+        (
+            "sotto_speech_shedding",
+            "What is shed: 0 nothing, 1 fewer partials, 2 no partials, 3 late finals",
+            |f| f.shedding.load(Relaxed),
+        ),
     ];
     for (name, help, read) in gauges {
         let figures = figures.clone();
@@ -54,7 +56,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     let totals: [(&str, &str, Value); 2] = [
         ("sotto_speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
-        ("sotto_speech_lost_milliseconds", "Audio that did not reach recognition", |f| f.lost_ms.load(Relaxed)),
+        ("sotto_speech_lost_milliseconds", "Audio that did not reach recognition", |f| {
+            f.lost_ms.load(Relaxed)
+        }),
     ];
     for (name, help, read) in totals {
         let figures = figures.clone();

@@ -111,7 +111,11 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no memory for a worker, or a thread cannot be started.
-    pub fn start(config: EngineConfig, models: Models, vad: ort::session::Session) -> Result<Self, SpeechError> {
+    pub fn start(
+        config: EngineConfig,
+        models: Models,
+        vad: ort::session::Session,
+    ) -> Result<Self, SpeechError> {
         let (messages, inbox) = channel();
         let figures = Arc::new(Figures::default());
         let workers = config.workers.max(1);
@@ -223,7 +227,9 @@ impl Listener {
                     self.figures.legs.fetch_add(1, Relaxed);
                     self.legs.insert(key, Ear::new(spec, reader, sink));
                 }
-                Ok(Message::Heard(key, ticket, heard)) => self.heard(key, ticket, heard.as_ref(), &mut actions),
+                Ok(Message::Heard(key, ticket, heard)) => {
+                    self.heard(key, ticket, heard.as_ref(), &mut actions)
+                }
                 Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -259,9 +265,9 @@ impl Listener {
                 busy = true;
                 if unhurried {
                     // Partials are for people who wait.
-                    actions.retain(|action| {
-                        !matches!(action, Action::Decode(job) if job.purpose == Purpose::Partial)
-                    });
+                    actions.retain(
+                        |action| !matches!(action, Action::Decode(job) if job.purpose == Purpose::Partial),
+                    );
                 }
             }
             if ear.ended && ear.probabilities.is_empty() && !(unhurried && leg.is_waiting()) {
@@ -348,9 +354,7 @@ impl Listener {
                 return;
             }
             self.shedding = wanted;
-            let live = |p: &Pending| {
-                self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live)
-            };
+            let live = |p: &Pending| self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live);
             let optional = |p: &Pending| match p.job.purpose {
                 Purpose::Revision => true,
                 Purpose::Partial => wanted >= Shedding::NoPartials,

@@ -115,7 +115,10 @@ pub(crate) enum Action {
     /// The result is of no use any more; if it has not begun it need not be done.
     Forget(Ticket),
     /// `heard_until` is the last sample that the text rests on; the latency is not filled in.
-    Publish { utterance: Utterance, heard_until: u64 },
+    Publish {
+        utterance: Utterance,
+        heard_until: u64,
+    },
 }
 
 struct Flight {
@@ -421,8 +424,7 @@ impl Leg {
         if self.revision.is_some() || !self.closing.is_empty() || self.shedding > Shedding::None {
             return;
         }
-        let (Some(oldest), Some(newest)) =
-            (self.spoken.iter().find(|s| !s.revised), self.spoken.back())
+        let (Some(oldest), Some(newest)) = (self.spoken.iter().find(|s| !s.revised), self.spoken.back())
         else {
             return;
         };
@@ -603,7 +605,8 @@ mod tests {
 
     impl Bench {
         fn new() -> Self {
-            let leg = Leg::new(Party::Customer, UtteranceIds::default(), Some("en".into()), Policy::default(), 0);
+            let leg =
+                Leg::new(Party::Customer, UtteranceIds::default(), Some("en".into()), Policy::default(), 0);
             Self { leg, flying: Vec::new(), published: Vec::new() }
         }
 
@@ -701,7 +704,7 @@ mod tests {
             bench.chunks(20, 0.0);
             bench.hear(Purpose::Candidate, text);
         }
-        bench.chunks(30, 0.0);
+        bench.chunks(70, 0.0);
         bench.hear(Purpose::Revision, "My name is Anna. I lost my debit card.");
         let last = bench.published.last().expect("published");
         assert_eq!((last.utterance_id, last.revision), (UtteranceId(2), 1));
@@ -714,7 +717,7 @@ mod tests {
         bench.chunks(30, 0.95);
         bench.chunks(20, 0.0);
         bench.hear(Purpose::Candidate, "thank you");
-        bench.chunks(40, 0.0);
+        bench.chunks(80, 0.0);
         let job = bench.flying.pop().expect("a revision waits");
         let words = vec![HeardWord { w: "so".into(), start_ms: 0, end_ms: 10, p: 0.1 }];
         let heard = Heard { words, language: "en".into(), looped: true };

@@ -156,7 +156,11 @@ impl Decoder {
     }
 
     /// The likeliest of `languages`, `None` to leave it to the model.
-    fn detect<'l>(&mut self, samples: &[f32], languages: &'l [String]) -> Result<Option<&'l str>, SpeechError> {
+    fn detect<'l>(
+        &mut self,
+        samples: &[f32],
+        languages: &'l [String],
+    ) -> Result<Option<&'l str>, SpeechError> {
         if languages.is_empty() {
             return Ok(None);
         }
@@ -171,7 +175,8 @@ impl Decoder {
 
     fn heard(&self, samples: usize) -> Result<Heard, SpeechError> {
         let end_ms = samples as u64 * 1000 / u64::from(RATE);
-        let language = whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).unwrap_or("en").to_owned();
+        let language =
+            whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).unwrap_or("en").to_owned();
         let mut words = Words::default();
         for segment in self.state.as_iter() {
             for token in (0..segment.n_tokens()).filter_map(|n| segment.get_token(n)) {
@@ -259,7 +264,13 @@ fn cut_loop(words: &mut Vec<HeardWord>) -> bool {
             let phrase = &plain[start..start + length];
             let times = plain[start..].chunks_exact(length).take_while(|chunk| *chunk == phrase).count();
             let is_number = phrase.iter().all(|word| word.chars().all(char::is_numeric));
-            let most = if is_number { 8 } else if length >= 4 { 2 } else { 3 };
+            let most = if is_number {
+                8
+            } else if length >= 4 {
+                2
+            } else {
+                3
+            };
             if times > most {
                 words.truncate(start + length);
                 return true;

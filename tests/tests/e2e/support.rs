@@ -9,7 +9,7 @@ use sotto_tests::server::Sotto;
 use sotto_tests::sipp::Sipp;
 
 /// The first two turns of the demo conversation end here: the agent greets, the customer complains.
-pub const EXCERPT_MS: u64 = 12_200;
+pub const EXCERPT_MS: u64 = 12_000;
 
 /// Long enough for a busy machine, short enough to notice that nothing comes.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -55,7 +55,10 @@ impl Models {
                     }
                     damaged += usize::from(state == State::Damaged);
                 }
-                anyhow::ensure!(damaged == 0, "damaged files: {damaged}; `sotto models pull` fetches them anew");
+                anyhow::ensure!(
+                    damaged == 0,
+                    "damaged files: {damaged}; `sotto models pull` fetches them anew"
+                );
             }
         }
         Ok(())

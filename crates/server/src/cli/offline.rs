@@ -34,7 +34,13 @@ impl Offline {
         let engine = tokio::task::spawn_blocking(move || {
             let cache = Cache::open(config.speech.models_dir.clone())?;
             let on_load = Box::new(move |load| told.tell(load));
-            crate::analysis::start(&config.speech, &config.vocabulary.words, &cache, &mut Console::default(), on_load)
+            crate::analysis::start(
+                &config.speech,
+                &config.vocabulary.words,
+                &cache,
+                &mut Console::default(),
+                on_load,
+            )
         })
         .await??;
         let calls = Calls::new(hub, Some(engine), None, None, load);

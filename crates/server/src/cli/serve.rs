@@ -67,7 +67,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         tokio::task::spawn_blocking(move || {
             let cache = Cache::open(config.speech.models_dir.clone())?;
             let on_load = Box::new(move |now| load.tell(now));
-            analysis::start(&config.speech, &config.vocabulary.words, &cache, &mut Console::default(), on_load)
+            analysis::start(
+                &config.speech,
+                &config.vocabulary.words,
+                &cache,
+                &mut Console::default(),
+                on_load,
+            )
         })
         .await?
     };
@@ -108,7 +114,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     sweeper.abort();
     endpoint.shutdown().await;
     if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
-        tracing::warn!("some last words were not recognised in time; their calls will be closed at the next start");
+        tracing::warn!(
+            "some last words were not recognised in time; their calls will be closed at the next start"
+        );
     }
     stop.cancel();
     http.await??;

@@ -9,271 +9,243 @@ export type UtteranceId = number;
 
 export type Millis = number;
 
-export type Party = 'agent' | 'customer' | 'other';
+export type Party = "agent" | "customer" | "other";
 
-export type Source = 'siprec' | 'sip' | 'file';
+export type Source = "siprec" | "sip" | "file";
 
-export type Participant = {
-  /**
-   * Which side they are on.
-   */
-  party: Party;
-  /**
-   * Address of record (`sip:1002@pbx.example`), when known.
-   */
-  aor?: string | null;
-  /**
-   * Display name, when known.
-   */
-  name?: string | null;
-};
+export type Participant = { 
+/**
+ * Which side they are on.
+ */
+party: Party, 
+/**
+ * Address of record (`sip:1002@pbx.example`), when known.
+ */
+aor?: string | null, 
+/**
+ * Display name, when known.
+ */
+name?: string | null, };
 
-export type Word = {
-  /**
-   * The word as written in the text, punctuation included.
-   */
-  w: string;
-  /**
-   * Where it begins.
-   */
-  start_ms: Millis;
-  /**
-   * Where it ends.
-   */
-  end_ms: Millis;
-  /**
-   * Probability the model gave it, 0 to 1.
-   */
-  p: number;
-};
+export type Word = { 
+/**
+ * The word as written in the text, punctuation included.
+ */
+w: string, 
+/**
+ * Where it begins.
+ */
+start_ms: Millis, 
+/**
+ * Where it ends.
+ */
+end_ms: Millis, 
+/**
+ * Probability the model gave it, 0 to 1.
+ */
+p: number, };
 
-export type Utterance = {
-  /**
-   * Which utterance.
-   */
-  utterance_id: UtteranceId;
-  /**
-   * Who speaks.
-   */
-  party: Party;
-  /**
-   * False while the words may still change.
-   */
-  final: boolean;
-  /**
-   * 0 for the first final and for partials; grows with each revision.
-   */
-  revision: number;
-  /**
-   * The words, with punctuation.
-   */
-  text: string;
-  /**
-   * How many characters (Unicode scalar values) of `text` are agreed on and will not change in later
-   * partials; all of them in a final.
-   */
-  stable_chars: number;
-  /**
-   * Where speech begins.
-   */
-  start_ms: Millis;
-  /**
-   * Where speech ends; in a partial, how far it has been heard.
-   */
-  end_ms: Millis;
-  /**
-   * The words with their times.
-   */
-  words: Array<Word>;
-  /**
-   * BCP 47 code of the language recognised.
-   */
-  language: string;
-  /**
-   * From the arrival of the last sample heard for this text to the publication of this event.
-   */
-  latency_ms: Millis;
-};
+export type Utterance = { 
+/**
+ * Which utterance.
+ */
+utterance_id: UtteranceId, 
+/**
+ * Who speaks.
+ */
+party: Party, 
+/**
+ * False while the words may still change.
+ */
+final: boolean, 
+/**
+ * 0 for the first final and for partials; grows with each revision.
+ */
+revision: number, 
+/**
+ * The words, with punctuation.
+ */
+text: string, 
+/**
+ * How many characters (Unicode scalar values) of `text` are agreed on and will not change in later
+ * partials; all of them in a final.
+ */
+stable_chars: number, 
+/**
+ * Where speech begins.
+ */
+start_ms: Millis, 
+/**
+ * Where speech ends; in a partial, how far it has been heard.
+ */
+end_ms: Millis, 
+/**
+ * The words with their times.
+ */
+words: Array<Word>, 
+/**
+ * BCP 47 code of the language recognised.
+ */
+language: string, 
+/**
+ * From the arrival of the last sample heard for this text to the publication of this event.
+ */
+latency_ms: Millis, };
 
-export type CallStarted = {
-  /**
-   * [`crate::FORMAT_VERSION`] of this log.
-   */
-  version: number;
-  /**
-   * Where the audio comes from.
-   */
-  source: Source;
-  /**
-   * Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
-   */
-  started_at_unix_ms: number;
-  /**
-   * The name others know the call by: SIP Call-ID, recording session id, file name.
-   */
-  external_id: string;
-  /**
-   * The participants known at the start.
-   */
-  participants: Array<Participant>;
-  /**
-   * BCP 47 code of the language spoken; absent when it is detected.
-   */
-  language?: string | null;
-};
+export type CallStarted = { 
+/**
+ * [`crate::FORMAT_VERSION`] of this log.
+ */
+version: number, 
+/**
+ * Where the audio comes from.
+ */
+source: Source, 
+/**
+ * Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
+ */
+started_at_unix_ms: number, 
+/**
+ * The name others know the call by: SIP Call-ID, recording session id, file name.
+ */
+external_id: string, 
+/**
+ * The participants known at the start.
+ */
+participants: Array<Participant>, 
+/**
+ * BCP 47 code of the language spoken; absent when it is detected.
+ */
+language?: string | null, };
 
-export type CallEnded = {
-  /**
-   * Why.
-   */
-  reason: EndReason;
-  /**
-   * From the first sample to the hang-up.
-   */
-  duration_ms: Millis;
-};
+export type CallEnded = { 
+/**
+ * Why.
+ */
+reason: EndReason, 
+/**
+ * From the first sample to the hang-up.
+ */
+duration_ms: Millis, };
 
-export type EndReason = 'hangup' | 'timeout' | 'shutdown' | 'interrupted';
+export type EndReason = "hangup" | "timeout" | "shutdown" | "interrupted";
 
-export type LegStarted = {
-  /**
-   * Whose audio.
-   */
-  party: Party;
-  /**
-   * RTP encoding name (`PCMU`, `opus`), or the file's format.
-   */
-  codec: string;
-};
+export type LegStarted = { 
+/**
+ * Whose audio.
+ */
+party: Party, 
+/**
+ * RTP encoding name (`PCMU`, `opus`), or the file's format.
+ */
+codec: string, };
 
-export type LegEnded = {
-  /**
-   * Whose audio.
-   */
-  party: Party;
-  /**
-   * RTP packets received.
-   */
-  packets: number;
-  /**
-   * Packets that never came, or came too late.
-   */
-  lost: number;
-};
+export type LegEnded = { 
+/**
+ * Whose audio.
+ */
+party: Party, 
+/**
+ * RTP packets received.
+ */
+packets: number, 
+/**
+ * Packets that never came, or came too late.
+ */
+lost: number, };
 
-export type PartyChange = {
-  /**
-   * Whose audio; absent when all are meant.
-   */
-  party?: Party | null;
-};
+export type PartyChange = { 
+/**
+ * Whose audio; absent when all are meant.
+ */
+party?: Party | null, };
 
-export type Dtmf = {
-  /**
-   * Who pressed it.
-   */
-  party: Party;
-  /**
-   * `0`-`9`, `*`, `#`, `A`-`D`.
-   */
-  digit: string;
-  /**
-   * How long it was held.
-   */
-  duration_ms: Millis;
-};
+export type Participants = { 
+/**
+ * Everyone who is there from now on.
+ */
+participants: Array<Participant>, };
 
-export type Load = {
-  /**
-   * What is given up from now on.
-   */
-  shedding: Shedding;
-  /**
-   * How far recognition is behind.
-   */
-  behind_ms: Millis;
-};
+export type Dtmf = { 
+/**
+ * Who pressed it.
+ */
+party: Party, 
+/**
+ * `0`-`9`, `*`, `#`, `A`-`D`.
+ */
+digit: string, 
+/**
+ * How long it was held.
+ */
+duration_ms: Millis, };
 
-export type Shedding = 'none' | 'fewer_partials' | 'no_partials' | 'late_finals';
+export type Load = { 
+/**
+ * What is given up from now on.
+ */
+shedding: Shedding, 
+/**
+ * How far recognition is behind.
+ */
+behind_ms: Millis, };
 
-export type AudioLost = {
-  /**
-   * Whose audio.
-   */
-  party: Party;
-  /**
-   * Where it was meant to go.
-   */
-  to: LostTo;
-  /**
-   * How much.
-   */
-  lost_ms: Millis;
-};
+export type Shedding = "none" | "fewer_partials" | "no_partials" | "late_finals";
 
-export type LostTo = 'speech' | 'recording';
+export type AudioLost = { 
+/**
+ * Whose audio.
+ */
+party: Party, 
+/**
+ * Where it was meant to go.
+ */
+to: LostTo, 
+/**
+ * How much.
+ */
+lost_ms: Millis, };
 
-export type EventBody =
-  | ({ kind: 'call_started' } & CallStarted)
-  | ({ kind: 'leg_started' } & LegStarted)
-  | ({ kind: 'leg_ended' } & LegEnded)
-  | ({ kind: 'utterance' } & Utterance)
-  | ({ kind: 'paused' } & PartyChange)
-  | ({ kind: 'resumed' } & PartyChange)
-  | ({ kind: 'dtmf' } & Dtmf)
-  | ({ kind: 'load' } & Load)
-  | ({ kind: 'audio_lost' } & AudioLost)
-  | ({ kind: 'call_ended' } & CallEnded);
+export type LostTo = "speech" | "recording";
 
-export type CallEvent = {
-  /**
-   * Position in the call's log, from 1, without gaps.
-   */
-  seq: number;
-  /**
-   * When the event was published.
-   */
-  at_ms: Millis;
-} & (
-  | ({ kind: 'call_started' } & CallStarted)
-  | ({ kind: 'leg_started' } & LegStarted)
-  | ({ kind: 'leg_ended' } & LegEnded)
-  | ({ kind: 'utterance' } & Utterance)
-  | ({ kind: 'paused' } & PartyChange)
-  | ({ kind: 'resumed' } & PartyChange)
-  | ({ kind: 'dtmf' } & Dtmf)
-  | ({ kind: 'load' } & Load)
-  | ({ kind: 'audio_lost' } & AudioLost)
-  | ({ kind: 'call_ended' } & CallEnded)
-);
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
-export type CallState = {
-  /**
-   * The newest event that is included.
-   */
-  seq: number;
-  /**
-   * How the call began.
-   */
-  started: CallStarted | null;
-  /**
-   * How it ended, absent while it is live.
-   */
-  ended: CallEnded | null;
-  /**
-   * Parties whose audio has begun, with their codec.
-   */
-  legs: Array<[Party, string]>;
-  /**
-   * Utterances in the order they began.
-   */
-  utterances: Array<Utterance>;
-  /**
-   * What analysis is giving up just now.
-   */
-  shedding: Shedding | null;
-  /**
-   * Parties that are paused or on hold.
-   */
-  paused: Array<Party>;
-};
+export type CallEvent = { 
+/**
+ * Position in the call's log, from 1, without gaps.
+ */
+seq: number, 
+/**
+ * When the event was published.
+ */
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+
+export type CallState = { 
+/**
+ * The newest event that is included.
+ */
+seq: number, 
+/**
+ * How the call began.
+ */
+started: CallStarted | null, 
+/**
+ * How it ended, absent while it is live.
+ */
+ended: CallEnded | null, 
+/**
+ * Parties whose audio has begun, with their codec.
+ */
+legs: Array<[Party, string]>, 
+/**
+ * Utterances in the order they began.
+ */
+utterances: Array<Utterance>, 
+/**
+ * What analysis is giving up just now.
+ */
+shedding: Shedding | null, 
+/**
+ * Parties that are paused or on hold.
+ */
+paused: Array<Party>, };
