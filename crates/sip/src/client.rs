@@ -136,10 +136,7 @@ impl Caller {
         if call.via == Via::Tcp && !callee.params.iter().any(|p| matches!(p, Param::Transport(_))) {
             callee.params.push(Param::Transport(Transport::Tcp));
         }
-        let mut sockets = Vec::new();
-        for _ in &call.legs {
-            sockets.push(self.ports.reserve().await?);
-        }
+        let sockets = self.ports.reserve_many(call.legs.len()).await?;
         let offer = offer(call, self.local.ip(), &sockets);
         let (content_type, body) = if call.siprec {
             recording_body(call, &offer)

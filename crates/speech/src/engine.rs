@@ -217,6 +217,7 @@ impl Listener {
             for key in keys {
                 busy |= self.attend(key, &mut actions);
             }
+            self.queue.expect_speech(self.legs.values().any(|ear| !ear.ended));
             if last_load.elapsed() >= Duration::from_millis(100) {
                 last_load = Instant::now();
                 self.assess(last_load, &mut actions);

@@ -2,16 +2,18 @@
 //!
 //! A plain value. Speech probabilities and finished decodes go in, decodes to do and utterances to publish come
 //! out. Time is the position in the leg's audio, so the same audio is cut and decoded the same way live and
-//! replayed; only partials depend on how fast the machine is.
+//! replayed. What depends on how fast the machine is: partials, and whether an utterance that goes on after a
+//! whole sentence is divided there (a machine that is behind decodes it in one).
 //!
 //! An utterance lives through these steps:
 //! 1. While it is spoken, *partials*: the audio so far is decoded about once a second. Words that two
 //!    successive decodes agree on become stable and are not changed by later partials.
 //! 2. At every short pause a *candidate*: the decode that will be the final if nothing more is said, begun
 //!    before that is known, so that its time passes while the silence is waited out.
-//! 3. After a longer silence the *final*: the candidate's words.
+//! 3. After a longer silence the *final*: the candidate's words. The silence may be shorter when they are a
+//!    whole sentence; if speech has gone on by the time that is known, what follows is the next utterance.
 //! 4. Soon after, a *revision*: this and the party's previous utterances decoded together with Whisper's full
-//!    window, which halves the error on telephone speech; published where words changed.
+//!    window, which halves the error on telephone speech; published where it differs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use sotto_audio::RATE;
 use sotto_call::{Millis, Party, Shedding, Utterance, UtteranceId, Word};
 
 use crate::segment::{Boundary, Segmenter, Thresholds};
-use crate::text::plain;
+use crate::text::{ends_sentence, plain};
 use crate::vad::CHUNK;
 use crate::whisper::{Effort, Heard, HeardWord};
 use crate::window::{Audio, Part, Window};
@@ -57,7 +59,9 @@ pub(crate) struct Policy {
     pub revise_within: u64,
     /// The most audio a revision decodes.
     pub revision_window: u64,
-    /// Silence put between the utterances of a window.
+    /// Utterances of a window whose paddings are closer than this keep the audio between them.
+    pub join: u64,
+    /// Silence put between the others.
     pub gap: u64,
 }
 
@@ -72,7 +76,8 @@ impl Default for Policy {
             revise_after: 2_000 * MS,
             revise_at_latest: 3_500 * MS,
             revise_within: 5_000 * MS,
-            revision_window: 24_000 * MS,
+            revision_window: 12_000 * MS,
+            join: 600 * MS,
             gap: 200 * MS,
         }
     }
@@ -136,6 +141,9 @@ struct Open {
     partial: Option<Flight>,
     next_partial: u64,
     candidate: Option<Candidate>,
+    /// The pause that the candidate was begun at became a rest; and speech went on after it.
+    rested: bool,
+    resumed: bool,
 }
 
 enum Candidate {
@@ -267,19 +275,30 @@ impl Leg {
                     }
                     open.id.get_or_insert_with(|| self.ids.next());
                     let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
+                    if let Some(Candidate::Waiting(old)) = open.candidate.take() {
+                        actions.push(Action::Forget(old.ticket));
+                    }
                     open.candidate = Some(Candidate::Waiting(flight));
+                    (open.rested, open.resumed) = (false, false);
                     self.open = Some(open);
                 }
             }
             Boundary::Paused { .. } => {}
+            Boundary::Rested => {
+                if let Some(open) = &mut self.open {
+                    open.rested = true;
+                    self.divide(actions);
+                }
+            }
             Boundary::Resumed => {
                 let next_partial = self.position() + self.policy.partial_every;
                 if let Some(open) = &mut self.open {
-                    // A candidate still under way is as good as a partial.
-                    if let Some(Candidate::Waiting(flight)) = open.candidate.take() {
-                        open.partial = Some(flight);
-                    }
+                    open.resumed = true;
                     open.next_partial = next_partial;
+                    // A candidate still under way is as good as a partial, and may end a sentence.
+                    if let Some(Candidate::Heard { .. }) = open.candidate {
+                        open.candidate = None;
+                    }
                 }
             }
             Boundary::Ended { start, end } => {
@@ -307,7 +326,25 @@ impl Leg {
             partial: None,
             next_partial: at + self.policy.first_partial,
             candidate: None,
+            rested: false,
+            resumed: false,
         }
+    }
+
+    /// A whole sentence before a rest is an utterance, whether or not speech has gone on since.
+    fn divide(&mut self, actions: &mut Vec<Action>) {
+        let Some(Open { rested: true, candidate: Some(Candidate::Heard { words, .. }), .. }) = &self.open
+        else {
+            return;
+        };
+        if !is_sentence(words) {
+            return;
+        }
+        let Some((start, end)) = self.segmenter.divide() else { return };
+        if let Some(open) = self.open.take() {
+            self.close(open, start, end, actions);
+        }
+        self.open = self.segmenter.open_since().map(|at| self.opened(at));
     }
 
     fn close(&mut self, open: Open, start: u64, end: u64, actions: &mut Vec<Action>) {
@@ -321,8 +358,11 @@ impl Leg {
                 let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
                 return self.conclude(spoken, shown, heard_until, actions);
             }
-            Some(Candidate::Waiting(flight)) => flight,
-            None => {
+            Some(Candidate::Waiting(flight)) if !open.resumed => flight,
+            candidate => {
+                if let Some(Candidate::Waiting(flight)) = candidate {
+                    actions.push(Action::Forget(flight.ticket));
+                }
                 let until = self.position().min(end + self.policy.pad_after);
                 self.fly(Purpose::Final, start, until, actions)
             }
@@ -378,9 +418,10 @@ impl Leg {
         effort: Effort,
         actions: &mut Vec<Action>,
     ) -> Flight {
-        // Paddings of neighbours must not overlap, or words at the seam would be heard twice.
+        // Paddings of neighbours must not overlap, or words at the seam would be heard twice; and between close
+        // neighbours, what was there helps more than silence.
         for n in 1..parts.len() {
-            if parts[n].at.start < parts[n - 1].at.end {
+            if parts[n].at.start < parts[n - 1].at.end + self.policy.join {
                 let seam = u64::midpoint(parts[n].at.start, parts[n - 1].at.end);
                 parts[n - 1].at.end = seam;
                 parts[n].at.start = seam;
@@ -479,6 +520,12 @@ impl Leg {
                     open.hear(words.clone());
                     actions.extend(self.publish_partial(&open, heard_until));
                     open.candidate = Some(Candidate::Heard { words, heard_until });
+                    self.open = Some(open);
+                    self.divide(actions);
+                    if let Some(open) = self.open.as_mut().filter(|open| open.resumed) {
+                        open.candidate = None;
+                    }
+                    return;
                 }
                 _ if open.partial.as_ref().is_some_and(|flight| flight.ticket == ticket) => {
                     if let Some(flight) = open.partial.take() {
@@ -554,7 +601,7 @@ impl Leg {
             let spoken = &mut self.spoken[at];
             let too_old = flight.heard_until - spoken.end > self.policy.revise_within;
             let same = plain_words(&words).eq(plain_words(&spoken.words));
-            if too_old || same {
+            if too_old || (same && dress(&words) <= dress(&spoken.words)) {
                 continue;
             }
             spoken.words = words;
@@ -580,12 +627,23 @@ impl Open {
     }
 }
 
+/// True when the words end like a sentence. Numbers are dictated in groups, so one is not the end of anything.
+fn is_sentence(words: &[Word]) -> bool {
+    words.last().is_some_and(|last| ends_sentence(&last.w) && !last.w.contains(|c: char| c.is_numeric()))
+}
+
 fn call_word((word, at): (HeardWord, std::ops::Range<u64>)) -> Word {
     Word { w: word.w, start_ms: Millis(at.start / MS), end_ms: Millis(at.end / MS), p: word.p }
 }
 
 fn plain_words(words: &[Word]) -> impl Iterator<Item = String> {
     words.iter().map(|word| plain(&word.w))
+}
+
+/// How much there is of what makes words a text: capitals and punctuation. Beam search sometimes writes none.
+fn dress(words: &[Word]) -> usize {
+    let dress = |c: &char| c.is_uppercase() || !c.is_alphanumeric();
+    words.iter().map(|word| word.w.chars().filter(dress).count()).sum()
 }
 
 fn text_of(words: &[Word]) -> String {
@@ -669,6 +727,31 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_sentence_before_a_rest_is_an_utterance_and_half_of_one_is_not() {
+        for (said, utterances) in [("Hello, this is Linda.", 2), ("the address is", 1), ("It is 552.", 1)] {
+            // Heard before the rest, during it, and after the speaker has gone on.
+            for heard_after in [1, 7, 12] {
+                let mut bench = Bench::new();
+                bench.chunks(40, 0.95);
+                let pause = bench.leg.policy.thresholds.pause as usize / CHUNK + 1;
+                bench.chunks(pause, 0.0);
+                for n in 0..13 {
+                    bench.chunks(1, if n < 8 { 0.0 } else { 0.95 });
+                    if n == heard_after {
+                        bench.hear(Purpose::Candidate, said);
+                    }
+                }
+                bench.chunks(20, 0.95);
+                bench.chunks(pause, 0.0);
+                bench.hear(Purpose::Candidate, "how can I help");
+                bench.chunks(20, 0.0);
+                let finals = bench.published.iter().filter(|u| u.r#final).count();
+                assert_eq!(finals, utterances, "{said:?}, heard after {heard_after} chunks");
+            }
+        }
+    }
+
+    #[test]
     fn words_agreed_on_do_not_flicker() {
         let mut bench = Bench::new();
         bench.chunks(20, 0.95);
@@ -709,6 +792,23 @@ mod tests {
         let last = bench.published.last().expect("published");
         assert_eq!((last.utterance_id, last.revision), (UtteranceId(2), 1));
         assert_eq!(last.text, "I lost my debit card.");
+    }
+
+    #[test]
+    fn the_same_words_are_revised_only_to_be_better_dressed() {
+        for (said, heard, revised) in [
+            ("It opens at nine.", "it opens at nine", false),
+            ("it opens at 9 am", "It opens at 9 a.m.", true),
+            ("It opens at nine.", "it opens at five", true),
+        ] {
+            let mut bench = Bench::new();
+            bench.chunks(30, 0.95);
+            bench.chunks(20, 0.0);
+            bench.hear(Purpose::Candidate, said);
+            bench.chunks(80, 0.0);
+            bench.hear(Purpose::Revision, heard);
+            assert_eq!(bench.published.last().is_some_and(|u| u.revision == 1), revised, "{heard:?}");
+        }
     }
 
     #[test]

@@ -21,6 +21,7 @@ pub(crate) struct Pending {
 struct Inner {
     waiting: Vec<Pending>,
     revisions_running: usize,
+    most_revisions: usize,
     closed: bool,
 }
 
@@ -28,14 +29,25 @@ struct Inner {
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
     changed: Condvar,
-    most_revisions: usize,
+    workers: usize,
 }
 
 impl Queue {
-    /// For `workers` threads, one of which is kept free of revisions when there are several.
+    /// For `workers` threads.
     pub(crate) fn new(workers: usize) -> Self {
-        let most_revisions = workers.saturating_sub(1).max(1);
-        Self { inner: Mutex::default(), changed: Condvar::new(), most_revisions }
+        let queue = Self { inner: Mutex::default(), changed: Condvar::new(), workers };
+        queue.expect_speech(true);
+        queue
+    }
+
+    /// While someone may speak, one of several workers is kept free of revisions.
+    pub(crate) fn expect_speech(&self, expected: bool) {
+        let most = if expected { self.workers.saturating_sub(1).max(1) } else { self.workers };
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.most_revisions, most) < most {
+            drop(inner);
+            self.changed.notify_all();
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -51,7 +63,7 @@ impl Queue {
     pub(crate) fn pop(&self) -> Option<Pending> {
         let mut inner = self.lock();
         loop {
-            let revisions = inner.revisions_running < self.most_revisions;
+            let revisions = inner.revisions_running < inner.most_revisions;
             let next = (inner.waiting.iter().enumerate())
                 .filter(|(_, p)| revisions || p.job.purpose != Purpose::Revision)
                 .min_by_key(|(_, p)| p.due)

@@ -18,6 +18,8 @@ pub(crate) struct Thresholds {
     pub least_likely: f32,
     /// Silence after which a decode is worth trying, in case it is the end.
     pub pause: u64,
+    /// Silence that ends an utterance if a whole sentence was said; the policy decides that.
+    pub rest: u64,
     /// Silence that ends an utterance.
     pub end: u64,
     /// Silence that ends an utterance that is long already.
@@ -36,7 +38,8 @@ impl Default for Thresholds {
             go_on: 0.35,
             least_speech: ms(120),
             least_likely: 0.75,
-            pause: ms(220),
+            pause: ms(190),
+            rest: ms(400),
             end: ms(600),
             end_when_long: ms(220),
             long: ms(9_000),
@@ -52,12 +55,26 @@ pub(crate) enum Boundary {
     Began { at: u64 },
     /// Stopped here, perhaps for good.
     Paused { end: u64 },
+    /// Is silent for long enough to have ended, if it was a whole sentence: see [`Segmenter::divide`].
+    Rested,
     /// Went on after a pause.
     Resumed,
     /// The utterance is over; speech was from `start` to `end`.
     Ended { start: u64, end: u64 },
     /// It was a noise.
     Dismissed,
+}
+
+/// The last long silence within what is being said.
+#[derive(Clone, Copy, Debug)]
+struct Rest {
+    /// End of the voice before it.
+    from: u64,
+    /// Begin of the voice after it.
+    until: Option<u64>,
+    /// What was counted before it.
+    voiced: u32,
+    likelihood: f32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +86,7 @@ struct Open {
     voiced: u32,
     likelihood: f32,
     paused: bool,
+    rest: Option<Rest>,
     /// The least likely chunk in the part where a long utterance may be cut.
     weakest: (u64, f32),
 }
@@ -76,7 +94,7 @@ struct Open {
 impl Open {
     fn at(start: u64) -> Self {
         let weakest = (start, f32::INFINITY);
-        Self { start, voice_end: start, voiced: 0, likelihood: 0.0, paused: false, weakest }
+        Self { start, voice_end: start, voiced: 0, likelihood: 0.0, paused: false, rest: None, weakest }
     }
 
     fn voice(&mut self, to: u64, probability: f32) {
@@ -133,6 +151,9 @@ impl Segmenter {
             open.weakest = (to, probability);
         }
         if voice {
+            if let Some(rest) = &mut open.rest {
+                rest.until.get_or_insert(from);
+            }
             open.voice(to, probability);
         }
         if to - open.start >= t.longest {
@@ -146,11 +167,33 @@ impl Segmenter {
         if silence >= enough {
             return self.end();
         }
-        if silence >= t.pause && !open.paused && open.is_speech(t) {
+        if !open.is_speech(t) {
+            return None;
+        }
+        if silence >= t.pause && !open.paused {
             open.paused = true;
             return Some(Boundary::Paused { end: open.voice_end });
         }
+        if silence >= t.rest && open.rest.is_none_or(|rest| rest.from != open.voice_end) {
+            let Open { voice_end: from, voiced, likelihood, .. } = *open;
+            open.rest = Some(Rest { from, until: None, voiced, likelihood });
+            return Some(Boundary::Rested);
+        }
         None
+    }
+
+    /// Makes what was said before the last rest an utterance of its own, and gives where it was.
+    pub(crate) fn divide(&mut self) -> Option<(u64, u64)> {
+        let open = self.open?;
+        let rest = open.rest?;
+        self.open = rest.until.map(|start| Open {
+            voice_end: open.voice_end,
+            voiced: open.voiced - rest.voiced,
+            likelihood: open.likelihood - rest.likelihood,
+            paused: open.paused,
+            ..Open::at(start)
+        });
+        Some((open.start, rest.from))
     }
 
     /// Ends an utterance that is too long where speech was least likely; the rest begins a new one.
@@ -204,9 +247,25 @@ mod tests {
             [
                 Boundary::Began { at: 10 * chunk },
                 Boundary::Paused { end: 20 * chunk },
+                Boundary::Rested,
                 Boundary::Ended { start: 10 * chunk, end: 20 * chunk }
             ]
         );
+    }
+
+    #[test]
+    fn what_was_said_before_a_rest_can_be_divided_off() {
+        let mut segmenter = Segmenter::new(Thresholds::default(), 0);
+        let mut push = |count: usize, probability: f32| {
+            (0..count).filter_map(|_| segmenter.push(probability)).collect::<Vec<_>>()
+        };
+        push(20, 0.9);
+        assert_eq!(push(14, 0.0).last(), Some(&Boundary::Rested));
+        push(10, 0.9);
+        let chunk = CHUNK as u64;
+        assert_eq!(segmenter.divide(), Some((0, 20 * chunk)));
+        assert_eq!(segmenter.divide(), None, "once");
+        assert_eq!(segmenter.end(), Some(Boundary::Ended { start: 34 * chunk, end: 44 * chunk }));
     }
 
     #[test]
@@ -222,16 +281,29 @@ mod tests {
 
     proptest! {
         #[test]
-        fn utterances_are_ordered_disjoint_and_bounded(p in proptest::collection::vec(0.0_f32..1.0, 0..3_000)) {
+        fn utterances_are_ordered_disjoint_and_bounded(
+            p in proptest::collection::vec((0.0_f32..1.0, 1_usize..30, any::<bool>()), 0..300)
+        ) {
             let longest = Thresholds::default().longest + CHUNK as u64;
-            let mut last = 0;
-            for boundary in run(&p) {
-                if let Boundary::Ended { start, end } = boundary {
-                    prop_assert!(start >= last && end > start && end - start <= longest);
-                    last = end;
+            let mut segmenter = Segmenter::new(Thresholds::default(), 0);
+            let mut utterances = Vec::new();
+            for (probability, count, divide) in &p {
+                for _ in 0..*count {
+                    if let Some(Boundary::Ended { start, end }) = segmenter.push(*probability) {
+                        utterances.push((start, end));
+                    }
                 }
+                utterances.extend(divide.then(|| segmenter.divide()).flatten());
             }
-            prop_assert!(last <= (p.len() * CHUNK) as u64);
+            if let Some(Boundary::Ended { start, end }) = segmenter.end() {
+                utterances.push((start, end));
+            }
+            let mut last = 0;
+            for (start, end) in utterances {
+                prop_assert!(start >= last && end > start && end - start <= longest);
+                last = end;
+            }
+            prop_assert!(last <= segmenter.position);
         }
     }
 }

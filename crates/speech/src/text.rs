@@ -5,6 +5,11 @@ pub(crate) fn plain(word: &str) -> String {
     word.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
 }
 
+/// True when a word carries the mark that ends a sentence.
+pub(crate) fn ends_sentence(word: &str) -> bool {
+    word.trim_end_matches(['"', '\'', '”', '’', '»', ')']).ends_with(['.', '?', '!', '؟', '۔'])
+}
+
 /// Pairs the words of two texts: minimal edit distance, `(index in a, index in b)`, either absent where a word
 /// has no partner. Ties prefer pairs of unequal words over leaving both alone.
 pub(crate) fn align(a: &[String], b: &[String]) -> Vec<(Option<usize>, Option<usize>)> {

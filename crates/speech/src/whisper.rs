@@ -13,7 +13,7 @@ const POSITIONS_PER_SECOND: usize = 50;
 /// Encoder positions of the 30 s window Whisper was trained on.
 const FULL_CONTEXT: usize = 1500;
 /// Below this many positions small models fall into repetition (measured).
-const LEAST_CONTEXT: usize = 512;
+const LEAST_CONTEXT: usize = 384;
 /// Hypotheses a thorough decode keeps.
 const BEAM: c_int = 4;
 /// The most audio one decode takes, in samples.
@@ -230,17 +230,21 @@ impl Words {
     fn close(&mut self) {
         if self.tokens > 0 {
             let text = String::from_utf8_lossy(&self.bytes);
-            let text = text.trim();
+            // One character, so that it is neither taken for the end of a sentence nor for a word.
+            let text = match text.trim() {
+                trailing if trailing.ends_with("..") => format!("{}…", trailing.trim_end_matches('.')),
+                whole => whole.to_owned(),
+            };
             if text.chars().any(char::is_alphanumeric) {
                 self.done.push(HeardWord {
-                    w: text.to_owned(),
+                    w: text,
                     start_ms: self.start_ms,
                     end_ms: self.end_ms,
                     p: (self.p / self.tokens as f32).clamp(0.0, 1.0),
                 });
             } else if let Some(last) = self.done.last_mut() {
                 // Punctuation that stands alone belongs to the word before it.
-                last.w.push_str(text);
+                last.w.push_str(&text);
                 last.end_ms = self.end_ms;
             }
         }

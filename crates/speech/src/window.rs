@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use sotto_audio::RATE;
 
-use crate::text::{align, plain};
+use crate::text::{align, ends_sentence, plain};
 use crate::whisper::HeardWord;
 
 const MS: u64 = RATE as u64 / 1000;
@@ -80,7 +80,9 @@ impl Window {
     pub(crate) fn new(audio: &Audio, parts: impl IntoIterator<Item = Part>, gap: u64) -> Self {
         let mut window = Self { parts: Vec::new(), samples: Vec::new() };
         for mut part in parts {
-            if !window.samples.is_empty() {
+            let joined =
+                window.parts.last().is_some_and(|(last, _): &(Part, u64)| last.at.end == part.at.start);
+            if !window.samples.is_empty() && !joined {
                 window.samples.extend(std::iter::repeat_n(0.0, gap as usize));
             }
             part.at = audio.clamp(part.at);
@@ -104,6 +106,7 @@ impl Window {
         let old: Vec<String> = known.iter().map(|(_, word)| (*word).clone()).collect();
         let new: Vec<String> = words.iter().map(|word| plain(&word.w)).collect();
         let mut owner = vec![None; words.len()];
+        let mut places = Vec::with_capacity(words.len());
         for pair in align(&old, &new) {
             if let (Some(a), Some(b)) = pair
                 && old[a] == new[b]
@@ -112,11 +115,15 @@ impl Window {
             }
         }
         let mut least = 0;
-        for (n, word) in words.iter().enumerate() {
+        for n in 0..words.len() {
             let most = owner[n..].iter().flatten().next().copied().unwrap_or(split.len() - 1);
-            let part = owner[n].unwrap_or_else(|| self.part_at((word.start_ms + word.end_ms) / 2 * MS));
-            let part = part.clamp(least, most.max(least));
+            let middle = (words[n].start_ms + words[n].end_ms) / 2 * MS;
+            let part = owner[n].unwrap_or_else(|| self.part_at(middle)).clamp(least, most.max(least));
+            places.push(part);
             least = part;
+        }
+        end_at_sentences(words, &owner, &mut places);
+        for (word, part) in words.iter().zip(places) {
             let (at, offset) = (&self.parts[part].0.at, self.parts[part].1);
             let place = |ms: u64| (at.start + (ms * MS).saturating_sub(offset)).clamp(at.start, at.end);
             split[part].push((word.clone(), place(word.start_ms)..place(word.end_ms)));
@@ -126,6 +133,31 @@ impl Window {
 
     fn part_at(&self, position: u64) -> usize {
         self.parts.iter().rposition(|(_, offset)| *offset <= position).unwrap_or(0)
+    }
+}
+
+/// Times of words are a few hundred milliseconds off. Where a part would begin or end with the one or two words
+/// that the neighbour's sentence lacks, they are moved there, unless their owner is known.
+fn end_at_sentences(words: &[HeardWord], owner: &[Option<usize>], places: &mut [usize]) {
+    for n in 1..places.len() {
+        let (before, after) = (places[n - 1], places[n]);
+        if before == after || ends_sentence(&words[n - 1].w) {
+            continue;
+        }
+        let fits = |seam: usize| {
+            let moved = seam.min(n)..seam.max(n);
+            seam > 0
+                && seam < places.len()
+                && ends_sentence(&words[seam - 1].w)
+                && owner[moved.clone()].iter().all(Option::is_none)
+                && places[moved].iter().all(|place| *place == before || *place == after)
+        };
+        if let Some(seam) =
+            [n.wrapping_sub(1), n + 1, n.wrapping_sub(2), n + 2].into_iter().find(|s| *s < n + 3 && fits(*s))
+        {
+            places[seam.min(n)..n].fill(after);
+            places[n..seam.max(n)].fill(before);
+        }
     }
 }
 
@@ -158,6 +190,22 @@ mod tests {
         assert_eq!(text(0), "My name is Hannah.");
         assert_eq!(text(1), "I lost my debit card.");
         assert!(split[1].iter().all(|(_, at)| at.start >= 4000 * MS && at.end <= 5000 * MS));
+    }
+
+    #[test]
+    fn a_sentence_is_not_divided_because_times_are_a_little_off() {
+        let mut audio = Audio::new(0);
+        audio.push(&vec![0.0; 10 * RATE as usize]);
+        let parts = [part(0..1000, "my name is lenda"), part(2000..4000, "how can be today")];
+        let window = Window::new(&audio, parts, 0);
+        let text = "My name is Linda. Well, can I help you today?";
+        // "Well," is heard at the very end of the first part.
+        let words: Vec<_> = (text.split(' ').enumerate())
+            .map(|(n, w)| word(w, n as u64 * 190, n as u64 * 190 + 180))
+            .collect();
+        let split = window.split(&words);
+        assert_eq!(split[0].len(), 4);
+        assert_eq!(split[1].len(), 6);
     }
 
     #[test]

@@ -138,7 +138,7 @@ pub fn eval(options: &Options) -> Result<()> {
         }
         failures.extend(figures.iter().filter(|f| !f.ok).map(|f| f.name.clone()));
         let lines: Vec<String> = figures.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
-        std::fs::write(tools().join(format!("eval-{}.ndjson", row.name)), lines.join("\n") + "\n")?;
+        std::fs::write(kept(row.name), lines.join("\n") + "\n")?;
     }
     if live.quick {
         note("--quick: these figures say whether it works, not how well");
@@ -147,15 +147,27 @@ pub fn eval(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// Where the newest figures of a row are.
+fn kept(row: &str) -> PathBuf {
+    tools().join(format!("eval-{row}.ndjson"))
+}
+
+/// The newest figures of a row; none when it was never measured.
+fn newest(row: &str) -> Result<Vec<Figure>> {
+    let lines = std::fs::read_to_string(kept(row)).unwrap_or_default();
+    lines.lines().map(|line| Ok(serde_json::from_str(line)?)).collect()
+}
+
+/// What a figure was when its row was last measured.
+fn last(row: &str, figure: &str) -> Result<Option<f64>> {
+    Ok(newest(row)?.into_iter().find(|f| f.name == figure).map(|f| f.value))
+}
+
 /// The newest figures of every row as the table of BENCHMARKS.md.
 fn markdown() -> Result<String> {
     let mut out = String::from("| what | figure | value | bar | |\n| --- | --- | --- | --- | --- |\n");
     for row in &ROWS {
-        let Ok(lines) = std::fs::read_to_string(tools().join(format!("eval-{}.ndjson", row.name))) else {
-            continue;
-        };
-        for (n, line) in lines.lines().enumerate() {
-            let f: Figure = serde_json::from_str(line)?;
+        for (n, f) in newest(row.name)?.into_iter().enumerate() {
             let what = if n == 0 { row.what } else { "" };
             let name = f.name.split_once('.').map_or(f.name.as_str(), |(_, name)| name);
             let value = pretty(f.value, &f.unit);
