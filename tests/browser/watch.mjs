@@ -4,19 +4,15 @@
 //
 // Prints what a person would see as JSON lines: {"saw": ...}. Exits with 1 when something does not come.
 
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-const web = createRequire(new URL('../../web/package.json', import.meta.url));
-const { chromium } = web('playwright-core');
+import { launch } from '../../web/dev/browser.mjs';
+
 const [base, name, password, shots] = process.argv.slice(2);
 const PATIENCE_MS = 60_000;
 const say = (saw, more = {}) => console.log(JSON.stringify({ saw, ...more }));
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: ['--no-sandbox', '--autoplay-policy=no-user-gesture-required', '--mute-audio'],
-});
+const browser = await launch('--autoplay-policy=no-user-gesture-required', '--mute-audio');
 const outside = [];
 try {
   const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });

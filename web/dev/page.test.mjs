@@ -1,11 +1,11 @@
 // The built page in a real browser, against the stand-in server: `npm run build && npm run test:page`.
-// Needs a Chromium (CHROMIUM=path, else /usr/bin/chromium).
+// Needs a Chromium: see browser.mjs.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { launch } from './browser.mjs';
 
 let server, browser, base;
 
@@ -20,18 +20,7 @@ before(async () => {
   base = await new Promise((found) => {
     server.stdout.on('data', (data) => found(/http:\/\/\S+/.exec(String(data))[0]));
   });
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: [
-      '--headless',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--no-first-run',
-      '--disable-background-networking',
-      '--disable-component-update',
-      '--disable-sync',
-    ],
-  });
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();

@@ -3,11 +3,12 @@
 //   npm run mock -- --at 64 &
 //   node scripts/shots.mjs http://127.0.0.1:5180 OUT_DIR [--only name,name] [--variants 1280-light-en,390-dark-fa]
 //
-// Expects the stand-in server of dev/mock.mjs (any name, password “sotto”) and a Chromium (CHROMIUM=path).
+// Expects the stand-in server of dev/mock.mjs (any name, password “sotto”) and a Chromium: see
+// dev/browser.mjs.
 
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { chromium } from 'playwright-core';
+import { launch } from '../dev/browser.mjs';
 
 const [base = 'http://127.0.0.1:5180', out = 'shots'] = process.argv
   .slice(2)
@@ -266,18 +267,7 @@ const scenes = {
 };
 
 mkdirSync(out, { recursive: true });
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: [
-    '--headless',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--no-first-run',
-    '--disable-background-networking',
-    '--disable-component-update',
-    '--disable-sync',
-  ],
-});
+const browser = await launch();
 let bad = 0;
 for (const variant of variants) {
   const [width, theme, language] = variant.split('-');

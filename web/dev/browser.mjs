@@ -1,0 +1,19 @@
+// Chromium without a window, for tests and photographs (CHROMIUM=path, else /usr/bin/chromium).
+
+import { chromium } from 'playwright-core';
+
+/** A browser that talks to nobody by itself; `args` come on top. */
+export const launch = (...args) =>
+  chromium.launch({
+    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+    args: [
+      '--headless',
+      '--no-sandbox',
+      '--disable-gpu',
+      '--no-first-run',
+      '--disable-background-networking',
+      '--disable-component-update',
+      '--disable-sync',
+      ...args,
+    ],
+  });
