@@ -43,6 +43,6 @@ ENV SOTTO_SERVER__LISTEN=0.0.0.0:8080 \
 VOLUME /var/lib/sotto
 EXPOSE 8080/tcp 5060/udp 5060/tcp 20000-20199/udp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
-    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
+    CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["sotto"]
 CMD ["serve"]

@@ -66,7 +66,7 @@ async fn measure(load: Load, allocations: fn() -> usize) -> Result<Outcome> {
     let payload_type = SenderConfig::new(load.codec).payload_type;
     let format = LegFormat {
         payloads: vec![(payload_type, load.codec)],
-        telephone_event: Some(101),
+        telephone_event: Some((101, 8_000)),
         ptime_ms: Some(20),
     };
     for _ in 0..load.legs {

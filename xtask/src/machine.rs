@@ -43,7 +43,7 @@ pub fn needed_to_build() -> Result<()> {
     if find(COMPILER.program).is_none() {
         missing.push(COMPILER);
     }
-    if find(CMAKE.program).is_none() && (can_install() || !cmake_wheel()) {
+    if find(CMAKE.program).is_none() && !cmake_wheel() {
         missing.push(CMAKE);
     }
     install(missing)?;

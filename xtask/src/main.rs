@@ -1,4 +1,4 @@
-//! What a developer does with the repository: `cargo xtask demo | test | bench | eval | models | types | pcap`.
+//! What a developer does with the repository: `cargo xtask build | demo | test | bench | eval | models | types | pcap`.
 //!
 //! A program instead of shell scripts, so that it says what is wrong when something is, and works the same in a
 //! terminal and in CI. It depends on little, so that it is there in seconds on a machine that has only Rust.
@@ -29,6 +29,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Build the program with its web page, and say where it is.
+    Build,
     /// Build everything, start Sotto, place a real call to it and show where to watch.
     Demo(demo::Options),
     /// Everything that must hold: licences, formatting, lints, the web page, all tests with real peers.
@@ -64,6 +66,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
+        Command::Build => build(),
         Command::Demo(options) => demo::demo(&options),
         Command::Test(options) => test::test(&options),
         Command::Bench { arguments } => bench::bench(&arguments),
@@ -79,6 +82,13 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn build() -> Result<()> {
+    machine::needed_to_build()?;
+    let sotto = run::release_build()?;
+    println!("{}", sotto.display());
+    Ok(())
 }
 
 fn models(arguments: &[String]) -> Result<()> {

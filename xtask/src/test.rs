@@ -135,6 +135,14 @@ fn page() -> Result<Counts> {
     })?;
     failed += usize::from(!ok && failed == 0);
     run::build_page()?;
+    let in_browser = Run::new("npm").within("web").args(["run", "test:page"]).watched(|line| {
+        // "# pass 12"
+        if let ["#" | "ℹ", what @ ("pass" | "fail"), count] = *line.split_whitespace().collect::<Vec<_>>() {
+            let count = count.parse::<usize>().unwrap_or(0);
+            *(if what == "pass" { &mut passed } else { &mut failed }) += count;
+        }
+    })?;
+    failed += usize::from(!in_browser && failed == 0);
     Ok((passed + 1, failed))
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -137,6 +139,10 @@ pub struct CallStarted {
     /// BCP 47 code of the language spoken; absent when it is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// Headers of the call that the configuration keeps, by their configured names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<String, String>>", optional))]
+    pub headers: BTreeMap<String, String>,
 }
 
 /// A person on a call.

@@ -106,7 +106,8 @@ impl CallState {
     }
 
     fn parties(&self, named: Option<Party>) -> Vec<Party> {
-        named.map_or_else(|| self.legs.iter().map(|(party, _)| *party).collect(), |party| vec![party])
+        // Nobody named: everybody, also those whose audio has not begun.
+        named.map_or_else(|| vec![Party::Agent, Party::Customer, Party::Other], |party| vec![party])
     }
 
     fn apply_utterance(&mut self, new: &Utterance) {

@@ -17,6 +17,7 @@ pub(crate) struct Digit {
 
 #[derive(Debug)]
 struct Event {
+    ssrc: u32,
     timestamp: u32,
     clock_rate: u32,
     digit: char,
@@ -42,6 +43,7 @@ impl Keys {
     /// Takes a packet: the key whose end it did not bring but whose successor it is, and the one it ends.
     pub(crate) fn packet(
         &mut self,
+        ssrc: u32,
         timestamp: u32,
         clock_rate: u32,
         payload: &[u8],
@@ -52,14 +54,18 @@ impl Keys {
         let duration = u16::from_be_bytes([d0, d1]);
         let mut ended = None;
         match &mut self.event {
-            Some(event) if event.timestamp == timestamp => {
+            Some(event) if event.ssrc == ssrc && event.timestamp == timestamp => {
                 event.duration = event.duration.max(duration);
                 event.heard = now;
             }
-            Some(event) if timestamp.wrapping_sub(event.timestamp) > 1 << 31 => return [None; 2],
+            // Late. A new source begins anywhere.
+            Some(event) if event.ssrc == ssrc && timestamp.wrapping_sub(event.timestamp) > 1 << 31 => {
+                return [None; 2];
+            }
             event => {
                 ended = event.as_mut().and_then(Event::report);
-                *event = Some(Event { timestamp, clock_rate, digit, duration, heard: now, reported: false });
+                *event =
+                    Some(Event { ssrc, timestamp, clock_rate, digit, duration, heard: now, reported: false });
             }
         }
         let is_end = flags & 0x80 != 0;
@@ -92,11 +98,12 @@ mod tests {
         let now = Duration::from_millis(u64::from(timestamp) / 8);
         let mut digits = Vec::new();
         for duration in [160, 320, 480, 640] {
-            digits
-                .extend(keys.packet(timestamp, 8_000, &packet(code, false, duration), now).iter().flatten());
+            digits.extend(
+                keys.packet(1, timestamp, 8_000, &packet(code, false, duration), now).iter().flatten(),
+            );
         }
         for _ in 0..if end { 3 } else { 0 } {
-            digits.extend(keys.packet(timestamp, 8_000, &packet(code, true, 800), now).iter().flatten());
+            digits.extend(keys.packet(1, timestamp, 8_000, &packet(code, true, 800), now).iter().flatten());
         }
         digits
     }
@@ -126,8 +133,16 @@ mod tests {
     #[test]
     fn a_key_of_which_only_the_end_came_counts() {
         let end = packet(15, true, 800);
-        let digits = Keys::default().packet(7, 8_000, &end, Duration::ZERO);
+        let digits = Keys::default().packet(1, 7, 8_000, &end, Duration::ZERO);
         assert_eq!(digits, [None, Some(Digit { digit: 'D', duration_ms: 100 })]);
+    }
+
+    #[test]
+    fn keys_are_heard_after_the_source_has_changed() {
+        let mut keys = Keys::default();
+        let end = packet(5, true, 800);
+        assert!(keys.packet(1, 0xf000_0000, 8_000, &end, Duration::ZERO)[1].is_some());
+        assert!(keys.packet(2, 0x7000_0000 - 1, 8_000, &end, Duration::ZERO)[1].is_some());
     }
 
     proptest! {
@@ -137,7 +152,7 @@ mod tests {
         ) {
             let mut keys = Keys::default();
             for (timestamp, rate, payload) in packets {
-                keys.packet(timestamp, rate, &payload, Duration::ZERO);
+                keys.packet(1, timestamp, rate, &payload, Duration::ZERO);
             }
             keys.finish();
         }

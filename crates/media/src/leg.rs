@@ -49,8 +49,8 @@ struct Orders {
 }
 
 impl Leg {
-    /// Begins to receive. With a `remote` that was signalled, only its address may send (see
-    /// [`LegConfig::any_source`]); its port is learnt from the first packet.
+    /// Begins to receive. With a `remote` that was signalled, only its address may send, and
+    /// without one whoever sends first; the port is learnt from the first packet.
     ///
     /// Must be called within a Tokio runtime. When a codec cannot be prepared, the leg yields silence and the
     /// log says why.

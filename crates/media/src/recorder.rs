@@ -75,6 +75,8 @@ pub struct RecordingInfo {
     pub duration_ms: u64,
     /// Audio of one party or the other that did not get into it: the disk failed or was too slow.
     pub dropped_ms: u64,
+    /// Failed attempts to write.
+    pub errors: u64,
 }
 
 /// A recording in progress. When it is dropped, the recording goes on until all writers are gone.
@@ -119,8 +121,8 @@ impl RecorderHandle {
         if self.orders.send(Order::Finish(done)).is_ok() {
             let _ = finished.await;
         }
-        let RecorderStats { duration_ms, dropped_ms, .. } = self.stats();
-        RecordingInfo { path: self.path, duration_ms, dropped_ms }
+        let RecorderStats { duration_ms, dropped_ms, errors } = self.stats();
+        RecordingInfo { path: self.path, duration_ms, dropped_ms, errors }
     }
 }
 

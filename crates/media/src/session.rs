@@ -28,8 +28,8 @@ const MAX_EVENTS: usize = 16;
 pub struct LegFormat {
     /// RTP payload types and what they carry; the first is preferred.
     pub payloads: Vec<(u8, Codec)>,
-    /// The payload type of telephone events (RFC 4733).
-    pub telephone_event: Option<u8>,
+    /// The payload type of telephone events (RFC 4733), and their clock rate.
+    pub telephone_event: Option<(u8, u32)>,
     /// How many milliseconds of audio a packet should hold. For information: any length is taken.
     pub ptime_ms: Option<u32>,
 }
@@ -51,9 +51,6 @@ pub struct LegConfig {
     pub jitter: JitterConfig,
     /// Without RTP for this long, [`LegEvent::Timeout`] is sent.
     pub timeout: Duration,
-    /// Takes RTP from any address although another was signalled: for senders behind an address translator
-    /// that signal their inner address. The first to send then owns the leg.
-    pub any_source: bool,
     /// Datagrams taken per second, at most.
     pub max_packets_per_second: u32,
     /// How often reception is reported to the sender (RTCP).
@@ -67,7 +64,6 @@ impl Default for LegConfig {
         Self {
             jitter: JitterConfig::default(),
             timeout: Duration::from_secs(30),
-            any_source: false,
             max_packets_per_second: 500,
             report_interval: Duration::from_secs(5),
             linger: Duration::from_millis(40),
@@ -237,9 +233,9 @@ impl Session {
             return;
         };
         let codec = self.format.codec(header.payload_type);
-        let is_event = self.format.telephone_event == Some(header.payload_type);
+        let event_rate = self.format.telephone_event.filter(|(number, _)| *number == header.payload_type);
         let is_source = self.is_source(from, now);
-        if !is_source || (codec.is_none() && !is_event && header.payload_type != COMFORT_NOISE) {
+        if !is_source || (codec.is_none() && event_rate.is_none() && header.payload_type != COMFORT_NOISE) {
             self.stats.discarded += 1;
             return;
         }
@@ -263,8 +259,8 @@ impl Session {
                 self.next_report = Some(now + self.config.report_interval);
             }
         }
-        if is_event {
-            let digits = self.keys.packet(header.timestamp, self.clock_rate, payload, now);
+        if let Some((_, rate)) = event_rate {
+            let digits = self.keys.packet(header.ssrc, header.timestamp, rate, payload, now);
             digits.into_iter().flatten().for_each(|digit| self.pressed(digit));
         }
         let packet = Packet {
@@ -371,9 +367,7 @@ impl Session {
     fn permitted(&self) -> Option<IpAddr> {
         match (self.signalled, self.source) {
             // On hold the signalled address may be 0.0.0.0 (RFC 3264 section 8.4).
-            (Some(signalled), _) if !self.config.any_source && !signalled.ip().is_unspecified() => {
-                Some(signalled.ip())
-            }
+            (Some(signalled), _) if !signalled.ip().is_unspecified() => Some(signalled.ip()),
             (_, source) => source.map(|source| source.ip()),
         }
     }

@@ -51,7 +51,7 @@ impl Receiver {
         let (sender, events) = mpsc::channel(64);
         let format = LegFormat {
             payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma), (111, Codec::Opus)],
-            telephone_event: Some(101),
+            telephone_event: Some((101, 8_000)),
             ptime_ms: Some(20),
         };
         let outputs = LegOutputs { speech, recording };

@@ -3,19 +3,19 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
-use sotto_audio::ring;
+use sotto_audio::{Reader, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{CallClock, LegOutputs, Recorder, RecorderHandle};
+use sotto_media::{CallClock, LegOutputs, LegStats, Recorder, RecorderHandle};
 use sotto_sip::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};
-use sotto_speech::{Engine, LegSpec, Pace, SpeechEvent, UtteranceIds};
+use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
 use tokio::sync::watch;
 
 use crate::hub::{self, Hub, LiveCall};
@@ -33,8 +33,11 @@ pub struct Calls {
 
 struct Shared {
     hub: Hub,
-    /// Absent when recognition could not be started: calls are recorded all the same.
-    speech: Option<Engine>,
+    /// Absent while recognition is not there: calls are recorded all the same.
+    speech: OnceLock<Engine>,
+    /// Legs that wait for it.
+    early: Mutex<Vec<Early>>,
+    counters: Counters,
     /// Recordings are kept below this folder; absent to keep none.
     data: Option<PathBuf>,
     /// The language of calls that do not say.
@@ -43,11 +46,45 @@ struct Shared {
     running: DashMap<CallId, Running>,
 }
 
+/// A leg that began before recognition was there. Its ring keeps its first seconds.
+struct Early {
+    call: CallId,
+    spec: LegSpec,
+    heard: Reader,
+    sink: Sink,
+}
+
+/// What legs and recordings that are over have counted.
+#[derive(Default)]
+struct Counters {
+    legs: Mutex<LegStats>,
+    recording_dropped_ms: AtomicU64,
+    recording_errors: AtomicU64,
+}
+
+/// What went missing on the way from the wire to the disk, over all calls.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Missing {
+    /// Packets that never came, came too late to be heard, were refused, or came faster than allowed.
+    pub lost: u64,
+    /// See `lost`.
+    pub late: u64,
+    /// See `lost`.
+    pub discarded: u64,
+    /// See `lost`.
+    pub flooded: u64,
+    /// Audio that is not in recordings, in milliseconds.
+    pub recording_dropped_ms: u64,
+    /// Failed attempts to write a recording.
+    pub recording_errors: u64,
+}
+
 /// What every live call has been told about the load, and what new ones are told.
 #[derive(Default)]
 pub struct LoadTold {
     now: Mutex<Option<Load>>,
-    hub: std::sync::OnceLock<Hub>,
+    hub: OnceLock<Hub>,
+    figures: OnceLock<Arc<Figures>>,
 }
 
 impl LoadTold {
@@ -61,6 +98,17 @@ impl LoadTold {
                 }
             }
         }
+    }
+
+    /// Where the engine counts how late it is at this moment.
+    pub fn measure(&self, figures: Arc<Figures>) {
+        let _ = self.figures.set(figures);
+    }
+
+    /// How late the most overdue final is at this moment, in milliseconds.
+    #[must_use]
+    pub fn behind_ms(&self) -> u64 {
+        self.figures.get().map_or(0, |figures| figures.behind_ms.load(Ordering::Relaxed))
     }
 
     /// What is shed now, and how far behind recognition was when that was decided.
@@ -112,28 +160,52 @@ pub struct FileCall {
 impl Calls {
     /// `data` is the folder below which recordings are kept.
     #[must_use]
-    pub fn new(
-        hub: Hub,
-        speech: Option<Engine>,
-        data: Option<PathBuf>,
-        language: Option<String>,
-        load: Arc<LoadTold>,
-    ) -> Self {
+    pub fn new(hub: Hub, data: Option<PathBuf>, language: Option<String>, load: Arc<LoadTold>) -> Self {
         // Set once; a second set of calls on the same load would be told nothing.
         let _ = load.hub.set(hub.clone());
-        Self { shared: Arc::new(Shared { hub, speech, data, language, load, running: DashMap::new() }) }
+        let shared = Shared {
+            hub,
+            speech: OnceLock::new(),
+            early: Mutex::default(),
+            counters: Counters::default(),
+            data,
+            language,
+            load,
+            running: DashMap::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// From now on legs are listened to by `engine`, those that have begun before included.
+    pub fn listen_with(&self, engine: Engine) {
+        let mut early = self.shared.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = self.shared.speech.get_or_init(|| engine);
+        for Early { spec, mut heard, sink, .. } in early.drain(..) {
+            // A ring that has overflowed holds the beginning, not what is said now.
+            while heard.dropped() > 0 && heard.pop().is_some() {}
+            engine.listen(spec, heard, sink);
+        }
+    }
+
+    /// What went missing in legs and recordings that are over.
+    #[must_use]
+    pub fn missing(&self) -> Missing {
+        let counters = &self.shared.counters;
+        let legs = *counters.legs.lock().unwrap_or_else(PoisonError::into_inner);
+        Missing {
+            lost: legs.lost,
+            late: legs.late,
+            discarded: legs.discarded,
+            flooded: legs.flooded,
+            recording_dropped_ms: counters.recording_dropped_ms.load(Ordering::Relaxed),
+            recording_errors: counters.recording_errors.load(Ordering::Relaxed),
+        }
     }
 
     /// The registry of live calls.
     #[must_use]
     pub fn hub(&self) -> &Hub {
         &self.shared.hub
-    }
-
-    /// The engine, when recognition runs.
-    #[must_use]
-    pub fn speech(&self) -> Option<&Engine> {
-        self.shared.speech.as_ref()
     }
 
     /// Begins a call from a file. With `real_time` its clock runs as for a live call, otherwise it is the
@@ -163,13 +235,21 @@ impl Shared {
         clock: Clock,
     ) -> Result<(CallId, Vec<LegOutputs>), hub::NoRoom> {
         let id = CallId::new();
-        let language = call.language.or_else(|| self.language.clone());
+        let asked = call.language.as_deref().and_then(|tag| {
+            let known = sotto_speech::language(tag);
+            if known.is_none() {
+                tracing::warn!(call = %id, tag, "a language that is not known");
+            }
+            known
+        });
+        let language = asked.or_else(|| self.language.clone());
         let started = CallStarted {
             version: sotto_call::FORMAT_VERSION,
             source: call.source,
             started_at_unix_ms,
             external_id: call.external_id,
             participants: call.participants,
+            headers: call.headers,
             language: language.clone(),
         };
         let recording = self.data.as_ref().map(|_| format!("recordings/{id}.wav"));
@@ -194,30 +274,29 @@ impl Shared {
         if let Some(recorder) = &call.recorder {
             recorder.add(party, recorded);
         }
-        if let Some(engine) = &self.speech {
-            let (pace, clock): (_, Option<Box<dyn Fn() -> Millis + Send>>) = match call.clock.clone() {
-                clock @ Clock::Real(_) => (Pace::Live, Some(Box::new(move || clock.now()))),
-                Clock::Position(_) => (Pace::Unhurried, None),
-            };
-            let unhurried = pace == Pace::Unhurried;
-            let spec = LegSpec { party, ids: call.ids.clone(), language: call.language.clone(), pace, clock };
-            let live = call.live.clone();
-            let listening = Listening::begin(&call.listening);
-            engine.listen(
-                spec,
-                heard,
-                Box::new(move |event| match event {
-                    // The position in the audio at which it was said, so that replays give the same log.
-                    SpeechEvent::Utterance(utterance) if unhurried => {
-                        live.publish_at(utterance.end_ms, EventBody::Utterance(utterance));
-                    }
-                    SpeechEvent::Utterance(utterance) => live.publish(EventBody::Utterance(utterance)),
-                    SpeechEvent::Lost(lost_ms) => {
-                        live.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms }));
-                    }
-                    SpeechEvent::Done => listening.done(),
-                }),
-            );
+        let (pace, clock): (_, Option<Box<dyn Fn() -> Millis + Send>>) = match call.clock.clone() {
+            clock @ Clock::Real(_) => (Pace::Live, Some(Box::new(move || clock.now()))),
+            Clock::Position(_) => (Pace::Unhurried, None),
+        };
+        let unhurried = pace == Pace::Unhurried;
+        let spec = LegSpec { party, ids: call.ids.clone(), language: call.language.clone(), pace, clock };
+        let live = call.live.clone();
+        let listening = Listening::begin(&call.listening);
+        let sink: Sink = Box::new(move |event| match event {
+            // The position in the audio at which it was said, so that replays give the same log.
+            SpeechEvent::Utterance(utterance) if unhurried => {
+                live.publish_at(utterance.end_ms, EventBody::Utterance(utterance));
+            }
+            SpeechEvent::Utterance(utterance) => live.publish(EventBody::Utterance(utterance)),
+            SpeechEvent::Lost(lost_ms) => {
+                live.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms }));
+            }
+            SpeechEvent::Done => listening.done(),
+        });
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        match self.speech.get() {
+            Some(engine) => engine.listen(spec, heard, sink),
+            None => early.push(Early { call: call.live.id(), spec, heard, sink }),
         }
         LegOutputs { speech, recording }
     }
@@ -225,6 +304,8 @@ impl Shared {
     async fn finish(&self, id: CallId, reason: EndReason) {
         let Some((_, call)) = self.running.remove(&id) else { return };
         let duration_ms = call.clock.now();
+        // Nobody has listened to these, and nobody will.
+        self.early.lock().unwrap_or_else(PoisonError::into_inner).retain(|early| early.call != id);
         let mut listening = call.listening.subscribe();
         let silent = async { listening.wait_for(|legs| *legs == 0).await.is_ok() };
         if tokio::time::timeout(LAST_WORDS, silent).await.is_err() {
@@ -232,6 +313,8 @@ impl Shared {
         }
         if let Some(recorder) = call.recorder {
             let info = recorder.finish().await;
+            self.counters.recording_errors.fetch_add(info.errors, Ordering::Relaxed);
+            self.counters.recording_dropped_ms.fetch_add(info.dropped_ms, Ordering::Relaxed);
             if info.dropped_ms > 0 {
                 let lost_ms = Millis(info.dropped_ms);
                 call.live.publish(EventBody::AudioLost(AudioLost {
@@ -304,6 +387,11 @@ impl Host for Calls {
                 EventBody::Dtmf(Dtmf { party, digit, duration_ms: duration })
             }
             Note::LegEnded { party, stats } => {
+                let mut legs = self.shared.counters.legs.lock().unwrap_or_else(PoisonError::into_inner);
+                legs.lost += stats.lost;
+                legs.late += stats.late;
+                legs.discarded += stats.discarded;
+                legs.flooded += stats.flooded;
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),

@@ -290,16 +290,22 @@ impl Config {
         }
         let mut environment: Vec<(String, String)> = environment
             .into_iter()
-            .filter(|(name, value)| {
-                // Variables without two underscores are other programs' business, or the model folder's.
-                let key = name.strip_prefix(ENVIRONMENT);
-                key.is_some_and(|key| key.contains("__")) && !value.is_empty()
-            })
+            .filter(|(name, value)| name.starts_with(ENVIRONMENT) && !value.is_empty())
             .collect();
         environment.sort();
         for (name, value) in environment {
             let key = name.strip_prefix(ENVIRONMENT).unwrap_or_default().to_lowercase();
             let path: Vec<&str> = key.split("__").collect();
+            if path.len() == 1 {
+                // Kubernetes, for one, makes variables of our name; but one that is nearly a setting was meant.
+                let Some((section, key)) = key.split_once('_') else { continue };
+                if schema.keys(&[section.to_owned()]).iter().any(|known| known == key) {
+                    let meant = format!("{section}__{key}").to_uppercase();
+                    let problem = format!("two underscores divide section and key: {ENVIRONMENT}{meant}");
+                    return Err(ConfigError::new(format!("environment variable {name}"), problem));
+                }
+                continue;
+            }
             config = set(&schema, &mut table, &path, &value)
                 .map_err(|problem| ConfigError::new(format!("environment variable {name}"), problem))?;
         }
@@ -343,6 +349,15 @@ impl Config {
         }
         if self.speech.model.trim().is_empty() {
             return wrong("speech.model", "names no model".to_owned());
+        }
+        let speech = &self.speech;
+        let languages = (speech.language.iter().map(|language| ("speech.language", language)))
+            .chain(speech.languages.iter().map(|language| ("speech.languages", language)))
+            .chain(speech.models.keys().map(|language| ("speech.models", language)));
+        for (key, tag) in languages {
+            if sotto_speech::language(tag).as_ref() != Some(tag) {
+                return wrong(key, format!("`{tag}` is no language like `en` or `fa` that Whisper knows"));
+            }
         }
         Ok(())
     }

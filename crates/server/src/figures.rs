@@ -6,15 +6,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
+use crate::calls::Missing;
 use crate::metrics::{Buckets, Labels, Metrics};
 
 /// Registers the engine's figures.
 pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     type Read = fn(&DecodeFigures) -> &Histogram;
     let histograms: [(&str, &str, Read); 3] = [
-        ("sotto_speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
-        ("sotto_speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
-        ("sotto_speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
+        ("speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
+        ("speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
+        ("speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
             &f.latency
         }),
     ];
@@ -26,10 +27,10 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     type Count = fn(&DecodeFigures) -> u64;
     let counters: [(&str, &str, Count); 4] = [
-        ("sotto_speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
-        ("sotto_speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
-        ("sotto_speech_loops", "Decodes in which the model repeated itself", |f| f.loops.load(Relaxed)),
-        ("sotto_speech_failed", "Decodes that failed", |f| f.failed.load(Relaxed)),
+        ("speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
+        ("speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
+        ("speech_loops", "Decodes in which the model repeated itself", |f| f.loops.load(Relaxed)),
+        ("speech_failed", "Decodes that failed", |f| f.failed.load(Relaxed)),
     ];
     for (name, help, read) in counters {
         let figures = figures.clone();
@@ -39,33 +40,27 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     type Value = fn(&Figures) -> u64;
     let gauges: [(&str, &str, Value); 4] = [
-        ("sotto_speech_legs", "Legs being listened to", |f| f.legs.load(Relaxed)),
-        ("sotto_speech_queue", "Decodes waiting", |f| f.queue.load(Relaxed)),
-        ("sotto_speech_behind_milliseconds", "How late the most overdue final is", |f| {
-            f.behind_ms.load(Relaxed)
+        ("speech_legs", "Legs being listened to", |f| f.legs.load(Relaxed)),
+        ("speech_queue", "Decodes waiting", |f| f.queue.load(Relaxed)),
+        ("speech_behind_milliseconds", "How late the most overdue final is", |f| f.behind_ms.load(Relaxed)),
+        ("speech_shedding", "What is shed: 0 nothing, 1 fewer partials, 2 no partials, 3 late finals", |f| {
+            f.shedding.load(Relaxed)
         }),
-        (
-            "sotto_speech_shedding",
-            "What is shed: 0 nothing, 1 fewer partials, 2 no partials, 3 late finals",
-            |f| f.shedding.load(Relaxed),
-        ),
     ];
     for (name, help, read) in gauges {
         let figures = figures.clone();
         metrics.gauge(name, help, move || read(&figures) as f64);
     }
     let totals: [(&str, &str, Value); 2] = [
-        ("sotto_speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
-        ("sotto_speech_lost_milliseconds", "Audio that did not reach recognition", |f| {
-            f.lost_ms.load(Relaxed)
-        }),
+        ("speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
+        ("speech_lost_milliseconds", "Audio that did not reach recognition", |f| f.lost_ms.load(Relaxed)),
     ];
     for (name, help, read) in totals {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }
     let ratio = figures.clone();
-    metrics.gauges("sotto_speech_real_time_factor", "Decoding time per time decoded", move || {
+    metrics.gauges("speech_real_time_factor", "Decoding time per time decoded", move || {
         let factor = |f: &DecodeFigures| f.decode.read().1 as f64 / f.audio_ms.load(Relaxed).max(1) as f64;
         kinds(&ratio).into_iter().map(|(labels, kind)| (labels, factor(kind))).collect()
     });
@@ -82,23 +77,44 @@ fn buckets(histogram: &Histogram) -> Buckets {
     Buckets { counts: bounds.zip(counts).collect(), sum: sum_ms as f64 / 1000.0 }
 }
 
+/// Registers what went missing between the wire and the disk.
+pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sync + 'static) {
+    let packets = read.clone();
+    metrics.counters(
+        "media_missing_packets",
+        "RTP packets of legs that are over, by what became of them",
+        move || {
+            let m = packets();
+            [("lost", m.lost), ("late", m.late), ("discarded", m.discarded), ("flooded", m.flooded)]
+                .map(|(what, count)| (vec![("what", what.to_owned())], count))
+                .into()
+        },
+    );
+    let dropped = read.clone();
+    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", move || {
+        dropped().recording_dropped_ms
+    });
+    metrics
+        .counter("recording_errors", "Failed attempts to write a recording", move || read().recording_errors);
+}
+
 /// Registers the SIP endpoint's counters.
 pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sync + 'static) {
     type Count = fn(&SipCounters) -> u64;
     let counters: [(&str, &str, Count); 4] = [
-        ("sotto_sip_messages", "SIP messages received", |c| c.messages),
-        ("sotto_sip_dropped", "SIP messages that could not be answered", |c| c.dropped),
-        ("sotto_sip_answered", "INVITEs answered", |c| c.answered),
-        ("sotto_sip_refused_connections", "TCP connections that were not accepted", |c| c.refused_streams),
+        ("sip_messages", "SIP messages received", |c| c.messages),
+        ("sip_dropped", "SIP messages that could not be answered", |c| c.dropped),
+        ("sip_answered", "INVITEs answered", |c| c.answered),
+        ("sip_refused_connections", "TCP connections that were not accepted", |c| c.refused_streams),
     ];
     for (name, help, count) in counters {
         let read = read.clone();
         metrics.counter(name, help, move || count(&read()));
     }
     let refused = read.clone();
-    metrics.counters("sotto_sip_refused", "INVITEs refused, by status code", move || {
+    metrics.counters("sip_refused", "INVITEs refused, by status code", move || {
         let refused = refused().refused.into_iter();
         refused.map(|(status, count)| (vec![("status", status.to_string())], count)).collect()
     });
-    metrics.gauge("sotto_sip_dialogs", "Dialogs now", move || read().dialogs as f64);
+    metrics.gauge("sip_dialogs", "Dialogs now", move || read().dialogs as f64);
 }

@@ -805,6 +805,7 @@ mod tests {
             external_id: name.to_owned(),
             participants: Vec::new(),
             language: None,
+            headers: Default::default(),
         }
     }
 

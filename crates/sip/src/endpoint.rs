@@ -95,7 +95,7 @@ pub(crate) struct Shared {
     /// No more calls; those that are there end.
     pub(crate) stopping: CancellationToken,
     /// Everything ends.
-    stopped: CancellationToken,
+    pub(crate) stopped: CancellationToken,
     pub(crate) tasks: Tasks,
     /// BYEs on their way.
     pub(crate) farewells: TaskTracker,
@@ -115,7 +115,7 @@ pub(crate) struct Shared {
 /// Tasks beside the sessions, none of which outlives the endpoint.
 pub(crate) struct Tasks {
     tracker: TaskTracker,
-    stopped: CancellationToken,
+    pub(crate) stopped: CancellationToken,
 }
 
 impl Tasks {
@@ -275,8 +275,12 @@ impl Inbox for Shared {
         }
     }
 
+    fn admits(&self, peer: SocketAddr) -> bool {
+        self.is_allowed(peer)
+    }
+
     fn refused_stream(&self, peer: SocketAddr) {
-        tracing::debug!(%peer, "too many connections");
+        tracing::debug!(%peer, "connection not accepted: too many, or not an allowed peer");
         self.counters.refused_stream();
     }
 }

@@ -15,11 +15,12 @@ use rsipstack::sip::{SipMessage, Transport};
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,6 +48,8 @@ const QUEUE: usize = 64;
 pub(crate) trait Inbox: Send + Sync + 'static {
     /// The bytes of one message.
     async fn take(&self, flow: &Flow, bytes: &[u8], arrival: Arrival);
+    /// Whether anything from this peer is wanted at all.
+    fn admits(&self, peer: SocketAddr) -> bool;
     /// Counts a connection that was not accepted.
     fn refused_stream(&self, peer: SocketAddr);
 }
@@ -209,7 +212,8 @@ impl Flows {
                         continue;
                     }
                 };
-                match streams.add(peer.ip()) {
+                // Before it takes a place that others need.
+                match streams.add(peer.ip()).filter(|_| inbox.admits(peer)) {
                     Some(counted) => {
                         let inbox = inbox.clone();
                         let started = start_stream(&tasks, &stop, stream, local, peer, inbox, Some(counted));
@@ -322,8 +326,11 @@ async fn read_stream(read: &mut OwnedReadHalf, flow: &Flow, inbox: Arc<dyn Inbox
     let mut framer = Framer::default();
     let mut chunk = vec![0; 16 * 1024];
     let mut patience = SILENT;
+    // When the message that is being read began: single bytes now and then do not hold a stream open.
+    let mut since = None;
     loop {
-        let wait = if framer.is_midway() { STALLED } else { patience };
+        since = framer.is_midway().then(|| since.unwrap_or_else(Instant::now));
+        let wait = since.map_or(patience, |since| STALLED.saturating_sub(since.elapsed()));
         let length = match timeout(wait, read.read(&mut chunk)).await {
             Ok(Ok(length)) if length > 0 => length,
             _ => return,

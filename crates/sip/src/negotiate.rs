@@ -18,7 +18,7 @@ pub struct Stream {
     /// saying so.
     pub payloads: Vec<(u8, Codec)>,
     /// The payload type of RFC 4733 events.
-    pub telephone_event: Option<u8>,
+    pub telephone_event: Option<(u8, u32)>,
     /// Milliseconds a packet, when the sender says.
     pub ptime_ms: Option<u32>,
     /// Where the sender says it receives: where RTCP goes, and a hint of where RTP comes from.
@@ -75,11 +75,11 @@ fn codec_of(format: &Format) -> Option<Codec> {
 }
 
 /// The event payload type on the codec's clock, or else any: senders forget which one goes with which.
-fn telephone_event(media: &Media, codec: Codec) -> Option<u8> {
+fn telephone_event(media: &Media, codec: Codec) -> Option<(u8, u32)> {
     let clock = if codec == Codec::Opus { 48_000 } else { 8_000 };
     let events = || media.formats.iter().filter(|f| f.encoding.eq_ignore_ascii_case("telephone-event"));
     let event = events().find(|format| format.clock == clock).or_else(|| events().next());
-    event.map(|format| format.payload_type)
+    event.map(|format| (format.payload_type, format.clock))
 }
 
 /// Our answer to `offer`: the `taken` sections received on their ports, all others refused with port 0.
@@ -96,14 +96,14 @@ pub fn answer(offer: &Session, origin: Origin, taken: &[(Stream, u16)]) -> Sessi
 
 fn take(offered: &Media, stream: &Stream, port: u16, address: IpAddr) -> Media {
     let agreed = stream.payloads.first().map(|(payload_type, _)| *payload_type);
-    let wanted = |format: &&Format| {
-        Some(format.payload_type) == agreed || Some(format.payload_type) == stream.telephone_event
-    };
+    let events = stream.telephone_event.map(|(payload_type, _)| payload_type);
+    let wanted =
+        |format: &&Format| Some(format.payload_type) == agreed || Some(format.payload_type) == events;
     let mut formats: Vec<Format> = offered.formats.iter().filter(wanted).cloned().collect();
     formats.sort_by_key(|format| Some(format.payload_type) != agreed);
     for format in &mut formats {
         format.fmtp = match () {
-            () if Some(format.payload_type) == stream.telephone_event => Some("0-16".to_owned()),
+            () if Some(format.payload_type) == events => Some("0-16".to_owned()),
             () if stream.codec == Codec::Opus => Some("useinbandfec=1".to_owned()),
             () => None,
         };
@@ -159,7 +159,7 @@ pub fn offer(origin: Origin, codecs: &[Codec], port: u16) -> (Session, Stream) {
         section: 0,
         codec: codecs.first().copied().unwrap_or(Codec::Pcmu),
         payloads: media.formats.iter().filter_map(|f| Some((f.payload_type, codec_of(f)?))).collect(),
-        telephone_event: Some(101),
+        telephone_event: Some((101, 8_000)),
         ptime_ms: None,
         remote: None,
         label: None,
@@ -194,13 +194,13 @@ mod tests {
         let taken = accept(&offer, &ALL, 2);
         assert_eq!(taken[0].codec, Codec::Opus);
         assert_eq!(taken[0].payloads, [(111, Codec::Opus), (0, Codec::Pcmu), (8, Codec::Pcma)]);
-        assert_eq!(taken[0].telephone_event, Some(110));
+        assert_eq!(taken[0].telephone_event.map(|(number, _)| number), Some(110));
         let answer = answer(&offer, origin(), &[(taken[0].clone(), 5_000)]);
         let types: Vec<_> = answer.media[0].formats.iter().map(|f| f.payload_type).collect();
         assert_eq!(types, [111, 110]);
         assert_eq!((answer.media[0].port, answer.media[0].direction), (5_000, Direction::RecvOnly));
         let taken = accept(&offer, &[Codec::Pcma], 2);
-        assert_eq!((taken[0].codec, taken[0].telephone_event), (Codec::Pcma, Some(101)));
+        assert_eq!((taken[0].codec, taken[0].telephone_event), (Codec::Pcma, Some((101, 8_000))));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A session is a task with a queue. Everything that concerns its dialog comes through the queue, so that
 //! nothing here is locked and nothing happens out of order.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::calls::{Call, Entered};
-use crate::config::local_ip_towards;
+use crate::config::{SipConfig, local_ip_towards};
 use crate::dialog::Dialog;
 use crate::endpoint::Shared;
 use crate::flow::Flow;
@@ -317,10 +317,17 @@ impl Session {
         let number = self.next_leg;
         self.next_leg += 1;
         let port = socket.port();
-        let any_source = self.shared.config.rtp_any_source || is_elsewhere(&stream, self.flow.peer.ip());
-        let config = LegConfig { timeout: self.silence(), any_source, ..LegConfig::default() };
+        let config = LegConfig { timeout: self.silence(), ..LegConfig::default() };
         let clock = self.call.clock;
-        let leg = Leg::start(socket, format(&stream), stream.remote, clock, outputs, events, config);
+        let leg = Leg::start(
+            socket,
+            format(&stream),
+            sender(&stream, &self.shared.config, self.flow.peer),
+            clock,
+            outputs,
+            events,
+            config,
+        );
         let is_paused = stream.paused || self.metadata.paused == Some(true);
         if is_paused {
             leg.pause();
@@ -446,6 +453,10 @@ impl Session {
                     };
                     if let Some(answered) = way.while_open(exchange(&shared, &way, to, &request)).await {
                         return answered;
+                    }
+                    // We are stopping, and nothing more is sent or received.
+                    if !way.is_stream() || shared.stopped.is_cancelled() {
+                        return None;
                     }
                     // The stream was closed under the request: it has not been taken, or will be known again.
                     flow = way;
@@ -603,18 +614,23 @@ impl Session {
             return Err(plan::not_acceptable());
         }
         let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
+        let peer = self.flow.peer;
         let mut at = 0;
         while let Some(slot) = self.legs.get_mut(at) {
             match wanted.iter().find(|stream| stream.section == slot.stream.section) {
                 Some(stream) => {
                     if format(stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
-                        slot.leg.update(format(stream), stream.remote);
+                        slot.leg.update(format(stream), sender(stream, &shared.config, peer));
                     }
                     slot.stream = stream.clone();
                     at += 1;
                 }
                 None => {
                     let slot = self.legs.remove(at);
+                    if slot.is_paused {
+                        // Whoever takes this party's place is not on hold.
+                        self.note(Note::Resumed(Some(slot.party))).await;
+                    }
                     shared.calls.drop_leg(&self.call, self.number, slot.party);
                     self.stop_leg(slot).await;
                 }
@@ -664,7 +680,7 @@ impl Session {
             let section = slot.stream.section;
             let media = answer.media.get(section);
             if let Some(stream) = media.and_then(|m| negotiate::stream(section, m, &self.shared.codecs)) {
-                slot.leg.update(format(&stream), stream.remote);
+                slot.leg.update(format(&stream), sender(&stream, &self.shared.config, self.flow.peer));
                 slot.normally = stream.direction;
                 slot.stream = stream;
             }
@@ -855,6 +871,11 @@ fn media_address(shared: &Shared, flow: &Flow, socket: Option<&Socket>, remote: 
         let towards = remote.filter(|ip| ip.is_ipv4() != signalling.is_ipv4()).unwrap_or(signalling);
         local_ip_towards(towards.to_canonical())
     })
+}
+
+/// The only address that may send a stream; none when it cannot be known, and then whoever sends first may.
+fn sender(stream: &Stream, config: &SipConfig, peer: SocketAddr) -> Option<SocketAddr> {
+    stream.remote.filter(|_| !config.rtp_any_source && !is_elsewhere(stream, peer.ip()))
 }
 
 /// The peer sends from elsewhere than its description says: it names an inner address behind a translator, or

@@ -150,11 +150,13 @@ async fn what_is_not_for_us_is_refused_by_the_book() {
 #[tokio::test]
 async fn only_allowed_peers_are_served() {
     let bench = Bench::start(|config| config.allowed_peers = vec!["10.0.0.0/8".parse().unwrap()]).await;
-    for mut raw in [Raw::udp(bench.udp()).await, Raw::tcp(bench.tcp()).await] {
-        let talk = Talk::new(&raw, bench.udp(), "a");
-        assert_eq!(raw.status(talk.invite(&offer(&[("1", "sendonly")]))).await, 403);
-        assert_eq!(raw.status(talk.text("OPTIONS", 1, "", "")).await, 403);
-    }
+    let mut raw = Raw::udp(bench.udp()).await;
+    let talk = Talk::new(&raw, bench.udp(), "a");
+    assert_eq!(raw.status(talk.invite(&offer(&[("1", "sendonly")]))).await, 403);
+    assert_eq!(raw.status(talk.text("OPTIONS", 1, "", "")).await, 403);
+    // A connection would take a place from those who are allowed.
+    let mut raw = Raw::tcp(bench.tcp()).await;
+    assert!(raw.receive_within(Duration::from_secs(10)).await.is_none(), "the connection is closed");
 }
 
 #[tokio::test]
@@ -572,6 +574,24 @@ async fn a_session_timer_is_agreed_to_and_kept() {
         raw.reply(&refresh, "481 Gone").await;
         assert_eq!(bench.ended().await.1, EndReason::Timeout);
     }
+}
+
+#[test]
+fn a_peer_that_is_gone_does_not_keep_us_from_stopping() {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let bench = Bench::start(|_| {}).await;
+        let mut raw = Raw::udp(bench.udp()).await;
+        let mut talk = Talk::new(&raw, bench.udp(), "gone");
+        talk.establish(&mut raw, &offer(&[("1", "sendonly")])).await;
+        drop(raw);
+        bench.shut_down(async |()| {}).await;
+    });
+    // Some task that never yields is what a runtime cannot end.
+    let patience = Duration::from_secs(20);
+    let begun = std::time::Instant::now();
+    runtime.shutdown_timeout(patience);
+    assert!(begun.elapsed() < patience, "a task goes on for ever");
 }
 
 #[tokio::test]

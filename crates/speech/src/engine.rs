@@ -25,8 +25,8 @@ use crate::whisper::{Decoder, Heard, Model, Request};
 
 /// How often the listener looks at its rings.
 const TICK: Duration = Duration::from_millis(10);
-/// A jump of the frames' index longer than this is not filled with silence.
-const LONGEST_GAP_FRAMES: u64 = 50 * 60;
+/// Silence put in for frames that never came, at a time: other legs are listened to between.
+const GAP_FRAMES: u64 = 50 * 5;
 
 /// The models to recognise with.
 #[derive(Clone)]
@@ -39,7 +39,17 @@ pub struct Models {
 
 impl Models {
     fn for_language(&self, language: Option<&str>) -> &Arc<Model> {
-        language.and_then(|language| self.by_language.get(language)).unwrap_or(&self.default)
+        match language {
+            Some(language) => self.by_language.get(language).unwrap_or(&self.default),
+            // Only a model that knows several languages can tell them apart.
+            None if self.default.is_multilingual() => &self.default,
+            None => {
+                let mut others: Vec<_> =
+                    self.by_language.iter().filter(|(_, m)| m.is_multilingual()).collect();
+                others.sort_by_key(|(language, _)| *language);
+                others.first().map_or(&self.default, |(_, model)| model)
+            }
+        }
     }
 }
 
@@ -141,6 +151,7 @@ impl Engine {
             inbox,
             figures: figures.clone(),
             shedding: Shedding::None,
+            told_late: Duration::ZERO,
             calm_since: None,
             on_load: config.on_load,
         };
@@ -192,6 +203,8 @@ struct Ear {
     /// Probabilities of the first chunks in `samples`.
     probabilities: std::collections::VecDeque<f32>,
     next_index: Option<u64>,
+    /// The frame after a jump of the index, until the silence before it has been put in.
+    held: Option<Frame>,
     dropped: u64,
     ended: bool,
 }
@@ -203,6 +216,8 @@ struct Listener {
     inbox: Receiver<Message>,
     figures: Arc<Figures>,
     shedding: Shedding,
+    /// How late finals were when that was last told.
+    told_late: Duration,
     calm_since: Option<Instant>,
     on_load: Box<dyn Fn(Load) + Send>,
 }
@@ -341,7 +356,7 @@ impl Listener {
             // Back one step at a time, and not before it has been calm for a while.
             let since = *self.calm_since.get_or_insert(now);
             if now - since < Duration::from_secs(2) {
-                return;
+                return self.tell_late(late);
             }
             self.calm_since = None;
             self.shedding = match self.shedding {
@@ -352,7 +367,7 @@ impl Listener {
         } else {
             self.calm_since = None;
             if wanted == self.shedding {
-                return;
+                return self.tell_late(late);
             }
             self.shedding = wanted;
             let live = |p: &Pending| self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live);
@@ -367,6 +382,18 @@ impl Listener {
             }
         }
         self.figures.shedding.store(self.shedding as u64, Relaxed);
+        self.tell(late);
+    }
+
+    /// Tells how late finals are again when that has changed enough for people to notice.
+    fn tell_late(&mut self, late: Duration) {
+        if self.shedding > Shedding::None && late.abs_diff(self.told_late) >= Duration::from_secs(2) {
+            self.tell(late);
+        }
+    }
+
+    fn tell(&mut self, late: Duration) {
+        self.told_late = late;
         (self.on_load)(Load { shedding: self.shedding, behind_ms: Millis(late.as_millis() as u64) });
     }
 }
@@ -382,6 +409,7 @@ impl Ear {
             samples: Vec::new(),
             probabilities: std::collections::VecDeque::new(),
             next_index: None,
+            held: None,
             dropped: 0,
             ended: false,
         }
@@ -393,7 +421,7 @@ impl Ear {
         let most = if self.spec.pace == Pace::Unhurried { RATE as usize } else { usize::MAX };
         let mut any = false;
         while self.samples.len() < most {
-            let Some(Frame { index, samples }) = self.reader.pop() else {
+            let Some(frame) = self.held.take().or_else(|| self.reader.pop()) else {
                 if self.reader.is_finished() && !self.ended {
                     self.ended = true;
                     // The last words may end within the last chunk.
@@ -404,6 +432,7 @@ impl Ear {
                 break;
             };
             any = true;
+            let index = frame.index;
             let next = *self.next_index.get_or_insert(index);
             if self.leg.is_none() {
                 self.leg = Some(Leg::new(
@@ -414,9 +443,14 @@ impl Ear {
                     index * FRAME_SAMPLES as u64,
                 ));
             }
-            let missing = index.saturating_sub(next).min(LONGEST_GAP_FRAMES);
+            let missing = index.saturating_sub(next).min(GAP_FRAMES);
             self.samples.extend(std::iter::repeat_n(0.0, missing as usize * FRAME_SAMPLES));
-            self.samples.extend_from_slice(&samples);
+            if next + missing < index {
+                self.next_index = Some(next + missing);
+                self.held = Some(frame);
+                break;
+            }
+            self.samples.extend_from_slice(&frame.samples);
             self.next_index = Some(index + 1);
             figures.heard_ms.fetch_add(sotto_audio::FRAME_MS, Relaxed);
         }

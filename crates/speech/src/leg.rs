@@ -29,6 +29,8 @@ use crate::whisper::{Effort, Heard, HeardWord};
 use crate::window::{Audio, Part, Window};
 
 const MS: u64 = RATE as u64 / 1000;
+/// Words with this mean probability or more were heard clearly.
+const CLEAR: f32 = 0.6;
 
 /// Gives the utterances of a call their numbers; shared by its legs.
 #[derive(Clone, Debug, Default)]
@@ -57,6 +59,8 @@ pub(crate) struct Policy {
     pub revise_at_latest: u64,
     /// Finals older than this are no longer revised.
     pub revise_within: u64,
+    /// Utterances older than this are no longer taken along by revisions.
+    pub forget_after: u64,
     /// The most audio a revision decodes.
     pub revision_window: u64,
     /// Utterances of a window whose paddings are closer than this keep the audio between them.
@@ -76,6 +80,7 @@ impl Default for Policy {
             revise_after: 2_000 * MS,
             revise_at_latest: 3_500 * MS,
             revise_within: 5_000 * MS,
+            forget_after: 60_000 * MS,
             revision_window: 12_000 * MS,
             join: 600 * MS,
             gap: 200 * MS,
@@ -141,6 +146,8 @@ struct Open {
     partial: Option<Flight>,
     next_partial: u64,
     candidate: Option<Candidate>,
+    /// Words of it were published, and have to be taken back if there are none in the end.
+    shown: bool,
     /// The pause that the candidate was begun at became a rest; and speech went on after it.
     rested: bool,
     resumed: bool,
@@ -178,6 +185,8 @@ pub(crate) struct Leg {
     ids: UtteranceIds,
     language: Option<String>,
     language_votes: Vec<String>,
+    /// What the last decode took it for.
+    language_heard: String,
     policy: Policy,
     shedding: Shedding,
     audio: Audio,
@@ -204,6 +213,7 @@ impl Leg {
             ids,
             language,
             language_votes: Vec::new(),
+            language_heard: String::new(),
             segmenter: Segmenter::new(policy.thresholds.clone(), position),
             policy,
             shedding: Shedding::None,
@@ -247,11 +257,20 @@ impl Leg {
         }
         self.partial(actions);
         self.revise(actions);
+        self.forget_old();
         let keep_from = (self.open.iter().map(|o| o.start))
             .chain(self.closing.iter().map(|c| c.start))
             .chain(self.spoken.front().map(|s| s.start))
             .fold(self.position(), u64::min);
         self.audio.forget(keep_from.saturating_sub(self.policy.pad_before + 2 * CHUNK as u64));
+    }
+
+    /// What has become too old to help a revision is let go: while the machine is behind, there is none that would.
+    fn forget_old(&mut self) {
+        let oldest = self.position().saturating_sub(self.policy.forget_after);
+        while self.revision.is_none() && self.spoken.front().is_some_and(|spoken| spoken.end < oldest) {
+            self.spoken.pop_front();
+        }
     }
 
     /// No more audio will come: what is being said is decoded, and all is revised once more.
@@ -283,7 +302,15 @@ impl Leg {
                     self.open = Some(open);
                 }
             }
-            Boundary::Paused { .. } => {}
+            Boundary::Paused { .. } => {
+                // What an earlier candidate says must not be taken for all that was said until this pause.
+                if let Some(open) = &mut self.open {
+                    if let Some(Candidate::Waiting(old)) = open.candidate.take() {
+                        actions.push(Action::Forget(old.ticket));
+                    }
+                    (open.rested, open.resumed) = (false, false);
+                }
+            }
             Boundary::Rested => {
                 if let Some(open) = &mut self.open {
                     open.rested = true;
@@ -309,11 +336,26 @@ impl Leg {
                 self.open = self.segmenter.open_since().map(|at| self.opened(at));
             }
             Boundary::Dismissed => {
-                if let Some(flight) = self.open.take().and_then(|open| open.partial) {
-                    actions.push(Action::Forget(flight.ticket));
+                if let Some(open) = self.open.take() {
+                    self.dismiss(open, actions);
                 }
                 self.open = self.segmenter.open_since().map(|at| self.opened(at));
             }
+        }
+    }
+
+    /// It was no speech after all.
+    fn dismiss(&mut self, open: Open, actions: &mut Vec<Action>) {
+        let candidate = match open.candidate {
+            Some(Candidate::Waiting(flight)) => Some(flight),
+            Some(Candidate::Heard { .. }) | None => None,
+        };
+        actions.extend(open.partial.into_iter().chain(candidate).map(|f| Action::Forget(f.ticket)));
+        if let Some(id) = open.id.filter(|_| open.shown) {
+            let end = self.position();
+            let nothing =
+                Spoken { id, start: open.start, end, words: Vec::new(), revision: 0, revised: true };
+            actions.push(self.publish(&nothing, end));
         }
     }
 
@@ -326,6 +368,7 @@ impl Leg {
             partial: None,
             next_partial: at + self.policy.first_partial,
             candidate: None,
+            shown: false,
             rested: false,
             resumed: false,
         }
@@ -352,7 +395,7 @@ impl Leg {
             actions.push(Action::Forget(flight.ticket));
         }
         let id = open.id.unwrap_or_else(|| self.ids.next());
-        let shown = !open.words.is_empty();
+        let shown = open.shown;
         let flight = match open.candidate {
             Some(Candidate::Heard { words, heard_until }) => {
                 let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
@@ -391,7 +434,7 @@ impl Leg {
             start_ms: Millis(spoken.start / MS),
             end_ms: Millis(spoken.end / MS),
             words: spoken.words.clone(),
-            language: self.language.clone().unwrap_or_default(),
+            language: self.language.as_ref().unwrap_or(&self.language_heard).clone(),
             latency_ms: Millis(0),
         };
         Action::Publish { utterance, heard_until }
@@ -518,7 +561,7 @@ impl Leg {
                     let words = self.first_words(flight, heard);
                     let heard_until = flight.heard_until;
                     open.hear(words.clone());
-                    actions.extend(self.publish_partial(&open, heard_until));
+                    actions.extend(self.publish_partial(&mut open, heard_until));
                     open.candidate = Some(Candidate::Heard { words, heard_until });
                     self.open = Some(open);
                     self.divide(actions);
@@ -531,7 +574,7 @@ impl Leg {
                     if let Some(flight) = open.partial.take() {
                         let words = self.first_words(&flight, heard);
                         open.hear(words);
-                        actions.extend(self.publish_partial(&open, flight.heard_until));
+                        actions.extend(self.publish_partial(&mut open, flight.heard_until));
                     }
                 }
                 _ => {}
@@ -543,11 +586,12 @@ impl Leg {
         }
     }
 
-    fn publish_partial(&self, open: &Open, heard_until: u64) -> Option<Action> {
+    fn publish_partial(&self, open: &mut Open, heard_until: u64) -> Option<Action> {
         let id = open.id?;
         if open.words.is_empty() {
             return None;
         }
+        open.shown = true;
         let text = text_of(&open.words);
         let stable = text_of(&open.words[..open.stable]);
         Some(Action::Publish {
@@ -561,7 +605,7 @@ impl Leg {
                 start_ms: Millis(open.start / MS),
                 end_ms: Millis(heard_until / MS),
                 words: open.words.clone(),
-                language: self.language.clone().unwrap_or_default(),
+                language: self.language.as_ref().unwrap_or(&self.language_heard).clone(),
                 latency_ms: Millis(0),
             },
             heard_until,
@@ -578,6 +622,7 @@ impl Leg {
 
     /// Settles the language once two decodes agree on it.
     fn vote(&mut self, heard: &Heard) {
+        self.language_heard.clone_from(&heard.language);
         if self.language.is_none() && heard.words.len() >= 3 {
             if self.language_votes.contains(&heard.language) {
                 self.language = Some(heard.language.clone());
@@ -601,7 +646,9 @@ impl Leg {
             let spoken = &mut self.spoken[at];
             let too_old = flight.heard_until - spoken.end > self.policy.revise_within;
             let same = plain_words(&words).eq(plain_words(&spoken.words));
-            if too_old || (same && dress(&words) <= dress(&spoken.words)) {
+            // A window may lose a single word at its edge; what was heard clearly is not taken back for that.
+            let is_clear = words.is_empty() && clearness(&spoken.words) >= CLEAR;
+            if too_old || is_clear || (same && dress(&words) <= dress(&spoken.words)) {
                 continue;
             }
             spoken.words = words;
@@ -638,6 +685,11 @@ fn call_word((word, at): (HeardWord, std::ops::Range<u64>)) -> Word {
 
 fn plain_words(words: &[Word]) -> impl Iterator<Item = String> {
     words.iter().map(|word| plain(&word.w))
+}
+
+/// The mean probability of words.
+fn clearness(words: &[Word]) -> f32 {
+    words.iter().map(|word| word.p).sum::<f32>() / words.len().max(1) as f32
 }
 
 /// How much there is of what makes words a text: capitals and punctuation. Beam search sometimes writes none.
@@ -752,6 +804,33 @@ mod tests {
     }
 
     #[test]
+    fn a_candidate_of_an_earlier_pause_does_not_stand_for_what_was_said_after_it() {
+        let mut bench = Bench::new();
+        bench.chunks(40, 0.95);
+        bench.chunks(7, 0.0);
+        bench.chunks(20, 0.95);
+        bench.leg.shed(Shedding::NoPartials);
+        bench.chunks(14, 0.0);
+        assert!(bench.flying.iter().all(|job| job.purpose != Purpose::Candidate));
+        bench.chunks(10, 0.0);
+        bench.hear(Purpose::Final, "Hello, this is Linda. How can I help?");
+        assert_eq!(bench.texts().last(), Some(&(true, 0, "Hello, this is Linda. How can I help?")));
+    }
+
+    #[test]
+    fn what_was_heard_clearly_is_not_taken_back_by_a_revision() {
+        let mut bench = Bench::new();
+        for text in ["have a great day", "bye"] {
+            bench.chunks(30, 0.95);
+            bench.chunks(20, 0.0);
+            bench.hear(Purpose::Candidate, text);
+        }
+        bench.chunks(70, 0.0);
+        bench.hear(Purpose::Revision, "have a great day");
+        assert!(bench.published.iter().all(|u| !u.text.is_empty()));
+    }
+
+    #[test]
     fn words_agreed_on_do_not_flicker() {
         let mut bench = Bench::new();
         bench.chunks(20, 0.95);
@@ -843,6 +922,33 @@ mod tests {
     }
 
     #[test]
+    fn words_shown_of_what_was_no_speech_are_taken_back() {
+        let mut bench = Bench::new();
+        bench.chunks(20, 0.95);
+        bench.hear(Purpose::Partial, "you");
+        // It goes on like a line that hums.
+        bench.chunks(100, 0.4);
+        bench.chunks(30, 0.0);
+        while let Some(job) = bench.flying.first() {
+            bench.hear(job.purpose, "you");
+        }
+        assert_eq!(bench.texts().last(), Some(&(true, 0, "")));
+    }
+
+    #[test]
+    fn a_final_without_words_takes_partials_back_although_a_later_one_was_empty() {
+        let mut bench = Bench::new();
+        bench.chunks(20, 0.95);
+        bench.hear(Purpose::Partial, "you");
+        bench.chunks(30, 0.95);
+        bench.hear(Purpose::Partial, "");
+        bench.chunks(8, 0.0);
+        bench.hear(Purpose::Candidate, "");
+        bench.chunks(20, 0.0);
+        assert_eq!(bench.texts(), [(false, 0, "you"), (true, 0, "")]);
+    }
+
+    #[test]
     fn silence_and_noise_decode_nothing() {
         let mut bench = Bench::new();
         bench.chunks(1_000, 0.1);
@@ -859,12 +965,13 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn every_utterance_gets_one_first_final_and_memory_is_bounded(
-            voice in proptest::collection::vec((0.0_f32..1.0, 1_usize..60, proptest::bool::ANY), 1..40)
+            voice in proptest::collection::vec((0.0_f32..1.0, 1_usize..60, proptest::bool::ANY, 0..6), 1..80)
         ) {
             let mut bench = Bench::new();
-            for (probability, count, answer) in voice {
+            for (probability, count, answer, shed) in voice {
+                bench.leg.shed(if shed == 0 { Shedding::LateFinals } else { Shedding::None });
                 bench.chunks(count, probability);
-                proptest::prop_assert!(bench.leg.audio.end() - bench.leg.audio.start() < 60 * u64::from(RATE));
+                proptest::prop_assert!(bench.leg.audio.end() - bench.leg.audio.start() < 90 * u64::from(RATE));
                 while answer && !bench.flying.is_empty() {
                     let purpose = bench.flying[0].purpose;
                     bench.hear(purpose, "some words");
@@ -881,6 +988,10 @@ mod tests {
             finals.sort();
             finals.dedup();
             proptest::prop_assert_eq!(count, finals.len());
+            let shown = bench.published.iter().filter(|u| !u.r#final).map(|u| u.utterance_id);
+            for id in shown {
+                proptest::prop_assert!(finals.contains(&id), "{id:?} stays provisional for ever");
+            }
         }
     }
 }

@@ -15,4 +15,4 @@ pub use engine::{Engine, EngineConfig, LegSpec, Models, Pace, Sink, SpeechEvent}
 pub use error::SpeechError;
 pub use figures::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 pub use leg::UtteranceIds;
-pub use whisper::{Decoder, Effort, Heard, HeardWord, LONGEST, Model, Request};
+pub use whisper::{Decoder, Effort, Heard, HeardWord, LONGEST, Model, Request, language};

@@ -1,7 +1,9 @@
 //! One decode: samples in, words with times out, loops and silence refused.
 
+use std::collections::HashMap;
 use std::ffi::c_int;
 use std::path::Path;
+use std::sync::Arc;
 
 use sotto_audio::RATE;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
@@ -12,10 +14,13 @@ use crate::SpeechError;
 const POSITIONS_PER_SECOND: usize = 50;
 /// Encoder positions of the 30 s window Whisper was trained on.
 const FULL_CONTEXT: usize = 1500;
-/// Below this many positions small models fall into repetition (measured).
+/// Below this many positions models fall into repetition: smaller ones earlier (measured).
 const LEAST_CONTEXT: usize = 384;
+const LEAST_CONTEXT_TINY: usize = 512;
 /// Hypotheses a thorough decode keeps.
 const BEAM: c_int = 4;
+/// The width of the encoder from the `base` model on.
+const BASE_WIDTH: c_int = 512;
 /// The most audio one decode takes, in samples.
 pub const LONGEST: usize = 28 * RATE as usize;
 
@@ -55,18 +60,25 @@ impl Model {
     ///
     /// # Errors
     /// When there is not enough memory.
-    pub fn decoder(&self) -> Result<Decoder, SpeechError> {
-        Ok(Decoder { state: self.context.create_state()? })
+    pub fn decoder(self: &Arc<Self>) -> Result<Decoder, SpeechError> {
+        let is_tiny = self.context.model_n_audio_state() < BASE_WIDTH;
+        let least_context = if is_tiny { LEAST_CONTEXT_TINY } else { LEAST_CONTEXT };
+        Ok(Decoder {
+            model: self.clone(),
+            state: self.context.create_state()?,
+            params: HashMap::new(),
+            least_context,
+        })
     }
 }
 
 /// How much time a decode may take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Effort {
     /// The encoder's window is as long as the audio, and the decoder is greedy.
     Quick,
-    /// The full 30 s window and a beam search: about five times the time, and half the errors on windows of
-    /// several utterances (measured).
+    /// The full 30 s window and a beam search: about five times the time, and fewer errors on windows of several
+    /// utterances (measured).
     Thorough,
 }
 
@@ -111,48 +123,58 @@ pub struct Heard {
 
 /// One thread's working memory.
 pub struct Decoder {
+    model: Arc<Model>,
     state: WhisperState,
+    /// Each that is made keeps its strings for ever, so none is made twice.
+    params: HashMap<Wanted, FullParams<'static, 'static>>,
+    /// Encoder positions.
+    least_context: usize,
+}
+
+/// The BCP 47 primary language of a tag, when Whisper knows it: `fa-IR` is `fa`.
+#[must_use]
+pub fn language(tag: &str) -> Option<String> {
+    let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
+    // The whole names that Whisper knows as well are no tags.
+    let is_tag = matches!(primary.len(), 2 | 3) && primary.bytes().all(|b| b.is_ascii_lowercase());
+    (is_tag && whisper_rs::get_lang_id(&primary).is_some_and(|id| id >= 0)).then_some(primary)
 }
 
 impl Decoder {
-    /// Decodes greedily, on this thread.
+    /// Decodes on this thread.
     ///
     /// # Errors
     /// When the model fails; the decoder stays usable.
     pub fn decode(&mut self, request: &Request<'_>) -> Result<Heard, SpeechError> {
         let samples = &request.samples[..request.samples.len().min(LONGEST)];
         let seconds = samples.len() as f32 / RATE as f32;
-        let mut params = FullParams::new(match request.effort {
-            Effort::Quick => SamplingStrategy::Greedy { best_of: 1 },
-            Effort::Thorough => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
-        });
-        params.set_n_threads(1);
-        params.set_print_progress(false);
-        params.set_print_realtime(false);
-        params.set_print_special(false);
-        params.set_print_timestamps(false);
-        params.set_no_context(true);
-        params.set_single_segment(true);
-        params.set_token_timestamps(true);
-        params.set_temperature_inc(0.0);
-        params.set_suppress_nst(true);
-        // A loop would decode to the end of the text window; nobody speaks this many tokens.
-        params.set_max_tokens((seconds * 8.0) as c_int + 16);
         let detected = match request.language {
             None => self.detect(samples, request.languages)?,
             Some(_) => None,
         };
-        params.set_language(request.language.or(detected));
-        if let Some(prompt) = request.prompt {
-            params.set_initial_prompt(prompt);
-        }
+        let language = request.language.or(detected).map(str::to_owned);
+        let key = Wanted { language, prompt: request.prompt.map(str::to_owned), effort: request.effort };
+        let mut params = self.params.entry(key).or_insert_with_key(parameters).clone();
+        // A loop would decode to the end of the text window; nobody speaks this many tokens.
+        params.set_max_tokens((seconds * 8.0) as c_int + 16);
         params.set_audio_ctx(match request.effort {
-            Effort::Quick => audio_context(samples.len()) as c_int,
+            Effort::Quick => audio_context(samples.len(), self.least_context) as c_int,
             // Whisper's own.
             Effort::Thorough => 0,
         });
-        self.state.full(params, samples)?;
-        self.heard(samples.len())
+        match request.effort {
+            Effort::Quick => {
+                self.state.full(params, samples)?;
+                Ok(heard(&self.state, samples.len()))
+            }
+            Effort::Thorough => {
+                // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as
+                // the state. A fresh one gives the same words for the same audio.
+                let mut state = self.model.context.create_state()?;
+                state.full(params, samples)?;
+                Ok(heard(&state, samples.len()))
+            }
+        }
     }
 
     /// The likeliest of `languages`, `None` to leave it to the model.
@@ -172,33 +194,65 @@ impl Decoder {
         };
         Ok(languages.iter().map(String::as_str).max_by(|a, b| probability(a).total_cmp(&probability(b))))
     }
-
-    fn heard(&self, samples: usize) -> Result<Heard, SpeechError> {
-        let end_ms = samples as u64 * 1000 / u64::from(RATE);
-        let language =
-            whisper_rs::get_lang_str(self.state.full_lang_id_from_state()).unwrap_or("en").to_owned();
-        let mut words = Words::default();
-        for segment in self.state.as_iter() {
-            for token in (0..segment.n_tokens()).filter_map(|n| segment.get_token(n)) {
-                let data = token.token_data();
-                let Ok(bytes) = token.to_bytes() else { continue };
-                if bytes.starts_with(b"[_") || bytes.starts_with(b"<|") {
-                    continue;
-                }
-                let ms = |centiseconds: i64| (centiseconds.max(0) as u64 * 10).min(end_ms);
-                words.token(bytes, ms(data.t0), ms(data.t1), data.p);
-            }
-        }
-        let mut words = words.finish();
-        let looped = cut_loop(&mut words);
-        Ok(Heard { words, language, looped })
-    }
 }
 
-fn audio_context(samples: usize) -> usize {
+fn heard(state: &WhisperState, samples: usize) -> Heard {
+    let end_ms = samples as u64 * 1000 / u64::from(RATE);
+    let language = whisper_rs::get_lang_str(state.full_lang_id_from_state()).unwrap_or("en").to_owned();
+    let mut words = Words::default();
+    for segment in state.as_iter() {
+        for token in (0..segment.n_tokens()).filter_map(|n| segment.get_token(n)) {
+            let data = token.token_data();
+            let Ok(bytes) = token.to_bytes() else { continue };
+            if bytes.starts_with(b"[_") || bytes.starts_with(b"<|") {
+                continue;
+            }
+            let ms = |centiseconds: i64| (centiseconds.max(0) as u64 * 10).min(end_ms);
+            words.token(bytes, ms(data.t0), ms(data.t1), data.p);
+        }
+    }
+    let mut words = words.finish();
+    let looped = cut_loop(&mut words);
+    Heard { words, language, looped }
+}
+
+/// What parameters depend on.
+#[derive(PartialEq, Eq, Hash)]
+struct Wanted {
+    language: Option<String>,
+    prompt: Option<String>,
+    effort: Effort,
+}
+
+fn parameters(wanted: &Wanted) -> FullParams<'static, 'static> {
+    let Wanted { language, prompt, effort } = wanted;
+    let mut params = FullParams::new(match effort {
+        Effort::Quick => SamplingStrategy::Greedy { best_of: 1 },
+        Effort::Thorough => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
+    });
+    params.set_n_threads(1);
+    params.set_print_progress(false);
+    params.set_print_realtime(false);
+    params.set_print_special(false);
+    params.set_print_timestamps(false);
+    params.set_no_context(true);
+    params.set_single_segment(true);
+    params.set_token_timestamps(true);
+    params.set_temperature_inc(0.0);
+    params.set_suppress_nst(true);
+    params.set_language(
+        language.as_deref().and_then(whisper_rs::get_lang_id).and_then(whisper_rs::get_lang_str),
+    );
+    if let Some(prompt) = prompt {
+        params.set_initial_prompt(prompt);
+    }
+    params
+}
+
+fn audio_context(samples: usize, least: usize) -> usize {
     let needed = samples * POSITIONS_PER_SECOND / RATE as usize + 16;
     // Multiples of 64 keep the matrix kernels on their fast path.
-    needed.next_multiple_of(64).clamp(LEAST_CONTEXT, FULL_CONTEXT)
+    needed.next_multiple_of(64).clamp(least, FULL_CONTEXT)
 }
 
 /// Puts tokens together to words: a token that begins with a space begins a word. Tokens may split UTF-8

@@ -149,6 +149,9 @@ fn end_at_sentences(words: &[HeardWord], owner: &[Option<usize>], places: &mut [
             seam > 0
                 && seam < places.len()
                 && ends_sentence(&words[seam - 1].w)
+                // Neither part may be left without words.
+                && (seam > n || places[seam - 1] == before)
+                && (seam < n || places[seam] == after)
                 && owner[moved.clone()].iter().all(Option::is_none)
                 && places[moved].iter().all(|place| *place == before || *place == after)
         };

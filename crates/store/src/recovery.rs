@@ -63,5 +63,6 @@ fn started_of(row: &CallRow) -> CallStarted {
         external_id: row.external_id.clone(),
         participants: row.participants.clone(),
         language: row.language.clone(),
+        headers: Default::default(),
     }
 }

@@ -54,6 +54,7 @@ fn started(name: &str) -> CallStarted {
             name: Some("مینا".to_owned()),
         }],
         language: Some("en".to_owned()),
+        headers: Default::default(),
     }
 }
 

@@ -41,6 +41,8 @@ export interface Status {
   version: string;
   speech?: { shedding?: Shedding | null; behind_ms?: Millis | null } | null;
   calls?: { live?: number; max?: number } | null;
+  /** What is not there yet, and why: `speech`, `sip`, `store`. */
+  waiting?: Record<string, string> | null;
 }
 
 /** Frames of `WS /api/calls/{id}/live`. */

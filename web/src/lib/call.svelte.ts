@@ -127,11 +127,11 @@ export class CallModel {
       this.heardMs = Math.max(this.heardMs, utterance.end_ms);
       this.#latency(utterance);
       if (utterance.text === '') continue;
-      const line = new Line(utterance);
+      const line = new Line(state.ended ? { ...utterance, final: true } : utterance);
       this.#lines.set(utterance.utterance_id, line);
       this.#talk(utterance, 1);
       this.language = utterance.language;
-      if (!utterance.final) this.open = [...this.open, line];
+      if (!line.now.final) this.open = [...this.open, line];
       lines.push(line);
     }
     // Ids go by the beginning of speech already; a stable sort costs little when nothing is out of place.
@@ -159,6 +159,9 @@ export class CallModel {
         this.ended = { reason: event.reason, duration_ms: event.duration_ms };
         this.shedding = 'none';
         this.paused = [];
+        // A call that was interrupted may end between a word and its final: nothing is being heard any more.
+        for (const line of this.open) line.now = { ...line.now, final: true };
+        this.open = [];
         this.settled++;
         break;
       case 'leg_started':
@@ -219,7 +222,8 @@ export class CallModel {
   }
 
   #meant(party: Party | null | undefined): Party[] {
-    return party ? [party] : this.legs.map(([leg]) => leg);
+    // Nobody named: everybody, also those whose audio has not begun.
+    return party ? [party] : ['agent', 'customer', 'other'];
   }
 
   #utterance(next: Utterance): void {

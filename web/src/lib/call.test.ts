@@ -204,9 +204,9 @@ describe('what is not words', () => {
 
   it('pauses everybody when nobody is named', () => {
     const log = begun().add({ kind: 'paused' });
-    expect(log.model.paused).toEqual(['customer', 'agent']);
+    expect(log.model.paused).toEqual(['agent', 'customer', 'other']);
     log.add({ kind: 'resumed', party: 'agent' });
-    expect(log.model.paused).toEqual(['customer']);
+    expect(log.model.paused).toEqual(['customer', 'other']);
     log.add({ kind: 'resumed' });
     expect(log.model.paused).toEqual([]);
   });

@@ -51,7 +51,7 @@ class Session {
 
 export const session = new Session();
 
-export type Health = 'unknown' | 'ok' | 'behind' | 'unreachable';
+export type Health = 'unknown' | 'ok' | 'behind' | 'deaf' | 'unreachable';
 
 const ASK_EVERY_MS = 10_000;
 
@@ -77,7 +77,11 @@ class ServerHealth {
     try {
       this.status = await api.status();
       const shedding = this.status.speech?.shedding;
-      this.health = shedding === 'late_finals' || shedding === 'no_partials' ? 'behind' : 'ok';
+      this.health = this.status.waiting?.speech
+        ? 'deaf'
+        : shedding === 'late_finals' || shedding === 'no_partials'
+          ? 'behind'
+          : 'ok';
     } catch (error) {
       session.noticed(error);
       if (error instanceof ApiError) this.health = error.unreachable ? 'unreachable' : 'unknown';

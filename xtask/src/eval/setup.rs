@@ -33,9 +33,10 @@ impl Bench {
         Ok(Self { sotto, data, calls, quick })
     }
 
-    /// A fresh server of the release build with this speech model.
+    /// A fresh server of the release build with this speech model, for calls in English.
     pub fn server(&self, model: &str) -> Result<Sotto> {
-        self.server_with(&Setup { model: model.into(), max_calls: Some(200), ..Setup::default() })
+        let language = Some("en".to_owned());
+        self.server_with(&Setup { model: model.into(), language, max_calls: Some(200), ..Setup::default() })
     }
 
     pub fn server_with(&self, setup: &Setup) -> Result<Sotto> {

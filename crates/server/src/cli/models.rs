@@ -1,7 +1,7 @@
 //! `sotto models`.
 
 use clap::{Args, Subcommand};
-use sotto_models::{Cache, Console, State};
+use sotto_models::{Cache, Console, State, VOICE_ACTIVITY};
 
 use crate::config::Config;
 
@@ -16,7 +16,7 @@ pub(crate) struct Models {
 enum Command {
     /// What there is, and what of it is on this machine.
     List,
-    /// Fetch models; without names, those that the configuration needs.
+    /// Fetch models and what they run on; without names, those that the configuration needs.
     Pull {
         /// `tiny.en`, `base`, `large-v3-turbo`, …
         names: Vec<String>,
@@ -41,8 +41,18 @@ impl Models {
                 if names.is_empty() {
                     crate::analysis::fetch(&config.speech, &cache, &mut progress)?;
                 }
+                if !names.is_empty() {
+                    // No model is of use without these two.
+                    cache.onnx(&mut progress)?;
+                    cache.require(VOICE_ACTIVITY, &mut progress)?;
+                }
+                let known: Vec<_> = cache.list()?.iter().map(|listed| listed.artefact.name).collect();
                 for name in names {
-                    let path = cache.whisper(&name, &mut progress)?;
+                    let path = if known.contains(&name.as_str()) {
+                        cache.require(&name, &mut progress)?
+                    } else {
+                        cache.whisper(&name, &mut progress)?
+                    };
                     println!("{name}: {}", path.display());
                 }
             }

@@ -43,7 +43,8 @@ impl Offline {
             )
         })
         .await??;
-        let calls = Calls::new(hub, Some(engine), None, None, load);
+        let calls = Calls::new(hub, None, None, load);
+        calls.listen_with(engine);
         Ok(Self { calls, _folder: folder })
     }
 

@@ -24,6 +24,11 @@ use crate::{analysis, figures, people, retention};
 /// How long calls get to hand in their last words when Sotto is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
+/// How long after a failure the models are tried again: the first times, and then always.
+const SPEECH_RETRIES: [Duration; 3] =
+    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
+const SPEECH_RETRY_AT_MOST: Duration = Duration::from_secs(300);
+
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let data = config.server.data.clone();
     std::fs::create_dir_all(data.join("recordings"))
@@ -44,7 +49,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
 
     let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-    let limits = HubLimits { calls: config.sip.max_calls, ..HubLimits::default() };
+    // SIP limits the calls that go on. Those that are over may wait for their last words, or for a database that
+    // is away, and must not keep new ones out.
+    let limits = HubLimits { calls: config.sip.max_calls.saturating_mul(10), ..HubLimits::default() };
     let hub = Hub::new(store.clone(), writer.clone(), limits);
     let load = Arc::new(LoadTold::default());
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
@@ -62,36 +69,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let page = listener.local_addr()?;
     let http = tokio::spawn(serve(listener, app, stop.clone().cancelled_owned()));
 
-    let engine = {
-        let (config, load) = (config.clone(), load.clone());
-        tokio::task::spawn_blocking(move || {
-            let cache = Cache::open(config.speech.models_dir.clone())?;
-            let on_load = Box::new(move |now| load.tell(now));
-            analysis::start(
-                &config.speech,
-                &config.vocabulary.words,
-                &cache,
-                &mut Console::default(),
-                on_load,
-            )
-        })
-        .await?
-    };
-    let engine = match engine {
-        Ok(engine) => {
-            figures::speech(&metrics, &engine.figures());
-            readiness.ready("speech");
-            Some(engine)
-        }
-        Err(error) => {
-            // Calls are recorded all the same; who looks at /readyz or the page is told.
-            tracing::error!("no speech recognition: {error:#}");
-            readiness.waiting("speech", format!("{error:#}"));
-            None
-        }
-    };
     let record = config.recording.enabled.then(|| data.clone());
-    let calls = Calls::new(hub.clone(), engine, record, config.speech.language.clone(), load);
+    let calls = Calls::new(hub.clone(), record, config.speech.language.clone(), load.clone());
+    let missing = calls.clone();
+    figures::missing(&metrics, move || missing.missing());
 
     let ports = Ports::new(config.media.ip, config.media.ports.range());
     let endpoint = Endpoint::start(config.sip.clone(), ports, Arc::new(calls.clone())).await;
@@ -99,6 +80,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
+    start_speech(config.clone(), load, calls.clone(), metrics, readiness);
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -129,6 +111,40 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         tracing::error!("the database did not take everything in time");
     }
     Ok(())
+}
+
+/// Fetches and loads the models beside the calls, which are recorded until then; tries again until it works.
+///
+/// On a thread of its own, because a download that hangs must not keep the process when it is told to stop.
+fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metrics, readiness: Readiness) {
+    let start = move |load: Arc<LoadTold>| {
+        let cache = Cache::open(config.speech.models_dir.clone())?;
+        let on_load = Box::new(move |now| load.tell(now));
+        let words = &config.vocabulary.words;
+        analysis::start(&config.speech, words, &cache, &mut Console::default(), on_load)
+    };
+    let run = move || {
+        for patience in SPEECH_RETRIES.into_iter().chain(std::iter::repeat(SPEECH_RETRY_AT_MOST)) {
+            match start(load.clone()) {
+                Ok(engine) => {
+                    let counted = engine.figures();
+                    figures::speech(&metrics, &counted);
+                    load.measure(counted);
+                    calls.listen_with(engine);
+                    readiness.ready("speech");
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!("no speech recognition; calls are recorded: {error:#}");
+                    readiness.waiting("speech", format!("{error:#}"));
+                }
+            }
+            std::thread::sleep(patience);
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("models".into()).spawn(run) {
+        tracing::error!(%error, "no thread to load models on");
+    }
 }
 
 /// Waits for the signal to stop.
@@ -170,7 +186,7 @@ fn speech_status(
         SpeechStatus {
             models: models.clone(),
             shedding: now.as_ref().map_or(Shedding::None, |load| load.shedding),
-            behind_ms: now.map_or(0, |load| load.behind_ms.0),
+            behind_ms: load.behind_ms(),
             workers,
         }
     })

@@ -5,7 +5,10 @@
 //! every browser of these years, and the `Origin` and `Sec-Fetch-Site` headers, checked here, in each of them
 //! again.
 
-use axum::extract::FromRequestParts;
+use std::convert::Infallible;
+use std::net::{IpAddr, SocketAddr};
+
+use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Uri, header, request};
 use sotto_call::CallId;
 use sotto_store::{Role, TokenHash};
@@ -105,6 +108,20 @@ impl FromRequestParts<App> for Identity {
             from_our_page(&parts.headers, app.public_origin())?;
         }
         app.identify_session(&hash_token(token)).await?.ok_or_else(ApiError::unauthenticated)
+    }
+}
+
+/// Where a request comes from: see [`App::client`].
+pub struct Place(pub IpAddr);
+
+impl FromRequestParts<App> for Place {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut request::Parts, app: &App) -> Result<Self, Infallible> {
+        // Absent only where a test asks the router without a connection.
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let peer = peer.map_or(IpAddr::from([0, 0, 0, 0]), |peer| peer.0.ip());
+        Ok(Self(app.client(peer, &parts.headers)))
     }
 }
 

@@ -25,7 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
-use axum::extract::{ConnectInfo, DefaultBodyLimit, Request, State};
+use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
@@ -220,16 +220,28 @@ impl App {
         if !trusted(&peer) {
             return peer;
         }
-        let forwarded: Vec<IpAddr> = headers
+        let forwarded: Vec<Option<IpAddr>> = headers
             .get_all("x-forwarded-for")
             .iter()
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| value.split(','))
-            .filter_map(|address| address.trim().parse().ok())
-            .map(|address: IpAddr| address.to_canonical())
+            .map(|address| {
+                // Some proxies write the port as well.
+                let address = address.trim();
+                let with_port = || address.parse().ok().map(|address: SocketAddr| address.ip());
+                address.parse().ok().or_else(with_port).map(|address: IpAddr| address.to_canonical())
+            })
             .collect();
-        // The nearest proxy writes last; what strangers claim stands before that.
-        forwarded.into_iter().rev().find(|address| !trusted(address)).unwrap_or(peer)
+        // The nearest proxy writes last; what strangers claim stands before that, and before what is no address.
+        let mut client = peer;
+        for address in forwarded.into_iter().rev() {
+            let Some(address) = address else { break };
+            client = address;
+            if !trusted(&address) {
+                break;
+            }
+        }
+        client
     }
 }
 
@@ -304,11 +316,6 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
     }
     response
-}
-
-/// The address at the other end of the connection, as [`serve`] tells it.
-fn peer_of(info: Option<&ConnectInfo<SocketAddr>>) -> IpAddr {
-    info.map_or(IpAddr::from([0, 0, 0, 0]), |info| info.0.ip())
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -18,6 +19,8 @@ use super::{App, router};
 const HEADERS_WITHIN: Duration = Duration::from_secs(30);
 /// Bytes of headers a connection may send, and what hyper holds for it.
 const HEADERS_BYTES: usize = 32 << 10;
+/// How long a peer may take none of what is written to it, before its connection is given up.
+const WRITTEN_WITHIN: Duration = Duration::from_secs(30);
 /// How long connections get to finish when we stop.
 const GRACE: Duration = Duration::from_secs(5);
 
@@ -76,6 +79,9 @@ async fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "no TCP_NODELAY");
     }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITTEN_WITHIN));
+    let stream = Box::pin(stream);
     let service = hyper::service::service_fn(move |request: hyper::Request<Incoming>| {
         let mut request: Request = request.map(axum::body::Body::new);
         request.extensions_mut().insert(ConnectInfo(peer));

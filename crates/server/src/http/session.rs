@@ -1,10 +1,9 @@
 //! Signing in and out.
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
@@ -12,9 +11,9 @@ use serde::{Deserialize, Serialize};
 use sotto_store::{Role, SessionRow, UserRow};
 use utoipa::ToSchema;
 
-use super::auth::{COOKIE, Identity, from_our_page};
+use super::auth::{COOKIE, Identity, Place, from_our_page};
 use super::error::{ApiError, ErrorBody, Json};
-use super::{App, peer_of, schema};
+use super::{App, schema};
 use crate::people;
 
 pub(super) fn routes() -> Router<App> {
@@ -68,13 +67,12 @@ pub(super) struct PasswordChange {
 ))]
 pub(super) async fn sign_in(
     State(app): State<App>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    Place(place): Place,
     headers: HeaderMap,
     Json(given): Json<Credentials>,
 ) -> Result<Response, ApiError> {
     // Nor may another site sign somebody in as someone else.
     from_our_page(&headers, app.public_origin())?;
-    let place = app.client(peer_of(peer.as_ref().map(|peer| &peer.0)), &headers);
     // A name that cannot be one takes as long as one that is not known.
     let name = people::name(&given.name).unwrap_or_default();
     let user = check(&app, &name, place, given.password).await?;
@@ -136,6 +134,10 @@ fn cookie(app: &App, token: &str, lasts: Duration) -> HeaderValue {
     HeaderValue::try_from(cookie).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
+fn signed_out(app: &App) -> Response {
+    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(app, "", Duration::ZERO))]).into_response()
+}
+
 /// Who is signed in
 #[utoipa::path(get, path = "/api/session", tag = "Session", responses(
     (status = 200, description = "The user", body = SessionBody),
@@ -157,7 +159,7 @@ pub(super) async fn sign_out(State(app): State<App>, identity: Identity) -> Resu
     if let Identity::User { session, .. } = identity {
         app.store().remove_session(&session).await?;
     }
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", Duration::ZERO))]).into_response())
+    Ok(signed_out(&app))
 }
 
 /// Change one's own password
@@ -171,19 +173,17 @@ pub(super) async fn sign_out(State(app): State<App>, identity: Identity) -> Resu
 ))]
 pub(super) async fn change_password(
     State(app): State<App>,
-    peer: Option<axum::Extension<ConnectInfo<SocketAddr>>>,
+    Place(place): Place,
     identity: Identity,
-    headers: HeaderMap,
     Json(change): Json<PasswordChange>,
 ) -> Result<Response, ApiError> {
     let Identity::User { name, .. } = identity else {
         return Err(ApiError::forbidden("a key has no password"));
     };
-    let place = app.client(peer_of(peer.as_ref().map(|peer| &peer.0)), &headers);
     if check(&app, &name, place, change.old).await?.is_none() {
         let message = "the old password is wrong";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", message));
     }
     people::set_password(app.store(), &name, Some(change.new)).await?;
-    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, cookie(&app, "", Duration::ZERO))]).into_response())
+    Ok(signed_out(&app))
 }

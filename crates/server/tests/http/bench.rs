@@ -107,6 +107,7 @@ impl Bench {
                 name: None,
             }],
             language: Some("en".to_owned()),
+            headers: Default::default(),
         };
         let call = NewCall { id: CallId::new(), started, recording: recording.map(str::to_owned) };
         self.hub.begin(call, || Millis(1500)).unwrap()

@@ -116,7 +116,11 @@ participants: Array<Participant>,
 /**
  * BCP 47 code of the language spoken; absent when it is detected.
  */
-language?: string | null, };
+language?: string | null, 
+/**
+ * Headers of the call that the configuration keeps, by their configured names.
+ */
+headers?: { [key in string]: string }, };
 
 export type CallEnded = { 
 /**

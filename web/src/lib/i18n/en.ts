@@ -30,6 +30,8 @@ export const en = {
   'health.behind': '{seconds} s behind',
   'health.behindLong':
     'There is more speech than this machine can follow. Recordings are complete; words come later.',
+  'health.deaf': 'No words yet',
+  'health.deafLong': 'Speech recognition is not ready. Calls are recorded; words come as soon as it is.',
   'health.unreachable': 'No answer',
   'health.unreachableLong': 'Sotto’s server does not answer. This page tries again by itself.',
   'health.unknown': 'Asking …',

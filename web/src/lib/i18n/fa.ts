@@ -22,6 +22,8 @@ export const fa: Record<Key, Message> = {
   'health.okLong': 'در همهٔ تماس‌ها کلمه‌ها به‌موقع دیده می‌شوند.',
   'health.behind': '{seconds} ثانیه عقب',
   'health.behindLong': 'گفت‌وگو بیش از توان این دستگاه است. ضبط‌ها کامل‌اند؛ کلمه‌ها دیرتر می‌رسند.',
+  'health.deaf': 'هنوز بدون متن',
+  'health.deafLong': 'تشخیص گفتار آماده نیست. تماس‌ها ضبط می‌شوند و کلمه‌ها با آماده‌شدن آن می‌رسند.',
   'health.unreachable': 'بی‌پاسخ',
   'health.unreachableLong': 'سرور سوتو پاسخ نمی‌دهد. این صفحه خودش دوباره تلاش می‌کند.',
   'health.unknown': 'در حال پرسش …',
