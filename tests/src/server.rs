@@ -8,10 +8,11 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::api::Api;
-use crate::http::Client;
+use crate::http::{Answer, Client};
 use crate::script::root;
 
 /// The first administrator's name and password on every server started here.
@@ -42,6 +43,8 @@ impl Default for Setup {
 pub struct Sotto {
     program: PathBuf,
     child: Option<Child>,
+    /// It is ready when everything but speech is.
+    deaf: bool,
     folder: TempDir,
     /// The page, the API and the WebSockets.
     pub http: SocketAddr,
@@ -84,8 +87,16 @@ impl Sotto {
         std::fs::create_dir_all(&data)?;
         let config = setup.config(&data, http, sip, rtp);
         std::fs::write(folder.path().join("sotto.toml"), config)?;
-        let mut sotto =
-            Self { program, child: None, folder, http, sip, rtp, api: Api { client: Client::new(http) } };
+        let mut sotto = Self {
+            program,
+            child: None,
+            deaf: setup.is_deaf(),
+            folder,
+            http,
+            sip,
+            rtp,
+            api: Api { client: Client::new(http) },
+        };
         sotto.resume()?;
         Ok(sotto)
     }
@@ -112,7 +123,7 @@ impl Sotto {
         let nobody = Client::new(self.http);
         loop {
             let answer = nobody.get("/readyz");
-            if answer.as_ref().is_ok_and(|a| a.status == 200) {
+            if answer.as_ref().is_ok_and(|a| a.status == 200 || (self.deaf && waits_for_speech_only(a))) {
                 self.api = Api::sign_in(self.http, ADMIN.0, ADMIN.1).with_context(|| self.log())?;
                 return Ok(());
             }
@@ -205,7 +216,19 @@ impl Drop for Sotto {
     }
 }
 
+/// Of what the server says it waits for, only speech is left.
+fn waits_for_speech_only(answer: &Answer) -> bool {
+    let ready: Option<Value> = serde_json::from_slice(&answer.body).ok();
+    let waiting = ready.and_then(|ready| Some(ready["waiting"].as_object()?.clone()));
+    waiting.is_some_and(|waiting| waiting.len() == 1 && waiting.contains_key("speech"))
+}
+
 impl Setup {
+    /// Its model is a file that is not there.
+    fn is_deaf(&self) -> bool {
+        Path::new(&self.model).is_absolute() && !Path::new(&self.model).exists()
+    }
+
     /// `sotto.toml` for a data folder, addresses, and a range of RTP ports.
     #[must_use]
     pub fn config(&self, data: &Path, http: SocketAddr, sip: SocketAddr, rtp: (u16, u16)) -> String {

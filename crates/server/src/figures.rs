@@ -118,3 +118,31 @@ pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sy
     });
     metrics.gauge("sip_dialogs", "Dialogs now", move || read().dialogs as f64);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_has_its_name_once() {
+        let metrics = Metrics::default();
+        speech(&metrics, &Arc::default());
+        missing(&metrics, Missing::default);
+        sip(&metrics, SipCounters::default);
+        let text = metrics.render();
+        for name in [
+            "sotto_speech_wait_seconds_bucket{",
+            "sotto_speech_decode_seconds_bucket{",
+            "sotto_speech_latency_seconds_bucket{",
+            "sotto_speech_real_time_factor{",
+            "sotto_speech_queue ",
+            "sotto_speech_lost_milliseconds_total ",
+            "sotto_media_missing_packets_total{",
+            "sotto_recording_dropped_milliseconds_total ",
+            "sotto_sip_answered_total ",
+        ] {
+            assert!(text.contains(&format!("\n{name}")), "{name} is missing in\n{text}");
+        }
+        assert!(!text.contains("sotto_sotto"), "{text}");
+    }
+}

@@ -147,12 +147,16 @@ fn junk_over_http_and_websockets() {
         assert!(!answer.text().contains("root:"), "{path}");
     }
 
-    for message in [
+    let random = (0..20).flat_map(|n| {
+        let bytes = noise(n, 30 + 90 * n as usize);
+        [Message::text(String::from_utf8_lossy(&bytes).into_owned()), Message::binary(bytes)]
+    });
+    for message in random.chain([
         Message::text("{"),
         Message::text("x".repeat(1 << 20)),
         Message::binary(noise(1, 1 << 16)),
         Message::Ping(vec![0; 100].into()),
-    ] {
+    ]) {
         let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
         let _ = wall.send(message);
     }

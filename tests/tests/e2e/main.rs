@@ -8,11 +8,13 @@
 mod bench_itself;
 mod browser;
 mod crash;
+mod deaf;
 mod hangup;
 mod hostile;
 mod legs;
 mod limits;
 mod live;
+mod offline;
 mod opus;
 mod persian;
 mod siprec;

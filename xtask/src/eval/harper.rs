@@ -3,8 +3,8 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::Figure;
 use super::setup::{Bench, last_json, percentile, place, scored_events};
+use super::{Figure, last};
 use crate::run::{Run, note, tools};
 
 pub fn through_files(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -51,7 +51,16 @@ pub fn through_sipp(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     sink(Figure::at_most("siprec.packets_lost", lost as f64, "packets", 0.0));
     let path = tools().join("eval-siprec-events.ndjson");
     std::fs::write(&path, lines)?;
-    report("siprec", &bench.score(&bench.calls, &path)?, sink);
+    let figures = bench.score(&bench.calls, &path)?;
+    report("siprec", &figures, sink);
+    // The network must cost nothing; where chunks of audio begin changes a few words either way.
+    for name in ["first_wer", "wer"] {
+        if let (Some(files), Some(calls)) =
+            (last("harper", &format!("harper.{name}"))?, figures[name].as_f64())
+        {
+            sink(Figure::at_most(&format!("siprec.{name}_above_files"), calls - files, "rate", 0.01));
+        }
+    }
     Ok(())
 }
 

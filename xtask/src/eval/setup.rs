@@ -67,13 +67,18 @@ impl Bench {
 
     /// `sotto replay --json`: the events of a recorded file.
     pub fn replay(&self, model: &str, language: &str, file: &Path) -> Result<Vec<Value>> {
+        self.replay_at("max", model, language, file)
+    }
+
+    /// The same at a speed: `1`, which gives partials as well, or `max`.
+    pub fn replay_at(&self, speed: &str, model: &str, language: &str, file: &Path) -> Result<Vec<Value>> {
         let out = Run::new(&self.sotto)
             .arg("replay")
             .arg(file)
             .args([
                 "--json",
                 "--speed",
-                "max",
+                speed,
                 "--language",
                 language,
                 "--set",

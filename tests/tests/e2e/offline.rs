@@ -1,0 +1,103 @@
+//! Recorded calls, played through the same path as live ones: `sotto replay` and `sotto transcribe`.
+
+use std::f32::consts::TAU;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+use sotto_tests::audio::Audio;
+use sotto_tests::script::{root, word_error_rate};
+use sotto_tests::server::binary;
+
+use crate::support::{EXCERPT_MS, assert_ordered, excerpt};
+
+fn replay(file: &Path) -> Vec<Value> {
+    let out = Command::new(binary().unwrap())
+        .arg("replay")
+        .arg(file)
+        .args(["--json", "--set", "speech.model=tiny.en"])
+        .output()
+        .unwrap();
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn a_recording_gives_the_same_log_every_time() {
+    let (script, audio) = excerpt();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("call.wav");
+    audio.write_wav(&file).unwrap();
+    let [first, second] = [replay(&file), replay(&file)];
+    assert_ordered(&first);
+    for party in ["agent", "customer"] {
+        let wer = word_error_rate(&script, &first, party, EXCERPT_MS);
+        assert!(wer < 0.35, "{party}: {wer}");
+    }
+    // Which leg is heard first is chance, what was heard and when is not.
+    let said = |events: &[Value]| {
+        let mut said: Vec<String> = (events.iter().filter(|e| e["kind"] == "utterance"))
+            .map(|e| {
+                let [party, text, start, end, revision] =
+                    ["party", "text", "start_ms", "end_ms", "revision"].map(|key| &e[key]);
+                format!("{party} {start}-{end} {revision} {text} {}", e["words"])
+            })
+            .collect();
+        said.sort();
+        said
+    };
+    assert_eq!(said(&first), said(&second));
+}
+
+/// Sounds that are not speech: a mains hum, hold music, a ringing tone, hiss.
+fn sounds(rate: u32) -> Vec<i16> {
+    let seconds = |n: usize, of: fn(f32, usize) -> f32| {
+        (0..n * rate as usize).map(move |k| (of(k as f32 / rate as f32, k) * 12_000.0) as i16)
+    };
+    let chord = |t: f32, _: usize| {
+        let notes = [[262.0, 330.0, 392.0], [294.0, 349.0, 440.0], [247.0, 294.0, 392.0]];
+        let swell = 0.6 + 0.4 * (TAU * 0.7 * t).sin();
+        swell * notes[(t / 1.5) as usize % 3].iter().map(|f| (TAU * f * t).sin()).sum::<f32>() / 3.0
+    };
+    let ringing = |t: f32, _: usize| if t % 5.0 < 1.0 { (TAU * 425.0 * t).sin() * 0.5 } else { 0.0 };
+    let hiss =
+        |_: f32, k: usize| ((k as u32).wrapping_mul(2_654_435_761) >> 16) as f32 / 65_536.0 * 0.2 - 0.1;
+    seconds(5, |t, _| 0.3 * (TAU * 50.0 * t).sin())
+        .chain(seconds(12, chord))
+        .chain(seconds(8, ringing))
+        .chain(seconds(6, hiss))
+        .collect()
+}
+
+#[test]
+fn music_tones_and_noise_give_no_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("sounds.wav");
+    let line = sounds(8_000);
+    let mut turned = line.clone();
+    turned.rotate_left(line.len() / 2);
+    Audio { rate: 8_000, channels: vec![line, turned] }.write_wav(&file).unwrap();
+    let mut files = vec![file];
+    let recorded = root().join("../shared/eval/noise");
+    if let Ok(folder) = std::fs::read_dir(recorded) {
+        // One of the real ones; all of them are a row of the evaluation.
+        files.extend(
+            folder.filter_map(|f| Some(f.ok()?.path())).find(|f| f.extension().is_some_and(|e| e == "wav")),
+        );
+    }
+    for file in files {
+        let events = replay(&file);
+        let heard: Vec<&Value> = events.iter().filter(|e| e["kind"] == "utterance").collect();
+        assert!(heard.is_empty(), "{}: {heard:?}", file.display());
+    }
+}
+
+#[test]
+fn what_is_no_recording_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("letter.wav");
+    std::fs::write(&file, "Dear Sir or Madam").unwrap();
+    let out = Command::new(binary().unwrap()).arg("transcribe").arg(&file).output().unwrap();
+    let said = String::from_utf8_lossy(&out.stderr);
+    assert!(!out.status.success() && said.contains("letter.wav"), "{said}");
+}
