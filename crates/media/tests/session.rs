@@ -298,3 +298,20 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn keys_are_measured_by_their_own_clock() {
+    let format = LegFormat {
+        payloads: vec![(111, Codec::Opus)],
+        telephone_event: Some((101, 8_000)),
+        ptime_ms: Some(20),
+    };
+    let mut session = Session::new(format, None, LegConfig::default(), 77, Duration::ZERO).unwrap();
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let began = packetizer.timestamp();
+    packetizer.pause(5 * FRAME_SAMPLES);
+    let mut datagram = Vec::new();
+    packetizer.event(5, began, true, &mut datagram);
+    session.rtp(&datagram, sender(), FRAME);
+    assert_eq!(events(&mut session), [LegEvent::Dtmf { digit: '5', duration_ms: 100 }]);
+}

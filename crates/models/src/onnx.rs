@@ -1,6 +1,7 @@
 //! ONNX models on the CPU.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::session::Session;
@@ -27,11 +28,17 @@ impl Onnx {
     /// # Errors
     /// [`ModelError::Onnx`] when the library does not load or is older than version 1.17.
     pub fn load(library: &Path) -> Result<Self, ModelError> {
+        static LOADED: Mutex<Option<Onnx>> = Mutex::new(None);
+        // A second environment would be refused, and loading models may be tried again.
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(onnx) = loaded.as_ref() {
+            return Ok(onnx.clone());
+        }
         let library =
             library.canonicalize().map_err(|source| ModelError::Io { path: library.to_owned(), source })?;
         let builder = ort::init_from(&library).map_err(|error| ModelError::Onnx(error.to_string()))?;
         let environment = builder.with_name("sotto").with_telemetry(false).build().map_err(onnx)?;
-        Ok(Self { environment })
+        Ok(loaded.insert(Self { environment }).clone())
     }
 
     /// Opens a model with all graph optimisations and `threads` threads of its own (at least one).

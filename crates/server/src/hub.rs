@@ -24,6 +24,8 @@ use crate::summary::{CallSummary, Lifecycle};
 pub struct HubLimits {
     /// Calls at the same time.
     pub calls: usize,
+    /// Room for calls that are over and wait for their last words, or for the database, on top of these.
+    pub winding_up: usize,
     /// Newest events of a live call that are kept in memory for those who come back after a short absence.
     /// Older ones are read from the store, and kept as well until they are stored.
     pub backlog: usize,
@@ -36,7 +38,7 @@ pub struct HubLimits {
 
 impl Default for HubLimits {
     fn default() -> Self {
-        Self { calls: 1000, backlog: 4096, tail: 512, inbox: 1024 }
+        Self { calls: 1000, winding_up: 0, backlog: 4096, tail: 512, inbox: 1024 }
     }
 }
 
@@ -325,7 +327,7 @@ impl Shared {
     ) -> Result<LiveCall, NoRoom> {
         // The place is taken before anything else, so that calls that begin together cannot share the last one.
         let place = self.count.send_if_modified(|count| {
-            let free = *count < self.limits.calls;
+            let free = *count < self.limits.calls.saturating_add(self.limits.winding_up);
             *count += usize::from(free);
             free
         });

@@ -914,6 +914,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn an_inner_address_named_later_permits_any_sender_as_well() {
+        let text = b"v=0\r\nm=audio 9000 RTP/AVP 0\r\nc=IN IP4 10.0.0.1\r\n";
+        let offer = sdp::Session::parse(text).unwrap();
+        let stream = negotiate::stream(0, &offer.media[0], &[sotto_audio::Codec::Pcmu]).unwrap();
+        let config = SipConfig::default();
+        let peer = |ip: &str| SocketAddr::new(ip.parse().unwrap(), 5060);
+        assert_eq!(sender(&stream, &config, peer("198.51.100.1")), None);
+        assert_eq!(sender(&stream, &config, peer("10.0.0.7")), stream.remote);
+        assert_eq!(sender(&stream, &SipConfig { rtp_any_source: true, ..config }, peer("10.0.0.7")), None);
+    }
+
+    #[test]
     fn who_may_send_from_elsewhere() {
         for (remote, peer, elsewhere) in [
             ("192.0.2.1", "192.0.2.1", false),

@@ -537,3 +537,35 @@ impl Worker {
             .map(Some)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The time of what is said depends on it.
+    #[test]
+    fn a_long_gap_is_filled_whole_and_in_steps() {
+        let (mut writer, reader) = sotto_audio::ring(1_000);
+        let spec = LegSpec {
+            party: Party::Agent,
+            ids: UtteranceIds::default(),
+            language: None,
+            pace: Pace::Live,
+            clock: None,
+        };
+        let mut ear = Ear::new(spec, reader, Box::new(|_| {}));
+        writer.push(Frame::silence(10));
+        writer.push(Frame::silence(5_000));
+        writer.push(Frame::silence(5_001));
+        drop(writer);
+        let figures = Figures::default();
+        let mut steps = 0;
+        while ear.read(&figures) {
+            steps += 1;
+        }
+        assert!(steps > 10, "{steps}");
+        let whole = (4_992 * FRAME_SAMPLES).next_multiple_of(CHUNK);
+        assert_eq!((ear.samples.len(), ear.ended), (whole, true));
+        assert_eq!(ear.leg.map(|leg| leg.position()), Some(10 * FRAME_SAMPLES as u64));
+    }
+}

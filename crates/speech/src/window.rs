@@ -212,6 +212,21 @@ mod tests {
     }
 
     #[test]
+    fn a_revision_leaves_a_one_word_answer_its_word() {
+        let mut audio = Audio::new(0);
+        audio.push(&vec![0.0; 10 * RATE as usize]);
+        let parts =
+            [part(0..1000, "that is my number"), part(1000..1400, "ok"), part(1400..3000, "go on then")];
+        let window = Window::new(&audio, parts, 0);
+        let times = [0, 250, 500, 750, 1050, 1500, 1800, 2100];
+        let words: Vec<_> = ("That is my number Okay. Go on then.".split(' ').zip(times))
+            .map(|(w, at)| word(w, at, at + 200))
+            .collect();
+        let split: Vec<usize> = window.split(&words).iter().map(Vec::len).collect();
+        assert_eq!(split, [4, 1, 3]);
+    }
+
+    #[test]
     fn audio_forgets_and_clamps() {
         let mut audio = Audio::new(100);
         audio.push(&[1.0, 2.0, 3.0, 4.0]);

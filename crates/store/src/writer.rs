@@ -532,6 +532,10 @@ mod tests {
             None,
         );
         assert_eq!(writer.begin(row.clone()), Err(Full));
+        let ended = sotto_call::CallEnded { reason: sotto_call::EndReason::Hangup, duration_ms: Millis(9) };
+        let ended = CallEvent { seq: 1_000, at_ms: Millis(9), body: EventBody::CallEnded(ended) };
+        assert_ne!(writer.write(call, Arc::new(ended)), 0, "or it would look live for ever");
+        kept.push((call, 1_000));
         drop(shut);
         writer.flush().await;
         assert_eq!(*database.took.lock().unwrap(), kept);

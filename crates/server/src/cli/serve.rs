@@ -51,7 +51,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
     // SIP limits the calls that go on. Those that are over may wait for their last words, or for a database that
     // is away, and must not keep new ones out.
-    let limits = HubLimits { calls: config.sip.max_calls.saturating_mul(10), ..HubLimits::default() };
+    let calls = config.sip.max_calls;
+    let limits = HubLimits { calls, winding_up: calls.saturating_mul(9), ..HubLimits::default() };
     let hub = Hub::new(store.clone(), writer.clone(), limits);
     let load = Arc::new(LoadTold::default());
     let (metrics, readiness) = (Metrics::default(), Readiness::default());

@@ -108,6 +108,10 @@ async fn attempts_are_limited_per_name_and_place() {
     refused(attempt(PASSWORD, "192.0.2.1", Some("192.0.2.3")).await, 429, "too_many_attempts").await;
     assert_eq!(attempt(PASSWORD, "10.0.0.1", Some("192.0.2.1, 192.0.2.4")).await.status(), StatusCode::OK);
     refused(attempt(PASSWORD, "10.0.0.1", Some("1.2.3.4, 192.0.2.1")).await, 429, "too_many_attempts").await;
+    // Proxies that write the port as well, and what is no address at all.
+    refused(attempt(PASSWORD, "10.0.0.1", Some("1.2.3.4, 192.0.2.1:555")).await, 429, "too_many_attempts")
+        .await;
+    assert_eq!(attempt(PASSWORD, "10.0.0.1", Some("192.0.2.1, unknown")).await.status(), StatusCode::OK);
     bench.wait(Duration::from_secs(30));
     assert_eq!(attempt(PASSWORD, "192.0.2.1", None).await.status(), StatusCode::OK);
 }
