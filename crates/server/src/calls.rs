@@ -13,7 +13,7 @@ use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{CallClock, LegOutputs, LegStats, Recorder, RecorderHandle};
+use sotto_media::{CallClock, LegOutputs, Recorder, RecorderHandle};
 use sotto_sip::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
 use tokio::sync::watch;
@@ -37,7 +37,7 @@ struct Shared {
     speech: OnceLock<Engine>,
     /// Legs that wait for it.
     early: Mutex<Vec<Early>>,
-    counters: Counters,
+    missing: Mutex<Missing>,
     /// Recordings are kept below this folder; absent to keep none.
     data: Option<PathBuf>,
     /// The language of calls that do not say.
@@ -54,24 +54,16 @@ struct Early {
     sink: Sink,
 }
 
-/// What legs and recordings that are over have counted.
-#[derive(Default)]
-struct Counters {
-    legs: Mutex<LegStats>,
-    recording_dropped_ms: AtomicU64,
-    recording_errors: AtomicU64,
-}
-
-/// What went missing on the way from the wire to the disk, over all calls.
+/// What went missing on the way from the wire to the disk, in legs and recordings that are over.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Missing {
-    /// Packets that never came, came too late to be heard, were refused, or came faster than allowed.
+    /// Packets that never came.
     pub lost: u64,
-    /// See `lost`.
+    /// Packets that came too late to be heard.
     pub late: u64,
-    /// See `lost`.
+    /// Packets refused.
     pub discarded: u64,
-    /// See `lost`.
+    /// Of these, the ones that came faster than allowed.
     pub flooded: u64,
     /// Audio that is not in recordings, in milliseconds.
     pub recording_dropped_ms: u64,
@@ -167,7 +159,7 @@ impl Calls {
             hub,
             speech: OnceLock::new(),
             early: Mutex::default(),
-            counters: Counters::default(),
+            missing: Mutex::default(),
             data,
             language,
             load,
@@ -187,19 +179,10 @@ impl Calls {
         }
     }
 
-    /// What went missing in legs and recordings that are over.
+    /// What went missing so far.
     #[must_use]
     pub fn missing(&self) -> Missing {
-        let counters = &self.shared.counters;
-        let legs = *counters.legs.lock().unwrap_or_else(PoisonError::into_inner);
-        Missing {
-            lost: legs.lost,
-            late: legs.late,
-            discarded: legs.discarded,
-            flooded: legs.flooded,
-            recording_dropped_ms: counters.recording_dropped_ms.load(Ordering::Relaxed),
-            recording_errors: counters.recording_errors.load(Ordering::Relaxed),
-        }
+        *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The registry of live calls.
@@ -313,8 +296,11 @@ impl Shared {
         }
         if let Some(recorder) = call.recorder {
             let info = recorder.finish().await;
-            self.counters.recording_errors.fetch_add(info.errors, Ordering::Relaxed);
-            self.counters.recording_dropped_ms.fetch_add(info.dropped_ms, Ordering::Relaxed);
+            {
+                let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
+                missing.recording_errors += info.errors;
+                missing.recording_dropped_ms += info.dropped_ms;
+            }
             if info.dropped_ms > 0 {
                 let lost_ms = Millis(info.dropped_ms);
                 call.live.publish(EventBody::AudioLost(AudioLost {
@@ -387,11 +373,11 @@ impl Host for Calls {
                 EventBody::Dtmf(Dtmf { party, digit, duration_ms: duration })
             }
             Note::LegEnded { party, stats } => {
-                let mut legs = self.shared.counters.legs.lock().unwrap_or_else(PoisonError::into_inner);
-                legs.lost += stats.lost;
-                legs.late += stats.late;
-                legs.discarded += stats.discarded;
-                legs.flooded += stats.flooded;
+                let mut missing = self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
+                missing.lost += stats.lost;
+                missing.late += stats.late;
+                missing.discarded += stats.discarded;
+                missing.flooded += stats.flooded;
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),

@@ -44,10 +44,8 @@ impl Models {
             // Only a model that knows several languages can tell them apart.
             None if self.default.is_multilingual() => &self.default,
             None => {
-                let mut others: Vec<_> =
-                    self.by_language.iter().filter(|(_, m)| m.is_multilingual()).collect();
-                others.sort_by_key(|(language, _)| *language);
-                others.first().map_or(&self.default, |(_, model)| model)
+                let others = self.by_language.iter().filter(|(_, model)| model.is_multilingual());
+                others.min_by_key(|(language, _)| *language).map_or(&self.default, |(_, model)| model)
             }
         }
     }

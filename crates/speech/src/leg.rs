@@ -158,6 +158,15 @@ enum Candidate {
     Heard { words: Vec<Word>, heard_until: u64 },
 }
 
+impl Candidate {
+    fn into_flight(self) -> Option<Flight> {
+        match self {
+            Self::Waiting(flight) => Some(flight),
+            Self::Heard { .. } => None,
+        }
+    }
+}
+
 /// An utterance that is over and waits for its words.
 struct Closing {
     id: UtteranceId,
@@ -286,29 +295,20 @@ impl Leg {
 
     fn boundary(&mut self, boundary: Boundary, actions: &mut Vec<Action>) {
         match boundary {
-            Boundary::Began { at } => self.open = Some(self.opened(at)),
-            Boundary::Paused { .. } if self.shedding < Shedding::NoPartials => {
-                if let Some(mut open) = self.open.take() {
-                    if let Some(old) = open.partial.take() {
-                        actions.push(Action::Forget(old.ticket));
-                    }
-                    open.id.get_or_insert_with(|| self.ids.next());
-                    let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
-                    if let Some(Candidate::Waiting(old)) = open.candidate.take() {
-                        actions.push(Action::Forget(old.ticket));
-                    }
-                    open.candidate = Some(Candidate::Waiting(flight));
-                    (open.rested, open.resumed) = (false, false);
-                    self.open = Some(open);
-                }
-            }
+            Boundary::Began { .. } => self.reopen(),
             Boundary::Paused { .. } => {
-                // What an earlier candidate says must not be taken for all that was said until this pause.
-                if let Some(open) = &mut self.open {
-                    if let Some(Candidate::Waiting(old)) = open.candidate.take() {
-                        actions.push(Action::Forget(old.ticket));
-                    }
+                if let Some(mut open) = self.open.take() {
+                    // What an earlier candidate says must not be taken for all that was said until this pause.
+                    let old = open.candidate.take().and_then(Candidate::into_flight);
+                    actions.extend(old.map(|flight| Action::Forget(flight.ticket)));
                     (open.rested, open.resumed) = (false, false);
+                    if self.shedding < Shedding::NoPartials {
+                        actions.extend(open.partial.take().map(|flight| Action::Forget(flight.ticket)));
+                        open.id.get_or_insert_with(|| self.ids.next());
+                        let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
+                        open.candidate = Some(Candidate::Waiting(flight));
+                    }
+                    self.open = Some(open);
                 }
             }
             Boundary::Rested => {
@@ -333,23 +333,20 @@ impl Leg {
                     self.close(open, start, end, actions);
                 }
                 // Cut in the middle of speech: the rest is an utterance of its own.
-                self.open = self.segmenter.open_since().map(|at| self.opened(at));
+                self.reopen();
             }
             Boundary::Dismissed => {
                 if let Some(open) = self.open.take() {
                     self.dismiss(open, actions);
                 }
-                self.open = self.segmenter.open_since().map(|at| self.opened(at));
+                self.reopen();
             }
         }
     }
 
     /// It was no speech after all.
     fn dismiss(&mut self, open: Open, actions: &mut Vec<Action>) {
-        let candidate = match open.candidate {
-            Some(Candidate::Waiting(flight)) => Some(flight),
-            Some(Candidate::Heard { .. }) | None => None,
-        };
+        let candidate = open.candidate.and_then(Candidate::into_flight);
         actions.extend(open.partial.into_iter().chain(candidate).map(|f| Action::Forget(f.ticket)));
         if let Some(id) = open.id.filter(|_| open.shown) {
             let end = self.position();
@@ -359,8 +356,9 @@ impl Leg {
         }
     }
 
-    fn opened(&self, at: u64) -> Open {
-        Open {
+    /// Begins with what the segmenter is listening to, if there is something.
+    fn reopen(&mut self) {
+        self.open = self.segmenter.open_since().map(|at| Open {
             id: None,
             start: at,
             words: Vec::new(),
@@ -371,7 +369,7 @@ impl Leg {
             shown: false,
             rested: false,
             resumed: false,
-        }
+        });
     }
 
     /// A whole sentence before a rest is an utterance, whether or not speech has gone on since.
@@ -387,7 +385,7 @@ impl Leg {
         if let Some(open) = self.open.take() {
             self.close(open, start, end, actions);
         }
-        self.open = self.segmenter.open_since().map(|at| self.opened(at));
+        self.reopen();
     }
 
     fn close(&mut self, open: Open, start: u64, end: u64, actions: &mut Vec<Action>) {
@@ -403,9 +401,8 @@ impl Leg {
             }
             Some(Candidate::Waiting(flight)) if !open.resumed => flight,
             candidate => {
-                if let Some(Candidate::Waiting(flight)) = candidate {
-                    actions.push(Action::Forget(flight.ticket));
-                }
+                let late = candidate.and_then(Candidate::into_flight);
+                actions.extend(late.map(|flight| Action::Forget(flight.ticket)));
                 let until = self.position().min(end + self.policy.pad_after);
                 self.fly(Purpose::Final, start, until, actions)
             }
@@ -434,7 +431,7 @@ impl Leg {
             start_ms: Millis(spoken.start / MS),
             end_ms: Millis(spoken.end / MS),
             words: spoken.words.clone(),
-            language: self.language.as_ref().unwrap_or(&self.language_heard).clone(),
+            language: self.language_now(),
             latency_ms: Millis(0),
         };
         Action::Publish { utterance, heard_until }
@@ -605,7 +602,7 @@ impl Leg {
                 start_ms: Millis(open.start / MS),
                 end_ms: Millis(heard_until / MS),
                 words: open.words.clone(),
-                language: self.language.as_ref().unwrap_or(&self.language_heard).clone(),
+                language: self.language_now(),
                 latency_ms: Millis(0),
             },
             heard_until,
@@ -618,6 +615,11 @@ impl Leg {
         self.vote(heard);
         let last = flight.window.split(&heard.words).pop().unwrap_or_default();
         last.into_iter().map(call_word).collect()
+    }
+
+    /// The language of the leg, or what it is taken for until that is settled.
+    fn language_now(&self) -> String {
+        self.language.as_ref().unwrap_or(&self.language_heard).clone()
     }
 
     /// Settles the language once two decodes agree on it.

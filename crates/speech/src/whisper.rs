@@ -137,7 +137,7 @@ pub fn language(tag: &str) -> Option<String> {
     let primary = tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase();
     // The whole names that Whisper knows as well are no tags.
     let is_tag = matches!(primary.len(), 2 | 3) && primary.bytes().all(|b| b.is_ascii_lowercase());
-    (is_tag && whisper_rs::get_lang_id(&primary).is_some_and(|id| id >= 0)).then_some(primary)
+    (is_tag && whisper_rs::get_lang_id(&primary).is_some()).then_some(primary)
 }
 
 impl Decoder {
@@ -157,17 +157,15 @@ impl Decoder {
         let mut params = self.params.entry(key).or_insert_with_key(parameters).clone();
         // A loop would decode to the end of the text window; nobody speaks this many tokens.
         params.set_max_tokens((seconds * 8.0) as c_int + 16);
-        params.set_audio_ctx(match request.effort {
-            Effort::Quick => audio_context(samples.len(), self.least_context) as c_int,
-            // Whisper's own.
-            Effort::Thorough => 0,
-        });
         match request.effort {
             Effort::Quick => {
+                params.set_audio_ctx(audio_context(samples.len(), self.least_context) as c_int);
                 self.state.full(params, samples)?;
                 Ok(heard(&self.state, samples.len()))
             }
             Effort::Thorough => {
+                // Whisper's own.
+                params.set_audio_ctx(0);
                 // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as
                 // the state. A fresh one gives the same words for the same audio.
                 let mut state = self.model.context.create_state()?;
