@@ -264,6 +264,9 @@ impl Leg {
         if let Some(boundary) = self.segmenter.push(probability) {
             self.boundary(boundary, actions);
         }
+        if let (Some(open), Some(start)) = (&mut self.open, self.segmenter.open_since()) {
+            open.start = start;
+        }
         self.partial(actions);
         self.revise(actions);
         self.forget_old();
@@ -337,23 +340,17 @@ impl Leg {
             }
             Boundary::Dismissed => {
                 if let Some(open) = self.open.take() {
-                    self.dismiss(open, actions);
+                    Self::dismiss(open, actions);
                 }
                 self.reopen();
             }
         }
     }
 
-    /// It was no speech after all.
-    fn dismiss(&mut self, open: Open, actions: &mut Vec<Action>) {
+    /// It was no speech after all. Nothing of it has been shown: what has been taken for speech once stays so.
+    fn dismiss(open: Open, actions: &mut Vec<Action>) {
         let candidate = open.candidate.and_then(Candidate::into_flight);
         actions.extend(open.partial.into_iter().chain(candidate).map(|f| Action::Forget(f.ticket)));
-        if let Some(id) = open.id.filter(|_| open.shown) {
-            let end = self.position();
-            let nothing =
-                Spoken { id, start: open.start, end, words: Vec::new(), revision: 0, revised: true };
-            actions.push(self.publish(&nothing, end));
-        }
     }
 
     /// Begins with what the segmenter is listening to, if there is something.
@@ -921,20 +918,6 @@ mod tests {
         bench.leg.shed(Shedding::None);
         bench.chunks(1, 0.0);
         assert_eq!(bench.flying.len(), 1, "but as soon as there is time");
-    }
-
-    #[test]
-    fn words_shown_of_what_was_no_speech_are_taken_back() {
-        let mut bench = Bench::new();
-        bench.chunks(20, 0.95);
-        bench.hear(Purpose::Partial, "you");
-        // It goes on like a line that hums.
-        bench.chunks(100, 0.4);
-        bench.chunks(30, 0.0);
-        while let Some(job) = bench.flying.first() {
-            bench.hear(job.purpose, "you");
-        }
-        assert_eq!(bench.texts().last(), Some(&(true, 0, "")));
     }
 
     #[test]

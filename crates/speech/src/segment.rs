@@ -14,8 +14,13 @@ pub(crate) struct Thresholds {
     pub go_on: f32,
     /// Speech shorter than this in all is a noise.
     pub least_speech: u64,
-    /// So is speech whose voiced chunks are on average less likely than this: far voices, lines that hum.
-    pub least_likely: f32,
+    /// Probability from which a chunk is clearly speech. Far voices and lines that hum stay below it, and every
+    /// word that is meant for the telephone reaches it.
+    pub clear: f32,
+    /// What has not been clear for this much in all is a noise.
+    pub least_clear: u64,
+    /// An utterance begins at most this long before it first is clear: a noise may lead into it.
+    pub lead: u64,
     /// Silence after which a decode is worth trying, in case it is the end.
     pub pause: u64,
     /// Silence that ends an utterance if a whole sentence was said; the policy decides that.
@@ -37,7 +42,9 @@ impl Default for Thresholds {
             begin: 0.5,
             go_on: 0.35,
             least_speech: ms(120),
-            least_likely: 0.75,
+            clear: 0.9,
+            least_clear: ms(64),
+            lead: ms(800),
             pause: ms(190),
             rest: ms(400),
             end: ms(600),
@@ -74,7 +81,7 @@ struct Rest {
     until: Option<u64>,
     /// What was counted before it.
     voiced: u32,
-    likelihood: f32,
+    clear: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -82,9 +89,9 @@ struct Open {
     start: u64,
     /// End of the last chunk with voice.
     voice_end: u64,
-    /// Chunks with voice, and the sum of their probabilities.
+    /// Chunks with voice, and with a clear one.
     voiced: u32,
-    likelihood: f32,
+    clear: u32,
     paused: bool,
     rest: Option<Rest>,
     /// The least likely chunk in the part where a long utterance may be cut.
@@ -94,18 +101,21 @@ struct Open {
 impl Open {
     fn at(start: u64) -> Self {
         let weakest = (start, f32::INFINITY);
-        Self { start, voice_end: start, voiced: 0, likelihood: 0.0, paused: false, rest: None, weakest }
+        Self { start, voice_end: start, voiced: 0, clear: 0, paused: false, rest: None, weakest }
     }
 
-    fn voice(&mut self, to: u64, probability: f32) {
+    fn voice(&mut self, to: u64, probability: f32, t: &Thresholds) {
         self.voice_end = to;
         self.voiced += 1;
-        self.likelihood += probability;
+        self.clear += u32::from(probability >= t.clear);
+        if self.clear == 0 {
+            self.start = self.start.max(to.saturating_sub(t.lead));
+        }
     }
 
     fn is_speech(&self, t: &Thresholds) -> bool {
-        u64::from(self.voiced) * CHUNK as u64 >= t.least_speech
-            && self.likelihood >= t.least_likely * self.voiced as f32
+        let length = |chunks: u32| u64::from(chunks) * CHUNK as u64;
+        length(self.voiced) >= t.least_speech && length(self.clear) >= t.least_clear
     }
 }
 
@@ -127,7 +137,7 @@ impl Segmenter {
         self.open.filter(|open| open.is_speech(&self.thresholds)).map(|o| (o.start, o.voice_end))
     }
 
-    /// Where what is being listened to began, be it speech or not.
+    /// Where what is being listened to began, be it speech or not. Moves on until it has been clear.
     pub(crate) fn open_since(&self) -> Option<u64> {
         self.open.map(|open| open.start)
     }
@@ -143,7 +153,7 @@ impl Segmenter {
                 return None;
             }
             let mut open = Open::at(from);
-            open.voice(to, probability);
+            open.voice(to, probability, t);
             self.open = Some(open);
             return Some(Boundary::Began { at: from });
         };
@@ -154,7 +164,7 @@ impl Segmenter {
             if let Some(rest) = &mut open.rest {
                 rest.until.get_or_insert(from);
             }
-            open.voice(to, probability);
+            open.voice(to, probability, t);
         }
         if to - open.start >= t.longest {
             return Some(self.cut());
@@ -175,8 +185,8 @@ impl Segmenter {
             return Some(Boundary::Paused { end: open.voice_end });
         }
         if silence >= t.rest && open.rest.is_none_or(|rest| rest.from != open.voice_end) {
-            let Open { voice_end: from, voiced, likelihood, .. } = *open;
-            open.rest = Some(Rest { from, until: None, voiced, likelihood });
+            let Open { voice_end: from, voiced, clear, .. } = *open;
+            open.rest = Some(Rest { from, until: None, voiced, clear });
             return Some(Boundary::Rested);
         }
         None
@@ -189,7 +199,7 @@ impl Segmenter {
         self.open = rest.until.map(|start| Open {
             voice_end: open.voice_end,
             voiced: open.voiced - rest.voiced,
-            likelihood: open.likelihood - rest.likelihood,
+            clear: open.clear - rest.clear,
             paused: open.paused,
             ..Open::at(start)
         });
@@ -206,7 +216,8 @@ impl Segmenter {
         let rest = Open {
             voice_end: open.voice_end.max(end),
             voiced: (open.voiced as f32 * share) as u32,
-            likelihood: open.likelihood * share,
+            // Who has been clear goes on.
+            clear: open.clear,
             ..Open::at(end)
         };
         *open = rest;
@@ -271,6 +282,25 @@ mod tests {
     #[test]
     fn a_click_is_dismissed() {
         assert_eq!(run(&[0.0, 0.9, 0.0]).last(), Some(&Boundary::Dismissed));
+    }
+
+    #[test]
+    fn words_after_a_noise_are_not_dismissed_with_it() {
+        // As heard on a telephone line: someone far away for five seconds, then the caller.
+        let mut p = vec![0.55; 160];
+        p.extend([0.97; 60]);
+        p.extend([0.0; 30]);
+        let chunk = CHUNK as u64;
+        let Some(&Boundary::Ended { start, end }) = run(&p).last() else { panic!("{:?}", run(&p)) };
+        assert_eq!(end, 220 * chunk);
+        assert!((160 * chunk - start) <= Thresholds::default().lead, "{start}");
+    }
+
+    #[test]
+    fn a_far_voice_alone_is_dismissed_however_long_it_speaks() {
+        let mut p = vec![0.85; 600];
+        p.extend([0.0; 30]);
+        assert_eq!(run(&p).last(), Some(&Boundary::Dismissed));
     }
 
     #[test]

@@ -19,6 +19,9 @@ use crate::run::note;
 /// Calls with tiny.en that have to keep up.
 const TINY_BAR: f64 = 6.0;
 
+/// A call alone may be this much slower after a load than before it: what two runs of it differ by.
+const LAG_GROWTH: f64 = 1.2;
+
 /// Turn finals slower than this are not keeping up.
 const KEEPS_UP_MS: f64 = 2000.0;
 
@@ -64,6 +67,13 @@ pub fn overload(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         if bench.quick { ("tiny.en", 6, 1) } else { ("tiny.en", 3 * keep_up as usize, 2) };
     sink(Figure::reported("overload.lines", lines as f64, "calls"));
     let server = bench.server(model)?;
+    // The same call alone, before and after.
+    let alone = || -> Result<f64> {
+        let calls = load(&server, recorded.get(..1).unwrap_or_default(), 1, 1)?;
+        Ok(percentile(&score(bench, &calls)?, "turn_final_ms", "p95"))
+    };
+    let before = alone()?;
+    sink(Figure::reported("overload.before.turn_final_ms.p95", before, "ms"));
     let calls = load(&server, &recorded, lines, rounds)?;
     let begun = Instant::now();
     ensure!(calls.len() == lines * rounds, "{} of {} calls were answered", calls.len(), lines * rounds);
@@ -78,10 +88,9 @@ pub fn overload(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     // Complete: what one call at a time gets wrong, and a little; a dropped utterance would cost much more.
     sink(Figure::at_most("overload.wer", number("wer"), "rate", 0.20));
     sink(Figure::reported("overload.turn_final_ms.p95", percentile(&figures, "turn_final_ms", "p95"), "ms"));
-    // After the load: a single call is as fast as if nothing had been.
-    let after = load(&server, recorded.get(..1).unwrap_or_default(), 1, 1)?;
-    let p95 = percentile(&score(bench, &after)?, "turn_final_ms", "p95");
-    sink(Figure::at_most("overload.afterwards.turn_final_ms.p95", p95, "ms", KEEPS_UP_MS));
+    // Nothing is left of the load.
+    let most = (LAG_GROWTH * before).round();
+    sink(Figure::at_most("overload.afterwards.turn_final_ms.p95", alone()?, "ms", most));
     note(&format!("{} s from the last hang-up to here", begun.elapsed().as_secs()));
     Ok(())
 }
