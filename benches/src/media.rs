@@ -75,7 +75,7 @@ async fn measure(load: Load, allocations: fn() -> usize) -> Result<Outcome> {
         let (speech, speech_reader) = ring(1_000);
         let (recording, recording_reader) = ring(1_000);
         readers.extend([speech_reader, recording_reader]);
-        let outputs = LegOutputs { speech, recording };
+        let outputs = LegOutputs { speech, recording, bridge: None };
         let clock = CallClock::start();
         legs.push(Leg::start(
             socket,

@@ -1,4 +1,4 @@
-//! baresip, a telephone that is not ours: calls with Opus.
+//! baresip, a telephone that is not ours: speaks Opus or G.711, and keeps what it hears.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +9,15 @@ use tempfile::TempDir;
 
 use crate::audio::Audio;
 
+/// What a telephone speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    /// Opus, 48 kHz.
+    Opus,
+    /// G.711 µ-law.
+    Pcmu,
+}
+
 /// A telephone in a call.
 pub struct Baresip {
     child: Child,
@@ -16,30 +25,36 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Calls `to` with Opus, speaks the first channel of `audio` (8 kHz), and hangs up `seconds` after its start.
+    /// Calls `number` at `to`, speaks the samples (8 kHz), and hangs up `seconds` after its start.
     ///
     /// # Errors
     /// When baresip is not installed.
-    pub fn call(to: SocketAddr, audio: &Audio, seconds: u64) -> Result<Self> {
+    pub fn call(to: SocketAddr, number: &str, codec: Codec, samples: &[i16], seconds: u64) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-baresip-").tempdir()?;
         let wav = folder.path().join("speech.wav");
-        at_48_khz(audio.channels.first().context("no audio")?).write_wav(&wav)?;
+        let (codecs, audio) = match codec {
+            Codec::Opus => ("opus/48000/2", at_48_khz(samples)),
+            Codec::Pcmu => ("pcmu/8000", Audio { rate: 8_000, channels: vec![samples.to_vec()] }),
+        };
+        audio.write_wav(&wav)?;
+        std::fs::create_dir(folder.path().join("heard"))?;
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:0\nmodule_path {}\naudio_source aufile,{}\n\
-             audio_player aubridge,nobody\nmodule opus.so\nmodule aufile.so\nmodule aubridge.so\n\
-             module_app account.so\nmodule_app menu.so\n",
+             audio_player aubridge,nobody\nsnd_path {}\nmodule opus.so\nmodule g711.so\nmodule aufile.so\n\
+             module aubridge.so\nmodule sndfile.so\nmodule_app account.so\nmodule_app menu.so\n",
             modules()?.display(),
             wav.display(),
+            folder.path().join("heard").display(),
         );
         std::fs::write(folder.path().join("config"), config)?;
-        let account = "<sip:agent@127.0.0.1>;regint=0;audio_codecs=opus/48000/2\n";
+        let account = format!("<sip:mina@127.0.0.1>;regint=0;audio_codecs={codecs}\n");
         std::fs::write(folder.path().join("accounts"), account)?;
         std::fs::write(folder.path().join("contacts"), "")?;
         let out = std::fs::File::create(folder.path().join("log"))?;
         let child = Command::new("baresip")
             .arg("-f")
             .arg(folder.path())
-            .args(["-e", &format!("/dial sip:sotto@{to}"), "-t", &seconds.to_string()])
+            .args(["-e", &format!("/dial sip:{number}@{to}"), "-t", &seconds.to_string()])
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -48,15 +63,22 @@ impl Baresip {
         Ok(Self { child, folder })
     }
 
-    /// Waits until it has hung up.
+    /// Waits until it has hung up: what it heard.
     ///
     /// # Errors
     /// When the call was not answered, with what baresip said.
-    pub fn finish(mut self) -> Result<()> {
+    pub fn finish(mut self) -> Result<Audio> {
         self.child.wait()?;
         let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
-        if log.contains("Call established") { Ok(()) } else { bail!("baresip: no call\n{log}") }
+        if !log.contains("Call established") {
+            bail!("baresip: no call\n{log}");
+        }
+        let mut heard =
+            std::fs::read_dir(self.folder.path().join("heard"))?.filter_map(|file| Some(file.ok()?.path()));
+        let file =
+            heard.find(|path| path.to_string_lossy().ends_with("dec.wav")).context("it heard nothing")?;
+        Audio::read(&file)
     }
 }
 

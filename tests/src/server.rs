@@ -241,6 +241,8 @@ impl Setup {
             ("sip", vec![format!("udp = [\"{sip}\"]"), format!("tcp = [\"{sip}\"]")]),
             ("media", vec!["ip = \"127.0.0.1\"".into(), format!("ports = \"{}-{}\"", rtp.0, rtp.1)]),
             ("speech", vec![format!("model = {:?}", self.model)]),
+            ("webrtc", Vec::new()),
+            ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {
             if let Some((_, lines)) = tables.iter_mut().find(|(t, _)| *t == table) {

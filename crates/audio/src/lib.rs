@@ -8,13 +8,17 @@ mod conceal;
 mod frame;
 pub mod g711;
 mod jitter;
+mod mix;
 pub mod netem;
 mod resample;
 mod ring;
 mod schedule;
+mod tone;
 
 pub use codec::{AudioError, Codec, Decoder, Encoder, MAX_PACKET_SAMPLES, MAX_PAYLOAD};
 pub use frame::{FRAME_MS, FRAME_SAMPLES, Frame, RATE};
 pub use jitter::{JitterBuffer, JitterConfig, JitterStats, Packet};
+pub use mix::Mix;
 pub use resample::{Downsampler, Resampler, Upsampler};
 pub use ring::{Reader, Writer, ring};
+pub use tone::Tone;

@@ -145,7 +145,7 @@ fn find(samples: &[f32], piece: &[f32]) -> Option<usize> {
 
 #[test]
 fn a_perfect_network_gives_every_sample_once_in_order_and_in_its_place() {
-    for codec in [Codec::Pcmu, Codec::Pcma, Codec::Opus] {
+    for codec in Codec::ALL {
         for ptime in [10, 20, 40, 60] {
             let packets = stream(codec, ptime, 100, ms(100), 9, 1_000);
             let (output, stats) = played(&on_time(&packets), JitterConfig::default());

@@ -5,9 +5,9 @@
 //! ```
 
 use sotto_call::{
-    AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
+    Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
     FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party,
-    PartyChange, Shedding, Source, Utterance, UtteranceId, Word,
+    PartyChange, Shedding, Source, Supervisor, Utterance, UtteranceId, Word,
 };
 use ts_rs::{Config, TS};
 
@@ -41,6 +41,8 @@ fn main() {
         Dtmf,
         Load,
         Shedding,
+        Attention,
+        Supervisor,
         AudioLost,
         LostTo,
         EventBody,

@@ -113,6 +113,8 @@ pub enum EventBody {
     Participants(Participants),
     /// A key the party pressed (RFC 4733).
     Dtmf(Dtmf),
+    /// A supervisor has come to the call, does something else there, or has left.
+    Supervisor(Supervisor),
     /// Analysis is shedding load, or does so no longer. Audio and recording are not affected.
     Load(Load),
     /// Audio that did not reach speech recognition or the recording.
@@ -139,6 +141,10 @@ pub struct CallStarted {
     /// BCP 47 code of the language spoken; absent when it is detected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// The call goes through us, so that supervisors can come to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub bridged: bool,
     /// Headers of the call that the configuration keeps, by their configured names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<String, String>>", optional))]
@@ -256,6 +262,30 @@ pub struct Dtmf {
     pub digit: char,
     /// How long it was held.
     pub duration_ms: Millis,
+}
+
+/// See [`EventBody::Supervisor`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Supervisor {
+    /// Who.
+    pub name: String,
+    /// What they do from now on; absent when they have left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attention: Option<Attention>,
+}
+
+/// What a supervisor does on a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Attention {
+    /// Hears both, and is heard by nobody.
+    Listen,
+    /// Is heard by the agent only.
+    Whisper,
+    /// Is heard by both.
+    Barge,
 }
 
 /// What analysis gives up, least painful first. Calls and recordings are never given up.

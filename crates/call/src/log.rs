@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Utterance, UtteranceId};
+use crate::{
+    CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Supervisor, Utterance, UtteranceId,
+};
 
 /// Numbers events, and nothing else does: exactly one per call.
 #[derive(Debug, Default)]
@@ -54,6 +56,9 @@ pub struct CallState {
     pub shedding: Option<Shedding>,
     /// Parties that are paused or on hold.
     pub paused: Vec<Party>,
+    /// Supervisors on the call, and what they do there.
+    #[serde(default)]
+    pub supervisors: Vec<Supervisor>,
 }
 
 /// An utterance with its newest text.
@@ -100,6 +105,12 @@ impl CallState {
             EventBody::Resumed(change) => {
                 let back = self.parties(change.party);
                 self.paused.retain(|party| !back.contains(party));
+            }
+            EventBody::Supervisor(now) => {
+                self.supervisors.retain(|there| there.name != now.name);
+                if now.attention.is_some() {
+                    self.supervisors.push(now.clone());
+                }
             }
             EventBody::LegEnded(_) | EventBody::Dtmf(_) | EventBody::AudioLost(_) => {}
         }

@@ -1,16 +1,18 @@
-use std::io;
+use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sotto_audio::{FRAME_MS, Frame, Writer};
-use tokio::net::UdpSocket;
+use sotto_audio::{AudioError, Codec, FRAME_MS, Frame, Mix, Writer};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
+use crate::bridge::{End, Wiring};
 use crate::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
-use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats, Socket};
+use crate::talk::{Spoken, Talker};
+use crate::wire::{Way, Wire};
+use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats};
 
 /// Datagrams read before frames and orders get their turn.
 const BATCH: usize = 64;
@@ -18,15 +20,20 @@ const BATCH: usize = 64;
 /// Frames between two publications of the statistics.
 const STATS_EVERY: u64 = 25;
 
-/// The two taps of a leg.
+/// Frames that may wait for a mix: the depth of a mix is what its sources' clocks drift apart.
+const MIX_DEPTH: usize = 3;
+
+/// Where a leg's audio goes.
 pub struct LegOutputs {
     /// To speech recognition.
     pub speech: Writer,
     /// To the recording.
     pub recording: Writer,
+    /// To and from the others on the call, when it is one that we carry; otherwise the leg only listens.
+    pub bridge: Option<End>,
 }
 
-/// One party's audio being received: a handle on its task.
+/// One party's audio being received, and what the party hears being sent: a handle on its task.
 ///
 /// Frames come out without gaps from the call-clock time at which the leg starts. A frame's place is when it
 /// was received: its end is the arrival of the 20 ms packet it was in, as long as the network's delay is
@@ -56,7 +63,7 @@ impl Leg {
     /// log says why.
     #[must_use]
     pub fn start(
-        socket: Socket,
+        wire: impl Into<Wire>,
         format: LegFormat,
         remote: Option<SocketAddr>,
         clock: CallClock,
@@ -64,10 +71,11 @@ impl Leg {
         events: mpsc::Sender<LegEvent>,
         config: LegConfig,
     ) -> Self {
-        let port = socket.port();
+        let wire = wire.into();
+        let port = wire.port();
         let stats = Arc::new(Mutex::new(LegStats::default()));
         let (orders, received) = watch::channel(Orders { format, remote, paused: false, stop: false });
-        let task = Task { socket, clock, outputs, events, config, orders: received, stats: stats.clone() };
+        let task = Task { wire, clock, outputs, events, config, orders: received, stats: stats.clone() };
         Self { orders, stats, task: tokio::spawn(task.run()), port }
     }
 
@@ -109,7 +117,7 @@ impl Leg {
 }
 
 struct Task {
-    socket: Socket,
+    wire: Wire,
     clock: CallClock,
     outputs: LegOutputs,
     events: mpsc::Sender<LegEvent>,
@@ -122,17 +130,19 @@ impl Task {
     async fn run(mut self) -> LegStats {
         let orders = self.orders.borrow_and_update().clone();
         let now = self.clock.elapsed();
-        // Reports go to the sender only, which can see our port anyway.
-        let ssrc = 0x5077_0000 | u32::from(self.socket.port());
+        let ssrc = RandomState::new().hash_one(self.wire.port()) as u32;
+        let voice = self.outputs.bridge.take().map(|end| Voice::new(end, &orders.format, ssrc)).transpose();
         let session = Session::new(orders.format, orders.remote, self.config, ssrc, now);
-        let mut session = match session {
-            Ok(session) => session,
+        let (mut session, mut voice) = match session.and_then(|session| Ok((session, voice?))) {
+            Ok(made) => made,
             Err(error) => {
-                tracing::error!(%error, port = self.socket.port(), "leg cannot decode");
+                tracing::error!(%error, port = self.wire.port(), "leg cannot decode");
                 return LegStats::default();
             }
         };
         session.set_paused(orders.paused, now);
+        // On hold at the other end (signalling says so), or at this one (the bridge does).
+        let (mut is_ordered_to_pause, mut is_paused) = (orders.paused, orders.paused);
         let mut frames = Frames::starting(now, self.config.jitter.min_depth);
         // The order to stop may have come before this task ran for the first time.
         let mut stop_at = orders.stop.then(|| Instant::now() + self.config.linger);
@@ -145,8 +155,10 @@ impl Task {
             let mut ordered = false;
             tokio::select! {
                 // Which one is ready matters little: all are looked at below.
-                _ = self.socket.rtp.readable() => {}
-                _ = self.socket.rtcp.readable() => {}
+                () = self.wire.readable() => {}
+                is_open = Voice::wait(&mut voice) => if !is_open {
+                    voice = None;
+                },
                 () = &mut timer => {}
                 changed = self.orders.changed(), if stop_at.is_none() => {
                     ordered = changed.is_ok();
@@ -156,54 +168,90 @@ impl Task {
                 }
             }
             let now = self.clock.elapsed();
-            receive(&self.socket, &mut session, &mut buffer, now, BATCH);
+            self.receive(&mut session, voice.as_ref(), &mut buffer, now, BATCH);
             if ordered {
-                stop_at = self.follow(&mut session, now);
+                (is_ordered_to_pause, stop_at) = self.follow(&mut session, voice.as_mut());
+            }
+            let pauses = is_ordered_to_pause || voice.as_ref().is_some_and(Voice::is_held);
+            if pauses != is_paused {
+                session.set_paused(pauses, now);
+                is_paused = pauses;
+            }
+            let to = session.peer();
+            let say = |packet: &[u8]| {
+                if let Some(to) = to {
+                    self.wire.send(Way::Rtp, packet, to);
+                }
+            };
+            if let Some(voice) = &mut voice {
+                voice.relay(now, say);
             }
             while frames.due() <= now {
-                self.emit(&mut session, &mut frames);
+                let frame = emit(&mut self.outputs, &mut session, &mut frames);
+                if let Some(voice) = &mut voice {
+                    voice.frame(frame, now, say);
+                }
             }
             self.attend(&mut session, &frames, now);
         }
-        receive(&self.socket, &mut session, &mut buffer, self.clock.elapsed(), usize::MAX);
+        self.receive(&mut session, None, &mut buffer, self.clock.elapsed(), usize::MAX);
         session.finish();
         while !session.is_drained() {
-            self.emit(&mut session, &mut frames);
+            emit(&mut self.outputs, &mut session, &mut frames);
         }
         self.attend(&mut session, &frames, self.clock.elapsed());
         session.stats()
     }
 
-    /// Does what was ordered; when to stop, if that was.
-    fn follow(&mut self, session: &mut Session, now: Duration) -> Option<Instant> {
+    /// Does what was ordered; whether to pause, and when to stop, if that was.
+    fn follow(&mut self, session: &mut Session, voice: Option<&mut Voice>) -> (bool, Option<Instant>) {
         let orders = self.orders.borrow_and_update().clone();
-        session.set_paused(orders.paused, now);
-        if let Err(error) = session.update(orders.format, orders.remote) {
-            tracing::error!(%error, port = self.socket.port(), "leg cannot decode what was agreed on");
+        let said = voice.map_or(Ok(()), |voice| voice.talker.update(&orders.format));
+        if let Err(error) = session.update(orders.format, orders.remote).and(said) {
+            tracing::error!(%error, port = self.wire.port(), "leg cannot decode what was agreed on");
         }
-        orders.stop.then(|| Instant::now() + self.config.linger)
+        (orders.paused, orders.stop.then(|| Instant::now() + self.config.linger))
     }
 
-    fn emit(&mut self, session: &mut Session, frames: &mut Frames) {
-        let frame = Frame { samples: session.frame(frames.due()), index: frames.next };
-        frames.next += 1;
-        self.outputs.speech.push(frame);
-        self.outputs.recording.push(frame);
+    /// Reads what has come, up to `most` datagrams a way, and hands on at once what others on the call hear.
+    fn receive(
+        &mut self,
+        session: &mut Session,
+        voice: Option<&Voice>,
+        buffer: &mut [u8],
+        now: Duration,
+        most: usize,
+    ) {
+        self.wire.receive(buffer, most, |way, datagram, from| match way {
+            Way::Rtp => {
+                let heard = session.rtp(datagram, from, now);
+                let listeners = voice.map_or(&[][..], |voice| &voice.wiring.forward);
+                if let Some((kind, header, payload)) = heard.filter(|_| !listeners.is_empty())
+                    && let Some(spoken) = Spoken::new(kind, header, payload)
+                {
+                    for listener in listeners {
+                        // Lost, when the listener does not get to run; the far end conceals it.
+                        let _ = listener.try_send(spoken.clone());
+                    }
+                }
+            }
+            Way::Rtcp => session.rtcp(datagram, from, now),
+        });
     }
 
     /// Events, reports, statistics.
     fn attend(&self, session: &mut Session, frames: &Frames, now: Duration) {
         while let Some(event) = session.next_event() {
             if self.events.try_send(event).is_err() {
-                tracing::debug!(?event, port = self.socket.port(), "nobody took this event of a leg");
+                tracing::debug!(?event, port = self.wire.port(), "nobody took this event of a leg");
             }
         }
         let mut report = [0; REPORT_BYTES];
         // A report that cannot be sent now is as good as one that got lost.
         let _ = match session.report(now, &mut report) {
-            Some(ReportTo::Rtp(to)) => self.socket.rtp.try_send_to(&report, to),
-            Some(ReportTo::Rtcp(to)) => self.socket.rtcp.try_send_to(&report, to),
-            None => Ok(0),
+            Some(ReportTo::Rtp(to)) => self.wire.send(Way::Rtp, &report, to),
+            Some(ReportTo::Rtcp(to)) => self.wire.send(Way::Rtcp, &report, to),
+            None => true,
         };
         // Who reads them may hold the lock: then they see the next ones.
         if frames.next.is_multiple_of(STATS_EVERY)
@@ -236,20 +284,96 @@ impl Frames {
     }
 }
 
-/// Reads what has come, up to `most` datagrams a socket.
-fn receive(socket: &Socket, session: &mut Session, buffer: &mut [u8], now: Duration, most: usize) {
-    read(&socket.rtp, buffer, most, |datagram, from| session.rtp(datagram, from, now));
-    read(&socket.rtcp, buffer, most, |datagram, from| session.rtcp(datagram, from, now));
+/// The next frame, to the taps that are always there.
+fn emit(outputs: &mut LegOutputs, session: &mut Session, frames: &mut Frames) -> Frame {
+    let frame = Frame { samples: session.frame(frames.due()), index: frames.next };
+    frames.next += 1;
+    outputs.speech.push(frame);
+    outputs.recording.push(frame);
+    frame
 }
 
-fn read(socket: &UdpSocket, buffer: &mut [u8], most: usize, mut take: impl FnMut(&[u8], SocketAddr)) {
-    // What has been queued by the kernel is little; whoever floods us does not keep us here.
-    const LIMIT: usize = 4_096;
-    for _ in 0..most.min(LIMIT) {
-        match socket.try_recv_from(buffer) {
-            Ok((length, from)) => take(&buffer[..length], from),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(_) => {}
+/// What a leg says, and where else its audio goes.
+struct Voice {
+    end: End,
+    wiring: Wiring,
+    talker: Talker,
+    /// A packet that came while it was waited for.
+    next: Option<Spoken>,
+    /// How far the tone has come.
+    tone_at: u64,
+}
+
+impl Voice {
+    fn new(end: End, format: &LegFormat, ssrc: u32) -> Result<Self, AudioError> {
+        let talker = Talker::new(format, &Codec::ALL, ssrc)?;
+        Ok(Self { end, wiring: Wiring::default(), talker, next: None, tone_at: 0 })
+    }
+
+    /// Waits until there is something to say or the wires are laid anew; false once the bridge is gone.
+    async fn wait(voice: &mut Option<Self>) -> bool {
+        let Some(voice) = voice else { return std::future::pending().await };
+        if voice.next.is_some() {
+            return true;
         }
+        tokio::select! {
+            wiring = voice.end.wiring.recv() => match wiring {
+                Some(wiring) => voice.rewire(wiring),
+                None => return false,
+            },
+            spoken = voice.end.packets.recv() => voice.next = spoken,
+        }
+        true
+    }
+
+    fn rewire(&mut self, wiring: Wiring) {
+        if wiring.tone != self.wiring.tone {
+            self.tone_at = 0;
+        }
+        self.wiring = wiring;
+    }
+
+    /// Says the packets that have come.
+    fn relay(&mut self, now: Duration, mut say: impl FnMut(&[u8])) {
+        let is_mixing = self.is_mixing();
+        for _ in 0..BATCH {
+            let Some(spoken) = self.next.take().or_else(|| self.end.packets.try_recv().ok()) else { break };
+            // What was on its way when a mix took over is in the mix.
+            if !is_mixing {
+                self.talker.relay(&spoken, now, &mut say);
+            }
+        }
+    }
+
+    /// Hands on a frame that was heard, and says the next of the mix.
+    fn frame(&mut self, heard: Frame, now: Duration, say: impl FnMut(&[u8])) {
+        for tap in &mut self.wiring.taps {
+            tap.push(heard);
+        }
+        if !self.is_mixing() {
+            return;
+        }
+        let mut mix = Mix::default();
+        for reader in &mut self.wiring.mix {
+            while reader.waiting() > MIX_DEPTH {
+                reader.pop();
+            }
+            if let Some(frame) = reader.pop() {
+                mix.add(&frame.samples);
+            }
+        }
+        if let Some(tone) = self.wiring.tone {
+            mix.add(&tone.frame(self.tone_at));
+            self.tone_at += 1;
+        }
+        self.talker.frame(&mix.finish(), now, say);
+    }
+
+    fn is_held(&self) -> bool {
+        self.wiring.is_held
+    }
+
+    fn is_mixing(&self) -> bool {
+        self.wiring.tone.is_some() || !self.wiring.mix.is_empty()
     }
 }

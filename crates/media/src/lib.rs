@@ -1,9 +1,11 @@
 //! A leg in motion: sockets, RTP and RTCP, recorder.
 //!
 //! A [`Leg`] receives one party's RTP and turns it into a gapless sequence of 20 ms frames on the call's clock,
-//! handed to two rings: one to speech, one to the [`Recorder`]. What a leg does with packets and time is in
-//! [`session`], a plain value; the task around it only moves datagrams and waits.
+//! handed to two rings: one to speech, one to the [`Recorder`]. When the call goes through us, a [`Bridge`] says
+//! who hears whom, and the leg sends what its party hears. What a leg does with packets and time is in
+//! [`session`] and [`talk`], plain values; the task around them only moves datagrams and waits.
 
+mod bridge;
 mod clock;
 mod dtmf;
 mod error;
@@ -14,8 +16,11 @@ mod rtcp;
 pub mod rtp;
 mod sender;
 pub mod session;
+pub mod talk;
 mod wav;
+mod wire;
 
+pub use bridge::{Bridge, End, MemberId, Role};
 pub use clock::CallClock;
 pub use error::MediaError;
 pub use leg::{Leg, LegOutputs};
@@ -23,3 +28,5 @@ pub use ports::{Ports, Socket};
 pub use recorder::{Recorder, RecorderHandle, RecorderStats, RecordingInfo};
 pub use sender::{Packetizer, RtpSender, SenderConfig};
 pub use session::{LegConfig, LegEvent, LegFormat, LegStats};
+pub use talk::{TalkStats, Talker};
+pub use wire::{Pipe, Wire};

@@ -39,6 +39,7 @@ impl SenderConfig {
         let payload_type = match codec {
             Codec::Pcmu => 0,
             Codec::Pcma => 8,
+            Codec::G722 => 9,
             Codec::Opus => 111,
         };
         Self { codec, payload_type, telephone_event: 101, ptime_ms: 20, ssrc: 1, sequence: 0, timestamp: 0 }

@@ -13,6 +13,7 @@ use sotto_call::Millis;
 use crate::dtmf::{Digit, Keys};
 use crate::rtcp::{self, REPORT, Reception};
 use crate::rtp::{COMFORT_NOISE, Header, is_rtcp};
+use crate::talk::Kind;
 
 /// The largest datagram taken.
 pub const MAX_DATAGRAM: usize = 1_500;
@@ -219,25 +220,30 @@ impl Session {
         self.heard = now;
     }
 
-    /// Takes a datagram from the RTP port.
-    pub fn rtp(&mut self, datagram: &[u8], from: SocketAddr, now: Duration) {
+    /// Takes a datagram from the RTP port: what others on the call are to hear of it.
+    pub fn rtp<'a>(
+        &mut self,
+        datagram: &'a [u8],
+        from: SocketAddr,
+        now: Duration,
+    ) -> Option<(Kind, Header, &'a [u8])> {
         if !self.admit(datagram, from, now) {
-            return;
+            return None;
         }
         if is_rtcp(datagram) {
             self.reported(datagram, ReportTo::Rtp(from), now);
-            return;
+            return None;
         }
         let Ok((header, payload)) = Header::parse(datagram) else {
             self.stats.discarded += 1;
-            return;
+            return None;
         };
         let codec = self.format.codec(header.payload_type);
         let event_rate = self.format.telephone_event.filter(|(number, _)| *number == header.payload_type);
         let is_source = self.is_source(from, now);
         if !is_source || (codec.is_none() && event_rate.is_none() && header.payload_type != COMFORT_NOISE) {
             self.stats.discarded += 1;
-            return;
+            return None;
         }
         self.source = Some(from);
         self.heard = now;
@@ -278,7 +284,16 @@ impl Session {
             && let Some(reception) = &mut self.reception
         {
             reception.duplicate();
+            return None;
         }
+        let kind = codec.map(Kind::Audio).or(event_rate.map(|(_, rate)| Kind::Event(rate)));
+        kind.filter(|_| !self.paused).map(|kind| (kind, header, payload))
+    }
+
+    /// Where the sender is: where it sends from, or else where it said it would be.
+    #[must_use]
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.source.or(self.signalled.filter(|signalled| !signalled.ip().is_unspecified()))
     }
 
     /// Takes a datagram from the RTCP port.

@@ -54,7 +54,7 @@ impl Receiver {
             telephone_event: Some((101, 8_000)),
             ptime_ms: Some(20),
         };
-        let outputs = LegOutputs { speech, recording };
+        let outputs = LegOutputs { speech, recording, bridge: None };
         let leg = Leg::start(socket, format, None, clock, outputs, sender, config);
         Self { leg, speech: speech_reader, recording: recording_reader, events, address }
     }

@@ -8,22 +8,31 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
-use sotto_audio::{Reader, ring};
+use sotto_audio::{Reader, Tone, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
-    LostTo, Millis, Participants, Party, PartyChange, Shedding,
+    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{CallClock, LegOutputs, Recorder, RecorderHandle};
-use sotto_sip::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};
+use sotto_media::{
+    Bridge, CallClock, Leg, LegConfig, LegEvent, LegOutputs, MemberId, Recorder, RecorderHandle, Role,
+};
+use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
-use tokio::sync::watch;
+use sotto_webrtc::{Browser, News};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
+use crate::desk::{Accepted, Caller, Desk, Talk};
 use crate::hub::{self, Hub, LiveCall};
 
 /// How far recognition and recording may be behind before audio is lost to them.
 const RING_MS: u64 = 10_000;
 /// How long the last words of a call are waited for. Only a machine that is hopelessly behind takes longer.
 const LAST_WORDS: Duration = Duration::from_secs(15 * 60);
+/// How long a customer waits for an agent whose browser is gone.
+const GRACE: Duration = Duration::from_secs(15);
+/// Events of a leg that wait to be told.
+const LEG_EVENTS: usize = 64;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -43,6 +52,10 @@ struct Shared {
     /// The language of calls that do not say.
     language: Option<String>,
     load: Arc<LoadTold>,
+    /// Agents at their browsers; absent where calls are only listened to.
+    desk: Option<Desk>,
+    /// Where calls of ours are placed.
+    line: OnceLock<Line>,
     running: DashMap<CallId, Running>,
 }
 
@@ -116,8 +129,31 @@ struct Running {
     ids: UtteranceIds,
     language: Option<String>,
     recorder: Option<RecorderHandle>,
+    /// The agent at a browser.
+    agent: Option<AtBrowser>,
     /// Legs whose last words are not out yet.
     listening: watch::Sender<usize>,
+}
+
+/// A call of a customer and an agent at a browser.
+struct Seated {
+    /// With the customer's leg.
+    started: StartedCall,
+    bridge: Bridge,
+    /// The agent on it.
+    at_browser: MemberId,
+}
+
+/// Where calls of ours are placed.
+struct Line {
+    endpoint: Arc<Endpoint>,
+    trunk: Trunk,
+}
+
+/// An agent's leg.
+struct AtBrowser {
+    stop: CancellationToken,
+    stopped: oneshot::Receiver<()>,
 }
 
 /// The clock of a call.
@@ -152,7 +188,13 @@ pub struct FileCall {
 impl Calls {
     /// `data` is the folder below which recordings are kept.
     #[must_use]
-    pub fn new(hub: Hub, data: Option<PathBuf>, language: Option<String>, load: Arc<LoadTold>) -> Self {
+    pub fn new(
+        hub: Hub,
+        data: Option<PathBuf>,
+        language: Option<String>,
+        load: Arc<LoadTold>,
+        desk: Option<Desk>,
+    ) -> Self {
         // Set once; a second set of calls on the same load would be told nothing.
         let _ = load.hub.set(hub.clone());
         let shared = Shared {
@@ -163,6 +205,8 @@ impl Calls {
             data,
             language,
             load,
+            desk,
+            line: OnceLock::new(),
             running: DashMap::new(),
         };
         Self { shared: Arc::new(shared) }
@@ -177,6 +221,18 @@ impl Calls {
             while heard.dropped() > 0 && heard.pop().is_some() {}
             engine.listen(spec, heard, sink);
         }
+    }
+
+    /// From now on agents place calls through `trunk`.
+    pub fn dial_through(&self, endpoint: Arc<Endpoint>, trunk: Trunk) {
+        let Some(desk) = &self.shared.desk else { return };
+        let _ = self.shared.line.set(Line { endpoint, trunk });
+        let shared = Arc::downgrade(&self.shared);
+        desk.dial_with(Box::new(move |agent, number, browser| {
+            if let Some(shared) = shared.upgrade() {
+                tokio::spawn(async move { shared.place(agent, number, browser).await });
+            }
+        }));
     }
 
     /// What went missing so far.
@@ -233,6 +289,7 @@ impl Shared {
             external_id: call.external_id,
             participants: call.participants,
             headers: call.headers,
+            bridged: call.called.is_some(),
             language: language.clone(),
         };
         let recording = self.data.as_ref().map(|_| format!("recordings/{id}.wav"));
@@ -244,7 +301,8 @@ impl Shared {
         }
         let recorder = self.data.as_deref().zip(recording.as_deref()).map(|(data, file)| record(data, file));
         let listening = watch::Sender::new(0);
-        let running = Running { live, clock, ids: UtteranceIds::default(), language, recorder, listening };
+        let running =
+            Running { live, clock, ids: UtteranceIds::default(), language, recorder, agent: None, listening };
         let outputs = call.legs.iter().map(|leg| self.outputs(&running, leg.party)).collect();
         self.running.insert(id, running);
         Ok((id, outputs))
@@ -281,12 +339,134 @@ impl Shared {
             Some(engine) => engine.listen(spec, heard, sink),
             None => early.push(Early { call: call.live.id(), spec, heard, sink }),
         }
-        LegOutputs { speech, recording }
+        LegOutputs { speech, recording, bridge: None }
+    }
+
+    /// Lets it ring until an agent takes the call, and begins it with both.
+    async fn put_through(
+        self: &Arc<Self>,
+        desk: &Desk,
+        call: NewCall,
+        called: &str,
+        ringing: &Ringing,
+    ) -> Result<StartedCall, Refusal> {
+        let caller = call.participants.first();
+        let from = Caller {
+            aor: caller.and_then(|caller| caller.aor.clone()),
+            name: caller.and_then(|caller| caller.name.clone()),
+        };
+        let Accepted { agent, browser } = desk.ring(called, &from, || ringing.ring()).await?;
+        match self.seat(desk, &agent, browser, call) {
+            Ok(Seated { started, .. }) => Ok(started),
+            Err((error, browser)) => {
+                browser.connection.close().await;
+                desk.over(&agent);
+                Err(refusal(&error))
+            }
+        }
+    }
+
+    /// Begins a call of one customer with an agent at a browser. What is left to do is the customer's leg.
+    fn seat(
+        self: &Arc<Self>,
+        desk: &Desk,
+        agent: &str,
+        browser: Browser,
+        mut call: NewCall,
+    ) -> Result<Seated, (hub::NoRoom, Browser)> {
+        let codec = browser.format.payloads.first().map_or("", |(_, codec)| codec.name());
+        call.legs.push(NewLeg { party: Party::Agent, label: None, codec });
+        let name = Some(agent.to_owned());
+        call.participants.push(Participant { party: Party::Agent, aor: None, name });
+        let (clock, bridge, over) = (CallClock::start(), Bridge::default(), CancellationToken::new());
+        let (id, mut legs) = match self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock)) {
+            Ok(begun) => begun,
+            Err(error) => return Err((error, browser)),
+        };
+        let (customer, end) = bridge.join(Role::Customer);
+        let (at_browser, agents_end) = bridge.join(Role::Agent);
+        let agents = legs.pop();
+        if let Some(leg) = legs.first_mut() {
+            leg.bridge = Some(end);
+        }
+        if let (Some(mut outputs), Some(mut running)) = (agents, self.running.get_mut(&id)) {
+            outputs.bridge = Some(agents_end);
+            let Browser { format, pipe, news, connection, .. } = browser;
+            let (events, heard) = mpsc::channel(LEG_EVENTS);
+            let leg = Leg::start(pipe, format, None, clock, outputs, events, LegConfig::default());
+            let (stop, (done, stopped)) = (CancellationToken::new(), oneshot::channel());
+            running.agent = Some(AtBrowser { stop: stop.clone(), stopped });
+            let live = running.live.clone();
+            drop(running);
+            let talk = Talk {
+                connection: connection.clone(),
+                live: live.clone(),
+                clock,
+                bridge: bridge.clone(),
+                customer,
+                over: over.clone(),
+            };
+            desk.talking(agent, id, talk);
+            let (desk, agent, over) = (desk.clone(), agent.to_owned(), over.clone());
+            tokio::spawn(async move {
+                let ended = attend(&desk, &agent, leg, heard, news, &live, &stop, &over).await;
+                live.publish(EventBody::LegEnded(ended));
+                connection.close().await;
+                desk.over(&agent);
+                let _ = done.send(());
+            });
+        }
+        Ok(Seated { started: StartedCall { id, clock, legs, over }, bridge, at_browser })
+    }
+
+    /// Places a call for an agent, who hears it ring meanwhile.
+    async fn place(self: &Arc<Self>, agent: String, number: String, browser: Browser) {
+        let (Some(desk), Some(line)) = (&self.desk, self.line.get()) else {
+            browser.connection.close().await;
+            return;
+        };
+        let customer = Participant { party: Party::Customer, aor: Some(format!("sip:{number}")), name: None };
+        let call = NewCall {
+            external_id: uuid::Uuid::now_v7().to_string(),
+            source: sotto_call::Source::Sip,
+            called: Some(number.clone()),
+            legs: vec![NewLeg { party: Party::Customer, label: None, codec: "" }],
+            participants: vec![customer],
+            headers: Default::default(),
+            language: None,
+        };
+        let seated = match self.seat(desk, &agent, browser, call) {
+            Ok(seated) => seated,
+            Err((error, browser)) => {
+                browser.connection.close().await;
+                desk.over(&agent);
+                return desk.refuse(&agent, &error.to_string());
+            }
+        };
+        let Seated { started, bridge, at_browser } = seated;
+        let (id, over) = (started.id, started.over.clone());
+        bridge.hold(at_browser, Some(Tone::Silence));
+        let on_ring = || bridge.hold(at_browser, Some(Tone::Ringback));
+        let dialled = line.endpoint.dial(&line.trunk, &number, started, Party::Customer, on_ring);
+        match over.run_until_cancelled(dialled).await {
+            Some(Ok(())) => bridge.hold(at_browser, None),
+            failed => {
+                if let Some(Err(error)) = failed {
+                    tracing::info!(call = %id, %error, "a call was not answered");
+                    desk.refuse(&agent, &error.to_string());
+                }
+                self.finish(id, EndReason::Hangup).await;
+            }
+        }
     }
 
     async fn finish(&self, id: CallId, reason: EndReason) {
         let Some((_, call)) = self.running.remove(&id) else { return };
         let duration_ms = call.clock.now();
+        if let Some(agent) = call.agent {
+            agent.stop.cancel();
+            let _ = agent.stopped.await;
+        }
         // Nobody has listened to these, and nobody will.
         self.early.lock().unwrap_or_else(PoisonError::into_inner).retain(|early| early.call != id);
         let mut listening = call.listening.subscribe();
@@ -312,6 +492,71 @@ impl Shared {
         }
         if let Err(error) = call.live.end(CallEnded { reason, duration_ms }).await {
             tracing::error!(call = %id, %error, "the call's end was not stored");
+        }
+    }
+}
+
+/// Attends to an agent's leg until the call is over: what has come of it.
+#[expect(clippy::too_many_arguments, reason = "the two ends of a call meet here")]
+async fn attend(
+    desk: &Desk,
+    agent: &str,
+    leg: Leg,
+    mut heard: mpsc::Receiver<LegEvent>,
+    mut news: mpsc::Receiver<News>,
+    live: &LiveCall,
+    stop: &CancellationToken,
+    over: &CancellationToken,
+) -> LegEnded {
+    let party = Party::Agent;
+    // When the agent is given up.
+    let mut until = None;
+    loop {
+        let gone = async {
+            match until {
+                Some(at) => tokio::time::sleep_until(at).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(event) = heard.recv() => match event {
+                LegEvent::FirstPacket { codec } => {
+                    live.publish(EventBody::LegStarted(LegStarted { party, codec: codec.to_owned() }));
+                }
+                LegEvent::Dtmf { digit, duration_ms } => {
+                    let duration_ms = Millis(duration_ms);
+                    live.publish(EventBody::Dtmf(Dtmf { party, digit, duration_ms }));
+                }
+                LegEvent::Timeout => over.cancel(),
+            },
+            Some(now) = news.recv() => {
+                match now {
+                    News::Connected => until = None,
+                    News::Lost | News::Failed => {
+                        until = until.or_else(|| Some(tokio::time::Instant::now() + GRACE));
+                    }
+                    News::Candidate(_) => {}
+                }
+                desk.news(agent, now);
+            },
+            () = gone => {
+                tracing::warn!(call = %live.id(), agent, "the agent's browser is gone");
+                until = None;
+                over.cancel();
+            }
+        }
+    }
+    let stats = leg.stop().await;
+    LegEnded { party, packets: stats.packets, lost: stats.lost }
+}
+
+fn refusal(error: &hub::NoRoom) -> Refusal {
+    match error {
+        hub::NoRoom::Calls | hub::NoRoom::Store => Refusal::Busy,
+        error => {
+            tracing::error!(%error, "a call could not begin");
+            Refusal::Unavailable
         }
     }
 }
@@ -344,16 +589,18 @@ impl Drop for Listening {
 
 #[async_trait]
 impl Host for Calls {
-    async fn begin(&self, call: NewCall) -> Result<StartedCall, Refusal> {
-        let clock = CallClock::start();
-        match self.shared.begin(call, clock.started_at_unix_ms(), Clock::Real(clock)) {
-            Ok((id, legs)) => Ok(StartedCall { id, clock, legs }),
-            Err(hub::NoRoom::Calls | hub::NoRoom::Store) => Err(Refusal::Busy),
-            Err(error) => {
-                tracing::error!(%error, "a call could not begin");
-                Err(Refusal::Unavailable)
-            }
+    fn has_number(&self, number: &str) -> bool {
+        self.shared.desk.as_ref().is_some_and(|desk| desk.has_number(number))
+    }
+
+    async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {
+        if let (Some(desk), Some(called)) = (&self.shared.desk, call.called.clone()) {
+            return self.shared.put_through(desk, call, &called, ringing).await;
         }
+        let clock = CallClock::start();
+        let begun = self.shared.begin(call, clock.started_at_unix_ms(), Clock::Real(clock));
+        let (id, legs) = begun.map_err(|error| refusal(&error))?;
+        Ok(StartedCall { id, clock, legs, over: CancellationToken::new() })
     }
 
     async fn add_leg(&self, id: CallId, leg: NewLeg) -> Result<LegOutputs, Refusal> {

@@ -15,9 +15,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use sotto_sip::SipConfig;
+use sotto_webrtc::WebRtcConfig;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 
 /// The file that is read when none is named and it is there.
@@ -37,6 +39,10 @@ pub struct Config {
     pub sip: SipConfig,
     /// Audio of calls (RTP).
     pub media: MediaConfig,
+    /// Audio between agents' browsers and Sotto.
+    pub webrtc: WebRtcConfig,
+    /// Calls that are put through to agents at their browsers.
+    pub desk: DeskConfig,
     /// Recognition of speech.
     pub speech: SpeechConfig,
     /// Names and terms that are expected in calls.

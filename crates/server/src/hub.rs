@@ -807,6 +807,7 @@ mod tests {
             external_id: name.to_owned(),
             participants: Vec::new(),
             language: None,
+            bridged: false,
             headers: Default::default(),
         }
     }

@@ -4,6 +4,7 @@ pub mod analysis;
 pub mod calls;
 pub mod cli;
 pub mod config;
+pub mod desk;
 pub mod eval;
 pub mod figures;
 pub mod http;

@@ -68,6 +68,7 @@ mod tests {
                 external_id: name.to_owned(),
                 participants: Vec::new(),
                 language: None,
+                bridged: false,
                 headers: Default::default(),
             };
             std::fs::write(folder.path().join(name), "audio").unwrap();

@@ -11,8 +11,9 @@ use sotto_call::{CallId, EndReason, Participant, Party};
 use sotto_media::{CallClock, LegOutputs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
+use tokio_util::sync::CancellationToken;
 
-use crate::host::{Host, NewCall, NewLeg, Note, Refusal};
+use crate::host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
 use crate::plan::{MAX_LEGS, Reject};
 use crate::session::Input;
 
@@ -30,6 +31,8 @@ pub(crate) struct Calls {
 pub(crate) struct Call {
     pub(crate) id: CallId,
     pub(crate) clock: CallClock,
+    /// Cancelled when the call is to end.
+    pub(crate) over: CancellationToken,
     joined: Option<(String, Slot)>,
     state: Mutex<State>,
     _room: OwnedSemaphorePermit,
@@ -65,6 +68,7 @@ impl From<Refusal> for Reject {
             Refusal::Busy => Self::busy(),
             Refusal::Forbidden => Self::new(403, "Forbidden"),
             Refusal::Unavailable => Self::new(480, "Temporarily Unavailable"),
+            Refusal::Declined => Self::new(603, "Decline"),
         }
     }
 }
@@ -80,6 +84,10 @@ impl Calls {
         self.room.available_permits() == 0
     }
 
+    pub(crate) fn has_number(&self, number: &str) -> bool {
+        self.host.has_number(number)
+    }
+
     /// Whether a call waits for legs under this name.
     pub(crate) fn knows(&self, key: &str) -> bool {
         self.joined.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
@@ -92,6 +100,7 @@ impl Calls {
         key: Option<&str>,
         dialog: u64,
         input: &mpsc::Sender<Input>,
+        ringing: &Ringing,
         new: impl Fn(&[Party]) -> NewCall,
     ) -> Result<Entered, Reject> {
         let member = |new: &NewCall| Member {
@@ -100,7 +109,7 @@ impl Calls {
             participants: new.participants.clone(),
             input: input.clone(),
         };
-        let Some(key) = key else { return self.begin(new(&[]), None, member).await };
+        let Some(key) = key else { return self.begin(new(&[]), None, ringing, member).await };
         let slot = {
             let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
             joined.entry(key.to_owned()).or_default().clone()
@@ -109,7 +118,8 @@ impl Calls {
         let entered = match held.as_ref() {
             Some(call) => self.join(call, new(&call.parties()), member).await,
             None => {
-                let begun = self.begin(new(&[]), Some((key.to_owned(), slot.clone())), member).await;
+                let joined = Some((key.to_owned(), slot.clone()));
+                let begun = self.begin(new(&[]), joined, ringing, member).await;
                 *held = begun.as_ref().ok().map(|entered| entered.call.clone());
                 begun
             }
@@ -126,21 +136,30 @@ impl Calls {
         &self,
         new: NewCall,
         joined: Option<(String, Slot)>,
+        ringing: &Ringing,
         member: impl Fn(&NewCall) -> Member,
     ) -> Result<Entered, Reject> {
         let room = self.room.clone().try_acquire_owned().map_err(|_| Reject::busy())?;
         let member = member(&new);
         let parties = member.parties.clone();
-        let started = self.host.begin(new).await?;
+        let started = self.host.begin(new, ringing).await?;
         let state = State { members: vec![member], ..State::default() };
-        let call =
-            Call { id: started.id, clock: started.clock, joined, state: Mutex::new(state), _room: room };
-        if started.legs.len() != parties.len() {
-            tracing::error!(call = %call.id, "the host gave {} outputs for {} legs", started.legs.len(), parties.len());
+        let StartedCall { id, clock, legs, over } = started;
+        let call = Call { id, clock, over, joined, state: Mutex::new(state), _room: room };
+        if legs.len() != parties.len() {
+            tracing::error!(call = %call.id, "the host gave {} outputs for {} legs", legs.len(), parties.len());
             self.host.end(call.id, EndReason::Hangup).await;
             return Err(Reject::new(500, "Server Internal Error"));
         }
-        Ok(Entered { call: Arc::new(call), outputs: started.legs, parties })
+        Ok(Entered { call: Arc::new(call), outputs: legs, parties })
+    }
+
+    /// Takes over a call that the host has begun by itself.
+    pub(crate) fn adopt(&self, started: StartedCall, member: Member) -> Result<Arc<Call>, Reject> {
+        let room = self.room.clone().try_acquire_owned().map_err(|_| Reject::busy())?;
+        let state = State { members: vec![member], ..State::default() };
+        let StartedCall { id, clock, over, .. } = started;
+        Ok(Arc::new(Call { id, clock, over, joined: None, state: Mutex::new(state), _room: room }))
     }
 
     async fn join(

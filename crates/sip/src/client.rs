@@ -334,6 +334,7 @@ fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Session {
     let (payload_type, clock, channels) = match call.codec {
         Codec::Pcmu => (0, 8_000, 1),
         Codec::Pcma => (8, 8_000, 1),
+        Codec::G722 => (9, 8_000, 1),
         Codec::Opus => (111, 48_000, 2),
     };
     let media = sockets.iter().enumerate().map(|(n, socket)| Media {

@@ -25,7 +25,7 @@ pub struct SipConfig {
     pub max_calls: usize,
     /// Who may send requests: addresses and networks (`10.0.0.0/8`). Empty means everyone; others get 403.
     pub allowed_peers: Vec<Peers>,
-    /// Codecs, the most wanted first: `PCMU`, `PCMA`, `opus`.
+    /// Codecs, the most wanted first: `PCMU`, `PCMA`, `G722`, `opus`.
     pub codecs: Vec<String>,
     /// Who is the agent and who the customer: the first rule that can tell decides.
     pub party_rules: Vec<PartyRule>,
@@ -60,7 +60,7 @@ impl Default for SipConfig {
             external_ip: None,
             max_calls: 100,
             allowed_peers: Vec::new(),
-            codecs: ["PCMU", "PCMA", "opus"].map(str::to_owned).to_vec(),
+            codecs: ["PCMU", "PCMA", "G722", "opus"].map(str::to_owned).to_vec(),
             party_rules: Vec::new(),
             first: FirstParty::Agent,
             headers: HeaderNames::default(),
@@ -105,6 +105,8 @@ pub struct HeaderNames {
     pub party: String,
     /// BCP 47 code of the language spoken.
     pub language: String,
+    /// The agent or number a call is for, when that is not the one in the Request-URI.
+    pub agent: String,
 }
 
 impl Default for HeaderNames {
@@ -113,6 +115,7 @@ impl Default for HeaderNames {
             call: "X-Sotto-Call".to_owned(),
             party: "X-Sotto-Party".to_owned(),
             language: "X-Sotto-Language".to_owned(),
+            agent: "X-Sotto-Agent".to_owned(),
         }
     }
 }

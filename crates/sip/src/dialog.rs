@@ -33,7 +33,7 @@ fn tag(tag: rsipstack::sip::param::Tag) -> Option<String> {
     (!tag.is_empty()).then_some(tag)
 }
 
-/// A dialog the peer began.
+/// A dialog, whoever began it.
 #[derive(Debug)]
 pub(crate) struct Dialog {
     pub(crate) key: DialogKey,
@@ -68,6 +68,30 @@ impl Dialog {
             contact,
             local_seq: 0,
             remote_seq: invite.cseq_header().ok()?.seq().ok()?,
+        })
+    }
+
+    /// The dialog that the answer to an INVITE of ours has created (RFC 3261 section 12.1.2). `None` when the
+    /// answer has no usable Contact or tag.
+    pub(crate) fn calling(invite: &Request, answer: &Response, contact: String) -> Option<Self> {
+        let mut routes = Vec::new();
+        for header in answer.record_route_headers() {
+            routes.extend(split_unquoted(header.value(), ',').into_iter().map(str::to_owned));
+        }
+        routes.reverse();
+        Some(Self {
+            key: DialogKey {
+                call_id: invite.call_id_header().ok()?.value().to_owned(),
+                local_tag: tag(invite.from_header().ok()?.tag().ok()??)?,
+                remote_tag: tag(answer.to_header().ok()?.tag().ok()??)?,
+            },
+            local: invite.from_header().ok()?.value().to_owned(),
+            remote: answer.to_header().ok()?.value().to_owned(),
+            remote_target: target(answer)?,
+            routes,
+            contact,
+            local_seq: invite.cseq_header().ok()?.seq().ok()?,
+            remote_seq: 0,
         })
     }
 
@@ -111,6 +135,7 @@ impl Dialog {
     ) -> Response {
         let mut headers = Vec::new();
         let success = status.code() / 100 == 2;
+        let is_ringing = status == StatusCode::Ringing;
         for header in request.headers.iter() {
             match header {
                 Header::To(_) if status != StatusCode::Trying => {
@@ -119,13 +144,13 @@ impl Dialog {
                 Header::Via(_) | Header::From(_) | Header::To(_) | Header::CallId(_) | Header::CSeq(_) => {
                     headers.push(header.clone());
                 }
-                Header::RecordRoute(_) if success && request.method == Method::Invite => {
+                Header::RecordRoute(_) if (success || is_ringing) && request.method == Method::Invite => {
                     headers.push(header.clone());
                 }
                 _ => {}
             }
         }
-        if success && matches!(request.method, Method::Invite | Method::Update) {
+        if (success || is_ringing) && matches!(request.method, Method::Invite | Method::Update) {
             headers.push(Header::Contact(self.contact.as_str().into()));
         }
         headers.extend(more);
@@ -172,7 +197,7 @@ impl Dialog {
     }
 }
 
-fn with_body(headers: &mut Vec<Header>, body: Option<(&str, String)>) -> Vec<u8> {
+pub(crate) fn with_body(headers: &mut Vec<Header>, body: Option<(&str, String)>) -> Vec<u8> {
     let bytes = match body {
         Some((content_type, body)) => {
             headers.push(Header::ContentType(content_type.into()));
@@ -184,8 +209,8 @@ fn with_body(headers: &mut Vec<Header>, body: Option<(&str, String)>) -> Vec<u8>
     bytes
 }
 
-fn target(request: &Request) -> Option<Uri> {
-    let contact = request.typed_contact_headers().ok()?.into_iter().next()?;
+fn target(message: &impl HeadersExt) -> Option<Uri> {
+    let contact = message.typed_contact_headers().ok()?.into_iter().next()?;
     let scheme = contact.uri.scheme.as_ref()?.to_string();
     ["sip", "sips"].contains(&scheme.as_str()).then_some(contact.uri)
 }

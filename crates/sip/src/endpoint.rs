@@ -15,6 +15,7 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::SipAddr;
 use sotto_audio::Codec;
+use sotto_call::Party;
 use sotto_media::Ports;
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -26,9 +27,10 @@ use tracing::Instrument;
 use crate::calls::Calls;
 use crate::config::{SipConfig, local_ip_towards};
 use crate::counters::{Counters, SipCounters};
+use crate::dial::{self, DialError, Trunk};
 use crate::dialog::DialogKey;
 use crate::flow::{Flow, Flows, Inbox};
-use crate::host::Host;
+use crate::host::{Host, StartedCall};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
 use crate::session::{self, Input};
 use crate::wire::{self, ACCEPT, ALLOW, Arrival, Screened, screen};
@@ -52,7 +54,7 @@ pub enum SipError {
         source: std::io::Error,
     },
     /// The configuration names a codec that is not known.
-    #[error("unknown codec {0:?}: PCMU, PCMA and opus are known")]
+    #[error("unknown codec {0:?}: PCMU, PCMA, G722 and opus are known")]
     UnknownCodec(String),
     /// The configuration names no codec.
     #[error("no codec is configured")]
@@ -99,7 +101,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     /// BYEs on their way.
     pub(crate) farewells: TaskTracker,
-    sessions: TaskTracker,
+    pub(crate) sessions: TaskTracker,
     flows: Flows,
     udp: OnceLock<Vec<Flow>>,
     dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<Input>>>,
@@ -210,6 +212,24 @@ impl Endpoint {
     #[must_use]
     pub fn tcp_addrs(&self) -> &[SocketAddr] {
         &self.tcp
+    }
+
+    /// Places a call of the host's through a trunk; returns once it has been answered. From then on it is a call
+    /// like those that came in: the host is told when it ends, and ends it by cancelling `started.over`.
+    ///
+    /// Dropped before, it takes the call back. The one leg in `started` is the other side's.
+    ///
+    /// # Errors
+    /// [`DialError`]; the call is then still the host's alone.
+    pub async fn dial(
+        &self,
+        trunk: &Trunk,
+        number: &str,
+        started: StartedCall,
+        party: Party,
+        on_ring: impl Fn() + Send + Sync,
+    ) -> Result<(), DialError> {
+        dial::dial(self.shared.clone(), trunk, number, started, party, on_ring).await
     }
 
     /// What has come and what became of it.
@@ -428,14 +448,14 @@ impl Shared {
         }
         let connection = Some(flow.connection.clone());
         let transaction = Transaction::new_server(key, request.clone(), self.stack.clone(), connection);
-        let number = self.next.fetch_add(1, Ordering::Relaxed);
-        self.live.fetch_add(1, Ordering::Relaxed);
+        let number = self.next_number();
+        self.count(true);
         let flow = flow.clone();
         let span = tracing::info_span!("dialog", call_id = identity.0, peer = %flow.peer);
         let serving = async move {
             let queue = mpsc::channel(session::QUEUE);
             session::serve(shared.clone(), number, flow, transaction, plan, queue).await;
-            shared.live.fetch_sub(1, Ordering::Relaxed);
+            shared.count(false);
             shared.invites.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
         };
         self.sessions.spawn(serving.instrument(span));
@@ -452,6 +472,35 @@ impl Shared {
 
     pub(crate) fn unregister(&self, key: &DialogKey) {
         self.dialogs.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+
+    /// A name for another dialog.
+    pub(crate) fn next_number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// One dialog more, or fewer, is being served.
+    pub(crate) fn count(&self, begins: bool) {
+        match begins {
+            true => self.live.fetch_add(1, Ordering::Relaxed),
+            false => self.live.fetch_sub(1, Ordering::Relaxed),
+        };
+    }
+
+    /// A Via of ours for a request on this flow, with a branch of its own.
+    pub(crate) fn via(&self, flow: &Flow) -> String {
+        let branch = rsipstack::transaction::make_via_branch();
+        let transport = if flow.is_stream() { "TCP" } else { "UDP" };
+        format!("SIP/2.0/{transport} {}{branch};rport", self.advertised(flow))
+    }
+
+    /// A way to an address that has not been spoken to yet.
+    pub(crate) async fn reach(&self, target: &Uri) -> Option<(Flow, SipAddr)> {
+        // `route` falls back on the peer of the flow it is given; nobody has this one's address.
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let flow = self.udp.get()?.first()?.towards(nowhere);
+        let (flow, to) = self.route(flow, target.clone(), false).await?;
+        (flow.peer != nowhere).then_some((flow, to))
     }
 
     /// The address that peers on this flow reach us at.

@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use rsipstack::sip::Response;
+use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
 use sotto_call::{CallId, EndReason, Millis, Participant, Party, Source};
 use sotto_media::{CallClock, LegOutputs, LegStats};
+use tokio_util::sync::CancellationToken;
 
 /// A call that is about to begin.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,6 +17,8 @@ pub struct NewCall {
     pub external_id: String,
     /// SIPREC, or plain SIP legs.
     pub source: Source,
+    /// The number that was called, when it is one of [`Host::has_number`]: the caller wants to talk to someone.
+    pub called: Option<String>,
     /// Its legs so far, at least one.
     pub legs: Vec<NewLeg>,
     /// The people known so far.
@@ -43,6 +48,28 @@ pub struct StartedCall {
     pub clock: CallClock,
     /// Where each leg's audio goes, in the order of [`NewCall::legs`].
     pub legs: Vec<LegOutputs>,
+    /// Cancelled by the host when the call is to end.
+    pub over: CancellationToken,
+}
+
+/// Tells a caller that somebody is being rung (RFC 3261 section 21.1.2).
+pub struct Ringing {
+    respond: TransactionEventSender,
+    /// Absent when the caller wants provisional answers only reliably (RFC 3262), which we do not send.
+    response: Option<Response>,
+}
+
+impl Ringing {
+    pub(crate) fn new(respond: TransactionEventSender, response: Option<Response>) -> Self {
+        Self { respond, response }
+    }
+
+    /// Somebody is being rung.
+    pub fn ring(&self) {
+        if let Some(response) = &self.response {
+            let _ = self.respond.send(TransactionEvent::Respond(response.clone()));
+        }
+    }
 }
 
 /// Why a host does not want a call or a leg.
@@ -54,6 +81,8 @@ pub enum Refusal {
     Forbidden,
     /// Not now: 480.
     Unavailable,
+    /// Whoever was rung does not want to talk: 603.
+    Declined,
 }
 
 /// Something that happened in a call.
@@ -95,8 +124,12 @@ pub enum Note {
 /// The rest of Sotto, as far as signalling is concerned.
 #[async_trait]
 pub trait Host: Send + Sync + 'static {
-    /// A call wants to begin. It has been answered with 100 and waits for this.
-    async fn begin(&self, call: NewCall) -> Result<StartedCall, Refusal>;
+    /// Whether calls to this number are put through to someone, instead of only being listened to.
+    fn has_number(&self, number: &str) -> bool;
+
+    /// A call wants to begin. It has been answered with 100 and waits for this, which may take as long as
+    /// somebody's telephone rings; it is dropped when the caller gives up.
+    async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal>;
 
     /// Another leg joins a call.
     async fn add_leg(&self, id: CallId, leg: NewLeg) -> Result<LegOutputs, Refusal>;

@@ -14,6 +14,7 @@ mod calls;
 pub mod client;
 mod config;
 mod counters;
+mod dial;
 mod dialog;
 mod endpoint;
 mod flow;
@@ -29,5 +30,6 @@ pub mod wire;
 
 pub use config::{FirstParty, HeaderNames, Peers, SipConfig};
 pub use counters::{PeerCounters, SipCounters};
+pub use dial::{DialError, Trunk, TrunkTransport};
 pub use endpoint::{Endpoint, SipError};
-pub use host::{Host, NewCall, NewLeg, Note, Refusal, StartedCall};
+pub use host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};

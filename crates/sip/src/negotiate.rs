@@ -1,4 +1,4 @@
-//! Offer and answer (RFC 3264) for a side that only listens: which of the offered streams we take, in which
+//! Offer and answer (RFC 3264) for a side that listens, and may talk: which of the offered streams we take, in which
 //! codec, and the description that says so.
 
 use std::net::{IpAddr, SocketAddr};
@@ -27,6 +27,8 @@ pub struct Stream {
     pub label: Option<String>,
     /// What the sender offered.
     pub direction: Direction,
+    /// We send as well, instead of only listening.
+    pub talks: bool,
     /// Recording of this stream is paused: the sender sends nothing for now, or says that nothing may be kept.
     pub paused: bool,
 }
@@ -61,22 +63,19 @@ pub fn stream(section: usize, media: &Media, codecs: &[Codec]) -> Option<Stream>
         remote: media.remote(),
         label: media.label.clone(),
         direction: media.direction,
+        talks: false,
         paused: !media.direction.sends() || media.record_paused,
     })
 }
 
 fn codec_of(format: &Format) -> Option<Codec> {
     let codec = Codec::by_name(&format.encoding)?;
-    let clock = match codec {
-        Codec::Pcmu | Codec::Pcma => 8_000,
-        Codec::Opus => 48_000,
-    };
-    (format.clock == clock && (format.channels == 1 || codec == Codec::Opus)).then_some(codec)
+    (format.clock == codec.clock_rate() && (format.channels == 1 || codec == Codec::Opus)).then_some(codec)
 }
 
 /// The event payload type on the codec's clock, or else any: senders forget which one goes with which.
 fn telephone_event(media: &Media, codec: Codec) -> Option<(u8, u32)> {
-    let clock = if codec == Codec::Opus { 48_000 } else { 8_000 };
+    let clock = codec.clock_rate();
     let events = || media.formats.iter().filter(|f| f.encoding.eq_ignore_ascii_case("telephone-event"));
     let event = events().find(|format| format.clock == clock).or_else(|| events().next());
     event.map(|format| (format.payload_type, format.clock))
@@ -114,7 +113,12 @@ fn take(offered: &Media, stream: &Stream, port: u16, address: IpAddr) -> Media {
         protocol: offered.protocol.clone(),
         formats,
         address: Some(address),
-        direction: if offered.direction.sends() { Direction::RecvOnly } else { Direction::Inactive },
+        direction: match offered.direction {
+            Direction::SendRecv if stream.talks => Direction::SendRecv,
+            Direction::RecvOnly if stream.talks => Direction::SendOnly,
+            Direction::SendRecv | Direction::SendOnly => Direction::RecvOnly,
+            Direction::RecvOnly | Direction::Inactive => Direction::Inactive,
+        },
         label: offered.label.clone(),
         ptime_ms: offered.ptime_ms,
         // We bind RTP and RTCP apart, so multiplexing is not taken up.
@@ -133,15 +137,16 @@ fn refuse(offered: &Media) -> Media {
     }
 }
 
-/// The offer we make when the other side leaves it to us (an INVITE without a description): one voice stream
-/// that we only receive.
+/// The offer we make when the other side leaves it to us (an INVITE without a description): one voice stream,
+/// that we only receive unless we talk.
 #[must_use]
-pub fn offer(origin: Origin, codecs: &[Codec], port: u16) -> (Session, Stream) {
+pub fn offer(origin: Origin, codecs: &[Codec], port: u16, talks: bool) -> (Session, Stream) {
     let mut formats: Vec<Format> = codecs
         .iter()
         .map(|codec| match codec {
             Codec::Pcmu => Format::new(0, "PCMU", 8_000, 1),
             Codec::Pcma => Format::new(8, "PCMA", 8_000, 1),
+            Codec::G722 => Format::new(9, "G722", 8_000, 1),
             Codec::Opus => Format::new(111, "opus", 48_000, 2),
         })
         .collect();
@@ -152,7 +157,7 @@ pub fn offer(origin: Origin, codecs: &[Codec], port: u16) -> (Session, Stream) {
         protocol: "RTP/AVP".to_owned(),
         formats,
         address: Some(origin.address),
-        direction: Direction::RecvOnly,
+        direction: if talks { Direction::SendRecv } else { Direction::RecvOnly },
         ..Media::default()
     };
     let stream = Stream {
@@ -164,6 +169,7 @@ pub fn offer(origin: Origin, codecs: &[Codec], port: u16) -> (Session, Stream) {
         remote: None,
         label: None,
         direction: Direction::SendRecv,
+        talks,
         paused: false,
     };
     (Session { origin, media: vec![media] }, stream)
@@ -242,8 +248,24 @@ mod tests {
     }
 
     #[test]
+    fn who_talks_answers_each_direction_with_its_opposite() {
+        for (offered, listening, talking) in [
+            ("sendrecv", Direction::RecvOnly, Direction::SendRecv),
+            ("sendonly", Direction::RecvOnly, Direction::RecvOnly),
+            ("recvonly", Direction::Inactive, Direction::SendOnly),
+            ("inactive", Direction::Inactive, Direction::Inactive),
+        ] {
+            let offer = parse(&format!("m=audio 4000 RTP/AVP 0\r\na={offered}\r\n"));
+            let stream = accept(&offer, &ALL, 1).remove(0);
+            let talks = Stream { talks: true, ..stream.clone() };
+            let direction = |stream| answer(&offer, origin(), &[(stream, 5_000)]).media[0].direction;
+            assert_eq!((direction(stream), direction(talks)), (listening, talking), "{offered}");
+        }
+    }
+
+    #[test]
     fn what_we_offer_we_can_read() {
-        let (session, stream) = offer(origin(), &ALL, 5_000);
+        let (session, stream) = offer(origin(), &ALL, 5_000, false);
         let read = Session::parse(session.to_string().as_bytes()).unwrap();
         assert_eq!(read, session);
         assert_eq!(stream.payloads, [(111, Codec::Opus), (0, Codec::Pcmu), (8, Codec::Pcma)]);

@@ -68,16 +68,21 @@ pub(crate) struct Bodies {
 impl Bodies {
     /// Reads them. Parts of other kinds are left alone unless they are all there is.
     pub(crate) fn of(request: &Request) -> Result<Self, Reject> {
+        Self::read(request, &request.body)
+    }
+
+    /// The same for a message of any kind.
+    pub(crate) fn read(message: &impl HeadersExt, body: &[u8]) -> Result<Self, Reject> {
         let mut bodies = Self::default();
-        if request.body.is_empty() {
+        if body.is_empty() {
             return Ok(bodies);
         }
-        if request.header_value("Content-Encoding").is_some_and(|e| !e.eq_ignore_ascii_case("identity")) {
+        if message.header_value("Content-Encoding").is_some_and(|e| !e.eq_ignore_ascii_case("identity")) {
             return Err(Reject::new(415, "Unsupported Media Type").with("Accept-Encoding", "identity"));
         }
-        let content_type = request.header_value("Content-Type").unwrap_or_default();
-        let disposition = request.header_value("Content-Disposition");
-        let parts = multipart::parts(&content_type, disposition.as_deref(), &request.body)
+        let content_type = message.header_value("Content-Type").unwrap_or_default();
+        let disposition = message.header_value("Content-Disposition");
+        let parts = multipart::parts(&content_type, disposition.as_deref(), body)
             .map_err(|error| Reject::new(400, "Bad Multipart Body").with("Warning", warning(399, &error)))?;
         let mut understood = false;
         for part in &parts {
@@ -206,6 +211,11 @@ pub(crate) fn check_require(request: &Request) -> Result<(), Reject> {
     }
 }
 
+/// Whether a request requires the extension.
+pub(crate) fn requires(request: &Request, option: &str) -> bool {
+    tokens(request, "Require").any(|tag| tag == option)
+}
+
 /// What an INVITE outside a dialog asks for.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -217,6 +227,8 @@ pub(crate) struct Plan {
     pub(crate) metadata: Metadata,
     pub(crate) timer: Option<SessionTimer>,
     pub(crate) external_id: String,
+    /// Whom the call is for.
+    pub(crate) called: Option<String>,
     /// The value by which plain legs find each other.
     pub(crate) join: Option<String>,
     /// Who the INVITE says speaks, on a plain leg.
@@ -244,8 +256,7 @@ impl Plan {
         let timer = SessionTimer::of(request, config.min_se_s)?;
         let recorder =
             request.contact_headers().iter().any(|c| c.value().to_ascii_lowercase().contains("+sip.src"));
-        let siprec =
-            recorder || bodies.metadata.is_some() || tokens(request, "Require").any(|tag| tag == "siprec");
+        let siprec = recorder || bodies.metadata.is_some() || requires(request, "siprec");
         let limit = if siprec { MAX_LEGS } else { 1 };
         let streams = bodies.description.as_ref().map(|offer| negotiate::accept(offer, codecs, limit));
         if streams.as_ref().is_some_and(Vec::is_empty) {
@@ -270,6 +281,7 @@ impl Plan {
             offer: bodies.description,
             timer,
             external_id: external_id.chars().take(MAX_VALUE).collect(),
+            called: header(&config.headers.agent).or_else(|| called(request)),
             join,
             party: party.filter(|_| !siprec),
             headers: kept.collect(),
@@ -336,7 +348,7 @@ impl Plan {
 /// 488 with the reason that RFC 3261 section 20.43 has for it.
 pub(crate) fn not_acceptable() -> Reject {
     Reject::new(488, "Not Acceptable Here")
-        .with("Warning", warning(305, &"no stream of voice in PCMU, PCMA or opus"))
+        .with("Warning", warning(305, &"no stream of voice in PCMU, PCMA, G722 or opus"))
 }
 
 /// Who speaks on the stream with `label`. Metadata that joins nobody to any stream, but has as many people as
@@ -359,6 +371,13 @@ pub(crate) fn participants(metadata: &Metadata, legs: &[(Option<String>, Party)]
         legs.iter().enumerate().find(speaks).map_or(Party::Other, |(_, (_, party))| *party)
     };
     present.map(|p| Participant { party: of(p), aor: p.aor.clone(), name: p.name.clone() }).collect()
+}
+
+/// The user that the Request-URI names.
+fn called(request: &Request) -> Option<String> {
+    let user = request.uri.user()?;
+    let user: String = user.chars().filter(|c| !c.is_control()).take(MAX_VALUE).collect();
+    (!user.is_empty()).then_some(user)
 }
 
 /// The one who placed a plain call: asserted by the network, or else what From says.

@@ -23,7 +23,7 @@ use crate::config::{SipConfig, local_ip_towards};
 use crate::dialog::Dialog;
 use crate::endpoint::Shared;
 use crate::flow::Flow;
-use crate::host::{NewCall, NewLeg, Note};
+use crate::host::{NewCall, NewLeg, Note, Ringing};
 use crate::metadata::Metadata;
 use crate::negotiate::{self, Stream};
 use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, SUPPORTED_VALUE, SessionTimer};
@@ -123,7 +123,11 @@ pub(crate) async fn serve(
         refuse(&respond, &request, &tag, &Reject::new(400, "Missing Contact"));
         return;
     };
-    let setup = Session::begin(&shared, number, flow, dialog, plan, input);
+    let reliable_only = plan::requires(&request, "100rel");
+    let provisional =
+        (!reliable_only).then(|| dialog.response(&request, StatusCode::Ringing, Vec::new(), None));
+    let ringing = Ringing::new(respond.clone(), provisional);
+    let setup = Session::begin(&shared, number, flow, dialog, plan, input, &ringing);
     let (mut session, answer) = match setup_or_cancel(setup, &mut inputs, &respond, &request, &tag).await {
         Ok(begun) => begun,
         Err(None) => return,
@@ -230,13 +234,81 @@ fn extra(headers: &[(&'static str, String)]) -> Vec<Header> {
 }
 
 /// Our Contact: where requests within the dialog reach us, and that we are a recorder (RFC 7866 section 6.2).
-fn contact(shared: &Shared, flow: &Flow, source: Source) -> String {
+pub(crate) fn contact(shared: &Shared, flow: &Flow, source: Source) -> String {
     let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
     let recorder = if source == Source::Siprec { ";+sip.srs" } else { "" };
     format!("<sip:sotto@{}{transport}>{recorder}", shared.advertised(flow))
 }
 
+/// A call of ours that has been answered.
+pub(crate) struct Placed {
+    pub(crate) number: u64,
+    pub(crate) flow: Flow,
+    pub(crate) dialog: Dialog,
+    pub(crate) call: Arc<Call>,
+    pub(crate) party: Party,
+    pub(crate) socket: Socket,
+    pub(crate) stream: Stream,
+    pub(crate) outputs: LegOutputs,
+    pub(crate) offer: sdp::Session,
+    pub(crate) takes_update: bool,
+}
+
+/// Serves the dialog of a call of ours to its end, in a task of its own.
+pub(crate) fn go_on(
+    shared: &Arc<Shared>,
+    placed: Placed,
+    (input, mut inputs): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+) {
+    let Placed { number, flow, dialog, call, party, socket, stream, outputs, offer, takes_update } = placed;
+    let mut session = Session {
+        local: offer,
+        takes_update,
+        ..Session::new(shared, number, flow, dialog, call, Source::Sip, input)
+    };
+    session.start_leg(socket, stream, party, outputs);
+    shared.register(&session.dialog.key, &session.input);
+    shared.count(true);
+    let serving = shared.clone();
+    shared.sessions.spawn(async move {
+        let (reason, farewell) = session.run(&mut inputs).await;
+        session.end(reason, farewell).await;
+        inputs.close();
+        serving.count(false);
+    });
+}
+
 impl Session {
+    fn new(
+        shared: &Arc<Shared>,
+        number: u64,
+        flow: Flow,
+        dialog: Dialog,
+        call: Arc<Call>,
+        source: Source,
+        input: mpsc::Sender<Input>,
+    ) -> Self {
+        Self {
+            shared: shared.clone(),
+            number,
+            flow,
+            dialog,
+            call,
+            source,
+            input,
+            legs: Vec::new(),
+            next_leg: 0,
+            local: sdp::Session::default(),
+            metadata: Metadata::default(),
+            participants: Vec::new(),
+            unacked: None,
+            awaits_answer: false,
+            timer: None,
+            probe_at: None,
+            takes_update: false,
+        }
+    }
+
     async fn begin(
         shared: &Arc<Shared>,
         number: u64,
@@ -244,27 +316,37 @@ impl Session {
         dialog: Dialog,
         plan: Plan,
         input: mpsc::Sender<Input>,
+        ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
         let count = plan.streams.len().max(1);
         let sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
         let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
         let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
+        let is_plain = plan.source == Source::Sip && plan.join.is_none();
+        let called = plan.called.clone().filter(|called| is_plain && shared.calls.has_number(called));
+        let talks = called.is_some();
         // Without an offer, ours goes out with the 200 (RFC 3261 section 13.2.1).
         let (streams, answer) = match &plan.offer {
             Some(offer) => {
-                let ports = sockets.iter().map(Socket::port);
-                let taken: Vec<_> = plan.streams.iter().cloned().zip(ports).collect();
-                (plan.streams.clone(), negotiate::answer(offer, origin, &taken))
+                let streams = plan.streams.iter().cloned();
+                let streams: Vec<Stream> = streams.map(|stream| Stream { talks, ..stream }).collect();
+                let taken: Vec<_> = streams.iter().cloned().zip(sockets.iter().map(Socket::port)).collect();
+                let answer = negotiate::answer(offer, origin, &taken);
+                (streams, answer)
             }
             None => {
                 let port = sockets.first().map_or(0, Socket::port);
-                let (offer, stream) = negotiate::offer(origin, &shared.codecs, port);
+                let (offer, stream) = negotiate::offer(origin, &shared.codecs, port, talks);
                 (vec![stream], offer)
             }
         };
         let new_call = |taken: &[Party]| {
-            let parties = plan.parties(&shared.config, &streams, taken);
+            let parties = match &called {
+                // Whoever calls a number of ours is a customer.
+                Some(_) => vec![Party::Customer; streams.len()],
+                None => plan.parties(&shared.config, &streams, taken),
+            };
             let legs = streams.iter().zip(&parties).map(|(stream, party)| NewLeg {
                 party: *party,
                 label: stream.label.clone(),
@@ -275,34 +357,24 @@ impl Session {
             NewCall {
                 external_id: plan.external_id.clone(),
                 source: plan.source,
+                called: called.clone(),
                 legs,
                 participants: plan.participants(&labelled),
                 headers: plan.headers.clone(),
                 language: plan.language.clone(),
             }
         };
-        let entered = shared.calls.enter(plan.join.as_deref(), number, &input, new_call).await?;
+        let entered = shared.calls.enter(plan.join.as_deref(), number, &input, ringing, new_call).await?;
         let Entered { call, outputs, parties } = entered;
         let now = Instant::now();
         let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();
         let mut session = Self {
-            shared: shared.clone(),
-            number,
-            flow,
-            dialog,
-            call,
-            source: plan.source,
-            input,
-            legs: Vec::new(),
-            next_leg: 0,
-            local: sdp::Session::default(),
             participants: plan.participants(&labelled),
             metadata: plan.metadata,
-            unacked: None,
-            awaits_answer: plan.offer.is_none(),
             timer: plan.timer.map(|timer| (timer, now + timer.due())),
-            probe_at: None,
+            awaits_answer: plan.offer.is_none(),
             takes_update: plan.takes_update,
+            ..Self::new(shared, number, flow, dialog, call, plan.source, input)
         };
         for (((socket, stream), party), outputs) in sockets.into_iter().zip(streams).zip(parties).zip(outputs)
         {
@@ -350,13 +422,14 @@ impl Session {
 
     /// Serves the dialog until it is over: why, and the reason to give in a BYE when one has to be sent.
     async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Over {
-        let shared = self.shared.clone();
+        let (shared, call) = (self.shared.clone(), self.call.clone());
         loop {
             let due = [self.timer.map(|(_, at)| at), self.probe_at].into_iter().flatten().min();
             let far = Instant::now() + Duration::from_secs(3_600);
             let over = tokio::select! {
                 biased;
                 () = shared.stopping.cancelled() => Some((EndReason::Shutdown, Some("shutdown"))),
+                () = call.over.cancelled() => Some((EndReason::Hangup, Some("the other side has hung up"))),
                 input = inputs.recv() => match input {
                     Some(input) => self.take(input).await,
                     None => Some((EndReason::Hangup, None)),
@@ -438,11 +511,7 @@ impl Session {
     ) -> impl Future<Output = Option<u16>> + Send + 'static {
         let (shared, flow) = (self.shared.clone(), self.flow.clone());
         let (next_hop, is_direct) = (self.dialog.next_hop(), self.dialog.is_direct());
-        let branch = rsipstack::transaction::make_via_branch();
-        let sent_by = shared.advertised(&flow);
-        let transport = if flow.is_stream() { "TCP" } else { "UDP" };
-        let via = format!("SIP/2.0/{transport} {sent_by}{branch};rport");
-        let request = self.dialog.request(method, via, headers, body);
+        let request = self.dialog.request(method, shared.via(&flow), headers, body);
         async move {
             let patience = Duration::from_millis(shared.config.t1_ms) * PATIENCE;
             let exchange = async {
@@ -622,7 +691,7 @@ impl Session {
                     if format(stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
                         slot.leg.update(format(stream), sender(stream, &shared.config, peer));
                     }
-                    slot.stream = stream.clone();
+                    slot.stream = Stream { talks: slot.stream.talks, ..stream.clone() };
                     at += 1;
                 }
                 None => {
@@ -682,7 +751,7 @@ impl Session {
             if let Some(stream) = media.and_then(|m| negotiate::stream(section, m, &self.shared.codecs)) {
                 slot.leg.update(format(&stream), sender(&stream, &self.shared.config, self.flow.peer));
                 slot.normally = stream.direction;
-                slot.stream = stream;
+                slot.stream = Stream { talks: slot.stream.talks, ..stream };
             }
         }
         self.tell_pauses(&before).await;
@@ -838,7 +907,7 @@ async fn next_event(legs: &mut [LegSlot]) -> (u64, LegEvent) {
 }
 
 /// Sends a request and waits for the status of its final answer.
-async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) -> Option<u16> {
+pub(crate) async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) -> Option<u16> {
     let key = TransactionKey::from_request(request, TransactionRole::Client).ok()?;
     let connection = Some(flow.connection.clone());
     let mut transaction = Transaction::new_client(key, request.clone(), shared.stack.clone(), connection);
@@ -855,7 +924,7 @@ async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) 
 }
 
 /// Opens ports for `count` streams of a call, which follow each other when they can.
-async fn reserve(shared: &Shared, count: usize) -> Result<Vec<Socket>, Reject> {
+pub(crate) async fn reserve(shared: &Shared, count: usize) -> Result<Vec<Socket>, Reject> {
     shared.ports.reserve_many(count).await.map_err(|error| {
         tracing::warn!(%error, "no ports for a call");
         Reject::busy()
@@ -863,7 +932,12 @@ async fn reserve(shared: &Shared, count: usize) -> Result<Vec<Socket>, Reject> {
 }
 
 /// The address for our session descriptions.
-fn media_address(shared: &Shared, flow: &Flow, socket: Option<&Socket>, remote: Option<IpAddr>) -> IpAddr {
+pub(crate) fn media_address(
+    shared: &Shared,
+    flow: &Flow,
+    socket: Option<&Socket>,
+    remote: Option<IpAddr>,
+) -> IpAddr {
     let bound = socket.map(|socket| socket.local_addr().ip()).filter(|ip| !ip.is_unspecified());
     shared.config.external_ip.or(bound).unwrap_or_else(|| {
         let signalling = flow.peer.ip();
@@ -904,7 +978,7 @@ fn format(stream: &Stream) -> LegFormat {
 }
 
 /// An identity for the o= line: unlikely to be met twice, and readable by parsers that take 32 bits.
-fn rand_id() -> u32 {
+pub(crate) fn rand_id() -> u32 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0) as u32
 }

@@ -488,6 +488,53 @@ async fn a_plain_leg_is_held_by_its_music() {
 }
 
 #[tokio::test]
+async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so() {
+    let mut bench = Bench::start(|_| {}).await;
+    bench.host.numbers.lock().unwrap().push("sotto".into());
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "desk");
+    let ears = tokio::net::UdpSocket::bind((HERE, 0)).await.unwrap();
+    let offer = offer(&[("", "sendrecv")]).replace("9000", &ears.local_addr().unwrap().port().to_string());
+    raw.send(talk.invite(&offer)).await;
+    let ringing = loop {
+        let SipMessage::Response(response) = raw.receive().await else { panic!("a request") };
+        if response.status_code.code() == 180 {
+            break response;
+        }
+    };
+    assert!(ringing.to_header().unwrap().tag().unwrap().is_some() && !ringing.contact_headers().is_empty());
+    let answer = raw.response().await;
+    assert_eq!(answer.status_code.code(), 200);
+    assert_eq!(Session::parse(&answer.body).unwrap().media[0].direction, Direction::SendRecv);
+    talk.answered(&answer);
+    raw.send(talk.ack("")).await;
+    let (id, call) = bench.begun().await;
+    assert_eq!((call.called.as_deref(), call.legs[0].party), (Some("sotto"), Party::Customer));
+
+    let mut packet = [0; 1_500];
+    let heard = tokio::time::timeout(Duration::from_secs(5), ears.recv_from(&mut packet)).await;
+    assert_eq!(heard.unwrap().unwrap().0, 12 + 160);
+    assert_eq!(packet[1] & 0x7f, 0);
+
+    bench.host.over.lock().unwrap().cancel();
+    let bye = raw.request().await;
+    assert_eq!(bye.method.to_string(), "BYE");
+    raw.accept(&bye).await;
+    assert_eq!(bench.ended().await, (id, EndReason::Hangup));
+}
+
+#[tokio::test]
+async fn who_declines_says_so() {
+    let bench = Bench::start(|_| {}).await;
+    bench.host.numbers.lock().unwrap().push("sotto".into());
+    let mut raw = Raw::udp(bench.udp()).await;
+    *bench.host.refusal.lock().unwrap() = Some(Refusal::Declined);
+    let talk = Talk::new(&raw, bench.udp(), "declined");
+    assert_eq!(raw.status(talk.invite(&offer(&[("", "sendrecv")]))).await, 603);
+    raw.send(talk.on_branch_of_invite("ACK")).await;
+}
+
+#[tokio::test]
 async fn an_invite_without_a_description_is_answered_with_our_offer() {
     let mut bench = Bench::start(|_| {}).await;
     let mut raw = Raw::udp(bench.udp()).await;
@@ -715,7 +762,7 @@ async fn signalling_over_ipv6() {
 
 #[tokio::test]
 async fn each_codec_is_agreed_to_and_heard() {
-    for codec in [Codec::Pcmu, Codec::Pcma, Codec::Opus] {
+    for codec in Codec::ALL {
         let mut bench = Bench::start(|_| {}).await;
         let caller = Caller::towards(HERE).await.unwrap();
         let outgoing = Outgoing { codec, ..Outgoing::recording(&bench.uri(), agent(), customer()) };

@@ -63,6 +63,7 @@ fn started_of(row: &CallRow) -> CallStarted {
         external_id: row.external_id.clone(),
         participants: row.participants.clone(),
         language: row.language.clone(),
+        bridged: false,
         headers: Default::default(),
     }
 }

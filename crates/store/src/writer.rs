@@ -527,6 +527,7 @@ mod tests {
                 external_id: String::new(),
                 participants: Vec::new(),
                 language: None,
+                bridged: false,
                 headers: Default::default(),
             },
             None,

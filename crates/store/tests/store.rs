@@ -45,6 +45,7 @@ macro_rules! on_both {
 fn started(name: &str) -> CallStarted {
     CallStarted {
         version: sotto_call::FORMAT_VERSION,
+        bridged: false,
         source: Source::Siprec,
         started_at_unix_ms: 1_700_000_000_000,
         external_id: name.to_owned(),

@@ -17,6 +17,7 @@ mod live;
 mod offline;
 mod opus;
 mod persian;
+mod phone;
 mod siprec;
 mod stores;
 mod support;

@@ -1,6 +1,6 @@
 //! A telephone that speaks Opus is understood as well as one that speaks G.711.
 
-use sotto_tests::baresip::Baresip;
+use sotto_tests::baresip::{Baresip, Codec};
 use sotto_tests::script::{edits, transcript, words};
 use sotto_tests::server::{Setup, Sotto};
 
@@ -12,7 +12,7 @@ fn an_opus_call_from_baresip() {
     let any_source = ("sip".to_owned(), "rtp_any_source = true".to_owned());
     let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
-    let phone = Baresip::call(sotto.sip, &audio, 8).unwrap();
+    let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, &audio.channels[0], 8).unwrap();
     if phone.finish().is_err_and(|error| {
         let no_network = error.to_string().contains("network init failed");
         assert!(no_network, "{error}");

@@ -175,4 +175,5 @@ export const api = {
   callSocket: (id: CallId, from: number | null) =>
     socketAddress(`${call(id)}/live${from === null ? '' : `?from=${from}`}`),
   callsSocket: () => socketAddress('api/live'),
+  phoneSocket: () => socketAddress('api/phone'),
 };

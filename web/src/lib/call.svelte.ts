@@ -6,6 +6,7 @@
 
 import { FORMAT_VERSION } from './generated/call';
 import type {
+  Attention,
   CallEnded,
   CallEvent,
   CallStarted,
@@ -43,6 +44,7 @@ export class Line {
 export type NoticeBody =
   | { kind: 'paused' | 'resumed' | 'left'; party: Party | null }
   | { kind: 'dtmf'; party: Party; digits: string }
+  | { kind: 'supervisor'; party: null; name: string; attention: Attention | null }
   | { kind: 'audio_lost'; party: Party; to: LostTo; lost_ms: Millis };
 
 /** Something other than words that happened, in its place between the words. */
@@ -338,6 +340,8 @@ function noticeOf(event: CallEvent): NoticeBody | null {
       return { kind: 'left', party: event.party };
     case 'dtmf':
       return { kind: 'dtmf', party: event.party, digits: event.digit };
+    case 'supervisor':
+      return { kind: 'supervisor', party: null, name: event.name, attention: event.attention ?? null };
     case 'audio_lost':
       return { kind: 'audio_lost', party: event.party, to: event.to, lost_ms: event.lost_ms };
     default:

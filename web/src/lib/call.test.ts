@@ -134,6 +134,7 @@ describe('the log', () => {
       utterances: [...newest.values()],
       shedding: null,
       paused: [],
+      supervisors: [],
     };
     const joined = new CallModel();
     joined.load(state);

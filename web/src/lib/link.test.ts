@@ -5,7 +5,7 @@ import { backoff, Link, SILENCE_MS, type Env, type LinkState, type Socket } from
 class World implements Env {
   time = 0;
   isOnline = true;
-  sockets: (Socket & { address: string; closed: boolean })[] = [];
+  sockets: (Socket & { address: string; closed: boolean; sent: string[] })[] = [];
   timers: { at: number; then: () => void }[] = [];
   network: (() => void)[] = [];
 
@@ -13,10 +13,12 @@ class World implements Env {
     const socket = {
       address,
       closed: false,
+      sent: [] as string[],
       onopen: null,
       onmessage: null,
       onclose: null,
       onerror: null,
+      send: (text: string) => void socket.sent.push(text),
       close: () => {},
     };
     socket.close = () => (socket.closed = true);
@@ -205,6 +207,16 @@ describe('Link', () => {
     world.pass(1_000);
     world.say({ seq: 1 });
     expect(at()).toBe('live');
+  });
+
+  it('says what there is somebody to hear, and only then', () => {
+    const { world, link } = setUp();
+    link.send({ type: 'early' });
+    world.say({ seq: 1 });
+    link.send({ type: 'ready' });
+    world.cut();
+    link.send({ type: 'late' });
+    expect(world.sockets.flatMap((socket) => socket.sent)).toEqual(['{"type":"ready"}']);
   });
 
   it('hears nothing more once closed', () => {

@@ -19,6 +19,7 @@ export interface Socket {
   onmessage: ((event: { data: unknown }) => void) | null;
   onclose: ((event: never) => void) | null;
   onerror: ((event: never) => void) | null;
+  send(text: string): void;
   close(): void;
 }
 
@@ -78,6 +79,11 @@ export class Link<M> {
   retryNow(): void {
     if (this.#closed || this.#socket) return;
     this.#connect({ at: 'retrying' });
+  }
+
+  /** Says something, if there is anybody to hear it: what is said while the link is away is lost. */
+  send(message: unknown): void {
+    if (this.#heard) this.#socket?.send(JSON.stringify(message));
   }
 
   close(): void {

@@ -43,7 +43,7 @@ impl Offline {
             )
         })
         .await??;
-        let calls = Calls::new(hub, None, None, load);
+        let calls = Calls::new(hub, None, None, load, None);
         calls.listen_with(engine);
         Ok(Self { calls, _folder: folder })
     }
@@ -63,6 +63,7 @@ impl Offline {
             NewCall {
                 external_id: file.file_name().unwrap_or_default().to_string_lossy().into_owned(),
                 source: Source::File,
+                called: None,
                 legs: parties.iter().map(|&party| NewLeg { party, label: None, codec: "file" }).collect(),
                 participants: (parties.iter())
                     .map(|&party| Participant { party, aor: None, name: None })

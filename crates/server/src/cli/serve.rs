@@ -10,12 +10,14 @@ use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
 use sotto_store::{EventWriter, Store, WriterLimits, recover};
+use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::{Calls, LoadTold};
 use crate::config::{Config, SpeechConfig};
+use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::metrics::Metrics;
@@ -59,8 +61,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("speech", "the models are being loaded");
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
+    let desk = Desk::new(config.desk.clone(), WebRtc::new(config.webrtc.clone()));
     let app = App::new(Parts {
         hub: hub.clone(),
+        desk: desk.clone(),
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -71,13 +75,16 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let http = tokio::spawn(serve(listener, app, stop.clone().cancelled_owned()));
 
     let record = config.recording.enabled.then(|| data.clone());
-    let calls = Calls::new(hub.clone(), record, config.speech.language.clone(), load.clone());
+    let calls = Calls::new(hub.clone(), record, config.speech.language.clone(), load.clone(), Some(desk));
     let missing = calls.clone();
     figures::missing(&metrics, move || missing.missing());
 
     let ports = Ports::new(config.media.ip, config.media.ports.range());
     let endpoint = Endpoint::start(config.sip.clone(), ports, Arc::new(calls.clone())).await;
     let endpoint = Arc::new(endpoint.context("SIP cannot listen")?);
+    if !config.desk.trunk.host.is_empty() {
+        calls.dial_through(endpoint.clone(), config.desk.trunk.clone());
+    }
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");

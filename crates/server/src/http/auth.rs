@@ -52,6 +52,10 @@ pub enum Action {
     ReadCall(CallId),
     /// Hear a call.
     HearCall(CallId),
+    /// Be rung, and talk.
+    TakeCalls,
+    /// Listen to others' calls as they go on, whisper to agents, barge in.
+    Supervise,
     /// See how the installation is doing.
     ReadStatus,
     /// Read `/metrics`.
@@ -70,8 +74,11 @@ pub enum Action {
 pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
     let allowed = match identity {
         Identity::User { role, .. } => match action {
-            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
+            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) | Action::TakeCalls => {
+                *role >= Role::Agent
+            }
             Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
+            Action::Supervise => *role >= Role::Supervisor,
             Action::ManagePeople => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
@@ -79,7 +86,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
                 Action::HearCall(_) => Scope::RecordingsRead,
                 Action::ReadMetrics => Scope::MetricsRead,
-                Action::ManagePeople => Scope::Admin,
+                Action::ManagePeople | Action::TakeCalls | Action::Supervise => Scope::Admin,
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
         }

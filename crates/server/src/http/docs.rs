@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
-use super::{App, calls, error, live, ops, people, recording, session};
+use super::{App, calls, error, live, ops, people, phone, recording, session};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -40,7 +40,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, recording::recording, live::call, live::list, phone::phone,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key,

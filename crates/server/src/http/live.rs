@@ -26,10 +26,6 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/calls/{id}/live", any(call)).route("/live", any(list))
 }
 
-/// Bytes of a message a client may send: a ping is all there is to say.
-const LARGEST_MESSAGE: usize = 1024;
-/// Messages a client may send between two of our pings.
-const MOST_MESSAGES: u32 = 20;
 /// Our pings a client may leave unanswered.
 const MISSED_PINGS: u32 = 9;
 /// Our pings between two looks at whether the client may still be here.
@@ -59,7 +55,7 @@ enum Heartbeat {
     Ping { at_unix_ms: u64 },
 }
 
-/// What a client may send.
+/// What a client that only follows may send.
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum ClientMessage {
@@ -68,10 +64,29 @@ enum ClientMessage {
 }
 
 /// What a socket is fed with. Cancelling `next` loses nothing.
-trait Feed: Send {
+pub(super) trait Feed: Send {
+    /// Bytes of a message a client may send: to most a ping is all there is to say.
+    const LARGEST_MESSAGE: usize = 1024;
+    /// Messages a client may send between two of our pings.
+    const MOST_MESSAGES: u32 = 20;
+
     fn next(&mut self) -> impl Future<Output = Result<Option<String>, FollowError>> + Send;
+
     /// Said before the connection is closed in good order.
-    fn last(&self) -> Option<String>;
+    fn last(&self) -> Option<String> {
+        None
+    }
+
+    /// Hears what the client says; `Err` with the reason why it is none of what is understood here.
+    fn hear(&mut self, text: &str) -> impl Future<Output = Result<(), &'static str>> + Send {
+        let understood = serde_json::from_str(text);
+        async move {
+            match understood {
+                Ok(ClientMessage::Ping {} | ClientMessage::Pong {}) => Ok(()),
+                Err(_) => Err("only pings are understood here"),
+            }
+        }
+    }
 }
 
 impl Feed for Follow {
@@ -96,13 +111,9 @@ impl Feed for FollowList {
             ListUpdate::Call(call) => json(&ListMessage::Call { call }),
         }))
     }
-
-    fn last(&self) -> Option<String> {
-        None
-    }
 }
 
-fn json(message: &impl Serialize) -> String {
+pub(super) fn json(message: &impl Serialize) -> String {
     // Only maps with keys that are no strings cannot be written, and there are none.
     serde_json::to_string(message).unwrap_or_default()
 }
@@ -152,21 +163,21 @@ pub(super) async fn list(
     open(app, upgrade, identity, Action::ListCalls, follow)
 }
 
-fn not_a_socket(rejection: axum::extract::ws::rejection::WebSocketUpgradeRejection) -> ApiError {
+pub(super) fn not_a_socket(rejection: axum::extract::ws::rejection::WebSocketUpgradeRejection) -> ApiError {
     ApiError::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", rejection.body_text())
 }
 
-fn open(
+pub(super) fn open<F: Feed + 'static>(
     app: App,
     upgrade: WebSocketUpgrade,
     identity: Identity,
     action: Action,
-    feed: impl Feed + 'static,
+    feed: F,
 ) -> Result<Response, ApiError> {
     let full = || ApiError::unavailable("too_many_sockets", "too many connections");
     let place = app.shared.sockets.clone().try_acquire_owned().map_err(|_| full())?;
     let tracked = app.shared.tasks.token();
-    let upgrade = upgrade.max_message_size(LARGEST_MESSAGE).max_frame_size(LARGEST_MESSAGE);
+    let upgrade = upgrade.max_message_size(F::LARGEST_MESSAGE).max_frame_size(F::LARGEST_MESSAGE);
     Ok(upgrade.on_upgrade(move |socket| async move {
         app.shared.counters.socket_opened();
         let client = Client { app, socket, heard: 0, since_heard: 0 };
@@ -205,11 +216,11 @@ impl Client {
     }
 
     /// Feeds the client until something ends that; `Err(None)` when the client is gone.
-    async fn follow(
+    async fn follow<F: Feed>(
         &mut self,
         identity: Identity,
         action: Action,
-        mut feed: impl Feed,
+        mut feed: F,
     ) -> Result<std::convert::Infallible, Option<Over>> {
         let every = self.app.settings().ping;
         let mut ping = interval_at(Instant::now() + every, every);
@@ -235,7 +246,7 @@ impl Client {
                         return Err(Some(Over { code: close_code::ERROR, reason: "the call cannot be read" }));
                     }
                 },
-                received = self.socket.recv() => self.take(received)?,
+                received = self.socket.recv() => self.take(received, &mut feed).await?,
                 _ = ping.tick() => {
                     pings = pings.wrapping_add(1);
                     self.heard = 0;
@@ -272,7 +283,11 @@ impl Client {
         }
     }
 
-    fn take(&mut self, received: Option<Result<Message, axum::Error>>) -> Result<(), Option<Over>> {
+    async fn take<F: Feed>(
+        &mut self,
+        received: Option<Result<Message, axum::Error>>,
+        feed: &mut F,
+    ) -> Result<(), Option<Over>> {
         let message = match received {
             None => return Err(None),
             Some(Err(error)) => {
@@ -285,20 +300,18 @@ impl Client {
         };
         self.since_heard = 0;
         self.heard += 1;
-        if self.heard > MOST_MESSAGES {
+        if self.heard > F::MOST_MESSAGES {
             return Err(Some(Over { code: close_code::POLICY, reason: "too many messages" }));
         }
         match message {
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => Err(None),
-            Message::Text(text) => match serde_json::from_str(text.as_str()) {
-                Ok(ClientMessage::Ping {} | ClientMessage::Pong {}) => Ok(()),
-                Err(_) => {
-                    Err(Some(Over { code: close_code::POLICY, reason: "only pings are understood here" }))
-                }
-            },
+            Message::Text(text) => {
+                let heard = feed.hear(text.as_str()).await;
+                heard.map_err(|reason| Some(Over { code: close_code::POLICY, reason }))
+            }
             Message::Binary(_) => {
-                Err(Some(Over { code: close_code::UNSUPPORTED, reason: "only pings are understood here" }))
+                Err(Some(Over { code: close_code::UNSUPPORTED, reason: "only text is understood here" }))
             }
         }
     }

@@ -11,6 +11,7 @@ mod error;
 mod live;
 mod ops;
 mod people;
+mod phone;
 mod recording;
 pub(crate) mod schema;
 mod serve;
@@ -42,6 +43,7 @@ pub use self::serve::serve;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
+use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
 
@@ -127,6 +129,8 @@ impl Readiness {
 pub struct Parts {
     /// The calls.
     pub hub: Hub,
+    /// Agents at their browsers.
+    pub desk: Desk,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
@@ -265,6 +269,7 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(calls::routes())
         .merge(live::routes())
+        .merge(phone::routes())
         .merge(people::routes())
         .route("/status", get(ops::status))
         .merge(docs::routes())
@@ -307,7 +312,7 @@ async fn guard(State(app): State<App>, request: Request, next: Next) -> Response
         (header::REFERRER_POLICY, "same-origin"),
         (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
         (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
-        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(), geolocation=()"),
+        (HeaderName::from_static("permissions-policy"), "camera=(), microphone=(self), geolocation=()"),
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }

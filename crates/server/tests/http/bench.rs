@@ -14,11 +14,13 @@ use sotto_call::{
     CallEnded, CallId, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis, Participant, Party,
     Shedding, Source, Utterance, UtteranceId, Word,
 };
+use sotto_server::desk::{Desk, DeskConfig};
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
 use sotto_server::metrics::Metrics;
 use sotto_server::people;
 use sotto_store::{EventWriter, Role, Store, WriterLimits};
+use sotto_webrtc::{WebRtc, WebRtcConfig};
 use tokio::net::TcpListener;
 use tower::ServiceExt;
 
@@ -49,6 +51,7 @@ impl Bench {
         let readiness = Readiness::default();
         let parts = Parts {
             hub: hub.clone(),
+            desk: Desk::new(DeskConfig::default(), WebRtc::new(WebRtcConfig::default())),
             settings,
             metrics: Metrics::default(),
             readiness: readiness.clone(),
@@ -98,6 +101,7 @@ impl Bench {
     pub fn begin_recorded(&self, name: &str, recording: Option<&str>) -> LiveCall {
         let started = CallStarted {
             version: FORMAT_VERSION,
+            bridged: false,
             source: Source::Siprec,
             started_at_unix_ms: 1_700_000_000_000,
             external_id: name.to_owned(),

@@ -7,11 +7,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sotto_audio::{Reader, ring};
+use sotto_audio::{Reader, Tone, ring};
 use sotto_call::{CallId, EndReason, Party};
-use sotto_media::{CallClock, LegOutputs, Ports};
-use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Refusal, SipConfig, StartedCall};
+use sotto_media::{Bridge, CallClock, LegOutputs, Ports, Role};
+use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, SipConfig, StartedCall};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 pub mod raw;
 
@@ -33,6 +34,12 @@ pub struct FakeHost {
     pub taps: Mutex<Vec<(CallId, Party, Reader)>>,
     /// What to say to the next call.
     pub refusal: Mutex<Option<Refusal>>,
+    /// Who hears whom.
+    pub bridge: Bridge,
+    /// Numbers of ours.
+    pub numbers: Mutex<Vec<String>>,
+    /// Ends the calls that begin from now on.
+    pub over: Mutex<CancellationToken>,
     /// Held while calls shall wait to begin.
     pub gate: tokio::sync::Mutex<()>,
 }
@@ -42,7 +49,7 @@ impl FakeHost {
         let (speech, reader) = ring(60_000);
         let (recording, _) = ring(20);
         self.taps.lock().unwrap().push((id, party, reader));
-        LegOutputs { speech, recording }
+        LegOutputs { speech, recording, bridge: None }
     }
 
     /// All that a party's tap holds, as samples.
@@ -55,15 +62,29 @@ impl FakeHost {
 
 #[async_trait]
 impl Host for FakeHost {
-    async fn begin(&self, call: NewCall) -> Result<StartedCall, Refusal> {
+    fn has_number(&self, number: &str) -> bool {
+        self.numbers.lock().unwrap().iter().any(|known| known == number)
+    }
+
+    async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {
+        if call.called.is_some() {
+            ringing.ring();
+        }
         drop(self.gate.lock().await);
         if let Some(refusal) = self.refusal.lock().unwrap().take() {
             return Err(refusal);
         }
         let id = CallId::new();
-        let legs = call.legs.iter().map(|leg| self.outputs(id, leg.party)).collect();
+        let mut legs: Vec<_> = call.legs.iter().map(|leg| self.outputs(id, leg.party)).collect();
+        if call.called.is_some() {
+            // Someone who calls a number hears music.
+            let (caller, end) = self.bridge.join(Role::Customer);
+            self.bridge.hold(caller, Some(Tone::Music));
+            legs[0].bridge = Some(end);
+        }
         self.told.send(Told::Begun(id, call)).unwrap();
-        Ok(StartedCall { id, clock: CallClock::start(), legs })
+        let over = self.over.lock().unwrap().clone();
+        Ok(StartedCall { id, clock: CallClock::start(), legs, over })
     }
 
     async fn add_leg(&self, id: CallId, leg: NewLeg) -> Result<LegOutputs, Refusal> {
@@ -100,6 +121,9 @@ impl Bench {
             told: tell,
             taps: Mutex::default(),
             refusal: Mutex::default(),
+            bridge: Bridge::default(),
+            numbers: Mutex::default(),
+            over: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
         });
         // A range of its own for each endpoint of a test program.

@@ -118,6 +118,10 @@ participants: Array<Participant>,
  */
 language?: string | null, 
 /**
+ * The call goes through us, so that supervisors can come to it.
+ */
+bridged?: boolean, 
+/**
  * Headers of the call that the configuration keeps, by their configured names.
  */
 headers?: { [key in string]: string }, };
@@ -196,6 +200,18 @@ behind_ms: Millis, };
 
 export type Shedding = "none" | "fewer_partials" | "no_partials" | "late_finals";
 
+export type Attention = "listen" | "whisper" | "barge";
+
+export type Supervisor = { 
+/**
+ * Who.
+ */
+name: string, 
+/**
+ * What they do from now on; absent when they have left.
+ */
+attention?: Attention | null, };
+
 export type AudioLost = { 
 /**
  * Whose audio.
@@ -212,7 +228,7 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -222,7 +238,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -252,4 +268,8 @@ shedding: Shedding | null,
 /**
  * Parties that are paused or on hold.
  */
-paused: Array<Party>, };
+paused: Array<Party>, 
+/**
+ * Supervisors on the call, and what they do there.
+ */
+supervisors: Array<Supervisor>, };

@@ -1,0 +1,249 @@
+//! Who hears whom in a call. A bridge only lays the wires; the legs' own tasks carry the audio, so that nothing
+//! here is ever waited for.
+//!
+//! A member who hears one other gets that one's packets as they come, untouched where both speak the same
+//! codec. A member who hears several, or a tone, gets a mix of 20 ms frames instead.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use sotto_audio::{Reader, Tone, Writer, ring};
+use tokio::sync::mpsc;
+
+use crate::talk::Spoken;
+
+/// Packets on their way from one leg to another: more are only there when the other one does not get to run.
+const PACKETS: usize = 64;
+/// Audio on its way to a mix.
+const MIX_MS: u64 = 200;
+
+/// What someone is in a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Talks to the other side and hears it.
+    Agent,
+    /// The other side.
+    Customer,
+    /// Hears both, and is heard by nobody.
+    Listener,
+    /// Hears both, and is heard by the agent only.
+    Whisperer,
+    /// Hears both, and is heard by both.
+    Barger,
+}
+
+impl Role {
+    /// Whether someone in this role hears someone in the other.
+    fn hears(self, other: Self) -> bool {
+        use Role::{Agent, Barger, Customer, Listener, Whisperer};
+        match (self, other) {
+            (Agent, Customer | Whisperer | Barger) | (Customer, Agent | Barger) => true,
+            (Agent, Agent | Listener) | (Customer, Customer | Listener | Whisperer) => false,
+            (Listener | Whisperer | Barger, Agent | Customer | Barger) => true,
+            // Supervisors who are on the agent's ear hear each other; who only listens is silent.
+            (Listener | Whisperer | Barger, Whisperer) => true,
+            (Listener | Whisperer | Barger, Listener) => false,
+        }
+    }
+}
+
+/// A leg's end of a bridge, held by the leg's task.
+pub struct End {
+    pub(crate) packets: mpsc::Receiver<Spoken>,
+    /// Changes come as often as people press buttons.
+    pub(crate) wiring: mpsc::UnboundedReceiver<Wiring>,
+}
+
+/// Where a leg's audio goes, and what it says.
+#[derive(Default)]
+pub(crate) struct Wiring {
+    /// Its packets go there.
+    pub(crate) forward: Vec<mpsc::Sender<Spoken>>,
+    /// Its frames go there.
+    pub(crate) taps: Vec<Writer>,
+    /// It says a mix of these; without any, the packets that come.
+    pub(crate) mix: Vec<Reader>,
+    /// And this.
+    pub(crate) tone: Option<Tone>,
+    /// Its party is on hold: what is heard of it now is nobody's business, the recording's neither.
+    pub(crate) is_held: bool,
+}
+
+/// A member of a bridge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MemberId(u64);
+
+/// See the module. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Bridge {
+    members: Arc<Mutex<Members>>,
+}
+
+#[derive(Default)]
+struct Members {
+    next: u64,
+    list: Vec<Member>,
+}
+
+struct Member {
+    id: MemberId,
+    role: Role,
+    /// Is not heard.
+    is_muted: bool,
+    /// Hears this instead of anyone, and is not heard.
+    held: Option<Tone>,
+    packets: mpsc::Sender<Spoken>,
+    wiring: mpsc::UnboundedSender<Wiring>,
+}
+
+impl Bridge {
+    /// Someone joins: the end is for their leg.
+    #[must_use]
+    pub fn join(&self, role: Role) -> (MemberId, End) {
+        let (packets, to_say) = mpsc::channel(PACKETS);
+        let (wiring, orders) = mpsc::unbounded_channel();
+        let mut members = self.members();
+        let id = MemberId(members.next);
+        members.next += 1;
+        members.list.push(Member { id, role, is_muted: false, held: None, packets, wiring });
+        members.wire();
+        (id, End { packets: to_say, wiring: orders })
+    }
+
+    /// Someone becomes something else.
+    pub fn set_role(&self, id: MemberId, role: Role) {
+        self.change(id, |member| member.role = role);
+    }
+
+    /// Whether someone's voice is kept from the others.
+    pub fn mute(&self, id: MemberId, muted: bool) {
+        self.change(id, |member| member.is_muted = muted);
+    }
+
+    /// Puts someone on hold, who hears a tone (or nothing much, see [`Tone::Silence`]) until taken back with
+    /// `None`.
+    pub fn hold(&self, id: MemberId, tone: Option<Tone>) {
+        self.change(id, |member| member.held = tone);
+    }
+
+    /// Someone leaves.
+    pub fn leave(&self, id: MemberId) {
+        let mut members = self.members();
+        members.list.retain(|member| member.id != id);
+        members.wire();
+    }
+
+    fn change(&self, id: MemberId, change: impl FnOnce(&mut Member)) {
+        let mut members = self.members();
+        if let Some(member) = members.list.iter_mut().find(|member| member.id == id) {
+            change(member);
+        }
+        members.wire();
+    }
+
+    fn members(&self) -> MutexGuard<'_, Members> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Members {
+    /// Whom each member hears, by place.
+    fn hearing(&self) -> Vec<Vec<usize>> {
+        let speaks = |member: &Member| !member.is_muted && member.held.is_none();
+        let hears = |listener: &Member, speaker: &Member| {
+            listener.id != speaker.id
+                && listener.held.is_none()
+                && speaks(speaker)
+                && listener.role.hears(speaker.role)
+        };
+        let heard_by = |listener: &Member| {
+            let all = self.list.iter().enumerate();
+            all.filter(|(_, speaker)| hears(listener, speaker)).map(|(place, _)| place).collect()
+        };
+        self.list.iter().map(heard_by).collect()
+    }
+
+    /// Lays all wires anew. Changes are rare, and what is on its way in the old wires is 20 ms.
+    fn wire(&mut self) {
+        let mut wirings: Vec<Wiring> = self.list.iter().map(|_| Wiring::default()).collect();
+        for (listener, speakers) in self.hearing().into_iter().enumerate() {
+            let held = self.list[listener].held;
+            wirings[listener].tone = held;
+            wirings[listener].is_held = held.is_some();
+            match speakers.as_slice() {
+                [speaker] => wirings[*speaker].forward.push(self.list[listener].packets.clone()),
+                speakers => {
+                    for speaker in speakers {
+                        let (writer, reader) = ring(MIX_MS);
+                        wirings[*speaker].taps.push(writer);
+                        wirings[listener].mix.push(reader);
+                    }
+                }
+            }
+        }
+        // A leg that is gone will soon leave.
+        for (member, wiring) in self.list.iter().zip(wirings) {
+            let _ = member.wiring.send(wiring);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whom the members with these roles hear.
+    fn hearing(roles: &[Role], change: impl FnOnce(&Bridge, &[MemberId])) -> Vec<Vec<usize>> {
+        let bridge = Bridge::default();
+        let ids: Vec<_> = roles.iter().map(|role| bridge.join(*role).0).collect();
+        change(&bridge, &ids);
+        bridge.members().hearing()
+    }
+
+    #[test]
+    fn a_whisper_is_heard_by_the_agent_and_never_by_the_customer() {
+        use Role::{Agent, Barger, Customer, Listener, Whisperer};
+        let roles = [Agent, Customer, Listener, Whisperer, Barger];
+        assert_eq!(
+            hearing(&roles, |_, _| {}),
+            [vec![1, 3, 4], vec![0, 4], vec![0, 1, 3, 4], vec![0, 1, 4], vec![0, 1, 3]]
+        );
+    }
+
+    #[test]
+    fn who_is_held_or_muted_is_not_heard() {
+        let two = [Role::Agent, Role::Customer];
+        assert_eq!(hearing(&two, |_, _| {}), [[1], [0]]);
+        assert_eq!(hearing(&two, |bridge, ids| bridge.mute(ids[0], true)), [vec![1], vec![]]);
+        let held = |bridge: &Bridge, ids: &[MemberId]| bridge.hold(ids[1], Some(Tone::Music));
+        assert_eq!(hearing(&two, held), [vec![], Vec::<usize>::new()]);
+        let back = |bridge: &Bridge, ids: &[MemberId]| {
+            bridge.hold(ids[1], Some(Tone::Music));
+            bridge.hold(ids[1], None);
+        };
+        assert_eq!(hearing(&two, back), [[1], [0]]);
+        assert_eq!(hearing(&two, |bridge, ids| bridge.leave(ids[0])), [Vec::<usize>::new()]);
+    }
+
+    #[test]
+    fn two_people_get_each_others_packets_and_a_third_makes_it_a_mix() {
+        let bridge = Bridge::default();
+        let (_, mut agent) = bridge.join(Role::Agent);
+        let (_, mut customer) = bridge.join(Role::Customer);
+        let last = |end: &mut End| {
+            let mut last = None;
+            while let Ok(wiring) = end.wiring.try_recv() {
+                last = Some(wiring);
+            }
+            last.unwrap()
+        };
+        let wiring = last(&mut agent);
+        assert_eq!((wiring.forward.len(), wiring.taps.len(), wiring.mix.len()), (1, 0, 0));
+        let (supervisor, mut ear) = bridge.join(Role::Listener);
+        let wiring = last(&mut agent);
+        assert_eq!((wiring.forward.len(), wiring.taps.len(), wiring.mix.len()), (1, 1, 0));
+        assert_eq!(last(&mut ear).mix.len(), 2);
+        bridge.set_role(supervisor, Role::Barger);
+        let wiring = last(&mut customer);
+        assert_eq!((wiring.forward.len(), wiring.taps.len(), wiring.mix.len()), (0, 2, 2));
+    }
+}

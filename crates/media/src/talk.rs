@@ -1,0 +1,563 @@
+//! What a leg says: one RTP stream, whatever its sources, as a value. No sockets, no clock.
+//!
+//! Audio comes in two ways. A packet that another leg has just received is passed on as it is when both ends
+//! speak the same codec, and transcoded on the spot otherwise; it never waits in a buffer, because the end that
+//! hears it has a jitter buffer of its own. Or a frame comes every 20 ms, made of several people and tones.
+//! Either way the stream that goes out has one source, and its sequence numbers and timestamps go on without
+//! a jump that the far end could take for loss.
+
+use std::time::Duration;
+
+use sotto_audio::{
+    AudioError, Codec, Decoder, Encoder, FRAME_SAMPLES, MAX_PACKET_SAMPLES, MAX_PAYLOAD, RATE,
+};
+
+use crate::rtp::{HEADER, Header};
+use crate::session::LegFormat;
+
+/// The longest packet sent.
+pub const MAX_SPOKEN: usize = HEADER + MAX_PAYLOAD;
+
+/// Audio in a packet of ours.
+const PACKET: Duration = Duration::from_millis(sotto_audio::FRAME_MS);
+
+/// Packets missing in a row that are taken for loss; more, and the sender has begun anew.
+const MOST_LOST: i16 = 100;
+
+/// What a packet between legs carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Audio.
+    Audio(Codec),
+    /// A telephone event (RFC 4733), whose durations count at this clock rate.
+    Event(u32),
+}
+
+/// A packet on its way from the leg that received it to a leg that says it.
+#[derive(Clone)]
+pub struct Spoken {
+    /// What it carries.
+    pub kind: Kind,
+    /// Its header as received.
+    pub header: Header,
+    length: usize,
+    bytes: [u8; MAX_PAYLOAD],
+}
+
+impl Spoken {
+    /// A packet as it was received. `None` for a payload that is larger than any packet we send.
+    #[must_use]
+    pub fn new(kind: Kind, header: Header, payload: &[u8]) -> Option<Self> {
+        let mut bytes = [0; MAX_PAYLOAD];
+        bytes.get_mut(..payload.len())?.copy_from_slice(payload);
+        Some(Self { kind, header, length: payload.len(), bytes })
+    }
+
+    /// What the packet carries.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+}
+
+/// Where the words of a leg come from at the moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Source {
+    /// Nothing yet, or nothing any more.
+    None,
+    /// Frames.
+    Frames,
+    /// Packets of another leg.
+    Packets(Relayed),
+}
+
+/// How the packets of a source become ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Relayed {
+    ssrc: u32,
+    kind: Codec,
+    /// Of its latest packet.
+    sequence: u16,
+    /// Where its next packet is expected to begin, on its clock.
+    expected: u32,
+    /// From its numbers to ours, while packets are passed on as they are.
+    sequence_offset: u16,
+    timestamp_offset: u32,
+    /// The event being passed on: its timestamp as received, and as sent.
+    event: Option<(u32, u32)>,
+}
+
+/// One outgoing stream. Allocates nothing after it was made.
+pub struct Talker {
+    codec: Codec,
+    payload_type: u8,
+    event: Option<(u8, u32)>,
+    ssrc: u32,
+    /// Of the next packet.
+    sequence: u16,
+    /// Of the next packet, if it follows the last one without a pause.
+    timestamp: u32,
+    /// When the last packet was sent.
+    last: Duration,
+    marker: bool,
+    source: Source,
+    encoder: Encoder,
+    decoder: Decoder,
+    /// Decoded samples that do not fill a packet yet.
+    pending: [f32; FRAME_SAMPLES],
+    waiting: usize,
+    decoded: Box<[f32; MAX_PACKET_SAMPLES]>,
+    packet: [u8; MAX_SPOKEN],
+    stats: TalkStats,
+}
+
+/// What a leg has sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TalkStats {
+    /// Packets of all kinds.
+    pub packets: u64,
+    /// Of these, the ones whose audio was decoded and encoded again.
+    pub transcoded: u64,
+    /// Packets not passed on: too late, malformed, or of a kind the far end does not take.
+    pub dropped: u64,
+}
+
+impl Talker {
+    /// A stream of `ssrc` in the first codec of `format`, for sources that may speak any of `from`.
+    ///
+    /// # Errors
+    /// When a codec cannot be prepared.
+    pub fn new(format: &LegFormat, from: &[Codec], ssrc: u32) -> Result<Self, AudioError> {
+        let (payload_type, codec) = format.payloads.first().copied().unwrap_or((0, Codec::Pcmu));
+        Ok(Self {
+            codec,
+            payload_type,
+            event: format.telephone_event,
+            ssrc,
+            sequence: ssrc as u16,
+            timestamp: ssrc.rotate_left(16),
+            last: Duration::ZERO,
+            marker: true,
+            source: Source::None,
+            encoder: Encoder::new(codec)?,
+            decoder: Decoder::new(from)?,
+            pending: [0.0; FRAME_SAMPLES],
+            waiting: 0,
+            decoded: Box::new([0.0; MAX_PACKET_SAMPLES]),
+            packet: [0; MAX_SPOKEN],
+            stats: TalkStats::default(),
+        })
+    }
+
+    /// A new agreement with the far end. The stream goes on.
+    ///
+    /// # Errors
+    /// When a codec cannot be prepared.
+    pub fn update(&mut self, format: &LegFormat) -> Result<(), AudioError> {
+        let (payload_type, codec) = format.payloads.first().copied().unwrap_or((0, Codec::Pcmu));
+        if codec != self.codec {
+            self.encoder = Encoder::new(codec)?;
+            self.codec = codec;
+            self.source = Source::None;
+        }
+        self.payload_type = payload_type;
+        self.event = format.telephone_event;
+        Ok(())
+    }
+
+    /// What was sent so far.
+    #[must_use]
+    pub fn stats(&self) -> TalkStats {
+        self.stats
+    }
+
+    /// Says a packet that another leg has received.
+    pub fn relay(&mut self, spoken: &Spoken, now: Duration, mut send: impl FnMut(&[u8])) {
+        match spoken.kind {
+            Kind::Audio(codec) => self.audio(codec, spoken, now, &mut send),
+            Kind::Event(rate) => self.event(rate, spoken, now, &mut send),
+        }
+    }
+
+    /// Says 20 ms made of several sources.
+    pub fn frame(&mut self, samples: &[f32; FRAME_SAMPLES], now: Duration, mut send: impl FnMut(&[u8])) {
+        if self.source != Source::Frames {
+            self.begin(now);
+            self.source = Source::Frames;
+        }
+        self.encode(samples, now, &mut send);
+    }
+
+    /// Nothing is said for a while; what comes next begins a talk spurt.
+    pub fn pause(&mut self) {
+        self.source = Source::None;
+    }
+
+    /// Prepares for another source: time has passed since the end of the last packet, if it was of 20 ms.
+    fn begin(&mut self, now: Duration) {
+        if self.stats.packets > 0 {
+            let silent =
+                now.saturating_sub(self.last + PACKET).as_micros() * u128::from(self.codec.clock_rate());
+            self.timestamp = self.timestamp.wrapping_add((silent / 1_000_000) as u32);
+        }
+        self.marker = true;
+        self.waiting = 0;
+    }
+
+    /// The source the packet belongs to, and how many packets of it are missing before this one. `None` when
+    /// it has been overtaken.
+    fn follow(&mut self, codec: Codec, header: &Header, now: Duration) -> Option<(Relayed, u16)> {
+        if let Source::Packets(relayed) = self.source
+            && (relayed.ssrc, relayed.kind) == (header.ssrc, codec)
+        {
+            let step = header.sequence.wrapping_sub(relayed.sequence) as i16;
+            if (1..=MOST_LOST).contains(&step) {
+                return Some((relayed, (step - 1) as u16));
+            }
+            if (-MOST_LOST..=0).contains(&step) {
+                return None;
+            }
+        }
+        self.begin(now);
+        let relayed = Relayed {
+            ssrc: header.ssrc,
+            kind: codec,
+            sequence: header.sequence,
+            expected: header.timestamp,
+            sequence_offset: self.sequence.wrapping_sub(header.sequence),
+            timestamp_offset: self.timestamp.wrapping_sub(header.timestamp),
+            event: None,
+        };
+        Some((relayed, 0))
+    }
+
+    fn audio(&mut self, codec: Codec, spoken: &Spoken, now: Duration, send: &mut impl FnMut(&[u8])) {
+        let header = &spoken.header;
+        let Ok(units) = codec.duration(spoken.payload()) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        if codec == self.codec {
+            return self.pass(codec, units, spoken, now, send);
+        }
+        let Some((mut relayed, lost)) = self.follow(codec, header, now) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        // The sender was silent, or packets are missing: ours jump as far, and the far end conceals.
+        let gap = header.timestamp.wrapping_sub(relayed.expected);
+        relayed.sequence = header.sequence;
+        relayed.expected = header.timestamp.wrapping_add(units);
+        relayed.event = None;
+        self.source = Source::Packets(relayed);
+        if gap > 0 && gap < 60 * codec.clock_rate() {
+            self.timestamp = self.timestamp.wrapping_add(self.scale(gap, codec.clock_rate()));
+            self.waiting = 0;
+            self.marker |= lost == 0;
+        }
+        self.sequence = self.sequence.wrapping_add(lost);
+        self.marker |= header.marker && lost == 0;
+        let Ok(count) = self.decoder.decode(codec, spoken.payload(), &mut self.decoded[..]) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        self.stats.transcoded += 1;
+        let mut taken = 0;
+        while taken < count {
+            let room = FRAME_SAMPLES - self.waiting;
+            let piece = room.min(count - taken);
+            self.pending[self.waiting..self.waiting + piece]
+                .copy_from_slice(&self.decoded[taken..taken + piece]);
+            self.waiting += piece;
+            taken += piece;
+            if self.waiting == FRAME_SAMPLES {
+                self.waiting = 0;
+                let frame = self.pending;
+                self.encode(&frame, now, send);
+            }
+        }
+    }
+
+    /// The same codec on both sides: only the header changes.
+    fn pass(
+        &mut self,
+        codec: Codec,
+        units: u32,
+        spoken: &Spoken,
+        now: Duration,
+        send: &mut impl FnMut(&[u8]),
+    ) {
+        let header = &spoken.header;
+        let relayed = match self.source {
+            // What was overtaken keeps its place: putting it right is the far end's work.
+            Source::Packets(relayed)
+                if (relayed.ssrc, relayed.kind) == (header.ssrc, codec)
+                    && (header.sequence.wrapping_sub(relayed.sequence) as i16).abs() <= MOST_LOST =>
+            {
+                relayed
+            }
+            _ => match self.follow(codec, header, now) {
+                Some((relayed, _)) => relayed,
+                None => return,
+            },
+        };
+        let out = Header {
+            marker: header.marker || std::mem::take(&mut self.marker),
+            payload_type: self.payload_type,
+            sequence: header.sequence.wrapping_add(relayed.sequence_offset),
+            timestamp: header.timestamp.wrapping_add(relayed.timestamp_offset),
+            ssrc: self.ssrc,
+        };
+        let is_newest = header.sequence.wrapping_sub(relayed.sequence) as i16 >= 0;
+        if is_newest {
+            let expected = header.timestamp.wrapping_add(units);
+            self.source =
+                Source::Packets(Relayed { sequence: header.sequence, expected, event: None, ..relayed });
+            self.sequence = out.sequence.wrapping_add(1);
+            self.timestamp = out.timestamp.wrapping_add(units);
+        }
+        self.send(out, spoken.payload(), now, send);
+    }
+
+    fn event(&mut self, rate: u32, spoken: &Spoken, now: Duration, send: &mut impl FnMut(&[u8])) {
+        let header = &spoken.header;
+        let (Some((payload_type, our_rate)), [code, flags, d0, d1, ..]) = (self.event, spoken.payload())
+        else {
+            self.stats.dropped += 1;
+            return;
+        };
+        // Before any audio there is no source yet to follow: the event is its beginning.
+        let codec = match self.source {
+            Source::Packets(relayed) => relayed.kind,
+            Source::None | Source::Frames => self.codec,
+        };
+        let Some((mut relayed, lost)) = self.follow(codec, header, now) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        let is_passing = codec == self.codec;
+        let (began, timestamp) =
+            relayed.event.filter(|(began, _)| *began == header.timestamp).unwrap_or_else(|| {
+                let as_received = header.timestamp.wrapping_add(relayed.timestamp_offset);
+                (header.timestamp, if is_passing { as_received } else { self.timestamp })
+            });
+        relayed.event = Some((began, timestamp));
+        relayed.sequence = header.sequence;
+        let sequence = if is_passing {
+            header.sequence.wrapping_add(relayed.sequence_offset)
+        } else {
+            self.sequence.wrapping_add(lost)
+        };
+        self.source = Source::Packets(relayed);
+        self.sequence = sequence.wrapping_add(1);
+        let held = u64::from(u16::from_be_bytes([*d0, *d1])) * u64::from(our_rate) / u64::from(rate.max(1));
+        let [d0, d1] = u16::try_from(held).unwrap_or(u16::MAX).to_be_bytes();
+        self.marker = false;
+        let out = Header { marker: header.marker, payload_type, sequence, timestamp, ssrc: self.ssrc };
+        self.send(out, &[*code, *flags, d0, d1], now, send);
+    }
+
+    fn encode(&mut self, samples: &[f32; FRAME_SAMPLES], now: Duration, send: &mut impl FnMut(&[u8])) {
+        let mut payload = [0; MAX_PAYLOAD];
+        let units = FRAME_SAMPLES as u32 * (self.codec.clock_rate() / 1_000) / (RATE / 1_000);
+        let header = Header {
+            marker: std::mem::take(&mut self.marker),
+            payload_type: self.payload_type,
+            sequence: self.sequence,
+            timestamp: self.timestamp,
+            ssrc: self.ssrc,
+        };
+        self.timestamp = self.timestamp.wrapping_add(units);
+        let Ok(length) = self.encoder.encode(samples, &mut payload) else {
+            self.stats.dropped += 1;
+            return;
+        };
+        self.sequence = self.sequence.wrapping_add(1);
+        self.send(header, &payload[..length], now, send);
+    }
+
+    fn send(&mut self, header: Header, payload: &[u8], now: Duration, send: &mut impl FnMut(&[u8])) {
+        let length = HEADER + payload.len();
+        self.packet[..HEADER].copy_from_slice(&header.to_bytes());
+        self.packet[HEADER..length].copy_from_slice(payload);
+        self.last = now;
+        self.stats.packets += 1;
+        send(&self.packet[..length]);
+    }
+
+    /// A length on another clock, on ours.
+    fn scale(&self, units: u32, rate: u32) -> u32 {
+        (u64::from(units) * u64::from(self.codec.clock_rate()) / u64::from(rate.max(1))) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ALL: [Codec; 4] = Codec::ALL;
+
+    fn format(codec: Codec) -> LegFormat {
+        let payload_type = match codec {
+            Codec::Pcmu => 0,
+            Codec::Pcma => 8,
+            Codec::G722 => 9,
+            Codec::Opus => 96,
+        };
+        let rate = if codec == Codec::Opus { 48_000 } else { 8_000 };
+        LegFormat {
+            payloads: vec![(payload_type, codec)],
+            telephone_event: Some((101, rate)),
+            ptime_ms: None,
+        }
+    }
+
+    fn talker(codec: Codec) -> Talker {
+        Talker::new(&format(codec), &ALL, 0x1234_5678).unwrap()
+    }
+
+    fn ulaw(sequence: u16, timestamp: u32) -> Spoken {
+        let header = Header { marker: false, payload_type: 0, sequence, timestamp, ssrc: 7 };
+        Spoken::new(Kind::Audio(Codec::Pcmu), header, &[0x80; 160]).unwrap()
+    }
+
+    fn said(talker: &mut Talker, spoken: &Spoken, now_ms: u64) -> Vec<(Header, usize)> {
+        let mut out = Vec::new();
+        talker.relay(spoken, Duration::from_millis(now_ms), |packet| out.push(read(packet)));
+        out
+    }
+
+    fn read(packet: &[u8]) -> (Header, usize) {
+        let (header, payload) = Header::parse(packet).unwrap();
+        (header, payload.len())
+    }
+
+    #[test]
+    fn the_same_codec_is_passed_on_with_its_gaps_and_order() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        assert!(first.marker);
+        for (sequence, timestamp) in [(11, 1_160), (13, 1_480), (12, 1_320), (14, 1_640)] {
+            let (out, length) = said(&mut talker, &ulaw(sequence, timestamp), 20)[0];
+            assert_eq!(out.sequence.wrapping_sub(first.sequence), sequence - 10);
+            assert_eq!(out.timestamp.wrapping_sub(first.timestamp), timestamp - 1_000);
+            assert_eq!((out.ssrc, out.marker, length), (0x1234_5678, false, 160));
+        }
+    }
+
+    #[test]
+    fn another_sender_goes_on_in_the_same_stream() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let mut other = ulaw(60_000, 9);
+        other.header.ssrc = 8;
+        let next = said(&mut talker, &other, 100)[0].0;
+        assert_eq!(next.ssrc, first.ssrc);
+        assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+        assert_eq!(next.timestamp.wrapping_sub(first.timestamp), 800);
+        assert!(next.marker);
+    }
+
+    #[test]
+    fn a_sender_that_begins_anew_under_the_same_name_does_not_jump() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let next = said(&mut talker, &ulaw(40_000, 77), 20)[0].0;
+        assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+        assert_eq!(next.timestamp.wrapping_sub(first.timestamp), 160);
+    }
+
+    #[test]
+    fn transcoding_keeps_time_when_packets_are_lost_or_late() {
+        let mut talker = talker(Codec::Opus);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let second = said(&mut talker, &ulaw(11, 1_160), 20)[0].0;
+        assert_eq!(second.timestamp.wrapping_sub(first.timestamp), 960);
+        // 12 is lost, and comes when 13 has been said.
+        let third = said(&mut talker, &ulaw(13, 1_480), 60)[0].0;
+        assert_eq!(third.timestamp.wrapping_sub(second.timestamp), 2 * 960);
+        assert_eq!(third.sequence.wrapping_sub(second.sequence), 2);
+        assert_eq!(said(&mut talker, &ulaw(12, 1_320), 61), []);
+        assert_eq!(talker.stats().dropped, 1);
+    }
+
+    #[test]
+    fn packets_of_any_length_become_packets_of_20_ms() {
+        let mut talker = talker(Codec::Opus);
+        let mut out = Vec::new();
+        for n in 0..4_u16 {
+            let header = Header { sequence: n, timestamp: u32::from(n) * 240, ssrc: 7, ..Header::default() };
+            let spoken = Spoken::new(Kind::Audio(Codec::Pcma), header, &[0xd5; 240]).unwrap();
+            out.extend(said(&mut talker, &spoken, u64::from(n) * 30));
+        }
+        assert_eq!(out.len(), 6);
+        for pair in out.windows(2) {
+            assert_eq!(pair[1].0.timestamp.wrapping_sub(pair[0].0.timestamp), 960);
+            assert_eq!(pair[1].0.sequence.wrapping_sub(pair[0].0.sequence), 1);
+        }
+    }
+
+    #[test]
+    fn keys_are_passed_on_at_the_other_clock() {
+        let mut talker = talker(Codec::Opus);
+        let audio = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let key = |sequence, held: u16, end: bool| {
+            let header =
+                Header { marker: held == 160, payload_type: 101, sequence, timestamp: 1_160, ssrc: 7 };
+            let [d0, d1] = held.to_be_bytes();
+            Spoken::new(Kind::Event(8_000), header, &[5, if end { 0x8a } else { 0x0a }, d0, d1]).unwrap()
+        };
+        let mut out = Vec::new();
+        for (n, (held, end)) in [(160, false), (320, false), (480, true)].into_iter().enumerate() {
+            talker.relay(&key(11 + n as u16, held, end), Duration::from_millis(20), |p| out.push(p.to_vec()));
+        }
+        let held: Vec<_> = out.iter().map(|p| u16::from_be_bytes([p[14], p[15]])).collect();
+        assert_eq!(held, [960, 1_920, 2_880]);
+        let stamps: Vec<_> = out.iter().map(|p| read(p).0.timestamp.wrapping_sub(audio.timestamp)).collect();
+        assert_eq!(stamps, [960; 3]);
+        assert_eq!(out[0][1] & 0x7f, 101);
+        assert_eq!(out[2][13], 0x8a);
+        // The audio after it takes up where the key ended.
+        let after = said(&mut talker, &ulaw(14, 1_640), 80)[0].0;
+        assert_eq!(after.timestamp.wrapping_sub(audio.timestamp), 960 + 2_880);
+        assert_eq!(after.sequence.wrapping_sub(audio.sequence), 4);
+    }
+
+    #[test]
+    fn frames_and_packets_take_turns_in_one_stream() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let mut out = Vec::new();
+        for n in 1..=3 {
+            talker.frame(&[0.1; FRAME_SAMPLES], Duration::from_millis(20 * n), |p| out.push(read(p).0));
+        }
+        out.extend(said(&mut talker, &ulaw(14, 1_640), 80).into_iter().map(|(header, _)| header));
+        let steps: Vec<_> = out.iter().map(|h| h.sequence.wrapping_sub(first.sequence)).collect();
+        assert_eq!(steps, [1, 2, 3, 4]);
+        assert_eq!(out.iter().map(|h| h.marker).collect::<Vec<_>>(), [true, false, false, true]);
+        assert!(out.windows(2).all(|pair| (pair[1].timestamp.wrapping_sub(pair[0].timestamp) as i32) >= 160));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_is_relayed_panics_or_changes_the_source(
+            packets in prop::collection::vec(
+                (0..5_usize, any::<u32>(), any::<u16>(), 0..3_u32, prop::collection::vec(any::<u8>(), 0..300)), 0..60,
+            ),
+            ours in 0..4_usize,
+        ) {
+            let mut talker = talker(ALL[ours]);
+            for (n, (kind, timestamp, sequence, ssrc, payload)) in packets.into_iter().enumerate() {
+                let kind = ALL.get(kind).map_or(Kind::Event(8_000), |codec| Kind::Audio(*codec));
+                let header = Header { marker: false, payload_type: 0, sequence, timestamp, ssrc };
+                let spoken = Spoken::new(kind, header, &payload).unwrap();
+                talker.relay(&spoken, Duration::from_millis(20 * n as u64), |packet| {
+                    let (header, _) = Header::parse(packet).unwrap();
+                    assert_eq!(header.ssrc, 0x1234_5678);
+                });
+            }
+        }
+    }
+}
