@@ -89,6 +89,17 @@ impl Drop for Baresip {
     }
 }
 
+/// Whether there is a network besides the loopback, without which baresip does not start.
+#[must_use]
+pub fn has_network() -> bool {
+    let way = std::net::UdpSocket::bind("0.0.0.0:0").and_then(|socket| {
+        // Nothing is sent; 192.0.2.1 is nobody's (RFC 5737).
+        socket.connect("192.0.2.1:9")?;
+        socket.local_addr()
+    });
+    way.is_ok_and(|address| !address.ip().is_loopback())
+}
+
 /// Where Debian and others keep baresip's modules.
 fn modules() -> Result<PathBuf> {
     let usual = [

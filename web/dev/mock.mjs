@@ -5,7 +5,8 @@
 //   npm run mock                  the page as built in dist/
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //
-// POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long.
+// POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page
+// that takes calls.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -207,6 +208,10 @@ async function serve(request, response) {
     for (const socket of sockets.clients) socket.terminate();
     return answer(response, 200, {});
   }
+  if (path === '/dev/ring') {
+    ring();
+    return answer(response, 200, {});
+  }
   if (path === '/api/session' && request.method === 'POST') {
     const { name, password } = await bodyOf(request);
     if (name === 'locked')
@@ -331,13 +336,54 @@ function live(socket, url) {
   }
 }
 
+/** Pages with a telephone. */
+const phones = new Set();
+
+function phone(socket) {
+  const send = (message) => socket.send(JSON.stringify(message));
+  const ping = setInterval(() => send({ type: 'ping' }), 5000);
+  const one = { state: 'away', send };
+  const becomes = (state) => send({ type: 'state', state: (one.state = state) });
+  phones.add(one);
+  socket.on('close', () => (clearInterval(ping), phones.delete(one)));
+  socket.on('message', (text) => {
+    const message = JSON.parse(text);
+    if (message.type === 'ready' || message.type === 'away') becomes(message.type);
+    if (message.type === 'decline') {
+      send({ type: 'stop_ringing', ring: message.ring, missed: false });
+      becomes('away');
+    }
+    if (message.type === 'accept' || message.type === 'call') {
+      becomes('talking');
+      const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
+      if (going) send({ type: 'talking', call_id: going.id });
+      send({ type: 'media', state: 'connected' });
+    }
+    if (message.type === 'hold') send({ type: 'held', on: message.on });
+    if (message.type === 'hang_up') {
+      send({ type: 'over' });
+      becomes('ready');
+    }
+  });
+  send({ type: 'hello', agent: 'mina', state: 'away', dials: true, ice_servers: [] });
+}
+
+function ring() {
+  for (const one of phones) {
+    if (one.state !== 'ready') continue;
+    one.send({ type: 'state', state: (one.state = 'ringing') });
+    const from = { aor: 'sip:+989121234567@pbx', name: 'Robert Miller' };
+    one.send({ type: 'ring', ring: 1, from, called: '100' });
+  }
+}
+
 const vite = development
   ? await (
       await import('vite')
     ).createServer({ root, server: { middlewareMode: true, hmr: { port: port + 1 } } })
   : null;
 const server = createServer((request, response) => {
-  const ours = /^\/(api|dev\/drop)/.test(request.url);
+  const ours = /^\/(api|dev\/)/.test(request.url);
   if (vite && !ours) return vite.middlewares(request, response);
   serve(request, response).catch((error) => refuse(response, 500, 'internal', String(error)));
 });
@@ -347,7 +393,9 @@ server.on('upgrade', (request, socket, head) => {
     socket.destroy();
     return;
   }
-  sockets.handleUpgrade(request, socket, head, (ws) => live(ws, url));
+  sockets.handleUpgrade(request, socket, head, (ws) =>
+    url.pathname === '/api/phone' ? phone(ws) : live(ws, url),
+  );
 });
 server.listen(port, '127.0.0.1', () => {
   console.log(`http://127.0.0.1:${server.address().port}  (any name, password “sotto”)`);

@@ -20,7 +20,8 @@ before(async () => {
   base = await new Promise((found) => {
     server.stdout.on('data', (data) => found(/http:\/\/\S+/.exec(String(data))[0]));
   });
-  browser = await launch();
+  // A microphone that hums, which may be used without asking.
+  browser = await launch('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream');
 });
 after(async () => {
   await browser?.close();
@@ -66,6 +67,48 @@ async function openEnded(page, which = (call) => call.language === 'en' && call.
   await page.waitForSelector('.player');
   return call;
 }
+
+test('rings, is answered, muted, held, dials keys and hangs up, all by the keyboard', async (t) => {
+  const page = await visit(t);
+  const phone = page.locator('section.phone');
+  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.waitForSelector('section.phone .sign.ready');
+  await page.request.post(`${base}/dev/ring`);
+  await page.waitForSelector('section.phone.ringing');
+  assert.match(await phone.textContent(), /Robert Miller is calling/);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  // The page of the call comes by itself.
+  await page.waitForSelector('main.ready');
+  for (const [key, name] of [
+    ['m', /Unmute/],
+    ['h', /Take back/],
+  ]) {
+    await page.keyboard.press(key);
+    await page.waitForSelector('section.phone [aria-pressed="true"]');
+    assert.match(await page.locator('section.phone [aria-pressed="true"]').textContent(), name);
+    await page.keyboard.press(key);
+    await page.waitForFunction(() => !document.querySelector('section.phone [aria-pressed="true"]'));
+  }
+  await page.click('section.phone [aria-controls="pad"]');
+  assert.equal(await page.locator('#pad button').count(), 12);
+  await page.keyboard.press('x');
+  await page.waitForSelector('section.phone .sign.ready');
+});
+
+test('says why there is no telephone without a microphone', async (t) => {
+  const page = await visit(t);
+  await page.evaluate(() => {
+    navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+  });
+  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.waitForSelector('section.phone .sign.ready');
+  await page.request.post(`${base}/dev/ring`);
+  await page.waitForSelector('section.phone.ringing');
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .problem');
+  assert.match(await page.textContent('section.phone .problem'), /told not to use the microphone/);
+});
 
 test('says what is wrong when signing in fails, and goes where one wanted to go', async (t) => {
   const page = await visit(t, { signedIn: false });

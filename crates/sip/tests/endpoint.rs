@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use common::raw::{Raw, Talk, offer};
 use common::{Bench, HERE, Told};
-use rsipstack::sip::{HeadersExt, SipMessage};
+use rsipstack::sip::{HeadersExt, Request, SipMessage};
 use sotto_audio::Codec;
 use sotto_call::{EndReason, Party, Source};
 use sotto_media::{Ports, RtpSender, SenderConfig};
 use sotto_sip::client::{Caller, Outgoing, Speaker, Via};
 use sotto_sip::sdp::{Direction, Session};
-use sotto_sip::{Note, Refusal};
+use sotto_sip::{DialError, Note, Refusal, Trunk};
+use tokio_util::sync::CancellationToken;
 
 fn agent() -> Speaker {
     Speaker { aor: "sip:1002@pbx.example".into(), name: "Agent".into() }
@@ -521,6 +522,112 @@ async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so()
     assert_eq!(bye.method.to_string(), "BYE");
     raw.accept(&bye).await;
     assert_eq!(bench.ended().await, (id, EndReason::Hangup));
+}
+
+/// An answer of a trunk's, which has a tag and a contact of its own.
+async fn answer(raw: &mut Raw, request: &Request, status: &str, body: &str) {
+    let mut answer = format!("SIP/2.0 {status}\r\n");
+    for header in request.headers.iter() {
+        match header.name() {
+            "To" => answer.push_str(&format!("To: {};tag=trunk\r\n", header.value())),
+            "Via" | "From" | "Call-ID" | "CSeq" => {
+                answer.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
+            }
+            _ => {}
+        }
+    }
+    let body_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+    raw.send(format!(
+        "{answer}Contact: <sip:trunk@{}>\r\n{body_type}Content-Length: {}\r\n\r\n{body}",
+        raw.local,
+        body.len()
+    ))
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_of_ours_gives_its_password_talks_and_ends() {
+    let mut bench = Bench::start(|_| {}).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let trunk = Trunk {
+        host: raw.local.to_string(),
+        user: "1001".into(),
+        password: "secret".into(),
+        ..Trunk::default()
+    };
+    let started = bench.host.places();
+    let id = started.id;
+    let rings = std::sync::atomic::AtomicUsize::new(0);
+    let dialled = bench.endpoint.dial(&trunk, "+98 912-000", started, Party::Customer, || {
+        rings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    });
+    let trunk_side = async {
+        let invite = raw.request().await;
+        assert_eq!((invite.method.to_string(), invite.uri.user()), ("INVITE".into(), Some("+98912000")));
+        assert_eq!(Session::parse(&invite.body).unwrap().media[0].direction, Direction::SendRecv);
+        let challenge = "401 Unauthorized\r\n\
+            WWW-Authenticate: Digest realm=\"pbx\", nonce=\"n1\", algorithm=MD5, qop=\"auth\"";
+        answer(&mut raw, &invite, challenge, "").await;
+        assert_eq!(raw.request().await.method.to_string(), "ACK");
+        let invite = raw.request().await;
+        let given = invite.header_value("Authorization").unwrap();
+        assert!(given.contains("username=\"1001\"") && given.contains("nonce=\"n1\""), "{given}");
+        assert!(!given.contains("secret") && given.contains("nc=00000001"), "{given}");
+        assert_eq!(invite.header_value("CSeq").as_deref(), Some("2 INVITE"));
+        answer(&mut raw, &invite, "180 Ringing", "").await;
+        answer(&mut raw, &invite, "200 OK", &offer(&[("", "sendrecv")])).await;
+        assert_eq!(raw.request().await.method.to_string(), "ACK");
+    };
+    let (dialled, ()) = tokio::join!(dialled, trunk_side);
+    assert_eq!(dialled, Ok(()));
+    assert_eq!(rings.into_inner(), 1);
+    bench.host.over.lock().unwrap().cancel();
+    let bye = raw.request().await;
+    assert_eq!(bye.method.to_string(), "BYE");
+    assert!(bye.to_header().unwrap().value().contains("tag=trunk"));
+    raw.accept(&bye).await;
+    assert_eq!(bench.ended().await, (id, EndReason::Hangup));
+}
+
+#[tokio::test]
+async fn a_call_of_ours_that_is_given_up_is_taken_back() {
+    let bench = Bench::start(|_| {}).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let trunk = Trunk { host: raw.local.to_string(), user: "1001".into(), ..Trunk::default() };
+    let given_up = CancellationToken::new();
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {
+        given_up.cancel();
+    });
+    let (dialled, ()) = tokio::join!(given_up.run_until_cancelled(dialled), async {
+        let invite = raw.request().await;
+        answer(&mut raw, &invite, "180 Ringing", "").await;
+        let cancel = raw.request().await;
+        assert_eq!(cancel.method.to_string(), "CANCEL");
+        assert_eq!(cancel.header_value("Via"), invite.header_value("Via"));
+        raw.accept(&cancel).await;
+        answer(&mut raw, &invite, "487 Request Terminated", "").await;
+        assert_eq!(raw.request().await.method.to_string(), "ACK");
+    });
+    assert_eq!(dialled, None);
+}
+
+#[tokio::test]
+async fn a_call_of_ours_that_is_refused_says_why() {
+    let bench = Bench::start(|_| {}).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let trunk = Trunk { host: raw.local.to_string(), user: "1001".into(), ..Trunk::default() };
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let (dialled, ()) = tokio::join!(dialled, async {
+        let invite = raw.request().await;
+        answer(&mut raw, &invite, "486 Busy Here", "").await;
+        assert_eq!(raw.request().await.method.to_string(), "ACK");
+    });
+    assert!(matches!(dialled, Err(DialError::Refused { status: 486, .. })), "{dialled:?}");
+    let nobody = Trunk { host: String::new(), ..trunk.clone() };
+    for (trunk, number) in [(&nobody, "200"), (&trunk, "not a number!")] {
+        let started = bench.host.places();
+        assert!(bench.endpoint.dial(trunk, number, started, Party::Customer, || {}).await.is_err());
+    }
 }
 
 #[tokio::test]

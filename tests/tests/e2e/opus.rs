@@ -1,6 +1,6 @@
 //! A telephone that speaks Opus is understood as well as one that speaks G.711.
 
-use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::baresip::{Baresip, Codec, has_network};
 use sotto_tests::script::{edits, transcript, words};
 use sotto_tests::server::{Setup, Sotto};
 
@@ -8,19 +8,16 @@ use crate::support::{PATIENCE, assert_ordered, excerpt};
 
 #[test]
 fn an_opus_call_from_baresip() {
+    if !has_network() {
+        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+        return;
+    }
     // baresip never names the loopback address in its offer, but sends from it: like a telephone behind a router.
     let any_source = ("sip".to_owned(), "rtp_any_source = true".to_owned());
     let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
     let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, &audio.channels[0], 8).unwrap();
-    if phone.finish().is_err_and(|error| {
-        let no_network = error.to_string().contains("network init failed");
-        assert!(no_network, "{error}");
-        no_network
-    }) {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
-        return;
-    }
+    phone.finish().unwrap();
     let calls = sotto.api.client.json("/api/calls").unwrap();
     let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();

@@ -52,6 +52,12 @@ impl FakeHost {
         LegOutputs { speech, recording, bridge: None }
     }
 
+    /// A call that the host begins by itself, of a customer who is to be called.
+    pub fn places(&self) -> StartedCall {
+        let (id, over) = (CallId::new(), self.over.lock().unwrap().clone());
+        StartedCall { id, clock: CallClock::start(), legs: vec![self.outputs(id, Party::Customer)], over }
+    }
+
     /// All that a party's tap holds, as samples.
     pub fn heard(&self, id: CallId, party: Party) -> Vec<f32> {
         let mut taps = self.taps.lock().unwrap();

@@ -1,0 +1,173 @@
+//! Who hears whom, by tones: legs on loopback, each with a voice of its own pitch.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use sotto_audio::{Codec, Decoder, MAX_PACKET_SAMPLES, Reader, Tone, ring};
+use sotto_media::rtp::Header;
+use sotto_media::{
+    Bridge, CallClock, Leg, LegConfig, LegFormat, LegOutputs, MemberId, Packetizer, Ports, Role, SenderConfig,
+};
+use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, sleep_until, timeout};
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// A person at the other end of a leg.
+struct Person {
+    id: MemberId,
+    leg: Leg,
+    socket: UdpSocket,
+    codec: Codec,
+    hz: f32,
+    recorded: Reader,
+}
+
+/// What somebody heard.
+#[derive(Default)]
+struct Heard {
+    samples: Vec<f32>,
+    packets: Vec<Header>,
+}
+
+impl Person {
+    async fn join(bridge: &Bridge, ports: &Ports, role: Role, codec: Codec, hz: f32) -> Self {
+        let socket = ports.reserve().await.unwrap();
+        let to = SocketAddr::new(HERE, socket.port());
+        let (id, end) = bridge.join(role);
+        let (recording, recorded) = ring(20_000);
+        let outputs = LegOutputs { speech: ring(20).0, recording, bridge: Some(end) };
+        let number = SenderConfig::new(codec).payload_type;
+        let format = LegFormat { payloads: vec![(number, codec)], telephone_event: None, ptime_ms: None };
+        let (events, _) = mpsc::channel(1);
+        let leg = Leg::start(socket, format, None, CallClock::start(), outputs, events, LegConfig::default());
+        let socket = UdpSocket::bind((HERE, 0)).await.unwrap();
+        socket.connect(to).await.unwrap();
+        Self { id, leg, socket, codec, hz, recorded }
+    }
+
+    /// Speaks for a while, and listens.
+    async fn talk(&self, time: Duration) -> Heard {
+        let mut packetizer = Packetizer::new(SenderConfig::new(self.codec)).unwrap();
+        let speaking = async {
+            let begun = Instant::now();
+            for n in 0..(time.as_millis() / 20) as u32 {
+                let samples: Vec<f32> = (0..320)
+                    .map(|i| (n as f32 * 320.0 + i as f32) * self.hz * std::f32::consts::TAU / 16_000.0)
+                    .map(|phase| 0.2 * phase.sin())
+                    .collect();
+                let mut datagram = Vec::new();
+                packetizer.audio(&samples, &mut datagram).unwrap();
+                self.socket.send(&datagram).await.unwrap();
+                sleep_until(begun + Duration::from_millis(20) * (n + 1)).await;
+            }
+        };
+        let mut heard = Heard::default();
+        let listening = async {
+            let mut decoder = Decoder::new(&[self.codec]).unwrap();
+            let (mut packet, mut samples) = ([0; 1_500], [0.0; MAX_PACKET_SAMPLES]);
+            while let Ok(length) = self.socket.recv(&mut packet).await {
+                let Ok((header, payload)) = Header::parse(&packet[..length]) else { continue };
+                if header.payload_type >= 72 && header.payload_type < 96 {
+                    continue;
+                }
+                let count = decoder.decode(self.codec, payload, &mut samples).unwrap();
+                heard.samples.extend(&samples[..count]);
+                heard.packets.push(header);
+            }
+        };
+        let _ = timeout(time + Duration::from_millis(200), async { tokio::join!(speaking, listening) }).await;
+        heard
+    }
+}
+
+/// How much of a pitch there is, 0.2 for a voice.
+fn amount(samples: &[f32], hz: f32) -> f32 {
+    // The second half: the first has the change of wires in it.
+    let samples = &samples[samples.len() / 2..];
+    let phase = |n: usize| n as f32 * hz * std::f32::consts::TAU / 16_000.0;
+    let (sin, cos) = samples.iter().enumerate().fold((0.0, 0.0), |(sin, cos), (n, sample)| {
+        (sin + sample * phase(n).sin(), cos + sample * phase(n).cos())
+    });
+    2.0 * f32::hypot(sin, cos) / samples.len().max(1) as f32
+}
+
+/// Which of these voices somebody heard.
+fn voices(heard: &Heard, pitches: &[f32]) -> Vec<bool> {
+    pitches.iter().map(|hz| amount(&heard.samples, *hz) > 0.1).collect()
+}
+
+async fn ports(first: u16) -> Ports {
+    Ports::new(HERE, first..=first + 19)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_supervisors_are_heard_by_whom_they_should_be() {
+    let (bridge, ports) = (Bridge::default(), ports(36_000).await);
+    let pitches = [400.0, 700.0, 1_000.0, 1_300.0, 1_600.0];
+    let roles = [Role::Agent, Role::Customer, Role::Listener, Role::Whisperer, Role::Barger];
+    // Browsers speak Opus, telephones G.711.
+    let codecs = [Codec::Opus, Codec::Pcmu, Codec::Opus, Codec::Opus, Codec::Opus];
+    let mut people = Vec::new();
+    for ((role, codec), hz) in roles.into_iter().zip(codecs).zip(pitches) {
+        people.push(Person::join(&bridge, &ports, role, codec, hz).await);
+    }
+    let time = Duration::from_secs(2);
+    let [a, c, l, w, b] = &people[..] else { panic!() };
+    let (a, c, l, w, b) = tokio::join!(a.talk(time), c.talk(time), l.talk(time), w.talk(time), b.talk(time));
+    assert_eq!(voices(&a, &pitches), [false, true, false, true, true], "the agent");
+    assert_eq!(voices(&c, &pitches), [true, false, false, false, true], "the customer");
+    assert_eq!(voices(&l, &pitches), [true, true, false, true, true], "who listens");
+    assert_eq!(voices(&w, &pitches), [true, true, false, false, true], "who whispers");
+    assert_eq!(voices(&b, &pitches), [true, true, false, true, false], "who barges in");
+    // Each is recorded with their own voice alone.
+    for (n, person) in people.iter_mut().enumerate() {
+        let samples = std::iter::from_fn(|| person.recorded.pop()).flat_map(|f| f.samples).collect();
+        let own = Heard { samples, packets: Vec::new() };
+        assert_eq!(voices(&own, &pitches), [0, 1, 2, 3, 4].map(|m| m == n), "recording {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_stream_goes_on_through_hold_and_back() {
+    let (bridge, ports) = (Bridge::default(), ports(36_100).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcmu, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcmu, 700.0).await;
+    let (time, id) = (Duration::from_millis(600), customer.id);
+    let changes = async {
+        let begun = Instant::now();
+        sleep_until(begun + time).await;
+        bridge.hold(id, Some(Tone::Music));
+        sleep_until(begun + 2 * time).await;
+        bridge.hold(id, None);
+    };
+    let (agent, customer, ()) = tokio::join!(agent.talk(3 * time), customer.talk(3 * time), changes);
+    let sources: Vec<u32> = customer.packets.iter().map(|header| header.ssrc).collect();
+    assert!(sources.windows(2).all(|pair| pair[0] == pair[1]), "one source");
+    let steps = customer.packets.windows(2).map(|p| p[1].sequence.wrapping_sub(p[0].sequence));
+    assert!(steps.clone().all(|step| step == 1), "no gap: {:?}", steps.collect::<Vec<_>>());
+    let ticks = customer.packets.windows(2).map(|p| p[1].timestamp.wrapping_sub(p[0].timestamp));
+    assert!(ticks.clone().all(|tick| (80..=480).contains(&tick)), "{:?}", ticks.collect::<Vec<_>>());
+    // While the customer hears music, the agent hears nothing of the customer.
+    let third = customer.samples.len() / 3;
+    assert!(amount(&customer.samples[..third], 400.0) > 0.1);
+    assert!(amount(&customer.samples[third..2 * third], 400.0) < 0.05);
+    assert!(agent.packets.len() < customer.packets.len() * 5 / 6, "{}", agent.packets.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_leaves_is_silent_and_the_others_talk_on() {
+    let (bridge, ports) = (Bridge::default(), ports(36_200).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::G722, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcma, 700.0).await;
+    let supervisor = Person::join(&bridge, &ports, Role::Barger, Codec::Opus, 1_000.0).await;
+    let time = Duration::from_millis(600);
+    tokio::join!(agent.talk(time), customer.talk(time), supervisor.talk(time));
+    bridge.leave(supervisor.id);
+    supervisor.leg.stop().await;
+    let (agent, customer) = tokio::join!(agent.talk(2 * time), customer.talk(2 * time));
+    assert_eq!(voices(&agent, &[400.0, 700.0, 1_000.0]), [false, true, false]);
+    assert_eq!(voices(&customer, &[400.0, 700.0, 1_000.0]), [true, false, false]);
+}
