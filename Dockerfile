@@ -38,10 +38,11 @@ WORKDIR /var/lib/sotto
 ENV SOTTO_SERVER__LISTEN=0.0.0.0:8080 \
     SOTTO_SERVER__DATA=/var/lib/sotto/data \
     SOTTO_MEDIA__PORTS=20000-20199 \
+    SOTTO_WEBRTC__LAST_PORT=21049 \
     SOTTO_MODELS=/var/lib/sotto/models
 # Calls, recordings and models outlive the container.
 VOLUME /var/lib/sotto
-EXPOSE 8080/tcp 5060/udp 5060/tcp 20000-20199/udp
+EXPOSE 8080/tcp 5060/udp 5060/tcp 20000-20199/udp 21000-21049/udp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=120s \
     CMD ["bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/8080 && printf 'GET /healthz HTTP/1.0\\r\\n\\r\\n' >&3 && head -n 1 <&3 | grep -q ' 200 '"]
 ENTRYPOINT ["sotto"]

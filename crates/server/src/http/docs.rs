@@ -35,6 +35,7 @@ pub(super) fn routes() -> Router<App> {
     tags(
         (name = "Calls", description = "What was said"),
         (name = "Live", description = "What is being said, over WebSockets"),
+        (name = "Phone", description = "Agents' telephones, over a WebSocket"),
         (name = "Session", description = "Signing in and out"),
         (name = "People", description = "Users and keys, for admins"),
         (name = "Operation", description = "How the installation is doing"),
