@@ -63,22 +63,22 @@ impl Baresip {
         Ok(Self { child, folder })
     }
 
-    /// Waits until it has hung up: what it heard.
+    /// Waits until it has hung up: what it heard, if anything was said to it.
     ///
     /// # Errors
     /// When the call was not answered, with what baresip said.
-    pub fn finish(mut self) -> Result<Audio> {
+    pub fn finish(mut self) -> Result<Option<Audio>> {
         self.child.wait()?;
         let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
         let log = String::from_utf8_lossy(&log);
         if !log.contains("Call established") {
             bail!("baresip: no call\n{log}");
         }
-        let mut heard =
-            std::fs::read_dir(self.folder.path().join("heard"))?.filter_map(|file| Some(file.ok()?.path()));
-        let file =
-            heard.find(|path| path.to_string_lossy().ends_with("dec.wav")).context("it heard nothing")?;
-        Audio::read(&file)
+        let kept = std::fs::read_dir(self.folder.path().join("heard"))?;
+        let heard = kept
+            .filter_map(|file| Some(file.ok()?.path()))
+            .find(|path| path.to_string_lossy().ends_with("dec.wav"));
+        heard.map(|file| Audio::read(&file)).transpose()
     }
 }
 

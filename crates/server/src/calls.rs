@@ -358,8 +358,7 @@ impl Shared {
         let Accepted { agent, browser } = desk.ring(called, &from, || ringing.ring()).await?;
         match self.seat(desk, &agent, browser, call) {
             Ok(Seated { started, .. }) => Ok(started),
-            Err((error, browser)) => {
-                browser.connection.close().await;
+            Err(error) => {
                 desk.over(&agent);
                 Err(refusal(&error))
             }
@@ -373,7 +372,7 @@ impl Shared {
         agent: &str,
         browser: Browser,
         mut call: NewCall,
-    ) -> Result<Seated, (hub::NoRoom, Browser)> {
+    ) -> Result<Seated, hub::NoRoom> {
         let codec = browser.format.payloads.first().map_or("", |(_, codec)| codec.name());
         call.legs.push(NewLeg { party: Party::Agent, label: None, codec });
         let name = Some(agent.to_owned());
@@ -381,7 +380,10 @@ impl Shared {
         let (clock, bridge, over) = (CallClock::start(), Bridge::default(), CancellationToken::new());
         let (id, mut legs) = match self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock)) {
             Ok(begun) => begun,
-            Err(error) => return Err((error, browser)),
+            Err(error) => {
+                tokio::spawn(async move { browser.connection.close().await });
+                return Err(error);
+            }
         };
         let (customer, end) = bridge.join(Role::Customer);
         let (at_browser, agents_end) = bridge.join(Role::Agent);
@@ -437,8 +439,7 @@ impl Shared {
         };
         let seated = match self.seat(desk, &agent, browser, call) {
             Ok(seated) => seated,
-            Err((error, browser)) => {
-                browser.connection.close().await;
+            Err(error) => {
                 desk.over(&agent);
                 return desk.refuse(&agent, &error.to_string());
             }

@@ -71,7 +71,7 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
     assert_eq!(seen.next().unwrap()["saw"], "talking");
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     let customer_heard = folder.path().join("customer.wav");
-    phone.finish().unwrap().write_wav(&customer_heard).unwrap();
+    phone.finish().unwrap().expect("it was spoken to").write_wav(&customer_heard).unwrap();
     let rest: Vec<Value> = seen.collect();
     assert!(browser.wait().unwrap().success(), "{rest:?}");
     assert!(rest.iter().all(|saw| saw["saw"] != "error"), "{rest:?}");
