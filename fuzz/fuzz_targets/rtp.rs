@@ -22,7 +22,11 @@ fuzz_target!(|bytes: &[u8]| {
         let (datagram, after) = more.split_at(length);
         rest = after;
         let from = SocketAddr::from(([192, 0, 2, how & 3], 4_000));
-        if how & 4 == 0 { session.rtp(datagram, from, now) } else { session.rtcp(datagram, from, now) }
+        if how & 4 == 0 {
+            let _ = session.rtp(datagram, from, now);
+        } else {
+            session.rtcp(datagram, from, now);
+        }
         now += Duration::from_millis(u64::from(how >> 3));
         let frame = session.frame(now);
         assert!(frame.iter().all(|sample| sample.is_finite()));

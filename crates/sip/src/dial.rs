@@ -173,7 +173,7 @@ pub(crate) async fn dial(
 
     let (tell, mut news) = mpsc::channel(8);
     let given_up = CancellationToken::new();
-    let _give_up = given_up.clone().drop_guard();
+    let give_up = given_up.clone().drop_guard();
     let driver = Driver { shared: shared.clone(), flow: flow.clone(), to, tell, given_up };
     shared.tasks.spawn(driver.drive(request, trunk.credential()));
     let answered = async {
@@ -198,6 +198,7 @@ pub(crate) async fn dial(
     let member =
         Member { dialog: number, parties: vec![party], participants: Vec::new(), input: queue.0.clone() };
     let call = shared.calls.adopt(started, member).map_err(|_| DialError::NoRoom)?;
+    give_up.disarm();
     if taken.send(()).is_err() {
         tracing::debug!("the task of an outgoing call is gone");
     }
@@ -291,19 +292,25 @@ impl Driver {
             return self.failed(DialError::Unreachable).await;
         };
         let mut is_over = false;
-        let mut proceeds = self.watch(&transaction);
+        let mut proceeds = Some(self.watch(&transaction));
         while let Some(message) = transaction.receive().await {
             let SipMessage::Response(response) = message else { continue };
             match response.status_code.code() {
-                100 => drop(proceeds.send(true)),
-                101..200 => {
-                    let _ = proceeds.send(true);
+                status @ 100..200 => {
+                    if let Some(proceeds) = &proceeds {
+                        let _ = proceeds.send(true);
+                    }
+                    if status == 100 {
+                        continue;
+                    }
                     let _ = self.tell.try_send(News::Ringing);
                 }
                 // Again and again until our ACK has come, which the stack sends each time.
                 200..300 if is_over => {}
                 200..300 => {
                     is_over = true;
+                    // What has been answered cannot be cancelled.
+                    proceeds = None;
                     self.answered(transaction.original.clone(), response).await;
                 }
                 401 | 407 if credential.is_some() && retry.should_answer(&response) => {
@@ -317,7 +324,7 @@ impl Driver {
                                 return self.failed(DialError::Unreachable).await;
                             }
                             transaction = again;
-                            proceeds = self.watch(&transaction);
+                            proceeds = Some(self.watch(&transaction));
                         }
                         Err(error) => {
                             tracing::warn!(%error, "a trunk asks for a password in a way that is not understood");
@@ -327,6 +334,7 @@ impl Driver {
                 }
                 status => {
                     is_over = true;
+                    proceeds = None;
                     let reason = response.status_code.to_string();
                     self.failed(DialError::Refused { status, reason }).await;
                 }
