@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+pub mod bridge;
 pub mod media;
 
 /// One measured figure, printed as a line of JSON.

@@ -171,7 +171,7 @@ fn read(mut readers: Vec<Reader>, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
 }
 
 /// What this thread has used of a processor, kernel included.
-fn processor_time() -> Result<Duration> {
+pub(crate) fn processor_time() -> Result<Duration> {
     let path = "/proc/thread-self/schedstat";
     let text = std::fs::read_to_string(path).with_context(|| format!("{path}: Linux only"))?;
     let nanoseconds: u64 = text.split(' ').next().unwrap_or_default().parse()?;

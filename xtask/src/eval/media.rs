@@ -1,4 +1,4 @@
-//! The media path alone: how many legs a core carries, and what a packet allocates.
+//! The media path alone: how many legs a core carries, what a packet allocates, how long it takes through a bridge.
 
 use anyhow::{Result, ensure};
 use serde_json::Value;
@@ -8,15 +8,28 @@ use super::setup::Bench;
 use crate::run::Run;
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    benchmark("media", bench, sink)
+}
+
+pub fn bridge(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    benchmark("bridge", bench, sink)
+}
+
+/// Runs a program of `benches` and gives its figures on.
+fn benchmark(program: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let seconds = if bench.quick { "2" } else { "10" };
     let out = Run::cargo()
-        .args(["run", "--quiet", "--release", "--package", "sotto-benches", "--bin", "media", "--"])
+        .args(["run", "--quiet", "--release", "--package", "sotto-benches", "--bin", program, "--"])
         .args(["--seconds", seconds])
         .output()?;
     let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     ensure!(!figures.is_empty(), "the benchmark printed no figures");
     for f in figures {
-        let name = f["name"].as_str().unwrap_or_default().replacen("media_", "media.", 1);
+        let name = f["name"].as_str().unwrap_or_default().replacen(
+            &format!("{program}_"),
+            &format!("{program}."),
+            1,
+        );
         let (value, unit) = (f["value"].as_f64().unwrap_or(f64::NAN), f["unit"].as_str().unwrap_or_default());
         sink(match f["bar"].as_f64() {
             Some(bar) => Figure::at_most(&name, value, unit, bar),

@@ -14,7 +14,7 @@ mod setup;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 
 use crate::machine;
@@ -30,16 +30,18 @@ pub struct Options {
 #[derive(clap::Subcommand)]
 enum What {
     /// Live calls: words, latency, load, hang-up, crash.
-    Live(Live),
+    Live(Area),
+    /// Calls that go through us: delay and cost of the bridge.
+    Phone(Area),
 }
 
 #[derive(clap::Args)]
-struct Live {
+struct Area {
     /// Evaluation data.
     #[arg(long)]
     data: Option<PathBuf>,
     /// Only these rows, separated by commas.
-    #[arg(long, value_delimiter = ',', value_parser = ROWS.map(|r| r.name))]
+    #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Fewer and shorter runs: says whether it works, not how well.
     #[arg(long)]
@@ -96,7 +98,7 @@ struct Row {
     measure: fn(&Bench, &mut dyn FnMut(Figure)) -> Result<()>,
 }
 
-const ROWS: [Row; 10] = [
+const LIVE: &[Row] = &[
     Row { name: "harper", what: "Six calls at real-time speed, base model", measure: harper::through_files },
     Row { name: "siprec", what: "The same six calls through SIPp and RTP", measure: harper::through_sipp },
     Row { name: "noise", what: "Silence, hold music, ringing, office noise", measure: noise::measure },
@@ -109,21 +111,31 @@ const ROWS: [Row; 10] = [
     Row { name: "persian", what: "Persian, base model", measure: persian::measure },
 ];
 
+const PHONE: &[Row] =
+    &[Row { name: "bridge", what: "Packets through a bridge, both ways", measure: media::bridge }];
+
 pub fn eval(options: &Options) -> Result<()> {
-    let What::Live(live) = &options.what;
-    if live.markdown {
-        print!("{}", markdown()?);
+    let (rows, area) = match &options.what {
+        What::Live(area) => (LIVE, area),
+        What::Phone(area) => (PHONE, area),
+    };
+    let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
+    if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {
+        bail!("there is no row {unknown}: {}", names.join(", "));
+    }
+    if area.markdown {
+        print!("{}", markdown(rows)?);
         return Ok(());
     }
-    let data = live.data.clone().unwrap_or_else(|| root().join("../shared/eval"));
+    let data = area.data.clone().unwrap_or_else(|| root().join("../shared/eval"));
     let data = data.canonicalize().with_context(|| format!("no evaluation data at {}", data.display()))?;
     machine::needed_to_build()?;
     machine::needed_to_test()?;
     let sotto = PathBuf::from(release_build()?);
-    let bench = Bench::new(sotto, data, live.quick)?;
+    let bench = Bench::new(sotto, data, area.quick)?;
     std::fs::create_dir_all(tools())?;
     let mut failures = Vec::new();
-    for row in ROWS.iter().filter(|r| live.only.is_empty() || live.only.iter().any(|o| o == r.name)) {
+    for row in rows.iter().filter(|r| area.only.is_empty() || area.only.iter().any(|o| o == r.name)) {
         step(row.what);
         let mut figures = Vec::new();
         let outcome = (row.measure)(&bench, &mut |figure| {
@@ -140,7 +152,7 @@ pub fn eval(options: &Options) -> Result<()> {
         let lines: Vec<String> = figures.iter().map(serde_json::to_string).collect::<Result<_, _>>()?;
         std::fs::write(kept(row.name), lines.join("\n") + "\n")?;
     }
-    if live.quick {
+    if area.quick {
         note("--quick: these figures say whether it works, not how well");
     }
     ensure!(failures.is_empty(), "below the bar: {}", failures.join(", "));
@@ -164,9 +176,9 @@ fn last(row: &str, figure: &str) -> Result<Option<f64>> {
 }
 
 /// The newest figures of every row as the table of BENCHMARKS.md.
-fn markdown() -> Result<String> {
+fn markdown(rows: &[Row]) -> Result<String> {
     let mut out = String::from("| what | figure | value | bar | |\n| --- | --- | --- | --- | --- |\n");
-    for row in &ROWS {
+    for row in rows {
         for (n, f) in newest(row.name)?.into_iter().enumerate() {
             let what = if n == 0 { row.what } else { "" };
             let name = f.name.split_once('.').map_or(f.name.as_str(), |(_, name)| name);
