@@ -158,6 +158,8 @@ pub enum ToPage {
         /// What.
         attention: Option<Attention>,
     },
+    /// Another page of the same agent has the telephone now. Last of all.
+    Replaced {},
     /// The call is over.
     Over {},
     /// Something the page asked for is not done.
@@ -681,6 +683,7 @@ impl Line {
                 if let Err(Verdict::Accepted(browser)) = decide.send(Verdict::Accepted(Box::new(browser))) {
                     browser.connection.close().await;
                     self.with(|agent| {
+                        agent.connection = None;
                         agent.tell(ToPage::StopRinging { ring, missed: false });
                         agent.becomes(AgentState::Ready);
                     });

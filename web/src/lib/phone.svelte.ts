@@ -39,6 +39,7 @@ type ToPage =
   | { type: 'held'; on: boolean }
   | { type: 'supervisor'; name: string; attention: Attention | null }
   | { type: 'supervising'; call_id: string; attention: Attention | null }
+  | { type: 'replaced' }
   | { type: 'over' }
   | { type: 'refused'; why: string };
 
@@ -58,6 +59,8 @@ export class Phone {
   /** What the reader does on somebody else's call. */
   supervising: { call: string; attention: Attention } | null = $state.raw(null);
   problem: Problem | null = $state.raw(null);
+  /** Another window of the same reader has the telephone. */
+  elsewhere = $state.raw(false);
   /** Calls can be placed. */
   dials = $state.raw(false);
   link: LinkState = $state.raw({ at: 'connecting' });
@@ -72,20 +75,17 @@ export class Phone {
   #speaker = new Audio();
   #tone = new RingTone();
 
-  /** Opens the line; gives the way to close it. */
+  /** Opens the line, or takes it back from another window; gives the way to close it. */
   open(onLost: () => Promise<boolean>): () => void {
+    this.#close();
+    this.elsewhere = false;
     this.#link = new Link<ToPage>({
       address: api.phoneSocket,
       onMessage: (message) => this.#told(message),
       onState: (state) => (this.link = state),
       onLost,
     });
-    return () => {
-      this.#tone.stop();
-      this.#hangUp();
-      this.#link?.close();
-      this.#link = null;
-    };
+    return () => this.#close();
   }
 
   /** To be rung from now on, or not. */
@@ -238,6 +238,10 @@ export class Phone {
         this.supervising = message.attention ? { call: message.call_id, attention: message.attention } : null;
         if (!this.supervising) this.#hangUp();
         break;
+      case 'replaced':
+        this.elsewhere = true;
+        this.#close();
+        break;
       case 'over':
         this.#hangUp();
         break;
@@ -260,6 +264,15 @@ export class Phone {
       this.problem = 'refused';
       this.hangUp();
     }
+  }
+
+  #close(): void {
+    this.#tone.stop();
+    this.#hangUp();
+    this.ring = null;
+    this.state = 'away';
+    this.#link?.close();
+    this.#link = null;
   }
 
   #hangUp(): void {

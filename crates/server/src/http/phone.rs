@@ -36,6 +36,10 @@ impl Feed for Phone {
         Ok(self.told.recv().await.map(|message| json(&message)))
     }
 
+    fn last(&self) -> Option<String> {
+        Some(json(&ToPage::Replaced {}))
+    }
+
     async fn hear(&mut self, text: &str) -> Result<(), &'static str> {
         let asked = serde_json::from_str(text).map_err(|_| "not a message that is understood here")?;
         self.page.ask(asked).await;
@@ -50,8 +54,8 @@ impl Feed for Phone {
 /// `talking` (the call's id), `media`, `held`, `over`, and `refused` with a reason. From the page: `ready` and
 /// `away`; `accept` with the number of the ringing and an SDP offer, or `decline`; `candidate`; `reoffer` after
 /// a change of address; `hold`; `hang_up`; from supervisors `supervise` with the id of a call, `listen`,
-/// `whisper` or `barge`, and an SDP offer when they come to it, and `leave`. A second page of the same agent takes the place of the first, which
-/// is closed with 1000.
+/// `whisper` or `barge`, and an SDP offer when they come to it, and `leave`. A second page of the same agent takes
+/// the place of the first, which is told `replaced` and closed with 1000.
 #[utoipa::path(get, path = "/api/phone", tag = "Phone", responses(
     (status = 101, description = "Switching to WebSocket"),
     (status = 403, description = "Not a person", body = ErrorBody),

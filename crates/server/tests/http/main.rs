@@ -7,5 +7,6 @@ mod calls;
 mod hostile;
 mod live;
 mod operation;
+mod phone;
 mod recording;
 mod session;

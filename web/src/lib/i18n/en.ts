@@ -214,6 +214,8 @@ export const en = {
   'phone.noLine': 'The telephone has no connection to Sotto just now',
   'phone.ready': 'Take calls',
   'phone.away': 'Take no calls',
+  'phone.elsewhere': 'The telephone is open in another window',
+  'phone.here': 'Use it here',
   'phone.number': 'Number',
   'phone.call': 'Call',
   'phone.rings': '{who} is calling',

@@ -207,6 +207,8 @@ export const fa: Record<Key, Message> = {
   'phone.noLine': 'تلفن الان به سوتو وصل نیست',
   'phone.ready': 'آماده می‌شوم',
   'phone.away': 'فعلاً زنگ نخورد',
+  'phone.elsewhere': 'تلفن در پنجرهٔ دیگری باز است',
+  'phone.here': 'همین‌جا باز شود',
   'phone.number': 'شماره',
   'phone.call': 'تماس',
   'phone.rings': '{who} زنگ می‌زند',
