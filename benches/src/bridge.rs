@@ -50,8 +50,8 @@ pub fn run(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> {
 async fn measure(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> {
     let ports = Ports::new(HERE, 50_000..=59_999);
     let (mut legs, mut telephones) = (Vec::new(), Vec::new());
-    for _ in 0..calls {
-        let bridge = Bridge::default();
+    let bridges: Vec<Bridge> = (0..calls).map(|_| Bridge::default()).collect();
+    for bridge in &bridges {
         let mut pair = Vec::new();
         for (role, codec) in [(Role::Customer, Codec::Pcmu), (Role::Agent, codec)] {
             let socket = ports.reserve().await?;

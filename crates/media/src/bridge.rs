@@ -72,7 +72,7 @@ pub(crate) struct Wiring {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemberId(u64);
 
-/// See the module. Cheap to clone.
+/// See the module. Cheap to clone; with the last clone the wires go.
 #[derive(Clone, Default)]
 pub struct Bridge {
     members: Arc<Mutex<Members>>,
