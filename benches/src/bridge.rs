@@ -70,7 +70,7 @@ async fn measure(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> 
         telephones.push(pair);
     }
     let frames = WARM_UP + (time.as_millis() / FRAME.as_millis()) as usize;
-    let talking = std::thread::spawn(move || -> Result<Vec<Heard>> {
+    let talking = std::thread::spawn(move || -> Result<Vec<Duration>> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         Ok(runtime.block_on(talk(telephones, frames)))
     });
@@ -79,11 +79,10 @@ async fn measure(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> 
     tokio::time::sleep(time.saturating_sub(Duration::from_millis(100))).await;
     let after = (processor_time()?, Instant::now());
     let joined = tokio::task::spawn_blocking(move || talking.join()).await?;
-    let heard = joined.map_err(|_| anyhow!("a telephone panicked"))??;
+    let mut delays = joined.map_err(|_| anyhow!("a telephone panicked"))??;
     for leg in legs {
         leg.stop().await;
     }
-    let mut delays: Vec<Duration> = heard.into_iter().flat_map(|heard| heard.delays).collect();
     delays.sort_unstable();
     let at = |share: f64| delays.get((delays.len() as f64 * share) as usize).copied().unwrap_or_default();
     Ok(Outcome {
@@ -95,15 +94,10 @@ async fn measure(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> 
     })
 }
 
-/// What a telephone heard.
-struct Heard {
-    delays: Vec<Duration>,
-}
-
 /// When each packet was sent, in nanoseconds since the beginning.
 type Sent = Arc<Vec<AtomicU64>>;
 
-async fn talk(calls: Vec<Vec<(SocketAddr, Codec)>>, frames: usize) -> Vec<Heard> {
+async fn talk(calls: Vec<Vec<(SocketAddr, Codec)>>, frames: usize) -> Vec<Duration> {
     let begun = Instant::now();
     let count = calls.len().max(1) as u32;
     let mut telephones = Vec::new();
@@ -117,11 +111,11 @@ async fn talk(calls: Vec<Vec<(SocketAddr, Codec)>>, frames: usize) -> Vec<Heard>
             telephones.push(tokio::spawn(telephone(to, codec, begun, first, own, others)));
         }
     }
-    let mut heard = Vec::new();
+    let mut delays = Vec::new();
     for telephone in telephones {
-        heard.extend(telephone.await.ok().and_then(Result::ok));
+        delays.extend(telephone.await.ok().and_then(Result::ok).unwrap_or_default());
     }
-    heard
+    delays
 }
 
 async fn telephone(
@@ -131,7 +125,7 @@ async fn telephone(
     first: Instant,
     sent: Sent,
     others: Sent,
-) -> Result<Heard> {
+) -> Result<Vec<Duration>> {
     let socket = UdpSocket::bind((HERE, 0)).await?;
     socket.connect(to).await?;
     let mut packetizer = Packetizer::new(SenderConfig::new(codec))?;
@@ -175,5 +169,5 @@ async fn telephone(
         spoken = speaking => spoken?,
         () = listening => {}
     }
-    Ok(Heard { delays })
+    Ok(delays)
 }

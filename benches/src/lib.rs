@@ -19,3 +19,16 @@ pub struct Figure {
     /// Whether it does.
     pub ok: bool,
 }
+
+impl Figure {
+    /// Prints a figure, which has to stay at or under its bar.
+    ///
+    /// # Errors
+    /// When it cannot be written as JSON.
+    pub fn print(name: &str, value: f64, unit: &str, bar: Option<f64>) -> serde_json::Result<()> {
+        let ok = bar.is_none_or(|bar| value <= bar);
+        let figure = Self { name: name.into(), value, unit: unit.into(), bar, ok };
+        println!("{}", serde_json::to_string(&figure)?);
+        Ok(())
+    }
+}

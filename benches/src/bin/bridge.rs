@@ -24,12 +24,8 @@ fn main() -> Result<()> {
     for (kind, codec, bar) in [("passed", Codec::Pcmu, 5.0), ("transcoded", Codec::Opus, 25.0)] {
         let outcome = run(calls, codec, Duration::from_secs(seconds))?;
         let ms = |time: Duration| (time.as_secs_f64() * 1e6).round() / 1e3;
-        let print = |what: &str, value: f64, unit: &str, bar: Option<f64>| -> Result<()> {
-            let ok = bar.is_none_or(|bar| value <= bar);
-            let name = format!("bridge_{kind}_{what}");
-            println!("{}", serde_json::to_string(&Figure { name, value, unit: unit.into(), bar, ok })?);
-            Ok(())
-        };
+        let print =
+            |what: &str, value, unit, bar| Figure::print(&format!("bridge_{kind}_{what}"), value, unit, bar);
         print("delay_ms_p50", ms(outcome.p50), "ms", None)?;
         print("delay_ms_p99", ms(outcome.p99), "ms", Some(bar))?;
         print("packets_missing", outcome.missing as f64, "packets", Some(0.0))?;

@@ -35,19 +35,12 @@ fn main() -> Result<()> {
     let Arguments { legs, seconds } = Arguments::parse();
     let load = Load { legs, time: Duration::from_secs(seconds), codec: Codec::Pcmu, lose_every: None };
     let outcome = run(load, allocations)?;
-    let print = |name: &str, value: f64, unit: &str, bar: Option<f64>| -> Result<()> {
-        let ok = bar.is_none_or(|bar| value <= bar);
-        println!(
-            "{}",
-            serde_json::to_string(&Figure { name: name.into(), value, unit: unit.into(), bar, ok })?
-        );
-        Ok(())
-    };
     let per_packet = outcome.allocations as f64 / outcome.packets.max(1) as f64;
     let microseconds = outcome.busy * seconds as f64 * 1e6 / outcome.packets.max(1) as f64;
-    print("media_legs_per_core", (legs as f64 / outcome.busy).floor(), "legs", None)?;
-    print("media_processor_per_packet", (microseconds * 100.0).round() / 100.0, "us", None)?;
-    print("media_allocations_per_packet", per_packet, "allocations", Some(0.0))?;
-    print("media_packets_missed", outcome.missed as f64, "packets", Some(0.0))?;
-    print("media_frames_dropped", outcome.dropped as f64, "frames", Some(0.0))
+    Figure::print("media_legs_per_core", (legs as f64 / outcome.busy).floor(), "legs", None)?;
+    Figure::print("media_processor_per_packet", (microseconds * 100.0).round() / 100.0, "us", None)?;
+    Figure::print("media_allocations_per_packet", per_packet, "allocations", Some(0.0))?;
+    Figure::print("media_packets_missed", outcome.missed as f64, "packets", Some(0.0))?;
+    Figure::print("media_frames_dropped", outcome.dropped as f64, "frames", Some(0.0))?;
+    Ok(())
 }

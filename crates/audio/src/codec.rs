@@ -73,6 +73,26 @@ impl Codec {
         }
     }
 
+    /// The payload type that it has by RFC 3551 section 6, or that is usual for it.
+    #[must_use]
+    pub const fn payload_type(self) -> u8 {
+        match self {
+            Self::Pcmu => 0,
+            Self::Pcma => 8,
+            Self::G722 => 9,
+            Self::Opus => 111,
+        }
+    }
+
+    /// Channels in its description; Opus always says two (RFC 7587 section 7).
+    #[must_use]
+    pub const fn channels(self) -> u8 {
+        match self {
+            Self::Pcmu | Self::Pcma | Self::G722 => 1,
+            Self::Opus => 2,
+        }
+    }
+
     /// How many RTP timestamp units a payload lasts.
     ///
     /// # Errors

@@ -62,10 +62,8 @@ pub(crate) struct Wiring {
     pub(crate) taps: Vec<Writer>,
     /// It says a mix of these; without any, the packets that come.
     pub(crate) mix: Vec<Reader>,
-    /// And this.
+    /// And this. Its party is then on hold: what is heard of it is nobody's business, the recording's neither.
     pub(crate) tone: Option<Tone>,
-    /// Its party is on hold: what is heard of it now is nobody's business, the recording's neither.
-    pub(crate) is_held: bool,
 }
 
 /// A member of a bridge.
@@ -166,9 +164,7 @@ impl Members {
     fn wire(&mut self) {
         let mut wirings: Vec<Wiring> = self.list.iter().map(|_| Wiring::default()).collect();
         for (listener, speakers) in self.hearing().into_iter().enumerate() {
-            let held = self.list[listener].held;
-            wirings[listener].tone = held;
-            wirings[listener].is_held = held.is_some();
+            wirings[listener].tone = self.list[listener].held;
             match speakers.as_slice() {
                 [speaker] => wirings[*speaker].forward.push(self.list[listener].packets.clone()),
                 speakers => {

@@ -370,10 +370,10 @@ impl Voice {
     }
 
     fn is_held(&self) -> bool {
-        self.wiring.is_held
+        self.wiring.tone.is_some()
     }
 
     fn is_mixing(&self) -> bool {
-        self.wiring.tone.is_some() || !self.wiring.mix.is_empty()
+        self.is_held() || !self.wiring.mix.is_empty()
     }
 }

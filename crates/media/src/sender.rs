@@ -36,13 +36,15 @@ impl SenderConfig {
     /// 20 ms packets of a codec under its usual payload type.
     #[must_use]
     pub fn new(codec: Codec) -> Self {
-        let payload_type = match codec {
-            Codec::Pcmu => 0,
-            Codec::Pcma => 8,
-            Codec::G722 => 9,
-            Codec::Opus => 111,
-        };
-        Self { codec, payload_type, telephone_event: 101, ptime_ms: 20, ssrc: 1, sequence: 0, timestamp: 0 }
+        Self {
+            codec,
+            payload_type: codec.payload_type(),
+            telephone_event: 101,
+            ptime_ms: 20,
+            ssrc: 1,
+            sequence: 0,
+            timestamp: 0,
+        }
     }
 }
 

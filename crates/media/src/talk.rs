@@ -188,11 +188,6 @@ impl Talker {
         self.encode(samples, now, &mut send);
     }
 
-    /// Nothing is said for a while; what comes next begins a talk spurt.
-    pub fn pause(&mut self) {
-        self.source = Source::None;
-    }
-
     /// Prepares for another source: time has passed since the end of the last packet, if it was of 20 ms.
     fn begin(&mut self, now: Duration) {
         if self.stats.packets > 0 {
@@ -397,8 +392,6 @@ mod tests {
 
     use super::*;
 
-    const ALL: [Codec; 4] = Codec::ALL;
-
     fn format(codec: Codec) -> LegFormat {
         let payload_type = match codec {
             Codec::Pcmu => 0,
@@ -415,7 +408,7 @@ mod tests {
     }
 
     fn talker(codec: Codec) -> Talker {
-        Talker::new(&format(codec), &ALL, 0x1234_5678).unwrap()
+        Talker::new(&format(codec), &Codec::ALL, 0x1234_5678).unwrap()
     }
 
     fn ulaw(sequence: u16, timestamp: u32) -> Spoken {
@@ -548,9 +541,9 @@ mod tests {
             ),
             ours in 0..4_usize,
         ) {
-            let mut talker = talker(ALL[ours]);
+            let mut talker = talker(Codec::ALL[ours]);
             for (n, (kind, timestamp, sequence, ssrc, payload)) in packets.into_iter().enumerate() {
-                let kind = ALL.get(kind).map_or(Kind::Event(8_000), |codec| Kind::Audio(*codec));
+                let kind = Codec::ALL.get(kind).map_or(Kind::Event(8_000), |codec| Kind::Audio(*codec));
                 let header = Header { marker: false, payload_type: 0, sequence, timestamp, ssrc };
                 let spoken = Spoken::new(kind, header, &payload).unwrap();
                 talker.relay(&spoken, Duration::from_millis(20 * n as u64), |packet| {

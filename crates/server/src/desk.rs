@@ -96,7 +96,7 @@ pub enum ToPage {
         /// Whether calls can be placed.
         dials: bool,
         /// Servers that help to find a way to us.
-        ice_servers: Vec<Server>,
+        ice_servers: Vec<IceServer>,
     },
     /// The agent does something else now.
     State {
@@ -179,24 +179,6 @@ pub enum MediaState {
     Lost,
     /// It will not come back.
     Failed,
-}
-
-/// A STUN or TURN server, as browsers write it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Server {
-    urls: Vec<String>,
-    username: String,
-    credential: String,
-}
-
-impl From<&IceServer> for Server {
-    fn from(server: &IceServer) -> Self {
-        Self {
-            urls: server.urls.clone(),
-            username: server.username.clone(),
-            credential: server.credential.clone(),
-        }
-    }
 }
 
 /// Asked by an agent's page.
@@ -304,7 +286,6 @@ struct OnCall {
 struct Ear {
     call: CallId,
     member: MemberId,
-    attention: Attention,
     leave: CancellationToken,
 }
 
@@ -469,7 +450,7 @@ impl Desk {
             Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => (AgentState::Ready, None),
             _ => (AgentState::Away, None),
         };
-        let ice_servers = self.shared.webrtc.ice_servers().iter().map(Server::from).collect();
+        let ice_servers = self.shared.webrtc.ice_servers().to_vec();
         let dials = self.shared.dial.get().is_some();
         let hello = ToPage::Hello { agent: agent.to_owned(), state: was, dials, ice_servers };
         let new = Agent {
@@ -544,6 +525,11 @@ impl Desk {
 }
 
 impl Agent {
+    /// On no call, and rung by nobody.
+    fn is_free(&self) -> bool {
+        self.ear.is_none() && matches!(self.state, AgentState::Away | AgentState::Ready)
+    }
+
     fn becomes(&mut self, state: AgentState) {
         self.state = state;
         self.since = Instant::now();
@@ -708,15 +694,15 @@ impl Line {
         if number.chars().count() > LONGEST_NUMBER {
             return Err("too long a number".to_owned());
         }
-        let is_free = |agent: &mut Agent| {
-            let is_free = agent.ear.is_none() && matches!(agent.state, AgentState::Away | AgentState::Ready);
+        let takes = |agent: &mut Agent| {
+            let is_free = agent.is_free();
             if is_free {
                 agent.leaves = agent.state == AgentState::Away;
                 agent.becomes(AgentState::Talking);
             }
             is_free
         };
-        if !self.with(is_free).unwrap_or(false) {
+        if !self.with(takes).unwrap_or(false) {
             return Err("you are on a call".to_owned());
         }
         match shared.webrtc.answer(sdp).await {
@@ -743,20 +729,14 @@ impl Line {
         }
         let there = self.desk.state().calls.get(&call).cloned().ok_or("there is no such call")?;
         let Some(sdp) = sdp else {
-            let changed = self.with(|agent| {
-                let ear = agent.ear.as_mut().filter(|ear| ear.call == call)?;
-                ear.attention = attention;
-                Some(ear.member)
-            });
-            let member = changed.flatten().ok_or("you are not on this call")?;
+            let mine =
+                |agent: &mut Agent| agent.ear.as_ref().filter(|ear| ear.call == call).map(|ear| ear.member);
+            let member = self.with(mine).flatten().ok_or("you are not on this call")?;
             there.talk.bridge.set_role(member, role(attention));
             self.attends(call, &there, Some(attention));
             return Ok(());
         };
-        let is_free = |agent: &mut Agent| {
-            agent.ear.is_none() && matches!(agent.state, AgentState::Away | AgentState::Ready)
-        };
-        if !self.with(is_free).unwrap_or(false) {
+        if !self.with(|agent| agent.is_free()).unwrap_or(false) {
             return Err("you are on a call".to_owned());
         }
         let browser = self.desk.shared.webrtc.answer(sdp).await.map_err(|error| error.to_string())?;
@@ -769,7 +749,7 @@ impl Line {
         let outputs = LegOutputs { speech, recording, bridge: Some(end) };
         let (events, _) = mpsc::channel(1);
         let leg = Leg::start(pipe, format, None, there.talk.clock, outputs, events, LegConfig::default());
-        let ear = Ear { call, member, attention, leave: leave.clone() };
+        let ear = Ear { call, member, leave: leave.clone() };
         self.with(|agent| agent.ear = Some(ear));
         self.attends(call, &there, Some(attention));
         let page = self.clone();

@@ -331,18 +331,12 @@ async fn serve_incoming(dialogs: Arc<DialogLayer>, mut incoming: TransactionRece
 }
 
 fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Session {
-    let (payload_type, clock, channels) = match call.codec {
-        Codec::Pcmu => (0, 8_000, 1),
-        Codec::Pcma => (8, 8_000, 1),
-        Codec::G722 => (9, 8_000, 1),
-        Codec::Opus => (111, 48_000, 2),
-    };
     let media = sockets.iter().enumerate().map(|(n, socket)| Media {
         kind: "audio".to_owned(),
         port: socket.port(),
         protocol: "RTP/AVP".to_owned(),
         formats: vec![
-            Format::new(payload_type, call.codec.name(), clock, channels),
+            Format::of_codec(call.codec),
             Format { fmtp: Some("0-16".to_owned()), ..Format::new(101, "telephone-event", 8_000, 1) },
         ],
         address: Some(ip),

@@ -141,15 +141,7 @@ fn refuse(offered: &Media) -> Media {
 /// that we only receive unless we talk.
 #[must_use]
 pub fn offer(origin: Origin, codecs: &[Codec], port: u16, talks: bool) -> (Session, Stream) {
-    let mut formats: Vec<Format> = codecs
-        .iter()
-        .map(|codec| match codec {
-            Codec::Pcmu => Format::new(0, "PCMU", 8_000, 1),
-            Codec::Pcma => Format::new(8, "PCMA", 8_000, 1),
-            Codec::G722 => Format::new(9, "G722", 8_000, 1),
-            Codec::Opus => Format::new(111, "opus", 48_000, 2),
-        })
-        .collect();
+    let mut formats: Vec<Format> = codecs.iter().copied().map(Format::of_codec).collect();
     formats.push(Format { fmtp: Some("0-16".to_owned()), ..Format::new(101, "telephone-event", 8_000, 1) });
     let media = Media {
         kind: "audio".to_owned(),

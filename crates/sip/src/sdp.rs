@@ -8,6 +8,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use sotto_audio::Codec;
 use thiserror::Error;
 
 /// Bytes of a description that are read at most.
@@ -116,6 +117,12 @@ impl Format {
     #[must_use]
     pub fn new(payload_type: u8, encoding: &str, clock: u32, channels: u8) -> Self {
         Self { payload_type, encoding: encoding.to_owned(), clock, channels, fmtp: None }
+    }
+
+    /// A codec as we offer it.
+    #[must_use]
+    pub fn of_codec(codec: Codec) -> Self {
+        Self::new(codec.payload_type(), codec.name(), codec.clock_rate(), codec.channels())
     }
 
     /// RFC 3551 section 6, as far as it concerns voice.
