@@ -52,8 +52,6 @@ function wav(samples) {
 
 const browser = await launch(
   '--autoplay-policy=no-user-gesture-required',
-  '--use-fake-ui-for-media-stream',
-  '--use-fake-device-for-media-stream',
   `--use-file-for-fake-audio-capture=${speech}%noloop`,
   '--allow-loopback-in-peer-connection',
 );

@@ -2,7 +2,7 @@
 
 import { chromium } from 'playwright-core';
 
-/** A browser that talks to nobody by itself; `args` come on top. */
+/** A browser that talks to nobody by itself, with a microphone that beeps; `args` come on top. */
 export const launch = (...args) =>
   chromium.launch({
     executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -14,6 +14,8 @@ export const launch = (...args) =>
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      '--use-fake-ui-for-media-stream',
+      '--use-fake-device-for-media-stream',
       ...args,
     ],
   });

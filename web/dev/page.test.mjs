@@ -21,7 +21,7 @@ before(async () => {
     server.stdout.on('data', (data) => found(/http:\/\/\S+/.exec(String(data))[0]));
   });
   // A microphone that hums, which may be used without asking.
-  browser = await launch('--use-fake-ui-for-media-stream', '--use-fake-device-for-media-stream');
+  browser = await launch();
 });
 after(async () => {
   await browser?.close();

@@ -31,6 +31,12 @@ const open = async (page, state, which) => {
   await page.waitForSelector('main.ready');
   return found;
 };
+const ring = async (page) => {
+  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.waitForSelector('section.phone .sign.ready');
+  await page.request.post(`${base}/dev/ring`);
+  await page.waitForSelector('section.phone.ringing');
+};
 const english = (call) => call.language === 'en' && call.participants.some((one) => one.name);
 const persian = (call) => call.language === 'fa';
 /** The call in the language of the page. */
@@ -175,6 +181,31 @@ const scenes = {
     async run(page) {
       await open(page, 'live', (call) => call.utterances === 0);
       await page.waitForTimeout(300);
+    },
+  },
+  'phone-ringing': {
+    async run(page) {
+      await ring(page);
+    },
+  },
+  'phone-talking': {
+    async run(page) {
+      await ring(page);
+      await page.keyboard.press('a');
+      await page.waitForSelector('section.phone .line.connected');
+      await page.click('section.phone [aria-controls="pad"]');
+      await page.keyboard.press('m');
+      await page.waitForTimeout(600);
+    },
+  },
+  'phone-no-microphone': {
+    async run(page) {
+      await page.evaluate(() => {
+        navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
+      });
+      await ring(page);
+      await page.keyboard.press('a');
+      await page.waitForSelector('section.phone .problem');
     },
   },
   'live-over': {
