@@ -249,6 +249,25 @@ function resource(request, response, url, user) {
       calls: { live: 4, max: 50 },
     });
   }
+  if (path === '/api/missed') {
+    const one = { id: 'm1', at_unix_ms: Date.now() - 900_000, called: '100', waited_ms: 42_000 };
+    const missed = [{ ...one, aor: 'sip:+442079460199@pbx', name: 'Anna Weber' }, { ...one, id: 'm2' }];
+    return answer(response, 200, { missed: missed.filter(({ id }) => !handled.has(id)) });
+  }
+  if (path.startsWith('/api/missed/')) {
+    handled.add(path.split('/')[3]);
+    return answer(response, 204);
+  }
+  if (path === '/api/desk') {
+    const agent = (name, state) => ({ name, state, since_ms: 60_000 });
+    const agents = [agent('mina', 'talking'), agent('omid', 'ready'), agent('مینا کریمی', 'away')];
+    return answer(response, 200, { agents: agents.filter((one) => one.name !== user.name), numbers: ['100'] });
+  }
+  if (path.endsWith('/outcome') && request.method === 'PUT') {
+    return bodyOf(request).then(({ outcome }) =>
+      answer(response, 200, { outcome, by: user.name, at_unix_ms: Date.now() }),
+    );
+  }
   if (path === '/api/calls') {
     const before = url.searchParams.get('before');
     const all = [...calls.values()]
@@ -336,6 +355,9 @@ function live(socket, url) {
   }
 }
 
+/** Missed calls that somebody has dealt with. */
+const handled = new Set();
+
 /** Pages with a telephone. */
 const phones = new Set();
 
@@ -357,15 +379,30 @@ function phone(socket) {
       becomes('talking');
       const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
       if (going) send({ type: 'talking', call_id: going.id });
+      send({ type: 'colleague', in_charge: true, ringing: null, with: null });
       send({ type: 'media', state: 'connected' });
     }
     if (message.type === 'hold') send({ type: 'held', on: message.on });
-    if (message.type === 'hang_up') {
+    const colleague = (ringing, other) =>
+      send({ type: 'colleague', in_charge: true, ringing, with: other });
+    if (message.type === 'transfer' && message.consult) {
+      send({ type: 'held', on: true });
+      colleague(message.to, null);
+      setTimeout(() => colleague(null, message.to), 700);
+    }
+    if (message.type === 'take_back') {
+      send({ type: 'held', on: false });
+      colleague(null, null);
+    }
+    const handed = message.type === 'complete' || (message.type === 'transfer' && !message.consult);
+    if (message.type === 'hang_up' || handed) {
       send({ type: 'over' });
-      becomes('ready');
+      becomes('wrap_up');
     }
   });
-  send({ type: 'hello', agent: 'mina', state: 'away', dials: true, ice_servers: [] });
+  const outcomes = ['Resolved', 'Call back', 'No answer', 'Wrong number'];
+  const call = { dials: true, ice_servers: [], relay_only: false, outcomes, call: null, wraps_up: null };
+  send({ type: 'hello', agent: 'mina', state: 'away', ...call });
 }
 
 function ring() {
@@ -373,7 +410,7 @@ function ring() {
     if (one.state !== 'ready') continue;
     one.send({ type: 'state', state: (one.state = 'ringing') });
     const from = { aor: 'sip:+989121234567@pbx', name: 'Robert Miller' };
-    one.send({ type: 'ring', ring: 1, from, called: '100' });
+    one.send({ type: 'ring', ring: 1, from, called: '100', by: null });
   }
 }
 

@@ -28,8 +28,10 @@ after(async () => {
   server?.kill();
 });
 
+const WIDE = { width: 1280, height: 720 };
+
 /** A page of its own; every request to elsewhere and every error in it fails the test. */
-async function visit(t, { signedIn = true, locale = 'en-GB', viewport = { width: 1280, height: 720 } } = {}) {
+async function visit(t, { name = 'mina', signedIn = true, locale = 'en-GB', viewport = WIDE } = {}) {
   const context = await browser.newContext({ locale, viewport });
   const page = await context.newPage();
   const wrong = [];
@@ -43,7 +45,7 @@ async function visit(t, { signedIn = true, locale = 'en-GB', viewport = { width:
     await context.close();
     assert.deepEqual(wrong, []);
   });
-  if (signedIn) await page.request.post(`${base}/api/session`, { data: { name: 'mina', password: 'sotto' } });
+  if (signedIn) await page.request.post(`${base}/api/session`, { data: { name, password: 'sotto' } });
   await page.goto(`${base}/`);
   return page;
 }
@@ -93,7 +95,74 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.click('section.phone [aria-controls="pad"]');
   assert.equal(await page.locator('#pad button').count(), 12);
   await page.keyboard.press('x');
+  // What is left is to say how it came out.
+  await page.click('section.phone .outcomes button:first-of-type');
+  await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
+  await page.getByRole('button', { name: 'Take calls' }).click();
   await page.waitForSelector('section.phone .sign.ready');
+});
+
+test('hands a call over: asks a colleague first, takes the customer back, leaves the call', async (t) => {
+  const page = await visit(t);
+  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.waitForSelector('section.phone .sign.ready');
+  await page.request.post(`${base}/dev/ring`);
+  await page.waitForSelector('section.phone.ringing');
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('t');
+  // Who is away cannot be asked.
+  const away = page.locator('#transfer li', { hasText: 'away' }).getByRole('button').first();
+  await away.waitFor();
+  assert.equal(await away.isDisabled(), true);
+  const there = page.url();
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('#transfer'));
+  assert.equal(page.url(), there, 'Escape closes what is open, and nothing else');
+  await page.keyboard.press('t');
+  await page.locator('#transfer li', { hasText: 'omid' }).getByRole('button', { name: 'Ask first' }).click();
+  await page.getByText('omid is with you').waitFor();
+  await page.getByRole('button', { name: 'Back to the customer' }).click();
+  await page.waitForFunction(() => !document.body.textContent.includes('omid is with you'));
+  await page.keyboard.press('t');
+  await page.fill('#transfer input', 'omid');
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Leave the call to omid' }).click();
+  await page.waitForSelector('section.phone .outcomes');
+});
+
+test('shows what the microphone hears, and keeps which one is chosen', async (t) => {
+  const page = await visit(t);
+  await page.getByRole('button', { name: 'Microphone and loudspeaker' }).click();
+  const choice = page.getByLabel('Microphone', { exact: true });
+  await page.waitForFunction(() => document.querySelectorAll('#devices select option').length > 1);
+  const [, first] = await choice.locator('option').all();
+  await choice.selectOption((await first.getAttribute('value')) ?? '');
+  // Chromium's stand-in beeps.
+  await page.waitForFunction(
+    () => Number(document.querySelector('#devices [role=meter]').getAttribute('aria-valuenow')) > 20,
+  );
+  assert.equal(
+    await page.evaluate(() => localStorage.getItem('sotto.audioinput')),
+    await first.getAttribute('value'),
+  );
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('#devices'));
+});
+
+test('a missed call is called back once', async (t) => {
+  const page = await visit(t);
+  await page.getByRole('heading', { name: /Missed/ }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Done' }).count(), 2);
+  await page.getByRole('button', { name: 'Call back' }).click();
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => document.querySelectorAll('[aria-labelledby=missed] li').length === 1);
+});
+
+test('a supervisor sees who is there', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.locator('li.ready', { hasText: 'omid' }).waitFor();
 });
 
 test('says why there is no telephone without a microphone', async (t) => {

@@ -198,6 +198,51 @@ const scenes = {
       await page.waitForTimeout(600);
     },
   },
+  'phone-transfer': {
+    async run(page) {
+      await ring(page);
+      await page.keyboard.press('a');
+      await page.waitForSelector('section.phone .line.connected');
+      await page.keyboard.press('t');
+      await page.waitForSelector('#transfer li');
+    },
+  },
+  'phone-consult': {
+    async run(page) {
+      await ring(page);
+      await page.keyboard.press('a');
+      await page.waitForSelector('section.phone .line.connected');
+      await page.keyboard.press('t');
+      await page.fill('#transfer input', 'omid');
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('section.phone .action.main');
+    },
+  },
+  'phone-devices': {
+    async run(page) {
+      await page.click('section.phone [aria-controls=devices]');
+      await page.waitForFunction(() => document.querySelectorAll('#devices option').length > 1);
+      await page.waitForTimeout(500);
+    },
+  },
+  wall: {
+    name: 'admin',
+    async run(page) {
+      await page.waitForSelector('[data-call]');
+      await page.waitForSelector('li.ready');
+      await page.keyboard.press('j');
+    },
+  },
+  'phone-after': {
+    async run(page) {
+      await ring(page);
+      await page.keyboard.press('a');
+      await page.waitForSelector('section.phone .line.connected');
+      await page.keyboard.press('x');
+      await page.click('section.phone .outcomes button:first-of-type');
+      await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
+    },
+  },
   'phone-no-microphone': {
     async run(page) {
       await page.evaluate(() => {
@@ -302,7 +347,7 @@ const browser = await launch();
 let bad = 0;
 for (const variant of variants) {
   const [width, theme, language] = variant.split('-');
-  for (const [name, { signedIn = true, run }] of Object.entries(scenes)) {
+  for (const [name, { signedIn = true, name: reader = 'mina', run }] of Object.entries(scenes)) {
     if (only && !only.includes(name)) continue;
     const context = await browser.newContext({
       viewport: { width: Number(width), height: Number(width) < 600 ? 844 : 800 },
@@ -323,7 +368,7 @@ for (const variant of variants) {
       }
     });
     if (signedIn)
-      await page.request.post(`${base}/api/session`, { data: { name: 'mina', password: 'sotto' } });
+      await page.request.post(`${base}/api/session`, { data: { name: reader, password: 'sotto' } });
     await page.goto(`${base}/`);
     try {
       await run(page, language);

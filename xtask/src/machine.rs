@@ -19,6 +19,7 @@ const COMPILER: Tool = Tool { program: "c++", package: "g++", why: "compiles Whi
 const SIPP: Tool = Tool { program: "sipp", package: "sip-tester", why: "places calls that are not our own" };
 const CHROMIUM: Tool =
     Tool { program: "chromium", package: "chromium", why: "opens the page as an agent does" };
+const TURN: Tool = Tool { program: "turnserver", package: "coturn", why: "relays where nothing else gets through" };
 const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core", why: "calls with Opus" };
 
 /// Our PATH: programs that we installed ourselves come last.
@@ -56,7 +57,7 @@ pub fn needed_to_build() -> Result<()> {
 /// When something is missing and cannot be installed.
 pub fn needed_to_test() -> Result<()> {
     let mut missing: Vec<Tool> =
-        [SIPP, BARESIP, CHROMIUM].into_iter().filter(|t| find(t.program).is_none()).collect();
+        [SIPP, BARESIP, TURN, CHROMIUM].into_iter().filter(|t| find(t.program).is_none()).collect();
     let given = std::env::var_os("SOTTO_TEST_POSTGRES").is_some();
     if !given && find("initdb").is_none() && !Path::new("/usr/lib/postgresql").is_dir() {
         let why = "the other database; or name one in SOTTO_TEST_POSTGRES";

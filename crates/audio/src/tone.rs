@@ -11,6 +11,8 @@ pub enum Tone {
     Ringback,
     /// Music on hold.
     Music,
+    /// The other side is gone for a moment, and waited for: two soft notes every three seconds.
+    Waiting,
 }
 
 /// How loud tones are: about -20 dBFS, as a person speaks.
@@ -45,6 +47,11 @@ impl Tone {
                 LEVEL * edge * sine(425.0, at)
             }
             Self::Music => (0..3).map(|back| note_at(at, back)).sum(),
+            Self::Waiting => {
+                let at = at % (3 * u64::from(RATE));
+                let notes = [(0, 523.25), (NOTE, 392.0)];
+                notes.iter().map(|(begin, hz)| at.checked_sub(*begin).map_or(0.0, |since| ping(*hz, since))).sum()
+            }
         }
     }
 }
@@ -54,7 +61,11 @@ fn note_at(at: u64, back: u64) -> f32 {
     let Some(number) = (at / NOTE).checked_sub(back) else { return 0.0 };
     let since = at - number * NOTE;
     let semitones = TUNE[(number / 8 % 4) as usize][(number % 8) as usize];
-    let frequency = 220.0 * 2.0_f32.powf(semitones as f32 / 12.0);
+    ping(220.0 * 2.0_f32.powf(semitones as f32 / 12.0), since)
+}
+
+/// A plucked note.
+fn ping(frequency: f32, since: u64) -> f32 {
     let seconds = since as f32 / RATE as f32;
     let envelope = (seconds / 0.01).min(1.0) * (-4.0 * seconds).exp();
     0.6 * LEVEL * envelope * (sine(frequency, since) + 0.3 * sine(2.0 * frequency, since))

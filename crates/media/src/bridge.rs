@@ -85,8 +85,6 @@ struct Members {
 struct Member {
     id: MemberId,
     role: Role,
-    /// Is not heard.
-    is_muted: bool,
     /// Hears this instead of anyone, and is not heard.
     held: Option<Tone>,
     packets: mpsc::Sender<Spoken>,
@@ -102,19 +100,26 @@ impl Bridge {
         let mut members = self.members();
         let id = MemberId(members.next);
         members.next += 1;
-        members.list.push(Member { id, role, is_muted: false, held: None, packets, wiring });
+        members.list.push(Member { id, role, held: None, packets, wiring });
         members.wire();
         (id, End { packets: to_say, wiring: orders })
+    }
+
+    /// Someone goes on with another leg, as what they are. The leg they had is cut off.
+    #[must_use]
+    pub fn rejoin(&self, id: MemberId) -> Option<End> {
+        let (packets, to_say) = mpsc::channel(PACKETS);
+        let (wiring, orders) = mpsc::unbounded_channel();
+        let mut members = self.members();
+        let member = members.list.iter_mut().find(|member| member.id == id)?;
+        (member.packets, member.wiring) = (packets, wiring);
+        members.wire();
+        Some(End { packets: to_say, wiring: orders })
     }
 
     /// Someone becomes something else.
     pub fn set_role(&self, id: MemberId, role: Role) {
         self.change(id, |member| member.role = role);
-    }
-
-    /// Whether someone's voice is kept from the others.
-    pub fn mute(&self, id: MemberId, muted: bool) {
-        self.change(id, |member| member.is_muted = muted);
     }
 
     /// Puts someone on hold, who hears a tone (or nothing much, see [`Tone::Silence`]) until taken back with
@@ -146,7 +151,7 @@ impl Bridge {
 impl Members {
     /// Whom each member hears, by place.
     fn hearing(&self) -> Vec<Vec<usize>> {
-        let speaks = |member: &Member| !member.is_muted && member.held.is_none();
+        let speaks = |member: &Member| member.held.is_none();
         let hears = |listener: &Member, speaker: &Member| {
             listener.id != speaker.id
                 && listener.held.is_none()
@@ -206,10 +211,9 @@ mod tests {
     }
 
     #[test]
-    fn who_is_held_or_muted_is_not_heard() {
+    fn who_is_held_is_not_heard() {
         let two = [Role::Agent, Role::Customer];
         assert_eq!(hearing(&two, |_, _| {}), [[1], [0]]);
-        assert_eq!(hearing(&two, |bridge, ids| bridge.mute(ids[0], true)), [vec![1], vec![]]);
         let held = |bridge: &Bridge, ids: &[MemberId]| bridge.hold(ids[1], Some(Tone::Music));
         assert_eq!(hearing(&two, held), [vec![], Vec::<usize>::new()]);
         let back = |bridge: &Bridge, ids: &[MemberId]| {
@@ -218,6 +222,30 @@ mod tests {
         };
         assert_eq!(hearing(&two, back), [[1], [0]]);
         assert_eq!(hearing(&two, |bridge, ids| bridge.leave(ids[0])), [Vec::<usize>::new()]);
+    }
+
+    #[test]
+    fn who_goes_on_with_another_leg_is_what_they_were() {
+        let bridge = Bridge::default();
+        let (agent, _gone) = bridge.join(Role::Agent);
+        let (_, mut customer) = bridge.join(Role::Customer);
+        bridge.hold(agent, Some(Tone::Ringback));
+        let mut end = bridge.rejoin(agent).unwrap();
+        let wiring = end.wiring.try_recv().unwrap();
+        assert_eq!((wiring.tone, wiring.forward.len()), (Some(Tone::Ringback), 0));
+        while customer.wiring.try_recv().is_ok() {}
+        bridge.hold(agent, None);
+        let wiring = customer.wiring.try_recv().unwrap();
+        // The customer's packets go to the new leg.
+        let spoken = crate::talk::Spoken::new(
+            crate::talk::Kind::Audio(sotto_audio::Codec::Pcmu),
+            crate::rtp::Header { marker: false, payload_type: 0, sequence: 1, timestamp: 1, ssrc: 1 },
+            &[0; 160],
+        );
+        wiring.forward[0].try_send(spoken.unwrap()).unwrap();
+        assert!(end.packets.try_recv().is_ok());
+        bridge.leave(agent);
+        assert!(bridge.rejoin(agent).is_none());
     }
 
     #[test]

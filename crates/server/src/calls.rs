@@ -13,26 +13,21 @@ use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{
-    Bridge, CallClock, Leg, LegConfig, LegEvent, LegOutputs, MemberId, Recorder, RecorderHandle, Role,
-};
-use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
+use sotto_media::{CallClock, End, LegOutputs, Recorder, RecorderHandle};
+use sotto_sip::{DialError, Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
+use sotto_store::MissedCall;
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
-use sotto_webrtc::{Browser, News};
-use tokio::sync::{mpsc, oneshot, watch};
+use sotto_webrtc::Browser;
+use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use crate::desk::{Accepted, Caller, Desk, Talk};
+use crate::desk::{Accepted, Caller, Desk, DialOutside, Gone, Seat, SeatParts, Sitter};
 use crate::hub::{self, Hub, LiveCall};
 
 /// How far recognition and recording may be behind before audio is lost to them.
 const RING_MS: u64 = 10_000;
 /// How long the last words of a call are waited for. Only a machine that is hopelessly behind takes longer.
 const LAST_WORDS: Duration = Duration::from_secs(15 * 60);
-/// How long a customer waits for an agent whose browser is gone.
-const GRACE: Duration = Duration::from_secs(15);
-/// Events of a leg that wait to be told.
-const LEG_EVENTS: usize = 64;
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -57,6 +52,17 @@ struct Shared {
     /// Where calls of ours are placed.
     line: OnceLock<Line>,
     running: DashMap<CallId, Running>,
+    /// Telephones outside that somebody on a call has been put through to. Signalling knows each as a call of
+    /// its own.
+    outside: DashMap<CallId, Outside>,
+}
+
+/// A telephone outside that has a part in a call.
+struct Outside {
+    /// The call.
+    live: LiveCall,
+    /// Dropped when it has hung up.
+    _here: oneshot::Sender<()>,
 }
 
 /// A leg that began before recognition was there. Its ring keeps its first seconds.
@@ -129,8 +135,8 @@ struct Running {
     ids: UtteranceIds,
     language: Option<String>,
     recorder: Option<RecorderHandle>,
-    /// The agent at a browser.
-    agent: Option<AtBrowser>,
+    /// The agent's place, when the call goes through us.
+    seat: Option<Taken>,
     /// Legs whose last words are not out yet.
     listening: watch::Sender<usize>,
 }
@@ -139,9 +145,8 @@ struct Running {
 struct Seated {
     /// With the customer's leg.
     started: StartedCall,
-    bridge: Bridge,
-    /// The agent on it.
-    at_browser: MemberId,
+    /// What the agent hears instead of the customer.
+    ear: Box<dyn Fn(Option<Tone>) + Send + Sync>,
 }
 
 /// Where calls of ours are placed.
@@ -150,8 +155,8 @@ struct Line {
     trunk: Trunk,
 }
 
-/// An agent's leg.
-struct AtBrowser {
+/// An agent's place that is taken.
+struct Taken {
     stop: CancellationToken,
     stopped: oneshot::Receiver<()>,
 }
@@ -208,6 +213,7 @@ impl Calls {
             desk,
             line: OnceLock::new(),
             running: DashMap::new(),
+            outside: DashMap::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -302,7 +308,7 @@ impl Shared {
         let recorder = self.data.as_deref().zip(recording.as_deref()).map(|(data, file)| record(data, file));
         let listening = watch::Sender::new(0);
         let running =
-            Running { live, clock, ids: UtteranceIds::default(), language, recorder, agent: None, listening };
+            Running { live, clock, ids: UtteranceIds::default(), language, recorder, seat: None, listening };
         let outputs = call.legs.iter().map(|leg| self.outputs(&running, leg.party)).collect();
         self.running.insert(id, running);
         Ok((id, outputs))
@@ -355,12 +361,71 @@ impl Shared {
             aor: caller.and_then(|caller| caller.aor.clone()),
             name: caller.and_then(|caller| caller.name.clone()),
         };
-        let Accepted { agent, browser } = desk.ring(called, &from, || ringing.ring()).await?;
-        match self.seat(desk, &agent, browser, call) {
-            Ok(Seated { started, .. }) => Ok(started),
+        // Missed also when the caller gives up, and this is dropped.
+        let missed = Otherwise(Some(self.missed_call(called, &from)));
+        let answered = match desk.ring(called, &from, None, || ringing.ring()).await {
+            Ok(Accepted { agent, browser }) => match self.seat(desk, &agent, browser, call) {
+                Ok(Seated { started, .. }) => Ok(started),
+                Err(error) => {
+                    desk.over(&agent, None);
+                    Err(refusal(&error))
+                }
+            },
+            Err(refused) => match desk.overflow(called).filter(|_| self.line.get().is_some()) {
+                Some(number) => self.overflow(desk, &number, call, ringing).await,
+                None => Err(refused),
+            },
+        };
+        if answered.is_ok() {
+            missed.not();
+        }
+        answered
+    }
+
+    /// Keeps that nobody has answered a call, which comes in at this moment.
+    fn missed_call(&self, called: &str, from: &Caller) -> impl FnOnce() + use<> {
+        let (store, since) = (self.hub.store().clone(), tokio::time::Instant::now());
+        let call = MissedCall {
+            id: uuid::Uuid::now_v7(),
+            at_unix_ms: crate::cli::now_unix_ms(),
+            called: called.to_owned(),
+            aor: from.aor.clone(),
+            name: from.name.clone(),
+            waited_ms: 0,
+        };
+        move || {
+            let waited_ms = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+            tokio::spawn(async move {
+                if let Err(error) = store.add_missed(&MissedCall { waited_ms, ..call }).await {
+                    tracing::error!(%error, "a missed call is not kept");
+                }
+            });
+        }
+    }
+
+    /// Calls a number outside for a customer whom nobody here has answered.
+    async fn overflow(
+        self: &Arc<Self>,
+        desk: &Desk,
+        number: &str,
+        call: NewCall,
+        ringing: &Ringing,
+    ) -> Result<StartedCall, Refusal> {
+        ringing.ring();
+        let (parts, mut started) = self.prepare(desk, call).map_err(|error| refusal(&error))?;
+        let (shared, id) = (self.clone(), started.id);
+        let unanswered = Otherwise(Some(move || {
+            tokio::spawn(async move { shared.finish(id, EndReason::Hangup).await });
+        }));
+        match Seat::take_outside(parts, number).await {
+            Ok((seat, end)) => {
+                unanswered.not();
+                self.keep(seat, end, &mut started);
+                Ok(started)
+            }
             Err(error) => {
-                desk.over(&agent);
-                Err(refusal(&error))
+                tracing::info!(call = %started.id, number, %error, "the overflow does not answer");
+                Err(Refusal::Unavailable)
             }
         }
     }
@@ -371,54 +436,75 @@ impl Shared {
         desk: &Desk,
         agent: &str,
         browser: Browser,
-        mut call: NewCall,
+        call: NewCall,
     ) -> Result<Seated, hub::NoRoom> {
-        let codec = browser.format.payloads.first().map_or("", |(_, codec)| codec.name());
-        call.legs.push(NewLeg { party: Party::Agent, label: None, codec });
-        let name = Some(agent.to_owned());
-        call.participants.push(Participant { party: Party::Agent, aor: None, name });
-        let (clock, bridge, over) = (CallClock::start(), Bridge::default(), CancellationToken::new());
-        let (id, mut legs) = match self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock)) {
-            Ok(begun) => begun,
+        let (parts, mut started) = match self.prepare(desk, call) {
+            Ok(prepared) => prepared,
             Err(error) => {
                 tokio::spawn(async move { browser.connection.close().await });
                 return Err(error);
             }
         };
-        let (customer, end) = bridge.join(Role::Customer);
-        let (at_browser, agents_end) = bridge.join(Role::Agent);
-        let agents = legs.pop();
-        if let Some(leg) = legs.first_mut() {
+        let (seat, end) = Seat::take(parts, Sitter { agent: agent.to_owned(), browser });
+        let ear = Box::new(seat.ear());
+        self.keep(seat, end, &mut started);
+        Ok(Seated { started, ear })
+    }
+
+    /// Begins the log of a call that goes through us, and what its seat is made from.
+    fn prepare(
+        self: &Arc<Self>,
+        desk: &Desk,
+        call: NewCall,
+    ) -> Result<(SeatParts, StartedCall), hub::NoRoom> {
+        let clock = CallClock::start();
+        let unknown = Participant { party: Party::Customer, aor: None, name: None };
+        let customer = call.participants.first().cloned().unwrap_or(unknown);
+        let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
+        let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
+        let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
+        let outputs = Box::new(move || {
+            let shared = shared.upgrade()?;
+            let running = shared.running.get(&id)?;
+            Some(shared.outputs(&running, Party::Agent))
+        });
+        let dial = self.line.get().map(|_| self.dial_outside(live.clone(), clock));
+        let parts = SeatParts { desk: desk.clone(), live, clock, customer, outputs, dial, over: over.clone() };
+        Ok((parts, StartedCall { id, clock, legs, over }))
+    }
+
+    /// How a call rings at numbers outside.
+    fn dial_outside(self: &Arc<Self>, live: LiveCall, clock: CallClock) -> DialOutside {
+        let shared = Arc::downgrade(self);
+        Arc::new(move |number: String, outputs: LegOutputs, over: CancellationToken| {
+            let (shared, live) = (shared.clone(), live.clone());
+            Box::pin(async move {
+                let shared = shared.upgrade().ok_or(DialError::Unreachable)?;
+                let line = shared.line.get().ok_or(DialError::Unreachable)?;
+                let ((here, gone), id) = (oneshot::channel(), CallId::new());
+                shared.outside.insert(id, Outside { live, _here: here });
+                let unanswered = Otherwise(Some(|| drop(shared.outside.remove(&id))));
+                let started = StartedCall { id, clock, legs: vec![outputs], over };
+                line.endpoint.dial(&line.trunk, &number, started, Party::Agent, || {}).await?;
+                unanswered.not();
+                Ok::<Gone, _>(gone)
+            })
+        })
+    }
+
+    /// Keeps a seat until its call is over. The end of its wire goes to the customer's leg.
+    fn keep(&self, seat: Seat, end: End, started: &mut StartedCall) {
+        if let Some(leg) = started.legs.first_mut() {
             leg.bridge = Some(end);
         }
-        if let (Some(mut outputs), Some(mut running)) = (agents, self.running.get_mut(&id)) {
-            outputs.bridge = Some(agents_end);
-            let Browser { format, pipe, news, connection, .. } = browser;
-            let (events, heard) = mpsc::channel(LEG_EVENTS);
-            let leg = Leg::start(pipe, format, None, clock, outputs, events, LegConfig::default());
-            let (stop, (done, stopped)) = (CancellationToken::new(), oneshot::channel());
-            running.agent = Some(AtBrowser { stop: stop.clone(), stopped });
-            let live = running.live.clone();
-            drop(running);
-            let talk = Talk {
-                connection: connection.clone(),
-                live: live.clone(),
-                clock,
-                bridge: bridge.clone(),
-                customer,
-                over: over.clone(),
-            };
-            desk.talking(agent, id, talk);
-            let (desk, agent, over) = (desk.clone(), agent.to_owned(), over.clone());
-            tokio::spawn(async move {
-                let ended = attend(&desk, &agent, leg, heard, news, &live, &stop, &over).await;
-                live.publish(EventBody::LegEnded(ended));
-                connection.close().await;
-                desk.over(&agent);
-                let _ = done.send(());
-            });
+        let (stop, (done, stopped)) = (CancellationToken::new(), oneshot::channel());
+        if let Some(mut running) = self.running.get_mut(&started.id) {
+            running.seat = Some(Taken { stop: stop.clone(), stopped });
         }
-        Ok(Seated { started: StartedCall { id, clock, legs, over }, bridge, at_browser })
+        tokio::spawn(async move {
+            seat.keep(stop).await;
+            let _ = done.send(());
+        });
     }
 
     /// Places a call for an agent, who hears it ring meanwhile.
@@ -440,17 +526,17 @@ impl Shared {
         let seated = match self.seat(desk, &agent, browser, call) {
             Ok(seated) => seated,
             Err(error) => {
-                desk.over(&agent);
+                desk.over(&agent, None);
                 return desk.refuse(&agent, &error.to_string());
             }
         };
-        let Seated { started, bridge, at_browser } = seated;
+        let Seated { started, ear } = seated;
         let (id, over) = (started.id, started.over.clone());
-        bridge.hold(at_browser, Some(Tone::Silence));
-        let on_ring = || bridge.hold(at_browser, Some(Tone::Ringback));
+        ear(Some(Tone::Silence));
+        let on_ring = || ear(Some(Tone::Ringback));
         let dialled = line.endpoint.dial(&line.trunk, &number, started, Party::Customer, on_ring);
         match over.run_until_cancelled(dialled).await {
-            Some(Ok(())) => bridge.hold(at_browser, None),
+            Some(Ok(())) => ear(None),
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::info!(call = %id, %error, "a call was not answered");
@@ -464,9 +550,9 @@ impl Shared {
     async fn finish(&self, id: CallId, reason: EndReason) {
         let Some((_, call)) = self.running.remove(&id) else { return };
         let duration_ms = call.clock.now();
-        if let Some(agent) = call.agent {
-            agent.stop.cancel();
-            let _ = agent.stopped.await;
+        if let Some(seat) = call.seat {
+            seat.stop.cancel();
+            let _ = seat.stopped.await;
         }
         // Nobody has listened to these, and nobody will.
         self.early.lock().unwrap_or_else(PoisonError::into_inner).retain(|early| early.call != id);
@@ -497,59 +583,21 @@ impl Shared {
     }
 }
 
-/// Attends to an agent's leg until the call is over: what has come of it.
-#[expect(clippy::too_many_arguments, reason = "the two ends of a call meet here")]
-async fn attend(
-    desk: &Desk,
-    agent: &str,
-    leg: Leg,
-    mut heard: mpsc::Receiver<LegEvent>,
-    mut news: mpsc::Receiver<News>,
-    live: &LiveCall,
-    stop: &CancellationToken,
-    over: &CancellationToken,
-) -> LegEnded {
-    let party = Party::Agent;
-    // When the agent is given up.
-    let mut until = None;
-    loop {
-        let gone = async {
-            match until {
-                Some(at) => tokio::time::sleep_until(at).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = stop.cancelled() => break,
-            Some(event) = heard.recv() => match event {
-                LegEvent::FirstPacket { codec } => {
-                    live.publish(EventBody::LegStarted(LegStarted { party, codec: codec.to_owned() }));
-                }
-                LegEvent::Dtmf { digit, duration_ms } => {
-                    let duration_ms = Millis(duration_ms);
-                    live.publish(EventBody::Dtmf(Dtmf { party, digit, duration_ms }));
-                }
-                LegEvent::Timeout => over.cancel(),
-            },
-            Some(now) = news.recv() => {
-                match now {
-                    News::Connected => until = None,
-                    News::Lost | News::Failed => {
-                        until = until.or_else(|| Some(tokio::time::Instant::now() + GRACE));
-                    }
-                    News::Candidate(_) => {}
-                }
-                desk.news(agent, now);
-            },
-            () = gone => {
-                tracing::warn!(call = %live.id(), agent, "the agent's browser is gone");
-                until = None;
-                over.cancel();
-            }
+/// Something that is done when this is dropped, unless it is kept from it: when nobody waits for an answer any more.
+struct Otherwise<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Otherwise<F> {
+    fn not(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for Otherwise<F> {
+    fn drop(&mut self) {
+        if let Some(undo) = self.0.take() {
+            undo();
         }
     }
-    let stats = leg.stop().await;
-    LegEnded { party, packets: stats.packets, lost: stats.lost }
 }
 
 fn refusal(error: &hub::NoRoom) -> Refusal {
@@ -610,7 +658,9 @@ impl Host for Calls {
     }
 
     async fn note(&self, id: CallId, note: Note) {
-        let Some(call) = self.shared.running.get(&id).map(|call| call.live.clone()) else { return };
+        let live = self.shared.running.get(&id).map(|call| call.live.clone());
+        let outside = || self.shared.outside.get(&id).map(|outside| outside.live.clone());
+        let Some(call) = live.or_else(outside) else { return };
         call.publish(match note {
             Note::LegStarted { party, codec } => {
                 EventBody::LegStarted(LegStarted { party, codec: codec.to_owned() })
@@ -637,6 +687,9 @@ impl Host for Calls {
     }
 
     async fn end(&self, id: CallId, reason: EndReason) {
+        if self.shared.outside.remove(&id).is_some() {
+            return;
+        }
         // Signalling does not wait for the last words.
         let shared = self.shared.clone();
         tokio::spawn(async move { shared.finish(id, reason).await });

@@ -1,6 +1,7 @@
 //! HTTP, WebSocket, sign-in, configuration; wires everything.
 
 pub mod analysis;
+pub mod audit;
 pub mod calls;
 pub mod cli;
 pub mod config;

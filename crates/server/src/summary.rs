@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallId, CallState, EndReason, Millis, Participant, Shedding, Source};
-use sotto_store::{CallRow, CallRowState, LastWords};
+use sotto_store::{CallRow, CallRowState, LastWords, Outcome};
 use utoipa::ToSchema;
 
 use crate::http::schema;
@@ -48,6 +48,13 @@ pub struct CallSummary {
     /// BCP 47 code of its language, absent when that is detected.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub language: Option<String>,
+    /// It goes on through us, so that supervisors can come to it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub bridged: bool,
+    /// How it came out, once somebody has written that down. Absent in lists of live calls.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::Outcome>)]
+    pub outcome: Option<Outcome>,
     /// The number of the newest event this takes into account. Of two summaries of a call the one with the
     /// larger number is the newer.
     pub seq: u64,
@@ -83,6 +90,8 @@ impl CallSummary {
             utterances,
             recording,
             language: started.and_then(|started| started.language.clone()),
+            bridged: ended.is_none() && started.is_some_and(|started| started.bridged),
+            outcome: None,
             seq: state.seq,
         }
     }
@@ -112,6 +121,8 @@ impl From<CallRow> for CallSummary {
             utterances: row.utterances,
             recording: row.recording.is_some(),
             language: row.language,
+            bridged: false,
+            outcome: row.outcome,
             seq: row.last_seq,
         }
     }

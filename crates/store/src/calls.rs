@@ -54,6 +54,19 @@ pub struct CallRow {
     pub utterances: u32,
     /// The last of them; absent while it is live.
     pub last: Option<LastWords>,
+    /// How it came out, once somebody has written that down.
+    pub outcome: Option<Outcome>,
+}
+
+/// How a call came out, as a person says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Outcome {
+    /// How.
+    pub outcome: String,
+    /// Who says so.
+    pub by: String,
+    /// When they said so, in milliseconds since 1970 (UTC).
+    pub at_unix_ms: u64,
 }
 
 impl CallRow {
@@ -75,6 +88,7 @@ impl CallRow {
             duration_ms: None,
             utterances: 0,
             last: None,
+            outcome: None,
         }
     }
 }
@@ -414,6 +428,19 @@ impl Store {
         rows.into_iter().map(CallRow::try_from).collect()
     }
 
+    /// Writes down how a call came out, in place of what was written before.
+    ///
+    /// # Errors
+    /// [`StoreError::UnknownCall`], or when the database refuses.
+    pub async fn set_outcome(&self, id: CallId, outcome: &Outcome) -> Result<(), StoreError> {
+        let outcome = to_json(outcome)?;
+        let known = transaction!(self, tx => {
+            let updated = sqlx::query("UPDATE calls SET outcome = $2 WHERE id = $1").bind(id.0).bind(&outcome);
+            updated.execute(&mut **tx).await?.rows_affected()
+        });
+        if known == 0 { Err(StoreError::UnknownCall(id)) } else { Ok(()) }
+    }
+
     /// Removes ended calls and their logs; live ones are left alone. Says how many were removed.
     ///
     /// # Errors
@@ -449,6 +476,7 @@ struct RawCall {
     duration_ms: Option<i64>,
     utterances: i64,
     last_words: Option<String>,
+    outcome: Option<String>,
 }
 
 impl TryFrom<RawCall> for CallRow {
@@ -469,6 +497,7 @@ impl TryFrom<RawCall> for CallRow {
             duration_ms: raw.duration_ms.map(|ms| unsigned(ms, "duration").map(Millis)).transpose()?,
             utterances: u32::try_from(raw.utterances).unwrap_or(u32::MAX),
             last: raw.last_words.map(|json| from_json(&json, "last words")).transpose()?,
+            outcome: raw.outcome.map(|json| from_json(&json, "outcome")).transpose()?,
         })
     }
 }

@@ -5,8 +5,10 @@
 //! most a quarter of a second later, and holds on to it while the database is away. [`recover`] closes at
 //! start the calls that a crash left open.
 
+mod audit;
 mod calls;
 mod error;
+mod missed;
 mod people;
 mod recovery;
 mod store;
@@ -14,8 +16,10 @@ mod store;
 pub mod testing;
 mod writer;
 
-pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, spoken};
+pub use audit::AuditRow;
+pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
 pub use error::StoreError;
+pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};
 pub use store::{InstanceLock, Store};

@@ -12,7 +12,7 @@ use sotto_call::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, Role, SessionRow, Store, StoreError,
+    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, MissedCall, Outcome, Role, SessionRow, Store, StoreError,
     UserChange, UserRow, WriterLimits, recover,
 };
 use uuid::Uuid;
@@ -204,6 +204,60 @@ on_both! {
     }
 
     /// Names come from SIP headers: whatever is in them, the call is kept.
+    async fn how_a_call_came_out_is_what_was_said_last(store: Store) {
+        let id = CallId::new();
+        let outcome = |outcome: &str| Outcome { outcome: outcome.into(), by: "مینا".into(), at_unix_ms: 7 };
+        assert!(matches!(store.set_outcome(id, &outcome("sold")).await, Err(StoreError::UnknownCall(_))));
+        store.create_call(&row(id)).await.unwrap();
+        assert_eq!(store.call(id).await.unwrap().unwrap().outcome, None);
+        for said in ["sold", "call back\0"] {
+            store.set_outcome(id, &outcome(said)).await.unwrap();
+        }
+        assert_eq!(store.call(id).await.unwrap().unwrap().outcome, Some(outcome("call back\0")));
+    }
+
+    async fn a_missed_call_is_dealt_with_by_one(store: Store) {
+        let call = |n: u64| MissedCall {
+            id: Uuid::now_v7(),
+            at_unix_ms: n,
+            called: "100".into(),
+            aor: Some("sip:+44@pbx".into()),
+            name: None,
+            waited_ms: 60_000,
+        };
+        let (first, second) = (call(1), call(2));
+        store.add_missed(&first).await.unwrap();
+        store.add_missed(&second).await.unwrap();
+        assert_eq!(store.missed(9).await.unwrap(), [second.clone(), first.clone()]);
+        assert_eq!(store.missed(1).await.unwrap(), [second.clone()]);
+        assert!(store.handle_missed(second.id, "mina", 3).await.unwrap());
+        assert!(!store.handle_missed(second.id, "omid", 4).await.unwrap());
+        assert!(!store.handle_missed(Uuid::now_v7(), "omid", 4).await.unwrap());
+        assert_eq!(store.missed(9).await.unwrap(), [first]);
+    }
+
+    async fn the_audit_is_read_from_the_newest_in_pages(store: Store) {
+        let row = |n: u64, call: Option<CallId>| AuditRow {
+            id: Uuid::now_v7(),
+            at_unix_ms: n,
+            who: "sara".into(),
+            what: "supervise".into(),
+            call,
+            detail: "whisper".into(),
+        };
+        let rows = [row(1, None), row(2, Some(CallId::new())), row(3, None)];
+        for row in &rows {
+            store.add_audit(row).await.unwrap();
+            store.add_audit(row).await.unwrap();
+        }
+        let newest = store.audit(None, 2).await.unwrap();
+        assert_eq!(newest, [rows[2].clone(), rows[1].clone()]);
+        assert_eq!(store.audit(Some(newest[1].id), 2).await.unwrap(), [rows[0].clone()]);
+        let hostile = AuditRow { detail: "a\0b".into(), ..row(4, None) };
+        store.add_audit(&hostile).await.unwrap();
+        assert_eq!(store.audit(None, 1).await.unwrap()[0].detail, "a\u{fffd}b");
+    }
+
     async fn hostile_names_are_kept_or_cleaned(store: Store) {
         let id = CallId::new();
         let mut started = started("nul\0'; DROP TABLE calls; --\u{202e}\u{fdd0}");

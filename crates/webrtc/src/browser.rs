@@ -129,6 +129,12 @@ impl WebRtc {
         &self.config.ice_servers
     }
 
+    /// Whether browsers reach us through one of them alone.
+    #[must_use]
+    pub fn relay_only(&self) -> bool {
+        self.config.relay_only
+    }
+
     /// Answers a browser's offer.
     ///
     /// # Errors
@@ -190,6 +196,7 @@ impl WebRtc {
             // Browsers hide their addresses behind mDNS names; they reach us all the same.
             .with_multicast_dns_mode(MulticastDnsMode::Disabled)
             .with_include_loopback_candidate(true)
+            .with_lite(self.config.ice_lite)
             .build();
         Ok(PeerConnectionBuilder::new()
             .with_configuration(RTCConfigurationBuilder::new().with_ice_servers(servers.collect()).build())
@@ -285,16 +292,6 @@ impl Connection {
             ..Default::default()
         };
         self.peer.add_ice_candidate(init).await.map_err(|error| WebRtcError::Candidate(error.to_string()))
-    }
-
-    /// Answers another offer of the same browser: its address has changed (ICE restart).
-    ///
-    /// # Errors
-    /// See [`WebRtcError`].
-    pub async fn reoffer(&self, offer: &str) -> Result<String, WebRtcError> {
-        let Offer { sdp, .. } = offer::read(offer)?;
-        self.peer.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
-        self.answered().await
     }
 
     /// Ends the connection.
@@ -405,6 +402,24 @@ mod tests {
             "",
         ] {
             assert_eq!(as_seen_from_outside(same, outside), same);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_lite_agent_says_that_it_is_one() {
+        let fingerprint = vec!["AB"; 32].join(":");
+        let offer = format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
+             a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\na=rtpmap:111 opus/48000/2\r\n"
+        );
+        for ice_lite in [false, true] {
+            let config = WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ice_lite, ..WebRtcConfig::default() };
+            let browser = WebRtc::new(config).answer(&offer).await.unwrap();
+            assert_eq!(browser.answer.contains("a=ice-lite"), ice_lite, "{}", browser.answer);
+            assert_eq!(browser.format.payloads, [(111, Codec::Opus)]);
+            browser.connection.close().await;
         }
     }
 }

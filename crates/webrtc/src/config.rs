@@ -20,6 +20,11 @@ pub struct WebRtcConfig {
     pub external_ip: Option<IpAddr>,
     /// STUN and TURN servers that browsers, and we, may use.
     pub ice_servers: Vec<IceServer>,
+    /// Browsers reach us through a TURN server alone, as in networks that let nothing else out.
+    pub relay_only: bool,
+    /// Only answers connectivity checks and sends none (RFC 8445 section 2.5): for a server with an address that
+    /// every browser reaches.
+    pub ice_lite: bool,
 }
 
 impl Default for WebRtcConfig {
@@ -30,6 +35,8 @@ impl Default for WebRtcConfig {
             last_port: 21_499,
             external_ip: None,
             ice_servers: Vec::new(),
+            relay_only: false,
+            ice_lite: false,
         }
     }
 }

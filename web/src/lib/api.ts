@@ -11,6 +11,7 @@ import type {
   Shedding,
   Source,
 } from './generated/call';
+import type { AgentState } from './phone.svelte';
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 
@@ -34,6 +35,32 @@ export interface CallSummary {
   utterances: number;
   recording: boolean;
   language?: string | null;
+  /** It goes on through Sotto, so that supervisors can come to it. */
+  bridged?: boolean;
+  outcome?: Outcome | null;
+}
+
+/** How a call came out, as a person says. */
+export interface Outcome {
+  outcome: string;
+  by: string;
+  at_unix_ms: number;
+}
+
+/** A call that nobody answered. */
+export interface MissedCall {
+  id: string;
+  at_unix_ms: number;
+  called: string;
+  aor?: string | null;
+  name?: string | null;
+  waited_ms: number;
+}
+
+/** Whom calls can be put through to. */
+export interface Desk {
+  agents: { name: string; state: AgentState; since_ms: number; call_id?: CallId }[];
+  numbers: string[];
 }
 
 /** How the installation is doing. */
@@ -170,6 +197,14 @@ export const api = {
       for (const line of lines) if (line.trim()) yield JSON.parse(line) as CallEvent;
     }
     if (rest.trim()) yield JSON.parse(rest) as CallEvent;
+  },
+  setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
+  desk: (signal?: AbortSignal) => json<Desk>('GET', 'api/desk', undefined, signal),
+  async missed(signal?: AbortSignal): Promise<MissedCall[]> {
+    return (await json<{ missed: MissedCall[] }>('GET', 'api/missed', undefined, signal)).missed;
+  },
+  async handleMissed(id: string): Promise<void> {
+    await request('PUT', `api/missed/${encodeURIComponent(id)}/handled`, {});
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   callSocket: (id: CallId, from: number | null) =>

@@ -13,6 +13,7 @@ import type {
   CallState,
   LostTo,
   Millis,
+  Participant,
   Party,
   Shedding,
   Utterance,
@@ -44,6 +45,7 @@ export class Line {
 export type NoticeBody =
   | { kind: 'paused' | 'resumed' | 'left'; party: Party | null }
   | { kind: 'dtmf'; party: Party; digits: string }
+  | { kind: 'joined'; party: null; name: string }
   | { kind: 'supervisor'; party: null; name: string; attention: Attention | null }
   | { kind: 'audio_lost'; party: Party; to: LostTo; lost_ms: Millis };
 
@@ -98,6 +100,9 @@ export class CallModel {
   /** Written by a newer Sotto than this page was built for. */
   tooNew = $state.raw(false);
 
+  /** Who took part from when on, oldest first. */
+  #people: { from: Millis; participants: Participant[] }[] = $state.raw([]);
+
   // A plain list and a count of its changes: a list that watched each of its places would cost more than the
   // words themselves.
   #items: Item[] = [];
@@ -110,6 +115,7 @@ export class CallModel {
   load(state: CallState): void {
     this.seq = state.seq;
     this.#start(state.started);
+    this.#people = state.started ? [{ from: 0, participants: state.started.participants }] : [];
     this.ended = state.ended;
     this.legs = state.legs;
     this.shedding = state.shedding ?? 'none';
@@ -156,6 +162,11 @@ export class CallModel {
     switch (event.kind) {
       case 'call_started':
         this.#start(event);
+        this.#there(event);
+        break;
+      case 'participants':
+        if (this.started) this.started = { ...this.started, participants: event.participants };
+        this.#there(event);
         break;
       case 'call_ended':
         this.ended = { reason: event.reason, duration_ms: event.duration_ms };
@@ -199,7 +210,28 @@ export class CallModel {
       const line = this.#lines.get(event.utterance_id);
       if (line && event.revision < line.now.revision && event.text !== line.now.text)
         line.was = event.text || null;
-    } else this.#notice(event);
+    } else {
+      this.#there(event);
+      this.#notice(event);
+    }
+  }
+
+  /** Who spoke as a party at a time: a call that was handed over has had several agents. */
+  person(party: Party, at: Millis): Participant | undefined {
+    const of = (list: Participant[]) => list.find((one) => one.party === party);
+    const then = this.#people.findLast(({ from, participants }) => from <= at && of(participants)?.name);
+    // Whose name was learnt later was the same person before.
+    const known = then ?? this.#people.find(({ participants }) => of(participants)?.name);
+    return of((known ?? this.#people.at(-1))?.participants ?? []);
+  }
+
+  /** Notes who is there from this event on. */
+  #there(event: CallEvent): void {
+    if (event.kind !== 'call_started' && event.kind !== 'participants') return;
+    const from = event.kind === 'call_started' ? 0 : event.at_ms;
+    const others = this.#people.filter((one) => one.from !== from);
+    const next = { from, participants: event.participants };
+    this.#people = [...others, next].sort((a, b) => a.from - b.from);
   }
 
   /** Words and notices in their order. The list is the model's own: not to be kept. */
@@ -267,7 +299,8 @@ export class CallModel {
   }
 
   #notice(event: CallEvent): void {
-    const body = noticeOf(event);
+    const earlier = this.#people.findLast(({ from }) => from < event.at_ms)?.participants;
+    const body = noticeOf(event, earlier);
     if (!body || this.#told.has(event.seq)) return;
     this.#told.add(event.seq);
     const before = this.#items[this.#place(event.at_ms) - 1];
@@ -331,7 +364,16 @@ export class CallModel {
   }
 }
 
-function noticeOf(event: CallEvent): NoticeBody | null {
+/** An agent who was not there before, when somebody was. */
+function joined(before: Participant[] | undefined, now: Participant[]): string | null {
+  const names = (list: Participant[]) =>
+    list.filter((one) => one.party === 'agent').map(({ name, aor }) => name ?? aor ?? null);
+  const known = names(before ?? []);
+  if (known.length === 0) return null;
+  return names(now).find((name) => name !== null && !known.includes(name)) ?? null;
+}
+
+function noticeOf(event: CallEvent, before: Participant[] | undefined): NoticeBody | null {
   switch (event.kind) {
     case 'paused':
     case 'resumed':
@@ -342,6 +384,10 @@ function noticeOf(event: CallEvent): NoticeBody | null {
       return { kind: 'dtmf', party: event.party, digits: event.digit };
     case 'supervisor':
       return { kind: 'supervisor', party: null, name: event.name, attention: event.attention ?? null };
+    case 'participants': {
+      const name = joined(before, event.participants);
+      return name ? { kind: 'joined', party: null, name } : null;
+    }
     case 'audio_lost':
       return { kind: 'audio_lost', party: event.party, to: event.to, lost_ms: event.lost_ms };
     default:

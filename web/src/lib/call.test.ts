@@ -44,6 +44,39 @@ const begun = () =>
 
 const texts = ({ model }: Log) => model.lines.map((line) => line.now.text);
 
+describe('people', () => {
+  const person = (party: Party, name: string | null) => ({ party, aor: null, name });
+  const there = (...participants: ReturnType<typeof person>[]): EventBody => ({
+    kind: 'participants',
+    participants,
+  });
+
+  it('knows who was the agent when, also after a hand-over that was only recalled', () => {
+    const log = begun()
+      .add(there(person('customer', null), person('agent', 'mina')), 1_000)
+      .add(there(person('customer', 'Rob'), person('agent', 'mina'), person('agent', 'omid')), 20_000)
+      .add(there(person('customer', 'Rob'), person('agent', 'omid')), 30_000);
+    const later = new CallModel();
+    const nothing = { ended: null, legs: [], utterances: [], shedding: null, paused: [], supervisors: [] };
+    later.load({ ...nothing, seq: log.model.seq, started: log.model.started });
+    for (const event of log.events) later.recall(event);
+    for (const model of [log.model, later]) {
+      // Before its name was learnt the agent was the same.
+      expect([0, 1_000, 29_999, 30_000].map((at) => model.person('agent', at)?.name)).toEqual([
+        'mina',
+        'mina',
+        'mina',
+        'omid',
+      ]);
+      expect(model.person('customer', 0)?.name).toBe('Rob');
+      expect(model.person('other', 0)).toBeUndefined();
+      expect(model.started?.participants.map(({ name }) => name)).toEqual(['Rob', 'omid']);
+      const notices = model.items.filter((item) => item instanceof Notice);
+      expect(notices.map(({ body }) => body)).toEqual([{ kind: 'joined', party: null, name: 'omid' }]);
+    }
+  });
+});
+
 describe('words', () => {
   it('swaps partials in place and keeps the line', () => {
     const log = begun().add(said(1, 'agent', 'good', { final: false }));

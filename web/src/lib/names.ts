@@ -1,11 +1,14 @@
-import type { CallStarted, Party } from './generated/call';
+import type { CallModel } from './call.svelte';
+import type { CallStarted, Millis, Party } from './generated/call';
 import { called } from './format';
 import { f, t } from './i18n/index.svelte';
 
-/** What the parties of a call are called on the screen: their names where known, else their parts. */
-export function namer(started: CallStarted | null): (party: Party) => string {
-  return (party) =>
-    started?.participants.find((one) => one.party === party)?.name?.trim() || t(`party.${party}`);
+/** What a party is called on the screen, as of a time on the call's clock, or now. */
+export type Namer = (party: Party, at?: Millis) => string;
+
+/** What the parties of a call are called: their names where known, else their parts. */
+export function namer(call: Pick<CallModel, 'person'>): Namer {
+  return (party, at = Infinity) => call.person(party, at)?.name?.trim() || t(`party.${party}`);
 }
 
 export function nameOrAddress(started: CallStarted | null, party: Party): string | null {

@@ -3,22 +3,53 @@
 // The page makes the offer, when the reader takes a call; the microphone is asked for then and given back when
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
-import { api } from './api';
+import { api, type Outcome } from './api';
+import { pressed } from './keys';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
+import { prefs } from './prefs.svelte';
+import { judged, sampled, type Quality, type Sample } from './quality';
 
-export type AgentState = 'away' | 'ready' | 'ringing' | 'talking';
+export type AgentState = 'away' | 'ready' | 'ringing' | 'talking' | 'wrap_up';
 export type MediaState = 'connecting' | 'connected' | 'lost' | 'failed';
 
 export type Attention = 'listen' | 'whisper' | 'barge';
+
+/** The steps of supervision, and their keys. */
+export const ATTENTIONS: { attention: Attention; key: string }[] = [
+  { attention: 'listen', key: 'l' },
+  { attention: 'whisper', key: 'w' },
+  { attention: 'barge', key: 'b' },
+];
+
+export function attentionOf(event: KeyboardEvent): Attention | null {
+  return ATTENTIONS.find(({ key }) => pressed(event, key))?.attention ?? null;
+}
 
 export interface Caller {
   aor: string | null;
   name: string | null;
 }
 
+/** Who calls, and who hands the call over, if somebody does. */
+export interface Ring {
+  ring: number;
+  from: Caller;
+  called: string;
+  by: string | null;
+}
+
+/** Who else the reader's call may go to, or has come from. */
+export interface Colleague {
+  /** The customer is the reader's; otherwise a colleague only asks for advice. */
+  inCharge: boolean;
+  ringing: string | null;
+  with: string | null;
+}
+
 /** Why the telephone cannot be used. */
-export type Problem = 'insecure' | 'denied' | 'no_microphone' | 'busy_microphone' | 'refused' | 'missed';
+export type Problem =
+  'insecure' | 'denied' | 'no_microphone' | 'busy_microphone' | 'refused' | 'missed' | 'not_kept' | 'nobody';
 
 interface Candidate {
   candidate: string;
@@ -28,32 +59,58 @@ interface Candidate {
 
 type ToPage =
   | { type: 'ping' }
-  | { type: 'hello'; agent: string; state: AgentState; dials: boolean; ice_servers: RTCIceServer[] }
+  | {
+      type: 'hello';
+      agent: string;
+      state: AgentState;
+      dials: boolean;
+      ice_servers: RTCIceServer[];
+      relay_only: boolean;
+      outcomes: string[];
+      call: { call_id: string; from: Caller; held: boolean; since_ms: number } | null;
+      wraps_up: string | null;
+    }
   | { type: 'state'; state: AgentState }
-  | { type: 'ring'; ring: number; from: Caller; called: string }
+  | ({ type: 'ring' } & Ring)
   | { type: 'stop_ringing'; ring: number; missed: boolean }
   | { type: 'answer'; sdp: string }
   | { type: 'candidate'; candidate: Candidate }
   | { type: 'talking'; call_id: string }
   | { type: 'media'; state: MediaState }
   | { type: 'held'; on: boolean }
+  | { type: 'colleague'; in_charge: boolean; ringing: string | null; with: string | null }
   | { type: 'supervisor'; name: string; attention: Attention | null }
   | { type: 'supervising'; call_id: string; attention: Attention | null }
   | { type: 'replaced' }
   | { type: 'over' }
   | { type: 'refused'; why: string };
 
+/** How long nothing may come before the audio is taken for lost with the line: Opus that transmits only speech sends
+ * something every 400 ms. */
+const DOUBT_MS = 1_200;
+/** How often the line is looked at. */
+const LOOK_EVERY_MS = 3_000;
+
 const KEYS = '0123456789*#';
 
 export class Phone {
   state: AgentState = $state.raw('away');
   /** It rings. */
-  ring: { ring: number; from: Caller; called: string } | null = $state.raw(null);
+  ring: Ring | null = $state.raw(null);
   /** The call that the reader is on. */
   call: { id: string | null; from: Caller; since: number } | null = $state.raw(null);
   media: MediaState = $state.raw('connecting');
+  /** How the line is, in both directions; absent while little is known. */
+  quality: { heard: Quality; said: Quality; delay: Quality } | null = $state.raw(null);
   muted = $state.raw(false);
   held = $state.raw(false);
+  colleague: Colleague | null = $state.raw(null);
+  /** How calls can have come out. */
+  outcomes: string[] = $state.raw([]);
+  /** The call that was the reader's last, while its outcome is to be written down. */
+  after: { call: string; outcome: string | null } | null = $state.raw(null);
+  /** What was written down last, for pages that show that call. */
+  concluded: { call: string; outcome: Outcome } | null = $state.raw(null);
   /** Supervisors on the reader's call, and what they do there. */
   supervisors: { name: string; attention: Attention }[] = $state.raw([]);
   /** What the reader does on somebody else's call. */
@@ -64,14 +121,19 @@ export class Phone {
   /** Calls can be placed. */
   dials = $state.raw(false);
   link: LinkState = $state.raw({ at: 'connecting' });
+  /** Told when it rings. */
+  onring: (ring: Ring) => void = () => {};
   /** Told when a call has begun. */
   ontalking: (id: string) => void = () => {};
 
   #link: Link<ToPage> | null = null;
-  #servers: RTCIceServer[] = [];
+  #ways: RTCConfiguration = {};
   #peer: RTCPeerConnection | null = null;
   #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
+  #had: string | null = null;
+  #sample: Sample | null = null;
+  #looking: ReturnType<typeof setInterval> | null = null;
   #speaker = new Audio();
   #tone = new RingTone();
 
@@ -79,6 +141,7 @@ export class Phone {
   open(onLost: () => Promise<boolean>): () => void {
     this.#close();
     this.elsewhere = false;
+    this.#looking = setInterval(() => void this.#look().catch(() => {}), LOOK_EVERY_MS);
     this.#link = new Link<ToPage>({
       address: api.phoneSocket,
       onMessage: (message) => this.#told(message),
@@ -93,6 +156,9 @@ export class Phone {
     this.problem = ready ? microphoneProblem() : null;
     if (this.problem) return;
     this.#tone.wake();
+    // To be told of a call while another tab or program is in front.
+    if (ready && 'Notification' in window && Notification.permission === 'default')
+      void Notification.requestPermission().catch(() => {});
     this.#link?.send({ type: ready ? 'ready' : 'away' });
   }
 
@@ -121,12 +187,57 @@ export class Phone {
     this.#link?.send({ type: 'call', number, sdp });
   }
 
+  /** Has the audio of the reader's call come to this page, which was loaded anew or has another address. */
+  async #resume(): Promise<void> {
+    const sdp = await this.#offer();
+    if (sdp !== null) this.#link?.send({ type: 'resume', sdp });
+  }
+
+  /** The line to the server was lost for a moment: with the network it went through, perhaps, and its audio too. */
+  async #doubt(peer: RTCPeerConnection): Promise<void> {
+    const before = await sampleOf(peer);
+    await new Promise((then) => setTimeout(then, DOUBT_MS));
+    const after = await sampleOf(peer);
+    const silent = after.heard.packets === before.heard.packets;
+    if (silent && peer === this.#peer && this.call?.id) await this.#resume();
+  }
+
+  /** Lets a colleague have the call; `consult`: after a talk between the two. */
+  transfer(to: string, consult: boolean): void {
+    this.problem = null;
+    this.#link?.send({ type: 'transfer', to, consult });
+  }
+
+  /** Leaves the call to the colleague. */
+  complete(): void {
+    this.#link?.send({ type: 'complete' });
+  }
+
+  /** Talks with the customer again instead. */
+  takeBack(): void {
+    this.#link?.send({ type: 'take_back' });
+  }
+
+  /** Writes down how the last call came out. */
+  async conclude(outcome: string): Promise<void> {
+    const { after } = this;
+    if (!after) return;
+    try {
+      const written = await api.setOutcome(after.call, outcome);
+      this.concluded = { call: after.call, outcome: written };
+      if (this.after?.call === after.call) this.after = { ...after, outcome: written.outcome };
+    } catch {
+      this.problem = 'not_kept';
+    }
+  }
+
   /** Comes to somebody's call, or does something else there. */
   async supervise(call: string, attention: Attention): Promise<void> {
-    if (this.supervising) {
+    if (this.supervising?.call === call) {
       this.#link?.send({ type: 'supervise', call_id: call, attention, sdp: null });
       return;
     }
+    if (this.supervising) this.leave();
     const sdp = await this.#offer();
     if (sdp !== null) this.#link?.send({ type: 'supervise', call_id: call, attention, sdp });
   }
@@ -136,34 +247,80 @@ export class Phone {
     this.#link?.send({ type: 'leave' });
   }
 
+  /** Asks the browser how the line is. */
+  async #look(): Promise<void> {
+    const peer = this.#peer;
+    if (!peer || this.media !== 'connected') return;
+    const sample = await sampleOf(peer);
+    if (peer !== this.#peer) return;
+    if (this.#sample) this.quality = judged(this.#sample, sample);
+    this.#sample = sample;
+  }
+
   /** Opens the microphone and makes an offer; `null` when that cannot be done. */
   async #offer(): Promise<string | null> {
     this.problem = microphoneProblem();
     if (this.problem) return null;
-    try {
-      this.#microphone = await navigator.mediaDevices.getUserMedia({
-        audio: { echoCancellation: true, noiseSuppression: true, autoGainControl: true },
-      });
-    } catch (error) {
-      this.problem = problemOf(error);
-      return null;
+    // Kept from one connection to the next, so that nobody is asked again and who is muted stays so.
+    if (!this.#microphone?.active) {
+      try {
+        this.#microphone = await openMicrophone();
+      } catch (error) {
+        this.problem = problemOf(error);
+        return null;
+      }
     }
-    const peer = new RTCPeerConnection({ iceServers: this.#servers });
+    const peer = new RTCPeerConnection(this.#ways);
+    this.#peer?.close();
     this.#peer = peer;
+    this.#waiting = [];
+    this.#sample = this.quality = null;
     this.media = 'connecting';
-    this.muted = this.held = false;
-    for (const track of this.#microphone.getAudioTracks()) peer.addTrack(track, this.#microphone);
+    for (const track of this.#microphone.getAudioTracks()) {
+      track.enabled = !this.muted;
+      peer.addTrack(track, this.#microphone);
+    }
     peer.ontrack = ({ streams, track }) => {
       this.#speaker.srcObject = streams[0] ?? new MediaStream([track]);
+      void this.useSpeaker();
       void this.#speaker.play().catch(() => {});
     };
     peer.onicecandidate = ({ candidate }) => {
-      if (candidate) this.#link?.send({ type: 'candidate', candidate: trimmed(candidate) });
+      if (candidate && peer === this.#peer)
+        this.#link?.send({ type: 'candidate', candidate: trimmed(candidate) });
+    };
+    // Another network, another address: without a way to the server, this waits for its greeting.
+    peer.onconnectionstatechange = () => {
+      if (peer === this.#peer && isGone(peer) && this.call?.id && this.link.at === 'live') void this.#resume();
     };
     const offer = await peer.createOffer();
     // The first candidate comes in a later task than this one's end: the offer is sent before it.
     await peer.setLocalDescription(offer);
     return offer.sdp ?? '';
+  }
+
+  /** Talks through the microphone that is chosen, also in mid-call. */
+  async useMicrophone(): Promise<void> {
+    const sender = this.#peer?.getSenders().find(({ track }) => track?.kind === 'audio');
+    if (!sender) return;
+    try {
+      const chosen = await openMicrophone();
+      const [track] = chosen.getAudioTracks();
+      if (!track) return;
+      track.enabled = !this.muted;
+      await sender.replaceTrack(track);
+      for (const before of this.#microphone?.getTracks() ?? []) before.stop();
+      this.#microphone = chosen;
+    } catch (error) {
+      this.problem = problemOf(error);
+    }
+  }
+
+  /** Is heard from the loudspeaker that is chosen, where the browser lets a page choose. */
+  async useSpeaker(): Promise<void> {
+    if (!('setSinkId' in this.#speaker)) return;
+    // A device that is not there any more: the system's choice goes on.
+    await this.#speaker.setSinkId(prefs.device('audiooutput') ?? '').catch(() => {});
   }
 
   decline(): void {
@@ -193,17 +350,37 @@ export class Phone {
   #told(message: ToPage): void {
     switch (message.type) {
       case 'hello':
-        this.#servers = message.ice_servers;
+        this.#ways = {
+          iceServers: message.ice_servers,
+          iceTransportPolicy: message.relay_only ? 'relay' : 'all',
+        };
         this.dials = message.dials;
         this.state = message.state;
+        this.outcomes = message.outcomes;
+        this.after = message.wraps_up ? { call: message.wraps_up, outcome: null } : null;
+        if (!message.call) {
+          // What went on here is over, or was never known there.
+          if (this.call) this.#hangUp();
+          break;
+        }
+        this.call = {
+          id: message.call.call_id,
+          from: message.call.from,
+          since: now.ms - message.call.since_ms,
+        };
+        this.held = message.call.held;
+        if (!this.#peer || isGone(this.#peer)) void this.#resume();
+        else void this.#doubt(this.#peer);
         break;
       case 'state':
         this.state = message.state;
+        this.after = message.state === 'wrap_up' && this.#had ? { call: this.#had, outcome: null } : null;
         break;
       case 'ring':
         this.ring = message;
         this.problem = null;
         this.#tone.start();
+        this.onring(message);
         break;
       case 'stop_ringing':
         this.#tone.stop();
@@ -228,6 +405,9 @@ export class Phone {
       case 'held':
         this.held = message.on;
         break;
+      case 'colleague':
+        this.colleague = { inCharge: message.in_charge, ringing: message.ringing, with: message.with };
+        break;
       case 'supervisor': {
         const others = this.supervisors.filter(({ name }) => name !== message.name);
         const { name, attention } = message;
@@ -243,10 +423,12 @@ export class Phone {
         this.#close();
         break;
       case 'over':
+        this.#had = this.call?.id ?? null;
         this.#hangUp();
         break;
       case 'refused':
-        this.problem = 'refused';
+        // On a call, what is refused is a colleague.
+        this.problem = this.call?.id ? 'nobody' : 'refused';
         if (this.call?.id == null && !this.supervising) this.#hangUp();
         break;
       case 'ping':
@@ -273,6 +455,8 @@ export class Phone {
     this.state = 'away';
     this.#link?.close();
     this.#link = null;
+    if (this.#looking) clearInterval(this.#looking);
+    this.#looking = null;
   }
 
   #hangUp(): void {
@@ -282,10 +466,33 @@ export class Phone {
     this.#microphone = null;
     this.#speaker.srcObject = null;
     this.#waiting = [];
-    this.call = null;
+    this.call = this.colleague = this.quality = this.#sample = null;
     this.supervisors = [];
     this.muted = this.held = false;
   }
+}
+
+/** The microphone that is chosen, or the system's when that one is not there. */
+export function openMicrophone(): Promise<MediaStream> {
+  const deviceId = prefs.device('audioinput');
+  return navigator.mediaDevices.getUserMedia({
+    audio: {
+      ...(deviceId ? { deviceId: { ideal: deviceId } } : {}),
+      echoCancellation: true,
+      noiseSuppression: true,
+      autoGainControl: true,
+    },
+  });
+}
+
+async function sampleOf(peer: RTCPeerConnection): Promise<Sample> {
+  const report = await peer.getStats();
+  return sampled([...(report as unknown as Map<string, Record<string, unknown>>).values()]);
+}
+
+/** Nothing comes through it any more. */
+function isGone(peer: RTCPeerConnection): boolean {
+  return ['disconnected', 'failed', 'closed'].includes(peer.connectionState);
 }
 
 function trimmed({ candidate, sdpMid, sdpMLineIndex }: RTCIceCandidate): Candidate {

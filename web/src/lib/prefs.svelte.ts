@@ -23,6 +23,7 @@ function write(key: string, value: string | null): void {
 class Prefs {
   #language: Language = $state(document.documentElement.lang === 'fa' ? 'fa' : 'en');
   #theme: Theme = $state((document.documentElement.dataset['theme'] as Theme | undefined) ?? 'auto');
+  #devices = $state.raw({ audioinput: read('sotto.audioinput'), audiooutput: read('sotto.audiooutput') });
   #rate = $state(Number(read('sotto.rate')) || 1);
 
   get language(): Language {
@@ -43,6 +44,15 @@ class Prefs {
     write('sotto.theme', theme === 'auto' ? null : theme);
     if (theme === 'auto') delete document.documentElement.dataset['theme'];
     else document.documentElement.dataset['theme'] = theme;
+  }
+
+  /** The device of this kind that the reader wants, by the browser's id; absent for the system's choice. */
+  device(kind: 'audioinput' | 'audiooutput'): string | null {
+    return this.#devices[kind];
+  }
+  setDevice(kind: 'audioinput' | 'audiooutput', id: string | null): void {
+    this.#devices = { ...this.#devices, [kind]: id };
+    write(`sotto.${kind}`, id);
   }
 
   /** Playback speed. */

@@ -11,6 +11,11 @@ class Session {
   /** The server could not be asked who is signed in. */
   unreachable = $state.raw(false);
 
+  /** May come to others' calls. */
+  get supervises(): boolean {
+    return this.user !== null && this.user.role !== 'agent';
+  }
+
   async ask(): Promise<void> {
     try {
       this.user = await api.session();

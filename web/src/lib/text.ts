@@ -2,19 +2,19 @@
 
 import { Line, type CallModel } from './call.svelte';
 import type { Format } from './format';
-import type { Party } from './generated/call';
+import type { Namer } from './names';
 
 /** One paragraph a turn: time, name, words. */
 export function transcriptText(
   call: Pick<CallModel, 'items'>,
-  name: (party: Party) => string,
+  name: Namer,
   format: Format,
 ): string {
   const turns: string[] = [];
   for (const item of call.items) {
     if (!(item instanceof Line) || !item.now.final) continue;
     if (item.head || turns.length === 0)
-      turns.push(`[${format.clock(item.at)}] ${name(item.party)}: ${item.now.text}`);
+      turns.push(`[${format.clock(item.at)}] ${name(item.party, item.at)}: ${item.now.text}`);
     else turns[turns.length - 1] += ` ${item.now.text}`;
   }
   return turns.join('\n');

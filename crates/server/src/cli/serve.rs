@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::calls::{Calls, LoadTold};
 use crate::config::{Config, SpeechConfig};
+use crate::audit::Audit;
 use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
@@ -61,7 +62,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("speech", "the models are being loaded");
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
-    let desk = Desk::new(config.desk.clone(), WebRtc::new(config.webrtc.clone()));
+    let audit = Audit::keep_in(store.clone());
+    let desk = Desk::new(config.desk.clone(), WebRtc::new(config.webrtc.clone()), audit);
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),

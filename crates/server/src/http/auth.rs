@@ -43,6 +43,17 @@ pub enum Identity {
     },
 }
 
+impl Identity {
+    /// The person's name, or "key" for a program.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match self {
+            Self::User { name, .. } => name,
+            Self::Key { .. } => "key",
+        }
+    }
+}
+
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {

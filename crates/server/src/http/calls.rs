@@ -7,15 +7,15 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, put};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, CallState};
-use sotto_store::{CallFilter, CallRowState};
+use sotto_call::{CallId, CallState, Party};
+use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Action, Identity, authorize};
-use super::error::{ApiError, ErrorBody, Path, Query};
+use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
 use crate::hub::{Follow, FollowError, Update};
 use crate::summary::{CallSummary, Lifecycle};
@@ -25,6 +25,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/calls", get(list))
         .route("/calls/{id}", get(one))
         .route("/calls/{id}/events", get(events))
+        .route("/calls/{id}/outcome", put(outcome))
         .route("/calls/{id}/recording", get(recording::recording))
 }
 
@@ -122,9 +123,14 @@ pub(super) async fn one(
     let Some(Update::Snapshot(state)) = follow.next_now().await? else {
         return Err(ApiError::not_found("call"));
     };
+    let stored = app.store().call(id).await;
     let call = match shown {
-        Some(shown) => CallSummary::of_state(id, shown.recording, &state),
-        None => app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?.into(),
+        Some(shown) => {
+            // What a person has written down is nowhere else; a live call is shown without the store as well.
+            let outcome = stored.ok().flatten().and_then(|row| row.outcome);
+            CallSummary { outcome, ..CallSummary::of_state(id, shown.recording, &state) }
+        }
+        None => stored?.ok_or_else(|| ApiError::not_found("call"))?.into(),
     };
     Ok(axum::Json(OneCall { call, state }))
 }
@@ -152,6 +158,49 @@ pub(super) async fn events(
     });
     // A failure on the way cuts the answer off, which a client can tell from its end.
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
+}
+
+/// How a call came out.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewOutcome {
+    /// One of `[desk] outcomes`.
+    outcome: String,
+}
+
+/// Write down how a call came out
+///
+/// In place of what was written before. Agents do so for calls of their own, supervisors for any.
+#[utoipa::path(put, path = "/api/calls/{id}/outcome", tag = "Calls", params(("id" = String, Path)),
+    request_body = NewOutcome, responses(
+        (status = 200, description = "Written down", body = schema::Outcome),
+        (status = 403, description = "Somebody else's call", body = ErrorBody),
+        (status = 404, description = "No such call", body = ErrorBody),
+        (status = 400, description = "None of the configured outcomes", body = ErrorBody),
+    ))]
+pub(super) async fn outcome(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Json(new): Json<NewOutcome>,
+) -> Result<axum::Json<Outcome>, ApiError> {
+    authorize(&identity, Action::TakeCalls)?;
+    let by = identity.name().to_owned();
+    let call = app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?;
+    // Of a live call the registry knows better who takes part.
+    let live = app.hub().get(id).map(|live| live.summary());
+    let participants = live.as_ref().map_or(&call.participants, |live| &live.participants);
+    let is_own = participants.iter().any(|one| one.party == Party::Agent && one.name.as_ref() == Some(&by));
+    if !is_own {
+        authorize(&identity, Action::Supervise)?;
+    }
+    if !app.shared.parts.desk.outcomes().contains(&new.outcome) {
+        return Err(ApiError::invalid("none of the configured outcomes"));
+    }
+    let outcome = Outcome { outcome: new.outcome, by, at_unix_ms: app.now_unix_ms() };
+    app.store().set_outcome(id, &outcome).await?;
+    app.shared.parts.desk.audit().note(&outcome.by, "outcome", Some(id), &outcome.outcome);
+    Ok(axum::Json(outcome))
 }
 
 async fn next_lines(follow: &mut Follow) -> Result<Vec<u8>, FollowError> {

@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
-use super::{App, calls, error, live, ops, people, phone, recording, session};
+use super::{App, calls, error, live, missed, ops, people, phone, recording, session};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -41,10 +41,11 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, recording::recording, live::call, live::list, phone::phone,
+        calls::list, calls::one, calls::events, calls::outcome, recording::recording, live::call, live::list,
+        phone::phone, phone::desk, missed::list, missed::handled,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
-        people::revoke_key,
+        people::revoke_key, people::audit,
         ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
@@ -89,6 +90,23 @@ fn call_schemas() -> Map<String, Value> {
             "party": { "$ref": "#/components/schemas/Party" },
             "text": { "type": "string" },
             "at_ms": { "$ref": "#/components/schemas/Millis" },
+        } }),
+    );
+    schemas.insert(
+        "AtDesk".to_owned(),
+        json!({ "type": "object", "required": ["name", "state", "since_ms"], "properties": {
+            "name": { "type": "string" },
+            "state": { "type": "string", "enum": ["away", "ready", "ringing", "talking", "wrap_up"] },
+            "since_ms": { "description": "For how long.", "type": "integer" },
+            "call_id": { "description": "The call they are on.", "type": "string" },
+        } }),
+    );
+    schemas.insert(
+        "Outcome".to_owned(),
+        json!({ "type": "object", "required": ["outcome", "by", "at_unix_ms"], "properties": {
+            "outcome": { "type": "string" },
+            "by": { "description": "Who says so.", "type": "string" },
+            "at_unix_ms": { "type": "integer" },
         } }),
     );
     schemas

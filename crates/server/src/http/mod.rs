@@ -9,6 +9,7 @@ mod calls;
 mod docs;
 mod error;
 mod live;
+mod missed;
 mod ops;
 mod people;
 mod phone;
@@ -270,6 +271,7 @@ pub fn router(app: App) -> Router {
         .merge(calls::routes())
         .merge(live::routes())
         .merge(phone::routes())
+        .merge(missed::routes())
         .merge(people::routes())
         .route("/status", get(ops::status))
         .merge(docs::routes())

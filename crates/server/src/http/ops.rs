@@ -239,6 +239,13 @@ pub(super) fn register(app: &App) {
         metrics.counter(name, help, move || read(writer.figures()));
     }
 
+    let desk = app.shared.parts.desk.clone();
+    metrics.counter("phone_refused", "What agents' pages asked for and did not get", move || desk.refused());
+    let desk = app.shared.parts.desk.clone();
+    metrics.counter("audit_lost", "Records of the audit that are in the program's log alone", move || {
+        desk.audit().lost()
+    });
+
     // The registry is part of the app: a strong reference back would keep both for ever.
     let with = {
         let app = std::sync::Arc::downgrade(&app.shared);

@@ -5,12 +5,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{delete, get, patch};
 use serde::{Deserialize, Serialize};
-use sotto_store::{ApiKeyRow, Role, UserChange, UserRow};
-use utoipa::ToSchema;
+use sotto_call::CallId;
+use sotto_store::{ApiKeyRow, AuditRow, Role, UserChange, UserRow};
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::auth::{Action, Identity, authorize};
-use super::error::{ApiError, ErrorBody, Json, Path};
+use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, schema};
 use crate::people::{self, PeopleError};
 
@@ -18,6 +19,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/users", get(users).post(add_user))
         .route("/users/{name}", patch(change_user))
+        .route("/audit", get(audit))
         .route("/keys", get(keys).post(add_key))
         .route("/keys/{id}", delete(revoke_key))
 }
@@ -57,6 +59,62 @@ impl From<UserRow> for User {
 #[derive(Serialize, ToSchema)]
 pub(super) struct Users {
     users: Vec<User>,
+}
+
+/// Which records to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AuditParams {
+    /// Only older ones than this: the id of the last record of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<Uuid>,
+    /// How many, 100 when absent and 500 at most.
+    limit: Option<u32>,
+}
+
+/// Something that was done, or refused.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Record {
+    #[schema(value_type = String)]
+    id: Uuid,
+    at_unix_ms: u64,
+    who: String,
+    /// `supervise`, `outcome`, `refused`.
+    what: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    call_id: Option<CallId>,
+    detail: String,
+}
+
+/// A page of records.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Records {
+    /// Newest first.
+    records: Vec<Record>,
+}
+
+/// Who did what, newest first
+#[utoipa::path(get, path = "/api/audit", tag = "People", params(AuditParams), responses(
+    (status = 200, description = "A page", body = Records),
+    (status = 403, description = "Not an admin", body = ErrorBody),
+))]
+pub(super) async fn audit(
+    State(app): State<App>,
+    identity: Identity,
+    Query(params): Query<AuditParams>,
+) -> Result<axum::Json<Records>, ApiError> {
+    authorize(&identity, Action::ManagePeople)?;
+    let rows = app.store().audit(params.before, params.limit.unwrap_or(100).clamp(1, 500)).await?;
+    let records = rows.into_iter().map(|AuditRow { id, at_unix_ms, who, what, call, detail }| Record {
+        id,
+        at_unix_ms,
+        who,
+        what,
+        call_id: call,
+        detail,
+    });
+    Ok(axum::Json(Records { records: records.collect() }))
 }
 
 /// A user to be.

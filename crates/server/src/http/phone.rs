@@ -5,18 +5,20 @@ use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::response::Response;
-use axum::routing::any;
+use axum::routing::{any, get};
+use serde::Serialize;
 use tokio::sync::mpsc;
+use utoipa::ToSchema;
 
-use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody};
 use super::live::{Feed, json, not_a_socket, open};
-use crate::desk::{Page, ToPage};
+use super::{App, schema};
+use crate::desk::{Page, ToPage, Who};
 use crate::hub::FollowError;
 
 pub(super) fn routes() -> Router<App> {
-    Router::new().route("/phone", any(phone))
+    Router::new().route("/phone", any(phone)).route("/desk", get(desk))
 }
 
 /// A page's telephone.
@@ -47,13 +49,39 @@ impl Feed for Phone {
     }
 }
 
+/// Whom calls can be put through to.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DeskNow {
+    /// Agents who are there, by name.
+    #[schema(value_type = Vec<schema::AtDesk>)]
+    agents: Vec<Who>,
+    /// Numbers of ours.
+    numbers: Vec<String>,
+}
+
+/// Who is there
+#[utoipa::path(get, path = "/api/desk", tag = "Phone", responses(
+    (status = 200, description = "Agents with an open page, and numbers", body = DeskNow),
+    (status = 401, description = "Not signed in", body = ErrorBody),
+))]
+pub(super) async fn desk(
+    State(app): State<App>,
+    identity: Identity,
+) -> Result<axum::Json<DeskNow>, ApiError> {
+    authorize(&identity, Action::TakeCalls)?;
+    let desk = &app.shared.parts.desk;
+    Ok(axum::Json(DeskNow { agents: desk.agents(), numbers: desk.numbers() }))
+}
+
 /// Be an agent with a telephone (WebSocket)
 ///
 /// Text frames both ways, one JSON object each, told apart by `type`. From here: `hello` first (the agent, what
 /// the agent is doing, ICE servers), then `state`, `ring` and `stop_ringing`, `answer` (SDP), `candidate`,
-/// `talking` (the call's id), `media`, `held`, `over`, and `refused` with a reason. From the page: `ready` and
-/// `away`; `accept` with the number of the ringing and an SDP offer, or `decline`; `candidate`; `reoffer` after
-/// a change of address; `hold`; `hang_up`; from supervisors `supervise` with the id of a call, `listen`,
+/// `talking` (the call's id), `colleague` (who else the call may go to), `media`, `held`, `supervisor`, `over`, and
+/// `refused` with a reason. From the page: `ready` and `away`; `accept` with the number of the ringing and an SDP
+/// offer, or `decline`; `call` with a number and an offer; `candidate`; `resume` with a new offer, after the page was
+/// loaded anew or its address has changed; `hold`; `transfer` to an agent or a number, `consult` to talk with
+/// them first, then `complete` or `take_back`; `hang_up`; from supervisors `supervise` with the id of a call, `listen`,
 /// `whisper` or `barge`, and an SDP offer when they come to it, and `leave`. A second page of the same agent takes
 /// the place of the first, which is told `replaced` and closed with 1000.
 #[utoipa::path(get, path = "/api/phone", tag = "Phone", responses(

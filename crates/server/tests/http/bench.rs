@@ -14,6 +14,7 @@ use sotto_call::{
     CallEnded, CallId, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis, Participant, Party,
     Shedding, Source, Utterance, UtteranceId, Word,
 };
+use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
@@ -51,7 +52,11 @@ impl Bench {
         let readiness = Readiness::default();
         let parts = Parts {
             hub: hub.clone(),
-            desk: Desk::new(DeskConfig::default(), WebRtc::new(WebRtcConfig::default())),
+            desk: Desk::new(
+                DeskConfig::default(),
+                WebRtc::new(WebRtcConfig::default()),
+                Audit::keep_in(store.clone()),
+            ),
             settings,
             metrics: Metrics::default(),
             readiness: readiness.clone(),

@@ -1,10 +1,10 @@
 use futures::SinkExt;
 use serde_json::{Value, json};
-use sotto_call::CallId;
-use sotto_store::Role;
+use sotto_call::{CallId, EventBody, Participant, Participants, Party};
+use sotto_store::{MissedCall, Role};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::bench::Bench;
+use crate::bench::{Bench, body, by, bytes, get, hangup, refused, with_body};
 use crate::live::{Socket, connect, next};
 
 /// A telephone that has been greeted.
@@ -52,7 +52,10 @@ async fn what_a_hostile_page_asks_is_refused_and_what_it_says_ends_the_connectio
         json!({ "type": "leave" }),
         json!({ "type": "hold", "on": true }),
         json!({ "type": "accept", "ring": 1, "sdp": "v=0" }),
-        json!({ "type": "reoffer", "sdp": "" }),
+        json!({ "type": "resume", "sdp": "" }),
+        json!({ "type": "transfer", "to": "nobody", "consult": true }),
+        json!({ "type": "complete" }),
+        json!({ "type": "take_back" }),
         json!({ "type": "candidate", "candidate": candidate }),
         json!({ "type": "call", "number": "1", "sdp": "" }),
         // Agents are not supervisors, and this is nobody's call.
@@ -72,6 +75,26 @@ async fn what_a_hostile_page_asks_is_refused_and_what_it_says_ends_the_connectio
         let closed = next(&mut page).await.unwrap_err().map(|frame| frame.code.into());
         assert_eq!(closed, Some(code), "{wrong:.60}");
     }
+    // Counted, and written down for admins.
+    let metrics = bench.send(get("/metrics")).await;
+    let metrics = String::from_utf8(bytes(metrics).await).unwrap();
+    assert!(metrics.contains("\nsotto_phone_refused_total 11\n"), "{metrics}");
+    let key = bench.key(&["admin"]).await;
+    let records = loop {
+        let list = body(bench.send(by(&key, get("/api/audit"))).await).await;
+        let records = list["records"].as_array().unwrap().clone();
+        if records.len() == 11 {
+            break records;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(
+        (&records[0]["who"], &records[0]["what"], &records[0]["call_id"], &records[0]["detail"]),
+        (&json!("mina"), &json!("refused"), &json!(call), &json!("supervisors only"))
+    );
+    let mina = bench.sign_in("mina").await;
+    refused(bench.send(by(&mina, get("/api/audit"))).await, 403, "forbidden").await;
+
     let (mut flooding, _) = phone(&bench, address, "mina").await;
     for _ in 0..150 {
         let _ = flooding.send(Message::text(r#"{"type":"ping"}"#)).await;
@@ -93,4 +116,71 @@ async fn programs_and_strangers_have_no_telephone() {
     let cookie = bench.sign_in("mina").await;
     let headers = [("cookie", cookie.as_str()), ("origin", "http://elsewhere.example")];
     assert_eq!(connect(address, "/api/phone", &headers).await.err(), Some(403));
+}
+
+#[tokio::test]
+async fn how_a_call_came_out_is_written_down_by_its_agent_or_a_supervisor() {
+    let bench = Bench::new().await;
+    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {
+        bench.add_user(name, role).await;
+    }
+    let call = bench.begin("abc");
+    let mina = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
+    call.publish(EventBody::Participants(Participants { participants: vec![mina] }));
+    call.end(hangup()).await.unwrap();
+    let path = format!("/api/calls/{}/outcome", call.id());
+    let write = |path: &str, outcome: &str| with_body("PUT", path, &json!({ "outcome": outcome }));
+    let (mina, omid, sara) =
+        (bench.sign_in("mina").await, bench.sign_in("omid").await, bench.sign_in("sara").await);
+    let written = body(bench.send(by(&mina, write(&path, "Resolved"))).await).await;
+    assert_eq!(written, json!({ "outcome": "Resolved", "by": "mina", "at_unix_ms": 1_700_000_000_000_u64 }));
+    let shown = body(bench.send(by(&omid, get(&format!("/api/calls/{}", call.id())))).await).await;
+    assert_eq!(shown["call"]["outcome"], written);
+
+    refused(bench.send(by(&omid, write(&path, "Resolved"))).await, 403, "forbidden").await;
+    refused(bench.send(by(&mina, write(&path, "Bewitched"))).await, 400, "invalid").await;
+    let nowhere = format!("/api/calls/{}/outcome", CallId::new());
+    refused(bench.send(by(&sara, write(&nowhere, "Resolved"))).await, 404, "not_found").await;
+    let corrected = body(bench.send(by(&sara, write(&path, "Call back"))).await).await;
+    assert_eq!((&corrected["outcome"], &corrected["by"]), (&json!("Call back"), &json!("sara")));
+}
+
+#[tokio::test]
+async fn who_is_at_the_desk_is_told_to_people_who_take_calls() {
+    let bench = Bench::new().await;
+    bench.add_user("mina", Role::Agent).await;
+    let address = bench.serve().await;
+    let (mut page, _) = phone(&bench, address, "mina").await;
+    say(&mut page, &json!({ "type": "ready" })).await;
+    assert_eq!(next(&mut page).await.unwrap()["state"], "ready");
+    let cookie = bench.sign_in("mina").await;
+    let desk = body(bench.send(by(&cookie, get("/api/desk"))).await).await;
+    assert_eq!((&desk["agents"][0]["name"], &desk["agents"][0]["state"]), (&json!("mina"), &json!("ready")));
+    assert_eq!(desk["numbers"], json!([]));
+    let key = bench.key(&["calls:read"]).await;
+    refused(bench.send(by(&key, get("/api/desk"))).await, 403, "forbidden").await;
+    refused(bench.send(get("/api/desk")).await, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_missed_call_is_listed_until_somebody_deals_with_it() {
+    let bench = Bench::new().await;
+    bench.add_user("mina", Role::Agent).await;
+    let missed = MissedCall {
+        id: uuid::Uuid::now_v7(),
+        at_unix_ms: 1_700_000_000_000,
+        called: "100".to_owned(),
+        aor: Some("sip:+44@pbx".to_owned()),
+        name: None,
+        waited_ms: 5_000,
+    };
+    bench.store.add_missed(&missed).await.unwrap();
+    let mina = bench.sign_in("mina").await;
+    let list = body(bench.send(by(&mina, get("/api/missed"))).await).await;
+    assert_eq!((&list["missed"][0]["aor"], &list["missed"][0]["waited_ms"]), (&json!("sip:+44@pbx"), &json!(5_000)));
+    let path = format!("/api/missed/{}/handled", missed.id);
+    assert_eq!(bench.send(by(&mina, with_body("PUT", &path, &json!({})))).await.status(), 204);
+    refused(bench.send(by(&mina, with_body("PUT", &path, &json!({})))).await, 404, "not_found").await;
+    assert_eq!(body(bench.send(by(&mina, get("/api/missed"))).await).await, json!({ "missed": [] }));
+    refused(bench.send(get("/api/missed")).await, 401, "unauthenticated").await;
 }

@@ -1,0 +1,68 @@
+//! Who did what that somebody may ask about later: kept in the store, and told to the program's log.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sotto_call::CallId;
+use sotto_store::{AuditRow, Store};
+use tokio::sync::mpsc;
+
+/// Records that wait for a database that is away; more are told to the program's log alone.
+const WAITING: usize = 4_096;
+/// How long until a database that is away is asked again.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Characters of a detail, which may come from outside.
+const LONGEST_DETAIL: usize = 500;
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Audit {
+    tell: mpsc::Sender<AuditRow>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Audit {
+    /// Keeps records in `store`. Must be called within a Tokio runtime.
+    #[must_use]
+    pub fn keep_in(store: Store) -> Self {
+        let (tell, mut told) = mpsc::channel::<AuditRow>(WAITING);
+        tokio::spawn(async move {
+            while let Some(row) = told.recv().await {
+                while let Err(error) = store.add_audit(&row).await {
+                    tracing::warn!(%error, "a record of the audit waits for the database");
+                    tokio::time::sleep(PATIENCE).await;
+                }
+            }
+        });
+        Self { tell, lost: Arc::default() }
+    }
+
+    /// Tells the program's log alone.
+    #[must_use]
+    pub fn to_log_only() -> Self {
+        Self { tell: mpsc::channel(1).0, lost: Arc::default() }
+    }
+
+    /// Notes that `who` did something.
+    pub fn note(&self, who: &str, what: &str, call: Option<CallId>, detail: &str) {
+        tracing::info!(target: "audit", who, what, call = call.map(tracing::field::display), detail);
+        let row = AuditRow {
+            id: uuid::Uuid::now_v7(),
+            at_unix_ms: crate::cli::now_unix_ms(),
+            who: who.to_owned(),
+            what: what.to_owned(),
+            call,
+            detail: detail.chars().take(LONGEST_DETAIL).collect(),
+        };
+        if self.tell.try_send(row).is_err() {
+            self.lost.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Records that are in the program's log alone.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.lost.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,856 @@
+//! Agents at their browsers, and the calls that are put through to them.
+//!
+//! `messages` is what pages and the desk say to each other, `page` does what a page asks, and `seat` is the agent's
+//! place in a call.
+//!
+//! A call to one of our numbers rings at one agent at a time, at the one who has been ready for longest. The
+//! agent's page accepts with an offer of its own; from then on the agent is a leg like any other, and the
+//! [`Bridge`](sotto_media::Bridge) carries both. A page that comes and goes takes its agent with it: who has no
+//! page is rung by nobody.
+
+mod messages;
+mod page;
+mod seat;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use sotto_audio::Tone;
+use sotto_call::{Attention, CallId};
+use sotto_media::{Bridge, CallClock, MemberId};
+use sotto_sip::{Refusal, Trunk};
+use sotto_webrtc::{Browser, Connection, News, WebRtc};
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+pub use self::messages::{AgentState, Caller, FromPage, MediaState, Ongoing, ToPage, Who};
+pub use self::page::Page;
+use self::page::Line;
+pub use self::seat::{Customer, DialOutside, Gone, Order, Seat, SeatParts, Sitter};
+use crate::audit::Audit;
+use crate::hub::LiveCall;
+
+/// Messages for a page that wait for it; a page that is further behind is gone.
+const PAGE: usize = 256;
+/// Characters of what may be dialled.
+const LONGEST_NUMBER: usize = 64;
+
+/// Calls to numbers of ours.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeskConfig {
+    /// The numbers that are put through to agents. An agent is also reached by name.
+    pub numbers: Vec<Number>,
+    /// Who can do what: a skill, and the agents who have it.
+    pub skills: BTreeMap<String, Vec<String>>,
+    /// Where agents' own calls are placed.
+    pub trunk: Trunk,
+    /// Agents see which supervisors are on their call. Supervisors who whisper or barge are always seen.
+    pub announce_listeners: bool,
+    /// How a call can have come out, for agents to choose from when it is over.
+    pub outcomes: Vec<String>,
+    /// Seconds that an agent is not rung after a call, to write down what is left to be written.
+    pub wrap_up_s: u64,
+}
+
+impl Default for DeskConfig {
+    fn default() -> Self {
+        Self {
+            numbers: Vec::new(),
+            skills: BTreeMap::new(),
+            trunk: Trunk::default(),
+            announce_listeners: false,
+            outcomes: ["Resolved", "Call back", "No answer", "Wrong number"].map(str::to_owned).to_vec(),
+            wrap_up_s: 20,
+        }
+    }
+}
+
+/// A number that customers call.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Number {
+    /// The number, as the caller's INVITE has it (the user of the Request-URI); `*` for every number.
+    pub number: String,
+    /// Who answers, by name; empty for every agent.
+    pub agents: Vec<String>,
+    /// What who answers must be able to do: names out of `skills`.
+    pub skills: Vec<String>,
+    /// Among waiting callers those with a higher priority come first, then those who wait for longer.
+    pub priority: i32,
+    /// Seconds until a caller is told that nobody is there.
+    pub patience_s: u64,
+    /// Seconds that it rings at one agent before the next one's turn.
+    pub ring_s: u64,
+    /// A number that is called through the trunk when nobody has answered by then; empty for none.
+    pub overflow: String,
+}
+
+impl Default for Number {
+    fn default() -> Self {
+        Self {
+            number: String::new(),
+            agents: Vec::new(),
+            skills: Vec::new(),
+            priority: 0,
+            patience_s: 60,
+            ring_s: 20,
+            overflow: String::new(),
+        }
+    }
+}
+
+/// A call that an agent has taken.
+pub struct Accepted {
+    /// Who.
+    pub agent: String,
+    /// Their audio.
+    pub browser: Browser,
+}
+
+/// See the module. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: DeskConfig,
+    webrtc: WebRtc,
+    audit: Audit,
+    refused: AtomicU64,
+    state: Mutex<State>,
+    /// Somebody has become ready.
+    ready: Notify,
+    dial: OnceLock<Dial>,
+}
+
+/// Places a call for an agent at a browser.
+pub type Dial = Box<dyn Fn(String, String, Browser) + Send + Sync>;
+
+#[derive(Default)]
+struct State {
+    next: u64,
+    agents: HashMap<String, Agent>,
+    /// The calls that go through us.
+    calls: HashMap<CallId, OnCall>,
+    /// Callers who have not been answered, in the order in which they came.
+    waiting: Vec<Waiting>,
+}
+
+/// A caller who waits to be answered.
+struct Waiting {
+    ticket: u64,
+    number: Number,
+    /// It rings at somebody.
+    rings: bool,
+}
+
+/// A call that goes through us.
+#[derive(Clone)]
+struct OnCall {
+    /// Who is in charge of it.
+    agent: String,
+    talk: Talk,
+    /// Supervisors that its agent is told of, and what they do there.
+    supervisors: BTreeMap<String, Attention>,
+}
+
+/// A supervisor's part in somebody's call.
+#[derive(Clone)]
+struct Ear {
+    call: CallId,
+    member: MemberId,
+    leave: CancellationToken,
+}
+
+struct Agent {
+    /// Names the page: a later one takes the place of an earlier one.
+    page: u64,
+    tell: mpsc::Sender<ToPage>,
+    state: AgentState,
+    /// When the agent began to do that.
+    since: Instant,
+    ringing: Option<(u64, oneshot::Sender<Verdict>)>,
+    /// The way to the page's audio, from the moment that it is agreed on.
+    connection: Option<Arc<Connection>>,
+    talk: Option<Talk>,
+    /// The call whose outcome is left to be written down.
+    wraps_up: Option<CallId>,
+    ear: Option<Ear>,
+    /// To be away as soon as the call is over.
+    leaves: bool,
+}
+
+/// What an agent's page can do about the call the agent is on.
+#[derive(Clone)]
+pub struct Talk {
+    /// The way to the page.
+    pub connection: Arc<Connection>,
+    /// Its log.
+    pub live: LiveCall,
+    /// Its clock.
+    pub clock: CallClock,
+    /// Who the customer is.
+    pub from: Caller,
+    /// Who hears whom.
+    pub bridge: Bridge,
+    /// The customer's side.
+    pub customer: Customer,
+    /// To the agent's place in it.
+    pub orders: mpsc::Sender<Order>,
+    /// Ends the call.
+    pub over: CancellationToken,
+}
+
+enum Verdict {
+    Accepted(Box<Browser>),
+    Declined,
+}
+
+impl Desk {
+    /// With nobody there yet.
+    #[must_use]
+    pub fn new(config: DeskConfig, webrtc: WebRtc, audit: Audit) -> Self {
+        let shared = Shared {
+            config,
+            webrtc,
+            audit,
+            refused: AtomicU64::new(0),
+            state: Mutex::default(),
+            ready: Notify::new(),
+            dial: OnceLock::new(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// What agents and supervisors do that may be asked about later.
+    #[must_use]
+    pub fn audit(&self) -> &Audit {
+        &self.shared.audit
+    }
+
+    /// How often a page has asked for what it does not get.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.shared.refused.load(Ordering::Relaxed)
+    }
+
+    /// From now on agents' calls are placed so.
+    pub fn dial_with(&self, dial: Dial) {
+        let _ = self.shared.dial.set(dial);
+    }
+
+    /// Something an agent asked for could not be done.
+    pub fn refuse(&self, agent: &str, why: &str) {
+        self.tell(agent, ToPage::Refused { why: why.to_owned() });
+    }
+
+    fn tell(&self, agent: &str, message: ToPage) {
+        if let Some(agent) = self.state().agents.get(agent) {
+            agent.tell(message);
+        }
+    }
+
+    /// How calls can have come out.
+    #[must_use]
+    pub fn outcomes(&self) -> &[String] {
+        &self.shared.config.outcomes
+    }
+
+    /// The numbers that are put through to agents, without "every number".
+    #[must_use]
+    pub fn numbers(&self) -> Vec<String> {
+        let numbers = self.shared.config.numbers.iter().map(|number| number.number.clone());
+        numbers.filter(|number| number != "*").collect()
+    }
+
+    /// The agents who are there, by name.
+    #[must_use]
+    pub fn agents(&self) -> Vec<Who> {
+        let state = self.state();
+        let mut agents: Vec<Who> = (state.agents.iter())
+            .map(|(name, agent)| Who {
+                name: name.clone(),
+                state: agent.state,
+                since_ms: u64::try_from(agent.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+                call_id: agent.talk.as_ref().map(|talk| talk.live.id()),
+            })
+            .collect();
+        agents.sort_by(|a, b| a.name.cmp(&b.name));
+        agents
+    }
+
+    /// Whether calls to `number` are put through to someone.
+    #[must_use]
+    pub fn has_number(&self, number: &str) -> bool {
+        self.number(number).is_some()
+    }
+
+    /// The number that is called when nobody has answered a call to this one.
+    #[must_use]
+    pub fn overflow(&self, called: &str) -> Option<String> {
+        self.number(called).map(|number| number.overflow).filter(|overflow| !overflow.is_empty())
+    }
+
+    fn number(&self, called: &str) -> Option<Number> {
+        let numbers = &self.shared.config.numbers;
+        let found = numbers.iter().find(|n| n.number == called).cloned();
+        let by_name = || {
+            let agent = called.to_lowercase();
+            let is_there = self.state().agents.contains_key(&agent);
+            is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
+        };
+        found.or_else(by_name).or_else(|| numbers.iter().find(|n| n.number == "*").cloned())
+    }
+
+    /// Rings until somebody takes the call, which `by` hands over, if anyone does. `on_ring` is called when it
+    /// rings somewhere for the first time.
+    ///
+    /// Dropped, it stops ringing.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] when nobody takes it in time.
+    pub async fn ring(
+        &self,
+        called: &str,
+        from: &Caller,
+        by: Option<String>,
+        on_ring: impl Fn() + Send + Sync,
+    ) -> Result<Accepted, Refusal> {
+        let number = self.number(called).ok_or(Refusal::Unavailable)?;
+        let ring = self.ring_around(&number, from, by, on_ring);
+        let patience = Duration::from_secs(number.patience_s.max(1));
+        tokio::time::timeout(patience, ring).await.map_err(|_| Refusal::Unavailable)
+    }
+
+    async fn ring_around(
+        &self,
+        number: &Number,
+        from: &Caller,
+        by: Option<String>,
+        on_ring: impl Fn() + Send + Sync,
+    ) -> Accepted {
+        let place = self.wait_in_line(number);
+        loop {
+            let ready = self.shared.ready.notified();
+            tokio::pin!(ready);
+            // Whoever becomes ready while we look is not missed.
+            ready.as_mut().enable();
+            let Some((ringing, verdict)) = self.ring_next(place.ticket, number, from, by.as_ref()) else {
+                ready.await;
+                continue;
+            };
+            on_ring();
+            let patience = Duration::from_secs(number.ring_s.max(1));
+            match tokio::time::timeout(patience, verdict).await {
+                Ok(Ok(Verdict::Accepted(browser))) => {
+                    let agent = ringing.agent.clone();
+                    ringing.answered();
+                    return Accepted { agent, browser: *browser };
+                }
+                Ok(Ok(Verdict::Declined)) => ringing.over(true, false),
+                // The page is gone.
+                Ok(Err(_)) => ringing.over(true, false),
+                // Who does not hear it ring is not there.
+                Err(_) => ringing.over(true, true),
+            }
+        }
+    }
+
+    fn wait_in_line(&self, number: &Number) -> PlaceInLine {
+        let mut state = self.state();
+        state.next += 1;
+        let ticket = state.next;
+        state.waiting.push(Waiting { ticket, number: number.clone(), rings: false });
+        PlaceInLine { desk: self.clone(), ticket }
+    }
+
+    /// Lets it ring at the agent whose turn it is, unless another caller comes first there.
+    fn ring_next(
+        &self,
+        ticket: u64,
+        number: &Number,
+        from: &Caller,
+        by: Option<&String>,
+    ) -> Option<(Ringing, oneshot::Receiver<Verdict>)> {
+        let mut state = self.state();
+        let State { agents, waiting, .. } = &*state;
+        let config = &self.shared.config;
+        // In the order in which they came: who came later is first only with a higher priority.
+        let mine = waiting.iter().position(|one| one.ticket == ticket)?;
+        let is_first = |place: usize, one: &Waiting| match one.number.priority.cmp(&number.priority) {
+            std::cmp::Ordering::Equal => place < mine,
+            order => order.is_gt(),
+        };
+        let before: Vec<&Waiting> = (waiting.iter().enumerate())
+            .filter(|(place, one)| *place != mine && !one.rings && is_first(*place, one))
+            .map(|(_, one)| one)
+            .collect();
+        let is_free = |(name, agent): &(&String, &Agent)| {
+            agent.state == AgentState::Ready
+                && config.answers(number, name)
+                && !before.iter().any(|one| config.answers(&one.number, name))
+        };
+        let free = agents.iter().filter(is_free);
+        let name = free.min_by_key(|(_, agent)| agent.since).map(|(name, _)| name.clone())?;
+        state.waiting.iter_mut().filter(|one| one.ticket == ticket).for_each(|one| one.rings = true);
+        state.next += 1;
+        let ring = state.next;
+        let agent = state.agents.get_mut(&name)?;
+        let (decide, verdict) = oneshot::channel();
+        agent.ringing = Some((ring, decide));
+        agent.becomes(AgentState::Ringing);
+        let (from, called, by) = (from.clone(), number.number.clone(), by.cloned());
+        agent.tell(ToPage::Ring { ring, from, called, by });
+        let ringing = Ringing { desk: self.clone(), agent: name, ring, ticket, is_over: false };
+        drop(state);
+        // Who came later may have waited for this.
+        self.shared.ready.notify_waiters();
+        Some((ringing, verdict))
+    }
+
+    /// An agent's page is there: what is said to it comes out of the receiver, until another page of the same
+    /// agent takes its place.
+    #[must_use]
+    pub fn open(&self, agent: &str, may_supervise: bool) -> (Page, mpsc::Receiver<ToPage>) {
+        let (tell, told) = mpsc::channel(PAGE);
+        let mut state = self.state();
+        state.next += 1;
+        let page = state.next;
+        let before = state.agents.remove(agent);
+        if let Some(ear) = before.as_ref().and_then(|before| before.ear.as_ref()) {
+            ear.leave.cancel();
+        }
+        let mut new = Agent {
+            page,
+            tell,
+            state: AgentState::Away,
+            since: Instant::now(),
+            ringing: None,
+            connection: None,
+            talk: None,
+            wraps_up: None,
+            ear: None,
+            leaves: false,
+        };
+        match before {
+            // A page that was loaded anew goes on with the call, and with what is left to be done after it.
+            Some(Agent { talk: Some(talk), state, leaves, .. }) => {
+                (new.state, new.leaves) = (state, leaves);
+                (new.connection, new.talk) = (Some(talk.connection.clone()), Some(talk));
+            }
+            Some(Agent { state: AgentState::WrapUp, since, wraps_up, leaves, .. }) => {
+                (new.state, new.since, new.wraps_up, new.leaves) = (AgentState::WrapUp, since, wraps_up, leaves);
+            }
+            Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => new.state = AgentState::Ready,
+            _ => {}
+        }
+        let call = new.talk.as_ref().map(|talk| Ongoing {
+            call_id: talk.live.id(),
+            from: talk.from.clone(),
+            held: talk.customer.hears() == Some(Tone::Music),
+            since_ms: talk.clock.now().0,
+        });
+        let supervisors = new.talk.as_ref().and_then(|talk| state.calls.get(&talk.live.id()));
+        let supervisors = supervisors.filter(|call| call.agent == agent).map(OnCall::supervisors);
+        new.tell(ToPage::Hello {
+            agent: agent.to_owned(),
+            state: new.state,
+            dials: self.shared.dial.get().is_some(),
+            ice_servers: self.shared.webrtc.ice_servers().to_vec(),
+            relay_only: self.shared.webrtc.relay_only(),
+            outcomes: self.shared.config.outcomes.clone(),
+            call,
+            wraps_up: new.wraps_up,
+        });
+        supervisors.into_iter().flatten().for_each(|message| new.tell(message));
+        state.agents.insert(agent.to_owned(), new);
+        drop(state);
+        self.shared.ready.notify_waiters();
+        let line = Line { desk: self.clone(), agent: agent.to_owned(), page, may_supervise, refused: Arc::default() };
+        (Page { line }, told)
+    }
+
+    /// The agent is on a call now, in charge of it or asked for advice; whether the agent is still there.
+    fn talking(&self, agent: &str, call_id: CallId, talk: Talk, in_charge: bool) -> bool {
+        let mut state = self.state();
+        let State { agents, calls, .. } = &mut *state;
+        if in_charge {
+            let new = || OnCall { agent: agent.to_owned(), talk: talk.clone(), supervisors: BTreeMap::new() };
+            calls.entry(call_id).or_insert_with(new);
+        }
+        let there = agents.get_mut(agent);
+        let is_there = there.is_some();
+        if let Some(there) = there {
+            there.talk = Some(talk);
+            there.tell(ToPage::Talking { call_id });
+        }
+        is_there
+    }
+
+    /// Another agent is in charge of a call.
+    fn in_charge(&self, call_id: CallId, agent: &str) {
+        let mut state = self.state();
+        let State { agents, calls, .. } = &mut *state;
+        let Some(call) = calls.get_mut(&call_id) else { return };
+        agent.clone_into(&mut call.agent);
+        if let Some(agent) = agents.get(agent) {
+            call.supervisors().into_iter().for_each(|message| agent.tell(message));
+        }
+    }
+
+    /// A call is over for everyone.
+    fn ended(&self, call_id: CallId) {
+        self.state().calls.remove(&call_id);
+    }
+
+    /// News of the way to the agent's page.
+    pub fn news(&self, agent: &str, news: News) {
+        let message = match news {
+            News::Candidate(candidate) => ToPage::Candidate { candidate },
+            News::Connected => ToPage::Media { state: MediaState::Connected },
+            News::Lost => ToPage::Media { state: MediaState::Lost },
+            News::Failed => ToPage::Media { state: MediaState::Failed },
+        };
+        self.tell(agent, message);
+    }
+
+    /// The agent is on no call any more. `had` is the call that was the agent's own: how it came out is left to
+    /// be written down.
+    pub fn over(&self, agent: &str, had: Option<CallId>) {
+        let wrap_up = Duration::from_secs(self.shared.config.wrap_up_s);
+        let mut state = self.state();
+        if let Some(there) = state.agents.get_mut(agent) {
+            (there.talk, there.connection) = (None, None);
+            there.tell(ToPage::Over {});
+            there.wraps_up = had;
+            if had.is_some() && !wrap_up.is_zero() {
+                there.becomes(AgentState::WrapUp);
+                let (desk, agent, since) = (self.clone(), agent.to_owned(), there.since);
+                tokio::spawn(async move {
+                    tokio::time::sleep(wrap_up).await;
+                    desk.wrapped_up(&agent, since);
+                });
+            } else {
+                there.goes_on();
+            }
+            // The page went away during the call.
+            if there.tell.is_closed() {
+                state.agents.remove(agent);
+            }
+        }
+        drop(state);
+        self.shared.ready.notify_waiters();
+    }
+
+    /// The time to wrap up, which began at `since`, is over.
+    fn wrapped_up(&self, agent: &str, since: Instant) {
+        let mut state = self.state();
+        let there = state.agents.get_mut(agent);
+        if let Some(there) = there.filter(|there| there.state == AgentState::WrapUp && there.since == since) {
+            there.goes_on();
+        }
+        drop(state);
+        self.shared.ready.notify_waiters();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Agent {
+    /// On no call, and rung by nobody.
+    fn is_free(&self) -> bool {
+        self.ear.is_none() && matches!(self.state, AgentState::Away | AgentState::Ready | AgentState::WrapUp)
+    }
+
+    /// Does what comes after a call.
+    fn goes_on(&mut self) {
+        let next = if std::mem::take(&mut self.leaves) { AgentState::Away } else { AgentState::Ready };
+        self.becomes(next);
+    }
+
+    fn becomes(&mut self, state: AgentState) {
+        self.state = state;
+        self.since = Instant::now();
+        self.tell(ToPage::State { state });
+    }
+
+    /// A page that takes nothing is dropped by its socket.
+    fn tell(&self, message: ToPage) {
+        let _ = self.tell.try_send(message);
+    }
+}
+
+impl DeskConfig {
+    /// Whether an agent answers calls to a number.
+    fn answers(&self, number: &Number, agent: &String) -> bool {
+        let has = |skill| self.skills.get(skill).is_some_and(|agents| agents.contains(agent));
+        (number.agents.is_empty() || number.agents.contains(agent)) && number.skills.iter().all(has)
+    }
+}
+
+/// A caller's place among those who wait; dropped, it is given up.
+struct PlaceInLine {
+    desk: Desk,
+    ticket: u64,
+}
+
+impl Drop for PlaceInLine {
+    fn drop(&mut self) {
+        self.desk.state().waiting.retain(|one| one.ticket != self.ticket);
+        self.desk.shared.ready.notify_waiters();
+    }
+}
+
+impl OnCall {
+    /// What the agent is told about who listens.
+    fn supervisors(&self) -> Vec<ToPage> {
+        let told = |(name, attention): (&String, &Attention)| ToPage::Supervisor {
+            name: name.clone(),
+            attention: Some(*attention),
+        };
+        self.supervisors.iter().map(told).collect()
+    }
+}
+
+/// It rings at an agent; dropped, it stops, because the caller has given up.
+struct Ringing {
+    desk: Desk,
+    agent: String,
+    ring: u64,
+    ticket: u64,
+    is_over: bool,
+}
+
+impl Ringing {
+    fn answered(mut self) {
+        self.is_over = true;
+    }
+
+    fn over(mut self, becomes_away: bool, missed: bool) {
+        self.stop(becomes_away, missed);
+    }
+
+    fn stop(&mut self, becomes_away: bool, missed: bool) {
+        if std::mem::replace(&mut self.is_over, true) {
+            return;
+        }
+        let mut state = self.desk.state();
+        state.waiting.iter_mut().filter(|one| one.ticket == self.ticket).for_each(|one| one.rings = false);
+        let Some(agent) = state.agents.get_mut(&self.agent) else { return };
+        // The agent may be rung by someone else by now, or talk.
+        if agent.state == AgentState::Ringing
+            && agent.ringing.as_ref().is_none_or(|(ring, _)| *ring == self.ring)
+        {
+            agent.ringing = None;
+            agent.tell(ToPage::StopRinging { ring: self.ring, missed });
+            agent.becomes(if becomes_away { AgentState::Away } else { AgentState::Ready });
+        }
+        drop(state);
+        self.desk.shared.ready.notify_waiters();
+    }
+}
+
+impl Drop for Ringing {
+    fn drop(&mut self) {
+        self.stop(false, false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_webrtc::WebRtcConfig;
+
+    use super::*;
+
+    fn desk(numbers: Vec<Number>) -> Desk {
+        let config = DeskConfig { numbers, ..DeskConfig::default() };
+        Desk::new(config, WebRtc::new(WebRtcConfig::default()), Audit::to_log_only())
+    }
+
+    fn sales() -> Number {
+        Number { number: "100".into(), ring_s: 5, patience_s: 12, ..Number::default() }
+    }
+
+    /// An agent who is there and ready.
+    async fn ready(desk: &Desk, name: &str) -> (Page, mpsc::Receiver<ToPage>) {
+        let (page, told) = desk.open(name, false);
+        page.ask(FromPage::Ready {}).await;
+        (page, told)
+    }
+
+    /// The next ringing that the page is told of, if it is told of one.
+    fn rung(told: &mut mpsc::Receiver<ToPage>) -> Option<u64> {
+        std::iter::from_fn(|| told.try_recv().ok()).find_map(|message| match message {
+            ToPage::Ring { ring, .. } => Some(ring),
+            _ => None,
+        })
+    }
+
+    /// Lets everything that can happen now happen.
+    async fn settle() {
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    fn ringing(desk: &Desk) -> tokio::task::JoinHandle<Result<Accepted, Refusal>> {
+        let desk = desk.clone();
+        tokio::spawn(async move { desk.ring("100", &Caller::default(), None, || {}).await })
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_rings_at_who_has_been_ready_for_longest_and_then_at_the_next() {
+        let desk = desk(vec![sales()]);
+        let (first, mut first_told) = ready(&desk, "ann").await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (_second, mut second_told) = ready(&desk, "bob").await;
+        let call = ringing(&desk);
+        settle().await;
+        let ring = rung(&mut first_told).unwrap();
+        assert_eq!(rung(&mut second_told), None);
+        first.ask(FromPage::Decline { ring }).await;
+        settle().await;
+        assert!(rung(&mut second_told).is_some());
+        // Nobody else is ready, and who does not answer is not rung again.
+        tokio::time::sleep(Duration::from_secs(6)).await;
+        assert_eq!((rung(&mut first_told), rung(&mut second_told)), (None, None));
+        assert!(matches!(call.await.unwrap(), Err(Refusal::Unavailable)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_waits_for_someone_to_become_ready() {
+        let desk = desk(vec![sales()]);
+        let call = ringing(&desk);
+        settle().await;
+        let (_page, mut told) = ready(&desk, "ann").await;
+        settle().await;
+        assert!(rung(&mut told).is_some());
+        // The caller gives up: it stops ringing, and the agent is ready for the next.
+        call.abort();
+        settle().await;
+        let said: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+        assert!(said.iter().any(|m| matches!(m, ToPage::StopRinging { missed: false, .. })), "{said:?}");
+        assert!(matches!(said.last(), Some(ToPage::State { state: AgentState::Ready })), "{said:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn callers_are_answered_in_turn_and_those_with_a_higher_priority_first() {
+        let vip = Number { number: "200".into(), priority: 1, ..sales() };
+        let desk = desk(vec![sales(), vip]);
+        let call = |number: &'static str, name: &str| {
+            let (desk, from) = (desk.clone(), Caller { name: Some(name.to_owned()), aor: None });
+            tokio::spawn(async move { desk.ring(number, &from, None, || {}).await })
+        };
+        let mut calls = Vec::new();
+        for (number, name) in [("100", "first"), ("100", "second"), ("200", "third")] {
+            calls.push(call(number, name));
+            settle().await;
+        }
+        let (page, mut told) = ready(&desk, "ann").await;
+        for expected in ["third", "first", "second"] {
+            settle().await;
+            let rung = std::iter::from_fn(|| told.try_recv().ok()).find_map(|message| match message {
+                ToPage::Ring { ring, from, .. } => Some((ring, from.name.unwrap())),
+                _ => None,
+            });
+            let (ring, name) = rung.unwrap();
+            assert_eq!(name, expected);
+            calls.remove(if name == "third" { 2 } else { 0 }).abort();
+            settle().await;
+            assert!(ring > 0);
+        }
+        drop(page);
+        assert!(desk.state().waiting.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_who_needs_a_skill_does_not_hold_up_one_who_does_not() {
+        let persian = Number { number: "98".into(), skills: vec!["persian".into()], ..sales() };
+        let skills = [("persian".to_owned(), vec!["bob".to_owned()])].into();
+        let config = DeskConfig { numbers: vec![persian, sales()], skills, ..DeskConfig::default() };
+        let desk = Desk::new(config, WebRtc::new(WebRtcConfig::default()), Audit::to_log_only());
+        let (_ann, mut ann) = ready(&desk, "ann").await;
+        let ring = |number: &'static str| {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring(number, &Caller::default(), None, || {}).await })
+        };
+        let needs = ring("98");
+        settle().await;
+        assert!(rung(&mut ann).is_none());
+        let any = ring("100");
+        settle().await;
+        assert!(rung(&mut ann).is_some());
+        let (_bob, mut bob) = ready(&desk, "bob").await;
+        settle().await;
+        assert!(rung(&mut bob).is_some());
+        needs.abort();
+        any.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn numbers_ring_at_their_own_agents_and_agents_have_their_names_for_numbers() {
+        let only_bob = Number { agents: vec!["bob".into()], ..sales() };
+        let desk = desk(vec![only_bob]);
+        assert!(desk.has_number("100") && !desk.has_number("200") && !desk.has_number("ann"));
+        let (_ann, mut ann) = ready(&desk, "ann").await;
+        let (_bob, mut bob) = ready(&desk, "bob").await;
+        assert!(desk.has_number("ann") && desk.has_number("Bob"));
+        let call = ringing(&desk);
+        settle().await;
+        assert!(rung(&mut ann).is_none() && rung(&mut bob).is_some());
+        call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_second_page_takes_the_firsts_place_and_a_page_that_is_gone_is_rung_by_nobody() {
+        let desk = desk(vec![sales()]);
+        let (first, mut first_told) = ready(&desk, "ann").await;
+        let (second, mut second_told) = desk.open("ann", false);
+        assert!(matches!(second_told.try_recv(), Ok(ToPage::Hello { state: AgentState::Ready, .. })));
+        // What the first asks for is not done any more, and it leaves nothing behind.
+        first.ask(FromPage::Away {}).await;
+        drop(first);
+        let call = ringing(&desk);
+        settle().await;
+        assert!(rung(&mut first_told).is_none() && rung(&mut second_told).is_some());
+        drop(second);
+        settle().await;
+        assert!(!call.is_finished() && desk.state().agents.is_empty());
+        call.abort();
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_done_is_refused() {
+        let desk = desk(Vec::new());
+        let (page, mut told) = ready(&desk, "ann").await;
+        let call_id = CallId::new();
+        let listen = |sdp| FromPage::Supervise { call_id, attention: Attention::Listen, sdp };
+        for asked in [
+            FromPage::HangUp {},
+            FromPage::Hold { on: true },
+            FromPage::Leave {},
+            FromPage::Accept { ring: 7, sdp: String::new() },
+            FromPage::Resume { sdp: String::new() },
+            FromPage::Transfer { to: "bob".into(), consult: false },
+            FromPage::Complete {},
+            FromPage::TakeBack {},
+            FromPage::Call { number: "1".into(), sdp: String::new() },
+            listen(None),
+            listen(Some(String::new())),
+        ] {
+            while told.try_recv().is_ok() {}
+            let what = format!("{asked:?}");
+            page.ask(asked).await;
+            assert!(matches!(told.try_recv(), Ok(ToPage::Refused { .. })), "{what}");
+        }
+    }
+}

@@ -1,0 +1,587 @@
+//! The agent's place in a call that goes through us.
+//!
+//! Whoever is in charge sits there and talks with the customer: first the agent who took the call, later perhaps
+//! the same agent at a page that was loaded anew, or a colleague the call was handed to, at a page or at a
+//! telephone outside. A colleague who is asked for advice sits beside. While nobody's audio comes the customer hears that they are waited for; when that
+//! lasts for longer than [`GRACE`], the call is over.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream, SelectAll};
+use futures::{FutureExt, StreamExt};
+use sotto_audio::Tone;
+use sotto_call::{
+    Dtmf, EventBody, LegEnded, LegStarted, Millis, Participant, Participants, Party, PartyChange,
+};
+use sotto_media::{Bridge, CallClock, End, Leg, LegConfig, LegEvent, LegOutputs, LegStats, MemberId, Role};
+use sotto_sip::DialError;
+use sotto_webrtc::{Browser, Connection, News};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::messages::{Caller, ToPage};
+use super::{Accepted, Desk, Talk};
+use crate::hub::LiveCall;
+
+/// How long a customer waits for an agent whose browser is gone.
+const GRACE: Duration = Duration::from_secs(15);
+/// Events of a leg that wait to be told.
+const LEG_EVENTS: usize = 64;
+/// Orders that wait to be followed: as many as people press buttons.
+const ORDERS: usize = 16;
+
+/// An agent at a browser.
+pub struct Sitter {
+    /// Who.
+    pub agent: String,
+    /// Their audio.
+    pub browser: Browser,
+}
+
+/// Rings at a number outside. Once that has answered, its audio goes where the outputs say until the token is
+/// cancelled; the receiver tells that it has hung up.
+pub type DialOutside = Arc<
+    dyn Fn(String, LegOutputs, CancellationToken) -> BoxFuture<'static, Result<Gone, DialError>>
+        + Send
+        + Sync,
+>;
+
+/// Ends when a telephone outside has hung up.
+pub type Gone = oneshot::Receiver<()>;
+
+/// What an agent on the call wants; asked by whoever is in charge unless it says by whom.
+pub enum Order {
+    /// The same agent at another page, or at another address.
+    Resume(Sitter),
+    /// The customer hears music, or the agent again.
+    Hold(bool),
+    /// A colleague is to have the call.
+    Transfer {
+        /// An agent's name, a number of ours, or one outside.
+        to: String,
+        /// After a talk between the two, while the customer hears music.
+        consult: bool,
+    },
+    /// The colleague who sits beside has the call from now on.
+    Complete,
+    /// No colleague is needed.
+    TakeBack,
+    /// Someone leaves.
+    HangUp {
+        /// Who.
+        agent: String,
+    },
+}
+
+/// The customer's side of it: hears the agent, music, or that the agent is waited for.
+#[derive(Clone)]
+pub struct Customer {
+    bridge: Bridge,
+    member: MemberId,
+    live: LiveCall,
+    hears: Arc<Mutex<Option<Tone>>>,
+}
+
+impl Customer {
+    /// Takes the customer's end of the wire.
+    fn join(bridge: &Bridge, live: LiveCall) -> (Self, End) {
+        let (member, end) = bridge.join(Role::Customer);
+        (Self { bridge: bridge.clone(), member, live, hears: Arc::default() }, end)
+    }
+
+    /// What the customer hears instead of people.
+    pub fn hears(&self) -> Option<Tone> {
+        *self.hears.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets the customer hear something instead of people, or people again.
+    fn hold(&self, tone: Option<Tone>) {
+        let mut hears = self.hears.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *hears, tone);
+        if before == tone {
+            return;
+        }
+        self.bridge.hold(self.member, tone);
+        let party = PartyChange { party: Some(Party::Customer) };
+        match (before, tone) {
+            (None, Some(_)) => self.live.publish(EventBody::Paused(party)),
+            (Some(_), None) => self.live.publish(EventBody::Resumed(party)),
+            _ => {}
+        }
+    }
+}
+
+/// What a seat is made from.
+pub struct SeatParts {
+    /// Where agents are.
+    pub desk: Desk,
+    /// The call's log.
+    pub live: LiveCall,
+    /// The call's clock.
+    pub clock: CallClock,
+    /// Who the customer is.
+    pub customer: Participant,
+    /// Where an agent's audio goes; none when the call is over.
+    pub outputs: Box<dyn Fn() -> Option<LegOutputs> + Send + Sync>,
+    /// How numbers outside are rung, when there is a way.
+    pub dial: Option<DialOutside>,
+    /// Ends the call.
+    pub over: CancellationToken,
+}
+
+/// See the module.
+pub struct Seat {
+    parts: SeatParts,
+    bridge: Bridge,
+    customer: Customer,
+    from: Caller,
+    give: mpsc::Sender<Order>,
+    orders: mpsc::Receiver<Order>,
+    /// Who is in charge comes first.
+    occupants: Vec<Occupant>,
+    events: SelectAll<BoxStream<'static, (u64, What)>>,
+    ringing: Option<Summons>,
+    next_turn: u64,
+}
+
+/// Someone with audio on the call.
+struct Occupant {
+    agent: String,
+    member: MemberId,
+    /// Tells one page's audio from the next one's.
+    turn: u64,
+    audio: Audio,
+    /// When the audio stopped to come.
+    gone: Option<Instant>,
+}
+
+/// Where an occupant's audio comes from.
+enum Audio {
+    Page { leg: Leg, connection: Arc<Connection> },
+    /// Ends it.
+    Outside(CancellationToken),
+}
+
+/// What comes of an occupant's audio.
+enum What {
+    Leg(LegEvent),
+    News(News),
+    HungUp,
+}
+
+/// A colleague is being rung. Dropped, it rings no more.
+struct Summons {
+    to: String,
+    consult: bool,
+    answer: BoxFuture<'static, Option<Found>>,
+    /// Whom the wire is laid for already.
+    outside: Option<MemberId>,
+}
+
+/// Who has answered.
+enum Found {
+    Page(Accepted),
+    Outside(CancellationToken, Gone),
+}
+
+impl Seat {
+    /// With the first agent in it. The end of the wire is for the customer's leg.
+    ///
+    /// Must be called within a Tokio runtime.
+    pub fn take(parts: SeatParts, first: Sitter) -> (Self, End) {
+        let (mut seat, end) = Self::empty(parts);
+        seat.sit(first, Role::Agent);
+        (seat, end)
+    }
+
+    /// With somebody at a telephone outside in it, once they have answered.
+    ///
+    /// # Errors
+    /// When there is no way to telephones outside, or the call is not taken there.
+    pub async fn take_outside(parts: SeatParts, number: &str) -> Result<(Self, End), DialError> {
+        let (mut seat, end) = Self::empty(parts);
+        let (member, answer) = seat.ring_outside(number, Role::Agent).ok_or(DialError::Unreachable)?;
+        let (over, gone) = answer.await?;
+        seat.sit_outside(number.to_owned(), member, over, gone);
+        seat.tell();
+        Ok((seat, end))
+    }
+
+    fn empty(parts: SeatParts) -> (Self, End) {
+        let bridge = Bridge::default();
+        let (customer, end) = Customer::join(&bridge, parts.live.clone());
+        let (give, orders) = mpsc::channel(ORDERS);
+        let from = Caller { aor: parts.customer.aor.clone(), name: parts.customer.name.clone() };
+        let (occupants, events) = (Vec::new(), SelectAll::new());
+        let seat = Self {
+            parts,
+            bridge,
+            customer,
+            from,
+            give,
+            orders,
+            occupants,
+            events,
+            ringing: None,
+            next_turn: 0,
+        };
+        (seat, end)
+    }
+
+    /// Lets whoever is in charge hear something instead of the customer, or the customer: a handle that
+    /// outlives changes of page.
+    pub fn ear(&self) -> impl Fn(Option<Tone>) + Send + Sync + 'static {
+        let (bridge, member) = (self.bridge.clone(), self.occupants.first().map(|first| first.member));
+        move |tone| {
+            if let Some(member) = member {
+                bridge.hold(member, tone);
+            }
+        }
+    }
+
+    /// Keeps the seat until `stop`, and tells everyone that it is over.
+    pub async fn keep(mut self, stop: CancellationToken) {
+        loop {
+            let gone = self.occupants.iter().filter_map(|occupant| occupant.gone).min();
+            let ringing = self.ringing.as_mut().map(|summons| &mut summons.answer);
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(order) = self.orders.recv() => self.follow(order),
+                Some((turn, what)) = self.events.next(), if !self.events.is_empty() => self.hear(turn, what),
+                answer = when(ringing) => self.answered(answer),
+                () = when(gone.map(|since| tokio::time::sleep_until(since + GRACE))) => self.is_late(),
+            }
+        }
+        self.ringing = None;
+        let id = self.parts.live.id();
+        for (place, occupant) in std::mem::take(&mut self.occupants).into_iter().enumerate() {
+            // Only now has the agents' audio ended: whoever left before has left it to somebody else.
+            if let Some(LegStats { packets, lost, .. }) = occupant.audio.end().await.filter(|_| place == 0) {
+                let ended = LegEnded { party: Party::Agent, packets, lost };
+                self.parts.live.publish(EventBody::LegEnded(ended));
+            }
+            self.parts.desk.over(&occupant.agent, (place == 0).then_some(id));
+        }
+        self.parts.desk.ended(id);
+    }
+
+    /// Someone sits down: who is in charge, or who only gives advice.
+    fn sit(&mut self, Sitter { agent, browser }: Sitter, role: Role) {
+        let (member, end) = self.bridge.join(role);
+        self.start(agent, browser, member, end);
+        self.tell();
+    }
+
+    fn start(&mut self, agent: String, browser: Browser, member: MemberId, end: End) {
+        let Browser { format, pipe, mut news, connection, .. } = browser;
+        let Some(outputs) = (self.parts.outputs)() else {
+            self.bridge.leave(member);
+            self.parts.desk.over(&agent, None);
+            tokio::spawn(async move { connection.close().await });
+            return;
+        };
+        let outputs = LegOutputs { bridge: Some(end), ..outputs };
+        let (events, mut heard) = mpsc::channel(LEG_EVENTS);
+        let leg = Leg::start(pipe, format, None, self.parts.clock, outputs, events, LegConfig::default());
+        let turn = self.turn();
+        let heard = stream::poll_fn(move |context| heard.poll_recv(context));
+        let news = stream::poll_fn(move |context| news.poll_recv(context));
+        self.events.push(heard.map(move |event| (turn, What::Leg(event))).boxed());
+        self.events.push(news.map(move |news| (turn, What::News(news))).boxed());
+        let talk = Talk {
+            connection: connection.clone(),
+            live: self.parts.live.clone(),
+            clock: self.parts.clock,
+            from: self.from.clone(),
+            bridge: self.bridge.clone(),
+            customer: self.customer.clone(),
+            orders: self.give.clone(),
+            over: self.parts.over.clone(),
+        };
+        let is_first = self.occupants.is_empty();
+        if !self.parts.desk.talking(&agent, self.parts.live.id(), talk, is_first) && is_first {
+            // Gone in this very moment.
+            self.parts.over.cancel();
+        }
+        let audio = Audio::Page { leg, connection };
+        self.occupants.push(Occupant { agent, member, turn, audio, gone: None });
+    }
+
+    fn turn(&mut self) -> u64 {
+        self.next_turn += 1;
+        self.next_turn
+    }
+
+    /// Rings at a telephone outside, for which the wire is laid at once.
+    fn ring_outside(
+        &self,
+        number: &str,
+        role: Role,
+    ) -> Option<(MemberId, BoxFuture<'static, Result<(CancellationToken, Gone), DialError>>)> {
+        let (dial, outputs) = (self.parts.dial.as_ref()?, (self.parts.outputs)()?);
+        let (member, end) = self.bridge.join(role);
+        let over = self.parts.over.child_token();
+        let dialled = dial(number.to_owned(), LegOutputs { bridge: Some(end), ..outputs }, over.clone());
+        Some((member, async move { Ok((over, dialled.await?)) }.boxed()))
+    }
+
+    fn sit_outside(&mut self, number: String, member: MemberId, over: CancellationToken, gone: Gone) {
+        let turn = self.turn();
+        self.events.push(stream::once(gone).map(move |_| (turn, What::HungUp)).boxed());
+        let audio = Audio::Outside(over);
+        self.occupants.push(Occupant { agent: number, member, turn, audio, gone: None });
+    }
+
+    /// Someone leaves while the call goes on; `had` it, or only gave advice.
+    fn dismiss(&self, occupant: Occupant, had: bool) {
+        let Occupant { agent, member, audio, .. } = occupant;
+        self.bridge.leave(member);
+        self.parts.desk.over(&agent, had.then(|| self.parts.live.id()));
+        tokio::spawn(audio.end());
+    }
+
+    fn follow(&mut self, order: Order) {
+        match order {
+            Order::Resume(sitter) => self.resume(sitter),
+            Order::Hold(on) => {
+                self.customer.hold(on.then_some(Tone::Music));
+                self.tell();
+            }
+            Order::Transfer { to, consult } => self.summon(to, consult),
+            Order::Complete if self.occupants.len() > 1 => self.hand_over(),
+            Order::Complete => {}
+            Order::TakeBack => {
+                self.ring_no_more();
+                while self.occupants.len() > 1
+                    && let Some(guest) = self.occupants.pop()
+                {
+                    self.dismiss(guest, false);
+                }
+                self.customer.hold(None);
+                self.tell();
+            }
+            Order::HangUp { agent } => {
+                let place = self.occupants.iter().position(|occupant| occupant.agent == agent);
+                match (place, self.occupants.len()) {
+                    // Who is asked for advice goes, and the customer is there again.
+                    (Some(place @ 1..), _) => {
+                        let guest = self.occupants.remove(place);
+                        self.dismiss(guest, false);
+                        self.customer.hold(None);
+                        self.tell();
+                    }
+                    // Nobody's customer is left alone with music.
+                    (Some(0), 2..) => self.hand_over(),
+                    _ => self.parts.over.cancel(),
+                }
+            }
+        }
+    }
+
+    /// The audio of someone who is on the call comes from another page, or another address, from now on.
+    fn resume(&mut self, Sitter { agent, browser }: Sitter) {
+        let Some(place) = self.occupants.iter().position(|occupant| occupant.agent == agent) else {
+            tokio::spawn(async move { browser.connection.close().await });
+            return;
+        };
+        let before = self.occupants.remove(place);
+        let Some(end) = self.bridge.rejoin(before.member) else { return };
+        self.start(agent, browser, before.member, end);
+        // `start` puts the newest last.
+        if let Some(now) = self.occupants.pop() {
+            self.occupants.insert(place.min(self.occupants.len()), now);
+        }
+        tokio::spawn(before.audio.end());
+        self.tell();
+    }
+
+    /// A colleague is rung, while the customer hears music.
+    fn summon(&mut self, to: String, consult: bool) {
+        let in_charge = self.occupants.first().map(|first| first.agent.clone());
+        if self.occupants.len() > 1 || self.ringing.is_some() {
+            if let Some(agent) = in_charge {
+                self.parts.desk.refuse(&agent, "a colleague is on it already");
+            }
+            return;
+        }
+        let (answer, outside) = if self.parts.desk.has_number(&to) {
+            let (desk, from, called) = (self.parts.desk.clone(), self.from.clone(), to.clone());
+            let ring = async move {
+                let answer = desk.ring(&called, &from, in_charge, || {}).await;
+                answer.ok().map(Found::Page)
+            };
+            (ring.boxed(), None)
+        } else if let Some((member, dialled)) = self.ring_outside(&to, Role::Barger) {
+            let ring = dialled.map(|answer| answer.ok().map(|(over, gone)| Found::Outside(over, gone)));
+            (ring.boxed(), Some(member))
+        } else {
+            return;
+        };
+        self.customer.hold(Some(Tone::Music));
+        self.ringing = Some(Summons { to, consult, answer, outside });
+        self.tell();
+    }
+
+    fn ring_no_more(&mut self) {
+        if let Some(member) = self.ringing.take().and_then(|summons| summons.outside) {
+            self.bridge.leave(member);
+        }
+    }
+
+    fn answered(&mut self, found: Option<Found>) {
+        let Some(Summons { to, consult, outside, .. }) = self.ringing.take() else { return };
+        match (found, outside) {
+            (Some(Found::Page(Accepted { agent, browser })), _) => {
+                self.sit(Sitter { agent, browser }, Role::Barger);
+            }
+            (Some(Found::Outside(over, gone)), Some(member)) => {
+                self.sit_outside(to, member, over, gone);
+                self.tell();
+            }
+            (_, outside) => {
+                if let Some(member) = outside {
+                    self.bridge.leave(member);
+                }
+                if let Some(first) = self.occupants.first() {
+                    self.parts.desk.refuse(&first.agent, &format!("{to} does not answer"));
+                }
+                return self.tell();
+            }
+        }
+        if !consult {
+            self.hand_over();
+        }
+    }
+
+    /// The one who sits beside is in charge now, and who was in charge leaves.
+    fn hand_over(&mut self) {
+        if self.occupants.len() < 2 {
+            return;
+        }
+        let before = self.occupants.remove(0);
+        if let Some(now) = self.occupants.first() {
+            self.bridge.set_role(now.member, Role::Agent);
+            self.parts.desk.in_charge(self.parts.live.id(), &now.agent);
+            tracing::info!(call = %self.parts.live.id(), from = before.agent, to = now.agent, "handed over");
+        }
+        self.dismiss(before, true);
+        self.customer.hold(None);
+        self.tell();
+    }
+
+    fn hear(&mut self, turn: u64, what: What) {
+        // What comes late of a page that has been replaced.
+        let Some(place) = self.occupants.iter().position(|occupant| occupant.turn == turn) else { return };
+        let party = Party::Agent;
+        match what {
+            What::Leg(LegEvent::FirstPacket { codec }) => {
+                let codec = codec.to_owned();
+                self.parts.live.publish(EventBody::LegStarted(LegStarted { party, codec }));
+            }
+            What::Leg(LegEvent::Dtmf { digit, duration_ms }) => {
+                let duration_ms = Millis(duration_ms);
+                self.parts.live.publish(EventBody::Dtmf(Dtmf { party, digit, duration_ms }));
+            }
+            What::Leg(LegEvent::Timeout) | What::HungUp => self.give_up(place),
+            What::News(now) => {
+                match now {
+                    News::Connected => self.is_back(place),
+                    News::Lost | News::Failed => self.is_gone(place),
+                    News::Candidate(_) => {}
+                }
+                if let Some(occupant) = self.occupants.get(place) {
+                    self.parts.desk.news(&occupant.agent, now);
+                }
+            }
+        }
+    }
+
+    fn is_gone(&mut self, place: usize) {
+        let Some(occupant) = self.occupants.get_mut(place) else { return };
+        occupant.gone = occupant.gone.or_else(|| Some(Instant::now()));
+        if place == 0 && self.customer.hears().is_none() {
+            self.customer.hold(Some(Tone::Waiting));
+        }
+    }
+
+    fn is_back(&mut self, place: usize) {
+        let Some(occupant) = self.occupants.get_mut(place) else { return };
+        occupant.gone = None;
+        if place == 0 && self.customer.hears() == Some(Tone::Waiting) {
+            self.customer.hold(None);
+        }
+    }
+
+    /// Somebody has been gone for too long.
+    fn is_late(&mut self) {
+        let now = Instant::now();
+        let is_late = |occupant: &Occupant| occupant.gone.is_some_and(|since| now >= since + GRACE);
+        if let Some(place) = self.occupants.iter().position(is_late) {
+            self.give_up(place);
+        }
+    }
+
+    fn give_up(&mut self, place: usize) {
+        let Some(occupant) = self.occupants.get_mut(place) else { return };
+        occupant.gone = None;
+        let agent = occupant.agent.clone();
+        tracing::info!(call = %self.parts.live.id(), agent, "the agent is gone");
+        self.follow(Order::HangUp { agent });
+    }
+
+    /// Tells the agents who else is there, and the log who takes part.
+    fn tell(&self) {
+        let ringing = self.ringing.as_ref().map(|summons| summons.to.clone());
+        if let Some(first) = self.occupants.first() {
+            let on = self.customer.hears() == Some(Tone::Music);
+            self.parts.desk.tell(&first.agent, ToPage::Held { on });
+        }
+        for (place, occupant) in self.occupants.iter().enumerate() {
+            let with = self.occupants.iter().find(|other| other.turn != occupant.turn);
+            let message = ToPage::Colleague {
+                in_charge: place == 0,
+                ringing: ringing.clone().filter(|_| place == 0),
+                with: with.map(|other| other.agent.clone()),
+            };
+            self.parts.desk.tell(&occupant.agent, message);
+        }
+        let agents = self.occupants.iter().map(|Occupant { agent, audio, .. }| match audio {
+            Audio::Page { .. } => Participant { party: Party::Agent, aor: None, name: Some(agent.clone()) },
+            Audio::Outside(_) => {
+                Participant { party: Party::Agent, aor: Some(format!("sip:{agent}")), name: None }
+            }
+        });
+        let participants: Vec<_> = std::iter::once(self.parts.customer.clone()).chain(agents).collect();
+        if self.parts.live.summary().participants != participants {
+            self.parts.live.publish(EventBody::Participants(Participants { participants }));
+        }
+    }
+}
+
+impl Audio {
+    /// Ends it, after all that was received has been heard: what that was, where signalling does not count it.
+    async fn end(self) -> Option<LegStats> {
+        match self {
+            Self::Page { leg, connection } => {
+                let stats = leg.stop().await;
+                connection.close().await;
+                Some(stats)
+            }
+            Self::Outside(over) => {
+                over.cancel();
+                None
+            }
+        }
+    }
+}
+
+/// What a future gives, if there is one.
+async fn when<F: Future>(future: Option<F>) -> F::Output {
+    match future {
+        Some(future) => future.await,
+        None => std::future::pending().await,
+    }
+}
