@@ -30,6 +30,10 @@ pub struct SipCounters {
     pub streams: usize,
     /// Dialogs now.
     pub dialogs: usize,
+    /// Whether the trunk has us registered; `None` when it is not asked to.
+    pub registered: Option<bool>,
+    /// Attempts to register that failed.
+    pub registration_failures: u64,
     /// By address of the peer.
     pub peers: BTreeMap<String, PeerCounters>,
     /// Requests by user agent.
@@ -83,6 +87,13 @@ impl Counters {
 
     pub(crate) fn refused_stream(&self) {
         self.lock().refused_streams += 1;
+    }
+
+    /// The end of an attempt to register, or of a registration.
+    pub(crate) fn registration(&self, is_registered: bool, has_failed: bool) {
+        let mut all = self.lock();
+        all.registered = Some(is_registered);
+        all.registration_failures += u64::from(has_failed);
     }
 
     pub(crate) fn call_answered(&self) {
