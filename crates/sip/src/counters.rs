@@ -24,6 +24,8 @@ pub struct SipCounters {
     pub refused: BTreeMap<u16, u64>,
     /// INVITEs answered with 200.
     pub answered: u64,
+    /// Wrong passwords in requests.
+    pub wrong_passwords: u64,
     /// TCP connections that were not accepted.
     pub refused_streams: u64,
     /// TCP connections now.
@@ -79,6 +81,10 @@ impl Counters {
         let mut all = self.lock();
         *all.refused.entry(status).or_default() += 1;
         entry(&mut all.peers, &peer.to_string()).refused += 1;
+    }
+
+    pub(crate) fn wrong_password(&self) {
+        self.lock().wrong_passwords += 1;
     }
 
     pub(crate) fn refused(&self, status: u16) {

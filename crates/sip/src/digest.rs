@@ -5,6 +5,8 @@
 
 use md5::Md5;
 use rsipstack::sip::{Header, Request, Response};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use crate::multipart::{split_unquoted, unquote};
@@ -12,21 +14,30 @@ use crate::multipart::{split_unquoted, unquote};
 /// Challenges that one request answers: the first of each kind, and some more because a nonce was stale.
 const MAX_ANSWERS: u8 = 4;
 
-/// What hashes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Algorithm {
+/// What hashes passwords.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Algorithm {
+    /// RFC 8760.
+    #[serde(rename = "SHA-256")]
     Sha256,
+    /// What every telephone knows.
+    #[serde(rename = "MD5")]
     Md5,
 }
 
 impl Algorithm {
-    /// MD5 unless a name says otherwise (RFC 7616 section 3.3); `None` for what we do not have.
-    fn by_name(name: Option<&str>) -> Option<Self> {
-        match name.unwrap_or("MD5") {
-            name if name.eq_ignore_ascii_case("SHA-256") => Some(Self::Sha256),
-            name if name.eq_ignore_ascii_case("MD5") => Some(Self::Md5),
-            _ => None,
+    /// The name in headers.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sha256 => "SHA-256",
+            Self::Md5 => "MD5",
         }
+    }
+
+    /// MD5 unless a name says otherwise (RFC 7616 section 3.3); `None` for what we do not have.
+    pub(crate) fn by_name(name: Option<&str>) -> Option<Self> {
+        let name = name.unwrap_or("MD5");
+        [Self::Sha256, Self::Md5].into_iter().find(|known| known.name().eq_ignore_ascii_case(name))
     }
 
     fn hash(self, text: &str) -> String {
@@ -37,25 +48,25 @@ impl Algorithm {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What is hashed to prove that a password is known (RFC 7616 section 3.4.1).
-struct Proof<'a> {
-    algorithm: Algorithm,
-    user: &'a str,
-    password: &'a str,
-    realm: &'a str,
-    nonce: &'a str,
-    method: &'a str,
-    uri: &'a str,
+pub(crate) struct Proof<'a> {
+    pub(crate) algorithm: Algorithm,
+    pub(crate) user: &'a str,
+    pub(crate) password: &'a str,
+    pub(crate) realm: &'a str,
+    pub(crate) nonce: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) uri: &'a str,
     /// Nonce count and client nonce, as they are written, with `qop=auth`.
-    count: Option<(&'a str, &'a str)>,
+    pub(crate) count: Option<(&'a str, &'a str)>,
 }
 
 impl Proof<'_> {
-    fn response(&self) -> String {
+    pub(crate) fn response(&self) -> String {
         let Self { algorithm, user, password, realm, nonce, method, uri, count } = self;
         let who = algorithm.hash(&format!("{user}:{realm}:{password}"));
         let what = algorithm.hash(&format!("{method}:{uri}"));
@@ -68,18 +79,18 @@ impl Proof<'_> {
 
 /// The parameters of a `Digest` challenge or answer, without quotes.
 #[derive(Debug)]
-struct Fields(Vec<(String, String)>);
+pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
     /// `None` for another scheme.
-    fn read(value: &str) -> Option<Self> {
+    pub(crate) fn read(value: &str) -> Option<Self> {
         let (scheme, fields) = value.trim().split_once(char::is_whitespace)?;
         let fields = split_unquoted(fields, ',').into_iter().filter_map(|field| field.split_once('='));
         let fields = fields.map(|(name, value)| (name.trim().to_ascii_lowercase(), unquote(value)));
         scheme.eq_ignore_ascii_case("Digest").then(|| Self(fields.collect()))
     }
 
-    fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.iter().find(|(n, _)| n == name).map(|(_, value)| value.as_str())
     }
 }

@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rsipstack::EndpointBuilder;
@@ -32,6 +32,7 @@ use crate::counters::{Counters, SipCounters};
 use crate::dial::{self, DialError, Trunk};
 use crate::dialog::DialogKey;
 use crate::flow::{Flow, Flows, Inbox};
+use crate::guard::{Denial, Guard};
 use crate::host::{Host, StartedCall};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
 use crate::register;
@@ -62,6 +63,9 @@ pub enum SipError {
     /// The configuration names no codec.
     #[error("no codec is configured")]
     NoCodec,
+    /// The configuration names no way to ask for passwords.
+    #[error("no digest is configured: SHA-256 and MD5 are known")]
+    NoDigest,
     /// The SIP stack failed.
     #[error("SIP stack: {0}")]
     Stack(Box<rsipstack::Error>),
@@ -105,6 +109,7 @@ pub(crate) struct Shared {
     /// BYEs on their way.
     pub(crate) farewells: TaskTracker,
     pub(crate) sessions: TaskTracker,
+    guard: Option<Guard>,
     flows: Flows,
     udp: OnceLock<Vec<Flow>>,
     tcp: OnceLock<Vec<SocketAddr>>,
@@ -158,6 +163,9 @@ impl Endpoint {
         if codecs.is_empty() {
             return Err(SipError::NoCodec);
         }
+        if config.digests.is_empty() {
+            return Err(SipError::NoDigest);
+        }
         let stopped = CancellationToken::new();
         let t1 = Duration::from_millis(config.t1_ms.max(1));
         let options =
@@ -178,6 +186,7 @@ impl Endpoint {
             tasks: Tasks { tracker: TaskTracker::new(), stopped: stopped.clone() },
             farewells: TaskTracker::new(),
             sessions: TaskTracker::new(),
+            guard: Guard::new(&config.users, &config.digests),
             flows: Flows::new(stopped.clone()),
             stopped,
             udp: OnceLock::new(),
@@ -333,9 +342,15 @@ impl Inbox for Shared {
 }
 
 impl Shared {
+    /// Whether anything from this peer is wanted.
     fn is_allowed(&self, peer: SocketAddr) -> bool {
+        self.guard.is_some() || self.is_trusted(peer)
+    }
+
+    /// Whether this peer may call without a password.
+    fn is_trusted(&self, peer: SocketAddr) -> bool {
         let allowed = &self.config.allowed_peers;
-        allowed.is_empty()
+        (allowed.is_empty() && self.guard.is_none())
             || allowed.iter().any(|peers| peers.contains(peer.ip()))
             || self.trunk().as_ref().is_some_and(|way| way.flow.peer.ip() == peer.ip().to_canonical())
     }
@@ -453,7 +468,22 @@ impl Shared {
         }
     }
 
+    /// Asks who calls. Only an INVITE that begins a dialog is asked: a dialog's own requests name its tags, which
+    /// nobody else knows; OPTIONS, by which PBXs look whether we are there, tell nothing and change nothing; and
+    /// everything else outside dialogs is refused.
+    fn authenticate(&self, flow: &Flow, request: &Request) -> Result<(), Reject> {
+        let Some(guard) = self.guard.as_ref().filter(|_| !self.is_trusted(flow.peer)) else { return Ok(()) };
+        let (peer, now) = (flow.peer.ip(), Instant::now());
+        guard.check(request, peer, now).map_err(|denial| {
+            if denial == Denial::Wrong {
+                self.counters.wrong_password();
+            }
+            guard.reject(denial, peer, now)
+        })
+    }
+
     fn invite(&self, flow: &Flow, request: &Request, key: TransactionKey) -> Result<(), Reject> {
+        self.authenticate(flow, request)?;
         let joins =
             || request.header_value(&self.config.headers.call).is_some_and(|key| self.calls.knows(&key));
         let is_crowded = self.live.load(Ordering::Relaxed) >= 2 * self.config.max_calls + 16;

@@ -19,6 +19,7 @@ mod dialog;
 mod digest;
 mod endpoint;
 mod flow;
+mod guard;
 mod host;
 pub mod metadata;
 pub mod multipart;
@@ -30,8 +31,9 @@ pub mod sdp;
 mod session;
 pub mod wire;
 
-pub use config::{FirstParty, HeaderNames, Peers, SipConfig};
+pub use config::{FirstParty, HeaderNames, Peers, SipConfig, Users};
 pub use counters::{PeerCounters, SipCounters};
 pub use dial::{DialError, Trunk, TrunkTransport};
+pub use digest::Algorithm;
 pub use endpoint::{Endpoint, SipError};
 pub use host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
