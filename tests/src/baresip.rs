@@ -9,6 +9,9 @@ use tempfile::TempDir;
 
 use crate::audio::Audio;
 
+/// The name and password of a telephone, when it is asked for them.
+pub const USER: (&str, &str) = ("mina", "well-known");
+
 /// What a telephone speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -25,7 +28,7 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Calls `number` at `to`, speaks the samples (8 kHz), and hangs up `seconds` after its start.
+    /// Calls `number` at `to` as [`USER`], speaks the samples (8 kHz), and hangs up `seconds` after its start.
     ///
     /// # Errors
     /// When baresip is not installed.
@@ -47,7 +50,10 @@ impl Baresip {
             folder.path().join("heard").display(),
         );
         std::fs::write(folder.path().join("config"), config)?;
-        let account = format!("<sip:mina@127.0.0.1>;regint=0;audio_codecs={codecs}\n");
+        let (user, password) = USER;
+        let account = format!(
+            "<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0;audio_codecs={codecs}\n"
+        );
         std::fs::write(folder.path().join("accounts"), account)?;
         std::fs::write(folder.path().join("contacts"), "")?;
         let out = std::fs::File::create(folder.path().join("log"))?;

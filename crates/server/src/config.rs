@@ -343,6 +343,9 @@ impl Config {
                 );
             }
         }
+        if let Err(problem) = self.desk.trunk.check() {
+            return wrong("desk.trunk", problem);
+        }
         for (key, value) in [
             ("server.session_hours", self.server.session_hours as usize),
             ("server.session_idle_hours", self.server.session_idle_hours as usize),
@@ -723,6 +726,9 @@ mod tests {
         assert!(wrong("[media]\nports = \"5-1\"").contains("at least four ports"));
         assert!(wrong("[server]\npublic_url = \"calls.example\"").starts_with("`server.public_url`: "));
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
+        assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
+        assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));
+        assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

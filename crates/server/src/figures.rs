@@ -101,11 +101,15 @@ pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sy
 /// Registers the SIP endpoint's counters.
 pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sync + 'static) {
     type Count = fn(&SipCounters) -> u64;
-    let counters: [(&str, &str, Count); 4] = [
+    let counters: [(&str, &str, Count); 6] = [
         ("sip_messages", "SIP messages received", |c| c.messages),
         ("sip_dropped", "SIP messages that could not be answered", |c| c.dropped),
         ("sip_answered", "INVITEs answered", |c| c.answered),
         ("sip_refused_connections", "TCP connections that were not accepted", |c| c.refused_streams),
+        ("sip_wrong_passwords", "Wrong passwords of callers", |c| c.wrong_passwords),
+        ("sip_registration_failures", "Attempts to register with the trunk that failed", |c| {
+            c.registration_failures
+        }),
     ];
     for (name, help, count) in counters {
         let read = read.clone();
@@ -115,6 +119,11 @@ pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sy
     metrics.counters("sip_refused", "INVITEs refused, by status code", move || {
         let refused = refused().refused.into_iter();
         refused.map(|(status, count)| (vec![("status", status.to_string())], count)).collect()
+    });
+    let registered = read.clone();
+    metrics.gauges("sip_registered", "Whether the trunk has us registered, when it shall", move || {
+        let registered = registered().registered.map(f64::from);
+        registered.into_iter().map(|registered| (Labels::new(), registered)).collect()
     });
     metrics.gauge("sip_dialogs", "Dialogs now", move || read().dialogs as f64);
 }
@@ -128,7 +137,7 @@ mod tests {
         let metrics = Metrics::default();
         speech(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
-        sip(&metrics, SipCounters::default);
+        sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
         for name in [
             "sotto_speech_wait_seconds_bucket{",
@@ -140,6 +149,8 @@ mod tests {
             "sotto_media_missing_packets_total{",
             "sotto_recording_dropped_milliseconds_total ",
             "sotto_sip_answered_total ",
+            "sotto_sip_registration_failures_total ",
+            "sotto_sip_registered 1",
         ] {
             assert!(text.contains(&format!("\n{name}")), "{name} is missing in\n{text}");
         }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rsipstack::EndpointBuilder;
+use rsipstack::dialog::authenticate::Credential;
 use rsipstack::dialog::dialog::DialogState;
 use rsipstack::dialog::dialog_layer::DialogLayer;
 use rsipstack::dialog::invitation::InviteOption;
@@ -57,6 +58,8 @@ pub struct Outgoing {
     pub codec: Codec,
     /// Headers to add, by name: `("X-Sotto-Call", "42")`.
     pub headers: Vec<(String, String)>,
+    /// Name and password, when they are asked for.
+    pub login: Option<(String, String)>,
 }
 
 /// Someone who speaks in an outgoing call.
@@ -79,6 +82,7 @@ impl Outgoing {
             siprec: true,
             codec: Codec::Pcmu,
             headers: Vec::new(),
+            login: None,
         }
     }
 
@@ -158,6 +162,11 @@ impl Caller {
             offer: Some(body),
             contact: address(&contact, &contact)?,
             headers: Some(headers),
+            credential: call.login.clone().map(|(username, password)| Credential {
+                username,
+                password,
+                ..Credential::default()
+            }),
             ..InviteOption::default()
         };
         let (states, mut heard) = self.dialogs.new_dialog_state_channel();

@@ -1,5 +1,6 @@
 //! What can be configured about signalling. Embedded in the server's configuration file as `[sip]`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
@@ -8,6 +9,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::Party;
 
+use crate::digest::Algorithm;
 use crate::party::PartyRule;
 
 /// Signalling: where to listen, whom to serve, and how to tell the agent from the customer.
@@ -23,8 +25,16 @@ pub struct SipConfig {
     pub external_ip: Option<IpAddr>,
     /// Calls at the same time; one more is answered with 503 and Retry-After.
     pub max_calls: usize,
-    /// Who may send requests: addresses and networks (`10.0.0.0/8`). Empty means everyone; others get 403.
+    /// Who may send requests: addresses and networks (`10.0.0.0/8`). Others get 403, or are asked for a password
+    /// when there are `users`. Empty means everyone, or nobody without a password when there are `users`. The trunk
+    /// need not be named.
     pub allowed_peers: Vec<Peers>,
+    /// Names and passwords of those who may begin calls from elsewhere (RFC 3261 section 22): `mina = "…"`. Better
+    /// given in the environment than in a file: `SOTTO_SIP__USERS__MINA`.
+    pub users: Users,
+    /// How passwords are asked for, the best first: `SHA-256` (RFC 8760), `MD5`. Many telephones that know MD5 only
+    /// give up when they are asked for SHA-256 as well (baresip 1.0 does).
+    pub digests: Vec<Algorithm>,
     /// Codecs, the most wanted first: `PCMU`, `PCMA`, `G722`, `opus`.
     pub codecs: Vec<String>,
     /// Who is the agent and who the customer: the first rule that can tell decides.
@@ -60,6 +70,8 @@ impl Default for SipConfig {
             external_ip: None,
             max_calls: 100,
             allowed_peers: Vec::new(),
+            users: Users::default(),
+            digests: vec![Algorithm::Md5],
             codecs: ["PCMU", "PCMA", "G722", "opus"].map(str::to_owned).to_vec(),
             party_rules: Vec::new(),
             first: FirstParty::Agent,
@@ -117,6 +129,34 @@ impl Default for HeaderNames {
             language: "X-Sotto-Language".to_owned(),
             agent: "X-Sotto-Agent".to_owned(),
         }
+    }
+}
+
+/// Passwords by user name.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Users(BTreeMap<String, String>);
+
+impl Users {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn password(&self, user: &str) -> Option<&str> {
+        self.0.get(user).map(String::as_str)
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Users {
+    fn from(users: [(&str, &str); N]) -> Self {
+        Self(users.into_iter().map(|(user, password)| (user.to_owned(), password.to_owned())).collect())
+    }
+}
+
+/// Without the passwords.
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
     }
 }
 
@@ -225,6 +265,11 @@ mod tests {
         for wrong in ["", "10.0.0.0/33", "::/129", "host", "10.0.0.0/"] {
             assert!(wrong.parse::<Peers>().is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn passwords_are_not_shown() {
+        assert_eq!(format!("{:?}", Users::from([("mina", "secret")])), "{\"mina\"}");
     }
 
     #[test]

@@ -24,12 +24,18 @@ pub struct SipCounters {
     pub refused: BTreeMap<u16, u64>,
     /// INVITEs answered with 200.
     pub answered: u64,
+    /// Wrong passwords in requests.
+    pub wrong_passwords: u64,
     /// TCP connections that were not accepted.
     pub refused_streams: u64,
     /// TCP connections now.
     pub streams: usize,
     /// Dialogs now.
     pub dialogs: usize,
+    /// Whether the trunk has us registered; `None` when it is not asked to.
+    pub registered: Option<bool>,
+    /// Attempts to register that failed.
+    pub registration_failures: u64,
     /// By address of the peer.
     pub peers: BTreeMap<String, PeerCounters>,
     /// Requests by user agent.
@@ -77,12 +83,23 @@ impl Counters {
         entry(&mut all.peers, &peer.to_string()).refused += 1;
     }
 
+    pub(crate) fn wrong_password(&self) {
+        self.lock().wrong_passwords += 1;
+    }
+
     pub(crate) fn refused(&self, status: u16) {
         *self.lock().refused.entry(status).or_default() += 1;
     }
 
     pub(crate) fn refused_stream(&self) {
         self.lock().refused_streams += 1;
+    }
+
+    /// The end of an attempt to register, or of a registration.
+    pub(crate) fn registration(&self, is_registered: bool, has_failed: bool) {
+        let mut all = self.lock();
+        all.registered = Some(is_registered);
+        all.registration_failures += u64::from(has_failed);
     }
 
     pub(crate) fn call_answered(&self) {

@@ -8,7 +8,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rsipstack::dialog::authenticate::{AuthRetry, Credential, handle_client_authenticate};
 use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, SipMessage, Uri, Version};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
@@ -22,7 +21,8 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::calls::Member;
-use crate::dialog::{Dialog, with_body};
+use crate::dialog::{Dialog, again, with_body};
+use crate::digest::Authenticator;
 use crate::endpoint::Shared;
 use crate::flow::Flow;
 use crate::host::StartedCall;
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// Characters of what may be dialled.
 const LONGEST_NUMBER: usize = 64;
 
-/// A PBX or provider that calls are placed through.
+/// An account at a PBX or provider, through which calls are placed and, when it is registered, taken.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trunk {
@@ -46,12 +46,15 @@ pub struct Trunk {
     pub host: String,
     /// How it is reached.
     pub transport: TrunkTransport,
-    /// The extension or account that calls are placed as.
+    /// The extension or account: calls are placed as it.
     pub user: String,
     /// The name to authenticate by, when it is not the user.
     pub auth_user: String,
     /// The password, when it wants one (RFC 3261 section 22). Better given in the environment than in a file.
     pub password: String,
+    /// Registers as the extension (RFC 3261 section 10), so that the PBX sends its calls here: they come as calls
+    /// to the number that `user` is. What comes from the PBX's address is then served whoever else may call.
+    pub register: bool,
 }
 
 /// Without the password.
@@ -72,23 +75,53 @@ pub enum TrunkTransport {
     Tcp,
 }
 
+impl TrunkTransport {
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Udp => "",
+            Self::Tcp => ";transport=tcp",
+        }
+    }
+}
+
 impl Trunk {
-    fn credential(&self) -> Option<Credential> {
-        (!self.password.is_empty()).then(|| Credential {
-            username: self.user.clone(),
-            password: self.password.clone(),
-            realm: None,
-            auth_username: Some(self.auth_user.clone()).filter(|name| !name.is_empty()),
-        })
+    /// What answers its challenges.
+    pub(crate) fn authenticator(&self) -> Authenticator {
+        let name = if self.auth_user.is_empty() { &self.user } else { &self.auth_user };
+        Authenticator::new(name, &self.password)
+    }
+
+    /// What cannot be right about it.
+    ///
+    /// # Errors
+    /// Says what is wrong with which key.
+    pub fn check(&self) -> Result<(), String> {
+        if self.host.is_empty() {
+            return if self.register { Err("`register` needs a `host`".to_owned()) } else { Ok(()) };
+        }
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-_.!~*'()&=+$,;?/%".contains(c);
+        if !self.user.chars().all(fits) || (self.register && self.user.is_empty()) {
+            return Err(format!("`user` {:?} is not one that can be registered or called", self.user));
+        }
+        self.home()
+            .map(|_| ())
+            .map_err(|_| format!("`host` {:?} is neither a name nor an address", self.host))
+    }
+
+    /// The account's own address (address of record).
+    pub(crate) fn account(&self) -> Result<String, DialError> {
+        Ok(format!("sip:{}@{}", self.user, self.home()?.host_with_port.host))
+    }
+
+    /// Where it is.
+    pub(crate) fn home(&self) -> Result<Uri, DialError> {
+        let text = format!("sip:{}{}", self.host, self.transport.parameter());
+        rsipstack::sip::parse_uri(&text).map_err(|_| DialError::Unreachable)
     }
 
     /// The address of a number there.
     fn uri(&self, number: &str) -> Result<Uri, DialError> {
-        let transport = match self.transport {
-            TrunkTransport::Udp => "",
-            TrunkTransport::Tcp => ";transport=tcp",
-        };
-        let text = format!("sip:{}@{}{transport}", dialled(number)?, self.host);
+        let text = format!("sip:{}@{}{}", dialled(number)?, self.host, self.transport.parameter());
         rsipstack::sip::parse_uri(&text).map_err(|_| DialError::Unreachable)
     }
 }
@@ -169,13 +202,14 @@ pub(crate) async fn dial(
     };
     let (offer, _) = negotiate::offer(origin, &shared.codecs, socket.port(), true);
     let contact = session::contact(&shared, &flow, sotto_call::Source::Sip);
-    let request = invite(&shared, trunk, &flow, target, &contact, &offer);
+    let account = trunk.account()?;
+    let request = invite(&shared, &account, &flow, target, &contact, &offer);
 
     let (tell, mut news) = mpsc::channel(8);
     let given_up = CancellationToken::new();
     let give_up = given_up.clone().drop_guard();
     let driver = Driver { shared: shared.clone(), flow: flow.clone(), to, tell, given_up };
-    shared.tasks.spawn(driver.drive(request, trunk.credential()));
+    shared.tasks.spawn(driver.drive(request, trunk.authenticator()));
     let answered = async {
         loop {
             match news.recv().await {
@@ -222,18 +256,17 @@ pub(crate) async fn dial(
 /// The INVITE.
 fn invite(
     shared: &Shared,
-    trunk: &Trunk,
+    account: &str,
     flow: &Flow,
     target: Uri,
     contact: &str,
     offer: &sdp::Session,
 ) -> Request {
-    let domain = trunk.host.split(':').next().unwrap_or_default();
     let tag = rsipstack::transaction::make_tag();
     let mut headers = vec![
         Header::Via(shared.via(flow).as_str().into()),
         Header::MaxForwards("70".into()),
-        Header::From(format!("<sip:{}@{domain}>;tag={}", trunk.user, tag.value()).as_str().into()),
+        Header::From(format!("<{account}>;tag={}", tag.value()).as_str().into()),
         Header::To(format!("<{target}>").as_str().into()),
         Header::CallId(rsipstack::transaction::random_text(22).as_str().into()),
         Header::CSeq("1 INVITE".into()),
@@ -285,10 +318,9 @@ struct Driver {
 }
 
 impl Driver {
-    async fn drive(self, request: Request, credential: Option<Credential>) {
-        let mut retry = AuthRetry::new();
+    async fn drive(self, request: Request, mut authenticator: Authenticator) {
         let mut sequence = 1;
-        let Some(mut transaction) = self.transaction(request).await else {
+        let Some(mut transaction) = self.transaction(request.clone()).await else {
             return self.failed(DialError::Unreachable).await;
         };
         let mut is_over = false;
@@ -313,24 +345,15 @@ impl Driver {
                     proceeds = None;
                     self.answered(transaction.original.clone(), response).await;
                 }
-                401 | 407 if credential.is_some() && retry.should_answer(&response) => {
+                401 | 407 if authenticator.challenged(&response) => {
                     sequence += 1;
-                    let Some(credential) = &credential else { continue };
-                    let again =
-                        handle_client_authenticate(sequence, &transaction, response, credential).await;
-                    match again {
-                        Ok(mut again) => {
-                            if again.send().await.is_err() {
-                                return self.failed(DialError::Unreachable).await;
-                            }
-                            transaction = again;
-                            proceeds = Some(self.watch(&transaction));
-                        }
-                        Err(error) => {
-                            tracing::warn!(%error, "a trunk asks for a password in a way that is not understood");
-                            return self.failed(DialError::Unreachable).await;
-                        }
-                    }
+                    let mut next = again(&request, sequence, &self.shared.via(&self.flow));
+                    authenticator.sign(&mut next);
+                    let Some(next) = self.transaction(next).await else {
+                        return self.failed(DialError::Unreachable).await;
+                    };
+                    transaction = next;
+                    proceeds = Some(self.watch(&transaction));
                 }
                 status => {
                     is_over = true;

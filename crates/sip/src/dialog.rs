@@ -209,6 +209,20 @@ pub(crate) fn with_body(headers: &mut Vec<Header>, body: Option<(&str, String)>)
     bytes
 }
 
+/// A request of ours once more, as another transaction.
+pub(crate) fn again(request: &Request, sequence: u32, via: &str) -> Request {
+    let mut request = request.clone();
+    let sequence = format!("{sequence} {}", request.method);
+    for header in request.headers.iter_mut() {
+        match header {
+            Header::Via(value) => *value = via.into(),
+            Header::CSeq(value) => *value = sequence.as_str().into(),
+            _ => {}
+        }
+    }
+    request
+}
+
 fn target(message: &impl HeadersExt) -> Option<Uri> {
     let contact = message.typed_contact_headers().ok()?.into_iter().next()?;
     let scheme = contact.uri.scheme.as_ref()?.to_string();

@@ -4,12 +4,14 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use rsipstack::EndpointBuilder;
-use rsipstack::sip::{HeadersExt, Host as SipHost, Method, Request, SipMessage, Transport, Uri};
+use rsipstack::sip::{
+    HeadersExt, Host as SipHost, HostWithPort, Method, Param, Request, SipMessage, Transport, Uri,
+};
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
@@ -30,8 +32,10 @@ use crate::counters::{Counters, SipCounters};
 use crate::dial::{self, DialError, Trunk};
 use crate::dialog::DialogKey;
 use crate::flow::{Flow, Flows, Inbox};
+use crate::guard::{Denial, Guard};
 use crate::host::{Host, StartedCall};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
+use crate::register;
 use crate::session::{self, Input};
 use crate::wire::{self, ACCEPT, ALLOW, Arrival, Screened, screen};
 
@@ -59,6 +63,9 @@ pub enum SipError {
     /// The configuration names no codec.
     #[error("no codec is configured")]
     NoCodec,
+    /// The configuration names no way to ask for passwords.
+    #[error("no digest is configured: SHA-256 and MD5 are known")]
+    NoDigest,
     /// The SIP stack failed.
     #[error("SIP stack: {0}")]
     Stack(Box<rsipstack::Error>),
@@ -102,8 +109,12 @@ pub(crate) struct Shared {
     /// BYEs on their way.
     pub(crate) farewells: TaskTracker,
     pub(crate) sessions: TaskTracker,
+    guard: Option<Guard>,
     flows: Flows,
     udp: OnceLock<Vec<Flow>>,
+    tcp: OnceLock<Vec<SocketAddr>>,
+    /// How the trunk was reached last.
+    trunk: Mutex<Option<TrunkWay>>,
     dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<Input>>>,
     /// INVITEs being served, by Call-ID, From tag and number: to tell one that took two ways (RFC 3261
     /// section 8.2.2.2).
@@ -112,6 +123,15 @@ pub(crate) struct Shared {
     next: AtomicU64,
     hasher: RandomState,
     this: Weak<Self>,
+}
+
+/// The way to a trunk: what comes back on it is trusted, and it is taken again while it is open.
+struct TrunkWay {
+    home: HostWithPort,
+    flow: Flow,
+    to: SipAddr,
+    /// The address that the trunk sees us at, when that is not the one we know (NAT).
+    seen: Option<SocketAddr>,
 }
 
 /// Tasks beside the sessions, none of which outlives the endpoint.
@@ -143,6 +163,9 @@ impl Endpoint {
         if codecs.is_empty() {
             return Err(SipError::NoCodec);
         }
+        if config.digests.is_empty() {
+            return Err(SipError::NoDigest);
+        }
         let stopped = CancellationToken::new();
         let t1 = Duration::from_millis(config.t1_ms.max(1));
         let options =
@@ -163,9 +186,12 @@ impl Endpoint {
             tasks: Tasks { tracker: TaskTracker::new(), stopped: stopped.clone() },
             farewells: TaskTracker::new(),
             sessions: TaskTracker::new(),
+            guard: Guard::new(&config.users, &config.digests),
             flows: Flows::new(stopped.clone()),
             stopped,
             udp: OnceLock::new(),
+            tcp: OnceLock::new(),
+            trunk: Mutex::default(),
             dialogs: Mutex::default(),
             invites: Mutex::default(),
             live: AtomicUsize::new(0),
@@ -198,6 +224,7 @@ impl Endpoint {
         for address in &shared.config.tcp {
             self.tcp.push(shared.flows.tcp(*address, shared.clone()).await?);
         }
+        let _ = shared.tcp.set(self.tcp.clone());
         tracing::info!(udp = ?self.udp, tcp = ?self.tcp, "listening for calls");
         Ok(self)
     }
@@ -230,6 +257,15 @@ impl Endpoint {
         on_ring: impl Fn() + Send + Sync,
     ) -> Result<(), DialError> {
         dial::dial(self.shared.clone(), trunk, number, started, party, on_ring).await
+    }
+
+    /// Registers with a trunk, and stays registered until [`Endpoint::shutdown`], which takes the registration
+    /// back. Calls that the trunk then sends come like all others. See [`SipCounters::registered`].
+    pub fn register(&self, trunk: Trunk) {
+        let (shared, stopped) = (self.shared.clone(), self.shared.stopped.clone());
+        self.shared.farewells.spawn(async move {
+            stopped.run_until_cancelled(register::keep(shared, trunk)).await;
+        });
     }
 
     /// What has come and what became of it.
@@ -306,9 +342,21 @@ impl Inbox for Shared {
 }
 
 impl Shared {
+    /// Whether anything from this peer is wanted.
     fn is_allowed(&self, peer: SocketAddr) -> bool {
+        self.guard.is_some() || self.is_trusted(peer)
+    }
+
+    /// Whether this peer may call without a password.
+    fn is_trusted(&self, peer: SocketAddr) -> bool {
         let allowed = &self.config.allowed_peers;
-        allowed.is_empty() || allowed.iter().any(|peers| peers.contains(peer.ip()))
+        (allowed.is_empty() && self.guard.is_none())
+            || allowed.iter().any(|peers| peers.contains(peer.ip()))
+            || self.trunk().as_ref().is_some_and(|way| way.flow.peer.ip() == peer.ip().to_canonical())
+    }
+
+    fn trunk(&self) -> MutexGuard<'_, Option<TrunkWay>> {
+        self.trunk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A tag that is always the same for the same request, so that nothing has to be remembered.
@@ -420,7 +468,22 @@ impl Shared {
         }
     }
 
+    /// Asks who calls. Only an INVITE that begins a dialog is asked: a dialog's own requests name its tags, which
+    /// nobody else knows; OPTIONS, by which PBXs look whether we are there, tell nothing and change nothing; and
+    /// everything else outside dialogs is refused.
+    fn authenticate(&self, flow: &Flow, request: &Request) -> Result<(), Reject> {
+        let Some(guard) = self.guard.as_ref().filter(|_| !self.is_trusted(flow.peer)) else { return Ok(()) };
+        let (peer, now) = (flow.peer.ip(), Instant::now());
+        guard.check(request, peer, now).map_err(|denial| {
+            if denial == Denial::Wrong {
+                self.counters.wrong_password();
+            }
+            guard.reject(denial, peer, now)
+        })
+    }
+
     fn invite(&self, flow: &Flow, request: &Request, key: TransactionKey) -> Result<(), Reject> {
+        self.authenticate(flow, request)?;
         let joins =
             || request.header_value(&self.config.headers.call).is_some_and(|key| self.calls.knows(&key));
         let is_crowded = self.live.load(Ordering::Relaxed) >= 2 * self.config.max_calls + 16;
@@ -494,17 +557,54 @@ impl Shared {
         format!("SIP/2.0/{transport} {}{branch};rport", self.advertised(flow))
     }
 
-    /// A way to an address that has not been spoken to yet.
+    /// The way to a trunk: the connection there is, or a new one.
     pub(crate) async fn reach(&self, target: &Uri) -> Option<(Flow, SipAddr)> {
-        // `route` falls back on the peer of the flow it is given; nobody has this one's address.
-        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let flow = self.udp.get()?.first()?.towards(nowhere);
-        let (flow, to) = self.route(flow, target.clone(), false).await?;
-        (flow.peer != nowhere).then_some((flow, to))
+        let transport = transport(target).unwrap_or(Transport::Udp);
+        let home = target.host_with_port.clone();
+        let mut seen = None;
+        let same = |way: &&TrunkWay| way.home == home && way.flow.transport == transport;
+        if let Some(way) = self.trunk().as_ref().filter(same) {
+            if way.flow.is_stream() && way.flow.is_open() {
+                return Some((way.flow.clone(), way.to.clone()));
+            }
+            seen = way.seen;
+        }
+        let peer = locate(target, |address| self.speaks(transport, *address)).await?;
+        let flow = self.open(transport, peer, None).await?;
+        let to = SipAddr::new(transport, peer.into());
+        *self.trunk() = Some(TrunkWay { home, flow: flow.clone(), to: to.clone(), seen });
+        Some((flow, to))
+    }
+
+    /// Whether an address of this family can be reached.
+    fn speaks(&self, transport: Transport, to: SocketAddr) -> bool {
+        let udp = self.udp.get().is_some_and(|all| all.iter().any(|udp| udp.local.is_ipv4() == to.is_ipv4()));
+        udp || transport != Transport::Udp
+    }
+
+    /// Takes note of where the trunk saw a request of ours come from (RFC 3581 section 4): true when that is not
+    /// where we know ourselves to be, because a translator is in between.
+    pub(crate) fn seen(&self, flow: &Flow, from: SocketAddr) -> bool {
+        let known = self.known(flow);
+        // A stream comes from a port of its own, translator or not.
+        let is_known = from.ip() == known.ip() && (flow.is_stream() || from.port() == known.port());
+        if let Some(way) = self.trunk().as_mut().filter(|way| way.flow.peer == flow.peer) {
+            way.seen = (!is_known).then_some(from);
+        }
+        !is_known
     }
 
     /// The address that peers on this flow reach us at.
     pub(crate) fn advertised(&self, flow: &Flow) -> SocketAddr {
+        let same = |way: &&TrunkWay| {
+            way.flow.transport == flow.transport && way.flow.peer.ip() == flow.peer.ip().to_canonical()
+        };
+        let seen = self.trunk().as_ref().filter(same).and_then(|way| way.seen);
+        seen.unwrap_or_else(|| self.known(flow))
+    }
+
+    /// The address that this machine, or the configuration, has for us.
+    fn known(&self, flow: &Flow) -> SocketAddr {
         let listening = Some(flow.local.ip()).filter(|ip| !ip.is_unspecified());
         let ip = self.config.external_ip.or(listening);
         SocketAddr::new(
@@ -520,39 +620,53 @@ impl Shared {
             let to = SipAddr::new(flow.transport, flow.peer.into());
             return Some((flow, to));
         }
-        let named = next_hop.params.iter().find_map(|parameter| match parameter {
-            rsipstack::sip::Param::Transport(transport) => Some(*transport),
-            _ => None,
-        });
-        let transport = named.unwrap_or(flow.transport);
-        let mut to = match &next_hop.host_with_port.host {
-            SipHost::IpAddr(_) => SocketAddr::try_from(next_hop.host_with_port.clone()).ok(),
-            SipHost::Domain(name) => {
-                let port = next_hop.host_with_port.port.map_or(5060, |port| port.value());
-                let lookup = tokio::net::lookup_host((name.to_string(), port));
-                let found = timeout(Duration::from_secs(2), lookup).await;
-                let family = |address: &SocketAddr| address.is_ipv4() == flow.peer.is_ipv4();
-                found.ok().and_then(Result::ok).and_then(|mut all| all.find(family))
-            }
-        }
-        .unwrap_or(flow.peer);
+        let transport = transport(&next_hop).unwrap_or(flow.transport);
+        let family = |address: &SocketAddr| address.is_ipv4() == flow.peer.is_ipv4();
+        let mut to = locate(&next_hop, family).await.unwrap_or(flow.peer);
         // A peer behind a translator names its inner address.
         if is_direct && session::is_private(to.ip()) && !session::is_private(flow.peer.ip()) {
             to = flow.peer;
         }
         let flow = match transport {
             Transport::Udp if !flow.is_stream() => flow.towards(to),
-            Transport::Udp => {
-                let family = |udp: &&Flow| udp.local.is_ipv4() == to.is_ipv4();
-                self.udp.get()?.iter().find(family)?.towards(to)
-            }
-            Transport::Tcp => {
-                let inbox = self.this.upgrade()?;
-                let opened = self.flows.connect(flow.local, to, inbox).await;
-                opened.inspect_err(|error| tracing::debug!(%to, %error, "no connection to the peer")).ok()?
-            }
-            _ => return None,
+            _ => self.open(transport, to, Some(flow.local)).await?,
         };
         Some((flow, SipAddr::new(transport, to.into())))
+    }
+
+    /// A flow to an address; on a stream we are known by `local`, or else by where we listen.
+    async fn open(&self, transport: Transport, to: SocketAddr, local: Option<SocketAddr>) -> Option<Flow> {
+        let same = |address: SocketAddr| address.is_ipv4() == to.is_ipv4();
+        match transport {
+            Transport::Udp => Some(self.udp.get()?.iter().find(|udp| same(udp.local))?.towards(to)),
+            Transport::Tcp => {
+                let inbox = self.this.upgrade()?;
+                let listening = self.tcp.get().and_then(|tcp| tcp.iter().copied().find(|tcp| same(*tcp)));
+                let opened = self.flows.connect(local.or(listening), to, inbox).await;
+                opened.inspect_err(|error| tracing::debug!(%to, %error, "no connection to the peer")).ok()
+            }
+            _ => None,
+        }
+    }
+}
+
+/// The transport that an address names.
+fn transport(uri: &Uri) -> Option<Transport> {
+    uri.params.iter().find_map(|parameter| match parameter {
+        Param::Transport(transport) => Some(*transport),
+        _ => None,
+    })
+}
+
+/// The first address of what `uri` names that fits.
+async fn locate(uri: &Uri, fits: impl Fn(&SocketAddr) -> bool + Send) -> Option<SocketAddr> {
+    match &uri.host_with_port.host {
+        SipHost::IpAddr(_) => SocketAddr::try_from(uri.host_with_port.clone()).ok(),
+        SipHost::Domain(name) => {
+            let port = uri.host_with_port.port.map_or(5060, |port| port.value());
+            let lookup = tokio::net::lookup_host((name.to_string(), port));
+            let found = timeout(Duration::from_secs(2), lookup).await;
+            found.ok().and_then(Result::ok).and_then(|mut all| all.find(|address| fits(address)))
+        }
     }
 }

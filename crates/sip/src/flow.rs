@@ -228,15 +228,16 @@ impl Flows {
         Ok(local)
     }
 
-    /// Opens a stream to a peer, for a request of ours when theirs has gone.
+    /// Opens a stream to a peer, for a request of ours; `local` is where we listen for the peer's, if we do.
     pub(crate) async fn connect(
         &self,
-        local: SocketAddr,
+        local: Option<SocketAddr>,
         peer: SocketAddr,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Flow, SipError> {
         let connecting = timeout(Duration::from_secs(5), TcpStream::connect(peer)).await;
         let stream = connecting.map_err(std::io::Error::from)??;
+        let local = local.map_or_else(|| stream.local_addr(), Ok)?;
         Ok(start_stream(&self.tasks, &self.stop, stream, local, peer, inbox, None).await?)
     }
 

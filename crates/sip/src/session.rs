@@ -235,9 +235,14 @@ fn extra(headers: &[(&'static str, String)]) -> Vec<Header> {
 
 /// Our Contact: where requests within the dialog reach us, and that we are a recorder (RFC 7866 section 6.2).
 pub(crate) fn contact(shared: &Shared, flow: &Flow, source: Source) -> String {
-    let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
     let recorder = if source == Source::Siprec { ";+sip.srs" } else { "" };
-    format!("<sip:sotto@{}{transport}>{recorder}", shared.advertised(flow))
+    format!("<{}>{recorder}", contact_of(shared, flow, "sotto"))
+}
+
+/// The address at which a user of ours is reached on this flow.
+pub(crate) fn contact_of(shared: &Shared, flow: &Flow, user: &str) -> String {
+    let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+    format!("sip:{user}@{}{transport}", shared.advertised(flow))
 }
 
 /// A call of ours that has been answered.
@@ -521,7 +526,7 @@ impl Session {
                         return Some(UNREACHABLE);
                     };
                     if let Some(answered) = way.while_open(exchange(&shared, &way, to, &request)).await {
-                        return answered;
+                        return answered.map(|answer| answer.status_code.code());
                     }
                     // We are stopping, and nothing more is sent or received.
                     if !way.is_stream() || shared.stopped.is_cancelled() {
@@ -906,8 +911,13 @@ async fn next_event(legs: &mut [LegSlot]) -> (u64, LegEvent) {
     .await
 }
 
-/// Sends a request and waits for the status of its final answer.
-pub(crate) async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request: &Request) -> Option<u16> {
+/// Sends a request and waits for its final answer.
+pub(crate) async fn exchange(
+    shared: &Shared,
+    flow: &Flow,
+    to: SipAddr,
+    request: &Request,
+) -> Option<Response> {
     let key = TransactionKey::from_request(request, TransactionRole::Client).ok()?;
     let connection = Some(flow.connection.clone());
     let mut transaction = Transaction::new_client(key, request.clone(), shared.stack.clone(), connection);
@@ -917,7 +927,7 @@ pub(crate) async fn exchange(shared: &Shared, flow: &Flow, to: SipAddr, request:
         if let SipMessage::Response(response) = message
             && response.status_code.code() >= 200
         {
-            return Some(response.status_code.code());
+            return Some(response);
         }
     }
     None

@@ -1,6 +1,6 @@
-//! A telephone that speaks Opus is understood as well as one that speaks G.711.
+//! A telephone that speaks Opus, and is asked for its password, is understood as well as one that speaks G.711.
 
-use sotto_tests::baresip::{Baresip, Codec, has_network};
+use sotto_tests::baresip::{Baresip, Codec, USER, has_network};
 use sotto_tests::script::{edits, transcript, words};
 use sotto_tests::server::{Setup, Sotto};
 
@@ -14,7 +14,8 @@ fn an_opus_call_from_baresip() {
     }
     // baresip never names the loopback address in its offer, but sends from it: like a telephone behind a router.
     let any_source = ("sip".to_owned(), "rtp_any_source = true".to_owned());
-    let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
+    let users = ("sip".to_owned(), format!("users = {{ {} = \"{}\" }}", USER.0, USER.1));
+    let sotto = Sotto::start_with(&Setup { more: vec![any_source, users], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
     let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, &audio.channels[0], 8).unwrap();
     phone.finish().unwrap();

@@ -33,6 +33,12 @@ pub(crate) struct Call {
     /// The customer's address of record.
     #[arg(long, default_value = "sip:15550100@trunk.example")]
     customer: String,
+    /// The name to give when a password is asked for.
+    #[arg(long)]
+    user: Option<String>,
+    /// The password.
+    #[arg(long, env = "SOTTO_CALL_PASSWORD", hide_env_values = true, default_value = "")]
+    password: String,
     /// Language spoken, told in the header `X-Sotto-Language`.
     #[arg(long)]
     language: Option<String>,
@@ -52,6 +58,7 @@ impl Call {
             Transport::Udp => Via::Udp,
             Transport::Tcp => Via::Tcp,
         };
+        outgoing.login = self.user.map(|user| (user, self.password));
         outgoing.headers.extend(self.language.map(|language| ("X-Sotto-Language".to_owned(), language)));
         let caller = Caller::towards(peer).await?;
         let mut call = caller.call(&outgoing).await.with_context(|| format!("calling {}", self.to))?;

@@ -87,6 +87,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     if !config.desk.trunk.host.is_empty() {
         calls.dial_through(endpoint.clone(), config.desk.trunk.clone());
     }
+    if config.desk.trunk.register {
+        endpoint.register(config.desk.trunk.clone());
+    }
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rsipstack::sip::{HeadersExt, Request, Response, SipMessage};
 use sotto_sip::wire::{Framer, Piece};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 /// How long something may take to come that has to come.
@@ -36,6 +36,13 @@ impl Raw {
 
     pub async fn tcp(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.unwrap();
+        let local = stream.local_addr().unwrap();
+        Self { way: Way::Tcp(stream, Framer::default()), local }
+    }
+
+    /// The next connection that comes.
+    pub async fn accept_from(listener: &TcpListener) -> Self {
+        let (stream, _) = timeout(IN_TIME, listener.accept()).await.unwrap().unwrap();
         let local = stream.local_addr().unwrap();
         Self { way: Way::Tcp(stream, Framer::default()), local }
     }
