@@ -30,6 +30,6 @@ pub mod wire;
 
 pub use config::{FirstParty, HeaderNames, Peers, SipConfig};
 pub use counters::{PeerCounters, SipCounters};
-pub use dial::{DialError, Trunk, TrunkTransport};
+pub use dial::{DialError, Trunk, TrunkSrtp, TrunkTransport};
 pub use endpoint::{Endpoint, SipError};
 pub use host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};

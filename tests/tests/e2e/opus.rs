@@ -16,7 +16,7 @@ fn an_opus_call_from_baresip() {
     let any_source = ("sip".to_owned(), "rtp_any_source = true".to_owned());
     let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
-    let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, &audio.channels[0], 8).unwrap();
+    let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, None, &audio.channels[0], 8).unwrap();
     phone.finish().unwrap();
     let calls = sotto.api.client.json("/api/calls").unwrap();
     let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();
