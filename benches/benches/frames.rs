@@ -34,8 +34,12 @@ fn frames(criterion: &mut Criterion) {
 
         let from = SocketAddr::from(([127, 0, 0, 1], 4_000));
         let payload_type = SenderConfig::new(codec).payload_type;
-        let format =
-            LegFormat { payloads: vec![(payload_type, codec)], telephone_event: None, ptime_ms: None };
+        let format = LegFormat {
+            payloads: vec![(payload_type, codec)],
+            telephone_event: None,
+            ptime_ms: None,
+            srtp: None,
+        };
         let Ok(mut session) = Session::new(format, None, LegConfig::default(), 1, Duration::ZERO) else {
             return;
         };

@@ -60,6 +60,7 @@ async fn measure(calls: usize, codec: Codec, time: Duration) -> Result<Outcome> 
                 payloads: vec![(SenderConfig::new(codec).payload_type, codec)],
                 telephone_event: None,
                 ptime_ms: Some(20),
+                srtp: None,
             };
             let (speech, recording) = (ring(40).0, ring(40).0);
             let outputs = LegOutputs { speech, recording, bridge: Some(bridge.join(role).1) };

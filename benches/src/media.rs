@@ -68,6 +68,7 @@ async fn measure(load: Load, allocations: fn() -> usize) -> Result<Outcome> {
         payloads: vec![(payload_type, load.codec)],
         telephone_event: Some((101, 8_000)),
         ptime_ms: Some(20),
+        srtp: None,
     };
     for _ in 0..load.legs {
         let socket = ports.reserve().await?;

@@ -13,7 +13,7 @@ use sotto_media::session::{LegConfig, LegFormat, REPORT_BYTES, Session};
 
 fuzz_target!(|bytes: &[u8]| {
     let payloads = vec![(0, Codec::Pcmu), (8, Codec::Pcma), (111, Codec::Opus)];
-    let format = LegFormat { payloads, telephone_event: Some((101, 8_000)), ptime_ms: Some(20) };
+    let format = LegFormat { payloads, telephone_event: Some((101, 8_000)), ptime_ms: Some(20), srtp: None };
     let mut now = Duration::ZERO;
     let Ok(mut session) = Session::new(format, None, LegConfig::default(), 1, now) else { return };
     let mut rest = bytes;
@@ -21,11 +21,12 @@ fuzz_target!(|bytes: &[u8]| {
         let length = usize::from(u16::from_be_bytes([*high, *low])).min(more.len());
         let (datagram, after) = more.split_at(length);
         rest = after;
+        let mut datagram = datagram.to_vec();
         let from = SocketAddr::from(([192, 0, 2, how & 3], 4_000));
         if how & 4 == 0 {
-            let _ = session.rtp(datagram, from, now);
+            let _ = session.rtp(&mut datagram, from, now);
         } else {
-            session.rtcp(datagram, from, now);
+            session.rtcp(&mut datagram, from, now);
         }
         now += Duration::from_millis(u64::from(how >> 3));
         let frame = session.frame(now);

@@ -1,4 +1,4 @@
-//! baresip, a telephone that is not ours: speaks Opus or G.711, and keeps what it hears.
+//! baresip, a telephone that is not ours: speaks Opus or G.711, encrypted or not, and keeps what it hears.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -28,11 +28,19 @@ pub struct Baresip {
 }
 
 impl Baresip {
-    /// Calls `number` at `to` as [`USER`], speaks the samples (8 kHz), and hangs up `seconds` after its start.
+    /// Calls `number` at `to` as [`USER`], speaks the samples (8 kHz), and hangs up `seconds` after its start. Audio
+    /// is encrypted as `encryption` says: `srtp-mand` by keys in its offer, and not at all without an answer in kind.
     ///
     /// # Errors
     /// When baresip is not installed.
-    pub fn call(to: SocketAddr, number: &str, codec: Codec, samples: &[i16], seconds: u64) -> Result<Self> {
+    pub fn call(
+        to: SocketAddr,
+        number: &str,
+        codec: Codec,
+        encryption: Option<&str>,
+        samples: &[i16],
+        seconds: u64,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-baresip-").tempdir()?;
         let wav = folder.path().join("speech.wav");
         let (codecs, audio) = match codec {
@@ -44,15 +52,16 @@ impl Baresip {
         let config = format!(
             "poll_method epoll\nsip_listen 127.0.0.1:0\nmodule_path {}\naudio_source aufile,{}\n\
              audio_player aubridge,nobody\nsnd_path {}\nmodule opus.so\nmodule g711.so\nmodule aufile.so\n\
-             module aubridge.so\nmodule sndfile.so\nmodule_app account.so\nmodule_app menu.so\n",
+             module aubridge.so\nmodule sndfile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n",
             modules()?.display(),
             wav.display(),
             folder.path().join("heard").display(),
         );
         std::fs::write(folder.path().join("config"), config)?;
         let (user, password) = USER;
+        let encryption = encryption.map(|name| format!(";mediaenc={name}")).unwrap_or_default();
         let account = format!(
-            "<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0;audio_codecs={codecs}\n"
+            "<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0;audio_codecs={codecs}{encryption}\n"
         );
         std::fs::write(folder.path().join("accounts"), account)?;
         std::fs::write(folder.path().join("contacts"), "")?;

@@ -21,4 +21,7 @@ pub enum MediaError {
     /// A codec could not be prepared.
     #[error(transparent)]
     Audio(#[from] AudioError),
+    /// Keys could not be made or used.
+    #[error("SRTP: {0}")]
+    Srtp(String),
 }

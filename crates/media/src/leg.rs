@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sotto_audio::{AudioError, Codec, FRAME_MS, Frame, Mix, Writer};
+use sotto_audio::{Codec, FRAME_MS, Frame, Mix, Writer};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -12,7 +12,7 @@ use crate::bridge::{End, Wiring};
 use crate::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
 use crate::talk::{Spoken, Talker};
 use crate::wire::{Way, Wire};
-use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats};
+use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats, MediaError};
 
 /// Datagrams read before frames and orders get their turn.
 const BATCH: usize = 64;
@@ -136,7 +136,7 @@ impl Task {
         let (mut session, mut voice) = match session.and_then(|session| Ok((session, voice?))) {
             Ok(made) => made,
             Err(error) => {
-                tracing::error!(%error, port = self.wire.port(), "leg cannot decode");
+                tracing::error!(%error, port = self.wire.port(), "leg cannot begin");
                 return LegStats::default();
             }
         };
@@ -208,7 +208,7 @@ impl Task {
         let orders = self.orders.borrow_and_update().clone();
         let said = voice.map_or(Ok(()), |voice| voice.talker.update(&orders.format));
         if let Err(error) = session.update(orders.format, orders.remote).and(said) {
-            tracing::error!(%error, port = self.wire.port(), "leg cannot decode what was agreed on");
+            tracing::error!(%error, port = self.wire.port(), "leg cannot do what was agreed on");
         }
         (orders.paused, orders.stop.then(|| Instant::now() + self.config.linger))
     }
@@ -249,8 +249,8 @@ impl Task {
         let mut report = [0; REPORT_BYTES];
         // A report that cannot be sent now is as good as one that got lost.
         let _ = match session.report(now, &mut report) {
-            Some(ReportTo::Rtp(to)) => self.wire.send(Way::Rtp, &report, to),
-            Some(ReportTo::Rtcp(to)) => self.wire.send(Way::Rtcp, &report, to),
+            Some((ReportTo::Rtp(to), length)) => self.wire.send(Way::Rtp, &report[..length], to),
+            Some((ReportTo::Rtcp(to), length)) => self.wire.send(Way::Rtcp, &report[..length], to),
             None => true,
         };
         // Who reads them may hold the lock: then they see the next ones.
@@ -305,7 +305,7 @@ struct Voice {
 }
 
 impl Voice {
-    fn new(end: End, format: &LegFormat, ssrc: u32) -> Result<Self, AudioError> {
+    fn new(end: End, format: &LegFormat, ssrc: u32) -> Result<Self, MediaError> {
         let talker = Talker::new(format, &Codec::ALL, ssrc)?;
         Ok(Self { end, wiring: Wiring::default(), talker, next: None, tone_at: 0 })
     }

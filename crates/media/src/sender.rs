@@ -10,8 +10,9 @@ use sotto_audio::netem::Netem;
 use sotto_audio::{AudioError, Codec, Encoder, MAX_PAYLOAD, RATE};
 use tokio::time::{Instant, sleep_until};
 
-use crate::Socket;
 use crate::rtp::{HEADER, Header};
+use crate::srtp::Outbound;
+use crate::{MasterKey, MediaError, Socket};
 
 /// How a sender sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +134,7 @@ pub struct RtpSender {
     socket: Socket,
     remote: SocketAddr,
     packetizer: Packetizer,
+    protection: Option<Outbound>,
     network: Option<Netem>,
     started: Instant,
     /// When the next packet is due, since the start.
@@ -156,6 +158,7 @@ impl RtpSender {
             socket,
             remote,
             packetizer: Packetizer::new(config)?,
+            protection: None,
             network,
             started: Instant::now(),
             due: Duration::ZERO,
@@ -166,6 +169,15 @@ impl RtpSender {
     /// What makes the packets: to look at, or to change the source.
     pub fn packetizer(&mut self) -> &mut Packetizer {
         &mut self.packetizer
+    }
+
+    /// Encrypts from now on (SRTP).
+    ///
+    /// # Errors
+    /// When the key cannot be used.
+    pub fn protect(&mut self, key: &MasterKey) -> Result<(), MediaError> {
+        self.protection = Some(Outbound::new(key)?);
+        Ok(())
     }
 
     /// Sends 16 kHz samples at the pace they are spoken; the last packet is filled up with silence. Returns
@@ -227,7 +239,12 @@ impl RtpSender {
         self.deliver(Duration::MAX).await
     }
 
-    async fn send(&mut self, datagram: Vec<u8>) -> io::Result<()> {
+    async fn send(&mut self, mut datagram: Vec<u8>) -> io::Result<()> {
+        if let Some(protection) = &mut self.protection {
+            let protected =
+                protection.rtp(&datagram).ok_or_else(|| io::Error::other("not to be encrypted"))?;
+            datagram = protected.into();
+        }
         match &mut self.network {
             None => self.underway.push(Reverse((self.due, datagram))),
             Some(network) => {

@@ -1,19 +1,22 @@
 //! What a leg does with datagrams and time, as a value: no sockets, no clock.
 //!
 //! Whoever can send to our port can send anything, so a datagram has to pass, in this order: its size, a limit
-//! per second, its form, its source, its payload type. What fails is counted and forgotten.
+//! per second, its signature when there is a key, its form, its source, its payload type. What fails is counted and forgotten.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use sotto_audio::{AudioError, Codec, FRAME_SAMPLES, JitterBuffer, JitterConfig, Packet, RATE};
+use sotto_audio::{Codec, FRAME_SAMPLES, JitterBuffer, JitterConfig, Packet, RATE};
 use sotto_call::Millis;
 
+use crate::MediaError;
 use crate::dtmf::{Digit, Keys};
 use crate::rtcp::{self, REPORT, Reception};
 use crate::rtp::{COMFORT_NOISE, Header, is_rtcp};
+use crate::srtp::{OVERHEAD, Protection, Refused, SrtpKeys};
 use crate::talk::Kind;
+use crate::wire::Way;
 
 /// The largest datagram taken.
 pub const MAX_DATAGRAM: usize = 1_500;
@@ -33,6 +36,8 @@ pub struct LegFormat {
     pub telephone_event: Option<(u8, u32)>,
     /// How many milliseconds of audio a packet should hold. For information: any length is taken.
     pub ptime_ms: Option<u32>,
+    /// The keys, when the stream is encrypted: then nothing is sent in the clear, and nothing taken.
+    pub srtp: Option<SrtpKeys>,
 }
 
 impl LegFormat {
@@ -102,14 +107,16 @@ pub struct LegStats {
     pub lost: u64,
     /// Packets that came too late to be heard.
     pub late: u64,
-    /// Packets that came twice.
+    /// Packets that came twice; of encrypted ones also those that came too late to know.
     pub duplicates: u64,
     /// Packets that came after a later one.
     pub reordered: u64,
-    /// Datagrams refused: not RTP, from elsewhere, of unknown type, too large, too many.
+    /// Datagrams refused: not RTP, not authentic, from elsewhere, of unknown type, too large, too many.
     pub discarded: u64,
     /// Of these, the ones beyond [`LegConfig::max_packets_per_second`].
     pub flooded: u64,
+    /// And the ones that are not under the key agreed on.
+    pub unauthenticated: u64,
     /// Interarrival jitter (RFC 3550), in milliseconds.
     pub jitter_ms: f64,
     /// How long the buffer now makes audio wait.
@@ -160,6 +167,7 @@ pub struct Session {
     timed_out: bool,
     clock_rate: u32,
     ssrc: u32,
+    protection: Option<Protection>,
     next_report: Option<Duration>,
     stats: LegStats,
 }
@@ -168,14 +176,16 @@ impl Session {
     /// A session from `now` on, that reports as `ssrc`.
     ///
     /// # Errors
-    /// When a codec cannot be prepared.
+    /// When a codec or a key cannot be prepared.
     pub fn new(
         format: LegFormat,
         signalled: Option<SocketAddr>,
         config: LegConfig,
         ssrc: u32,
         now: Duration,
-    ) -> Result<Self, AudioError> {
+    ) -> Result<Self, MediaError> {
+        let mut protection = None;
+        Protection::agree(&mut protection, format.srtp.as_ref())?;
         Ok(Self {
             buffer: JitterBuffer::new(&format.codecs(), config.jitter)?,
             clock_rate: format.payloads.first().map_or(8_000, |(_, codec)| codec.clock_rate()),
@@ -192,6 +202,7 @@ impl Session {
             heard: now,
             timed_out: false,
             ssrc,
+            protection,
             next_report: None,
             stats: LegStats::default(),
         })
@@ -200,8 +211,9 @@ impl Session {
     /// A new agreement with the sender.
     ///
     /// # Errors
-    /// When a codec cannot be prepared.
-    pub fn update(&mut self, format: LegFormat, signalled: Option<SocketAddr>) -> Result<(), AudioError> {
+    /// When a codec or a key cannot be prepared.
+    pub fn update(&mut self, format: LegFormat, signalled: Option<SocketAddr>) -> Result<(), MediaError> {
+        Protection::agree(&mut self.protection, format.srtp.as_ref())?;
         if format.codecs() != self.format.codecs() {
             self.buffer.set_codecs(&format.codecs())?;
         }
@@ -220,10 +232,10 @@ impl Session {
         self.heard = now;
     }
 
-    /// Takes a datagram from the RTP port: what others on the call are to hear of it.
+    /// Takes a datagram from the RTP port, and decrypts it where it is: what others on the call are to hear of it.
     pub fn rtp<'a>(
         &mut self,
-        datagram: &'a [u8],
+        datagram: &'a mut [u8],
         from: SocketAddr,
         now: Duration,
     ) -> Option<(Kind, Header, &'a [u8])> {
@@ -234,6 +246,7 @@ impl Session {
             self.reported(datagram, ReportTo::Rtp(from), now);
             return None;
         }
+        let datagram = self.open(Way::Rtp, datagram)?;
         let Ok((header, payload)) = Header::parse(datagram) else {
             self.stats.discarded += 1;
             return None;
@@ -297,7 +310,7 @@ impl Session {
     }
 
     /// Takes a datagram from the RTCP port.
-    pub fn rtcp(&mut self, datagram: &[u8], from: SocketAddr, now: Duration) {
+    pub fn rtcp(&mut self, datagram: &mut [u8], from: SocketAddr, now: Duration) {
         if self.admit(datagram, from, now) {
             self.reported(datagram, ReportTo::Rtcp(from), now);
         }
@@ -334,17 +347,24 @@ impl Session {
         self.events.pop_front()
     }
 
-    /// When it is time: a report for the sender, written to `buffer`, and where it goes.
-    pub fn report(&mut self, now: Duration, buffer: &mut [u8; REPORT_BYTES]) -> Option<ReportTo> {
+    /// When it is time: a report for the sender, written to `buffer`, its length and where it goes.
+    pub fn report(&mut self, now: Duration, buffer: &mut [u8; REPORT_BYTES]) -> Option<(ReportTo, usize)> {
         if self.next_report.is_none_or(|due| now < due) {
             return None;
         }
         self.next_report = Some(now + self.config.report_interval);
         let source = self.source?;
-        self.reception.as_mut()?.report(self.ssrc, now, buffer);
+        let report = buffer.first_chunk_mut()?;
+        self.reception.as_mut()?.report(self.ssrc, now, report);
+        let mut length = REPORT;
+        if let Some(protection) = &mut self.protection {
+            let protected = protection.report(report)?;
+            length = protected.len();
+            buffer.get_mut(..length)?.copy_from_slice(&protected);
+        }
         self.stats.reports += 1;
         let beside = SocketAddr::new(source.ip(), source.port().saturating_add(1));
-        Some(self.rtcp_source.unwrap_or(ReportTo::Rtcp(beside)))
+        Some((self.rtcp_source.unwrap_or(ReportTo::Rtcp(beside)), length))
     }
 
     /// What was received so far.
@@ -356,7 +376,7 @@ impl Session {
             lost: self.reception.as_ref().map_or(0, Reception::lost),
             jitter_ms: self.reception.as_ref().map_or(0.0, Reception::jitter_ms),
             late: buffer.late,
-            duplicates: buffer.duplicates,
+            duplicates: self.stats.duplicates + buffer.duplicates,
             reordered: buffer.reordered,
             discarded: self.stats.discarded + buffer.malformed + buffer.foreign + buffer.out_of_range,
             depth_ms: self.buffer.depth().as_millis() as u64,
@@ -392,7 +412,22 @@ impl Session {
         self.source.is_none_or(|source| source == from || now.saturating_sub(self.heard) >= SOURCE_SILENT)
     }
 
-    fn reported(&mut self, datagram: &[u8], from: ReportTo, now: Duration) {
+    /// What a datagram says when it is authentic, which without a key all are.
+    fn open<'a>(&mut self, way: Way, datagram: &'a mut [u8]) -> Option<&'a [u8]> {
+        let Some(protection) = &mut self.protection else { return Some(datagram) };
+        match protection.open(way, datagram) {
+            Ok(opened) => return Some(opened),
+            Err(Refused::Replayed) => self.stats.duplicates += 1,
+            Err(Refused::Forged) => {
+                self.stats.discarded += 1;
+                self.stats.unauthenticated += 1;
+            }
+        }
+        None
+    }
+
+    fn reported(&mut self, datagram: &mut [u8], from: ReportTo, now: Duration) {
+        let Some(datagram) = self.open(Way::Rtcp, datagram) else { return };
         let Some(incoming) = rtcp::parse(datagram) else {
             self.stats.discarded += 1;
             return;
@@ -416,8 +451,8 @@ impl Session {
     }
 }
 
-/// Bytes of a report made by [`Session::report`].
-pub const REPORT_BYTES: usize = REPORT;
+/// Bytes of a report made by [`Session::report`] at most.
+pub const REPORT_BYTES: usize = REPORT + OVERHEAD;
 
 /// So many per second, and a second's worth at once after a stall.
 #[derive(Debug)]

@@ -8,14 +8,14 @@
 
 use std::time::Duration;
 
-use sotto_audio::{
-    AudioError, Codec, Decoder, Encoder, FRAME_SAMPLES, MAX_PACKET_SAMPLES, MAX_PAYLOAD, RATE,
-};
+use sotto_audio::{Codec, Decoder, Encoder, FRAME_SAMPLES, MAX_PACKET_SAMPLES, MAX_PAYLOAD, RATE};
 
+use crate::MediaError;
 use crate::rtp::{HEADER, Header};
 use crate::session::LegFormat;
+use crate::srtp::Outbound;
 
-/// The longest packet sent.
+/// The longest packet sent, before it is encrypted.
 pub const MAX_SPOKEN: usize = HEADER + MAX_PAYLOAD;
 
 /// Audio in a packet of ours.
@@ -87,7 +87,7 @@ struct Relayed {
     event: Option<(u32, u32)>,
 }
 
-/// One outgoing stream. Allocates nothing after it was made.
+/// One outgoing stream. Allocates nothing after it was made, or once a packet when it is encrypted.
 pub struct Talker {
     codec: Codec,
     payload_type: u8,
@@ -108,6 +108,7 @@ pub struct Talker {
     waiting: usize,
     decoded: Box<[f32; MAX_PACKET_SAMPLES]>,
     packet: [u8; MAX_SPOKEN],
+    protection: Option<Outbound>,
     stats: TalkStats,
 }
 
@@ -118,7 +119,7 @@ pub struct TalkStats {
     pub packets: u64,
     /// Of these, the ones whose audio was decoded and encoded again.
     pub transcoded: u64,
-    /// Packets not passed on: too late, malformed, or of a kind the far end does not take.
+    /// Packets not passed on: too late, malformed, of a kind the far end does not take, or not to be encrypted.
     pub dropped: u64,
 }
 
@@ -126,15 +127,19 @@ impl Talker {
     /// A stream of `ssrc` in the first codec of `format`, for sources that may speak any of `from`.
     ///
     /// # Errors
-    /// When a codec cannot be prepared.
-    pub fn new(format: &LegFormat, from: &[Codec], ssrc: u32) -> Result<Self, AudioError> {
+    /// When a codec or a key cannot be prepared.
+    pub fn new(format: &LegFormat, from: &[Codec], ssrc: u32) -> Result<Self, MediaError> {
+        let mut protection = None;
+        Outbound::agree(&mut protection, format.srtp.as_ref())?;
         let (payload_type, codec) = format.payloads.first().copied().unwrap_or((0, Codec::Pcmu));
         Ok(Self {
             codec,
             payload_type,
             event: format.telephone_event,
             ssrc,
-            sequence: ssrc as u16,
+            // In the lower half, so that nobody who misses the first packets is wrong about how often it has
+            // come around (RFC 3711 section 3.3.1), and not so low that one overtaken would be below zero.
+            sequence: ssrc as u16 & 0x7fff | 0x100,
             timestamp: ssrc.rotate_left(16),
             last: Duration::ZERO,
             marker: true,
@@ -145,6 +150,7 @@ impl Talker {
             waiting: 0,
             decoded: Box::new([0.0; MAX_PACKET_SAMPLES]),
             packet: [0; MAX_SPOKEN],
+            protection,
             stats: TalkStats::default(),
         })
     }
@@ -152,8 +158,9 @@ impl Talker {
     /// A new agreement with the far end. The stream goes on.
     ///
     /// # Errors
-    /// When a codec cannot be prepared.
-    pub fn update(&mut self, format: &LegFormat) -> Result<(), AudioError> {
+    /// When a codec or a key cannot be prepared.
+    pub fn update(&mut self, format: &LegFormat) -> Result<(), MediaError> {
+        Outbound::agree(&mut self.protection, format.srtp.as_ref())?;
         let (payload_type, codec) = format.payloads.first().copied().unwrap_or((0, Codec::Pcmu));
         if codec != self.codec {
             self.encoder = Encoder::new(codec)?;
@@ -376,8 +383,18 @@ impl Talker {
         self.packet[..HEADER].copy_from_slice(&header.to_bytes());
         self.packet[HEADER..length].copy_from_slice(payload);
         self.last = now;
+        let packet = &self.packet[..length];
+        match &mut self.protection {
+            None => send(packet),
+            Some(protection) => match protection.rtp(packet) {
+                Some(protected) => send(&protected),
+                None => {
+                    self.stats.dropped += 1;
+                    return;
+                }
+            },
+        }
         self.stats.packets += 1;
-        send(&self.packet[..length]);
     }
 
     /// A length on another clock, on ours.
@@ -404,6 +421,7 @@ mod tests {
             payloads: vec![(payload_type, codec)],
             telephone_event: Some((101, rate)),
             ptime_ms: None,
+            srtp: None,
         }
     }
 

@@ -100,7 +100,7 @@ impl Wire {
         &mut self,
         buffer: &mut [u8],
         most: usize,
-        mut take: impl FnMut(Way, &[u8], SocketAddr),
+        mut take: impl FnMut(Way, &mut [u8], SocketAddr),
     ) {
         // What has been queued by the kernel is little; whoever floods us does not keep us here.
         const LIMIT: usize = 4_096;
@@ -116,7 +116,10 @@ impl Wire {
                     let Some(datagram) = waiting.take().or_else(|| pipe.incoming.try_recv().ok()) else {
                         break;
                     };
-                    take(Way::Rtp, &datagram, PEER);
+                    // One that is too large is seen to be, as one from a socket.
+                    let length = datagram.len().min(buffer.len());
+                    buffer[..length].copy_from_slice(&datagram[..length]);
+                    take(Way::Rtp, &mut buffer[..length], PEER);
                 }
             }
         }
@@ -134,10 +137,10 @@ impl Wire {
     }
 }
 
-fn read(socket: &UdpSocket, buffer: &mut [u8], most: usize, mut take: impl FnMut(&[u8], SocketAddr)) {
+fn read(socket: &UdpSocket, buffer: &mut [u8], most: usize, mut take: impl FnMut(&mut [u8], SocketAddr)) {
     for _ in 0..most {
         match socket.try_recv_from(buffer) {
-            Ok((length, from)) => take(&buffer[..length], from),
+            Ok((length, from)) => take(&mut buffer[..length], from),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(_) => {}
         }

@@ -40,7 +40,8 @@ impl Person {
         let (recording, recorded) = ring(20_000);
         let outputs = LegOutputs { speech: ring(20).0, recording, bridge: Some(end) };
         let number = SenderConfig::new(codec).payload_type;
-        let format = LegFormat { payloads: vec![(number, codec)], telephone_event: None, ptime_ms: None };
+        let format =
+            LegFormat { payloads: vec![(number, codec)], telephone_event: None, ptime_ms: None, srtp: None };
         let (events, _) = mpsc::channel(1);
         let leg = Leg::start(socket, format, None, CallClock::start(), outputs, events, LegConfig::default());
         let socket = UdpSocket::bind((HERE, 0)).await.unwrap();

@@ -53,6 +53,7 @@ impl Receiver {
             payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma), (111, Codec::Opus)],
             telephone_event: Some((101, 8_000)),
             ptime_ms: Some(20),
+            srtp: None,
         };
         let outputs = LegOutputs { speech, recording, bridge: None };
         let leg = Leg::start(socket, format, None, clock, outputs, sender, config);

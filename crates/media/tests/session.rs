@@ -26,6 +26,7 @@ fn format() -> LegFormat {
         payloads: vec![(0, Codec::Pcmu), (8, Codec::Pcma)],
         telephone_event: Some((101, 8_000)),
         ptime_ms: Some(20),
+        srtp: None,
     }
 }
 
@@ -56,7 +57,7 @@ fn the_first_packet_is_told_and_timed_once() {
     let mut session = session(None, LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcma);
     for n in 5..10 {
-        session.rtp(&audio(&mut packetizer), sender(), FRAME * n);
+        session.rtp(&mut audio(&mut packetizer), sender(), FRAME * n);
     }
     assert_eq!(events(&mut session), [LegEvent::FirstPacket { codec: "PCMA" }]);
     let stats = session.stats();
@@ -68,9 +69,9 @@ fn the_first_packet_is_told_and_timed_once() {
 fn only_the_signalled_address_may_send_from_whatever_port() {
     let mut session = session(Some(at("192.0.2.1:9999")), LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcmu);
-    session.rtp(&audio(&mut packetizer), at("192.0.2.2:9999"), FRAME);
+    session.rtp(&mut audio(&mut packetizer), at("192.0.2.2:9999"), FRAME);
     assert_eq!((session.stats().packets, session.stats().discarded), (0, 1));
-    session.rtp(&audio(&mut packetizer), sender(), FRAME);
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME);
     assert_eq!((session.stats().packets, session.stats().discarded), (1, 1));
 }
 
@@ -78,11 +79,11 @@ fn only_the_signalled_address_may_send_from_whatever_port() {
 fn a_second_port_is_believed_only_when_the_first_has_fallen_silent() {
     let mut session = session(None, LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcmu);
-    session.rtp(&audio(&mut packetizer), sender(), FRAME);
-    session.rtp(&audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 2);
-    session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 50);
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME);
+    session.rtp(&mut audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 2);
+    session.rtp(&mut audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 50);
     assert_eq!((session.stats().packets, session.stats().discarded), (1, 2));
-    session.rtp(&audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 50);
+    session.rtp(&mut audio(&mut packetizer), at("192.0.2.1:4002"), FRAME * 50);
     assert_eq!(session.stats().packets, 2);
 }
 
@@ -90,8 +91,8 @@ fn a_second_port_is_believed_only_when_the_first_has_fallen_silent() {
 fn a_sender_behind_an_address_translator_is_taken_when_that_is_allowed() {
     let mut session = session(None, LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcmu);
-    session.rtp(&audio(&mut packetizer), sender(), FRAME);
-    session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 2);
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME);
+    session.rtp(&mut audio(&mut packetizer), at("198.51.100.9:4000"), FRAME * 2);
     assert_eq!((session.stats().packets, session.stats().discarded), (1, 1));
 }
 
@@ -99,10 +100,10 @@ fn a_sender_behind_an_address_translator_is_taken_when_that_is_allowed() {
 fn an_address_is_the_same_in_both_its_forms_and_none_at_all_permits_any() {
     let mut packetizer = packetizer(Codec::Pcmu);
     let mut mapped = session(Some(sender()), LegConfig::default());
-    mapped.rtp(&audio(&mut packetizer), at("[::ffff:192.0.2.1]:4000"), FRAME);
+    mapped.rtp(&mut audio(&mut packetizer), at("[::ffff:192.0.2.1]:4000"), FRAME);
     assert_eq!(mapped.stats().packets, 1);
     let mut on_hold = session(Some(at("0.0.0.0:0")), LegConfig::default());
-    on_hold.rtp(&audio(&mut packetizer), sender(), FRAME);
+    on_hold.rtp(&mut audio(&mut packetizer), sender(), FRAME);
     assert_eq!(on_hold.stats().packets, 1);
 }
 
@@ -111,11 +112,11 @@ fn packets_that_came_twice_do_not_hide_lost_ones() {
     let mut session = session(None, LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcmu);
     for n in 0..100_u32 {
-        let datagram = audio(&mut packetizer);
+        let mut datagram = audio(&mut packetizer);
         match n % 10 {
             5 => {}
-            7 => (0..2).for_each(|_| _ = session.rtp(&datagram, sender(), FRAME * n)),
-            _ => _ = session.rtp(&datagram, sender(), FRAME * n),
+            7 => (0..2).for_each(|_| _ = session.rtp(&mut datagram, sender(), FRAME * n)),
+            _ => _ = session.rtp(&mut datagram, sender(), FRAME * n),
         }
         session.frame(FRAME * n);
     }
@@ -126,12 +127,13 @@ fn packets_that_came_twice_do_not_hide_lost_ones() {
 #[test]
 fn a_new_agreement_brings_a_new_address_and_new_codecs() {
     let mut session = session(Some(sender()), LegConfig::default());
-    session.rtp(&audio(&mut packetizer(Codec::Pcmu)), sender(), FRAME);
-    let opus = LegFormat { payloads: vec![(111, Codec::Opus)], telephone_event: None, ptime_ms: None };
+    session.rtp(&mut audio(&mut packetizer(Codec::Pcmu)), sender(), FRAME);
+    let opus =
+        LegFormat { payloads: vec![(111, Codec::Opus)], telephone_event: None, ptime_ms: None, srtp: None };
     session.update(opus, Some(at("192.0.2.7:6000"))).unwrap();
     let mut packetizer = Packetizer::new(SenderConfig { ssrc: 6, ..SenderConfig::new(Codec::Opus) }).unwrap();
     for n in 2..10 {
-        session.rtp(&audio(&mut packetizer), at("192.0.2.7:6000"), FRAME * n);
+        session.rtp(&mut audio(&mut packetizer), at("192.0.2.7:6000"), FRAME * n);
         session.frame(FRAME * n);
     }
     let stats = session.stats();
@@ -145,15 +147,15 @@ fn a_flood_is_cut_at_the_limit_and_elsewhere_floods_in_vain() {
         session(Some(sender()), LegConfig { max_packets_per_second: 100, ..LegConfig::default() });
     let mut packetizer = packetizer(Codec::Pcmu);
     for _ in 0..10_000 {
-        session.rtp(&audio(&mut packetizer), at("198.51.100.9:4000"), FRAME);
+        session.rtp(&mut audio(&mut packetizer), at("198.51.100.9:4000"), FRAME);
     }
-    let datagrams: Vec<_> = (0..1_000).map(|_| audio(&mut packetizer)).collect();
-    for datagram in &datagrams {
+    let mut datagrams: Vec<_> = (0..1_000).map(|_| audio(&mut packetizer)).collect();
+    for datagram in &mut datagrams {
         session.rtp(datagram, sender(), FRAME);
     }
     let stats = session.stats();
     assert_eq!((stats.packets, stats.flooded, stats.discarded), (100, 900, 10_900));
-    session.rtp(&datagrams[0], sender(), FRAME * 51);
+    session.rtp(&mut datagrams[0], sender(), FRAME * 51);
     assert_eq!(session.stats().packets, 101);
 }
 
@@ -164,8 +166,8 @@ fn what_is_not_agreed_on_is_discarded() {
     let unknown = audio(&mut packetizer(Codec::Opus));
     let large = vec![0x80; MAX_DATAGRAM + 1];
     for datagram in [&b""[..], b"hello", &good[..11], &unknown, &large] {
-        session.rtp(datagram, sender(), FRAME);
-        session.rtcp(datagram, sender(), FRAME);
+        session.rtp(&mut datagram.to_vec(), sender(), FRAME);
+        session.rtcp(&mut datagram.to_vec(), sender(), FRAME);
     }
     assert_eq!((session.stats().packets, session.stats().discarded), (0, 10));
 }
@@ -179,7 +181,7 @@ fn nothing_received_in_a_pause_is_heard_after_it() {
         if n == 100 || n == 200 {
             session.set_paused(n == 100, FRAME * n);
         }
-        session.rtp(&audio(&mut packetizer), sender(), FRAME * n);
+        session.rtp(&mut audio(&mut packetizer), sender(), FRAME * n);
         heard.push(session.frame(FRAME * n).iter().any(|x| *x != 0.0));
     }
     // What was received before the pause is heard to its end, 40 ms later.
@@ -202,11 +204,11 @@ fn a_silent_sender_times_out_once_and_again_after_it_was_back() {
     };
     assert_eq!(run(&mut session, 0..100), []);
     assert_eq!(run(&mut session, 100..500), [LegEvent::Timeout]);
-    session.rtp(&audio(&mut packetizer), sender(), FRAME * 500);
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 500);
     assert_eq!(run(&mut session, 500..599), [LegEvent::FirstPacket { codec: "PCMU" }]);
     assert_eq!(run(&mut session, 599..700), [LegEvent::Timeout]);
     session.set_paused(true, FRAME * 700);
-    session.rtp(&audio(&mut packetizer), sender(), FRAME * 700);
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 700);
     assert_eq!(run(&mut session, 700..1_000), [], "a leg on hold does not time out");
 }
 
@@ -227,7 +229,7 @@ fn keys_are_told_once_and_cost_no_audio() {
             }
             _ => datagram = audio(&mut packetizer),
         }
-        session.rtp(&datagram, sender(), FRAME * n);
+        session.rtp(&mut datagram, sender(), FRAME * n);
         session.frame(FRAME * n);
     }
     let first = LegEvent::FirstPacket { codec: "PCMU" };
@@ -243,17 +245,17 @@ fn reception_is_reported_every_five_seconds_to_where_the_sender_listens() {
     let mut reports = Vec::new();
     let mut buffer = [0; REPORT_BYTES];
     for n in 0..1_000_u32 {
-        let datagram = audio(&mut packetizer);
+        let mut datagram = audio(&mut packetizer);
         if n % 10 != 9 {
-            session.rtp(&datagram, sender(), FRAME * n);
+            session.rtp(&mut datagram, sender(), FRAME * n);
         }
         if n == 400 {
-            session.rtcp(&[0x80, 201, 0, 1, 0, 0, 0, 5], at("192.0.2.1:4321"), FRAME * n);
+            session.rtcp(&mut [0x80, 201, 0, 1, 0, 0, 0, 5], at("192.0.2.1:4321"), FRAME * n);
         }
         if n == 700 {
-            session.rtp(&[0x80, 201, 0, 1, 0, 0, 0, 5], sender(), FRAME * n);
+            session.rtp(&mut [0x80, 201, 0, 1, 0, 0, 0, 5], sender(), FRAME * n);
         }
-        if let Some(to) = session.report(FRAME * n, &mut buffer) {
+        if let Some((to, _)) = session.report(FRAME * n, &mut buffer) {
             reports.push((n, to, buffer[12]));
         }
     }
@@ -281,8 +283,8 @@ proptest! {
                 *first = *first & 0x3f | 0x80;
                 *second = [0, 8, 13, 101, 200, 203, 0x80][usize::from(*second % 7)];
             }
-            session.rtp(&datagram, SocketAddr::from(([192, 0, 2, host], 4_000)), now);
-            session.rtcp(&datagram, SocketAddr::from(([192, 0, 2, host], 4_001)), now);
+            session.rtp(&mut datagram, SocketAddr::from(([192, 0, 2, host], 4_000)), now);
+            session.rtcp(&mut datagram, SocketAddr::from(([192, 0, 2, host], 4_001)), now);
             now += Duration::from_millis(wait);
             prop_assert!(session.frame(now).iter().all(|x| x.is_finite()));
             session.report(now, &mut [0; REPORT_BYTES]);
@@ -305,6 +307,7 @@ fn keys_are_measured_by_their_own_clock() {
         payloads: vec![(111, Codec::Opus)],
         telephone_event: Some((101, 8_000)),
         ptime_ms: Some(20),
+        srtp: None,
     };
     let mut session = Session::new(format, None, LegConfig::default(), 77, Duration::ZERO).unwrap();
     let mut packetizer = packetizer(Codec::Pcmu);
@@ -312,6 +315,6 @@ fn keys_are_measured_by_their_own_clock() {
     packetizer.pause(5 * FRAME_SAMPLES);
     let mut datagram = Vec::new();
     packetizer.event(5, began, true, &mut datagram);
-    session.rtp(&datagram, sender(), FRAME);
+    session.rtp(&mut datagram, sender(), FRAME);
     assert_eq!(events(&mut session), [LegEvent::Dtmf { digit: '5', duration_ms: 100 }]);
 }

@@ -84,6 +84,8 @@ pub struct Missing {
     pub discarded: u64,
     /// Of these, the ones that came faster than allowed.
     pub flooded: u64,
+    /// And the ones that were not under the key agreed on.
+    pub unauthenticated: u64,
     /// Audio that is not in recordings, in milliseconds.
     pub recording_dropped_ms: u64,
     /// Failed attempts to write a recording.
@@ -676,6 +678,7 @@ impl Host for Calls {
                 missing.late += stats.late;
                 missing.discarded += stats.discarded;
                 missing.flooded += stats.flooded;
+                missing.unauthenticated += stats.unauthenticated;
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),

@@ -85,9 +85,12 @@ pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sy
         "RTP packets of legs that are over, by what became of them",
         move || {
             let m = packets();
-            [("lost", m.lost), ("late", m.late), ("discarded", m.discarded), ("flooded", m.flooded)]
+            let discarded = [("discarded", m.discarded), ("flooded", m.flooded)];
+            [("lost", m.lost), ("late", m.late), ("unauthenticated", m.unauthenticated)]
+                .into_iter()
+                .chain(discarded)
                 .map(|(what, count)| (vec![("what", what.to_owned())], count))
-                .into()
+                .collect()
         },
     );
     let dropped = read.clone();

@@ -19,7 +19,7 @@ use rsipstack::transaction::endpoint::EndpointOption;
 use rsipstack::transport::TransportLayer;
 use rsipstack::transport::udp::UdpConnection;
 use sotto_audio::Codec;
-use sotto_media::{Ports, RtpSender, SenderConfig, Socket};
+use sotto_media::{MasterKey, Ports, RtpSender, SenderConfig, Socket, Suite};
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -28,7 +28,8 @@ use crate::SipError;
 use crate::config::local_ip_towards;
 use crate::metadata::{Metadata, Person, Stream};
 use crate::multipart;
-use crate::sdp::{Direction, Format, Media, Origin, Session};
+use crate::negotiate;
+use crate::sdp::{Crypto, Direction, Format, Media, Origin, Session};
 
 /// How long a request may take to be answered.
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -56,6 +57,8 @@ pub struct Outgoing {
     pub siprec: bool,
     /// The codec, G.711 for all that receive it.
     pub codec: Codec,
+    /// How the audio is encrypted, if it is (RFC 4568).
+    pub srtp: Option<Suite>,
     /// Headers to add, by name: `("X-Sotto-Call", "42")`.
     pub headers: Vec<(String, String)>,
     /// Name and password, when they are asked for.
@@ -81,6 +84,7 @@ impl Outgoing {
             legs: vec![first, second],
             siprec: true,
             codec: Codec::Pcmu,
+            srtp: None,
             headers: Vec::new(),
             login: None,
         }
@@ -141,7 +145,7 @@ impl Caller {
             callee.params.push(Param::Transport(Transport::Tcp));
         }
         let sockets = self.ports.reserve_many(call.legs.len()).await?;
-        let offer = offer(call, self.local.ip(), &sockets);
+        let offer = offer(call, self.local.ip(), &sockets)?;
         let (content_type, body) = if call.siprec {
             recording_body(call, &offer)
         } else {
@@ -225,11 +229,21 @@ impl Call {
     ) -> Result<Self, SipError> {
         let description = Session::parse(&answer.body).map_err(|error| SipError::Call(error.to_string()))?;
         let mut senders = Vec::new();
-        for ((socket, media), ssrc) in sockets.into_iter().zip(&description.media).zip(1..) {
+        let sections = offer.media.iter().zip(&description.media);
+        for ((socket, (offered, media)), ssrc) in sockets.into_iter().zip(sections).zip(1..) {
             let format = media.formats.first().map_or(0, |format| format.payload_type);
             let config = SenderConfig { payload_type: format, ssrc, ..SenderConfig::new(call.codec) };
             let sender = media.remote().map(|remote| RtpSender::new(socket, remote, config, None));
-            senders.push(sender.transpose().map_err(sotto_media::MediaError::from)?);
+            let mut sender = sender.transpose().map_err(sotto_media::MediaError::from)?;
+            if call.srtp.is_some()
+                && let Some(sender) = &mut sender
+            {
+                let agreed = negotiate::answered(0, offered, media, &[call.codec]);
+                let security = agreed.and_then(|stream| stream.security);
+                let security = security.ok_or_else(|| SipError::Call("not encrypted".to_owned()))?;
+                sender.protect(&security.keys.ours)?;
+            }
+            senders.push(sender);
         }
         Ok(Self { dialog, answer, ended, offer, senders })
     }
@@ -339,11 +353,15 @@ async fn serve_incoming(dialogs: Arc<DialogLayer>, mut incoming: TransactionRece
     }
 }
 
-fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Session {
-    let media = sockets.iter().enumerate().map(|(n, socket)| Media {
+fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Result<Session, SipError> {
+    let keys = |_| Ok(Vec::from_iter(call.srtp.map(MasterKey::fresh).transpose()?));
+    let keys: Vec<Vec<MasterKey>> =
+        sockets.iter().map(keys).collect::<Result<_, sotto_media::MediaError>>()?;
+    let media = sockets.iter().zip(keys).enumerate().map(|(n, (socket, keys))| Media {
         kind: "audio".to_owned(),
         port: socket.port(),
-        protocol: "RTP/AVP".to_owned(),
+        protocol: if keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" }.to_owned(),
+        crypto: (1..).zip(keys).map(|(tag, key)| Crypto { tag, key }).collect(),
         formats: vec![
             Format::of_codec(call.codec),
             Format { fmtp: Some("0-16".to_owned()), ..Format::new(101, "telephone-event", 8_000, 1) },
@@ -355,7 +373,7 @@ fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Session {
         ..Media::default()
     });
     let id = u64::from(sockets.first().map_or(0, Socket::port));
-    Session { origin: Origin { id, version: 1, address: ip }, media: media.collect() }
+    Ok(Session { origin: Origin { id, version: 1, address: ip }, media: media.collect() })
 }
 
 fn recording_body(call: &Outgoing, offer: &Session) -> (String, Vec<u8>) {

@@ -15,6 +15,7 @@ use rsipstack::transport::SipAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::Party;
+use sotto_media::{MasterKey, MediaError, Suite};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
@@ -46,6 +47,9 @@ pub struct Trunk {
     pub host: String,
     /// How it is reached.
     pub transport: TrunkTransport,
+    /// Whether the audio is encrypted (SRTP, RFC 4568). Its keys travel in the signalling: whoever can read
+    /// that can hear the call, so it wants a network between here and the trunk that nobody else reads.
+    pub srtp: TrunkSrtp,
     /// The extension or account: calls are placed as it.
     pub user: String,
     /// The name to authenticate by, when it is not the user.
@@ -80,6 +84,27 @@ impl TrunkTransport {
         match self {
             Self::Udp => "",
             Self::Tcp => ";transport=tcp",
+        }
+    }
+}
+
+/// See [`Trunk::srtp`]. What comes from the trunk is encrypted when it offers that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum TrunkSrtp {
+    /// It is not.
+    #[default]
+    Off,
+    /// It is, and a trunk that does not encrypt is not talked to.
+    On,
+}
+
+impl TrunkSrtp {
+    /// The keys to offer.
+    fn keys(self) -> Result<Vec<MasterKey>, MediaError> {
+        match self {
+            Self::Off => Ok(Vec::new()),
+            Self::On => Suite::ALL.into_iter().map(MasterKey::fresh).collect(),
         }
     }
 }
@@ -147,8 +172,8 @@ pub enum DialError {
         /// Its words.
         reason: String,
     },
-    /// The other side speaks nothing that we speak.
-    #[error("no codec in common")]
+    /// The other side speaks nothing that we speak, or does not encrypt as it should.
+    #[error("no codec or encryption in common")]
     NoCodec,
     /// As many calls, or ports, as there may be are taken.
     #[error("no room for another call")]
@@ -200,7 +225,8 @@ pub(crate) async fn dial(
         version: 1,
         address: session::media_address(&shared, &flow, Some(&socket), None),
     };
-    let (offer, _) = negotiate::offer(origin, &shared.codecs, socket.port(), true);
+    let keys = trunk.srtp.keys().map_err(|_| DialError::NoRoom)?;
+    let (offer, _) = negotiate::offer(origin, &shared.codecs, socket.port(), true, keys);
     let contact = session::contact(&shared, &flow, sotto_call::Source::Sip);
     let account = trunk.account()?;
     let request = invite(&shared, &account, &flow, target, &contact, &offer);
@@ -223,8 +249,8 @@ pub(crate) async fn dial(
     let Answered { request, response, taken } =
         timeout(PATIENCE, answered).await.map_err(|_| DialError::NoAnswer)??;
     let described = Bodies::read(&response, &response.body).ok().and_then(|bodies| bodies.description);
-    let agreed = described.as_ref().and_then(|answer| answer.media.first());
-    let agreed = agreed.and_then(|media| negotiate::stream(0, media, &shared.codecs));
+    let agreed = offer.media.first().zip(described.as_ref().and_then(|answer| answer.media.first()));
+    let agreed = agreed.and_then(|(ours, media)| negotiate::answered(0, ours, media, &shared.codecs));
     let dialog = Dialog::calling(&request, &response, contact);
     // `taken` is dropped without a word in what follows, and the driver hangs up.
     let (Some(stream), Some(dialog)) = (agreed, dialog) else { return Err(DialError::NoCodec) };

@@ -33,7 +33,7 @@ pub mod wire;
 
 pub use config::{FirstParty, HeaderNames, Peers, SipConfig, Users};
 pub use counters::{PeerCounters, SipCounters};
-pub use dial::{DialError, Trunk, TrunkTransport};
+pub use dial::{DialError, Trunk, TrunkSrtp, TrunkTransport};
 pub use digest::Algorithm;
 pub use endpoint::{Endpoint, SipError};
 pub use host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};

@@ -1,11 +1,15 @@
 //! Offer and answer (RFC 3264) for a side that listens, and may talk: which of the offered streams we take, in which
-//! codec, and the description that says so.
+//! codec, encrypted or not, and the description that says so.
+//!
+//! Streams are encrypted when they are offered so (RFC 4568): the first key whose suite we have is taken up and
+//! answered with one of ours. Keys travel in the description, so they are as safe as the signalling is.
 
 use std::net::{IpAddr, SocketAddr};
 
 use sotto_audio::Codec;
+use sotto_media::{MasterKey, SrtpKeys};
 
-use crate::sdp::{Direction, Format, Media, Origin, Session};
+use crate::sdp::{Crypto, Direction, Format, Media, Origin, Session};
 
 /// What an accepted media section was agreed to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,21 +35,86 @@ pub struct Stream {
     pub talks: bool,
     /// Recording of this stream is paused: the sender sends nothing for now, or says that nothing may be kept.
     pub paused: bool,
+    /// How it is encrypted, if it is.
+    pub security: Option<Security>,
+}
+
+/// The keys of an encrypted stream (RFC 4568).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Names the line of the offer that was taken up.
+    pub tag: u32,
+    /// One key a direction.
+    pub keys: SrtpKeys,
+}
+
+impl Security {
+    /// Takes up the first key that is offered, with a fresh one of ours.
+    fn answering(offered: &Media) -> Option<Self> {
+        let Crypto { tag, key } = offered.crypto.first()?.clone();
+        let ours = MasterKey::fresh(key.suite()).ok()?;
+        Some(Self { tag, keys: SrtpKeys { ours, theirs: key } })
+    }
+
+    /// What an answer has taken up of the keys that we offered.
+    fn answered(offered: &Media, answer: &Media) -> Option<Self> {
+        let Crypto { tag, key } = answer.crypto.first()?.clone();
+        let ours = offered.crypto.iter().find(|ours| ours.tag == tag)?.key.clone();
+        (ours.suite() == key.suite()).then_some(Self { tag, keys: SrtpKeys { ours, theirs: key } })
+    }
+}
+
+impl Stream {
+    /// What was agreed on anew, for a stream that goes on: it talks if it did, and our key stays. What has been
+    /// encrypted with it is counted (RFC 3711 section 3.3.1), and the peer need not follow.
+    #[must_use]
+    pub fn going_on_from(mut self, before: &Self) -> Self {
+        self.talks = before.talks;
+        if let (Some(now), Some(before)) = (&mut self.security, &before.security)
+            && now.keys.ours.suite() == before.keys.ours.suite()
+        {
+            now.keys.ours = before.keys.ours.clone();
+        }
+        self
+    }
 }
 
 /// The streams of an offer we can take, at most `limit`. Sections that are switched off, are not voice over
-/// plain RTP, or have none of our codecs are left out.
+/// RTP, plain or with keys we can use, or have none of our codecs are left out.
 #[must_use]
 pub fn accept(offer: &Session, codecs: &[Codec], limit: usize) -> Vec<Stream> {
     let usable = offer.media.iter().enumerate().filter_map(|(section, media)| stream(section, media, codecs));
     usable.take(limit).collect()
 }
 
-/// The stream a section describes, when it is one we can take.
+/// Whether a section is encrypted; `None` when it is not RTP as we know it.
+fn is_secure(media: &Media) -> Option<bool> {
+    match media.protocol.as_str() {
+        "RTP/AVP" | "RTP/AVPF" => Some(false),
+        "RTP/SAVP" | "RTP/SAVPF" => Some(true),
+        _ => None,
+    }
+}
+
+/// The stream that a section of an offer describes, when it is one we can take. If it is encrypted, a key of
+/// ours is made.
 #[must_use]
 pub fn stream(section: usize, media: &Media, codecs: &[Codec]) -> Option<Stream> {
-    let voice = media.kind == "audio" && matches!(media.protocol.as_str(), "RTP/AVP" | "RTP/AVPF");
-    if !voice || media.port == 0 {
+    let security = if is_secure(media)? { Some(Security::answering(media)?) } else { None };
+    described(section, media, codecs, security)
+}
+
+/// The stream that a section of an answer to our offer describes, when it is one we can take: encrypted just
+/// when it was offered so.
+#[must_use]
+pub fn answered(section: usize, offered: &Media, answer: &Media, codecs: &[Codec]) -> Option<Stream> {
+    let is_secure = is_secure(offered).filter(|secure| is_secure(answer) == Some(*secure))?;
+    let security = if is_secure { Some(Security::answered(offered, answer)?) } else { None };
+    described(section, answer, codecs, security)
+}
+
+fn described(section: usize, media: &Media, codecs: &[Codec], security: Option<Security>) -> Option<Stream> {
+    if media.kind != "audio" || media.port == 0 {
         return None;
     }
     let mut payloads: Vec<(u8, Codec)> =
@@ -65,6 +134,7 @@ pub fn stream(section: usize, media: &Media, codecs: &[Codec]) -> Option<Stream>
         direction: media.direction,
         talks: false,
         paused: !media.direction.sends() || media.record_paused,
+        security,
     })
 }
 
@@ -96,6 +166,7 @@ pub fn answer(offer: &Session, origin: Origin, taken: &[(Stream, u16)]) -> Sessi
 fn take(offered: &Media, stream: &Stream, port: u16, address: IpAddr) -> Media {
     let agreed = stream.payloads.first().map(|(payload_type, _)| *payload_type);
     let events = stream.telephone_event.map(|(payload_type, _)| payload_type);
+    let crypto = |security: &Security| Crypto { tag: security.tag, key: security.keys.ours.clone() };
     let wanted =
         |format: &&Format| Some(format.payload_type) == agreed || Some(format.payload_type) == events;
     let mut formats: Vec<Format> = offered.formats.iter().filter(wanted).cloned().collect();
@@ -121,6 +192,7 @@ fn take(offered: &Media, stream: &Stream, port: u16, address: IpAddr) -> Media {
         },
         label: offered.label.clone(),
         ptime_ms: offered.ptime_ms,
+        crypto: stream.security.iter().map(crypto).collect(),
         // We bind RTP and RTCP apart, so multiplexing is not taken up.
         ..Media::default()
     }
@@ -137,18 +209,24 @@ fn refuse(offered: &Media) -> Media {
     }
 }
 
-/// The offer we make when the other side leaves it to us (an INVITE without a description): one voice stream,
-/// that we only receive unless we talk.
+/// Our offer: one voice stream, that we only receive unless we talk, encrypted with one of `keys` if there are any.
 #[must_use]
-pub fn offer(origin: Origin, codecs: &[Codec], port: u16, talks: bool) -> (Session, Stream) {
+pub fn offer(
+    origin: Origin,
+    codecs: &[Codec],
+    port: u16,
+    talks: bool,
+    keys: Vec<MasterKey>,
+) -> (Session, Stream) {
     let mut formats: Vec<Format> = codecs.iter().copied().map(Format::of_codec).collect();
     formats.push(Format { fmtp: Some("0-16".to_owned()), ..Format::new(101, "telephone-event", 8_000, 1) });
     let media = Media {
         kind: "audio".to_owned(),
         port,
-        protocol: "RTP/AVP".to_owned(),
+        protocol: if keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" }.to_owned(),
         formats,
         address: Some(origin.address),
+        crypto: (1..).zip(keys).map(|(tag, key)| Crypto { tag, key }).collect(),
         direction: if talks { Direction::SendRecv } else { Direction::RecvOnly },
         ..Media::default()
     };
@@ -163,12 +241,17 @@ pub fn offer(origin: Origin, codecs: &[Codec], port: u16, talks: bool) -> (Sessi
         direction: Direction::SendRecv,
         talks,
         paused: false,
+        // Known from the answer on.
+        security: None,
     };
     (Session { origin, media: vec![media] }, stream)
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+    use sotto_media::Suite;
+
     use super::*;
 
     const ALL: [Codec; 3] = [Codec::Opus, Codec::Pcmu, Codec::Pcma];
@@ -255,9 +338,122 @@ mod tests {
         }
     }
 
+    const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+
+    #[test]
+    fn the_first_key_we_can_use_is_taken_up_and_answered_with_ours() {
+        let offer = parse(&format!(
+            "m=audio 4000 RTP/SAVPF 0\r\na=crypto:1 F8_128_HMAC_SHA1_80 inline:{KEY}\r\n\
+             a=crypto:2 AES_CM_128_HMAC_SHA1_80 inline:{KEY}|2^20|1:4\r\n\
+             a=crypto:7 AES_CM_128_HMAC_SHA1_32 inline:{KEY}|2^20\r\na=crypto:8 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n",
+        ));
+        let taken = accept(&offer, &ALL, 2).remove(0);
+        let security = taken.security.clone().unwrap();
+        assert_eq!((security.tag, security.keys.theirs.suite()), (7, Suite::AesCm32));
+        assert_ne!(security.keys.ours, security.keys.theirs);
+        let answer = answer(&offer, origin(), &[(taken.clone(), 5_000)]);
+        let answered = Crypto { tag: 7, key: security.keys.ours };
+        assert_eq!(
+            (answer.media[0].protocol.as_str(), &answer.media[0].crypto),
+            ("RTP/SAVPF", &vec![answered])
+        );
+
+        // Another call has another key; this one keeps its own through re-INVITEs, as long as the suite stays.
+        let again = accept(&offer, &ALL, 2).remove(0);
+        assert_ne!(again.security, taken.security);
+        assert_eq!(again.clone().going_on_from(&taken).security, taken.security);
+        let other =
+            parse(&format!("m=audio 4000 RTP/SAVP 0\r\na=crypto:7 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n"));
+        let other = accept(&other, &ALL, 2).remove(0);
+        assert_eq!(other.clone().going_on_from(&taken).security, other.security);
+    }
+
+    #[test]
+    fn without_a_key_we_can_use_nothing_is_taken_and_in_the_clear_keys_mean_nothing() {
+        let key = format!("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}\r\n");
+        for protocol in ["RTP/SAVP", "RTP/SAVPF"] {
+            let offer = parse(&format!("m=audio 4000 {protocol} 0\r\na=crypto:1 F8 inline:{KEY}\r\n"));
+            assert_eq!(accept(&offer, &ALL, 1), []);
+        }
+        let offer = parse(&format!("m=audio 4000 UDP/TLS/RTP/SAVPF 0\r\n{key}"));
+        assert_eq!(accept(&offer, &ALL, 1), []);
+        let offer = parse(&format!("m=audio 4000 RTP/AVP 0\r\n{key}"));
+        let taken = accept(&offer, &ALL, 1);
+        assert_eq!(taken[0].security, None);
+        assert_eq!(answer(&offer, origin(), &[(taken[0].clone(), 5_000)]).media[0].crypto, []);
+    }
+
+    #[test]
+    fn an_answer_must_take_up_a_key_that_was_offered() {
+        let fresh = |suite| MasterKey::fresh(suite).unwrap();
+        let keys = Suite::ALL.map(fresh).to_vec();
+        let (ours, _) = offer(origin(), &ALL, 5_000, true, keys.clone());
+        let answer = |text: &str| {
+            let answer = parse(&format!("m=audio 4000 {text}\r\n"));
+            answered(0, &ours.media[0], &answer.media[0], &ALL)
+        };
+        let line =
+            |tag, suite: Suite| format!("RTP/SAVP 0\r\na=crypto:{}", Crypto { tag, key: fresh(suite) });
+        for (suite, tag) in Suite::ALL.into_iter().zip(1..) {
+            let security = answer(&line(tag, suite)).unwrap().security.unwrap();
+            assert_eq!((security.tag, &security.keys.ours), (tag, &keys[tag as usize - 1]));
+        }
+        for wrong in
+            [line(1, Suite::AesCm32), line(9, Suite::AesCm80), "RTP/SAVP 0".into(), "RTP/AVP 0".into()]
+        {
+            assert_eq!(answer(&wrong), None, "{wrong}");
+        }
+        let (plain, _) = offer(origin(), &ALL, 5_000, true, Vec::new());
+        let secured = parse(&format!("m=audio 4000 {}\r\n", line(1, Suite::AesCm80)));
+        assert_eq!(answered(0, &plain.media[0], &secured.media[0], &ALL), None);
+    }
+
+    proptest! {
+        #[test]
+        fn both_sides_of_any_offer_agree(
+            sections in proptest::collection::vec(
+                (0..5_usize, proptest::collection::vec((0..5_usize, 0..4_u32, any::<u8>()), 0..5)), 0..6,
+            ),
+        ) {
+            let protocols = ["RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF", "UDP/TLS/RTP/SAVPF"];
+            let text = sections.iter().map(|(protocol, keys)| {
+                let lines = keys.iter().map(|(suite, tag, seed)| match Suite::ALL.get(*suite) {
+                    Some(suite) => {
+                        let key = MasterKey::new(*suite, vec![*seed; suite.key_bytes()]).unwrap();
+                        format!("a=crypto:{}\r\n", Crypto { tag: *tag, key })
+                    }
+                    None => format!("a=crypto:{tag} UNKNOWN inline:{KEY}\r\n"),
+                });
+                format!("m=audio 4000 {} 8 0\r\n{}", protocols[*protocol], lines.collect::<String>())
+            });
+            let offer = parse(&text.collect::<String>());
+            let taken = accept(&offer, &ALL, 2);
+            let ports: Vec<_> = taken.iter().cloned().map(|stream| (stream, 5_000)).collect();
+            let answer = answer(&offer, origin(), &ports);
+            let answer = Session::parse(answer.to_string().as_bytes()).unwrap();
+            for (section, (offered, media)) in offer.media.iter().zip(&answer.media).enumerate() {
+                let stream = taken.iter().find(|stream| stream.section == section);
+                prop_assert_eq!(media.crypto.len(), usize::from(stream.is_some_and(|s| s.security.is_some())));
+                let Some(stream) = stream else {
+                    prop_assert_eq!(media.port, 0);
+                    continue;
+                };
+                prop_assert_eq!(&media.protocol, &offered.protocol);
+                prop_assert_eq!(stream.security.is_some(), offered.protocol.contains("SAVP"));
+                // Tags should be unique; where they are, the offerer finds the key it sends with.
+                let tags = |tag| offered.crypto.iter().filter(|crypto| crypto.tag == tag).count();
+                if stream.security.as_ref().is_none_or(|security| tags(security.tag) == 1) {
+                    let far = answered(section, offered, media, &ALL).unwrap();
+                    let swapped = far.security.map(|s| SrtpKeys { ours: s.keys.theirs, theirs: s.keys.ours });
+                    prop_assert_eq!(swapped, stream.security.clone().map(|security| security.keys));
+                }
+            }
+        }
+    }
+
     #[test]
     fn what_we_offer_we_can_read() {
-        let (session, stream) = offer(origin(), &ALL, 5_000, false);
+        let (session, stream) = offer(origin(), &ALL, 5_000, false, Vec::new());
         let read = Session::parse(session.to_string().as_bytes()).unwrap();
         assert_eq!(read, session);
         assert_eq!(stream.payloads, [(111, Codec::Opus), (0, Codec::Pcmu), (8, Codec::Pcma)]);

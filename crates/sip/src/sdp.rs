@@ -8,7 +8,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use sotto_audio::Codec;
+use sotto_media::{MasterKey, Suite};
 use thiserror::Error;
 
 /// Bytes of a description that are read at most.
@@ -17,6 +21,8 @@ pub const MAX_BYTES: usize = 64 * 1024;
 pub const MAX_MEDIA: usize = 32;
 /// Formats of one media section read at most.
 pub const MAX_FORMATS: usize = 64;
+/// Keys kept of one media section at most.
+pub const MAX_KEYS: usize = 16;
 /// Characters of a label, media name or protocol kept at most.
 const MAX_TOKEN: usize = 128;
 
@@ -142,6 +148,45 @@ impl Format {
     }
 }
 
+/// Base64 as keys are written in; the padding is often left out.
+const BASE64: GeneralPurpose = GeneralPurpose::new(
+    &alphabet::STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
+
+/// An `a=crypto` line (RFC 4568 section 9.1): a key that the writer sends with, or would.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Crypto {
+    /// Names the line; the answer's is that of the line it takes up.
+    pub tag: u32,
+    /// The key with its suite.
+    pub key: MasterKey,
+}
+
+impl Crypto {
+    /// Reads a line that asks for what we can do: a suite we have, one key without an identifier (MKI), and no
+    /// session parameter that must be understood. How long the key may live is not read: 2^31 packets of 20 ms
+    /// are a year.
+    fn parse(value: &str) -> Option<Self> {
+        let mut parts = value.split_ascii_whitespace();
+        let tag = parts.next().filter(|tag| tag.len() <= 9 && tag.bytes().all(|b| b.is_ascii_digit()))?;
+        let suite = Suite::by_name(parts.next()?)?;
+        let mut key = parts.next()?.strip_prefix("inline:")?.split('|');
+        let bytes = BASE64.decode(key.next()?).ok()?;
+        let is_plain = key.all(|lifetime| !lifetime.contains([':', ';']));
+        let is_known = parts.all(|parameter| parameter.starts_with(['-']) || parameter.starts_with("WSH="));
+        let key = MasterKey::new(suite, bytes).filter(|_| is_plain && is_known)?;
+        Some(Self { tag: tag.parse().ok()?, key })
+    }
+}
+
+impl fmt::Display for Crypto {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tag, key } = self;
+        write!(f, "{tag} {} inline:{}", key.suite().name(), BASE64.encode(key.as_bytes()))
+    }
+}
+
 /// A media section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Media {
@@ -170,6 +215,8 @@ pub struct Media {
     pub rtcp_port: Option<u16>,
     /// RTP and RTCP on one port (RFC 5761).
     pub rtcp_mux: bool,
+    /// The keys that can be had, the writer's most wanted first; lines that we cannot do are left out.
+    pub crypto: Vec<Crypto>,
     /// RFC 7866 section 7.1.2: the writer says that the recording of this stream is paused or off.
     pub record_paused: bool,
 }
@@ -286,6 +333,7 @@ impl SessionReader {
             "maxptime" => media.maxptime_ms = milliseconds(value),
             "rtcp" => media.rtcp_port = value.split(' ').next().and_then(|p| p.parse().ok()),
             "rtcp-mux" => media.rtcp_mux = true,
+            "crypto" if media.crypto.len() < MAX_KEYS => media.crypto.extend(Crypto::parse(value)),
             "record" => self.section_record = Some(value != "on"),
             "rtpmap" => {
                 if let Some((pt, mapping)) = value.split_once(' ')
@@ -440,6 +488,7 @@ impl fmt::Display for Media {
         if self.rtcp_mux {
             f.write_str("a=rtcp-mux\r\n")?;
         }
+        self.crypto.iter().try_for_each(|crypto| write!(f, "a=crypto:{crypto}\r\n"))?;
         write!(f, "a={}\r\n", self.direction.as_str())
     }
 }
@@ -533,19 +582,79 @@ mod tests {
         }
     }
 
+    #[test]
+    fn keys_that_we_can_do_are_read_and_others_left_out() {
+        const KEY: &str = "WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz";
+        let crypto = |lines: &str| {
+            let session = parse(&format!("v=0\nm=audio 9 RTP/SAVP 0\n{lines}"));
+            session.media[0].crypto.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        let good = format!("1 AES_CM_128_HMAC_SHA1_80 inline:{KEY}");
+        for more in ["", "|2^31", "|1048576", "|2^20 WSH=128", " -later"] {
+            assert_eq!(crypto(&format!("a=crypto:{good}{more}\n")), [good.as_str()], "{more}");
+        }
+        for unusable in [
+            "|2^20|1:4",
+            "|1:4",
+            " KDR=1",
+            " UNENCRYPTED_SRTP",
+            " UNENCRYPTED_SRTCP",
+            " UNAUTHENTICATED_SRTP",
+            " FEC_ORDER=FEC_SRTP",
+            " new",
+            "A",
+            ";inline:x",
+        ] {
+            assert_eq!(crypto(&format!("a=crypto:{good}{unusable}\n")), [""; 0], "{unusable}");
+        }
+        for wrong in [
+            "",
+            "1",
+            "1 AES_CM_128_HMAC_SHA1_80",
+            "1 AES_CM_128_HMAC_SHA1_80 inline:",
+            "x AES_CM_128_HMAC_SHA1_80 inline:A",
+            "+1 AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+            "1234567890 AES_CM_128_HMAC_SHA1_32 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+            "1 F8_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+            "1 AEAD_AES_128_GCM inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+            "1 AES_CM_128_HMAC_SHA1_80 file:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz",
+        ] {
+            assert_eq!(crypto(&format!("a=crypto:{wrong}\n")), [""; 0], "{wrong}");
+        }
+        // Of 28 and 44 bytes, with the padding that some leave out.
+        let unpadded = format!("2 AEAD_AES_128_GCM inline:{}", &KEY[..37]);
+        let padded = format!("{unpadded}A==");
+        assert_eq!(crypto(&format!("a=crypto:{unpadded}A\n")), [padded.as_str()]);
+        assert_eq!(crypto(&format!("a=crypto:{good}\n").repeat(MAX_KEYS + 5)).len(), MAX_KEYS);
+        let shown = format!("{:?}", parse(&format!("v=0\nm=audio 9 RTP/SAVP 0\na=crypto:{good}\n")));
+        assert!(shown.contains("MasterKey(AES_CM_128_HMAC_SHA1_80)") && !shown.contains("WVNf"), "{shown}");
+    }
+
+    prop_compose! {
+        fn crypto()(tag in 0u32..=999_999_999, suite in 0..Suite::ALL.len(), bytes: [u8; 46]) -> Crypto {
+            let suite = Suite::ALL[suite];
+            Crypto { tag, key: MasterKey::new(suite, bytes[..suite.key_bytes()].to_vec()).unwrap() }
+        }
+    }
+
     prop_compose! {
         fn section()(port: u16, formats in formats(), v4: [u8; 4], label in proptest::option::of("[!-~]{1,20}"),
                      ptime_ms in proptest::option::of(1u32..=1_000), maxptime_ms in proptest::option::of(1u32..=1_000),
-                     rtcp_port: Option<u16>, rtcp_mux: bool, direction in 0usize..4) -> Media {
+                     rtcp_port: Option<u16>, rtcp_mux: bool, direction in 0usize..4,
+                     crypto in proptest::collection::vec(crypto(), 0..4)) -> Media {
             let all = [Direction::SendRecv, Direction::SendOnly, Direction::RecvOnly, Direction::Inactive];
             Media {
                 kind: "audio".into(), port, protocol: "RTP/AVP".into(),
                 other_format: String::new(), formats,
                 address: Some(IpAddr::from(v4)), direction: all[direction], label, ptime_ms, maxptime_ms,
-                rtcp_port, rtcp_mux, record_paused: false,
+                rtcp_port, rtcp_mux, crypto, record_paused: false,
             }
         }
     }
+
+    /// What looks like a key, and sometimes is one.
+    const KEY_LINE: &str = "[0-9]{0,3} (AES_CM_128_HMAC_SHA1_80|AEAD_AES_256_GCM|[A-Z_]{0,9}) \
+        (inline:)?([A-Za-z0-9+/]{40}|[A-Za-z0-9+/]{59}=|[A-Za-z0-9+/=|:;^]{0,60})(\\|2\\^31)?( [ -~]{0,9})?";
 
     proptest! {
         #[test]
@@ -556,6 +665,16 @@ mod tests {
         #[test]
         fn never_panics_on_lines(lines in proptest::collection::vec("[vomcas]=[ -~]{0,40}", 0..30)) {
             let _ = Session::parse(format!("v=0\r\n{}", lines.join("\r\n")).as_bytes());
+        }
+
+        #[test]
+        fn never_panics_on_keys(values in proptest::collection::vec(KEY_LINE, 0..30)) {
+            let lines: String = values.iter().map(|value| format!("a=crypto:{value}\r\n")).collect();
+            let text = format!("v=0\r\nm=audio 9 RTP/SAVP 0\r\n{lines}");
+            let session = Session::parse(text.as_bytes()).unwrap();
+            let again = Session::parse(session.to_string().as_bytes()).unwrap();
+            prop_assert!(session.media[0].crypto.len() <= MAX_KEYS);
+            prop_assert_eq!(&again.media[0].crypto, &session.media[0].crypto);
         }
 
         #[test]

@@ -53,9 +53,16 @@ pub(crate) enum Input {
     /// No ACK came for that INVITE's 2xx within 64 T1.
     Unacked(u32),
     /// The peer's answer to a question of ours; `None` when none came.
-    Answered(Option<u16>),
+    Answered(Option<Box<Answer>>),
     /// The call is over for everyone.
     HangUp,
+}
+
+/// What a request of ours was answered with.
+pub(crate) struct Answer {
+    status: u16,
+    /// Of a session that we described.
+    description: Option<sdp::Session>,
 }
 
 /// A leg and the media section it belongs to.
@@ -342,7 +349,7 @@ impl Session {
             }
             None => {
                 let port = sockets.first().map_or(0, Socket::port);
-                let (offer, stream) = negotiate::offer(origin, &shared.codecs, port, talks);
+                let (offer, stream) = negotiate::offer(origin, &shared.codecs, port, talks, Vec::new());
                 (vec![stream], offer)
             }
         };
@@ -462,10 +469,15 @@ impl Session {
             Input::Unacked(sequence) if self.unacked == Some(sequence) => {
                 return Some((EndReason::Timeout, Some("no ACK")));
             }
+            Input::Answered(None) => return Some((EndReason::Timeout, None)),
             // Whatever else the peer said, it is there (RFC 4028 section 10).
-            Input::Answered(Some(408 | 481) | None) => return Some((EndReason::Timeout, None)),
+            Input::Answered(Some(answer)) => match *answer {
+                Answer { status: 408 | 481, .. } => return Some((EndReason::Timeout, None)),
+                Answer { status: 200..300, description: Some(answer) } => self.take_keys(&answer),
+                Answer { .. } => {}
+            },
             Input::HangUp => return Some((EndReason::Hangup, Some("the other leg has ended"))),
-            Input::Answered(Some(_)) | Input::Cancelled | Input::Acked(..) | Input::Unacked(_) => {}
+            Input::Cancelled | Input::Acked(..) | Input::Unacked(_) => {}
         }
         None
     }
@@ -503,19 +515,20 @@ impl Session {
         let sending = self.send(method, headers, body);
         let input = self.input.clone();
         self.shared.tasks.spawn(async move {
-            let _ = input.send(Input::Answered(sending.await)).await;
+            let _ = input.send(Input::Answered(sending.await.map(Box::new))).await;
         });
     }
 
-    /// A request of ours on its way: the status of its final answer.
+    /// A request of ours on its way: its final answer.
     fn send(
         &mut self,
         method: Method,
         headers: Vec<Header>,
         body: Option<(&str, String)>,
-    ) -> impl Future<Output = Option<u16>> + Send + 'static {
+    ) -> impl Future<Output = Option<Answer>> + Send + 'static {
         let (shared, flow) = (self.shared.clone(), self.flow.clone());
         let (next_hop, is_direct) = (self.dialog.next_hop(), self.dialog.is_direct());
+        let describes = body.is_some();
         let request = self.dialog.request(method, shared.via(&flow), headers, body);
         async move {
             let patience = Duration::from_millis(shared.config.t1_ms) * PATIENCE;
@@ -523,10 +536,16 @@ impl Session {
                 let mut flow = flow;
                 loop {
                     let Some((way, to)) = shared.route(flow, next_hop.clone(), is_direct).await else {
-                        return Some(UNREACHABLE);
+                        return Some(Answer { status: UNREACHABLE, description: None });
                     };
                     if let Some(answered) = way.while_open(exchange(&shared, &way, to, &request)).await {
-                        return answered.map(|answer| answer.status_code.code());
+                        return answered.map(|response| Answer {
+                            status: response.status_code.code(),
+                            description: Bodies::read(&response, &response.body)
+                                .ok()
+                                .and_then(|bodies| bodies.description)
+                                .filter(|_| describes),
+                        });
                     }
                     // We are stopping, and nothing more is sent or received.
                     if !way.is_stream() || shared.stopped.is_cancelled() {
@@ -693,10 +712,11 @@ impl Session {
         while let Some(slot) = self.legs.get_mut(at) {
             match wanted.iter().find(|stream| stream.section == slot.stream.section) {
                 Some(stream) => {
-                    if format(stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
-                        slot.leg.update(format(stream), sender(stream, &shared.config, peer));
+                    let stream = stream.clone().going_on_from(&slot.stream);
+                    if format(&stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
+                        slot.leg.update(format(&stream), sender(&stream, &shared.config, peer));
                     }
-                    slot.stream = Stream { talks: slot.stream.talks, ..stream.clone() };
+                    slot.stream = stream;
                     at += 1;
                 }
                 None => {
@@ -752,14 +772,32 @@ impl Session {
         let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
         for slot in &mut self.legs {
             let section = slot.stream.section;
-            let media = answer.media.get(section);
-            if let Some(stream) = media.and_then(|m| negotiate::stream(section, m, &self.shared.codecs)) {
+            let described = self.local.media.get(section).zip(answer.media.get(section));
+            let agreed =
+                described.and_then(|(ours, m)| negotiate::answered(section, ours, m, &self.shared.codecs));
+            if let Some(stream) = agreed {
                 slot.leg.update(format(&stream), sender(&stream, &self.shared.config, self.flow.peer));
                 slot.normally = stream.direction;
                 slot.stream = Stream { talks: slot.stream.talks, ..stream };
             }
         }
         self.tell_pauses(&before).await;
+    }
+
+    /// What we had agreed on was only confirmed, but some give another key each time.
+    fn take_keys(&mut self, answer: &sdp::Session) {
+        for slot in &mut self.legs {
+            let section = slot.stream.section;
+            let described = self.local.media.get(section).zip(answer.media.get(section));
+            let agreed =
+                described.and_then(|(ours, m)| negotiate::answered(section, ours, m, &self.shared.codecs));
+            let security = agreed.and_then(|stream| stream.security);
+            if security.is_some() && security != slot.stream.security {
+                slot.stream.security = security;
+                let sender = sender(&slot.stream, &self.shared.config, self.flow.peer);
+                slot.leg.update(format(&slot.stream), sender);
+            }
+        }
     }
 
     /// Tells what new metadata has changed.
@@ -844,7 +882,7 @@ impl Session {
                 // Most likely it comes from another address than the one that was signalled.
                 tracing::warn!(
                     call = %self.call.id, party = ?slot.party, signalled = ?slot.stream.remote,
-                    discarded = stats.discarded, "all RTP of a leg is refused (see rtp_any_source)"
+                    discarded = stats.discarded, unauthenticated = stats.unauthenticated, "all RTP of a leg is refused (see rtp_any_source)"
                 );
             }
             // One party may be silent for long (on hold, without our being told); all of them may not.
@@ -984,6 +1022,7 @@ fn format(stream: &Stream) -> LegFormat {
         payloads: stream.payloads.clone(),
         telephone_event: stream.telephone_event,
         ptime_ms: stream.ptime_ms,
+        srtp: stream.security.as_ref().map(|security| security.keys.clone()),
     }
 }
 

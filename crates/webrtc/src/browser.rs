@@ -260,8 +260,12 @@ impl Connection {
         let payload_type = number(&wanted, clock)
             .ok_or_else(|| WebRtcError::Offer(format!("no {} was agreed on", spoken.name())))?;
         let events = number(MIME_TYPE_TELEPHONE_EVENT, clock).map(|number| (number, clock));
-        let format =
-            LegFormat { payloads: vec![(payload_type, spoken)], telephone_event: events, ptime_ms: Some(20) };
+        let format = LegFormat {
+            payloads: vec![(payload_type, spoken)],
+            telephone_event: events,
+            ptime_ms: Some(20),
+            srtp: None,
+        };
         tokio::spawn(say(track, ssrc, to_browser));
         Ok((answer, format))
     }

@@ -19,5 +19,6 @@ mod opus;
 mod persian;
 mod phone;
 mod siprec;
+mod srtp;
 mod stores;
 mod support;

@@ -1,4 +1,5 @@
-//! The agent's telephone in the browser: a customer calls, the page rings, and the two talk through Sotto.
+//! The agent's telephone in the browser: a customer calls from one that encrypts (SRTP), the page rings, and the
+//! two talk through Sotto.
 
 use std::process::Command;
 
@@ -63,7 +64,7 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     assert_eq!(seen.next().unwrap()["saw"], "ready");
 
-    let phone = Baresip::call(sotto.sip, "100", Codec::Pcmu, &audio.channels[1], 18).unwrap();
+    let phone = Baresip::call(sotto.sip, "100", Codec::Pcmu, Some("srtp-mand"), &audio.channels[1], 18).unwrap();
     let rang = seen.next().unwrap();
     if rang["saw"] != "ringing" {
         panic!("{rang}: {:?}", phone.finish());
