@@ -19,7 +19,8 @@ const COMPILER: Tool = Tool { program: "c++", package: "g++", why: "compiles Whi
 const SIPP: Tool = Tool { program: "sipp", package: "sip-tester", why: "places calls that are not our own" };
 const CHROMIUM: Tool =
     Tool { program: "chromium", package: "chromium", why: "opens the page as an agent does" };
-const TURN: Tool = Tool { program: "turnserver", package: "coturn", why: "relays where nothing else gets through" };
+const TURN: Tool =
+    Tool { program: "turnserver", package: "coturn", why: "relays where nothing else gets through" };
 const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core", why: "calls with Opus" };
 
 /// Our PATH: programs that we installed ourselves come last.

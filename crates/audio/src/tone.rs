@@ -50,7 +50,10 @@ impl Tone {
             Self::Waiting => {
                 let at = at % (3 * u64::from(RATE));
                 let notes = [(0, 523.25), (NOTE, 392.0)];
-                notes.iter().map(|(begin, hz)| at.checked_sub(*begin).map_or(0.0, |since| ping(*hz, since))).sum()
+                notes
+                    .iter()
+                    .map(|(begin, hz)| at.checked_sub(*begin).map_or(0.0, |since| ping(*hz, since)))
+                    .sum()
             }
         }
     }

@@ -15,8 +15,8 @@ use sotto_call::{
 };
 use sotto_media::{CallClock, End, LegOutputs, Recorder, RecorderHandle};
 use sotto_sip::{DialError, Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
-use sotto_store::MissedCall;
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
+use sotto_store::MissedCall;
 use sotto_webrtc::Browser;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -471,7 +471,8 @@ impl Shared {
             Some(shared.outputs(&running, Party::Agent))
         });
         let dial = self.line.get().map(|_| self.dial_outside(live.clone(), clock));
-        let parts = SeatParts { desk: desk.clone(), live, clock, customer, outputs, dial, over: over.clone() };
+        let parts =
+            SeatParts { desk: desk.clone(), live, clock, customer, outputs, dial, over: over.clone() };
         Ok((parts, StartedCall { id, clock, legs, over }))
     }
 

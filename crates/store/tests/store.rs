@@ -12,8 +12,8 @@ use sotto_call::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, MissedCall, Outcome, Role, SessionRow, Store, StoreError,
-    UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, MissedCall, Outcome, Role,
+    SessionRow, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
 };
 use uuid::Uuid;
 

@@ -419,7 +419,8 @@ mod tests {
              a=fingerprint:sha-256 {fingerprint}\r\na=rtpmap:111 opus/48000/2\r\n"
         );
         for ice_lite in [false, true] {
-            let config = WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ice_lite, ..WebRtcConfig::default() };
+            let config =
+                WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ice_lite, ..WebRtcConfig::default() };
             let browser = WebRtc::new(config).answer(&offer).await.unwrap();
             assert_eq!(browser.answer.contains("a=ice-lite"), ice_lite, "{}", browser.answer);
             assert_eq!(browser.format.payloads, [(111, Codec::Opus)]);

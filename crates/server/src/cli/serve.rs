@@ -15,9 +15,9 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold};
 use crate::config::{Config, SpeechConfig};
-use crate::audit::Audit;
 use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};

@@ -29,8 +29,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 pub use self::messages::{AgentState, Caller, FromPage, MediaState, Ongoing, ToPage, Who};
-pub use self::page::Page;
 use self::page::Line;
+pub use self::page::Page;
 pub use self::seat::{Customer, DialOutside, Gone, Order, Seat, SeatParts, Sitter};
 use crate::audit::Audit;
 use crate::hub::LiveCall;
@@ -446,9 +446,12 @@ impl Desk {
                 (new.connection, new.talk) = (Some(talk.connection.clone()), Some(talk));
             }
             Some(Agent { state: AgentState::WrapUp, since, wraps_up, leaves, .. }) => {
-                (new.state, new.since, new.wraps_up, new.leaves) = (AgentState::WrapUp, since, wraps_up, leaves);
+                (new.state, new.since, new.wraps_up, new.leaves) =
+                    (AgentState::WrapUp, since, wraps_up, leaves);
             }
-            Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => new.state = AgentState::Ready,
+            Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => {
+                new.state = AgentState::Ready
+            }
             _ => {}
         }
         let call = new.talk.as_ref().map(|talk| Ongoing {
@@ -473,7 +476,13 @@ impl Desk {
         state.agents.insert(agent.to_owned(), new);
         drop(state);
         self.shared.ready.notify_waiters();
-        let line = Line { desk: self.clone(), agent: agent.to_owned(), page, may_supervise, refused: Arc::default() };
+        let line = Line {
+            desk: self.clone(),
+            agent: agent.to_owned(),
+            page,
+            may_supervise,
+            refused: Arc::default(),
+        };
         (Page { line }, told)
     }
 

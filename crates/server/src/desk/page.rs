@@ -74,8 +74,7 @@ impl Line {
             FromPage::Hold { on } => self.order(Order::Hold(on)).await?,
             FromPage::Transfer { to, consult } => {
                 let is_outside = !self.desk.has_number(&to);
-                if to.chars().count() > LONGEST_NUMBER
-                    || is_outside && self.desk.shared.dial.get().is_none()
+                if to.chars().count() > LONGEST_NUMBER || is_outside && self.desk.shared.dial.get().is_none()
                 {
                     return Err("there is nobody of this name, and no such number here".to_owned());
                 }

@@ -160,7 +160,10 @@ struct Occupant {
 
 /// Where an occupant's audio comes from.
 enum Audio {
-    Page { leg: Leg, connection: Arc<Connection> },
+    Page {
+        leg: Leg,
+        connection: Arc<Connection>,
+    },
     /// Ends it.
     Outside(CancellationToken),
 }

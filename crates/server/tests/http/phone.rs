@@ -177,7 +177,10 @@ async fn a_missed_call_is_listed_until_somebody_deals_with_it() {
     bench.store.add_missed(&missed).await.unwrap();
     let mina = bench.sign_in("mina").await;
     let list = body(bench.send(by(&mina, get("/api/missed"))).await).await;
-    assert_eq!((&list["missed"][0]["aor"], &list["missed"][0]["waited_ms"]), (&json!("sip:+44@pbx"), &json!(5_000)));
+    assert_eq!(
+        (&list["missed"][0]["aor"], &list["missed"][0]["waited_ms"]),
+        (&json!("sip:+44@pbx"), &json!(5_000))
+    );
     let path = format!("/api/missed/{}/handled", missed.id);
     assert_eq!(bench.send(by(&mina, with_body("PUT", &path, &json!({})))).await.status(), 204);
     refused(bench.send(by(&mina, with_body("PUT", &path, &json!({})))).await, 404, "not_found").await;
