@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use serde_json::Value;
+use sotto_tests::audio::Audio;
 
 use super::setup::{Bench, last_json, percentile, place, scored_events};
 use super::{Figure, last};
@@ -33,9 +34,42 @@ pub fn through_files(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> 
     Ok(())
 }
 
+/// How much later the recordings begin: chunks of the voice activity network (32 ms) and of the encoder (20 ms) then
+/// begin elsewhere in the words.
+const LATER_MS: [f64; 4] = [0.0, 6.4, 12.8, 25.6];
+
+/// How much the words depend on where audio happens to begin.
+pub fn phases(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut sums = [0.0; 2];
+    for later in LATER_MS {
+        let mut lines = String::new();
+        for call in bench.recorded_calls()? {
+            let silence = vec![0; (f64::from(call.audio.rate) * later / 1e3).round() as usize];
+            let channels = call.audio.channels.iter().map(|channel| [silence.as_slice(), channel].concat());
+            let file = folder.path().join(format!("{}.wav", call.id));
+            Audio { rate: call.audio.rate, channels: channels.collect() }.write_wav(&file)?;
+            lines.push_str(&scored_events(&call.id, &bench.replay("base", "en", &file)?));
+        }
+        let path = folder.path().join("events.ndjson");
+        std::fs::write(&path, lines)?;
+        let figures = bench.score(&bench.calls, &path)?;
+        for (sum, name) in sums.iter_mut().zip(["first_wer", "wer"]) {
+            let rate = figures[name].as_f64().unwrap_or(f64::NAN);
+            *sum += rate;
+            sink(Figure::reported(&format!("phases.{name}_{later}_ms_later"), rate, "rate"));
+        }
+    }
+    for (sum, name) in sums.iter().zip(["first_wer", "wer"]) {
+        sink(Figure::reported(&format!("phases.{name}_mean"), sum / LATER_MS.len() as f64, "rate"));
+    }
+    Ok(())
+}
+
 pub fn through_sipp(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = bench.server("base")?;
-    let mut lines = String::new();
+    let recordings = tempfile::tempdir()?;
+    let (mut lines, mut replayed) = (String::new(), String::new());
     let mut lost = 0;
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
         let placed = place(&server, &call.audio, &format!("{}", 15_550_100 + n))?;
@@ -47,14 +81,25 @@ pub fn through_sipp(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
             .filter(|e| e["kind"] == "leg_ended")
             .filter_map(|e| e["lost"].as_u64())
             .sum::<u64>();
+        let recording = recordings.path().join(format!("{}.wav", call.id));
+        server.api.recording(&placed.id, &recording)?;
+        replayed.push_str(&scored_events(&call.id, &bench.replay("base", "en", &recording)?));
     }
     sink(Figure::at_most("siprec.packets_lost", lost as f64, "packets", 0.0));
     let path = tools().join("eval-siprec-events.ndjson");
     std::fs::write(&path, lines)?;
     let figures = bench.score(&bench.calls, &path)?;
     report("siprec", &figures, false, sink);
-    // The network must cost nothing. Where chunks of audio begin changes words either way, so what the calls differ
-    // by is compared with how much they differ.
+    // The network must cost nothing. Where chunks of audio begin changes words either way, as does the rounding of a
+    // recording; so what arrived is recognised once more from its recording, and what the calls differ by is compared
+    // with how much they differ.
+    let path_of_replayed = recordings.path().join("events.ndjson");
+    std::fs::write(&path_of_replayed, replayed)?;
+    let replayed = bench.score(&bench.calls, &path_of_replayed)?;
+    for name in ["first_wer", "wer"] {
+        let rate = |figures: &Value| figures[name].as_f64().unwrap_or(f64::NAN);
+        sink(Figure::reported(&format!("siprec.replayed_{name}"), rate(&replayed), "rate"));
+    }
     let files = tools().join("eval-harper-events.ndjson");
     if let Some(before) = last("harper", "harper.wer")?.filter(|_| files.is_file()) {
         let words = figures["wer"].as_f64().unwrap_or(f64::NAN);

@@ -100,6 +100,7 @@ struct Row {
 
 const LIVE: &[Row] = &[
     Row { name: "harper", what: "Six calls at real-time speed, base model", measure: harper::through_files },
+    Row { name: "phases", what: "The same six calls begun a little later", measure: harper::phases },
     Row { name: "siprec", what: "The same six calls through SIPp and RTP", measure: harper::through_sipp },
     Row { name: "noise", what: "Silence, hold music, ringing, office noise", measure: noise::measure },
     Row { name: "calls-tiny", what: "Simultaneous calls, tiny.en", measure: concurrency::tiny },

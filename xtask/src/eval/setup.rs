@@ -1,7 +1,7 @@
 //! What the rows share: the program, the data, and calls through real SIP and RTP.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -133,9 +133,11 @@ pub struct Placed {
 
 /// Places a SIPREC call and waits until the server shows it. The customer's address tells calls apart.
 pub fn place(server: &Sotto, audio: &Audio, customer: &str) -> Result<Placed> {
-    let sipp = Sipp { customer: customer.into(), ..Sipp::siprec(server.sip) }.call(audio)?;
+    let mut sipp = Sipp { customer: customer.into(), ..Sipp::siprec(server.sip) }.call(audio)?;
     let wanted = format!("sip:{customer}@");
-    for _ in 0..200 {
+    // On a machine that is full SIPp itself takes its time to begin.
+    let until = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < until && sipp.is_going_on()? {
         let calls = server.api.calls("live")?;
         let ours = calls.iter().find(|call| {
             let people = call["participants"].as_array().into_iter().flatten();
