@@ -210,7 +210,7 @@ fn heard(state: &WhisperState, samples: usize) -> Heard {
         }
     }
     let mut words = words.finish();
-    let looped = cut_loop(&mut words);
+    let looped = cut_loop(&mut words, samples as f32 / RATE as f32);
     Heard { words, language, looped }
 }
 
@@ -311,17 +311,24 @@ impl Words {
     }
 }
 
+/// Words a second that nobody keeps up: fast talkers reach 3.5 (English, 210 a minute).
+const FASTEST: f32 = 5.0;
+
 /// Cuts `words` before the second repetition when a phrase is said at least four times in a row (three times
-/// for phrases of four words and more), which people do not do and looping decoders do.
-fn cut_loop(words: &mut Vec<HeardWord>) -> bool {
+/// for phrases of four words and more), which people do not do and looping decoders do. When there are more words than
+/// anybody says in so many `seconds`, twice is enough.
+fn cut_loop(words: &mut Vec<HeardWord>, seconds: f32) -> bool {
     let plain: Vec<String> = words.iter().map(|word| crate::text::plain(&word.w)).collect();
+    let too_many = plain.len() as f32 > FASTEST * seconds;
     for start in 0..plain.len() {
-        for length in 1..=(plain.len() - start) / 3 {
+        for length in 1..=(plain.len() - start) / 2 {
             let phrase = &plain[start..start + length];
             let times = plain[start..].chunks_exact(length).take_while(|chunk| *chunk == phrase).count();
             let is_number = phrase.iter().all(|word| word.chars().all(char::is_numeric));
             let most = if is_number {
                 8
+            } else if length >= 4 && too_many {
+                1
             } else if length >= 4 {
                 2
             } else {
@@ -334,4 +341,45 @@ fn cut_loop(words: &mut Vec<HeardWord>) -> bool {
         }
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is left of a text that was decoded from so many seconds.
+    fn cut(text: &str, seconds: f32) -> (String, bool) {
+        let word = |w: &str| HeardWord { w: w.to_owned(), start_ms: 0, end_ms: 0, p: 1.0 };
+        let mut words: Vec<HeardWord> = text.split(' ').map(word).collect();
+        let looped = cut_loop(&mut words, seconds);
+        (words.iter().map(|word| word.w.as_str()).collect::<Vec<_>>().join(" "), looped)
+    }
+
+    #[test]
+    fn a_sentence_that_the_decoder_says_twice_is_said_once() {
+        let sentence = "Hi, my name is David Wilson. I would like to pay a bill.";
+        let twice = format!("{sentence} {sentence}");
+        assert_eq!(cut(&twice, 3.8), (sentence.to_owned(), true));
+        // Somebody who has the time for it may say it twice.
+        assert_eq!(cut(&twice, 9.0), (twice, false));
+        let end = "the bill. I would like to pay the bill.";
+        assert_eq!(
+            cut(&format!("I would like to pay {end}"), 1.5),
+            ("I would like to pay the bill.".to_owned(), true)
+        );
+    }
+
+    #[test]
+    fn what_people_repeat_is_left_as_it_is() {
+        for text in
+            ["no no no", "seven seven four seven seven four", "Hello? Hello? Hello?", "yes, yes, I do"]
+        {
+            assert_eq!(cut(text, 2.0), (text.to_owned(), false));
+        }
+        assert_eq!(cut("you you you you you", 4.0), ("you".to_owned(), true));
+        assert_eq!(
+            cut("thank you very much thank you very much thank you very much", 6.0).0,
+            "thank you very much"
+        );
+    }
 }
