@@ -145,7 +145,7 @@ impl Line {
         self.answered(&browser);
         let connection = browser.connection.clone();
         let sitter = Sitter { agent: self.agent.clone(), browser };
-        if let Err(why) = self.order(Order::Resume(sitter)).await {
+        if let Err(why) = self.order(Order::Resume(Box::new(sitter))).await {
             connection.close().await;
             return Err(why.to_owned());
         }

@@ -49,13 +49,16 @@ pub type DialOutside = Arc<
         + Sync,
 >;
 
+/// A telephone outside that is being rung: what ends its audio, and tells of its end.
+type Dialled = BoxFuture<'static, Result<(CancellationToken, Gone), DialError>>;
+
 /// Ends when a telephone outside has hung up.
 pub type Gone = oneshot::Receiver<()>;
 
 /// What an agent on the call wants; asked by whoever is in charge unless it says by whom.
 pub enum Order {
     /// The same agent at another page, or at another address.
-    Resume(Sitter),
+    Resume(Box<Sitter>),
     /// The customer hears music, or the agent again.
     Hold(bool),
     /// A colleague is to have the call.
@@ -186,7 +189,7 @@ struct Summons {
 
 /// Who has answered.
 enum Found {
-    Page(Accepted),
+    Page(Box<Accepted>),
     Outside(CancellationToken, Gone),
 }
 
@@ -319,11 +322,7 @@ impl Seat {
     }
 
     /// Rings at a telephone outside, for which the wire is laid at once.
-    fn ring_outside(
-        &self,
-        number: &str,
-        role: Role,
-    ) -> Option<(MemberId, BoxFuture<'static, Result<(CancellationToken, Gone), DialError>>)> {
+    fn ring_outside(&self, number: &str, role: Role) -> Option<(MemberId, Dialled)> {
         let (dial, outputs) = (self.parts.dial.as_ref()?, (self.parts.outputs)()?);
         let (member, end) = self.bridge.join(role);
         let over = self.parts.over.child_token();
@@ -348,7 +347,7 @@ impl Seat {
 
     fn follow(&mut self, order: Order) {
         match order {
-            Order::Resume(sitter) => self.resume(sitter),
+            Order::Resume(sitter) => self.resume(*sitter),
             Order::Hold(on) => {
                 self.customer.hold(on.then_some(Tone::Music));
                 self.tell();
@@ -414,7 +413,7 @@ impl Seat {
             let (desk, from, called) = (self.parts.desk.clone(), self.from.clone(), to.clone());
             let ring = async move {
                 let answer = desk.ring(&called, &from, in_charge, || {}).await;
-                answer.ok().map(Found::Page)
+                answer.ok().map(|accepted| Found::Page(Box::new(accepted)))
             };
             (ring.boxed(), None)
         } else if let Some((member, dialled)) = self.ring_outside(&to, Role::Barger) {
@@ -437,7 +436,8 @@ impl Seat {
     fn answered(&mut self, found: Option<Found>) {
         let Some(Summons { to, consult, outside, .. }) = self.ringing.take() else { return };
         match (found, outside) {
-            (Some(Found::Page(Accepted { agent, browser })), _) => {
+            (Some(Found::Page(accepted)), _) => {
+                let Accepted { agent, browser } = *accepted;
                 self.sit(Sitter { agent, browser }, Role::Barger);
             }
             (Some(Found::Outside(over, gone)), Some(member)) => {
