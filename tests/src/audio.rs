@@ -53,6 +53,37 @@ impl Audio {
         Ok(Self { rate, channels })
     }
 
+    /// A tone at 8 kHz, a quarter of full scale.
+    #[must_use]
+    pub fn tone(hz: u32, seconds: u32) -> Self {
+        let step = f64::from(hz) * std::f64::consts::TAU / 8_000.0;
+        let samples = (0..8_000 * seconds).map(|n| (8_192.0 * (f64::from(n) * step).sin()) as i16);
+        Self { rate: 8_000, channels: vec![samples.collect()] }
+    }
+
+    /// How loud a tone is in a channel between two times: its amplitude in units of full scale. `hz` is a multiple
+    /// of 50, and so are those it is told apart from.
+    ///
+    /// Goertzel's filter over 20 ms at a time: a jitter buffer that stretches what it plays shifts a tone, and over
+    /// longer times it would not be found.
+    #[must_use]
+    pub fn tone_level(&self, channel: usize, hz: u32, from_ms: u64, to_ms: u64) -> f64 {
+        let part = self.cut(from_ms, to_ms);
+        let Some(samples) = part.channels.get(channel) else { return 0.0 };
+        let length = (self.rate / 50) as usize;
+        let turn = 2.0 * (f64::from(hz) * std::f64::consts::TAU / f64::from(self.rate)).cos();
+        let amplitude = |piece: &[i16]| {
+            let (mut last, mut before) = (0.0, 0.0);
+            for sample in piece {
+                (last, before) = (f64::from(*sample) / 32_768.0 + turn * last - before, last);
+            }
+            2.0 * (last * last + before * before - turn * last * before).max(0.0).sqrt() / length as f64
+        };
+        let pieces = samples.chunks_exact(length);
+        let count = pieces.len().max(1);
+        pieces.map(amplitude).sum::<f64>() / count as f64
+    }
+
     /// How long it plays, in milliseconds.
     #[must_use]
     pub fn duration_ms(&self) -> u64 {
@@ -155,6 +186,13 @@ mod tests {
         };
         assert!(order((0..=i16::MAX).map(mu_law).collect(), 0xff));
         assert!(order((0..=i16::MAX).map(a_law).collect(), 0x55));
+    }
+
+    #[test]
+    fn a_tone_is_told_from_others() {
+        let tone = Audio::tone(500, 1);
+        assert!((tone.tone_level(0, 500, 200, 700) - 0.25).abs() < 0.01);
+        assert!(tone.tone_level(0, 800, 200, 700) < 0.01 && tone.tone_level(0, 1250, 200, 700) < 0.01);
     }
 
     #[test]

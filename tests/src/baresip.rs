@@ -3,11 +3,13 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::audio::Audio;
+use crate::browser::Packets;
 
 /// The name and password of a telephone, when it is asked for them.
 pub const USER: (&str, &str) = ("mina", "well-known");
@@ -21,25 +23,68 @@ pub enum Codec {
     Pcmu,
 }
 
-/// A telephone in a call.
+/// A telephone in a call, or waiting for one. Dropped, it is ended in the middle of the call, without a BYE.
 pub struct Baresip {
     child: Child,
     folder: TempDir,
 }
 
 impl Baresip {
-    /// Calls `number` at `to` as [`USER`], speaks the samples (8 kHz), and hangs up `seconds` after its start. Audio
-    /// is encrypted as `encryption` says: `srtp-mand` by keys in its offer, and not at all without an answer in kind.
+    /// Calls `number` at `to` as [`USER`], speaks the samples (8 kHz), and hangs up when there are no more, or
+    /// `seconds` after its start.
     ///
     /// # Errors
     /// When baresip is not installed.
-    pub fn call(
+    pub fn call(to: SocketAddr, number: &str, codec: Codec, samples: &[i16], seconds: u64) -> Result<Self> {
+        Self::dial(to, number, codec, samples, seconds, "")
+    }
+
+    /// The same with audio that is encrypted by keys in its offer (SDES), and not spoken at all without an answer in
+    /// kind.
+    ///
+    /// # Errors
+    /// When baresip is not installed.
+    pub fn call_encrypted(
         to: SocketAddr,
         number: &str,
         codec: Codec,
-        encryption: Option<&str>,
         samples: &[i16],
         seconds: u64,
+    ) -> Result<Self> {
+        Self::dial(to, number, codec, samples, seconds, ";mediaenc=srtp-mand")
+    }
+
+    fn dial(
+        to: SocketAddr,
+        number: &str,
+        codec: Codec,
+        samples: &[i16],
+        seconds: u64,
+        more: &str,
+    ) -> Result<Self> {
+        let dial = format!("/dial sip:{number}@{to}");
+        let (user, password) = USER;
+        let account = format!("<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0{more}");
+        Self::start("127.0.0.1:0", &account, codec, samples, &["-e", &dial, "-t", &seconds.to_string()])
+    }
+
+    /// Has `number` at `at` and answers there: speaks the samples (8 kHz), and hangs up when there are no more.
+    ///
+    /// # Errors
+    /// When baresip is not installed, or does not listen.
+    pub fn answer(at: SocketAddr, number: &str, codec: Codec, samples: &[i16]) -> Result<Self> {
+        let account = format!("<sip:{number}@127.0.0.1>;regint=0;answermode=auto");
+        let phone = Self::start(&at.to_string(), &account, codec, samples, &[])?;
+        phone.until("baresip is ready")?;
+        Ok(phone)
+    }
+
+    fn start(
+        listens: &str,
+        account: &str,
+        codec: Codec,
+        samples: &[i16],
+        arguments: &[&str],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-baresip-").tempdir()?;
         let wav = folder.path().join("speech.wav");
@@ -50,7 +95,7 @@ impl Baresip {
         audio.write_wav(&wav)?;
         std::fs::create_dir(folder.path().join("heard"))?;
         let config = format!(
-            "poll_method epoll\nsip_listen 127.0.0.1:0\nmodule_path {}\naudio_source aufile,{}\n\
+            "poll_method epoll\nsip_listen {listens}\nmodule_path {}\naudio_source aufile,{}\n\
              audio_player aubridge,nobody\nsnd_path {}\nmodule opus.so\nmodule g711.so\nmodule aufile.so\n\
              module aubridge.so\nmodule sndfile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n",
             modules()?.display(),
@@ -58,18 +103,13 @@ impl Baresip {
             folder.path().join("heard").display(),
         );
         std::fs::write(folder.path().join("config"), config)?;
-        let (user, password) = USER;
-        let encryption = encryption.map(|name| format!(";mediaenc={name}")).unwrap_or_default();
-        let account = format!(
-            "<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0;audio_codecs={codecs}{encryption}\n"
-        );
-        std::fs::write(folder.path().join("accounts"), account)?;
+        std::fs::write(folder.path().join("accounts"), format!("{account};audio_codecs={codecs}\n"))?;
         std::fs::write(folder.path().join("contacts"), "")?;
         let out = std::fs::File::create(folder.path().join("log"))?;
         let child = Command::new("baresip")
             .arg("-f")
             .arg(folder.path())
-            .args(["-e", &format!("/dial sip:{number}@{to}"), "-t", &seconds.to_string()])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(out.try_clone()?)
             .stderr(out)
@@ -78,23 +118,74 @@ impl Baresip {
         Ok(Self { child, folder })
     }
 
+    /// What it said about itself so far.
+    #[must_use]
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&std::fs::read(self.folder.path().join("log")).unwrap_or_default())
+            .into_owned()
+    }
+
+    /// Waits until it says something.
+    ///
+    /// # Errors
+    /// When it does not within a minute, with what it said instead.
+    pub fn until(&self, said: &str) -> Result<()> {
+        let until = Instant::now() + Duration::from_secs(60);
+        while !self.log().contains(said) {
+            ensure!(Instant::now() < until, "baresip does not say {said:?}\n{}", self.log());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// What it has heard so far; `None` before the first sound.
+    ///
+    /// # Errors
+    /// When that cannot be read.
+    pub fn heard(&self) -> Result<Option<Audio>> {
+        self.kept("dec.wav")
+    }
+
+    /// Packets of 20 ms so far, counted by the sound in them.
+    ///
+    /// # Errors
+    /// When what it keeps cannot be read.
+    pub fn packets(&self) -> Result<Packets> {
+        let count = |kept: Option<Audio>| kept.map_or(0, |audio| audio.duration_ms() / 20);
+        Ok(Packets { sent: count(self.kept("enc.wav")?), received: count(self.heard()?) })
+    }
+
+    /// A file that it writes on during the call: the header says how long it is only when the call is over.
+    fn kept(&self, name: &str) -> Result<Option<Audio>> {
+        let files = std::fs::read_dir(self.folder.path().join("heard"))?;
+        let file = files
+            .filter_map(|file| Some(file.ok()?.path()))
+            .find(|path| path.to_string_lossy().ends_with(name));
+        let Some(bytes) = file.map(std::fs::read).transpose()? else { return Ok(None) };
+        let number = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
+        let (Some(form), Some(rate)) = (number(20), number(24)) else { return Ok(None) };
+        let channels = (form >> 16).max(1) as usize;
+        let samples: Vec<i16> = bytes
+            .get(44..)
+            .unwrap_or_default()
+            .chunks_exact(2 * channels)
+            .filter_map(|frame| Some(i16::from_le_bytes(frame.first_chunk().copied()?)))
+            .collect();
+        // A file without samples is what it keeps of silence.
+        Ok((!samples.is_empty()).then(|| Audio { rate, channels: vec![samples] }))
+    }
+
     /// Waits until it has hung up: what it heard, if anything was said to it.
     ///
     /// # Errors
     /// When the call was not answered, with what baresip said.
     pub fn finish(mut self) -> Result<Option<Audio>> {
         self.child.wait()?;
-        let log = std::fs::read(self.folder.path().join("log")).unwrap_or_default();
-        let log = String::from_utf8_lossy(&log);
+        let log = self.log();
         if !log.contains("Call established") {
             bail!("baresip: no call\n{log}");
         }
-        let kept = std::fs::read_dir(self.folder.path().join("heard"))?;
-        let heard = kept
-            .filter_map(|file| Some(file.ok()?.path()))
-            .find(|path| path.to_string_lossy().ends_with("dec.wav"));
-        // A file without samples is what it keeps of silence.
-        Ok(heard.and_then(|file| Audio::read(&file).ok()))
+        self.heard()
     }
 }
 

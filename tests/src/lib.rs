@@ -7,6 +7,7 @@
 pub mod api;
 pub mod audio;
 pub mod baresip;
+pub mod browser;
 pub mod http;
 pub mod live;
 pub mod pcap;
@@ -14,3 +15,4 @@ pub mod proxy;
 pub mod script;
 pub mod server;
 pub mod sipp;
+pub mod turn;

@@ -224,6 +224,18 @@ fn waits_for_speech_only(answer: &Answer) -> bool {
 }
 
 impl Setup {
+    /// Calls to `numbers` (TOML) ring at agents; browsers and telephones are on this machine.
+    #[must_use]
+    pub fn desk(numbers: &str) -> Self {
+        let more = [
+            ("sip", "rtp_any_source = true".to_owned()),
+            ("webrtc", "ip = \"127.0.0.1\"".to_owned()),
+            ("desk", format!("numbers = {numbers}")),
+        ];
+        let more = more.map(|(table, line)| (table.to_owned(), line)).to_vec();
+        Self { language: Some("en".into()), more, ..Self::default() }
+    }
+
     /// Its model is a file that is not there.
     fn is_deaf(&self) -> bool {
         Path::new(&self.model).is_absolute() && !Path::new(&self.model).exists()

@@ -17,7 +17,7 @@ fn an_opus_call_from_baresip() {
     let users = ("sip".to_owned(), format!("users = {{ {} = \"{}\" }}", USER.0, USER.1));
     let sotto = Sotto::start_with(&Setup { more: vec![any_source, users], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
-    let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, None, &audio.channels[0], 8).unwrap();
+    let phone = Baresip::call(sotto.sip, "sotto", Codec::Opus, &audio.channels[0], 8).unwrap();
     phone.finish().unwrap();
     let calls = sotto.api.client.json("/api/calls").unwrap();
     let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();

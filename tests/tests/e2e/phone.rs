@@ -1,18 +1,42 @@
-//! The agent's telephone in the browser: a customer calls from one that encrypts (SRTP), the page rings, and the
-//! two talk through Sotto.
+//! The agent's telephone in the browser: customers call, agents call, supervisors come to calls; who hears whom.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec, has_network};
-use sotto_tests::script::{Script, root, word_error_rate, words};
-use sotto_tests::server::{ADMIN, Setup, Sotto, binary};
+use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::script::{Script, word_error_rate, words};
+use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_udp_and_tcp};
+use sotto_tests::turn::Turn;
 
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
 
+/// A server whose number 100 rings at agents; absent where baresip cannot be.
+fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
+    if !has_network() {
+        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+        return None;
+    }
+    let setup = Setup::desk("[{ number = \"100\" }]");
+    let more = more.iter().map(|(table, line)| ((*table).to_owned(), (*line).to_owned()));
+    Some(
+        Sotto::start_with(&Setup { more: setup.more.iter().cloned().chain(more).collect(), ..setup })
+            .unwrap(),
+    )
+}
+
+fn shots(name: &str) -> PathBuf {
+    let folder = std::env::current_exe().unwrap().parent().unwrap().join("../../xtask/shots").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// The words in a recording, as `sotto transcribe` hears them.
-fn transcribed(path: &std::path::Path) -> Vec<String> {
+fn transcribed(path: &Path) -> Vec<String> {
     let output = Command::new(binary().unwrap())
         .args(["transcribe", "--set", "speech.model=tiny.en"])
         .arg(path)
@@ -24,7 +48,11 @@ fn transcribed(path: &std::path::Path) -> Vec<String> {
 }
 
 /// How many of the words that `party` says in the excerpt were heard.
-fn share_heard(script: &Script, party: &str, heard: &[String]) -> f64 {
+fn share_heard(script: &Script, party: &str, heard: &Audio) -> f64 {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("heard.wav");
+    heard.write_wav(&file).unwrap();
+    let heard = transcribed(&file);
     let said = script.words(party, EXCERPT_MS);
     let missed = said.iter().filter(|word| !heard.contains(word)).count();
     1.0 - missed as f64 / said.len() as f64
@@ -32,51 +60,29 @@ fn share_heard(script: &Script, party: &str, heard: &[String]) -> f64 {
 
 #[test]
 fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
-    if !has_network() {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
-        return;
-    }
-    let more = |table: &str, line: &str| (table.to_owned(), line.to_owned());
-    let setup = Setup {
-        more: vec![
-            more("sip", "rtp_any_source = true"),
-            more("webrtc", "ip = \"127.0.0.1\""),
-            more("desk", "numbers = [{ number = \"100\" }]"),
-        ],
-        ..Setup::default()
-    };
-    let sotto = Sotto::start_with(&setup).unwrap();
+    let Some(sotto) = desk(&[]) else { return };
+    let shots = shots("phone");
     let (script, audio) = excerpt();
-    let folder = tempfile::tempdir().unwrap();
-    let (speech, heard) = (folder.path().join("speech.wav"), folder.path().join("heard.wav"));
-    Audio { rate: audio.rate, channels: vec![audio.channels[0].clone()] }.write_wav(&speech).unwrap();
-    let shots = std::env::current_exe().unwrap().parent().unwrap().join("../../xtask/shots/phone");
-    std::fs::create_dir_all(&shots).unwrap();
+    let speech = Audio { rate: audio.rate, channels: vec![audio.channels[0].clone()] };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Voice(&speech)).unwrap();
+    agent.ready().unwrap();
 
-    let mut browser = Command::new("node")
-        .arg(root().join("tests/browser/agent.mjs"))
-        .args([&format!("http://{}", sotto.http), ADMIN.0, ADMIN.1])
-        .args([&speech, &heard, &shots])
-        .stdout(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut seen = std::io::BufRead::lines(std::io::BufReader::new(browser.stdout.take().unwrap()))
-        .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
-    assert_eq!(seen.next().unwrap()["saw"], "ready");
-
-    let phone =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, Some("srtp-mand"), &audio.channels[1], 18).unwrap();
-    let rang = seen.next().unwrap();
-    if rang["saw"] != "ringing" {
-        panic!("{rang}: {:?}", phone.finish());
+    // From a telephone that encrypts (SRTP).
+    let phone = Baresip::call_encrypted(sotto.sip, "100", Codec::Pcmu, &audio.channels[1], 18).unwrap();
+    if let Err(error) = agent.wait("section.phone.ringing") {
+        panic!("{error:#}: {}", phone.log());
     }
-    assert_eq!(seen.next().unwrap()["saw"], "talking");
+    agent.shot(&shots.join("ringing.png")).unwrap();
+    agent.accept().unwrap();
+    agent.wait("main.ready li.line").unwrap();
+    agent.shot(&shots.join("talking.png")).unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let customer_heard = folder.path().join("customer.wav");
-    phone.finish().unwrap().expect("it was spoken to").write_wav(&customer_heard).unwrap();
-    let rest: Vec<Value> = seen.collect();
-    assert!(browser.wait().unwrap().success(), "{rest:?}");
-    assert!(rest.iter().all(|saw| saw["saw"] != "error"), "{rest:?}");
+    let to_customer = phone.finish().unwrap().expect("it was spoken to");
+    agent.wait("section.phone:not(.talking)").unwrap();
+    agent.wait("section.player").unwrap();
+    agent.shot(&shots.join("over.png")).unwrap();
+    let to_agent = agent.heard(60).unwrap();
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
@@ -84,7 +90,338 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
         let rate = word_error_rate(&script, &events, party, EXCERPT_MS);
         assert!(rate < 0.35, "{party}: {rate:.2}");
     }
-    let to_agent = share_heard(&script, "customer", &transcribed(&heard));
-    let to_customer = share_heard(&script, "agent", &transcribed(&customer_heard));
-    assert!(to_agent > 0.7 && to_customer > 0.7, "agent heard {to_agent:.2}, customer {to_customer:.2}");
+    let (by_agent, by_customer) =
+        (share_heard(&script, "customer", &to_agent), share_heard(&script, "agent", &to_customer));
+    assert!(by_agent > 0.7 && by_customer > 0.7, "agent heard {by_agent:.2}, customer {by_customer:.2}");
+}
+
+/// Each person's tone, in hertz.
+const AGENT: u32 = 500;
+const CUSTOMER: u32 = 800;
+const SUPERVISOR: u32 = 1250;
+
+/// Someone who hears: their name, what they have heard of late, and whose tones that should be.
+type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
+
+/// Whose tones the last second consists of, from its beginning to its end; `None` when they change within it.
+fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
+    let heard = heard?;
+    let end = heard.duration_ms();
+    let from = end.checked_sub(1000)?;
+    let within = |from: u64| -> BTreeSet<u32> {
+        let is_there = |hz: &u32| heard.tone_level(0, *hz, from, from + 250) > 0.03;
+        [AGENT, CUSTOMER, SUPERVISOR].into_iter().filter(is_there).collect()
+    };
+    let quarters: Vec<BTreeSet<u32>> = (0..4).map(|n| within(from + n * 250)).collect();
+    quarters.iter().all(|q| *q == quarters[0]).then(|| quarters[0].clone())
+}
+
+/// Waits until everyone has heard just these for a second.
+fn until_heard(ears: &mut [Ear]) {
+    let until = Instant::now() + Duration::from_secs(30);
+    loop {
+        let now: Vec<_> = ears.iter_mut().map(|(_, heard, _)| tones(heard())).collect();
+        let wanted = |(_, _, wanted): &Ear| Some(wanted.iter().copied().collect());
+        if ears.iter().map(wanted).eq(now.iter().cloned()) {
+            return;
+        }
+        let who: Vec<_> = ears.iter().zip(&now).map(|((who, _, wanted), now)| (who, wanted, now)).collect();
+        assert!(Instant::now() < until, "who, should hear, hears: {who:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+fn tone(hz: u32) -> Audio {
+    Audio::tone(hz, 2)
+}
+
+#[test]
+fn a_supervisor_listens_whispers_barges_and_leaves() {
+    let Some(sotto) = desk(&[]) else { return };
+    let mina = ("mina", "a long enough password");
+    add_agent(&sotto, mina);
+    let mut agent = Browser::sign_in(sotto.http, mina, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut hear = |supervisor: Option<(&mut Browser, &[u32])>, agents: &[u32], customers: &[u32]| {
+        let mut by_agent = || agent.heard(2).ok();
+        let mut by_customer = || customer.heard().unwrap();
+        let mut by_supervisor = None;
+        let mut ears: Vec<Ear> =
+            vec![("agent", &mut by_agent, agents), ("customer", &mut by_customer, customers)];
+        if let Some((browser, wanted)) = supervisor {
+            let by_supervisor = by_supervisor.insert(|| browser.heard(2).ok());
+            ears.push(("supervisor", by_supervisor, wanted));
+        }
+        until_heard(&mut ears);
+    };
+    hear(None, &[CUSTOMER], &[AGENT]);
+
+    supervisor.open(&format!("/#/calls/{id}")).unwrap();
+    supervisor.wait("main.ready .supervise").unwrap();
+    let both: &[u32] = &[AGENT, CUSTOMER];
+    for (step, agents, customers) in [
+        ("Listen", &[CUSTOMER][..], &[AGENT][..]),
+        ("Whisper", &[CUSTOMER, SUPERVISOR], &[AGENT]),
+        ("Barge", &[CUSTOMER, SUPERVISOR], &[AGENT, SUPERVISOR]),
+        ("Listen", &[CUSTOMER], &[AGENT]),
+    ] {
+        supervisor.click(&format!(".supervise button:has-text('{step}')")).unwrap();
+        supervisor.wait(&format!(".supervise [aria-pressed=true]:has-text('{step}')")).unwrap();
+        hear(Some((&mut supervisor, both)), agents, customers);
+    }
+    supervisor.shot(&shots("supervisor").join("listening.png")).unwrap();
+    supervisor.click(".supervise button.plain").unwrap();
+    supervisor.wait(".supervise:not(:has([aria-pressed=true]))").unwrap();
+    hear(None, &[CUSTOMER], &[AGENT]);
+
+    drop(supervisor);
+    agent.press("x").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let attention: Vec<&Value> =
+        events.iter().filter(|e| e["kind"] == "supervisor").map(|e| &e["attention"]).collect();
+    assert_eq!(
+        attention,
+        [&json!("listen"), &json!("whisper"), &json!("barge"), &json!("listen"), &Value::Null]
+    );
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn an_agent_calls_out_and_presses_keys() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk(&[("desk", &line)]) else { return };
+    let customer =
+        Baresip::answer(trunk, "15550142", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0]).unwrap();
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.fill("section.phone .dial input", "15550142").unwrap();
+    agent.click("section.phone .dial button").unwrap();
+    agent.wait("section.phone .line.connected").unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+
+    agent.click("section.phone button[aria-controls=pad]").unwrap();
+    for key in ["4", "2", "#"] {
+        agent.click(&format!("#pad button:text-is('{key}')")).unwrap();
+        customer.until(&format!("received event: '{key}' (end=1)")).unwrap();
+    }
+    agent.click("section.phone button.end").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    customer.until("terminated").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let keys = events.iter().filter(|e| e["kind"] == "dtmf" && e["party"] == "agent");
+    assert_eq!(keys.filter_map(|e| e["digit"].as_str()).collect::<String>(), "42#");
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+/// Someone who may take calls.
+fn add_agent(sotto: &Sotto, (name, password): (&str, &str)) {
+    let new = json!({"name": name, "password": password, "role": "agent"});
+    assert_eq!(sotto.api.client.post("/api/users", &new).unwrap().status, 201);
+}
+
+#[test]
+fn a_page_that_is_loaded_anew_goes_on_with_its_call() {
+    let Some(sotto) = desk(&[]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let both_hear = |agent: &mut Browser| {
+        until_heard(&mut [
+            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+        ]);
+    };
+    both_hear(&mut agent);
+    agent.reload().unwrap();
+    agent.wait("section.phone.talking .line.connected").unwrap();
+    both_hear(&mut agent);
+    agent.press("x").unwrap();
+    agent.wait("section.phone .outcomes").unwrap();
+    agent.click("section.phone .outcomes button:has-text('Resolved')").unwrap();
+    agent.wait("section.phone .outcomes [aria-pressed=true]").unwrap();
+
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let begun = events.iter().filter(|e| e["kind"] == "leg_started" && e["party"] == "agent").count();
+    assert_eq!(begun, 2, "the agent's audio came twice");
+    assert_eq!(
+        sotto.api.client.get(&format!("/api/calls/{id}")).unwrap().json().unwrap()["call"]["outcome"]["outcome"],
+        "Resolved"
+    );
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_is_handed_over_after_a_talk_with_the_customer_on_hold() {
+    let Some(sotto) = desk(&[]) else { return };
+    let (mina, omid) = (("mina", "a long enough password"), ("omid", "a long enough password"));
+    add_agent(&sotto, mina);
+    add_agent(&sotto, omid);
+    let mut first = Browser::sign_in(sotto.http, mina, Microphone::Tone(&tone(AGENT))).unwrap();
+    first.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    first.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+
+    // The third tone is the colleague's.
+    let mut second = Browser::sign_in(sotto.http, omid, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    second.ready().unwrap();
+    first.press("t").unwrap();
+    first.click("#transfer li:has-text('omid') button:has-text('Ask first')").unwrap();
+    second.accept().unwrap();
+    first.wait("section.phone button:has-text('Leave the call to omid')").unwrap();
+    // The two hear each other, and not the customer.
+    until_heard(&mut [
+        ("first", &mut || first.heard(2).ok(), &[SUPERVISOR]),
+        ("second", &mut || second.heard(2).ok(), &[AGENT]),
+    ]);
+    first.click("section.phone button:has-text('Leave the call to omid')").unwrap();
+    first.wait("section.phone .outcomes").unwrap();
+    until_heard(&mut [
+        ("second", &mut || second.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[SUPERVISOR]),
+    ]);
+    second.press("x").unwrap();
+    second.wait("section.phone:not(.talking)").unwrap();
+
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let of = |kind: &str| events.iter().filter(|e| e["kind"] == kind).count();
+    assert_eq!((of("paused"), of("resumed")), (1, 1));
+    let last = events.iter().rfind(|e| e["kind"] == "participants").unwrap();
+    let agents: Vec<&Value> = last["participants"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|p| p["party"] == "agent")
+        .map(|p| &p["name"])
+        .collect();
+    assert_eq!(agents, [&json!("omid")]);
+    assert_eq!((first.errors().unwrap(), second.errors().unwrap()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_call_that_nobody_takes_rings_outside() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    if !has_network() {
+        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+        return;
+    }
+    let setup = Setup::desk("[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]");
+    let more = setup.more.iter().cloned().chain([("desk".to_owned(), line)]).collect();
+    let sotto = Sotto::start_with(&Setup { more, ..setup }).unwrap();
+    let outside =
+        Baresip::answer(trunk, "15550142", Codec::Pcmu, &Audio::tone(AGENT, 60).channels[0]).unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 15).channels[0], 60).unwrap();
+    until_heard(&mut [
+        ("outside", &mut || outside.heard().unwrap(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    // The customer's words are said after 15 s, and the telephone outside is told.
+    customer.finish().unwrap();
+    outside.until("terminated").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let legs: BTreeSet<&str> =
+        events.iter().filter(|e| e["kind"] == "leg_started").filter_map(|e| e["party"].as_str()).collect();
+    assert_eq!(legs, ["agent", "customer"].into());
+}
+
+/// What a server is told of TURN servers that are the only way to it.
+fn relays(turns: &[&Turn]) -> Vec<(&'static str, String)> {
+    let (user, password) = sotto_tests::turn::USER;
+    let server = |turn: &&Turn| {
+        format!(
+            "{{ urls = [\"turn:{}?transport=udp\"], username = \"{user}\", credential = \"{password}\" }}",
+            turn.address
+        )
+    };
+    let servers: Vec<String> = turns.iter().map(server).collect();
+    vec![
+        ("webrtc", format!("ice_servers = [{}]", servers.join(", "))),
+        ("webrtc", "relay_only = true".to_owned()),
+    ]
+}
+
+/// The way that the audio takes goes away, as when a laptop changes its network; there is another.
+#[test]
+fn a_call_goes_on_when_the_network_that_it_went_through_is_gone() {
+    let turns = [Turn::start().unwrap(), Turn::start().unwrap()];
+    let more = relays(&[&turns[0], &turns[1]]);
+    let more: Vec<(&str, &str)> = more.iter().map(|(table, line)| (*table, line.as_str())).collect();
+    let Some(sotto) = desk(&more) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let both_hear = |agent: &mut Browser| {
+        until_heard(&mut [
+            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+        ]);
+    };
+    both_hear(&mut agent);
+    let way = agent.run("bench.way()").unwrap();
+    assert_eq!(way["kind"], "relay", "{way}");
+    let used = way["url"].as_str().unwrap().to_owned();
+    let (gone, left): (Vec<Turn>, Vec<Turn>) =
+        turns.into_iter().partition(|turn| used.contains(&turn.address.to_string()));
+    assert_eq!((gone.len(), left.len()), (1, 1), "{way}");
+    drop(gone);
+    let until = Instant::now() + PATIENCE;
+    while agent.run("bench.way()").unwrap()["url"].as_str().is_none_or(|url| url == used) {
+        assert!(Instant::now() < until, "the page does not look for another way");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    both_hear(&mut agent);
+    agent.press("x").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(events.last().unwrap()["reason"], "hangup");
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_that_nobody_takes_is_missed_and_called_back() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk(&[("desk", &line)]) else { return };
+    // The caller gives up after three seconds; nobody was there.
+    let caller =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 1).channels[0], 3).unwrap();
+    assert!(caller.finish().is_err(), "nobody answered");
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    let customer =
+        Baresip::answer(trunk, "mina", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0]).unwrap();
+    agent.wait("[aria-labelledby=missed] li").unwrap();
+    agent.shot(&shots("missed").join("missed.png")).unwrap();
+    agent.click("[aria-labelledby=missed] button:has-text('Call back')").unwrap();
+    agent.wait("section.phone .line.connected").unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    agent.press("x").unwrap();
+    let missed = sotto.api.client.json("/api/missed").unwrap();
+    assert_eq!(missed["missed"], json!([]));
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
