@@ -140,8 +140,13 @@ impl Trunk {
 
     /// Where it is.
     pub(crate) fn home(&self) -> Result<Uri, DialError> {
+        // Names, addresses and ports (RFC 3261 section 25.1, hostport); the parser takes more.
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
         let text = format!("sip:{}{}", self.host, self.transport.parameter());
-        rsipstack::sip::parse_uri(&text).map_err(|_| DialError::Unreachable)
+        match self.host.chars().all(fits) {
+            true => rsipstack::sip::parse_uri(&text).map_err(|_| DialError::Unreachable),
+            false => Err(DialError::Unreachable),
+        }
     }
 
     /// The address of a number there.
