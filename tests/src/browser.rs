@@ -164,7 +164,7 @@ impl Browser {
     /// # Errors
     /// As [`Browser::wait`].
     pub fn ready(&mut self) -> Result<()> {
-        self.click("section.phone > button.action:not([disabled])")?;
+        self.click("section.phone > button.action:not([disabled], [aria-controls])")?;
         self.wait("section.phone .sign.ready")
     }
 

@@ -73,7 +73,7 @@ async function openEnded(page, which = (call) => call.language === 'en' && call.
 test('rings, is answered, muted, held, dials keys and hangs up, all by the keyboard', async (t) => {
   const page = await visit(t);
   const phone = page.locator('section.phone');
-  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
   await page.waitForSelector('section.phone .sign.ready');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');
@@ -104,7 +104,7 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
 
 test('hands a call over: asks a colleague first, takes the customer back, leaves the call', async (t) => {
   const page = await visit(t);
-  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
   await page.waitForSelector('section.phone .sign.ready');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');
@@ -170,7 +170,7 @@ test('says why there is no telephone without a microphone', async (t) => {
   await page.evaluate(() => {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
   });
-  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
   await page.waitForSelector('section.phone .sign.ready');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');

@@ -32,7 +32,7 @@ const open = async (page, state, which) => {
   return found;
 };
 const ring = async (page) => {
-  await page.click('section.phone button:not([disabled]):not(form button)');
+  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
   await page.waitForSelector('section.phone .sign.ready');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');

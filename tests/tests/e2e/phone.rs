@@ -347,59 +347,25 @@ fn a_call_that_nobody_takes_rings_outside() {
     assert_eq!(legs, ["agent", "customer"].into());
 }
 
-/// What a server is told of TURN servers that are the only way to it.
-fn relays(turns: &[&Turn]) -> Vec<(&'static str, String)> {
-    let (user, password) = sotto_tests::turn::USER;
-    let server = |turn: &&Turn| {
-        format!(
-            "{{ urls = [\"turn:{}?transport=udp\"], username = \"{user}\", credential = \"{password}\" }}",
-            turn.address
-        )
-    };
-    let servers: Vec<String> = turns.iter().map(server).collect();
-    vec![
-        ("webrtc", format!("ice_servers = [{}]", servers.join(", "))),
-        ("webrtc", "relay_only = true".to_owned()),
-    ]
-}
-
-/// The way that the audio takes goes away, as when a laptop changes its network; there is another.
 #[test]
-fn a_call_goes_on_when_the_network_that_it_went_through_is_gone() {
-    let turns = [Turn::start().unwrap(), Turn::start().unwrap()];
-    let more = relays(&[&turns[0], &turns[1]]);
-    let more: Vec<(&str, &str)> = more.iter().map(|(table, line)| (*table, line.as_str())).collect();
-    let Some(sotto) = desk(&more) else { return };
+fn a_browser_that_only_a_relay_lets_out_talks_all_the_same() {
+    let turn = Turn::start().unwrap();
+    let (user, password) = sotto_tests::turn::USER;
+    let server = format!(
+        "ice_servers = [{{ urls = [\"turn:{}?transport=udp\"], username = \"{user}\", credential = \"{password}\" }}]",
+        turn.address
+    );
+    let Some(sotto) = desk(&[("webrtc", &server), ("webrtc", "relay_only = true")]) else { return };
     let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
     agent.ready().unwrap();
     let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0], 60).unwrap();
     agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let both_hear = |agent: &mut Browser| {
-        until_heard(&mut [
-            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-        ]);
-    };
-    both_hear(&mut agent);
-    let way = agent.run("bench.way()").unwrap();
-    assert_eq!(way["kind"], "relay", "{way}");
-    let used = way["url"].as_str().unwrap().to_owned();
-    let (gone, left): (Vec<Turn>, Vec<Turn>) =
-        turns.into_iter().partition(|turn| used.contains(&turn.address.to_string()));
-    assert_eq!((gone.len(), left.len()), (1, 1), "{way}");
-    drop(gone);
-    let until = Instant::now() + PATIENCE;
-    while agent.run("bench.way()").unwrap()["url"].as_str().is_none_or(|url| url == used) {
-        assert!(Instant::now() < until, "the page does not look for another way");
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    both_hear(&mut agent);
-    agent.press("x").unwrap();
-    let events = sotto.api.ended(&id, PATIENCE).unwrap();
-    assert_ordered(&events);
-    assert_eq!(events.last().unwrap()["reason"], "hangup");
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    assert_eq!(agent.run("bench.way()").unwrap()["kind"], "relay");
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
 
@@ -410,7 +376,7 @@ fn a_call_that_nobody_takes_is_missed_and_called_back() {
     let Some(sotto) = desk(&[("desk", &line)]) else { return };
     // The caller gives up after three seconds; nobody was there.
     let caller =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 1).channels[0], 3).unwrap();
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 1).channels[0], 10).unwrap();
     assert!(caller.finish().is_err(), "nobody answered");
     let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
     let customer =
