@@ -11,6 +11,8 @@ pub mod browser;
 pub mod http;
 pub mod live;
 pub mod pcap;
+#[path = "../../crates/store/src/testing/postgres.rs"]
+pub mod postgres;
 pub mod proxy;
 pub mod script;
 pub mod server;

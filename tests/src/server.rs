@@ -31,11 +31,21 @@ pub struct Setup {
     pub language: Option<String>,
     /// More lines of `sotto.toml`: (table, line).
     pub more: Vec<(String, String)>,
+    /// Bytes of a disk of its own for the data folder (a tmpfs in a mount namespace, which needs no root where users
+    /// may make namespaces).
+    pub disk: Option<u64>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { database: None, model: "tiny.en".into(), max_calls: None, language: None, more: Vec::new() }
+        Self {
+            database: None,
+            model: "tiny.en".into(),
+            max_calls: None,
+            language: None,
+            more: Vec::new(),
+            disk: None,
+        }
     }
 }
 
@@ -45,6 +55,8 @@ pub struct Sotto {
     child: Option<Child>,
     /// It is ready when everything but speech is.
     deaf: bool,
+    /// See [`Setup::disk`].
+    disk: Option<u64>,
     folder: TempDir,
     /// The page, the API and the WebSockets.
     pub http: SocketAddr,
@@ -91,6 +103,7 @@ impl Sotto {
             program,
             child: None,
             deaf: setup.is_deaf(),
+            disk: setup.disk,
             folder,
             http,
             sip,
@@ -108,7 +121,25 @@ impl Sotto {
     pub fn resume(&mut self) -> Result<()> {
         ensure!(self.child.is_none(), "it is running");
         let log = std::fs::File::options().create(true).append(true).open(self.log_path())?;
-        let child = Command::new(&self.program)
+        let mut command = match self.disk {
+            None => Command::new(&self.program),
+            Some(bytes) => {
+                let mut command = Command::new("unshare");
+                let script = "mount -t tmpfs -o size=$0 none \"$1\" && shift && exec \"$@\"";
+                command.args([
+                    "--user",
+                    "--map-root-user",
+                    "--mount",
+                    "sh",
+                    "-c",
+                    script,
+                    &bytes.to_string(),
+                ]);
+                command.arg(self.folder.path().join("data")).arg(&self.program);
+                command
+            }
+        };
+        let child = command
             .args(["serve", "--config"])
             .arg(self.folder.path().join("sotto.toml"))
             .env("SOTTO_ADMIN_PASSWORD", ADMIN.1)
@@ -197,10 +228,15 @@ impl Sotto {
         self.folder.path().join("sotto.log")
     }
 
-    /// The data folder.
+    /// The data folder. With a disk of its own it is there while the server runs.
     #[must_use]
     pub fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        let data = self.folder.path().join("data");
+        if self.disk.is_none() {
+            return data;
+        }
+        // As the server's own namespace has it.
+        Path::new(&format!("/proc/{}/root", self.pid())).join(data.strip_prefix("/").unwrap_or(&data))
     }
 }
 

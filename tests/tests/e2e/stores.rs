@@ -1,6 +1,6 @@
 //! The same call on the other database.
 
-use sotto_store::testing::Postgres;
+use sotto_tests::postgres::Postgres;
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
 

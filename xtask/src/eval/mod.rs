@@ -3,7 +3,9 @@
 //! One module a row of the table in BENCHMARKS.md. A row measures what is shipped (the release binary, real
 //! peers) and never decides by itself what is good enough: the bar stands beside the value.
 
+mod carried;
 mod concurrency;
+mod faults;
 mod hangup;
 mod harper;
 mod kill;
@@ -31,7 +33,7 @@ pub struct Options {
 enum What {
     /// Live calls: words, latency, load, hang-up, crash.
     Live(Area),
-    /// Calls that go through us: delay and cost of the bridge.
+    /// Calls that go through us: delay and cost of the bridge, words, faults, the page.
     Phone(Area),
 }
 
@@ -112,8 +114,10 @@ const LIVE: &[Row] = &[
     Row { name: "persian", what: "Persian, base model", measure: persian::measure },
 ];
 
-const PHONE: &[Row] =
-    &[Row { name: "bridge", what: "Packets through a bridge, both ways", measure: media::bridge }];
+const PHONE: &[Row] = &[
+    Row { name: "bridge", what: "Packets through a bridge, both ways", measure: media::bridge },
+    Row { name: "faults", what: "No models, no database, no disk in mid-call", measure: faults::measure },
+];
 
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
