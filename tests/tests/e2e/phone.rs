@@ -64,7 +64,8 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
         .map(|line| serde_json::from_str::<Value>(&line.unwrap()).unwrap());
     assert_eq!(seen.next().unwrap()["saw"], "ready");
 
-    let phone = Baresip::call(sotto.sip, "100", Codec::Pcmu, Some("srtp-mand"), &audio.channels[1], 18).unwrap();
+    let phone =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, Some("srtp-mand"), &audio.channels[1], 18).unwrap();
     let rang = seen.next().unwrap();
     if rang["saw"] != "ringing" {
         panic!("{rang}: {:?}", phone.finish());

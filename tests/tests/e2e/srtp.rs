@@ -16,8 +16,7 @@ fn an_encrypted_call_from_baresip() {
     let sotto = Sotto::start_with(&Setup { more: vec![any_source], ..Setup::default() }).unwrap();
     let (script, audio) = excerpt();
     let mandatory = Some("srtp-mand");
-    let phone =
-        Baresip::call(sotto.sip, "sotto", Codec::Pcmu, mandatory, &audio.channels[0], 8).unwrap();
+    let phone = Baresip::call(sotto.sip, "sotto", Codec::Pcmu, mandatory, &audio.channels[0], 8).unwrap();
     phone.finish().unwrap();
     let calls = sotto.api.client.json("/api/calls").unwrap();
     let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();
