@@ -44,6 +44,11 @@ impl Role {
             (Listener | Whisperer | Barger, Listener) => false,
         }
     }
+
+    /// Whether what someone in this role says goes into a recording: not what nobody on the call can hear.
+    fn is_recorded(self) -> bool {
+        self != Self::Listener
+    }
 }
 
 /// A leg's end of a bridge, held by the leg's task.
@@ -64,6 +69,8 @@ pub(crate) struct Wiring {
     pub(crate) mix: Vec<Reader>,
     /// And this. Its party is then on hold: what is heard of it is nobody's business, the recording's neither.
     pub(crate) tone: Option<Tone>,
+    /// Its frames go to the recording.
+    pub(crate) is_recorded: bool,
 }
 
 /// A member of a bridge.
@@ -170,6 +177,7 @@ impl Members {
         let mut wirings: Vec<Wiring> = self.list.iter().map(|_| Wiring::default()).collect();
         for (listener, speakers) in self.hearing().into_iter().enumerate() {
             wirings[listener].tone = self.list[listener].held;
+            wirings[listener].is_recorded = self.list[listener].role.is_recorded();
             match speakers.as_slice() {
                 [speaker] => wirings[*speaker].forward.push(self.list[listener].packets.clone()),
                 speakers => {

@@ -27,7 +27,7 @@ const MIX_DEPTH: usize = 3;
 pub struct LegOutputs {
     /// To speech recognition.
     pub speech: Writer,
-    /// To the recording.
+    /// To the recording; not of someone whom nobody on the call can hear.
     pub recording: Writer,
     /// To and from the others on the call, when it is one that we carry; otherwise the leg only listens.
     pub bridge: Option<End>,
@@ -141,6 +141,8 @@ impl Task {
             }
         };
         session.set_paused(orders.paused, now);
+        // A bridge says it with every wire it lays; what it said last holds when it is gone.
+        let mut is_recorded = true;
         // On hold at the other end (signalling says so), or at this one (the bridge does).
         let (mut is_ordered_to_pause, mut is_paused) = (orders.paused, orders.paused);
         let mut frames = Frames::starting(now, self.config.jitter.min_depth);
@@ -167,6 +169,9 @@ impl Task {
                     }
                 }
             }
+            if let Some(voice) = &voice {
+                is_recorded = voice.wiring.is_recorded;
+            }
             let now = self.clock.elapsed();
             self.receive(&mut session, voice.as_ref(), &mut buffer, now, BATCH);
             if ordered {
@@ -187,7 +192,7 @@ impl Task {
                 voice.relay(now, say);
             }
             while frames.due() <= now {
-                let frame = emit(&mut self.outputs, &mut session, &mut frames);
+                let frame = emit(&mut self.outputs, &mut session, &mut frames, is_recorded);
                 if let Some(voice) = &mut voice {
                     voice.frame(frame, now, say);
                 }
@@ -197,7 +202,7 @@ impl Task {
         self.receive(&mut session, None, &mut buffer, self.clock.elapsed(), usize::MAX);
         session.finish();
         while !session.is_drained() {
-            emit(&mut self.outputs, &mut session, &mut frames);
+            emit(&mut self.outputs, &mut session, &mut frames, is_recorded);
         }
         self.attend(&mut session, &frames, self.clock.elapsed());
         session.stats()
@@ -285,11 +290,13 @@ impl Frames {
 }
 
 /// The next frame, to the taps that are always there.
-fn emit(outputs: &mut LegOutputs, session: &mut Session, frames: &mut Frames) -> Frame {
+fn emit(outputs: &mut LegOutputs, session: &mut Session, frames: &mut Frames, is_recorded: bool) -> Frame {
     let frame = Frame { samples: session.frame(frames.due()), index: frames.next };
     frames.next += 1;
     outputs.speech.push(frame);
-    outputs.recording.push(frame);
+    if is_recorded {
+        outputs.recording.push(frame);
+    }
     frame
 }
 
@@ -305,9 +312,11 @@ struct Voice {
 }
 
 impl Voice {
-    fn new(end: End, format: &LegFormat, ssrc: u32) -> Result<Self, MediaError> {
+    fn new(mut end: End, format: &LegFormat, ssrc: u32) -> Result<Self, MediaError> {
         let talker = Talker::new(format, &Codec::ALL, ssrc)?;
-        Ok(Self { end, wiring: Wiring::default(), talker, next: None, tone_at: 0 })
+        // Laid when the member joined.
+        let wiring = end.wiring.try_recv().unwrap_or_default();
+        Ok(Self { end, wiring, talker, next: None, tone_at: 0 })
     }
 
     /// Waits until there is something to say or the wires are laid anew; false once the bridge is gone.

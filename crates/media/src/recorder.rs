@@ -13,7 +13,7 @@ use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader};
 use sotto_call::Party;
 use tokio::sync::oneshot;
 
-use crate::wav::{MAX_FRAMES, Pair, WavFile};
+use crate::wav::{Block, WavFile};
 
 /// How often what has come is written: the most that a kill loses.
 const WRITE_EVERY: Duration = Duration::from_millis(100);
@@ -21,7 +21,12 @@ const WRITE_EVERY: Duration = Duration::from_millis(100);
 /// Frames that can still be completed by a party that is behind: 4 s.
 const OPEN_FRAMES: usize = 200;
 
-/// Records calls to two-channel WAV files: agent left, customer right.
+/// Records calls to two-channel WAV files: agent left, customer right. What supervisors say is a third channel, in
+/// a file of its own: the first two stay what every player and every replay takes them for, and most calls
+/// never have a third, which their header would have to know at the start.
+///
+/// All files of a call are on its clock, and are there once there is something to write. What comes before
+/// that in a file is a hole, which reads as silence and takes no room on the disk.
 pub struct Recorder;
 
 impl Recorder {
@@ -31,9 +36,22 @@ impl Recorder {
     /// Disk errors never stop the call: they are counted, writing is tried again, and what could not be
     /// written is silence in the file.
     pub fn start(path: PathBuf, readers: impl IntoIterator<Item = (Party, Reader)>) -> RecorderHandle {
+        Self::spawn::<2>(path, readers)
+    }
+
+    /// Begins to write what comes out of readers that are added, mixed into one channel: what supervisors say.
+    #[must_use]
+    pub fn start_mixed(path: PathBuf) -> RecorderHandle {
+        Self::spawn::<1>(path, [])
+    }
+
+    fn spawn<const CHANNELS: usize>(
+        path: PathBuf,
+        readers: impl IntoIterator<Item = (Party, Reader)>,
+    ) -> RecorderHandle {
         let (orders, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
-        let mut thread = Thread {
+        let mut thread = Thread::<CHANNELS> {
             path: path.clone(),
             file: None,
             tracks: Vec::new(),
@@ -134,20 +152,20 @@ struct Track {
     dropped: u64,
 }
 
-struct Thread {
+struct Thread<const CHANNELS: usize> {
     path: PathBuf,
-    file: Option<WavFile>,
+    file: Option<WavFile<CHANNELS>>,
     tracks: Vec<Track>,
     /// The place of the first frame in `open`.
     base: u64,
     /// The newest frames, which a party that is behind may still complete.
-    open: VecDeque<Pair>,
+    open: VecDeque<Block<CHANNELS>>,
     /// How many of them are in the file as they are.
     dirty: usize,
     counters: Arc<Counters>,
 }
 
-impl Thread {
+impl<const CHANNELS: usize> Thread<CHANNELS> {
     fn run(mut self, orders: &mpsc::Receiver<Order>) {
         loop {
             let order = orders.recv_timeout(WRITE_EVERY);
@@ -184,6 +202,7 @@ impl Thread {
             Party::Customer => 1,
             Party::Other => usize::from(!is_free(0) || is_free(1)),
         };
+        let channel = channel.min(CHANNELS - 1);
         self.tracks.push(Track { channel, reader, next: None, dropped: 0 });
     }
 
@@ -209,7 +228,7 @@ impl Thread {
     }
 
     fn place(&mut self, channel: usize, frame: &Frame) {
-        if frame.index < self.base || frame.index >= MAX_FRAMES {
+        if frame.index < self.base || frame.index >= WavFile::<CHANNELS>::MAX_FRAMES {
             self.counters.dropped.fetch_add(1, Ordering::Relaxed);
             return;
         }
@@ -218,12 +237,12 @@ impl Thread {
         }
         let at = (frame.index - self.base) as usize;
         if self.open.len() <= at {
-            self.open.resize(at + 1, [0; 2 * FRAME_SAMPLES]);
+            self.open.resize(at + 1, [[0; CHANNELS]; FRAME_SAMPLES]);
         }
         self.dirty = self.dirty.min(at);
-        if let Some(pair) = self.open.get_mut(at) {
-            for (out, sample) in pair.iter_mut().skip(channel).step_by(2).zip(frame.samples) {
-                *out = out.saturating_add((sample * 32_767.0).round() as i16);
+        if let Some(block) = self.open.get_mut(at) {
+            for (out, sample) in block.iter_mut().zip(frame.samples) {
+                out[channel] = out[channel].saturating_add((sample * 32_767.0).round() as i16);
             }
         }
     }
@@ -250,15 +269,16 @@ impl Thread {
     }
 
     fn try_write(&mut self) -> io::Result<()> {
+        if self.dirty == self.open.len() {
+            return Ok(());
+        }
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(WavFile::create(&self.path)?),
         };
-        if self.dirty < self.open.len() {
-            file.write(self.base + self.dirty as u64, self.open.iter().skip(self.dirty))?;
-            self.dirty = self.open.len();
-            self.counters.frames.store(file.frames(), Ordering::Relaxed);
-        }
+        file.write(self.base + self.dirty as u64, self.open.iter().skip(self.dirty))?;
+        self.dirty = self.open.len();
+        self.counters.frames.store(file.frames(), Ordering::Relaxed);
         Ok(())
     }
 

@@ -1,4 +1,4 @@
-//! A WAV file that is playable at any moment: 16-bit PCM at 16 kHz, two channels.
+//! A WAV file that is playable at any moment: 16-bit PCM at 16 kHz.
 //!
 //! Audio is written where it belongs, then the sizes in the header; what is killed in between leaves a file
 //! that is a little longer than its header says, which every player takes. What was never written is a hole
@@ -10,25 +10,24 @@ use std::path::Path;
 
 use sotto_audio::{FRAME_SAMPLES, RATE};
 
-const CHANNELS: u16 = 2;
 const HEADER: u32 = 44;
 
-/// Bytes of a frame of both channels.
-const FRAME_BYTES: u64 = FRAME_SAMPLES as u64 * CHANNELS as u64 * 2;
+/// 20 ms of all channels, interleaved.
+pub(crate) type Block<const CHANNELS: usize> = [[i16; CHANNELS]; FRAME_SAMPLES];
 
-/// Frames of a file at most: sizes in the header have 32 bits. 18 hours.
-pub(crate) const MAX_FRAMES: u64 = (u32::MAX - HEADER) as u64 / FRAME_BYTES;
-
-/// 20 ms of both channels, interleaved.
-pub(crate) type Pair = [i16; 2 * FRAME_SAMPLES];
-
-pub(crate) struct WavFile {
+pub(crate) struct WavFile<const CHANNELS: usize> {
     file: File,
     frames: u64,
     bytes: Vec<u8>,
 }
 
-impl WavFile {
+impl<const CHANNELS: usize> WavFile<CHANNELS> {
+    /// Bytes of a frame of all channels.
+    const FRAME_BYTES: u64 = size_of::<Block<CHANNELS>>() as u64;
+
+    /// Frames of a file at most: sizes in the header have 32 bits. 18 hours of two channels.
+    pub(crate) const MAX_FRAMES: u64 = (u32::MAX - HEADER) as u64 / Self::FRAME_BYTES;
+
     pub(crate) fn create(path: &Path) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
@@ -44,12 +43,16 @@ impl WavFile {
     }
 
     /// Writes frames from the place of the first on, and the header.
-    pub(crate) fn write<'a>(&mut self, first: u64, frames: impl Iterator<Item = &'a Pair>) -> io::Result<()> {
+    pub(crate) fn write<'a>(
+        &mut self,
+        first: u64,
+        frames: impl Iterator<Item = &'a Block<CHANNELS>>,
+    ) -> io::Result<()> {
         self.bytes.clear();
-        self.bytes.extend(frames.flatten().flat_map(|sample| sample.to_le_bytes()));
-        self.file.seek(SeekFrom::Start(u64::from(HEADER) + first * FRAME_BYTES))?;
+        self.bytes.extend(frames.flatten().flatten().flat_map(|sample| sample.to_le_bytes()));
+        self.file.seek(SeekFrom::Start(u64::from(HEADER) + first * Self::FRAME_BYTES))?;
         self.file.write_all(&self.bytes)?;
-        self.frames = self.frames.max(first + self.bytes.len() as u64 / FRAME_BYTES);
+        self.frames = self.frames.max(first + self.bytes.len() as u64 / Self::FRAME_BYTES);
         self.write_header()
     }
 
@@ -59,15 +62,15 @@ impl WavFile {
     }
 
     fn write_header(&mut self) -> io::Result<()> {
-        let data = u32::try_from(self.frames * FRAME_BYTES).unwrap_or(u32::MAX - HEADER);
-        let block = CHANNELS * 2;
+        let data = u32::try_from(self.frames * Self::FRAME_BYTES).unwrap_or(u32::MAX - HEADER);
+        let block = CHANNELS as u16 * 2;
         let mut header = Vec::with_capacity(HEADER as usize);
         header.extend(b"RIFF");
         header.extend((data + HEADER - 8).to_le_bytes());
         header.extend(b"WAVEfmt ");
         header.extend(16_u32.to_le_bytes());
         header.extend(1_u16.to_le_bytes());
-        header.extend(CHANNELS.to_le_bytes());
+        header.extend((CHANNELS as u16).to_le_bytes());
         header.extend(RATE.to_le_bytes());
         header.extend((RATE * u32::from(block)).to_le_bytes());
         header.extend(block.to_le_bytes());

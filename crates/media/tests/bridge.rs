@@ -2,12 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use sotto_audio::{Codec, Decoder, MAX_PACKET_SAMPLES, Reader, Tone, ring};
+use sotto_call::Party;
 use sotto_media::rtp::Header;
 use sotto_media::{
-    Bridge, CallClock, Leg, LegConfig, LegFormat, LegOutputs, MemberId, Packetizer, Ports, Role, SenderConfig,
+    Bridge, CallClock, Leg, LegConfig, LegFormat, LegOutputs, MemberId, Packetizer, Ports, Recorder, Role,
+    SenderConfig,
 };
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
@@ -34,6 +37,17 @@ struct Heard {
 
 impl Person {
     async fn join(bridge: &Bridge, ports: &Ports, role: Role, codec: Codec, hz: f32) -> Self {
+        Self::join_at(bridge, ports, role, codec, hz, CallClock::start()).await
+    }
+
+    async fn join_at(
+        bridge: &Bridge,
+        ports: &Ports,
+        role: Role,
+        codec: Codec,
+        hz: f32,
+        clock: CallClock,
+    ) -> Self {
         let socket = ports.reserve().await.unwrap();
         let to = SocketAddr::new(HERE, socket.port());
         let (id, end) = bridge.join(role);
@@ -43,7 +57,7 @@ impl Person {
         let format =
             LegFormat { payloads: vec![(number, codec)], telephone_event: None, ptime_ms: None, srtp: None };
         let (events, _) = mpsc::channel(1);
-        let leg = Leg::start(socket, format, None, CallClock::start(), outputs, events, LegConfig::default());
+        let leg = Leg::start(socket, format, None, clock, outputs, events, LegConfig::default());
         let socket = UdpSocket::bind((HERE, 0)).await.unwrap();
         socket.connect(to).await.unwrap();
         Self { id, leg, socket, codec, hz, recorded }
@@ -51,7 +65,11 @@ impl Person {
 
     /// Speaks for a while, and listens.
     async fn talk(&self, time: Duration) -> Heard {
-        let mut packetizer = Packetizer::new(SenderConfig::new(self.codec)).unwrap();
+        // Whoever begins to talk again is another source: the numbers begin anew.
+        static TALKS: AtomicU32 = AtomicU32::new(1);
+        let ssrc = TALKS.fetch_add(1, Ordering::Relaxed);
+        let config = SenderConfig { ssrc, ..SenderConfig::new(self.codec) };
+        let mut packetizer = Packetizer::new(config).unwrap();
         let speaking = async {
             let begun = Instant::now();
             for n in 0..(time.as_millis() / 20) as u32 {
@@ -130,12 +148,67 @@ async fn three_supervisors_are_heard_by_whom_they_should_be() {
     assert_eq!(voices(&l, &pitches), [true, true, false, true, true], "who listens");
     assert_eq!(voices(&w, &pitches), [true, true, false, false, true], "who whispers");
     assert_eq!(voices(&b, &pitches), [true, true, false, true, false], "who barges in");
-    // Each is recorded with their own voice alone.
+    // Each is recorded with their own voice alone, and who only listens not at all.
     for (n, person) in people.iter_mut().enumerate() {
         let samples = std::iter::from_fn(|| person.recorded.pop()).flat_map(|f| f.samples).collect();
         let own = Heard { samples, packets: Vec::new() };
-        assert_eq!(voices(&own, &pitches), [0, 1, 2, 3, 4].map(|m| m == n), "recording {n}");
+        assert_eq!(voices(&own, &pitches), [0, 1, 2, 3, 4].map(|m| m == n && m != 2), "recording {n}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_supervisors_say_is_a_third_channel_while_somebody_can_hear_them() {
+    let (bridge, ports) = (Bridge::default(), ports(36_300).await);
+    let folder = tempfile::tempdir().unwrap();
+    let [both, third] = ["call.wav", "call.supervisors.wav"].map(|name| folder.path().join(name));
+    let pitches = [400.0, 700.0, 1_000.0, 1_300.0];
+    let roles = [Role::Agent, Role::Customer, Role::Listener, Role::Whisperer];
+    let clock = CallClock::start();
+    let mut people = Vec::new();
+    for (role, hz) in roles.into_iter().zip(pitches) {
+        people.push(Person::join_at(&bridge, &ports, role, Codec::Pcmu, hz, clock).await);
+    }
+    let (recorder, supervisors) = (Recorder::start(both.clone(), []), Recorder::start_mixed(third.clone()));
+    let parties = [Party::Agent, Party::Customer, Party::Other, Party::Other];
+    for (n, (person, party)) in people.iter_mut().zip(parties).enumerate() {
+        let reader = std::mem::replace(&mut person.recorded, ring(20).1);
+        if n < 2 { &recorder } else { &supervisors }.add(party, reader);
+    }
+    let time = Duration::from_millis(800);
+    let all = async |people: &[Person]| {
+        let [a, c, l, w] = people else { panic!() };
+        tokio::join!(a.talk(time), c.talk(time), l.talk(time), w.talk(time));
+        clock.elapsed()
+    };
+    let first = all(&people).await;
+    bridge.set_role(people[2].id, Role::Barger);
+    let second = all(&people).await;
+    bridge.set_role(people[2].id, Role::Listener);
+    bridge.set_role(people[3].id, Role::Listener);
+    let last = all(&people).await;
+    for person in people {
+        person.leg.stop().await;
+    }
+    assert_eq!((recorder.finish().await.errors, supervisors.finish().await.errors), (0, 0));
+    // Which voices there are shortly before a time.
+    let voices_before = |path: &std::path::Path, channel: usize, at: Duration| {
+        let mut reader = hound::WavReader::open(path).unwrap();
+        let count = usize::from(reader.spec().channels);
+        let samples: Vec<f32> =
+            reader.samples::<i16>().map(|sample| f32::from(sample.unwrap()) / 32_768.0).collect();
+        let channel: Vec<f32> = samples.chunks(count).map(|frame| frame[channel]).collect();
+        let end = (at.as_millis() as usize - 300) * 16;
+        let piece = channel.get(end.saturating_sub(6_400)..end).unwrap_or_default().to_vec();
+        voices(&Heard { samples: piece, packets: Vec::new() }, &pitches)
+    };
+    for at in [first, second, last] {
+        assert_eq!(voices_before(&both, 0, at), [true, false, false, false], "the agent's channel");
+        assert_eq!(voices_before(&both, 1, at), [false, true, false, false], "the customer's channel");
+    }
+    assert_eq!(hound::WavReader::open(&third).unwrap().spec().channels, 1);
+    assert_eq!(voices_before(&third, 0, first), [false, false, false, true], "a whisper");
+    assert_eq!(voices_before(&third, 0, second), [false, false, true, true], "and who barges in");
+    assert_eq!(voices_before(&third, 0, last), [false; 4], "nobody hears them any more");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -114,6 +114,33 @@ async fn others_are_mixed_in_without_wrapping_round() {
 }
 
 #[tokio::test]
+async fn what_is_mixed_has_one_channel_and_no_file_before_there_is_something() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("call.supervisors.wav");
+    let info = Recorder::start_mixed(path.clone()).finish().await;
+    assert_eq!((info.duration_ms, info.errors, path.exists()), (0, 0, false));
+
+    let recorder = Recorder::start_mixed(path.clone());
+    for (first, level) in [(10_000, 0.25), (10_050, 0.5)] {
+        let (mut writer, reader) = ring(10_000);
+        recorder.add(Party::Other, reader);
+        (first..first + 100).for_each(|index| writer.push(frame(index, level)));
+    }
+    let info = recorder.finish().await;
+    assert_eq!((info.duration_ms, info.dropped_ms, info.errors), (203_000, 0, 0));
+    let mut reader = hound::WavReader::open(&path).unwrap();
+    assert_eq!((reader.spec().channels, reader.spec().sample_rate), (1, 16_000));
+    let samples: Vec<i16> = reader.samples().map(Result::unwrap).collect();
+    let values: Vec<i16> = samples.chunks_exact(FRAME_SAMPLES).map(|frame| frame[0]).collect();
+    let part = |range: std::ops::Range<usize>, value: i16| values[range].iter().all(|x| *x == value);
+    assert!(part(0..10_000, 0) && part(10_000..10_050, 8_192) && part(10_050..10_100, 24_576));
+    assert!(part(10_100..10_150, 16_384) && values.len() == 10_150);
+    // The silence before is not on the disk.
+    use std::os::unix::fs::MetadataExt as _;
+    assert!(std::fs::metadata(&path).unwrap().blocks() * 512 < 1_000_000);
+}
+
+#[tokio::test]
 async fn a_copy_taken_at_any_moment_can_be_played() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("call.wav");

@@ -229,16 +229,16 @@ impl Call {
     ) -> Result<Self, SipError> {
         let description = Session::parse(&answer.body).map_err(|error| SipError::Call(error.to_string()))?;
         let mut senders = Vec::new();
-        let sections = offer.media.iter().zip(&description.media);
-        for ((socket, (offered, media)), ssrc) in sockets.into_iter().zip(sections).zip(1..) {
+        for (section, (socket, media)) in sockets.into_iter().zip(&description.media).enumerate() {
             let format = media.formats.first().map_or(0, |format| format.payload_type);
+            let ssrc = section as u32 + 1;
             let config = SenderConfig { payload_type: format, ssrc, ..SenderConfig::new(call.codec) };
             let sender = media.remote().map(|remote| RtpSender::new(socket, remote, config, None));
             let mut sender = sender.transpose().map_err(sotto_media::MediaError::from)?;
             if call.srtp.is_some()
                 && let Some(sender) = &mut sender
             {
-                let agreed = negotiate::answered(0, offered, media, &[call.codec]);
+                let agreed = negotiate::answered(section, &offer, &description, &[call.codec]);
                 let security = agreed.and_then(|stream| stream.security);
                 let security = security.ok_or_else(|| SipError::Call("not encrypted".to_owned()))?;
                 sender.protect(&security.keys.ours)?;
@@ -354,14 +354,13 @@ async fn serve_incoming(dialogs: Arc<DialogLayer>, mut incoming: TransactionRece
 }
 
 fn offer(call: &Outgoing, ip: IpAddr, sockets: &[Socket]) -> Result<Session, SipError> {
-    let keys = |_| Ok(Vec::from_iter(call.srtp.map(MasterKey::fresh).transpose()?));
-    let keys: Vec<Vec<MasterKey>> =
-        sockets.iter().map(keys).collect::<Result<_, sotto_media::MediaError>>()?;
-    let media = sockets.iter().zip(keys).enumerate().map(|(n, (socket, keys))| Media {
+    let key = |_| call.srtp.map(MasterKey::fresh).transpose();
+    let keys: Vec<Option<MasterKey>> = sockets.iter().map(key).collect::<Result<_, _>>()?;
+    let media = sockets.iter().zip(keys).enumerate().map(|(n, (socket, key))| Media {
         kind: "audio".to_owned(),
         port: socket.port(),
-        protocol: if keys.is_empty() { "RTP/AVP" } else { "RTP/SAVP" }.to_owned(),
-        crypto: (1..).zip(keys).map(|(tag, key)| Crypto { tag, key }).collect(),
+        protocol: if key.is_some() { "RTP/SAVP" } else { "RTP/AVP" }.to_owned(),
+        crypto: key.map(|key| Crypto { tag: 1, key }).into_iter().collect(),
         formats: vec![
             Format::of_codec(call.codec),
             Format { fmtp: Some("0-16".to_owned()), ..Format::new(101, "telephone-event", 8_000, 1) },

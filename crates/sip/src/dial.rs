@@ -254,8 +254,7 @@ pub(crate) async fn dial(
     let Answered { request, response, taken } =
         timeout(PATIENCE, answered).await.map_err(|_| DialError::NoAnswer)??;
     let described = Bodies::read(&response, &response.body).ok().and_then(|bodies| bodies.description);
-    let agreed = offer.media.first().zip(described.as_ref().and_then(|answer| answer.media.first()));
-    let agreed = agreed.and_then(|(ours, media)| negotiate::answered(0, ours, media, &shared.codecs));
+    let agreed = described.and_then(|answer| negotiate::answered(0, &offer, &answer, &shared.codecs));
     let dialog = Dialog::calling(&request, &response, contact);
     // `taken` is dropped without a word in what follows, and the driver hangs up.
     let (Some(stream), Some(dialog)) = (agreed, dialog) else { return Err(DialError::NoCodec) };

@@ -107,7 +107,8 @@ pub fn stream(section: usize, media: &Media, codecs: &[Codec]) -> Option<Stream>
 /// The stream that a section of an answer to our offer describes, when it is one we can take: encrypted just
 /// when it was offered so.
 #[must_use]
-pub fn answered(section: usize, offered: &Media, answer: &Media, codecs: &[Codec]) -> Option<Stream> {
+pub fn answered(section: usize, offer: &Session, answer: &Session, codecs: &[Codec]) -> Option<Stream> {
+    let (offered, answer) = (offer.media.get(section)?, answer.media.get(section)?);
     let is_secure = is_secure(offered).filter(|secure| is_secure(answer) == Some(*secure))?;
     let security = if is_secure { Some(Security::answered(offered, answer)?) } else { None };
     described(section, answer, codecs, security)
@@ -390,7 +391,7 @@ mod tests {
         let (ours, _) = offer(origin(), &ALL, 5_000, true, keys.clone());
         let answer = |text: &str| {
             let answer = parse(&format!("m=audio 4000 {text}\r\n"));
-            answered(0, &ours.media[0], &answer.media[0], &ALL)
+            answered(0, &ours, &answer, &ALL)
         };
         let line =
             |tag, suite: Suite| format!("RTP/SAVP 0\r\na=crypto:{}", Crypto { tag, key: fresh(suite) });
@@ -405,7 +406,7 @@ mod tests {
         }
         let (plain, _) = offer(origin(), &ALL, 5_000, true, Vec::new());
         let secured = parse(&format!("m=audio 4000 {}\r\n", line(1, Suite::AesCm80)));
-        assert_eq!(answered(0, &plain.media[0], &secured.media[0], &ALL), None);
+        assert_eq!(answered(0, &plain, &secured, &ALL), None);
     }
 
     proptest! {
@@ -443,7 +444,7 @@ mod tests {
                 // Tags should be unique; where they are, the offerer finds the key it sends with.
                 let tags = |tag| offered.crypto.iter().filter(|crypto| crypto.tag == tag).count();
                 if stream.security.as_ref().is_none_or(|security| tags(security.tag) == 1) {
-                    let far = answered(section, offered, media, &ALL).unwrap();
+                    let far = answered(section, &offer, &answer, &ALL).unwrap();
                     let swapped = far.security.map(|s| SrtpKeys { ours: s.keys.theirs, theirs: s.keys.ours });
                     prop_assert_eq!(swapped, stream.security.clone().map(|security| security.keys));
                 }

@@ -772,9 +772,7 @@ impl Session {
         let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
         for slot in &mut self.legs {
             let section = slot.stream.section;
-            let described = self.local.media.get(section).zip(answer.media.get(section));
-            let agreed =
-                described.and_then(|(ours, m)| negotiate::answered(section, ours, m, &self.shared.codecs));
+            let agreed = negotiate::answered(section, &self.local, answer, &self.shared.codecs);
             if let Some(stream) = agreed {
                 slot.leg.update(format(&stream), sender(&stream, &self.shared.config, self.flow.peer));
                 slot.normally = stream.direction;
@@ -788,9 +786,7 @@ impl Session {
     fn take_keys(&mut self, answer: &sdp::Session) {
         for slot in &mut self.legs {
             let section = slot.stream.section;
-            let described = self.local.media.get(section).zip(answer.media.get(section));
-            let agreed =
-                described.and_then(|(ours, m)| negotiate::answered(section, ours, m, &self.shared.codecs));
+            let agreed = negotiate::answered(section, &self.local, answer, &self.shared.codecs);
             let security = agreed.and_then(|stream| stream.security);
             if security.is_some() && security != slot.stream.security {
                 slot.stream.security = security;
