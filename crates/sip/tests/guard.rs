@@ -6,7 +6,7 @@ mod common;
 use common::raw::{Raw, Talk, offer};
 use common::{Bench, HERE};
 use rsipstack::sip::headers::auth::{Algorithm, AuthQop};
-use rsipstack::sip::{DigestGenerator, HeadersExt, Method, Response, Uri};
+use rsipstack::sip::{DigestGenerator, Method, Response, Uri};
 use sotto_sip::client::{Caller, Outgoing, Speaker};
 use sotto_sip::{Algorithm as Digest, SipConfig, Users};
 
