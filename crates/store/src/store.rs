@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
@@ -96,7 +97,13 @@ impl Store {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        let write = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let write = SqlitePoolOptions::new()
+            .max_connections(1)
+            // SQLite takes a transaction back by itself when the disk is full. The driver then still counts it and
+            // begins no other on this connection, so another one takes its place.
+            .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!("../../migrations/sqlite").run(&write).await?;
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
         Ok(Self { db: Db::Sqlite { read, write, path: path.to_owned() } })
@@ -231,4 +238,30 @@ pub(crate) fn to_json<T: serde::Serialize + ?Sized>(value: &T) -> Result<String,
 
 pub(crate) fn from_json<T: serde::de::DeserializeOwned>(text: &str, what: &str) -> Result<T, StoreError> {
     serde_json::from_str(text).map_err(|error| StoreError::Invalid(format!("{what}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn grow(store: &Store) -> Result<(), StoreError> {
+        transaction!(store, tx => {
+            sqlx::query("INSERT INTO grown VALUES (zeroblob(100000))").execute(&mut **tx).await?;
+        });
+        Ok(())
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_was_full_is_written_on_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        sqlx::query("CREATE TABLE grown (bytes BLOB)").execute(write).await.unwrap();
+        // No more pages than there are: that is what a full disk looks like. It holds for this connection.
+        sqlx::query("PRAGMA max_page_count = 1").execute(write).await.unwrap();
+        let full = grow(&store).await.unwrap_err();
+        assert!(format!("{full:?}").contains("full") && !full.is_permanent(), "{full:?}");
+        grow(&store).await.unwrap();
+        store.close().await;
+    }
 }
