@@ -134,8 +134,8 @@ test('hands a call over: asks a colleague first, takes the customer back, leaves
 test('shows what the microphone hears, and keeps which one is chosen', async (t) => {
   const page = await visit(t);
   await page.getByRole('button', { name: 'Microphone and loudspeaker' }).click();
-  const choice = page.getByLabel('Microphone', { exact: true });
-  await page.waitForFunction(() => document.querySelectorAll('#devices select option').length > 1);
+  const choice = page.getByRole('combobox', { name: /^Microphone/ });
+  await page.waitForFunction(() => document.querySelector('#devices select')?.options.length > 1);
   const [, first] = await choice.locator('option').all();
   await choice.selectOption((await first.getAttribute('value')) ?? '');
   // Chromium's stand-in beeps.
