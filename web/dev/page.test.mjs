@@ -50,6 +50,14 @@ async function visit(t, { name = 'mina', signedIn = true, locale = 'en-GB', view
   return page;
 }
 
+/** Takes calls, and one comes. */
+async function ring(page) {
+  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
+  await page.waitForSelector('section.phone .sign.ready');
+  await page.request.post(`${base}/dev/ring`);
+  await page.waitForSelector('section.phone.ringing');
+}
+
 const list = async (page, state) =>
   (await (await page.request.get(`${base}/api/calls?state=${state}&limit=100`)).json()).calls;
 const stateOf = async (page, id) => (await (await page.request.get(`${base}/api/calls/${id}`)).json()).state;
@@ -73,10 +81,7 @@ async function openEnded(page, which = (call) => call.language === 'en' && call.
 test('rings, is answered, muted, held, dials keys and hangs up, all by the keyboard', async (t) => {
   const page = await visit(t);
   const phone = page.locator('section.phone');
-  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
-  await page.request.post(`${base}/dev/ring`);
-  await page.waitForSelector('section.phone.ringing');
+  await ring(page);
   assert.match(await phone.textContent(), /Robert Miller is calling/);
   await page.keyboard.press('a');
   await page.waitForSelector('section.phone .line.connected');
@@ -104,10 +109,7 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
 
 test('hands a call over: asks a colleague first, takes the customer back, leaves the call', async (t) => {
   const page = await visit(t);
-  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
-  await page.request.post(`${base}/dev/ring`);
-  await page.waitForSelector('section.phone.ringing');
+  await ring(page);
   await page.keyboard.press('a');
   await page.waitForSelector('section.phone .line.connected');
   await page.keyboard.press('t');
@@ -170,10 +172,7 @@ test('says why there is no telephone without a microphone', async (t) => {
   await page.evaluate(() => {
     navigator.mediaDevices.getUserMedia = () => Promise.reject(new DOMException('', 'NotAllowedError'));
   });
-  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
-  await page.request.post(`${base}/dev/ring`);
-  await page.waitForSelector('section.phone.ringing');
+  await ring(page);
   await page.keyboard.press('a');
   await page.waitForSelector('section.phone .problem');
   assert.match(await page.textContent('section.phone .problem'), /told not to use the microphone/);

@@ -37,6 +37,11 @@ const ring = async (page) => {
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');
 };
+const talk = async (page) => {
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+};
 const english = (call) => call.language === 'en' && call.participants.some((one) => one.name);
 const persian = (call) => call.language === 'fa';
 /** The call in the language of the page. */
@@ -190,9 +195,7 @@ const scenes = {
   },
   'phone-talking': {
     async run(page) {
-      await ring(page);
-      await page.keyboard.press('a');
-      await page.waitForSelector('section.phone .line.connected');
+      await talk(page);
       await page.click('section.phone [aria-controls="pad"]');
       await page.keyboard.press('m');
       await page.waitForTimeout(600);
@@ -200,18 +203,14 @@ const scenes = {
   },
   'phone-transfer': {
     async run(page) {
-      await ring(page);
-      await page.keyboard.press('a');
-      await page.waitForSelector('section.phone .line.connected');
+      await talk(page);
       await page.keyboard.press('t');
       await page.waitForSelector('#transfer li');
     },
   },
   'phone-consult': {
     async run(page) {
-      await ring(page);
-      await page.keyboard.press('a');
-      await page.waitForSelector('section.phone .line.connected');
+      await talk(page);
       await page.keyboard.press('t');
       await page.fill('#transfer input', 'omid');
       await page.keyboard.press('Enter');
@@ -235,9 +234,7 @@ const scenes = {
   },
   'phone-after': {
     async run(page) {
-      await ring(page);
-      await page.keyboard.press('a');
-      await page.waitForSelector('section.phone .line.connected');
+      await talk(page);
       await page.keyboard.press('x');
       await page.click('section.phone .outcomes button:first-of-type');
       await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
