@@ -17,11 +17,16 @@ use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
 
 /// A server whose number 100 rings at agents; absent where baresip cannot be.
 fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
+    desk_of("[{ number = \"100\" }]", more)
+}
+
+/// The same with other numbers (TOML).
+fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
     if !has_network() {
         eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
         return None;
     }
-    let setup = Setup::desk("[{ number = \"100\" }]");
+    let setup = Setup::desk(numbers);
     let more = more.iter().map(|(table, line)| ((*table).to_owned(), (*line).to_owned()));
     Some(
         Sotto::start_with(&Setup { more: setup.more.iter().cloned().chain(more).collect(), ..setup })
@@ -321,13 +326,11 @@ fn a_call_is_handed_over_after_a_talk_with_the_customer_on_hold() {
 fn a_call_that_nobody_takes_rings_outside() {
     let trunk = free_udp_and_tcp().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
-    if !has_network() {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+    let Some(sotto) =
+        desk_of("[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]", &[("desk", &line)])
+    else {
         return;
-    }
-    let setup = Setup::desk("[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]");
-    let more = setup.more.iter().cloned().chain([("desk".to_owned(), line)]).collect();
-    let sotto = Sotto::start_with(&Setup { more, ..setup }).unwrap();
+    };
     let outside =
         Baresip::answer(trunk, "15550142", Codec::Pcmu, &Audio::tone(AGENT, 60).channels[0]).unwrap();
     let customer =
@@ -373,7 +376,7 @@ fn a_browser_that_only_a_relay_lets_out_talks_all_the_same() {
 fn a_call_that_nobody_takes_is_missed_and_called_back() {
     let trunk = free_udp_and_tcp().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
-    let Some(sotto) = desk(&[("desk", &line)]) else { return };
+    let Some(sotto) = desk_of("[{ number = \"100\", patience_s = 2 }]", &[("desk", &line)]) else { return };
     // The caller gives up after three seconds; nobody was there.
     let caller =
         Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 1).channels[0], 10).unwrap();

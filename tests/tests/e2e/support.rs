@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::Value;
 use sotto_tests::audio::Audio;
-use sotto_tests::script::{Script, word_error_rate};
+use sotto_tests::baresip::Baresip;
+use sotto_tests::script::{Script, edits, transcript, word_error_rate, words};
 use sotto_tests::server::Sotto;
 use sotto_tests::sipp::Sipp;
 
@@ -28,6 +29,21 @@ pub fn call(sotto: &Sotto, sipp: &Sipp) -> (String, Vec<Value>) {
     running.finish().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     (id, events)
+}
+
+/// Waits for the end of a telephone's call, whose agent's words must have been understood; its events.
+pub fn understood(sotto: &Sotto, phone: Baresip, script: &Script) -> Vec<Value> {
+    phone.finish().unwrap();
+    let calls = sotto.api.client.json("/api/calls").unwrap();
+    let id = calls["calls"][0]["id"].as_str().unwrap().to_owned();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let leg = events.iter().find(|e| e["kind"] == "leg_started").unwrap();
+    let said = script.words("agent", 7000);
+    let heard = words(&transcript(&events, leg["party"].as_str().unwrap()));
+    let rate = edits(&said, &heard) as f64 / said.len() as f64;
+    assert!(rate < 0.35, "{rate:.2}: {heard:?}");
+    events
 }
 
 /// What holds for the log of every call.
