@@ -12,7 +12,7 @@ use sotto_audio::Codec;
 use sotto_media::session::{LegConfig, LegFormat, REPORT_BYTES, Session};
 
 fuzz_target!(|bytes: &[u8]| {
-    let payloads = vec![(0, Codec::Pcmu), (8, Codec::Pcma), (111, Codec::Opus)];
+    let payloads = vec![(0, Codec::Pcmu), (8, Codec::Pcma), (9, Codec::G722), (111, Codec::Opus)];
     let format = LegFormat { payloads, telephone_event: Some((101, 8_000)), ptime_ms: Some(20), srtp: None };
     let mut now = Duration::ZERO;
     let Ok(mut session) = Session::new(format, None, LegConfig::default(), 1, now) else { return };

@@ -10,7 +10,7 @@ use sotto_sip::sdp::{Origin, Session};
 fuzz_target!(|bytes: &[u8]| {
     let Ok(offer) = Session::parse(bytes) else { return };
     let _ = Session::parse(offer.to_string().as_bytes());
-    let codecs = [Codec::Pcmu, Codec::Pcma, Codec::Opus];
+    let codecs = Codec::ALL;
     let taken: Vec<_> = accept(&offer, &codecs, 2).into_iter().zip([4_000, 4_002]).collect();
     let answer = answer(&offer, Origin::default(), &taken);
     assert_eq!(answer.media.len(), offer.media.len());

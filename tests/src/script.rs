@@ -93,23 +93,7 @@ pub fn words(text: &str) -> Vec<String> {
 }
 
 /// Substitutions, insertions and deletions that make `heard` out of `said`.
-#[must_use]
-pub fn edits<T: PartialEq>(said: &[T], heard: &[T]) -> usize {
-    let mut row: Vec<usize> = (0..=heard.len()).collect();
-    for (i, word) in said.iter().enumerate() {
-        let mut diagonal = i;
-        let mut left = i + 1;
-        if let Some(first) = row.first_mut() {
-            *first = left;
-        }
-        for (cell, other) in row.iter_mut().skip(1).zip(heard) {
-            let new = (diagonal + usize::from(word != other)).min(left + 1).min(*cell + 1);
-            diagonal = std::mem::replace(cell, new);
-            left = new;
-        }
-    }
-    row.last().copied().unwrap_or_default()
-}
+pub use sotto_score::distance as edits;
 
 /// The newest final text of a party's utterances, in the order they began, out of a call's events.
 #[must_use]
@@ -142,16 +126,6 @@ mod tests {
             words("It's 471-926, 12 Garden St."),
             words("its four seven one nine two six twelve garden st")
         );
-    }
-
-    #[test]
-    fn edits_count_all_three_kinds() {
-        let edits =
-            |a: &str, b: &str| super::edits(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>());
-        assert_eq!(edits("", "ab"), 2);
-        assert_eq!(edits("ab", ""), 2);
-        assert_eq!(edits("kitten", "sitting"), 3);
-        assert_eq!(edits("same", "same"), 0);
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct Sipp {
     pub line: Line,
     /// More `-key NAME VALUE` for the scenario.
     pub keys: Vec<(String, String)>,
+    /// How each channel is encoded.
+    pub laws: Vec<Law>,
 }
 
 impl Sipp {
@@ -52,11 +54,12 @@ impl Sipp {
             customer: "15550100".into(),
             line: Line::Good,
             keys: Vec::new(),
+            laws: vec![Law::Mu, Law::A],
         }
     }
 
-    /// Begins the call, which plays `audio` (8 kHz; channels in the order of the scenario's media lines, µ-law
-    /// and A-law in turns) to its end and hangs up.
+    /// Begins the call, which plays `audio` (8 kHz; channels in the order of the scenario's media lines) to its end
+    /// and hangs up.
     ///
     /// # Errors
     /// When SIPp is not installed, or files cannot be written.
@@ -65,9 +68,8 @@ impl Sipp {
         let scenario = root().join("sip-config/sipp").join(&self.scenario);
         std::fs::copy(&scenario, folder.path().join("scenario.xml"))
             .with_context(|| scenario.display().to_string())?;
-        let laws: Vec<Law> =
-            (0..audio.channels.len()).map(|n| if n % 2 == 0 { Law::Mu } else { Law::A }).collect();
-        pcap::write(&folder.path().join("call.pcap"), audio, &laws, self.line)?;
+        let laws = self.laws.get(..audio.channels.len()).context("a codec for each channel")?;
+        pcap::write(&folder.path().join("call.pcap"), audio, laws, self.line)?;
         let media = free_media_port()?;
         let mut command = Command::new("sipp");
         command

@@ -3,6 +3,7 @@
 //! A program instead of shell scripts, so that it says what is wrong when something is, and works the same in a
 //! terminal and in CI. It depends on little, so that it is there in seconds on a machine that has only Rust.
 
+mod arrows;
 mod bench;
 mod demo;
 mod eval;

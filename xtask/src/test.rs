@@ -8,7 +8,7 @@ use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 
 use crate::run::{Run, note, step, target, tools};
-use crate::{licences, machine, run, types};
+use crate::{arrows, licences, machine, run, types};
 
 #[derive(clap::Args)]
 pub struct Options {
@@ -28,7 +28,11 @@ struct Step {
 
 const STEPS: [Step; 11] = [
     Step { name: "machine", what: "What this machine has", go: machine },
-    Step { name: "licences", what: "Licences, banned crates, sources (deny.toml)", go: licences },
+    Step {
+        name: "licences",
+        what: "Licences, banned crates, sources (deny.toml); who knows whom (ARCHITECTURE.md)",
+        go: licences,
+    },
     Step { name: "format", what: "Formatting", go: format },
     Step { name: "page", what: "The web page: types, tests, build", go: page },
     Step { name: "lints", what: "Lints (clippy, warnings are errors)", go: lints },
@@ -104,11 +108,12 @@ fn machine() -> Result<Counts> {
 
 fn licences() -> Result<Counts> {
     note(&format!("{} crates hold", licences::check()?));
+    arrows::check()?;
     if Run::cargo().args(["deny", "--version"]).quietly() {
         Run::cargo().args(["deny", "check", "licenses", "bans", "sources"]).go()?;
-        return Ok((2, 0));
+        return Ok((3, 0));
     }
-    Ok((1, 0))
+    Ok((2, 0))
 }
 
 fn format() -> Result<Counts> {

@@ -1,7 +1,5 @@
 //! The ordered log of one call and the state it adds up to, as plain values.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -134,16 +132,6 @@ impl CallState {
     /// The transcript: final utterances with words, in the order they began.
     pub fn finals(&self) -> impl Iterator<Item = &Utterance> {
         self.utterances.iter().filter(|u| u.r#final && !u.text.is_empty())
-    }
-
-    /// Final words a party spoke.
-    #[must_use]
-    pub fn words_by_party(&self) -> BTreeMap<Party, usize> {
-        let mut words = BTreeMap::new();
-        for utterance in self.finals() {
-            *words.entry(utterance.party).or_default() += utterance.words.len();
-        }
-        words
     }
 
     /// The newest text of an utterance.

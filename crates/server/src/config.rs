@@ -303,11 +303,20 @@ impl Config {
             let key = name.strip_prefix(ENVIRONMENT).unwrap_or_default().to_lowercase();
             let path: Vec<&str> = key.split("__").collect();
             if path.len() == 1 {
-                // Kubernetes, for one, makes variables of our name; but one that is nearly a setting was meant.
+                // Kubernetes, for one, makes variables of our name; but one that begins like a section was meant.
                 let Some((section, key)) = key.split_once('_') else { continue };
-                if schema.keys(&[section.to_owned()]).iter().any(|known| known == key) {
-                    let meant = format!("{section}__{key}").to_uppercase();
-                    let problem = format!("two underscores divide section and key: {ENVIRONMENT}{meant}");
+                let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
+                let section = [section.to_owned()];
+                if !schema.keys(&section).is_empty()
+                    && (!kubernetes || schema.keys(&section).contains(&key.to_owned()))
+                {
+                    let path = [section, [key.to_owned()]].concat();
+                    let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
+                    let meant = path.join("__").to_uppercase();
+                    let problem = format!(
+                        "two underscores divide section and key: {ENVIRONMENT}{meant}{}",
+                        unknown.unwrap_or_default()
+                    );
                     return Err(ConfigError::new(format!("environment variable {name}"), problem));
                 }
                 continue;
@@ -714,6 +723,19 @@ mod tests {
             environment,
             "environment variable SOTTO_SERVER__LISSTEN: there is no `lissten` in [server]; did you mean `listen`?"
         );
+        for (variable, problem) in [
+            ("SOTTO_SERVER_LISTEN", "two underscores divide section and key: SOTTO_SERVER__LISTEN"),
+            (
+                "SOTTO_SPEECH_MODLE",
+                "two underscores divide section and key: SOTTO_SPEECH__MODLE; there is no `modle` in [speech]; did \
+                 you mean `model`?",
+            ),
+        ] {
+            let error = load("", &[(variable, "x")], &[]).unwrap_err();
+            assert_eq!(error, format!("environment variable {variable}: {problem}"));
+        }
+        // A service of that name in Kubernetes.
+        assert!(load("", &[("SOTTO_SERVER_SERVICE_HOST", "x"), ("SOTTO_PORT", "tcp://x")], &[]).is_ok());
         let given = load("", &[], &["sevrer.listen=1"]).unwrap_err();
         assert_eq!(given, "setting `sevrer.listen=1`: there is no `sevrer`; did you mean `server`?");
     }

@@ -66,8 +66,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     });
 }
 
-fn kinds(figures: &Figures) -> [(Labels, &DecodeFigures); 3] {
-    [("partial", &figures.partial), ("final", &figures.r#final), ("revision", &figures.revision)]
+fn kinds(figures: &Figures) -> [(Labels, &DecodeFigures); 4] {
+    let Figures { partial, candidate, r#final, revision, .. } = figures;
+    [("partial", partial), ("candidate", candidate), ("final", r#final), ("revision", revision)]
         .map(|(kind, decode)| (vec![("kind", kind.to_owned())], decode))
 }
 

@@ -6,7 +6,6 @@ pub mod calls;
 pub mod cli;
 pub mod config;
 pub mod desk;
-pub mod eval;
 pub mod figures;
 pub mod http;
 pub mod hub;

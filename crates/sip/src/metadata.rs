@@ -51,8 +51,18 @@ pub struct Person {
     pub calling: Option<bool>,
     /// Ids of the streams they speak on.
     pub sends: Vec<String>,
-    /// They have left the session.
-    pub left: bool,
+    /// Ids of the streams that this document takes from them.
+    pub ends: Vec<String>,
+    /// They have left the session, or have come (back) to it; `None` when a partial document does not say.
+    pub left: Option<bool>,
+}
+
+impl Person {
+    /// They have not left the session.
+    #[must_use]
+    pub fn is_there(&self) -> bool {
+        self.left != Some(true)
+    }
 }
 
 /// A media stream of the recording session.
@@ -123,12 +133,15 @@ impl Metadata {
             let person = id.and_then(|id| metadata.people_mut(&id));
             match (element.name.as_str(), person) {
                 ("participantstreamassoc", Some(person)) => {
-                    let sends = element.texts("send");
-                    person.sends.extend(sends.filter(|s| !person.sends.contains(s)).collect::<Vec<_>>());
-                    person.sends.truncate(MAX_KEPT);
+                    // RFC 7865 section 6.10: the association is over.
+                    let is_over = element.child("disassociate-time").is_some();
+                    let ids = if is_over { &mut person.ends } else { &mut person.sends };
+                    let named = element.texts("send").filter(|s| !ids.contains(s)).collect::<Vec<_>>();
+                    ids.extend(named);
+                    ids.truncate(MAX_KEPT);
                 }
                 ("participantsessionassoc", Some(person)) => {
-                    person.left = element.child("disassociate-time").is_some();
+                    person.left = Some(element.child("disassociate-time").is_some());
                 }
                 _ => {}
             }
@@ -166,15 +179,20 @@ impl Metadata {
             }
         }
         for new in update.people {
+            // A stream that changes hands is nobody else's any more.
+            for old in self.people.iter_mut().filter(|old| old.id != new.id) {
+                old.sends.retain(|stream| !new.sends.contains(stream));
+            }
             match self.people.iter_mut().find(|person| person.id == new.id) {
                 Some(person) => {
                     person.aor = new.aor.or(person.aor.take());
                     person.name = new.name.or(person.name.take());
                     person.calling = new.calling.or(person.calling);
-                    person.left = new.left;
+                    person.left = new.left.or(person.left);
                     if !new.sends.is_empty() {
                         person.sends = new.sends;
                     }
+                    person.sends.retain(|stream| !new.ends.contains(stream));
                 }
                 None => keep(&mut self.people, |p| &p.id, new),
             }
@@ -185,7 +203,7 @@ impl Metadata {
     #[must_use]
     pub fn speaker(&self, label: &str) -> Option<&Person> {
         let stream = self.streams.iter().find(|stream| stream.label.as_deref() == Some(label))?;
-        self.people.iter().filter(|person| !person.left).find(|person| person.sends.contains(&stream.id))
+        self.people.iter().filter(|person| person.is_there()).find(|person| person.sends.contains(&stream.id))
     }
 }
 
@@ -197,7 +215,8 @@ fn person(element: &Element) -> Person {
         name: named.and_then(|n| n.child("name")).map(|n| n.text.clone()).filter(|n| !n.is_empty()),
         calling: element.child("extensiondata").unwrap_or(element).boolean("callingparty"),
         sends: element.texts("send").take(MAX_KEPT).collect(),
-        left: false,
+        ends: Vec::new(),
+        left: None,
     }
 }
 
@@ -364,10 +383,10 @@ impl std::fmt::Display for Metadata {
                 writeln!(f, "    <extensiondata><callingParty>{calling}</callingParty></extensiondata>")?;
             }
             writeln!(f, "  </participant>")?;
-            for session in &self.sessions {
+            for (session, left) in self.sessions.iter().zip(person.left.iter().cycle()) {
                 let session = escape(session.as_str());
                 write!(f, "  <participantsessionassoc participant_id=\"{id}\" session_id=\"{session}\">")?;
-                let left = if person.left { "<disassociate-time/>" } else { "" };
+                let left = if *left { "<disassociate-time/>" } else { "" };
                 writeln!(f, "{left}</participantsessionassoc>")?;
             }
             write!(f, "  <participantstreamassoc participant_id=\"{id}\">")?;
@@ -444,6 +463,38 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_that_changes_hands_has_one_speaker_and_who_has_left_stays_away() {
+        let mut metadata = Metadata::parse(
+            br#"<recording><participant participant_id="p"/><participant participant_id="q"/>
+            <participantstreamassoc participant_id="p"><send>a</send></participantstreamassoc>
+            <participantsessionassoc participant_id="q"><disassociate-time>t</disassociate-time></participantsessionassoc>
+            <stream stream_id="a"><label>1</label></stream><stream stream_id="b"><label>2</label></stream></recording>"#,
+        )
+        .unwrap();
+        let update = |metadata: &mut Metadata, of: &str, what: &str| {
+            let text = format!(
+                "<recording><datamode>partial</datamode><participantstreamassoc participant_id=\"{of}\">{what}\
+                 </participantstreamassoc></recording>"
+            );
+            metadata.merge(Metadata::parse(text.as_bytes()).unwrap());
+        };
+        let speakers = |metadata: &Metadata| {
+            ["1", "2"].map(|label| metadata.speaker(label).map_or(String::new(), |person| person.id.clone()))
+        };
+        // Both are still on the session; the stream is another's now.
+        update(&mut metadata, "r", "<send>a</send>");
+        assert_eq!(speakers(&metadata), ["r", ""]);
+        update(&mut metadata, "r", "<send>b</send>");
+        update(&mut metadata, "p", "<send>a</send>");
+        assert_eq!(speakers(&metadata), ["p", "r"]);
+        update(&mut metadata, "p", "<send>a</send><disassociate-time>t</disassociate-time>");
+        assert_eq!(speakers(&metadata), ["", "r"]);
+        // Whoever is only mentioned does not come back by that.
+        update(&mut metadata, "q", "<send>a</send>");
+        assert_eq!(speakers(&metadata), ["", "r"]);
+    }
+
+    #[test]
     fn nothing_expands_and_everything_has_a_limit() {
         let parse = |text: &str| Metadata::parse(text.as_bytes()).unwrap_err();
         let dtd = r#"<!DOCTYPE r [<!ENTITY a "aa"><!ENTITY b "&a;&a;">]><recording>&b;</recording>"#;
@@ -464,8 +515,8 @@ mod tests {
 
     prop_compose! {
         fn anyone()(aor in proptest::option::of(text()), name in proptest::option::of(text()),
-                    calling: Option<bool>, left: bool) -> Person {
-            Person { id: String::new(), aor, name, calling, sends: Vec::new(), left }
+                    calling: Option<bool>, left: Option<bool>) -> Person {
+            Person { aor, name, calling, left, ..Person::default() }
         }
     }
 

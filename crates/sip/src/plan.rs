@@ -308,7 +308,7 @@ impl Plan {
         let senders = |label: &str| {
             let stream = self.metadata.streams.iter().find(|s| s.label.as_deref() == Some(label));
             stream.map_or(0, |s| {
-                self.metadata.people.iter().filter(|p| !p.left && p.sends.contains(&s.id)).count()
+                self.metadata.people.iter().filter(|p| p.is_there() && p.sends.contains(&s.id)).count()
             })
         };
         // One stream that carries everyone is nobody's in particular.
@@ -363,7 +363,7 @@ fn person<'a>(metadata: &'a Metadata, streams: usize, label: Option<&str>, n: us
 
 /// Everyone who takes part, with the party of the leg they speak on.
 pub(crate) fn participants(metadata: &Metadata, legs: &[(Option<String>, Party)]) -> Vec<Participant> {
-    let present = metadata.people.iter().filter(|person| !person.left);
+    let present = metadata.people.iter().filter(|person| person.is_there());
     let of = |sought: &Person| {
         let speaks = |(n, (label, _)): &(usize, &(Option<String>, Party))| {
             person(metadata, legs.len(), label.as_deref(), *n).is_some_and(|p| p.id == sought.id)

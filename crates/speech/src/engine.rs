@@ -466,7 +466,8 @@ impl Ear {
 fn figures_for(figures: &Figures, purpose: Purpose) -> &DecodeFigures {
     match purpose {
         Purpose::Partial => &figures.partial,
-        Purpose::Candidate | Purpose::Final => &figures.r#final,
+        Purpose::Candidate => &figures.candidate,
+        Purpose::Final => &figures.r#final,
         Purpose::Revision => &figures.revision,
     }
 }

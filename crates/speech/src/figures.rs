@@ -49,9 +49,11 @@ pub struct DecodeFigures {
 /// All figures of an engine.
 #[derive(Debug, Default)]
 pub struct Figures {
-    /// Partials, and candidates that did not become finals.
+    /// Partials.
     pub partial: DecodeFigures,
-    /// Finals.
+    /// Decodes begun at a pause, which become finals if nothing more is said.
+    pub candidate: DecodeFigures,
+    /// Finals: those that were decoded when the utterance was over; the latency is that of all.
     pub r#final: DecodeFigures,
     /// Revisions.
     pub revision: DecodeFigures,

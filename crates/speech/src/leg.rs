@@ -144,6 +144,8 @@ struct Open {
     words: Vec<Word>,
     stable: usize,
     partial: Option<Flight>,
+    /// A partial before the last pause: of use if it had been begun by then.
+    late: Option<Flight>,
     next_partial: u64,
     candidate: Option<Candidate>,
     /// Words of it were published, and have to be taken back if there are none in the end.
@@ -306,10 +308,12 @@ impl Leg {
                     actions.extend(old.map(|flight| Action::Forget(flight.ticket)));
                     (open.rested, open.resumed) = (false, false);
                     if self.shedding < Shedding::NoPartials {
-                        actions.extend(open.partial.take().map(|flight| Action::Forget(flight.ticket)));
+                        open.late = open.partial.take();
+                        actions.extend(open.late.as_ref().map(|flight| Action::Forget(flight.ticket)));
                         open.id.get_or_insert_with(|| self.ids.next());
                         let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
                         open.candidate = Some(Candidate::Waiting(flight));
+                        open.next_partial = self.position() + self.policy.partial_every;
                     }
                     self.open = Some(open);
                 }
@@ -321,10 +325,11 @@ impl Leg {
                 }
             }
             Boundary::Resumed => {
-                let next_partial = self.position() + self.policy.partial_every;
+                // The candidate was the last partial; and there must be something new to be heard.
+                let something = self.position() + self.policy.first_partial;
                 if let Some(open) = &mut self.open {
                     open.resumed = true;
-                    open.next_partial = next_partial;
+                    open.next_partial = open.next_partial.max(something);
                     // A candidate still under way is as good as a partial, and may end a sentence.
                     if let Some(Candidate::Heard { .. }) = open.candidate {
                         open.candidate = None;
@@ -361,6 +366,7 @@ impl Leg {
             words: Vec::new(),
             stable: 0,
             partial: None,
+            late: None,
             next_partial: at + self.policy.first_partial,
             candidate: None,
             shown: false,
@@ -554,6 +560,7 @@ impl Leg {
                 Some(Candidate::Waiting(flight)) if flight.ticket == ticket => {
                     let words = self.first_words(flight, heard);
                     let heard_until = flight.heard_until;
+                    open.late = None;
                     open.hear(words.clone());
                     actions.extend(self.publish_partial(&mut open, heard_until));
                     open.candidate = Some(Candidate::Heard { words, heard_until });
@@ -564,14 +571,14 @@ impl Leg {
                     }
                     return;
                 }
-                _ if open.partial.as_ref().is_some_and(|flight| flight.ticket == ticket) => {
-                    if let Some(flight) = open.partial.take() {
+                _ => {
+                    let is_it = |flight: &mut Flight| flight.ticket == ticket;
+                    if let Some(flight) = open.partial.take_if(is_it).or_else(|| open.late.take_if(is_it)) {
                         let words = self.first_words(&flight, heard);
                         open.hear(words);
                         actions.extend(self.publish_partial(&mut open, flight.heard_until));
                     }
                 }
-                _ => {}
             }
             self.open = Some(open);
         }
@@ -745,6 +752,10 @@ mod tests {
 
         /// Answers the oldest decode of a kind.
         fn hear(&mut self, purpose: Purpose, text: &str) {
+            self.hear_in("en", purpose, text);
+        }
+
+        fn hear_in(&mut self, language: &str, purpose: Purpose, text: &str) {
             let at = self.flying.iter().position(|job| job.purpose == purpose).expect("such a decode waits");
             let job = self.flying.remove(at);
             let length = job.samples.len() as u64 / MS;
@@ -755,7 +766,7 @@ mod tests {
                     HeardWord { w: w.into(), start_ms: n * step, end_ms: (n + 1) * step, p: 0.9 }
                 })
                 .collect();
-            let heard = Heard { words, language: "en".into(), looped: false };
+            let heard = Heard { words, language: language.into(), looped: false };
             let mut actions = Vec::new();
             self.leg.heard(job.ticket, Some(&heard), &mut actions);
             self.take(actions);
@@ -827,6 +838,59 @@ mod tests {
         bench.chunks(70, 0.0);
         bench.hear(Purpose::Revision, "have a great day");
         assert!(bench.published.iter().all(|u| !u.text.is_empty()));
+    }
+
+    #[test]
+    fn the_language_is_settled_when_two_decodes_agree_on_it() {
+        let mut bench = Bench::new();
+        bench.leg.language = None;
+        let mut asked = Vec::new();
+        for (language, text) in
+            [("ar", "as salamu alaykum"), ("fa", "salam bar shoma"), ("fa", "kart gom shod")]
+        {
+            bench.chunks(30, 0.95);
+            bench.chunks(20, 0.0);
+            asked.push(
+                bench.flying.iter().find(|job| job.purpose == Purpose::Candidate).unwrap().language.clone(),
+            );
+            bench.flying.retain(|job| job.purpose == Purpose::Candidate);
+            bench.hear_in(language, Purpose::Candidate, text);
+        }
+        assert_eq!(asked, [None, None, None], "two different ones settle nothing");
+        bench.chunks(30, 0.95);
+        bench.chunks(7, 0.0);
+        assert!(bench.flying.iter().all(|job| job.language.as_deref() == Some("fa")));
+    }
+
+    #[test]
+    fn words_are_renewed_within_a_second_while_someone_speaks_with_short_pauses() {
+        // 32 ms a chunk; a decode takes 400 ms.
+        const TAKES: usize = 13;
+        for pause in [0, 3, 8, 11, 16] {
+            let mut bench = Bench::new();
+            let (mut at, mut shown, mut begun) = (0, Vec::new(), None::<(Job, usize)>);
+            for _ in 0..6 {
+                for chunk in 0..25 + pause {
+                    bench.chunks(1, if chunk < 25 { 0.95 } else { 0.0 });
+                    at += 1;
+                    if let Some((job, _)) = begun.take_if(|(_, since)| at - *since >= TAKES) {
+                        let (purpose, before) = (job.purpose, bench.published.len());
+                        bench.flying.insert(0, job);
+                        bench.hear(purpose, &format!("one two three four word{at}"));
+                        shown.extend((bench.published.len() > before).then_some(at));
+                    }
+                    if begun.is_none() && !bench.flying.is_empty() {
+                        begun = Some((bench.flying.remove(0), at));
+                    }
+                }
+            }
+            // While nobody speaks nothing is new; a pause in between is added.
+            let slowest = shown.windows(2).map(|pair| pair[1] - pair[0]).max().unwrap();
+            assert!(slowest * 32 <= 1_000 + pause * 32, "pause of {} ms: {} ms", pause * 32, slowest * 32);
+            // After a long pause the words of what follows do not wait for its end.
+            let per_stretch = if pause == 16 { 2 } else { 1 };
+            assert!(shown.len() >= 5 * per_stretch, "pause of {} ms: {shown:?}", pause * 32);
+        }
     }
 
     #[test]

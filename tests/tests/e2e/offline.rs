@@ -1,10 +1,10 @@
-//! Recorded calls, played through the same path as live ones: `sotto replay` and `sotto transcribe`.
+//! Recorded calls, played through the same path as live ones: `sotto replay`, `sotto transcribe` and `sotto eval`.
 
 use std::f32::consts::TAU;
 use std::path::Path;
 use std::process::Command;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::script::{root, word_error_rate};
 use sotto_tests::server::binary;
@@ -100,4 +100,38 @@ fn what_is_no_recording_is_refused_with_its_name() {
     let out = Command::new(binary().unwrap()).arg("transcribe").arg(&file).output().unwrap();
     let said = String::from_utf8_lossy(&out.stderr);
     assert!(!out.status.success() && said.contains("letter.wav"), "{said}");
+}
+
+#[test]
+fn a_folder_of_calls_is_scored() {
+    let (script, audio) = excerpt();
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("stereo")).unwrap();
+    audio.write_wav(&folder.path().join("stereo/demo.wav")).unwrap();
+    let turns: Vec<Value> = (script.turns.iter().filter(|turn| turn.end_ms <= EXCERPT_MS))
+        .map(|turn| {
+            let role = if turn.party == "agent" { "agent" } else { "caller" };
+            json!({
+                "sid": "demo", "role": role, "human": turn.text,
+                "offset_ms_call_clock": turn.start_ms, "duration_ms": turn.end_ms - turn.start_ms,
+            })
+        })
+        .collect();
+    std::fs::write(folder.path().join("turns.json"), json!(turns).to_string()).unwrap();
+    let events = folder.path().join("events.ndjson");
+    let eval = |arguments: &[&str]| -> Value {
+        let mut command = Command::new(binary().unwrap());
+        command.arg("eval").arg(folder.path()).args(arguments).arg(&events);
+        let out = command.args(["--set", "speech.model=tiny.en"]).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let played = eval(&["--json"]);
+    assert!(played["wer"].as_f64().unwrap() < 0.35, "{played}");
+    assert!(played["ref_words"].as_u64().unwrap() > 10 && played["turn_final_ms"]["n"].as_u64() > Some(0));
+    assert_eq!(eval(&["--score"]), played, "the events that were written are those that were scored");
+    let written = std::fs::read_to_string(&events).unwrap();
+    let first: Value = serde_json::from_str(written.lines().next().unwrap()).unwrap();
+    assert_eq!(first["call"], "demo");
+    assert!(written.lines().any(|line| line.contains("\"final\":false")), "partials are events too");
 }

@@ -1,5 +1,7 @@
 //! Six real calls, first as files at real-time speed, then through SIP and RTP.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use serde_json::Value;
 use sotto_tests::audio::Audio;
@@ -19,6 +21,7 @@ pub fn through_files(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> 
         .output()?;
     let figures = last_json(&out)?;
     report("harper", &figures, true, sink);
+    partial_gaps("harper", &events, sink)?;
     match python(bench, &events) {
         Ok(theirs) => {
             let same = ["wer", "first_wer", "hallucinated", "turn_final_ms", "first_text_ms", "revised_ms"]
@@ -171,6 +174,28 @@ fn report(row: &str, figures: &Value, words_have_bars: bool, sink: &mut dyn FnMu
     ms("turn_final_ms", "p95", 1800.0);
     ms("first_text_ms", "p50", 1200.0);
     sink(Figure::at_most(&name("hallucinated"), number("hallucinated"), "words", 0.0));
+}
+
+/// How long words that are being spoken stay as they are on the screen: from one partial of an utterance to the next.
+fn partial_gaps(row: &str, events: &std::path::Path, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let mut last = BTreeMap::new();
+    let mut gaps = Vec::new();
+    for line in std::fs::read_to_string(events)?.lines() {
+        let event: Value = serde_json::from_str(line)?;
+        let utterance = format!("{} {} {}", event["call"], event["role"], event["utterance"]);
+        if event["final"] == true {
+            last.remove(&utterance);
+        } else if let (Some(at), Some(before)) =
+            (event["at_ms"].as_i64(), last.insert(utterance, event["at_ms"].as_i64().unwrap_or_default()))
+        {
+            gaps.push(at - before);
+        }
+    }
+    gaps.sort_unstable();
+    let at = |share: usize| gaps.get(gaps.len() * share / 100).map_or(f64::NAN, |ms| *ms as f64);
+    sink(Figure::reported(&format!("{row}.partial_gap_ms.p50"), at(50), "ms"));
+    sink(Figure::at_most(&format!("{row}.partial_gap_ms.p95"), at(95), "ms", 1000.0));
+    Ok(())
 }
 
 /// The figures of the data's own scorer, where Python and its one package can be had.

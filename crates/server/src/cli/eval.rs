@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use clap::Args;
 use sotto_call::{EventBody, Party};
 
+use sotto_score::{Event, read_events, read_turns, score};
+
 use super::offline::Offline;
 use crate::config::Config;
-use crate::eval::score::{Event, read_events, read_turns, score};
 
 /// Plays every call of a folder at real-time speed through the live path, one after the other, and prints how
 /// right and how fast the transcripts were as one line of JSON.

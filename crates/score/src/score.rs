@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::normalise;
+use crate::normalise;
 
 /// The most bytes that are read from one file of turns or events.
 const MAX_FILE: u64 = 256 << 20;
@@ -404,7 +404,8 @@ fn texts<W: AsRef<str>>(words: &[W]) -> Vec<&str> {
 }
 
 /// The fewest substitutions, deletions and insertions that make `hypothesis` of `reference` (Levenshtein 1966).
-fn distance<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> usize {
+#[must_use]
+pub fn distance<T: PartialEq>(reference: &[T], hypothesis: &[T]) -> usize {
     let mut row: Vec<usize> = (0..=hypothesis.len()).collect();
     for (i, r) in reference.iter().enumerate() {
         fill(&mut row, i, r, hypothesis, |_| {});

@@ -1,4 +1,0 @@
-//! Scoring transcripts against what was really said.
-
-pub mod normalise;
-pub mod score;
