@@ -1,7 +1,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Milliseconds on a call's own clock: 0 is the moment the call's first sample was received.
+/// Milliseconds on a call's own clock: 0 is the start of reception, just before the first sample can come.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
 )]
