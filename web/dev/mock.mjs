@@ -6,7 +6,8 @@
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //
 // POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page
-// that takes calls.
+// that takes calls; POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets
+// the database answer nobody.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -185,6 +186,7 @@ const POLICY =
 const sessions = new Map();
 let counter = 0;
 let droppedUntil = 0;
+let lacking = [];
 
 function answer(response, status, body, headers = {}) {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers });
@@ -212,6 +214,12 @@ async function serve(request, response) {
     ring();
     return answer(response, 200, {});
   }
+  if (path === '/dev/lack') {
+    lacking = url.searchParams.get('parts').split(',').filter(Boolean);
+    return answer(response, 200, {});
+  }
+  if (path.startsWith('/api/') && lacking.includes('signin'))
+    return refuse(response, 503, 'store', 'the database does not answer');
   if (path === '/api/session' && request.method === 'POST') {
     const { name, password } = await bodyOf(request);
     if (name === 'locked')
@@ -247,6 +255,7 @@ function resource(request, response, url, user) {
       version: '0.1.0',
       speech: { shedding: 'none', behind_ms: 0, workers: 2 },
       calls: { live: 4, max: 50 },
+      degraded: Object.fromEntries(lacking.map((part) => [part, 'away'])),
     });
   }
   if (path === '/api/missed') {
@@ -283,7 +292,10 @@ function resource(request, response, url, user) {
   const call = calls.get(callId);
   if (!call) return refuse(response, 404, 'not_found', 'no such call');
   const known = call.events.slice(0, call.shown);
-  if (!part) return answer(response, 200, { call: summary(call), state: stateOf(known) });
+  if (!part) {
+    const supervisors_recorded = call.recording && user.role !== 'agent';
+    return answer(response, 200, { call: summary(call), state: stateOf(known), supervisors_recorded });
+  }
   if (part === 'events') {
     const from = Number(url.searchParams.get('from') ?? 0);
     response.writeHead(200, { 'content-type': 'application/x-ndjson' });

@@ -335,6 +335,72 @@ test('plays in step with the words', async (t) => {
   );
 });
 
+test('another speed does not end the playing', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  await page.getByRole('button', { name: 'Play', exact: true }).click();
+  const plays = (after) =>
+    page.waitForFunction((after) => document.querySelector('audio').currentTime > after, after);
+  await plays(0.5);
+  await page.keyboard.press(']');
+  await plays(1);
+  assert.equal(await page.evaluate(() => document.querySelector('audio').playbackRate), 1.25);
+});
+
+test('a supervisor hears what supervisors said, in step with the rest', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await openEnded(page);
+  await page.locator('.line .w').first().waitFor();
+  await page.getByRole('checkbox', { name: 'With supervisors' }).check();
+  const inStep = (plays) =>
+    page.waitForFunction((plays) => {
+      const [one, other] = document.querySelectorAll('.player audio');
+      const together = Math.abs(one.currentTime - other.currentTime) < 0.2;
+      return together && one.paused !== plays && other.paused !== plays && one.currentTime > 0;
+    }, plays);
+  await page.getByRole('button', { name: 'Play', exact: true }).click();
+  await inStep(true);
+  await page.keyboard.press('ArrowRight');
+  await page.keyboard.press(']');
+  await inStep(true);
+  await page.getByRole('button', { name: 'Pause' }).click();
+  await inStep(false);
+  await page.getByRole('checkbox', { name: 'With supervisors' }).uncheck();
+  await page.waitForFunction(() => document.querySelectorAll('.player audio').length === 1);
+});
+
+test('nobody else is offered that', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  assert.equal(await page.getByRole('checkbox', { name: 'With supervisors' }).count(), 0);
+});
+
+test('says what calls do without, and when it is back', async (t) => {
+  const page = await visit(t);
+  const lack = async (parts) => {
+    await page.request.post(`${base}/dev/lack?parts=${parts}`);
+    // The page looks when it is looked at.
+    await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
+  };
+  t.after(() => fetch(`${base}/dev/lack?parts=`, { method: 'POST' }));
+  await page.waitForSelector('.health.ok');
+  await lack('store,recording');
+  await page.getByText('shown but not yet kept').waitFor();
+  await page.getByText('Recordings cannot be written').waitFor();
+  await page.waitForSelector('.health.unkept');
+  // Whoever can do nothing about it is not told that the disk is nearly full.
+  await lack('disk');
+  await page.waitForFunction(() => !document.querySelector('.banner'));
+  await page.waitForSelector('.health.ok');
+  // A database that cannot say who is signed in signs nobody out.
+  await lack('signin');
+  await page.getByText('shown but not yet kept').waitFor();
+  await page.reload();
+  await page.getByText('nobody can sign in just now').waitFor();
+  await lack('');
+  await page.waitForSelector('.health.ok');
+});
+
 test('shows what a revised line said before', async (t) => {
   const page = await visit(t);
   await openEnded(page);

@@ -18,7 +18,7 @@ mod tone;
 pub use codec::{AudioError, Codec, Decoder, Encoder, MAX_PACKET_SAMPLES, MAX_PAYLOAD};
 pub use frame::{FRAME_MS, FRAME_SAMPLES, Frame, RATE};
 pub use jitter::{JitterBuffer, JitterConfig, JitterStats, Packet};
-pub use mix::Mix;
+pub use mix::{Limiter, Mix, bend};
 pub use resample::{Downsampler, Resampler, Upsampler};
 pub use ring::{Reader, Writer, ring};
 pub use tone::Tone;

@@ -13,6 +13,10 @@ pub enum Tone {
     Music,
     /// The other side is gone for a moment, and waited for: two soft notes every three seconds.
     Waiting,
+    /// Somebody has come to the call: two notes upwards, once.
+    Arrival,
+    /// Somebody has left it: two notes downwards, once.
+    Departure,
 }
 
 /// How loud tones are: about -20 dBFS, as a person speaks.
@@ -27,6 +31,10 @@ const TUNE: [[i32; 8]; 4] = [
 ];
 /// Samples of one note.
 const NOTE: u64 = RATE as u64 * 3 / 10;
+/// Frames of one note of an announcement.
+const SHORT_NOTE: u64 = 10;
+/// The notes of an announcement, a fifth apart, in hertz.
+const ANNOUNCED: [f32; 2] = [700.0, 1_050.0];
 
 impl Tone {
     /// Its 20 ms from the `frame`th on.
@@ -36,16 +44,16 @@ impl Tone {
         std::array::from_fn(|n| self.sample(begin + n as u64))
     }
 
+    /// How many frames of 20 ms it lasts; `None` when it goes on and on.
+    #[must_use]
+    pub fn frames(self) -> Option<u64> {
+        matches!(self, Self::Arrival | Self::Departure).then_some(2 * SHORT_NOTE)
+    }
+
     fn sample(self, at: u64) -> f32 {
         match self {
             Self::Silence => 0.0,
-            Self::Ringback => {
-                let at = at % (5 * u64::from(RATE));
-                let rate = u64::from(RATE);
-                // 5 ms in and out, so that it does not click.
-                let edge = at.min(rate.saturating_sub(at)).min(rate / 200) as f32 / (rate / 200) as f32;
-                LEVEL * edge * sine(425.0, at)
-            }
+            Self::Ringback => beep(425.0, at % (5 * u64::from(RATE)), u64::from(RATE)),
             Self::Music => (0..3).map(|back| note_at(at, back)).sum(),
             Self::Waiting => {
                 let at = at % (3 * u64::from(RATE));
@@ -55,8 +63,23 @@ impl Tone {
                     .map(|(begin, hz)| at.checked_sub(*begin).map_or(0.0, |since| ping(*hz, since)))
                     .sum()
             }
+            Self::Arrival => announced(ANNOUNCED, at),
+            Self::Departure => announced([ANNOUNCED[1], ANNOUNCED[0]], at),
         }
     }
+}
+
+/// Two notes, one after the other.
+fn announced(notes: [f32; 2], at: u64) -> f32 {
+    let length = SHORT_NOTE * FRAME_SAMPLES as u64;
+    (0..).zip(notes).map(|(n, hz)| at.checked_sub(n * length).map_or(0.0, |at| beep(hz, at, length))).sum()
+}
+
+/// A pure tone of so many samples, 5 ms in and out, so that it does not click.
+fn beep(frequency: f32, at: u64, length: u64) -> f32 {
+    let edge = u64::from(RATE) / 200;
+    let level = at.min(length.saturating_sub(at)).min(edge) as f32 / edge as f32;
+    LEVEL * level * sine(frequency, at)
 }
 
 /// The note that began `back` notes ago, which still rings.
@@ -92,6 +115,16 @@ mod tests {
         for (frame, rings) in [(1, true), (48, true), (51, false), (249, false), (251, true)] {
             assert_eq!(level(Tone::Ringback.frame(frame)) > 0.05, rings, "{frame}");
         }
+    }
+
+    #[test]
+    fn an_announcement_is_heard_and_comes_to_its_end() {
+        for tone in [Tone::Arrival, Tone::Departure] {
+            let frames = tone.frames().unwrap();
+            assert!((1..frames - 1).all(|frame| level(tone.frame(frame)) > 0.05));
+            assert_eq!(level(tone.frame(frames)), 0.0);
+        }
+        assert_eq!(Tone::Music.frames(), None);
     }
 
     #[test]

@@ -15,6 +15,8 @@ use crate::talk::Spoken;
 const PACKETS: usize = 64;
 /// Audio on its way to a mix.
 const MIX_MS: u64 = 200;
+/// Announcements that wait to be heard.
+const ANNOUNCEMENTS: usize = 4;
 
 /// What someone is in a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +58,7 @@ pub struct End {
     pub(crate) packets: mpsc::Receiver<Spoken>,
     /// Changes come as often as people press buttons.
     pub(crate) wiring: mpsc::UnboundedReceiver<Wiring>,
+    pub(crate) announced: mpsc::Receiver<Tone>,
 }
 
 /// Where a leg's audio goes, and what it says.
@@ -94,34 +97,47 @@ struct Member {
     role: Role,
     /// Hears this instead of anyone, and is not heard.
     held: Option<Tone>,
+    wires: Wires,
+}
+
+/// A member's side of an [`End`].
+struct Wires {
     packets: mpsc::Sender<Spoken>,
     wiring: mpsc::UnboundedSender<Wiring>,
+    announced: mpsc::Sender<Tone>,
+}
+
+impl Wires {
+    fn lay() -> (Self, End) {
+        let (packets, to_say) = mpsc::channel(PACKETS);
+        let (wiring, orders) = mpsc::unbounded_channel();
+        let (announced, to_announce) = mpsc::channel(ANNOUNCEMENTS);
+        let end = End { packets: to_say, wiring: orders, announced: to_announce };
+        (Self { packets, wiring, announced }, end)
+    }
 }
 
 impl Bridge {
     /// Someone joins: the end is for their leg.
     #[must_use]
     pub fn join(&self, role: Role) -> (MemberId, End) {
-        let (packets, to_say) = mpsc::channel(PACKETS);
-        let (wiring, orders) = mpsc::unbounded_channel();
+        let (wires, end) = Wires::lay();
         let mut members = self.members();
         let id = MemberId(members.next);
         members.next += 1;
-        members.list.push(Member { id, role, held: None, packets, wiring });
+        members.list.push(Member { id, role, held: None, wires });
         members.wire();
-        (id, End { packets: to_say, wiring: orders })
+        (id, end)
     }
 
     /// Someone goes on with another leg, as what they are. The leg they had is cut off.
     #[must_use]
     pub fn rejoin(&self, id: MemberId) -> Option<End> {
-        let (packets, to_say) = mpsc::channel(PACKETS);
-        let (wiring, orders) = mpsc::unbounded_channel();
+        let (wires, end) = Wires::lay();
         let mut members = self.members();
-        let member = members.list.iter_mut().find(|member| member.id == id)?;
-        (member.packets, member.wiring) = (packets, wiring);
+        members.list.iter_mut().find(|member| member.id == id)?.wires = wires;
         members.wire();
-        Some(End { packets: to_say, wiring: orders })
+        Some(end)
     }
 
     /// Someone becomes something else.
@@ -133,6 +149,14 @@ impl Bridge {
     /// `None`.
     pub fn hold(&self, id: MemberId, tone: Option<Tone>) {
         self.change(id, |member| member.held = tone);
+    }
+
+    /// Lets everyone in some roles hear a tone that comes to an end, together with what they hear.
+    pub fn announce(&self, tone: Tone, to: impl Fn(Role) -> bool) {
+        for member in self.members().list.iter().filter(|member| to(member.role)) {
+            // One more than these says nothing new.
+            let _ = member.wires.announced.try_send(tone);
+        }
     }
 
     /// Someone leaves.
@@ -179,7 +203,7 @@ impl Members {
             wirings[listener].tone = self.list[listener].held;
             wirings[listener].is_recorded = self.list[listener].role.is_recorded();
             match speakers.as_slice() {
-                [speaker] => wirings[*speaker].forward.push(self.list[listener].packets.clone()),
+                [speaker] => wirings[*speaker].forward.push(self.list[listener].wires.packets.clone()),
                 speakers => {
                     for speaker in speakers {
                         let (writer, reader) = ring(MIX_MS);
@@ -191,7 +215,7 @@ impl Members {
         }
         // A leg that is gone will soon leave.
         for (member, wiring) in self.list.iter().zip(wirings) {
-            let _ = member.wiring.send(wiring);
+            let _ = member.wires.wiring.send(wiring);
         }
     }
 }

@@ -3,7 +3,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use sotto_audio::{Codec, FRAME_MS, Frame, Mix, Writer};
+use sotto_audio::{Codec, FRAME_MS, Frame, Limiter, Mix, Writer};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
@@ -309,6 +309,7 @@ struct Voice {
     next: Option<Spoken>,
     /// How far the tone has come.
     tone_at: u64,
+    limiter: Limiter,
 }
 
 impl Voice {
@@ -316,7 +317,7 @@ impl Voice {
         let talker = Talker::new(format, &Codec::ALL, ssrc)?;
         // Laid when the member joined.
         let wiring = end.wiring.try_recv().unwrap_or_default();
-        Ok(Self { end, wiring, talker, next: None, tone_at: 0 })
+        Ok(Self { end, wiring, talker, next: None, tone_at: 0, limiter: Limiter::default() })
     }
 
     /// Waits until there is something to say or the wires are laid anew; false once the bridge is gone.
@@ -359,8 +360,11 @@ impl Voice {
         for tap in &mut self.wiring.taps {
             tap.push(heard);
         }
+        if let Ok(tone) = self.end.announced.try_recv() {
+            self.talker.announce(tone);
+        }
         if !self.is_mixing() {
-            return;
+            return self.talker.announce_alone(now, say);
         }
         let mut mix = Mix::default();
         for reader in &mut self.wiring.mix {
@@ -375,7 +379,7 @@ impl Voice {
             mix.add(&tone.frame(self.tone_at));
             self.tone_at += 1;
         }
-        self.talker.frame(&mix.finish(), now, say);
+        self.talker.frame(&mix.finish(&mut self.limiter), now, say);
     }
 
     fn is_held(&self) -> bool {

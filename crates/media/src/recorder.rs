@@ -5,11 +5,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
-use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader};
+use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader, bend};
 use sotto_call::Party;
 use tokio::sync::oneshot;
 
@@ -82,6 +82,8 @@ pub struct RecorderStats {
     pub dropped_ms: u64,
     /// Failed attempts to write.
     pub errors: u64,
+    /// The latest attempt has failed, and is made again.
+    pub is_failing: bool,
 }
 
 /// A finished recording.
@@ -114,6 +116,7 @@ struct Counters {
     frames: AtomicU64,
     dropped: AtomicU64,
     errors: AtomicU64,
+    is_failing: AtomicBool,
 }
 
 impl RecorderHandle {
@@ -130,6 +133,7 @@ impl RecorderHandle {
             duration_ms: self.counters.frames.load(Ordering::Relaxed) * FRAME_MS,
             dropped_ms: self.counters.dropped.load(Ordering::Relaxed) * FRAME_MS,
             errors: self.counters.errors.load(Ordering::Relaxed),
+            is_failing: self.counters.is_failing.load(Ordering::Relaxed),
         }
     }
 
@@ -139,7 +143,7 @@ impl RecorderHandle {
         if self.orders.send(Order::Finish(done)).is_ok() {
             let _ = finished.await;
         }
-        let RecorderStats { duration_ms, dropped_ms, errors } = self.stats();
+        let RecorderStats { duration_ms, dropped_ms, errors, .. } = self.stats();
         RecordingInfo { path: self.path, duration_ms, dropped_ms, errors }
     }
 }
@@ -242,7 +246,12 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         self.dirty = self.dirty.min(at);
         if let Some(block) = self.open.get_mut(at) {
             for (out, sample) in block.iter_mut().zip(frame.samples) {
-                out[channel] = out[channel].saturating_add((sample * 32_767.0).round() as i16);
+                // Whoever is alone on a channel is there as they were.
+                let heard = match out[channel] {
+                    0 => sample,
+                    before => bend(f32::from(before) / 32_767.0 + sample),
+                };
+                out[channel] = (heard * 32_767.0).round() as i16;
             }
         }
     }
@@ -261,10 +270,19 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
 
     /// Writes what is not in the file yet. After an error it stays, to be tried again.
     fn write(&mut self) {
-        if let Err(error) = self.try_write()
-            && self.counters.errors.fetch_add(1, Ordering::Relaxed) == 0
-        {
-            tracing::error!(%error, path = %self.path.display(), "recording cannot be written");
+        let written = self.try_write();
+        let was_failing = self.counters.is_failing.swap(written.is_err(), Ordering::Relaxed);
+        match written {
+            Err(error) => {
+                self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                if !was_failing {
+                    tracing::error!(%error, path = %self.path.display(), "recording cannot be written");
+                }
+            }
+            Ok(()) if was_failing => {
+                tracing::info!(path = %self.path.display(), "recording is written again");
+            }
+            Ok(()) => {}
         }
     }
 

@@ -8,7 +8,9 @@
 
 use std::time::Duration;
 
-use sotto_audio::{Codec, Decoder, Encoder, FRAME_SAMPLES, MAX_PACKET_SAMPLES, MAX_PAYLOAD, RATE};
+use sotto_audio::{
+    Codec, Decoder, Encoder, FRAME_SAMPLES, Limiter, MAX_PACKET_SAMPLES, MAX_PAYLOAD, Mix, RATE, Tone,
+};
 
 use crate::MediaError;
 use crate::rtp::{HEADER, Header};
@@ -20,6 +22,9 @@ pub const MAX_SPOKEN: usize = HEADER + MAX_PAYLOAD;
 
 /// Audio in a packet of ours.
 const PACKET: Duration = Duration::from_millis(sotto_audio::FRAME_MS);
+
+/// A source that has said nothing for so long is silent: what is announced does not wait for it.
+const SILENT: Duration = Duration::from_millis(60);
 
 /// Packets missing in a row that are taken for loss; more, and the sender has begun anew.
 const MOST_LOST: i16 = 100;
@@ -101,6 +106,9 @@ pub struct Talker {
     last: Duration,
     marker: bool,
     source: Source,
+    /// What is announced, and how far it has come.
+    announced: Option<(Tone, u64)>,
+    limiter: Limiter,
     encoder: Encoder,
     decoder: Decoder,
     /// Decoded samples that do not fill a packet yet.
@@ -144,6 +152,8 @@ impl Talker {
             last: Duration::ZERO,
             marker: true,
             source: Source::None,
+            announced: None,
+            limiter: Limiter::default(),
             encoder: Encoder::new(codec)?,
             decoder: Decoder::new(from)?,
             pending: [0.0; FRAME_SAMPLES],
@@ -195,6 +205,30 @@ impl Talker {
         self.encode(samples, now, &mut send);
     }
 
+    /// Lets a tone that comes to an end be heard together with what is said. Packets are decoded for it meanwhile,
+    /// and no later than else.
+    pub fn announce(&mut self, tone: Tone) {
+        self.announced = Some((tone, 0));
+    }
+
+    /// Says the next 20 ms of what is announced, if nobody speaks who could be heard with it. To be called every
+    /// 20 ms while packets are passed on.
+    pub fn announce_alone(&mut self, now: Duration, send: impl FnMut(&[u8])) {
+        if self.announced.is_some() && now.saturating_sub(self.last) > SILENT {
+            self.frame(&[0.0; FRAME_SAMPLES], now, send);
+        }
+    }
+
+    /// The same 20 ms with what is announced.
+    fn with_announced(&mut self, samples: &[f32; FRAME_SAMPLES]) -> [f32; FRAME_SAMPLES] {
+        let Some((tone, at)) = self.announced else { return *samples };
+        self.announced = (tone.frames().unwrap_or(0) > at + 1).then_some((tone, at + 1));
+        let mut mix = Mix::default();
+        mix.add(samples);
+        mix.add(&tone.frame(at));
+        mix.finish(&mut self.limiter)
+    }
+
     /// Prepares for another source: time has passed since the end of the last packet, if it was of 20 ms.
     fn begin(&mut self, now: Duration) {
         if self.stats.packets > 0 {
@@ -239,7 +273,7 @@ impl Talker {
             self.stats.dropped += 1;
             return;
         };
-        if codec == self.codec {
+        if codec == self.codec && self.announced.is_none() {
             return self.pass(codec, units, spoken, now, send);
         }
         let Some((mut relayed, lost)) = self.follow(codec, header, now) else {
@@ -277,6 +311,11 @@ impl Talker {
                 let frame = self.pending;
                 self.encode(&frame, now, send);
             }
+        }
+        // What follows may be passed on as it is.
+        if let Source::Packets(relayed) = &mut self.source {
+            relayed.sequence_offset = self.sequence.wrapping_sub(header.sequence.wrapping_add(1));
+            relayed.timestamp_offset = self.timestamp.wrapping_sub(relayed.expected);
         }
     }
 
@@ -360,6 +399,7 @@ impl Talker {
     }
 
     fn encode(&mut self, samples: &[f32; FRAME_SAMPLES], now: Duration, send: &mut impl FnMut(&[u8])) {
+        let samples = &self.with_announced(samples);
         let mut payload = [0; MAX_PAYLOAD];
         let units = FRAME_SAMPLES as u32 * (self.codec.clock_rate() / 1_000) / (RATE / 1_000);
         let header = Header {

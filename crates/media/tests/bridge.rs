@@ -239,6 +239,42 @@ async fn one_stream_goes_on_through_hold_and_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_announcement_is_heard_with_the_voice_and_leaves_no_gap() {
+    let (bridge, ports) = (Bridge::default(), ports(36_400).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcmu, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcmu, 1_600.0).await;
+    let time = Duration::from_secs(2);
+    let announce = async |tone| {
+        sleep_until(Instant::now() + time / 2).await;
+        bridge.announce(tone, |role| role == Role::Agent);
+    };
+    let (a, c, ()) = tokio::join!(agent.talk(time), customer.talk(time), announce(Tone::Arrival));
+    // Where in what somebody heard there is a pitch, in pieces of 20 ms.
+    let places = |heard: &Heard, hz: f32, least: f32| -> Vec<usize> {
+        let pieces = heard.samples.chunks_exact(320).enumerate();
+        pieces.filter(|(_, piece)| amount(piece, hz) > least).map(|(place, _)| place).collect()
+    };
+    for heard in [&a, &c] {
+        let steps = heard.packets.windows(2).map(|p| p[1].sequence.wrapping_sub(p[0].sequence));
+        assert!(steps.clone().all(|step| step == 1), "{:?}", steps.collect::<Vec<_>>());
+        let ticks = heard.packets.windows(2).map(|p| p[1].timestamp.wrapping_sub(p[0].timestamp));
+        assert!(ticks.clone().all(|tick| tick == 160), "{:?}", ticks.collect::<Vec<_>>());
+    }
+    let voice = places(&a, 1_600.0, 0.1);
+    assert!(voice.len() > 90 && voice.windows(2).all(|pair| pair[1] == pair[0] + 1), "{voice:?}");
+    let (low, high) = (places(&a, 700.0, 0.07), places(&a, 1_050.0, 0.07));
+    assert!((8..=12).contains(&low.len()) && (8..=12).contains(&high.len()), "{low:?} {high:?}");
+    assert!(low[low.len() / 2] < high[high.len() / 2], "upwards");
+    assert_eq!((places(&c, 700.0, 0.05), places(&c, 1_050.0, 0.05)), (vec![], vec![]), "for the agent alone");
+
+    // Nor does it wait for somebody to speak.
+    let (a, ()) = tokio::join!(agent.talk(time), announce(Tone::Departure));
+    let (low, high) = (places(&a, 700.0, 0.07), places(&a, 1_050.0, 0.07));
+    assert!((8..=12).contains(&low.len()) && (8..=12).contains(&high.len()), "{low:?} {high:?}");
+    assert!(high[high.len() / 2] < low[low.len() / 2], "downwards");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_leaves_is_silent_and_the_others_talk_on() {
     let (bridge, ports) = (Bridge::default(), ports(36_200).await);
     let agent = Person::join(&bridge, &ports, Role::Agent, Codec::G722, 400.0).await;

@@ -95,7 +95,7 @@ async fn what_piled_up_behind_a_slow_disk_is_written_whole() {
 }
 
 #[tokio::test]
-async fn others_are_mixed_in_without_wrapping_round() {
+async fn others_are_mixed_in_without_wrapping_round_or_clipping() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("call.wav");
     let mut writers = Vec::new();
@@ -110,7 +110,8 @@ async fn others_are_mixed_in_without_wrapping_round() {
     drop(writers);
     recorder.finish().await;
     let (left, right) = channels(&path);
-    assert_eq!((left, right), (vec![24_575], vec![i16::MAX]));
+    assert_eq!(left, [24_575]);
+    assert!((32_000..i16::MAX).contains(&right[0]), "bent down, not cut off: {right:?}");
 }
 
 #[tokio::test]
@@ -121,7 +122,7 @@ async fn what_is_mixed_has_one_channel_and_no_file_before_there_is_something() {
     assert_eq!((info.duration_ms, info.errors, path.exists()), (0, 0, false));
 
     let recorder = Recorder::start_mixed(path.clone());
-    for (first, level) in [(10_000, 0.25), (10_050, 0.5)] {
+    for (first, level) in [(10_000, 0.125), (10_050, 0.5)] {
         let (mut writer, reader) = ring(10_000);
         recorder.add(Party::Other, reader);
         (first..first + 100).for_each(|index| writer.push(frame(index, level)));
@@ -132,8 +133,9 @@ async fn what_is_mixed_has_one_channel_and_no_file_before_there_is_something() {
     assert_eq!((reader.spec().channels, reader.spec().sample_rate), (1, 16_000));
     let samples: Vec<i16> = reader.samples().map(Result::unwrap).collect();
     let values: Vec<i16> = samples.chunks_exact(FRAME_SAMPLES).map(|frame| frame[0]).collect();
-    let part = |range: std::ops::Range<usize>, value: i16| values[range].iter().all(|x| *x == value);
-    assert!(part(0..10_000, 0) && part(10_000..10_050, 8_192) && part(10_050..10_100, 24_576));
+    let part =
+        |range: std::ops::Range<usize>, value: i16| values[range].iter().all(|x| x.abs_diff(value) <= 1);
+    assert!(part(0..10_000, 0) && part(10_000..10_050, 4_096) && part(10_050..10_100, 20_480));
     assert!(part(10_100..10_150, 16_384) && values.len() == 10_150);
     // The silence before is not on the disk.
     use std::os::unix::fs::MetadataExt as _;
@@ -196,9 +198,10 @@ async fn a_disk_that_fails_is_counted_and_does_not_hold_up_the_call() {
     let recorder = Recorder::start(path, [(Party::Agent, reader)]);
     agent.push(frame(0, 0.5));
     drop(agent);
-    while recorder.stats().errors == 0 {
+    while !recorder.stats().is_failing {
         tokio::task::yield_now().await;
     }
+    assert!(recorder.stats().errors > 0);
     let info = recorder.finish().await;
     assert_eq!((info.duration_ms, info.dropped_ms), (0, 20));
 }

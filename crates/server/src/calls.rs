@@ -1,14 +1,14 @@
 //! Calls as they run: what signalling, or a recorded file, begins is given rings to recognition and recording
 //! and a log, and is wound up in order when it ends: last words, recording, log.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
-use sotto_audio::{Reader, Tone, ring};
+use sotto_audio::{Reader, Tone, Writer, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
@@ -20,8 +20,9 @@ use sotto_store::MissedCall;
 use sotto_webrtc::Browser;
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
-use crate::desk::{Accepted, Caller, Desk, DialOutside, Gone, Seat, SeatParts, Sitter};
+use crate::desk::{Accepted, Caller, Desk, DialOutside, Gone, Seat, SeatParts, Sitter, Supervision};
 use crate::hub::{self, Hub, LiveCall};
 
 /// How far recognition and recording may be behind before audio is lost to them.
@@ -42,8 +43,8 @@ struct Shared {
     /// Legs that wait for it.
     early: Mutex<Vec<Early>>,
     missing: Mutex<Missing>,
-    /// Recordings are kept below this folder; absent to keep none.
-    data: Option<PathBuf>,
+    /// Absent to keep no recordings.
+    recordings: Option<Recordings>,
     /// The language of calls that do not say.
     language: Option<String>,
     load: Arc<LoadTold>,
@@ -55,6 +56,21 @@ struct Shared {
     /// Telephones outside that somebody on a call has been put through to. Signalling knows each as a call of
     /// its own.
     outside: DashMap<CallId, Outside>,
+}
+
+/// Where recordings are kept, and of whom.
+#[derive(Clone, Debug)]
+pub struct Recordings {
+    /// Below this folder.
+    pub data: PathBuf,
+    /// Of supervisors too, whenever somebody on the call hears them.
+    pub supervisors: bool,
+}
+
+/// The file with what supervisors said, beside a call's recording: both by their names below the data folder.
+#[must_use]
+pub fn supervisors_track(recording: &str) -> Option<String> {
+    Some(format!("{}.supervisors.wav", recording.strip_suffix(".wav")?))
 }
 
 /// A telephone outside that has a part in a call.
@@ -137,6 +153,8 @@ struct Running {
     ids: UtteranceIds,
     language: Option<String>,
     recorder: Option<RecorderHandle>,
+    /// Of supervisors, once there is one.
+    beside: Option<RecorderHandle>,
     /// The agent's place, when the call goes through us.
     seat: Option<Taken>,
     /// Legs whose last words are not out yet.
@@ -193,11 +211,11 @@ pub struct FileCall {
 }
 
 impl Calls {
-    /// `data` is the folder below which recordings are kept.
+    /// Without calls yet.
     #[must_use]
     pub fn new(
         hub: Hub,
-        data: Option<PathBuf>,
+        recordings: Option<Recordings>,
         language: Option<String>,
         load: Arc<LoadTold>,
         desk: Option<Desk>,
@@ -209,7 +227,7 @@ impl Calls {
             speech: OnceLock::new(),
             early: Mutex::default(),
             missing: Mutex::default(),
-            data,
+            recordings,
             language,
             load,
             desk,
@@ -247,6 +265,14 @@ impl Calls {
     #[must_use]
     pub fn missing(&self) -> Missing {
         *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many recordings cannot be written at the moment.
+    #[must_use]
+    pub fn failing_recordings(&self) -> usize {
+        let is_failing = |recorder: &RecorderHandle| recorder.stats().is_failing;
+        let of_call = |call: &Running| call.recorder.iter().chain(&call.beside).any(is_failing);
+        self.shared.running.iter().filter(|call| of_call(call)).count()
     }
 
     /// The registry of live calls.
@@ -300,17 +326,26 @@ impl Shared {
             bridged: call.called.is_some(),
             language: language.clone(),
         };
-        let recording = self.data.as_ref().map(|_| format!("recordings/{id}.wav"));
+        let recording = self.recordings.as_ref().map(|_| recording_of(id));
         let stamp = clock.clone();
         let new = hub::NewCall { id, started, recording: recording.clone() };
         let live = self.hub.begin(new, move || stamp.now())?;
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
         }
-        let recorder = self.data.as_deref().zip(recording.as_deref()).map(|(data, file)| record(data, file));
+        let to = self.recordings.as_ref().zip(recording);
+        let recorder = to.map(|(Recordings { data, .. }, file)| Recorder::start(data.join(file), []));
         let listening = watch::Sender::new(0);
-        let running =
-            Running { live, clock, ids: UtteranceIds::default(), language, recorder, seat: None, listening };
+        let running = Running {
+            live,
+            clock,
+            ids: UtteranceIds::default(),
+            language,
+            recorder,
+            beside: None,
+            seat: None,
+            listening,
+        };
         let outputs = call.legs.iter().map(|leg| self.outputs(&running, leg.party)).collect();
         self.running.insert(id, running);
         Ok((id, outputs))
@@ -348,6 +383,17 @@ impl Shared {
             None => early.push(Early { call: call.live.id(), spec, heard, sink }),
         }
         LegOutputs { speech, recording, bridge: None }
+    }
+
+    /// Where a supervisor of a call is recorded.
+    fn beside(&self, id: CallId) -> Writer {
+        let (writer, reader) = ring(RING_MS);
+        let recordings = self.recordings.as_ref().filter(|recordings| recordings.supervisors);
+        let file = recordings.and_then(|to| Some(to.data.join(supervisors_track(&recording_of(id))?)));
+        if let Some((mut call, file)) = self.running.get_mut(&id).zip(file) {
+            call.beside.get_or_insert_with(|| Recorder::start_mixed(file)).add(Party::Other, reader);
+        }
+        writer
     }
 
     /// Lets it ring until an agent takes the call, and begins it with both.
@@ -470,9 +516,21 @@ impl Shared {
             let running = shared.running.get(&id)?;
             Some(shared.outputs(&running, Party::Agent))
         });
+        let shared = Arc::downgrade(self);
+        let beside =
+            Arc::new(move || shared.upgrade().map_or_else(|| ring(RING_MS).0, |shared| shared.beside(id)));
         let dial = self.line.get().map(|_| self.dial_outside(live.clone(), clock));
-        let parts =
-            SeatParts { desk: desk.clone(), live, clock, customer, outputs, dial, over: over.clone() };
+        let supervision = Supervision { record: beside, there: TaskTracker::new() };
+        let parts = SeatParts {
+            desk: desk.clone(),
+            live,
+            clock,
+            customer,
+            outputs,
+            supervision,
+            dial,
+            over: over.clone(),
+        };
         Ok((parts, StartedCall { id, clock, legs, over }))
     }
 
@@ -564,7 +622,7 @@ impl Shared {
         if tokio::time::timeout(LAST_WORDS, silent).await.is_err() {
             tracing::error!(call = %id, "the last words were not recognised in time");
         }
-        if let Some(recorder) = call.recorder {
+        for recorder in call.recorder.into_iter().chain(call.beside) {
             let info = recorder.finish().await;
             {
                 let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
@@ -613,8 +671,9 @@ fn refusal(error: &hub::NoRoom) -> Refusal {
     }
 }
 
-fn record(data: &Path, file: &str) -> RecorderHandle {
-    Recorder::start(data.join(file), [])
+/// Where a call's recording lies below the data folder.
+fn recording_of(id: CallId) -> String {
+    format!("recordings/{id}.wav")
 }
 
 /// Counts a leg as listened to until its last words are out, or nobody listens any more.

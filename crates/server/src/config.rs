@@ -80,6 +80,9 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// WebSockets at the same time; an open page has one or two.
     pub max_websockets: usize,
+    /// Megabytes that are left for the data folder when it is said that room runs out; 0 to say nothing. An hour
+    /// of a call takes 230.
+    pub low_disk_mb: u32,
     /// Whether /metrics is open to everyone who can reach it. Otherwise a key with the scope metrics:read is
     /// needed.
     pub open_metrics: bool,
@@ -96,6 +99,7 @@ impl Default for ServerConfig {
             session_idle_hours: 12,
             max_connections: 1024,
             max_websockets: 1024,
+            low_disk_mb: 1_000,
             open_metrics: true,
         }
     }
@@ -224,11 +228,14 @@ pub struct VocabularyConfig {
 pub struct RecordingConfig {
     /// Whether calls are recorded. Transcripts are kept either way.
     pub enabled: bool,
+    /// Whether what supervisors say to an agent, or to both, is kept as well: in a file of its own, which
+    /// supervisors can hear. It is never on the recording of the two.
+    pub supervisors: bool,
 }
 
 impl Default for RecordingConfig {
     fn default() -> Self {
-        Self { enabled: true }
+        Self { enabled: true, supervisors: true }
     }
 }
 

@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use sotto_store::{Store, StoreError};
 
+use crate::calls::supervisors_track;
+
 /// Calls looked at together.
 const TOGETHER: u32 = 100;
 
@@ -26,24 +28,35 @@ pub async fn remove_older(
         let calls = store.calls_older_than(before, TOGETHER).await?;
         let mut gone = BTreeSet::new();
         for call in &calls {
-            if let Some(name) = &call.recording {
-                let inside = Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
-                match if inside { tokio::fs::remove_file(data.join(name)).await } else { Ok(()) } {
-                    Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                        // Its row is what remembers the file: it stays until the file is gone.
-                        tracing::error!(call = %call.id, %error, "a recording cannot be removed");
-                        continue;
-                    }
-                    _ => {}
+            let beside = call.recording.as_deref().and_then(supervisors_track);
+            // Its row is what remembers the files: it stays until they are gone.
+            let mut is_gone = true;
+            for name in call.recording.iter().chain(&beside) {
+                if let Err(error) = remove(data, name).await {
+                    tracing::error!(call = %call.id, %error, "a recording cannot be removed");
+                    is_gone = false;
                 }
             }
-            gone.insert(call.id);
+            if is_gone {
+                gone.insert(call.id);
+            }
         }
         removed += store.delete_calls(&gone).await?;
         // Those that cannot be removed would come again and again.
         if gone.len() < TOGETHER as usize {
             return Ok(removed);
         }
+    }
+}
+
+/// Removes a file below the data folder, if it is there.
+async fn remove(data: &Path, name: &str) -> std::io::Result<()> {
+    if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
+        return Ok(());
+    }
+    match tokio::fs::remove_file(data.join(name)).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
     }
 }
 
@@ -86,12 +99,15 @@ mod tests {
             id
         };
         let old = call(1_000, "old.wav", true).await;
+        let supervisors = folder.path().join("old.supervisors.wav");
+        std::fs::write(&supervisors, "audio").unwrap();
         let lost = call(1_000, "lost.wav", true).await;
         std::fs::remove_file(folder.path().join("lost.wav")).unwrap();
         let live = call(1_000, "live.wav", false).await;
         let new = call(9_000, "new.wav", true).await;
         let removed = remove_older(&store, folder.path(), Duration::from_secs(5), 10_000).await.unwrap();
         assert_eq!(removed, 2);
+        assert!(!supervisors.exists());
         for (id, name, kept) in [
             (old, "old.wav", false),
             (lost, "lost.wav", false),

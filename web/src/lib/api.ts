@@ -70,6 +70,8 @@ export interface Status {
   calls?: { live?: number; max?: number } | null;
   /** What is not there yet, and why: `speech`, `sip`, `store`. */
   waiting?: Record<string, string> | null;
+  /** What calls do without just now, and why: `store`, `recording`, `disk`. */
+  degraded?: Record<string, string> | null;
 }
 
 /** Frames of `WS /api/calls/{id}/live`. */
@@ -99,7 +101,12 @@ export class ApiError extends Error {
 
   get unreachable(): boolean {
     // A proxy in front of a stopped server answers 502 to 504 in its place.
-    return this.status === 0 || (this.status >= 502 && this.status <= 504);
+    return this.status === 0 || (this.status >= 502 && this.status <= 504 && !this.storeless);
+  }
+
+  /** The server answers, and its database does not. */
+  get storeless(): boolean {
+    return this.status === 503 && this.code === 'store';
   }
 }
 
@@ -181,7 +188,12 @@ export const api = {
     return (await json<{ calls: CallSummary[] }>('GET', `api/calls?${query}`)).calls;
   },
   call: (id: CallId, signal?: AbortSignal) =>
-    json<{ call: CallSummary; state: CallState }>('GET', call(id), undefined, signal),
+    json<{ call: CallSummary; state: CallState; supervisors_recorded?: boolean }>(
+      'GET',
+      call(id),
+      undefined,
+      signal,
+    ),
 
   /** Every event of a call, one at a time as they arrive, so that a long call is never held twice. */
   async *events(id: CallId, from: number, signal: AbortSignal): AsyncGenerator<CallEvent> {
@@ -207,6 +219,7 @@ export const api = {
     await request('PUT', `api/missed/${encodeURIComponent(id)}/handled`, {});
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
+  supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),
   callSocket: (id: CallId, from: number | null) =>
     socketAddress(`${call(id)}/live${from === null ? '' : `?from=${from}`}`),
   callsSocket: () => socketAddress('api/live'),

@@ -14,6 +14,8 @@ export class CallPage {
   stage: Stage = $state.raw('loading');
   error: ApiError | null = $state.raw(null);
   summary: CallSummary | null = $state.raw(null);
+  /** There is a recording of what supervisors said, which the reader may hear. */
+  supervisorsRecorded = $state.raw(false);
   link: LinkState = $state.raw({ at: 'closed' });
   /** Ended while the reader was looking. */
   endedHere = $state.raw(false);
@@ -53,8 +55,9 @@ export class CallPage {
 
   async #fetch(): Promise<boolean> {
     try {
-      const { call, state } = await api.call(this.#id, this.#over.signal);
+      const { call, state, supervisors_recorded } = await api.call(this.#id, this.#over.signal);
       this.summary = call;
+      this.supervisorsRecorded = supervisors_recorded ?? false;
       this.model.load(state);
       return true;
     } catch (error) {
@@ -110,8 +113,9 @@ export class CallPage {
       await new Promise((then) => setTimeout(then, wait));
       if (this.#over.signal.aborted) return;
       try {
-        const { call, state } = await api.call(this.#id, this.#over.signal);
+        const { call, state, supervisors_recorded } = await api.call(this.#id, this.#over.signal);
         this.summary = call;
+        this.supervisorsRecorded = supervisors_recorded ?? false;
         if (behind && !this.model.ended && state.ended) this.model.load(state);
         if (call.recording && this.model.ended) break;
       } catch (error) {

@@ -7,6 +7,9 @@ import { lastAt } from './words';
 
 export const RATES = [0.75, 1, 1.25, 1.5, 1.75, 2] as const;
 
+/** How far what supervisors said may be off before it is put right. */
+const STEP_S = 0.12;
+
 export class Playback {
   /** The moment being heard. */
   at = $state.raw(0);
@@ -18,6 +21,7 @@ export class Playback {
   duration: number | null = $state.raw(null);
 
   #audio: HTMLAudioElement | null = null;
+  #beside: HTMLAudioElement | null = null;
   #frame = 0;
 
   attach(audio: HTMLAudioElement): () => void {
@@ -45,6 +49,16 @@ export class Playback {
       audio.removeAttribute('src');
       audio.load();
       this.#audio = null;
+    };
+  }
+
+  /** Another recording on the same clock is heard as well, until it is taken away again. */
+  along(beside: HTMLAudioElement): () => void {
+    this.#beside = beside;
+    this.#keepStep();
+    return () => {
+      beside.pause();
+      this.#beside = null;
     };
   }
 
@@ -108,6 +122,20 @@ export class Playback {
 
   #look(): void {
     if (this.#audio) this.at = this.#audio.currentTime * 1000;
+    this.#keepStep();
+  }
+
+  #keepStep(): void {
+    const [audio, beside] = [this.#audio, this.#beside];
+    if (!audio || !beside) return;
+    const at = audio.currentTime;
+    // Its length is not known before its beginning has come.
+    const sounds = this.playing && !this.waiting && !(at >= beside.duration);
+    beside.playbackRate = audio.playbackRate;
+    if (!beside.seeking && !(at >= beside.duration) && Math.abs(beside.currentTime - at) > STEP_S)
+      beside.currentTime = at;
+    if (sounds && beside.paused) beside.play().catch(() => {});
+    else if (!sounds && !beside.paused) beside.pause();
   }
 }
 

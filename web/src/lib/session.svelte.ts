@@ -10,6 +10,8 @@ class Session {
   expired = $state.raw(false);
   /** The server could not be asked who is signed in. */
   unreachable = $state.raw(false);
+  /** It could, and its database could not. */
+  storeless = $state.raw(false);
 
   /** May come to others' calls. */
   get supervises(): boolean {
@@ -19,10 +21,11 @@ class Session {
   async ask(): Promise<void> {
     try {
       this.user = await api.session();
-      this.unreachable = false;
+      this.unreachable = this.storeless = false;
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       this.unreachable = error.status !== 401;
+      this.storeless = error.storeless;
       if (error.status === 401) this.#gone();
     } finally {
       this.asking = false;
@@ -31,7 +34,7 @@ class Session {
 
   async signIn(name: string, password: string): Promise<void> {
     this.user = await api.signIn(name, password);
-    this.expired = this.unreachable = false;
+    this.expired = this.unreachable = this.storeless = false;
   }
 
   async signOut(): Promise<void> {
@@ -56,13 +59,16 @@ class Session {
 
 export const session = new Session();
 
-export type Health = 'unknown' | 'ok' | 'behind' | 'deaf' | 'unreachable';
+export type Health = 'unknown' | 'ok' | 'behind' | 'deaf' | 'unrecorded' | 'unkept' | 'unreachable';
 
 const ASK_EVERY_MS = 10_000;
+const NOTHING = { store: false, recording: false, disk: false };
 
 class ServerHealth {
   status: Status | null = $state.raw(null);
   health: Health = $state.raw('unknown');
+  /** What calls do without just now. */
+  lacks: { store: boolean; recording: boolean; disk: boolean } = $state.raw(NOTHING);
 
   /** Asks now and then while the page is looked at; gives the way to stop. */
   watch(): () => void {
@@ -81,17 +87,25 @@ class ServerHealth {
   async #ask(): Promise<void> {
     try {
       this.status = await api.status();
-      const shedding = this.status.speech?.shedding;
-      this.health = this.status.waiting?.speech
-        ? 'deaf'
-        : shedding === 'late_finals' || shedding === 'no_partials'
-          ? 'behind'
-          : 'ok';
+      const { store, recording, disk } = this.status.degraded ?? {};
+      this.lacks = { store: !!store, recording: !!recording, disk: !!disk };
+      this.health = healthOf(this.status);
     } catch (error) {
       session.noticed(error);
-      if (error instanceof ApiError) this.health = error.unreachable ? 'unreachable' : 'unknown';
+      if (!(error instanceof ApiError)) return;
+      this.lacks = { ...NOTHING, store: error.storeless };
+      this.health = error.storeless ? 'unkept' : error.unreachable ? 'unreachable' : 'unknown';
     }
   }
+}
+
+/** What matters most of what is wrong. */
+function healthOf({ waiting, degraded, speech }: Status): Health {
+  if (degraded?.['store']) return 'unkept';
+  if (degraded?.['recording']) return 'unrecorded';
+  if (waiting?.['speech']) return 'deaf';
+  const late = speech?.shedding === 'late_finals' || speech?.shedding === 'no_partials';
+  return late ? 'behind' : 'ok';
 }
 
 export const server = new ServerHealth();

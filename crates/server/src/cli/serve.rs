@@ -13,11 +13,12 @@ use sotto_store::{EventWriter, Store, WriterLimits, recover};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
-use crate::calls::{Calls, LoadTold};
-use crate::config::{Config, SpeechConfig};
+use crate::calls::{Calls, LoadTold, Recordings};
+use crate::config::{Config, ServerConfig, SpeechConfig};
 use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
@@ -76,10 +77,15 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let page = listener.local_addr()?;
     let http = tokio::spawn(serve(listener, app, stop.clone().cancelled_owned()));
 
-    let record = config.recording.enabled.then(|| data.clone());
-    let calls = Calls::new(hub.clone(), record, config.speech.language.clone(), load.clone(), Some(desk));
+    let recordings = || Recordings { data: data.clone(), supervisors: config.recording.supervisors };
+    let recordings = config.recording.enabled.then(recordings);
+    let calls = Calls::new(hub.clone(), recordings, config.speech.language.clone(), load.clone(), Some(desk));
     let missing = calls.clone();
     figures::missing(&metrics, move || missing.missing());
+    let failing = calls.clone();
+    metrics.gauge("recordings_failing", "Recordings that cannot be written just now", move || {
+        failing.failing_recordings() as f64
+    });
 
     let ports = Ports::new(config.media.ip, config.media.ports.range());
     let endpoint = Endpoint::start(config.sip.clone(), ports, Arc::new(calls.clone())).await;
@@ -93,7 +99,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
-    start_speech(config.clone(), load, calls.clone(), metrics, readiness);
+    start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
+    let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -110,6 +117,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     stopped().await?;
     tracing::info!("stopping");
     sweeper.abort();
+    watcher.abort();
     endpoint.shutdown().await;
     if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
         tracing::warn!(
@@ -187,6 +195,25 @@ async fn sweep(store: Store, config: Config) {
             Ok(removed) => tracing::info!(removed, "old calls were removed"),
             Err(error) => tracing::warn!(%error, "old calls could not be removed"),
         }
+    }
+}
+
+/// Says when recordings cannot be written, or soon will not be, and when that is over.
+async fn watch_recordings(calls: Calls, config: ServerConfig, readiness: Readiness) {
+    let mut often = tokio::time::interval(Duration::from_secs(1));
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        let failing = calls.failing_recordings();
+        let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
+        readiness.degraded("recording", reason);
+        let data = config.data.clone();
+        // A disk of another machine may take its time.
+        let room = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)).await;
+        let Ok(Ok(room)) = room else { continue };
+        let left_mb = room.f_bavail.saturating_mul(room.f_frsize) / 1_000_000;
+        let is_low = left_mb < u64::from(config.low_disk_mb);
+        readiness.degraded("disk", is_low.then(|| format!("{left_mb} MB are left for the data folder")));
     }
 }
 

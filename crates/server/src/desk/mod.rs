@@ -19,14 +19,15 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_audio::Tone;
+use sotto_audio::{Tone, Writer};
 use sotto_call::{Attention, CallId};
-use sotto_media::{Bridge, CallClock, MemberId};
+use sotto_media::{Bridge, CallClock, MemberId, Role};
 use sotto_sip::{Refusal, Trunk};
 use sotto_webrtc::{Browser, Connection, News, WebRtc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use self::messages::{AgentState, Caller, FromPage, MediaState, Ongoing, ToPage, Who};
 use self::page::Line;
@@ -50,8 +51,10 @@ pub struct DeskConfig {
     pub skills: BTreeMap<String, Vec<String>>,
     /// Where agents' own calls are placed.
     pub trunk: Trunk,
-    /// Agents see which supervisors are on their call. Supervisors who whisper or barge are always seen.
-    pub announce_listeners: bool,
+    /// Who is told that a supervisor comes to a call, does something else there, or leaves: `silent` for
+    /// nobody, except that an agent always sees who whispers or barges in; `agent`: the agent sees them all,
+    /// and hears a short tone; `everyone`: the customer hears it too.
+    pub announce: Announce,
     /// How a call can have come out, for agents to choose from when it is over.
     pub outcomes: Vec<String>,
     /// Seconds that an agent is not rung after a call, to write down what is left to be written.
@@ -64,9 +67,33 @@ impl Default for DeskConfig {
             numbers: Vec::new(),
             skills: BTreeMap::new(),
             trunk: Trunk::default(),
-            announce_listeners: false,
+            announce: Announce::default(),
             outcomes: ["Resolved", "Call back", "No answer", "Wrong number"].map(str::to_owned).to_vec(),
             wrap_up_s: 20,
+        }
+    }
+}
+
+/// See [`DeskConfig::announce`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Announce {
+    /// Nobody.
+    #[default]
+    Silent,
+    /// The agent.
+    Agent,
+    /// The agent and the customer.
+    Everyone,
+}
+
+impl Announce {
+    /// Whether somebody hears that a supervisor comes or goes.
+    fn reaches(self, role: Role) -> bool {
+        match self {
+            Self::Silent => false,
+            Self::Agent => role == Role::Agent,
+            Self::Everyone => matches!(role, Role::Agent | Role::Customer),
         }
     }
 }
@@ -204,8 +231,19 @@ pub struct Talk {
     pub customer: Customer,
     /// To the agent's place in it.
     pub orders: mpsc::Sender<Order>,
+    /// What supervisors need.
+    pub supervision: Supervision,
     /// Ends the call.
     pub over: CancellationToken,
+}
+
+/// What a call has for supervisors who come to it.
+#[derive(Clone)]
+pub struct Supervision {
+    /// Where one is recorded.
+    pub record: Arc<dyn Fn() -> Writer + Send + Sync>,
+    /// Those who are there, each a task.
+    pub there: TaskTracker,
 }
 
 enum Verdict {

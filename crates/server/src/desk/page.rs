@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sotto_audio::ring;
+use sotto_audio::{Tone, ring};
 use sotto_call::{Attention, CallId, EventBody, Supervisor};
 use sotto_media::{Leg, LegConfig, LegOutputs, Role};
 use sotto_webrtc::{Browser, Connection, News, WebRtcError};
@@ -11,7 +11,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::messages::{AgentState, FromPage, ToPage};
 use super::seat::{Order, Sitter};
-use super::{Agent, Desk, Ear, LONGEST_NUMBER, OnCall, State, Verdict};
+use super::{Agent, Announce, Desk, Ear, LONGEST_NUMBER, OnCall, State, Verdict};
 
 /// Refusals of one page that get into the audit.
 const MOST_AUDITED: u64 = 20;
@@ -209,8 +209,8 @@ impl Line {
         let Browser { format, pipe, mut news, connection, .. } = browser;
         let leave = there.talk.over.child_token();
         let (member, end) = there.talk.bridge.join(role(attention));
-        // Nobody recognises or records what supervisors say.
-        let (speech, recording) = (ring(20).0, ring(20).0);
+        // Nobody recognises what supervisors say.
+        let (speech, recording) = (ring(20).0, (there.talk.supervision.record)());
         let outputs = LegOutputs { speech, recording, bridge: Some(end) };
         let (events, _) = mpsc::channel(1);
         let leg = Leg::start(pipe, format, None, there.talk.clock, outputs, events, LegConfig::default());
@@ -218,7 +218,7 @@ impl Line {
         self.with(|agent| agent.ear = Some(ear));
         self.attends(call, &there, Some(attention));
         let page = self.clone();
-        tokio::spawn(async move {
+        there.talk.supervision.there.clone().spawn(async move {
             loop {
                 tokio::select! {
                     () = leave.cancelled() => break,
@@ -251,8 +251,10 @@ impl Line {
             None => "leaves",
         };
         self.desk.audit().note(&name, "supervise", Some(call_id), what);
-        let is_seen =
-            self.desk.shared.config.announce_listeners || !matches!(attention, Some(Attention::Listen));
+        let announce = self.desk.shared.config.announce;
+        let tone = if attention.is_some() { Tone::Arrival } else { Tone::Departure };
+        there.talk.bridge.announce(tone, |role| announce.reaches(role));
+        let is_seen = announce != Announce::Silent || !matches!(attention, Some(Attention::Listen));
         let mut state = self.desk.state();
         let State { agents, calls, .. } = &mut *state;
         if let Some(call) = calls.get_mut(&call_id) {

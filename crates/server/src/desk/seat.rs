@@ -23,7 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::messages::{Caller, ToPage};
-use super::{Accepted, Desk, Talk};
+use super::{Accepted, Desk, Supervision, Talk};
 use crate::hub::LiveCall;
 
 /// How long a customer waits for an agent whose browser is gone.
@@ -129,6 +129,8 @@ pub struct SeatParts {
     pub customer: Participant,
     /// Where an agent's audio goes; none when the call is over.
     pub outputs: Box<dyn Fn() -> Option<LegOutputs> + Send + Sync>,
+    /// What supervisors need.
+    pub supervision: Supervision,
     /// How numbers outside are rung, when there is a way.
     pub dial: Option<DialOutside>,
     /// Ends the call.
@@ -262,6 +264,10 @@ impl Seat {
             }
         }
         self.ringing = None;
+        // Supervisors leave with everyone else, and before the call's log is closed.
+        self.parts.over.cancel();
+        self.parts.supervision.there.close();
+        self.parts.supervision.there.wait().await;
         let id = self.parts.live.id();
         for (place, occupant) in std::mem::take(&mut self.occupants).into_iter().enumerate() {
             // Only now has the agents' audio ended: whoever left before has left it to somebody else.
@@ -305,6 +311,7 @@ impl Seat {
             bridge: self.bridge.clone(),
             customer: self.customer.clone(),
             orders: self.give.clone(),
+            supervision: self.parts.supervision.clone(),
             over: self.parts.over.clone(),
         };
         let is_first = self.occupants.is_empty();

@@ -5,22 +5,30 @@
 //! every browser of these years, and the `Origin` and `Sec-Fetch-Site` headers, checked here, in each of them
 //! again.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Uri, header, request};
 use sotto_call::CallId;
-use sotto_store::{Role, TokenHash};
+use sotto_store::{Role, SessionRow, StoreError, TokenHash, UserRow};
+use tokio::time::timeout;
 
 use super::App;
 use super::error::ApiError;
+use super::ops::STORE_WITHIN;
 use crate::people::{KEY_PREFIX, Scope, hash_token};
 
 /// The name of the session's cookie.
 pub const COOKIE: &str = "sotto_session";
 /// How exactly last uses are noted.
 const NOTED_EVERY_MS: u64 = 60_000;
+/// For how long people stay signed in while the database is away.
+const REMEMBERED_MS: u64 = 3_600_000;
+/// How many people are remembered.
+const MOST_REMEMBERED: usize = 10_000;
 
 /// Somebody who has proven who they are.
 #[derive(Clone, Debug)]
@@ -54,6 +62,57 @@ impl Identity {
     }
 }
 
+/// The sessions that have been looked up of late: nobody is signed out because the database is away.
+#[derive(Default)]
+pub(super) struct SignedIn {
+    sessions: Mutex<HashMap<TokenHash, Remembered>>,
+}
+
+/// What the database said about a session.
+#[derive(Clone)]
+pub(super) struct Remembered {
+    session: SessionRow,
+    user: UserRow,
+    /// When.
+    at_unix_ms: u64,
+}
+
+impl Remembered {
+    fn is_fresh(&self, now_unix_ms: u64) -> bool {
+        now_unix_ms.saturating_sub(self.at_unix_ms) < REMEMBERED_MS
+    }
+}
+
+impl SignedIn {
+    /// Keeps what the database said about a session.
+    pub(super) fn learn(&self, token: &TokenHash, found: Option<&Remembered>) {
+        let mut sessions = self.sessions();
+        let Some(found) = found else {
+            sessions.remove(token);
+            return;
+        };
+        if sessions.len() >= MOST_REMEMBERED {
+            sessions.retain(|_, one| one.is_fresh(found.at_unix_ms));
+        }
+        if sessions.len() < MOST_REMEMBERED {
+            sessions.insert(*token, found.clone());
+        }
+    }
+
+    fn recall(&self, token: &TokenHash, now_unix_ms: u64) -> Option<Remembered> {
+        self.sessions().get(token).filter(|one| one.is_fresh(now_unix_ms)).cloned()
+    }
+
+    /// Somebody may not do any more what they could.
+    pub(super) fn forget(&self) {
+        self.sessions().clear();
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<TokenHash, Remembered>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
@@ -63,6 +122,8 @@ pub enum Action {
     ReadCall(CallId),
     /// Hear a call.
     HearCall(CallId),
+    /// Hear what supervisors said in a call.
+    HearSupervisors(CallId),
     /// Be rung, and talk.
     TakeCalls,
     /// Listen to others' calls as they go on, whisper to agents, barge in.
@@ -89,7 +150,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 *role >= Role::Agent
             }
             Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
-            Action::Supervise => *role >= Role::Supervisor,
+            Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
             Action::ManagePeople => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
@@ -97,7 +158,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
                 Action::HearCall(_) => Scope::RecordingsRead,
                 Action::ReadMetrics => Scope::MetricsRead,
-                Action::ManagePeople | Action::TakeCalls | Action::Supervise => Scope::Admin,
+                Action::ManagePeople | Action::TakeCalls | Action::Supervise | Action::HearSupervisors(_) => {
+                    Scope::Admin
+                }
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
         }
@@ -157,17 +220,45 @@ impl App {
     }
 
     async fn identify_session(&self, token: &TokenHash) -> Result<Option<Identity>, ApiError> {
-        let Some((session, user)) = self.store().session(token).await? else { return Ok(None) };
         let now = self.now_unix_ms();
+        let Some(Remembered { session, user, at_unix_ms }) = self.session(token, now).await? else {
+            return Ok(None);
+        };
+        // A database that is away is not asked for more, and was told of nothing since.
+        let is_known = at_unix_ms == now;
         let idle_since = session.seen_at_unix_ms.max(session.created_at_unix_ms);
+        let idle_since = if is_known { idle_since } else { idle_since.max(at_unix_ms) };
         let idle = now.saturating_sub(idle_since) > self.settings().session_idle_ms();
         if user.disabled || idle || now >= session.expires_at_unix_ms {
             return Ok(None);
         }
-        if session.seen_at_unix_ms + NOTED_EVERY_MS <= now {
-            self.store().touch_session(token, now).await?;
+        if is_known
+            && session.seen_at_unix_ms + NOTED_EVERY_MS <= now
+            && let Err(error) = self.store().touch_session(token, now).await
+        {
+            tracing::warn!(%error, "it is not noted that a session is in use");
         }
         Ok(Some(Identity::User { name: user.name, role: user.role, session: *token }))
+    }
+
+    /// A session as the database has it, or, while that is away, as it had it last.
+    async fn session(&self, token: &TokenHash, now_unix_ms: u64) -> Result<Option<Remembered>, StoreError> {
+        let remembered = self.shared.signed_in.recall(token, now_unix_ms);
+        let asked = self.store().session(token);
+        let found = match remembered {
+            None => asked.await?,
+            Some(remembered) => match timeout(STORE_WITHIN, asked).await {
+                Ok(Ok(found)) => found,
+                Ok(Err(_)) | Err(_) => return Ok(Some(remembered)),
+            },
+        };
+        let found = found.map(|(session, user)| {
+            // Nothing that need not be in memory.
+            let user = UserRow { password_hash: String::new(), ..user };
+            Remembered { session, user, at_unix_ms: now_unix_ms }
+        });
+        self.shared.signed_in.learn(token, found.as_ref());
+        Ok(found)
     }
 
     /// Whether someone who was let in a while ago still would be, and may still do what they do.
@@ -283,11 +374,13 @@ mod tests {
         let may = |identity: &Identity, action| authorize(identity, action).is_ok();
         for role in [Role::Agent, Role::Supervisor, Role::Admin] {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
+            assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));
+        assert!(!may(&key(&["calls:read", "recordings:read"]), Action::HearSupervisors(call)));
         assert!(!may(&key(&[]), Action::ListCalls));
         assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));
     }

@@ -63,6 +63,8 @@ pub(super) struct OneCall {
     #[schema(value_type = schema::CallState)]
     #[serde(serialize_with = "the_state")]
     state: Arc<CallState>,
+    /// There is a track of what supervisors said, and it is yours to hear.
+    supervisors_recorded: bool,
 }
 
 fn the_state<S: serde::Serializer>(state: &Arc<CallState>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -124,6 +126,13 @@ pub(super) async fn one(
         return Err(ApiError::not_found("call"));
     };
     let stored = app.store().call(id).await;
+    let recording = stored.as_ref().ok().and_then(|row| row.as_ref()?.recording.clone());
+    let supervisors_recorded = match recording {
+        Some(recording) if authorize(&identity, Action::HearSupervisors(id)).is_ok() => {
+            recording::has_supervisors(&app, &recording).await
+        }
+        _ => false,
+    };
     let call = match shown {
         Some(shown) => {
             // What a person has written down is nowhere else; a live call is shown without the store as well.
@@ -132,7 +141,7 @@ pub(super) async fn one(
         }
         None => stored?.ok_or_else(|| ApiError::not_found("call"))?.into(),
     };
-    Ok(axum::Json(OneCall { call, state }))
+    Ok(axum::Json(OneCall { call, state, supervisors_recorded }))
 }
 
 /// A call's events, one JSON object a line

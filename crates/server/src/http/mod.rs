@@ -98,10 +98,11 @@ impl HttpSettings {
     }
 }
 
-/// What must be true before calls can be taken. Cheap to clone.
+/// What must be true before calls can be taken, and what calls do without meanwhile. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
+    degraded: Arc<Mutex<BTreeMap<&'static str, String>>>,
 }
 
 impl Readiness {
@@ -115,10 +116,25 @@ impl Readiness {
         self.lock().remove(part);
     }
 
+    /// Calls are taken and go on, but `part` is missing for this reason, or is there again.
+    pub fn degraded(&self, part: &'static str, reason: Option<String>) {
+        let mut degraded = self.degraded.lock().unwrap_or_else(PoisonError::into_inner);
+        match reason {
+            Some(reason) => degraded.insert(part, reason),
+            None => degraded.remove(part),
+        };
+    }
+
     /// What is not ready, and why not.
     #[must_use]
     pub fn reasons(&self) -> BTreeMap<&'static str, String> {
         self.lock().clone()
+    }
+
+    /// What calls do without, and why.
+    #[must_use]
+    pub fn shortages(&self) -> BTreeMap<&'static str, String> {
+        self.degraded.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<&'static str, String>> {
@@ -151,6 +167,8 @@ pub struct App {
 struct Shared {
     parts: Parts,
     origin: Option<String>,
+    /// Who was signed in when the database last knew.
+    signed_in: auth::SignedIn,
     throttle: Throttle,
     /// Passwords checked at the same time: each takes a core and 19 MiB.
     hashing: Semaphore,
@@ -181,6 +199,7 @@ impl App {
             shared: Arc::new(Shared {
                 parts,
                 origin,
+                signed_in: auth::SignedIn::default(),
                 throttle: Throttle::default(),
                 hashing: Semaphore::new(2),
                 sockets,

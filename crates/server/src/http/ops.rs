@@ -17,7 +17,9 @@ use super::{App, schema};
 use crate::metrics::{self, Labels};
 
 /// How long the database may take to answer a look.
-const STORE_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const STORE_WITHIN: Duration = Duration::from_secs(2);
+/// What waits for longer than this to be stored waits for a database that takes nothing.
+const STORE_LATE_MS: u64 = 3_000;
 
 /// How speech recognition is doing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
@@ -44,6 +46,9 @@ pub struct Status {
     store: StoreStatus,
     /// What is not ready yet, and why not; empty when calls can be taken.
     waiting: BTreeMap<&'static str, String>,
+    /// What calls do without just now, and why: `store` (words are shown and not kept yet), `recording` (what is
+    /// said is missing from recordings), `disk` (room runs out).
+    degraded: BTreeMap<&'static str, String>,
 }
 
 /// How many calls there are.
@@ -79,6 +84,8 @@ pub struct Ready {
     ready: bool,
     /// What is not ready, and why not.
     waiting: BTreeMap<&'static str, String>,
+    /// What calls do without just now, and why. They are taken all the same.
+    degraded: BTreeMap<&'static str, String>,
 }
 
 /// Alive
@@ -95,16 +102,25 @@ pub(super) async fn healthz() -> &'static str {
     (status = 503, description = "Not yet, or not now", body = Ready),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    let mut waiting = app.shared.parts.readiness.reasons();
-    match tokio::time::timeout(STORE_WITHIN, app.store().ping()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(_)) | Err(_) => {
-            waiting.insert("store", "the database does not answer".to_owned());
-        }
-    }
+    let (waiting, degraded) = missing(&app).await;
     let ready = waiting.is_empty();
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    (status, axum::Json(Ready { ready, waiting })).into_response()
+    (status, axum::Json(Ready { ready, waiting, degraded })).into_response()
+}
+
+/// What is missing, by part: what is not ready, and what calls do without.
+async fn missing(app: &App) -> (BTreeMap<&'static str, String>, BTreeMap<&'static str, String>) {
+    let readiness = &app.shared.parts.readiness;
+    let (mut waiting, mut degraded) = (readiness.reasons(), readiness.shortages());
+    if !matches!(tokio::time::timeout(STORE_WITHIN, app.store().ping()).await, Ok(Ok(()))) {
+        let why = "the database does not answer";
+        waiting.insert("store", why.to_owned());
+        degraded.insert("store", why.to_owned());
+    } else if app.hub().writer().figures().lag_ms > STORE_LATE_MS {
+        // It answers, and takes nothing: its disk is full, perhaps.
+        degraded.insert("store", "the database does not keep what it is given".to_owned());
+    }
+    (waiting, degraded)
 }
 
 /// How the installation is doing
@@ -117,6 +133,7 @@ pub(super) async fn status(
     identity: Identity,
 ) -> Result<axum::Json<Status>, ApiError> {
     authorize(&identity, Action::ReadStatus)?;
+    let (waiting, degraded) = missing(&app).await;
     let writer = app.hub().writer().figures();
     Ok(axum::Json(Status {
         version: env!("CARGO_PKG_VERSION"),
@@ -128,7 +145,8 @@ pub(super) async fn status(
             queued: writer.queued,
             lost: writer.shed + writer.rejected,
         },
-        waiting: app.shared.parts.readiness.reasons(),
+        waiting,
+        degraded,
     }))
 }
 

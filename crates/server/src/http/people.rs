@@ -253,6 +253,7 @@ pub(super) async fn change_user(
         let issued = people::set_password(app.store(), &name, None).await?.ok_or_else(unknown)?;
         (user, password) = (issued.made, issued.secret);
     }
+    app.shared.signed_in.forget();
     tracing::info!(user = %user.name, role = ?user.role, disabled = user.disabled, "user changed");
     Ok(axum::Json(IssuedUser { user: user.into(), password }))
 }

@@ -9,25 +9,51 @@ use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use serde::Deserialize;
 use sotto_call::CallId;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
-use super::error::{ApiError, ErrorBody, Path};
+use super::error::{ApiError, ErrorBody, Path, Query};
+use crate::calls::supervisors_track;
 
 /// Bytes read from the file at once.
 const CHUNK: usize = 64 << 10;
 
+/// Which recording of a call.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct RecordingParams {
+    /// `parties` when absent.
+    #[serde(default)]
+    track: Track,
+}
+
+/// What is on a recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Track {
+    /// Agent left and customer right.
+    #[default]
+    Parties,
+    /// What supervisors said, to the agent alone or to both. On the same clock: it begins when the call does.
+    Supervisors,
+}
+
 /// A call's recording
 ///
-/// Two channels, agent left and customer right. Of a live call: what there is so far.
+/// Two channels, agent left and customer right. Of a live call: what there is so far. What supervisors said is a
+/// track of its own, for supervisors, admins, and keys with the scope admin.
 #[utoipa::path(get, path = "/api/calls/{id}/recording", tag = "Calls", params(
-    ("id" = String, Path), ("Range" = Option<String>, Header, description = "One range of bytes"),
+    ("id" = String, Path), RecordingParams,
+    ("Range" = Option<String>, Header, description = "One range of bytes"),
 ), responses(
     (status = 200, description = "All of it", content_type = "audio/wav"),
     (status = 206, description = "The range asked for", content_type = "audio/wav"),
+    (status = 403, description = "Not yours to hear", body = ErrorBody),
     (status = 404, description = "No such call, or it was not recorded", body = ErrorBody),
     (status = 416, description = "The range begins after the end", body = ErrorBody),
 ))]
@@ -35,15 +61,22 @@ pub(super) async fn recording(
     State(app): State<App>,
     identity: Identity,
     Path(id): Path<CallId>,
+    Query(RecordingParams { track }): Query<RecordingParams>,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    authorize(&identity, Action::HearCall(id))?;
+    let action = match track {
+        Track::Parties => Action::HearCall(id),
+        Track::Supervisors => Action::HearSupervisors(id),
+    };
+    authorize(&identity, action)?;
     let none = || ApiError::not_found("recording");
     let row = app.store().call(id).await?.ok_or_else(none)?;
-    let path =
-        row.recording.as_deref().and_then(|name| below(&app.settings().data, name)).ok_or_else(none)?;
+    let path = row.recording.as_deref().and_then(|name| file_of(&app, name, track)).ok_or_else(none)?;
     let mut file = File::open(&path).await.map_err(|error| {
-        tracing::warn!(call = %id, path = %path.display(), %error, "the recording cannot be read");
+        // Most calls have no supervisor.
+        if track == Track::Parties {
+            tracing::warn!(call = %id, path = %path.display(), %error, "the recording cannot be read");
+        }
         none()
     })?;
     let length = file.metadata().await.map_err(|_| none())?.len();
@@ -95,6 +128,22 @@ pub(super) async fn recording(
         set(header::CACHE_CONTROL, "private, max-age=3600".to_owned());
     }
     Ok(response)
+}
+
+/// Whether there is something that supervisors said in a call with this recording.
+pub(super) async fn has_supervisors(app: &App, recording: &str) -> bool {
+    match file_of(app, recording, Track::Supervisors) {
+        Some(path) => tokio::fs::try_exists(path).await.unwrap_or(false),
+        None => false,
+    }
+}
+
+fn file_of(app: &App, recording: &str, track: Track) -> Option<PathBuf> {
+    let data = &app.settings().data;
+    match track {
+        Track::Parties => below(data, recording),
+        Track::Supervisors => below(data, &supervisors_track(recording)?),
+    }
 }
 
 /// The file called `name` below `folder`, unless the name leads out of it.

@@ -157,6 +157,7 @@ pub(super) async fn current(identity: Identity) -> Result<axum::Json<SessionBody
 ))]
 pub(super) async fn sign_out(State(app): State<App>, identity: Identity) -> Result<Response, ApiError> {
     if let Identity::User { session, .. } = identity {
+        app.shared.signed_in.learn(&session, None);
         app.store().remove_session(&session).await?;
     }
     Ok(signed_out(&app))
@@ -184,6 +185,8 @@ pub(super) async fn change_password(
         let message = "the old password is wrong";
         return Err(ApiError::new(StatusCode::UNAUTHORIZED, "wrong_credentials", message));
     }
-    people::set_password(app.store(), &name, Some(change.new)).await?;
+    let changed = people::set_password(app.store(), &name, Some(change.new)).await;
+    app.shared.signed_in.forget();
+    changed?;
     Ok(signed_out(&app))
 }

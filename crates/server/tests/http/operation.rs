@@ -34,6 +34,20 @@ async fn readiness_waits_for_every_part_and_the_database() {
 }
 
 #[tokio::test]
+async fn what_calls_do_without_is_said_while_they_are_taken() {
+    let bench = Bench::new().await;
+    let key = bench.key(&["calls:read"]).await;
+    bench.readiness.degraded("disk", Some("9 MB are left for the data folder".to_owned()));
+    let ready = bench.send(get("/readyz")).await;
+    assert_eq!(ready.status(), StatusCode::OK);
+    let expected = serde_json::json!({ "disk": "9 MB are left for the data folder" });
+    assert_eq!(body(ready).await["degraded"], expected);
+    assert_eq!(body(bench.send(by(&key, get("/api/status"))).await).await["degraded"], expected);
+    bench.readiness.degraded("disk", None);
+    assert_eq!(body(bench.send(get("/readyz")).await).await["degraded"], serde_json::json!({}));
+}
+
+#[tokio::test]
 async fn figures_tell_of_calls_and_the_store() {
     let bench = Bench::new().await;
     let call = bench.begin("a");

@@ -1,6 +1,8 @@
 use axum::http::{StatusCode, header};
 
-use crate::bench::{Bench, by, bytes, get, hangup, refused};
+use sotto_store::Role;
+
+use crate::bench::{Bench, body, by, bytes, get, hangup, refused};
 
 #[tokio::test]
 async fn recordings_are_played_from_anywhere_also_while_they_grow() {
@@ -69,4 +71,35 @@ async fn what_is_no_recording_is_not_found() {
     let reader = bench.key(&["calls:read"]).await;
     let path = format!("/api/calls/{}/recording", bench.begin("b").id());
     refused(bench.send(by(&reader, get(&path))).await, 403, "forbidden").await;
+}
+
+#[tokio::test]
+async fn what_supervisors_said_is_for_supervisors() {
+    let bench = Bench::new().await;
+    for (name, role) in [("mina", Role::Agent), ("sara", Role::Supervisor)] {
+        bench.add_user(name, role).await;
+    }
+    let (mina, sara) = (bench.sign_in("mina").await, bench.sign_in("sara").await);
+    let call = bench.begin_recorded("a", Some("a.wav"));
+    bench.hub.writer().flush().await;
+    let detail = format!("/api/calls/{}", call.id());
+    let track = format!("{detail}/recording?track=supervisors");
+    let is_there =
+        async |who: &str| body(bench.send(by(who, get(&detail))).await).await["supervisors_recorded"].clone();
+    // Most calls have none.
+    refused(bench.send(by(&sara, get(&track))).await, 404, "not_found").await;
+    assert_eq!(is_there(&sara).await, false);
+
+    std::fs::write(bench.folder.path().join("a.supervisors.wav"), "whispered").unwrap();
+    let mut request = by(&sara, get(&track));
+    request.headers_mut().insert(header::RANGE, "bytes=2-4".parse().unwrap());
+    let response = bench.send(request).await;
+    assert_eq!(response.status(), StatusCode::PARTIAL_CONTENT);
+    assert_eq!(bytes(response).await, b"isp");
+    assert_eq!((is_there(&sara).await, is_there(&mina).await), (true.into(), false.into()));
+    refused(bench.send(by(&mina, get(&track))).await, 403, "forbidden").await;
+    let key = bench.key(&["calls:read", "recordings:read"]).await;
+    refused(bench.send(by(&key, get(&track))).await, 403, "forbidden").await;
+    let unknown = format!("{detail}/recording?track=everyone");
+    refused(bench.send(by(&sara, get(&unknown))).await, 400, "invalid").await;
 }

@@ -234,3 +234,46 @@ async fn keys_do_what_their_scopes_say_until_they_are_revoked() {
         refused(bench.send(by(wrong, get("/api/calls"))).await, 401, "unauthenticated").await;
     }
 }
+
+#[tokio::test]
+async fn nobody_is_signed_out_because_the_database_is_away() {
+    let bench = Bench::new().await;
+    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("admin", Role::Admin)] {
+        bench.add_user(name, role).await;
+    }
+    let (mina, omid) = (bench.sign_in("mina").await, bench.sign_in("omid").await);
+    let admin = bench.sign_in("admin").await;
+    let mine = async |who: &str| bench.send(by(who, get("/api/session"))).await;
+    for who in [&mina, &omid, &admin] {
+        assert_eq!(mine(who).await.status(), StatusCode::OK);
+    }
+    // Who is kept out is not remembered as one who is let in.
+    let keep_out = with_body("PATCH", "/api/users/omid", &json!({ "disabled": true }));
+    assert_eq!(bench.send(by(&admin, keep_out)).await.status(), StatusCode::OK);
+    assert_eq!(mine(&mina).await.status(), StatusCode::OK);
+
+    bench.store.close().await;
+    assert_eq!(body(mine(&mina).await).await["user"]["name"], "mina");
+    let status = body(bench.send(by(&mina, get("/api/status"))).await).await;
+    assert_eq!(status["degraded"]["store"], "the database does not answer");
+    refused(mine(&omid).await, 503, "store").await;
+    refused(mine(&format!("sotto_session={}", "0".repeat(64))).await, 503, "store").await;
+    // Who signs out is not remembered either.
+    let out = axum::http::Request::delete("/api/session").body(axum::body::Body::empty()).unwrap();
+    refused(bench.send(by(&mina, out)).await, 503, "store").await;
+    refused(mine(&mina).await, 503, "store").await;
+}
+
+#[tokio::test]
+async fn nobody_is_remembered_for_ever() {
+    let bench = Bench::new().await;
+    bench.add_user("mina", Role::Agent).await;
+    let mina = bench.sign_in("mina").await;
+    let mine = async || bench.send(by(&mina, get("/api/session"))).await;
+    assert_eq!(mine().await.status(), StatusCode::OK);
+    bench.store.close().await;
+    bench.wait(Duration::from_secs(3_500));
+    assert_eq!(mine().await.status(), StatusCode::OK);
+    bench.wait(Duration::from_secs(200));
+    refused(mine().await, 503, "store").await;
+}

@@ -32,6 +32,15 @@ export const en = {
     'There is more speech than this machine can follow. Recordings are complete; words come later.',
   'health.deaf': 'No words yet',
   'health.deafLong': 'Speech recognition is not ready. Calls are recorded; words come as soon as it is.',
+  'health.unrecorded': 'Not recorded',
+  'health.unrecordedLong':
+    'Recordings cannot be written; the disk is full, perhaps. Calls go on; what is said meanwhile is missing from their recordings.',
+  'health.unkept': 'Not kept yet',
+  'health.unkeptLong':
+    'The database takes nothing just now. Calls go on, and words are shown but not yet kept; they will be as soon as it is back.',
+  'health.diskLow':
+    'The server’s disk is nearly full. When it is, neither recordings nor words can be kept.',
+  'health.store': 'The database does not answer. This page tries again by itself.',
   'health.unreachable': 'No answer',
   'health.unreachableLong': 'Sotto’s server does not answer. This page tries again by itself.',
   'health.unknown': 'Asking …',
@@ -49,6 +58,8 @@ export const en = {
   'signIn.limited': 'Too many attempts. You can try again in {seconds}.',
   'signIn.limitedOver': 'You can try again now.',
   'signIn.unreachable': 'Sotto’s server does not answer. Is it running, and is this computer on its network?',
+  'signIn.store':
+    'The database does not answer, so nobody can sign in just now. Calls go on; try again in a moment.',
   'signIn.server': 'The server could not do this ({code}). Its log says why.',
   'signIn.missing': 'Both are needed.',
   'signIn.expired': 'You were signed out because your session was over. Sign in to go on where you were.',
@@ -181,6 +192,7 @@ export const en = {
   'player.rate': 'Speed',
   'player.position': 'Position',
   'player.positionText': '{at} of {length}',
+  'player.supervisors': 'With supervisors',
   'player.none': 'There is no recording of this call.',
   'player.failed': 'The recording could not be played.',
   'player.retry': 'Try again',
