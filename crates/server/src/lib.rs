@@ -12,6 +12,7 @@ pub mod http;
 pub mod hub;
 pub mod logging;
 pub mod metrics;
+pub mod needs;
 pub mod people;
 pub mod player;
 pub mod retention;
