@@ -4,17 +4,19 @@
 //   npm run dev:mock              the page from its sources, reloaded as they change
 //   npm run mock                  the page as built in dist/
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
+//   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
-// POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page
-// that takes calls; POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets
-// the database answer nobody.
+// Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long;
+// POST /dev/ring rings at every page that takes calls; POST /dev/need?n=3 lets the third of the other calls need
+// somebody; POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the
+// database answer nobody.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
-import { busy, english, events, long, persian, silent, stateOf } from './script.mjs';
+import { busy, crowd, english, events, inLine, long, persian, silent, stateOf } from './script.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const option = (name, otherwise) => {
@@ -46,6 +48,7 @@ function make(script, startedAt, { recording = true, known = true } = {}) {
     externalId: `${(startedAt % 1e9).toString(16)}-7f3a@sbc.example`,
     listeners: new Set(),
     shown: 0,
+    supervisors: new Map(),
   };
   call.events = events(known ? script : { ...script, participants: [] }, startedAt, call.externalId);
   calls.set(call.id, call);
@@ -77,6 +80,23 @@ function summary(call) {
     utterances: state.utterances.length,
     recording: call.recording && state.ended !== null,
     language: call.script.language ?? null,
+    bridged: !state.ended,
+    now: state.ended ? undefined : nowOf(call, state),
+  };
+}
+
+function nowOf(call, state) {
+  const paused = state.paused.includes('customer');
+  const late = state.shedding === 'late_finals';
+  return {
+    phase: paused ? 'on_hold' : 'talking',
+    since_ms: 0,
+    supervisors: [...call.supervisors].map(([name, attention]) => ({ name, attention })),
+    lines: [
+      { party: 'agent', quality: 'good' },
+      { party: 'customer', quality: 'good' },
+    ],
+    alerts: late ? [{ kind: 'words_late', severity: 'notice', since_ms: 34_000 }] : [],
   };
 }
 
@@ -113,6 +133,38 @@ for (let i = 0; i < 60; i++) {
   );
 }
 for (const call of calls.values()) call.shown = happened(call);
+
+/** Live calls of others: what lists show of them changes, their own pages stay empty. */
+const others = crowd(option('others', 0), begun).map((one, n) => ({
+  ...one,
+  id: id(one.started_at_unix_ms, 1000 + n),
+  supervisors: new Map(one.now.supervisors.map(({ name, attention }) => [name, attention])),
+  events: events({ ...one, seconds: 3600, said: [], other: [] }, one.started_at_unix_ms, one.external_id),
+  shown: 3,
+  listeners: new Set(),
+}));
+const other = (id) => others.find((one) => one.id === id);
+const otherSummary = ({ supervisors, said, events, shown, listeners, ...one }) => ({
+  ...one,
+  last: { party: one.utterances % 3 ? 'customer' : 'agent', text: said[one.utterances % said.length], at_ms: 0 },
+  now: { ...one.now, supervisors: [...supervisors].map(([name, attention]) => ({ name, attention })) },
+});
+others.forEach((one, n) =>
+  // Not all in the same moment, as in life.
+  setTimeout(
+    () =>
+      setInterval(() => {
+        one.utterances++;
+        const now = otherSummary(one);
+        for (const listener of listeners) listener(now);
+      }, 250),
+    (n * 37) % 250,
+  ),
+);
+const allLive = () => [
+  ...[...calls.values()].map(summary).filter((one) => one.state === 'live'),
+  ...others.map(otherSummary),
+];
 
 setInterval(() => {
   for (const call of [...calls.values()]) {
@@ -210,6 +262,12 @@ async function serve(request, response) {
     for (const socket of sockets.clients) socket.terminate();
     return answer(response, 200, {});
   }
+  if (path === '/dev/need') {
+    const one = others[Number(url.searchParams.get('n'))];
+    const since_ms = Date.now() - one.started_at_unix_ms;
+    one.now = { ...one.now, phase: 'agent_lost', alerts: [{ kind: 'agent_lost', severity: 'urgent', since_ms }] };
+    return answer(response, 200, { id: one.id });
+  }
   if (path === '/dev/ring') {
     ring();
     return answer(response, 200, {});
@@ -254,7 +312,7 @@ function resource(request, response, url, user) {
     return answer(response, 200, {
       version: '0.1.0',
       speech: { shedding: 'none', behind_ms: 0, workers: 2 },
-      calls: { live: 4, max: 50 },
+      calls: { live: allLive().length, max: 100 },
       degraded: Object.fromEntries(lacking.map((part) => [part, 'away'])),
     });
   }
@@ -269,8 +327,10 @@ function resource(request, response, url, user) {
   }
   if (path === '/api/desk') {
     const agent = (name, state) => ({ name, state, since_ms: 60_000 });
-    const agents = [agent('mina', 'talking'), agent('omid', 'ready'), agent('مینا کریمی', 'away')];
-    return answer(response, 200, { agents: agents.filter((one) => one.name !== user.name), numbers: ['100'] });
+    const agents = [agent('mina', 'talking'), agent('omid', 'ready'), agent('leila', 'ringing')];
+    agents.push(agent('مینا کریمی', 'away'));
+    const there = agents.filter((one) => one.name !== user.name);
+    return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     return bodyOf(request).then(({ outcome }) =>
@@ -279,9 +339,10 @@ function resource(request, response, url, user) {
   }
   if (path === '/api/calls') {
     const before = url.searchParams.get('before');
-    const all = [...calls.values()]
-      .map(summary)
-      .filter((call) => call.state === url.searchParams.get('state'));
+    const all =
+      url.searchParams.get('state') === 'live'
+        ? allLive()
+        : [...calls.values()].map(summary).filter((call) => call.state === 'ended');
     all.sort((a, b) => (a.id < b.id ? 1 : -1));
     const page = all
       .filter((call) => !before || call.id < before)
@@ -289,12 +350,13 @@ function resource(request, response, url, user) {
     return answer(response, 200, { calls: page });
   }
   const [, callId, part] = /^\/api\/calls\/([\w-]+)(?:\/(\w+))?$/.exec(path) ?? [];
-  const call = calls.get(callId);
+  const call = calls.get(callId) ?? other(callId);
   if (!call) return refuse(response, 404, 'not_found', 'no such call');
   const known = call.events.slice(0, call.shown);
+  const shown = calls.has(callId) ? summary : otherSummary;
   if (!part) {
     const supervisors_recorded = call.recording && user.role !== 'agent';
-    return answer(response, 200, { call: summary(call), state: stateOf(known), supervisors_recorded });
+    return answer(response, 200, { call: shown(call), state: stateOf(known), supervisors_recorded });
   }
   if (part === 'events') {
     const from = Number(url.searchParams.get('from') ?? 0);
@@ -338,12 +400,13 @@ function file(response, path) {
 
 const sockets = new WebSocketServer({ noServer: true });
 
-function live(socket, url) {
+function live(socket, url, user) {
   const send = (message) => socket.send(JSON.stringify(message));
   const ping = setInterval(() => send({ type: 'ping', at_unix_ms: Date.now() }), 5000);
   let leave = () => {};
   socket.on('close', () => (clearInterval(ping), leave()));
-  const call = calls.get(/^\/api\/calls\/([\w-]+)\/live$/.exec(url.pathname)?.[1]);
+  const callId = /^\/api\/calls\/([\w-]+)\/live$/.exec(url.pathname)?.[1];
+  const call = calls.get(callId) ?? other(callId);
   if (call) {
     const pass = (list) => {
       for (const event of list) send({ type: 'event', event });
@@ -360,8 +423,9 @@ function live(socket, url) {
     call.listeners.add(pass);
     leave = () => call.listeners.delete(pass);
   } else {
-    send({ type: 'calls', calls: [...calls.values()].map(summary).filter((one) => one.state === 'live') });
-    const pass = (one) => send({ type: 'call', call: one });
+    const seen = (one) => (user.role === 'agent' ? { ...one, now: undefined } : one);
+    send({ type: 'calls', calls: allLive().map(seen) });
+    const pass = (one) => send({ type: 'call', call: seen(one) });
     listeners.add(pass);
     leave = () => listeners.delete(pass);
   }
@@ -373,11 +437,22 @@ const handled = new Set();
 /** Pages with a telephone. */
 const phones = new Set();
 
-function phone(socket) {
+function phone(socket, user) {
   const send = (message) => socket.send(JSON.stringify(message));
   const ping = setInterval(() => send({ type: 'ping' }), 5000);
   const one = { state: 'away', send };
   const becomes = (state) => send({ type: 'state', state: (one.state = state) });
+  const attend = (callId, attention) => {
+    const call = calls.get(callId) ?? other(callId);
+    if (attention) call.supervisors.set(user.name, attention);
+    else call.supervisors.delete(user.name);
+    one.attends = attention ? callId : null;
+    becomes(attention ? 'talking' : 'away');
+    send({ type: 'supervising', call_id: callId, attention });
+    if (attention) send({ type: 'media', state: 'connected' });
+    const now = calls.has(callId) ? summary(call) : otherSummary(call);
+    for (const listener of listeners) listener(now);
+  };
   phones.add(one);
   socket.on('close', () => (clearInterval(ping), phones.delete(one)));
   socket.on('message', (text) => {
@@ -394,6 +469,8 @@ function phone(socket) {
       send({ type: 'colleague', in_charge: true, ringing: null, with: null });
       send({ type: 'media', state: 'connected' });
     }
+    if (message.type === 'supervise') attend(message.call_id, message.attention);
+    if (message.type === 'leave') attend(one.attends, null);
     if (message.type === 'hold') send({ type: 'held', on: message.on });
     const colleague = (ringing, other) =>
       send({ type: 'colleague', in_charge: true, ringing, with: other });
@@ -443,7 +520,9 @@ server.on('upgrade', (request, socket, head) => {
     return;
   }
   sockets.handleUpgrade(request, socket, head, (ws) =>
-    url.pathname === '/api/phone' ? phone(ws) : live(ws, url),
+    url.pathname === '/api/phone'
+      ? phone(ws, sessions.get(sessionOf(request)))
+      : live(ws, url, sessions.get(sessionOf(request))),
   );
 });
 server.listen(port, '127.0.0.1', () => {

@@ -192,6 +192,108 @@ export const silent = {
   other: [],
 };
 
+/** Live calls of others, as lists show them, of which the first few need somebody. */
+export function crowd(count, nowUnixMs) {
+  const customers = [
+    ['Priya Nair', '+441632960961'],
+    ['سارا محمدی', '+982188776655'],
+    ['Hannah Schulz', '+4930901820'],
+    ['Tomás Ferreira', '+351213456789'],
+    ['رضا حسینی', '+989121110022'],
+    ['Amélie Laurent', '+33142685300'],
+    ['Daniel Okafor', '+441632960112'],
+    ['مریم رستمی', '+982122334455'],
+    [null, '+442079460555'],
+  ];
+  const agents = ['Omid Rezaei', 'Leila Ahmadi', 'نگار امینی', 'Jonas Weber', 'Mina Karimi'];
+  const of = (script) => script.said.map((line) => line.text);
+  const now = (over) => ({
+    phase: 'talking',
+    since_ms: 0,
+    supervisors: [],
+    lines: [
+      { party: 'agent', quality: 'good' },
+      { party: 'customer', quality: 'good' },
+    ],
+    alerts: [],
+    ...over,
+  });
+  const needs = (age) => [
+    now({
+      phase: 'agent_lost',
+      since_ms: age - 6_000,
+      alerts: [{ kind: 'agent_lost', severity: 'urgent', party: 'agent', since_ms: age - 6_000 }],
+    }),
+    now({
+      phase: 'on_hold',
+      since_ms: age - 194_000,
+      supervisors: [{ name: 'sara', attention: 'listen' }],
+      alerts: [{ kind: 'on_hold', severity: 'urgent', party: 'customer', since_ms: age - 194_000 }],
+    }),
+    now({ alerts: [{ kind: 'silent', severity: 'warning', party: 'customer', since_ms: age - 74_000 }] }),
+    now({
+      lines: [
+        { party: 'agent', quality: 'good' },
+        { party: 'customer', quality: 'poor' },
+      ],
+      alerts: [
+        { kind: 'bad_line', severity: 'warning', party: 'customer', since_ms: age - 21_000 },
+        { kind: 'words_late', severity: 'notice', since_ms: age - 9_000 },
+      ],
+    }),
+    now({ phase: 'handing_over', since_ms: age - 12_000, colleague: 'omid' }),
+    now({
+      supervisors: [
+        { name: 'sara', attention: 'whisper' },
+        { name: 'امین', attention: 'listen' },
+      ],
+    }),
+    now({
+      lines: [
+        { party: 'agent', quality: 'fair' },
+        { party: 'customer', quality: 'good' },
+      ],
+    }),
+  ];
+  return Array.from({ length: count }, (_, n) => {
+    const [name, number] = customers[n % customers.length];
+    const isPersian = /[\u0600-\u06ff]/.test(name ?? '');
+    const age = 250_000 + ((n * 77_000) % 900_000);
+    return {
+      external_id: `other-${n}@sbc.example`,
+      source: 'sip',
+      state: 'live',
+      started_at_unix_ms: nowUnixMs - age,
+      participants: [
+        { party: 'customer', name, aor: `sip:${number}@trunk.example` },
+        { party: 'agent', name: agents[(n + (isPersian ? 2 : 0)) % agents.length] },
+      ],
+      shedding: 'none',
+      utterances: n * 5,
+      recording: false,
+      language: isPersian ? 'fa' : 'en',
+      bridged: true,
+      now: needs(age)[n] ?? now({}),
+      said: of(isPersian ? persian : english),
+    };
+  });
+}
+
+/** Callers who have not been answered since the stand-in began. */
+export function inLine(begun) {
+  const waits = Date.now() - begun;
+  return [
+    { id: 1, from: { name: 'Kaveh Moradi', aor: 'sip:+982144556677@trunk' }, called: '100', since_ms: waits + 41_000 },
+    {
+      id: 2,
+      from: { name: null, aor: 'sip:+493088990011@trunk' },
+      called: '200',
+      since_ms: (waits % 30_000) + 1_000,
+      rings_at: 'leila',
+    },
+  ];
+}
+
 /** A call of `lines` utterances: for measuring, not for reading. */
 export function long(lines) {
   const said = [];

@@ -1,12 +1,17 @@
 // Photographs every page and state, for eyes to judge:
 //
-//   npm run mock -- --at 64 &
+//   npm run mock -- --at 64 --others 9 &
 //   node scripts/shots.mjs http://127.0.0.1:5180 OUT_DIR [--only name,name] [--variants 1280-light-en,390-dark-fa]
+//
+// With `--docs` it makes the pictures of the documentation: every page, in both widths, languages and themes, as small
+// files (WebP):
+//
+//   node scripts/shots.mjs http://127.0.0.1:5180 ../docs/images --docs
 //
 // Expects the stand-in server of dev/mock.mjs (any name, password “sotto”) and a Chromium: see
 // dev/browser.mjs.
 
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { launch } from '../dev/browser.mjs';
 
@@ -17,8 +22,20 @@ const list = (name, otherwise) => {
   const at = process.argv.indexOf(`--${name}`);
   return at < 0 ? otherwise : process.argv[at + 1].split(',');
 };
-const only = list('only', null);
-const variants = list('variants', ['1280-light-en', '1280-dark-fa', '390-light-fa', '390-dark-en']);
+const docs = process.argv.includes('--docs');
+const only = list(
+  'only',
+  docs ? ['sign-in', 'calls', 'wall', 'live', 'ended', 'phone-ringing', 'phone-talking', 'keys'] : null,
+);
+const every = ['1280', '390'].flatMap((width) =>
+  ['light', 'dark'].flatMap((theme) => ['en', 'fa'].map((language) => `${width}-${theme}-${language}`)),
+);
+const variants = list(
+  'variants',
+  docs ? every : ['1280-light-en', '1280-dark-fa', '390-light-fa', '390-dark-en'],
+);
+/** WebP, which Playwright does not know. */
+const QUALITY = 80;
 
 const calls = async (page, state) => {
   const answer = await page.request.get(`${base}/api/calls?state=${state}&limit=100`);
@@ -33,7 +50,8 @@ const open = async (page, state, which) => {
 };
 const ring = async (page) => {
   await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
+  // It may ring already, for another picture.
+  await page.waitForSelector('section.phone .sign.ready, section.phone.ringing');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForSelector('section.phone.ringing');
 };
@@ -42,8 +60,10 @@ const talk = async (page) => {
   await page.keyboard.press('a');
   await page.waitForSelector('section.phone .line.connected');
 };
-const english = (call) => call.language === 'en' && call.participants.some((one) => one.name);
-const persian = (call) => call.language === 'fa';
+// Of scripted calls: those of others are only for lists.
+const english = (call) =>
+  call.source === 'siprec' && call.language === 'en' && call.participants.some((one) => one.name);
+const persian = (call) => call.source === 'siprec' && call.language === 'fa';
 /** The call in the language of the page. */
 const own = (language) => (language === 'fa' ? persian : english);
 const whole = (language) => (call) =>
@@ -153,7 +173,10 @@ const scenes = {
   },
   live: {
     async run(page, language) {
-      await open(page, 'live', own(language));
+      // In the middle of its script.
+      const middle = (call) => own(language)(call) && call.utterances > 5 && call.utterances < 14;
+      while (!(await calls(page, 'live')).some(middle)) await page.waitForTimeout(1000);
+      await open(page, 'live', middle);
       await page.waitForSelector('.line.partial', { timeout: 15_000 });
       await page.waitForTimeout(1500);
     },
@@ -227,9 +250,56 @@ const scenes = {
   wall: {
     name: 'admin',
     async run(page) {
-      await page.waitForSelector('[data-call]');
+      await page.goto(`${base}/#/wall`);
+      await page.waitForSelector('[data-row]');
+      await page.waitForSelector('li.ready');
+      await page.waitForTimeout(300);
+    },
+  },
+  'wall-on-call': {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/wall`);
+      await page.waitForSelector('[data-row]');
       await page.waitForSelector('li.ready');
       await page.keyboard.press('j');
+      // Callers in line cannot be listened to.
+      while (!(await page.evaluate(() => document.activeElement.matches('a[data-row]'))))
+        await page.keyboard.press('j');
+      await page.keyboard.press('l');
+      await page.waitForSelector('.row.mine');
+      await page.waitForTimeout(300);
+    },
+  },
+  'wall-empty': {
+    name: 'admin',
+    async run(page) {
+      await page.routeWebSocket('**/api/live', (ws) => ws.send(JSON.stringify({ type: 'calls', calls: [] })));
+      await page.route('**/api/desk', (route) =>
+        route.fulfill({ json: { agents: [], numbers: [], waiting: [] } }),
+      );
+      await page.goto(`${base}/#/wall`);
+      await page.reload();
+      await page.waitForSelector('.empty');
+    },
+  },
+  'wall-loading': {
+    name: 'admin',
+    async run(page) {
+      await page.routeWebSocket('**/api/live', () => {});
+      await page.goto(`${base}/#/wall`);
+      await page.reload();
+      await page.waitForSelector('.ghosts');
+    },
+  },
+  'wall-lost': {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/wall`);
+      await page.waitForSelector('[data-row]');
+      await page.request.post(`${base}/dev/drop?ms=4000`);
+      await page.waitForSelector('.chip.waiting');
+      await page.waitForTimeout(600);
     },
   },
   'phone-after': {
@@ -342,27 +412,26 @@ const scenes = {
 mkdirSync(out, { recursive: true });
 const browser = await launch();
 let bad = 0;
-for (const variant of variants) {
+
+async function photograph(variant) {
   const [width, theme, language] = variant.split('-');
   for (const [name, { signedIn = true, name: reader = 'mina', run }] of Object.entries(scenes)) {
     if (only && !only.includes(name)) continue;
     const context = await browser.newContext({
       viewport: { width: Number(width), height: Number(width) < 600 ? 844 : 800 },
       deviceScaleFactor: Number(width) < 600 ? 2 : 1,
+      hasTouch: Number(width) < 600,
+      isMobile: Number(width) < 600,
       colorScheme: theme,
       locale: language === 'fa' ? 'fa-IR' : 'en-GB',
     });
     const page = await context.newPage();
-    page.on('pageerror', (error) => (bad++, console.error(`${name} ${variant}: ${error}`)));
+    const wrong = (text) => (bad++, console.error(`${name} ${variant}: ${text}`));
+    page.on('pageerror', wrong);
     page.on('console', (message) => {
       // States without a server log failed requests; that is what they are for.
-      if (
-        message.type() === 'error' &&
-        !/Failed to load resource|WebSocket connection/.test(message.text())
-      ) {
-        bad++;
-        console.error(`${name} ${variant}: ${message.text()}`);
-      }
+      if (message.type() === 'error' && !/Failed to load resource|WebSocket connection/.test(message.text()))
+        wrong(message.text());
     });
     if (signedIn)
       await page.request.post(`${base}/api/session`, { data: { name: reader, password: 'sotto' } });
@@ -370,12 +439,21 @@ for (const variant of variants) {
     try {
       await run(page, language);
     } catch (error) {
-      bad++;
-      console.error(`${name} ${variant}: ${error.message.split('\n')[0]}`);
+      wrong(error.message.split('\n')[0]);
     }
-    await page.screenshot({ path: join(out, `${name}-${variant}.png`) });
+    const file = join(out, `${name}-${variant}`);
+    if (docs) {
+      const cdp = await context.newCDPSession(page);
+      const { data } = await cdp.send('Page.captureScreenshot', { format: 'webp', quality: QUALITY });
+      writeFileSync(`${file}.webp`, Buffer.from(data, 'base64'));
+    } else await page.screenshot({ path: `${file}.png` });
     await context.close();
   }
 }
+
+// States that cut connections are seen by everybody, so only the pictures of the documentation are made side by side.
+const atOnce = docs ? 4 : 1;
+for (let n = 0; n < variants.length; n += atOnce)
+  await Promise.all(variants.slice(n, n + atOnce).map(photograph));
 await browser.close();
 process.exit(bad ? 1 : 0);

@@ -64,6 +64,18 @@ impl Party {
     }
 }
 
+/// What a person would say about the audio that comes from a party.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Quality {
+    /// Nothing is missing.
+    Good,
+    /// Some of it is missing or comes unevenly; every word is understood.
+    Fair,
+    /// Words are missing.
+    Poor,
+}
+
 /// Where a call's audio comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

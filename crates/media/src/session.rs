@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use sotto_audio::{Codec, FRAME_SAMPLES, JitterBuffer, JitterConfig, Packet, RATE};
-use sotto_call::Millis;
+use sotto_call::{Millis, Quality};
 
 use crate::MediaError;
 use crate::dtmf::{Digit, Keys};
@@ -94,6 +94,9 @@ pub enum LegEvent {
     },
     /// No RTP has come for [`LegConfig::timeout`]; sent again after it has come back and stopped again.
     Timeout,
+    /// How well the party is received, when that is known for the first time or has changed: looked at with
+    /// every report.
+    Line(Quality),
 }
 
 /// What a leg has received.
@@ -170,6 +173,7 @@ pub struct Session {
     protection: Option<Protection>,
     next_report: Option<Duration>,
     stats: LegStats,
+    line: Line,
 }
 
 impl Session {
@@ -205,6 +209,7 @@ impl Session {
             protection,
             next_report: None,
             stats: LegStats::default(),
+            line: Line::default(),
         })
     }
 
@@ -353,6 +358,10 @@ impl Session {
             return None;
         }
         self.next_report = Some(now + self.config.report_interval);
+        let stats = self.stats();
+        if let Some(quality) = self.line.judge(&stats) {
+            self.event(LegEvent::Line(quality));
+        }
         let source = self.source?;
         let report = buffer.first_chunk_mut()?;
         self.reception.as_mut()?.report(self.ssrc, now, report);
@@ -448,6 +457,43 @@ impl Session {
         if self.events.len() < MAX_EVENTS {
             self.events.push_back(event);
         }
+    }
+}
+
+/// How well a party is received, from one report to the next.
+#[derive(Debug, Default)]
+struct Line {
+    packets: u64,
+    missing: u64,
+    quality: Option<Quality>,
+}
+
+impl Line {
+    /// Share of packets that were not heard in time: what concealment hides, and what costs words.
+    const FAIR_LOSS: f64 = 0.02;
+    const POOR_LOSS: f64 = 0.08;
+    /// Jitter that buffers of telephones do not even out any more without making people wait (ITU-T Y.1541, class 0).
+    const FAIR_JITTER_MS: f64 = 50.0;
+
+    /// The quality since this was asked last, if it is another one than then.
+    fn judge(&mut self, stats: &LegStats) -> Option<Quality> {
+        // Both may shrink: a packet that was taken for lost may still come, and so may one of a new source.
+        let packets = stats.packets.saturating_sub(self.packets);
+        let missing = (stats.lost + stats.late).saturating_sub(self.missing);
+        (self.packets, self.missing) = (stats.packets, stats.lost + stats.late);
+        if packets == 0 {
+            // Who sends nothing while nobody speaks loses nothing either.
+            return None;
+        }
+        let share = missing as f64 / (packets + missing) as f64;
+        let quality = if share >= Self::POOR_LOSS {
+            Quality::Poor
+        } else if share >= Self::FAIR_LOSS || stats.jitter_ms >= Self::FAIR_JITTER_MS {
+            Quality::Fair
+        } else {
+            Quality::Good
+        };
+        (self.quality.replace(quality) != Some(quality)).then_some(quality)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sotto_audio::{Codec, FRAME_SAMPLES};
-use sotto_call::Millis;
+use sotto_call::{Millis, Quality};
 use sotto_media::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
 use sotto_media::{LegConfig, LegEvent, LegFormat, Packetizer, SenderConfig};
 
@@ -236,6 +236,31 @@ fn keys_are_told_once_and_cost_no_audio() {
     assert_eq!(events(&mut session), [first, LegEvent::Dtmf { digit: '#', duration_ms: 160 }]);
     let stats = session.stats();
     assert_eq!((stats.lost, stats.late, stats.concealed_ms, stats.discarded), (0, 0, 0, 0));
+}
+
+#[test]
+fn how_well_a_party_is_received_is_told_when_it_changes_and_not_while_nothing_comes() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut buffer = [0; REPORT_BYTES];
+    let mut told = Vec::new();
+    // Five seconds each: whole, with one packet in ten missing, with one in thirty, whole twice, and nothing.
+    let missing = [usize::MAX, 10, 30, usize::MAX, usize::MAX, 1];
+    for (n, missing) in missing.into_iter().flat_map(|missing| [missing; 250]).enumerate() {
+        let now = FRAME * n as u32;
+        let mut datagram = audio(&mut packetizer);
+        if n % missing != missing / 2 {
+            session.rtp(&mut datagram, sender(), now);
+        }
+        session.frame(now);
+        session.report(now, &mut buffer);
+        told.extend(events(&mut session).into_iter().filter_map(|event| match event {
+            LegEvent::Line(quality) => Some((n / 250, quality)),
+            _ => None,
+        }));
+    }
+    // What went wrong in five seconds is known at their end.
+    assert_eq!(told, [(1, Quality::Good), (2, Quality::Poor), (3, Quality::Fair), (4, Quality::Good)]);
 }
 
 #[test]

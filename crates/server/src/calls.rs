@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -13,7 +13,7 @@ use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{CallClock, End, LegOutputs, Recorder, RecorderHandle};
+use sotto_media::{CallClock, End, LegOutputs, Recorder, RecorderHandle, RecorderStats};
 use sotto_sip::{DialError, Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
 use sotto_store::MissedCall;
@@ -24,11 +24,14 @@ use tokio_util::task::TaskTracker;
 
 use crate::desk::{Accepted, Caller, Desk, DialOutside, Gone, Seat, SeatParts, Sitter, Supervision};
 use crate::hub::{self, Hub, LiveCall};
+use crate::needs::Condition;
 
 /// How far recognition and recording may be behind before audio is lost to them.
 const RING_MS: u64 = 10_000;
 /// How long the last words of a call are waited for. Only a machine that is hopelessly behind takes longer.
 const LAST_WORDS: Duration = Duration::from_secs(15 * 60);
+/// How often it is looked at whether a recording is written.
+const LOOK_AT_RECORDING: Duration = Duration::from_secs(2);
 
 /// See the module. Cheap to clone.
 #[derive(Clone)]
@@ -302,7 +305,7 @@ impl Calls {
 
 impl Shared {
     fn begin(
-        &self,
+        self: &Arc<Self>,
         call: NewCall,
         started_at_unix_ms: u64,
         clock: Clock,
@@ -347,7 +350,11 @@ impl Shared {
             listening,
         };
         let outputs = call.legs.iter().map(|leg| self.outputs(&running, leg.party)).collect();
+        let is_recorded = running.recorder.is_some();
         self.running.insert(id, running);
+        if is_recorded {
+            tokio::spawn(look_at_recording(Arc::downgrade(self), id));
+        }
         Ok((id, outputs))
     }
 
@@ -661,6 +668,23 @@ impl<F: FnOnce()> Drop for Otherwise<F> {
     }
 }
 
+/// Tells lists when a call's recording is not written any more, and when it is again, until the call is over.
+async fn look_at_recording(shared: Weak<Shared>, id: CallId) {
+    let (mut before, mut was_written) = (RecorderStats::default(), true);
+    loop {
+        tokio::time::sleep(LOOK_AT_RECORDING).await;
+        let Some(shared) = shared.upgrade() else { return };
+        let Some(call) = shared.running.get(&id) else { return };
+        let Some(recorder) = &call.recorder else { return };
+        let now = recorder.stats();
+        let is_written = (now.errors, now.dropped_ms) == (before.errors, before.dropped_ms);
+        if is_written != was_written {
+            call.live.becomes(Condition::Recorded(is_written));
+        }
+        (before, was_written) = (now, is_written);
+    }
+}
+
 fn refusal(error: &hub::NoRoom) -> Refusal {
     match error {
         hub::NoRoom::Calls | hub::NoRoom::Store => Refusal::Busy,
@@ -724,6 +748,7 @@ impl Host for Calls {
         let outside = || self.shared.outside.get(&id).map(|outside| outside.live.clone());
         let Some(call) = live.or_else(outside) else { return };
         call.publish(match note {
+            Note::Line { party, quality } => return call.becomes(Condition::Line(party, quality)),
             Note::LegStarted { party, codec } => {
                 EventBody::LegStarted(LegStarted { party, codec: codec.to_owned() })
             }

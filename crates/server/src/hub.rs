@@ -17,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
 /// How much the hub holds.
@@ -150,6 +151,7 @@ pub struct LiveCall {
 
 enum Command {
     Publish(Option<Millis>, EventBody),
+    Becomes(Condition),
     End(CallEnded, oneshot::Sender<Result<(), NotStored>>),
     Join(Option<u64>, oneshot::Sender<Joined>),
 }
@@ -280,7 +282,7 @@ impl Hub {
         // In this order: what is published while the list is made comes again, and is recognised by its number.
         let tail = self.shared.lists.subscribe();
         let all = self.summaries();
-        let known = all.iter().map(|summary| (summary.id, summary.seq)).collect();
+        let known = all.iter().map(|summary| (summary.id, summary.version)).collect();
         let live = all.into_iter().filter(|summary| summary.state == Lifecycle::Live).collect();
         FollowList { shared: Arc::clone(&self.shared), first: Some(live), known, tail }
     }
@@ -343,7 +345,10 @@ impl Shared {
         let first = Arc::new(log.append(Millis(0), first));
         let state = CallState::of([first.as_ref()]);
         let recording = call.recording.is_some();
-        let shown = Arc::new(CallSummary::of_state(call.id, recording, &state));
+        let mut needs = Needs::default();
+        needs.apply(&first);
+        let now = Some(needs.now(first.at_ms, &state));
+        let shown = Arc::new(CallSummary { now, ..CallSummary::of_state(call.id, recording, &state) });
         let summary = Arc::new(Mutex::new(Arc::clone(&shown)));
         let handle = LiveCall {
             id: call.id,
@@ -371,6 +376,7 @@ impl Shared {
             clock: Box::new(clock),
             log,
             state: Arc::new(state),
+            needs,
             backlog,
             tail: broadcast::Sender::new(self.limits.tail),
             recording,
@@ -424,6 +430,12 @@ impl LiveCall {
         }
     }
 
+    /// Says what is so of the call from now on and is kept in no log. Never waits.
+    pub fn becomes(&self, condition: Condition) {
+        // After the call's end nobody wants to know.
+        let _ = self.inbox.send(Command::Becomes(condition));
+    }
+
     /// Ends the call: everything published before is numbered, the end is the last event, subscribers hear of
     /// it, and the call leaves the registry when all of it is stored, for which this waits. Ending it again
     /// changes nothing and waits as well.
@@ -453,6 +465,7 @@ struct Task {
     log: CallLog,
     /// Shared with subscribers who are being shown it; copied only if it changes meanwhile.
     state: Arc<CallState>,
+    needs: Needs,
     /// The newest events, each with the number of its write.
     backlog: VecDeque<(u64, Arc<CallEvent>)>,
     tail: broadcast::Sender<Arc<CallEvent>>,
@@ -466,15 +479,25 @@ impl Task {
     async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, place: Place) {
         let mut show_at = Instant::now() + SUMMARY_EVERY;
         let mut changed = false;
+        // When there is something else to see only because time has passed.
+        let mut due = None;
         let (ended, first) = loop {
+            let wake_at = if changed { Some(show_at) } else { due };
             let command = tokio::select! {
                 command = inbox.recv() => command,
-                () = tokio::time::sleep_until(show_at), if changed => None,
+                () = tokio::time::sleep_until(wake_at.unwrap_or(show_at)), if wake_at.is_some() => {
+                    changed = true;
+                    None
+                }
             };
             match command {
                 Some(Command::Publish(at, body)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     changed |= self.number(at, body);
+                }
+                Some(Command::Becomes(condition)) => {
+                    self.needs.becomes((self.clock)(), condition);
+                    changed = true;
                 }
                 Some(Command::Join(from, reply)) => self.join(from, reply),
                 Some(Command::End(ended, reply)) => break (ended, reply),
@@ -485,6 +508,7 @@ impl Task {
                 self.show();
                 changed = false;
                 show_at = Instant::now() + SUMMARY_EVERY;
+                due = self.due();
             }
         };
         self.number(None, EventBody::CallEnded(ended.clone()));
@@ -499,6 +523,7 @@ impl Task {
         while let Some(command) = inbox.recv().await {
             match command {
                 Command::Publish(..) => self.too_late(),
+                Command::Becomes(_) => {}
                 Command::Join(from, reply) => self.join(from, reply),
                 Command::End(_, reply) => drop(reply.send(stored)),
             }
@@ -521,6 +546,7 @@ impl Task {
                 result = &mut stored => break result,
                 command = inbox.recv() => match command {
                     Some(Command::Publish(..)) => self.too_late(),
+                    Some(Command::Becomes(_)) => {}
                     Some(Command::Join(from, reply)) => self.join(from, reply),
                     Some(Command::End(_, reply)) => waiting.push(reply),
                     None => break stored.as_mut().await,
@@ -549,8 +575,8 @@ impl Task {
         }
         let listed = match &body {
             EventBody::Utterance(utterance) => utterance.r#final,
-            EventBody::Load(_) | EventBody::Participants(_) | EventBody::CallEnded(_) => true,
-            _ => false,
+            EventBody::Dtmf(_) | EventBody::AudioLost(_) => false,
+            _ => true,
         };
         let at = at.unwrap_or_else(|| (self.clock)());
         let event = Arc::new(self.log.append(at, body));
@@ -560,6 +586,7 @@ impl Task {
 
     fn take_in(&mut self, event: Arc<CallEvent>) {
         Arc::make_mut(&mut self.state).apply(&event);
+        self.needs.apply(&event);
         self.shared.counters.events.fetch_add(1, Ordering::Relaxed);
         let write = self.shared.writer.write(self.id, Arc::clone(&event));
         let stored = self.shared.writer.settled();
@@ -590,16 +617,29 @@ impl Task {
         let _ = reply.send(joined);
     }
 
+    /// When lists will have to be told of what time has brought.
+    fn due(&self) -> Option<Instant> {
+        let now = (self.clock)();
+        let due = self.needs.due(now)?;
+        Some(Instant::now() + Duration::from_millis(due.0.saturating_sub(now.0)))
+    }
+
     /// Tells lists what the call looks like now, if that is news to them.
     fn show(&self) {
-        let now = Arc::new(CallSummary::of_state(self.id, self.recording, &self.state));
-        {
+        let mut summary = CallSummary::of_state(self.id, self.recording, &self.state);
+        if summary.state == Lifecycle::Live {
+            summary.now = Some(self.needs.now((self.clock)(), &self.state));
+        }
+        let now = {
             let mut shown = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-            if shown.looks_like(&now) {
+            if shown.looks_like(&summary) {
                 return;
             }
+            summary.version = shown.version + 1;
+            let now = Arc::new(summary);
             *shown = Arc::clone(&now);
-        }
+            now
+        };
         // Nobody may be listening.
         let _ = self.shared.lists.send(now);
     }
@@ -741,7 +781,7 @@ enum Step {
 pub struct FollowList {
     shared: Arc<Shared>,
     first: Option<Vec<Arc<CallSummary>>>,
-    /// The newest event of each call that this subscriber has heard of.
+    /// The newest version of each call's summary that this subscriber has heard of.
     known: HashMap<CallId, u64>,
     tail: broadcast::Receiver<Arc<CallSummary>>,
 }
@@ -767,11 +807,10 @@ impl FollowList {
         loop {
             match self.tail.recv().await {
                 Ok(summary) => {
-                    let known = self.known.entry(summary.id).or_insert(0);
-                    if summary.seq <= *known {
+                    if self.known.get(&summary.id).is_some_and(|known| summary.version <= *known) {
                         continue;
                     }
-                    *known = summary.seq;
+                    self.known.insert(summary.id, summary.version);
                     if summary.state == Lifecycle::Ended {
                         self.known.remove(&summary.id);
                     }
@@ -793,11 +832,13 @@ mod tests {
 
     use proptest::prelude::*;
     use sotto_call::{
-        EndReason, Load, Participant, Participants, Party, Shedding, Source, Utterance, UtteranceId, Word,
+        EndReason, Load, Participant, Participants, Party, PartyChange, Shedding, Source, Utterance,
+        UtteranceId, Word,
     };
     use sotto_store::{CallRowState, WriterLimits, testing};
 
     use super::*;
+    use crate::needs::{AlertKind, Phase, Severity};
 
     fn started(name: &str) -> CallStarted {
         CallStarted {
@@ -1111,6 +1152,38 @@ mod tests {
         assert_eq!(seen.participants, std::slice::from_ref(&ada));
         call.end(hangup(1)).await.unwrap();
         assert_eq!(hub.store().call(call.id()).await.unwrap().unwrap().participants, [ada]);
+    }
+
+    #[tokio::test]
+    async fn lists_hear_of_what_needs_somebody_also_when_only_time_has_passed() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let clock = Arc::new(AtomicU64::new(10_000));
+        let time = Arc::clone(&clock);
+        let call = hub.begin(new_call("a"), move || Millis(time.load(Ordering::Relaxed))).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        let mut next = async || match list.next().await.unwrap() {
+            Some(ListUpdate::Call(seen)) => (seen.seq, seen.now.clone().unwrap()),
+            other => panic!("{other:?}"),
+        };
+        // It is in no log, so the number stays, and lists hear of it all the same.
+        call.becomes(Condition::AgentLost(true));
+        let (seq, now) = next().await;
+        assert_eq!((seq, now.phase, now.alerts[0].kind), (1, Phase::AgentLost, AlertKind::AgentLost));
+        call.becomes(Condition::AgentLost(false));
+        assert_eq!(next().await.1.alerts, []);
+        call.publish(EventBody::Paused(PartyChange { party: Some(Party::Customer) }));
+        let (_, now) = next().await;
+        assert_eq!((now.phase, now.since_ms, &now.alerts[..]), (Phase::OnHold, Millis(10_000), &[][..]));
+        clock.store(69_950, Ordering::Relaxed);
+        call.publish(utterance(1, "word", true));
+        assert_eq!(next().await.1.alerts, []);
+        clock.store(70_000, Ordering::Relaxed);
+        let (_, now) = next().await;
+        assert_eq!((now.alerts[0].kind, now.alerts[0].severity), (AlertKind::OnHold, Severity::Warning));
+        call.end(hangup(1)).await.unwrap();
+        let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+        assert_eq!((seen.state, &seen.now), (Lifecycle::Ended, &None));
     }
 
     /// What a change looks like when nobody says anything more: it is shown all the same.

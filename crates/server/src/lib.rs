@@ -11,6 +11,7 @@ pub mod http;
 pub mod hub;
 pub mod logging;
 pub mod metrics;
+pub mod needs;
 pub mod people;
 pub mod player;
 pub mod retention;

@@ -6,6 +6,7 @@ use sotto_store::{CallRow, CallRowState, LastWords, Outcome};
 use utoipa::ToSchema;
 
 use crate::http::schema;
+use crate::needs::LiveNow;
 
 /// A call as lists show it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -51,13 +52,18 @@ pub struct CallSummary {
     /// It goes on through us, so that supervisors can come to it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub bridged: bool,
+    /// What supervisors see of it while it is live; nobody else does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub now: Option<LiveNow>,
     /// How it came out, once somebody has written that down. Absent in lists of live calls.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Outcome>)]
     pub outcome: Option<Outcome>,
-    /// The number of the newest event this takes into account. Of two summaries of a call the one with the
-    /// larger number is the newer.
+    /// The number of the newest event this takes into account.
     pub seq: u64,
+    /// Of two summaries of a live call the one with the larger number is the newer.
+    #[serde(skip)]
+    pub(crate) version: u64,
 }
 
 /// Whether a call goes on.
@@ -91,14 +97,21 @@ impl CallSummary {
             recording,
             language: started.and_then(|started| started.language.clone()),
             bridged: ended.is_none() && started.is_some_and(|started| started.bridged),
+            now: None,
             outcome: None,
             seq: state.seq,
+            version: 0,
         }
+    }
+
+    /// As those see it who do not supervise.
+    pub(crate) fn unsupervised(&self) -> Self {
+        Self { now: None, ..self.clone() }
     }
 
     /// Whether a list would show the two differently.
     pub(crate) fn looks_like(&self, other: &Self) -> bool {
-        *self == Self { seq: self.seq, ..other.clone() }
+        *self == Self { seq: self.seq, version: self.version, ..other.clone() }
     }
 }
 
@@ -122,8 +135,10 @@ impl From<CallRow> for CallSummary {
             recording: row.recording.is_some(),
             language: row.language,
             bridged: false,
+            now: None,
             outcome: row.outcome,
             seq: row.last_seq,
+            version: 0,
         }
     }
 }

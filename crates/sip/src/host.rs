@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use rsipstack::sip::Response;
 use rsipstack::transaction::transaction::{TransactionEvent, TransactionEventSender};
-use sotto_call::{CallId, EndReason, Millis, Participant, Party, Source};
+use sotto_call::{CallId, EndReason, Millis, Participant, Party, Quality, Source};
 use sotto_media::{CallClock, LegOutputs, LegStats};
 use tokio_util::sync::CancellationToken;
 
@@ -108,6 +108,13 @@ pub enum Note {
         digit: char,
         /// For how long.
         duration: Millis,
+    },
+    /// How well a party is received, from now on.
+    Line {
+        /// Whose audio.
+        party: Party,
+        /// How.
+        quality: Quality,
     },
     /// A leg has been stopped; everything it heard has been handed over.
     LegEnded {

@@ -907,6 +907,7 @@ impl Session {
             LegEvent::Dtmf { digit, duration_ms } => {
                 self.note(Note::Dtmf { party, digit, duration: Millis(duration_ms) }).await;
             }
+            LegEvent::Line(quality) => self.note(Note::Line { party, quality }).await,
             LegEvent::Timeout => {}
         }
     }

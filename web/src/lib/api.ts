@@ -11,7 +11,8 @@ import type {
   Shedding,
   Source,
 } from './generated/call';
-import type { AgentState } from './phone.svelte';
+import type { AgentState, Attention } from './phone.svelte';
+import type { Quality } from './quality';
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 
@@ -38,6 +39,42 @@ export interface CallSummary {
   /** It goes on through Sotto, so that supervisors can come to it. */
   bridged?: boolean;
   outcome?: Outcome | null;
+  /** What supervisors see of it while it is live. */
+  now?: LiveNow | null;
+}
+
+/** Where a live call stands, and what of it somebody should look at. */
+export interface LiveNow {
+  phase: 'connecting' | 'talking' | 'on_hold' | 'handing_over' | 'agent_lost';
+  /** Since when it stands there, on the call's clock. */
+  since_ms: Millis;
+  /** Who is rung for it, or has come to it. */
+  colleague?: string | null;
+  supervisors: { name: string; attention: Attention }[];
+  lines: { party: Party; quality: Quality }[];
+  /** The most serious first, then what has lasted longer. */
+  alerts: Alert[];
+}
+
+export type Severity = 'notice' | 'warning' | 'urgent';
+
+/** Something about a live call that somebody should look at. */
+export interface Alert {
+  kind: 'agent_lost' | 'not_recorded' | 'on_hold' | 'silent' | 'bad_line' | 'words_late';
+  severity: Severity;
+  party?: Party | null;
+  /** Since when it is so, on the call's clock. */
+  since_ms: Millis;
+}
+
+/** A caller who has not been answered yet. */
+export interface InLine {
+  id: number;
+  from: { name: string | null; aor: string | null };
+  called: string;
+  since_ms: number;
+  /** The agent whom it rings at. */
+  rings_at?: string | null;
 }
 
 /** How a call came out, as a person says. */
@@ -61,6 +98,8 @@ export interface MissedCall {
 export interface Desk {
   agents: { name: string; state: AgentState; since_ms: number; call_id?: CallId }[];
   numbers: string[];
+  /** In the order in which they came. */
+  waiting: InLine[];
 }
 
 /** How the installation is doing. */

@@ -2,6 +2,8 @@
 // link says in `address` where to go on. Time, chance and the socket itself are passed in, so that tests
 // neither wait nor guess.
 
+import { after } from './timer';
+
 /** Where a link stands. */
 export type LinkState =
   | { at: 'connecting' }
@@ -172,10 +174,7 @@ export class Link<M> {
 const browser: Env = {
   open: (address) => new WebSocket(address) as Socket,
   now: () => Date.now(),
-  after(ms, then) {
-    const timer = setTimeout(then, ms);
-    return () => clearTimeout(timer);
-  },
+  after,
   random: () => Math.random(),
   online: () => navigator.onLine,
   onNetwork(then) {

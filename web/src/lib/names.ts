@@ -1,7 +1,8 @@
 import type { CallModel } from './call.svelte';
 import type { CallStarted, Millis, Party } from './generated/call';
-import { called } from './format';
-import { f, t } from './i18n/index.svelte';
+import { called, shortAddress } from './format';
+import { f, ltr, t } from './i18n/index.svelte';
+import type { Caller } from './phone.svelte';
 
 /** What a party is called on the screen, as of a time on the call's clock, or now. */
 export type Namer = (party: Party, at?: Millis) => string;
@@ -14,4 +15,9 @@ export function namer(call: Pick<CallModel, 'person'>): Namer {
 export function nameOrAddress(started: CallStarted | null, party: Party): string | null {
   const one = started?.participants.find((participant) => participant.party === party);
   return one?.name?.trim() || f().digits(called(one) ?? '') || null;
+}
+
+/** What somebody who calls is called. */
+export function callerName(from: Caller): string {
+  return from.name ?? (from.aor ? ltr(shortAddress(from.aor)) : t('party.unknown'));
 }

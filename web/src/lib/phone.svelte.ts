@@ -121,8 +121,6 @@ export class Phone {
   /** Calls can be placed. */
   dials = $state.raw(false);
   link: LinkState = $state.raw({ at: 'connecting' });
-  /** Told when it rings. */
-  onring: (ring: Ring) => void = () => {};
   /** Told when a call has begun. */
   ontalking: (id: string) => void = () => {};
 
@@ -380,7 +378,6 @@ export class Phone {
         this.ring = message;
         this.problem = null;
         this.#tone.start();
-        this.onring(message);
         break;
       case 'stop_ringing':
         this.#tone.stop();
@@ -517,49 +514,58 @@ function problemOf(error: unknown): Problem {
   }
 }
 
-/** Two soft notes, every three seconds. */
+/** Two soft notes, twice, every three seconds: played by the audio system itself, because timers of a page in the
+ * background are slow. */
 class RingTone {
   #context: AudioContext | null = null;
-  #timer: ReturnType<typeof setInterval> | null = null;
+  #sound: AudioBufferSourceNode | null = null;
 
-  /** Browsers let a page be heard once its reader has done something. */
-  wake(): void {
+  /** Browsers let a page be heard once its reader has done something there. */
+  wake = (): void => {
     this.#context ??= new AudioContext();
     void this.#context.resume().catch(() => {});
-  }
+  };
 
   start(): void {
     this.stop();
-    this.#once();
-    this.#timer = setInterval(() => this.#once(), 3_000);
+    this.wake();
+    const context = this.#context;
+    if (!context) return;
+    const sound = context.createBufferSource();
+    sound.buffer = ringing(context);
+    sound.loop = true;
+    sound.connect(context.destination);
+    sound.start();
+    this.#sound = sound;
+    // A page that was loaded anew and not touched since rings as soon as it is.
+    if (context.state !== 'running') window.addEventListener('pointerdown', this.wake, { once: true });
   }
 
   stop(): void {
-    if (this.#timer) clearInterval(this.#timer);
-    this.#timer = null;
+    this.#sound?.stop();
+    this.#sound?.disconnect();
+    this.#sound = null;
   }
+}
 
-  #once(): void {
-    const context = this.#context;
-    if (!context || context.state !== 'running') return;
-    for (const [at, frequency] of [
-      [0, 587],
-      [0.25, 440],
-      [0.6, 587],
-      [0.85, 440],
-    ] as const) {
-      const note = context.createOscillator();
-      const volume = context.createGain();
-      const begin = context.currentTime + at;
-      note.frequency.value = frequency;
-      volume.gain.setValueAtTime(0, begin);
-      volume.gain.linearRampToValueAtTime(0.12, begin + 0.02);
-      volume.gain.exponentialRampToValueAtTime(0.001, begin + 0.4);
-      note.connect(volume).connect(context.destination);
-      note.start(begin);
-      note.stop(begin + 0.45);
+function ringing(context: AudioContext): AudioBuffer {
+  const rate = context.sampleRate;
+  const buffer = context.createBuffer(1, 3 * rate, rate);
+  const samples = buffer.getChannelData(0);
+  for (const [at, frequency] of [
+    [0, 587],
+    [0.25, 440],
+    [0.6, 587],
+    [0.85, 440],
+  ] as const) {
+    for (let n = 0; n < 0.45 * rate; n++) {
+      const t = n / rate;
+      const volume = 0.12 * Math.min(1, t / 0.02) * Math.exp(-12 * Math.max(0, t - 0.02));
+      const place = Math.round(at * rate) + n;
+      samples[place] = (samples[place] ?? 0) + volume * Math.sin(2 * Math.PI * frequency * t);
     }
   }
+  return buffer;
 }
 
 export const phone = new Phone();

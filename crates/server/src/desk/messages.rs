@@ -44,6 +44,22 @@ pub struct Caller {
     pub name: Option<String>,
 }
 
+/// A caller who waits to be answered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct InLine {
+    /// Tells this caller from the others.
+    pub id: u64,
+    /// Who.
+    pub from: Caller,
+    /// The number called, or the agent's name.
+    pub called: String,
+    /// For how long.
+    pub since_ms: u64,
+    /// The agent whom it rings at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rings_at: Option<String>,
+}
+
 /// A call that goes on.
 #[derive(Clone, Debug, Serialize)]
 pub struct Ongoing {

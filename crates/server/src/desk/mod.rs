@@ -29,7 +29,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::messages::{AgentState, Caller, FromPage, MediaState, Ongoing, ToPage, Who};
+pub use self::messages::{AgentState, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who};
 use self::page::Line;
 pub use self::page::Page;
 pub use self::seat::{Customer, DialOutside, Gone, Order, Seat, SeatParts, Sitter};
@@ -174,8 +174,10 @@ struct State {
 struct Waiting {
     ticket: u64,
     number: Number,
-    /// It rings at somebody.
-    rings: bool,
+    from: Caller,
+    since: Instant,
+    /// Whom it rings at.
+    rings_at: Option<String>,
 }
 
 /// A call that goes through us.
@@ -324,6 +326,19 @@ impl Desk {
         agents
     }
 
+    /// The callers who have not been answered yet, in the order in which they came.
+    #[must_use]
+    pub fn in_line(&self) -> Vec<InLine> {
+        let in_line = |one: &Waiting| InLine {
+            id: one.ticket,
+            from: one.from.clone(),
+            called: one.number.number.clone(),
+            since_ms: u64::try_from(one.since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            rings_at: one.rings_at.clone(),
+        };
+        self.state().waiting.iter().map(in_line).collect()
+    }
+
     /// Whether calls to `number` are put through to someone.
     #[must_use]
     pub fn has_number(&self, number: &str) -> bool {
@@ -374,7 +389,7 @@ impl Desk {
         by: Option<String>,
         on_ring: impl Fn() + Send + Sync,
     ) -> Accepted {
-        let place = self.wait_in_line(number);
+        let place = self.wait_in_line(number, from);
         loop {
             let ready = self.shared.ready.notified();
             tokio::pin!(ready);
@@ -401,11 +416,12 @@ impl Desk {
         }
     }
 
-    fn wait_in_line(&self, number: &Number) -> PlaceInLine {
+    fn wait_in_line(&self, number: &Number, from: &Caller) -> PlaceInLine {
         let mut state = self.state();
         state.next += 1;
         let ticket = state.next;
-        state.waiting.push(Waiting { ticket, number: number.clone(), rings: false });
+        let (number, from) = (number.clone(), from.clone());
+        state.waiting.push(Waiting { ticket, number, from, since: Instant::now(), rings_at: None });
         PlaceInLine { desk: self.clone(), ticket }
     }
 
@@ -427,7 +443,7 @@ impl Desk {
             order => order.is_gt(),
         };
         let before: Vec<&Waiting> = (waiting.iter().enumerate())
-            .filter(|(place, one)| *place != mine && !one.rings && is_first(*place, one))
+            .filter(|(place, one)| *place != mine && one.rings_at.is_none() && is_first(*place, one))
             .map(|(_, one)| one)
             .collect();
         let is_free = |(name, agent): &(&String, &Agent)| {
@@ -437,7 +453,9 @@ impl Desk {
         };
         let free = agents.iter().filter(is_free);
         let name = free.min_by_key(|(_, agent)| agent.since).map(|(name, _)| name.clone())?;
-        state.waiting.iter_mut().filter(|one| one.ticket == ticket).for_each(|one| one.rings = true);
+        if let Some(one) = state.waiting.iter_mut().find(|one| one.ticket == ticket) {
+            one.rings_at = Some(name.clone());
+        }
         state.next += 1;
         let ring = state.next;
         let agent = state.agents.get_mut(&name)?;
@@ -691,7 +709,9 @@ impl Ringing {
             return;
         }
         let mut state = self.desk.state();
-        state.waiting.iter_mut().filter(|one| one.ticket == self.ticket).for_each(|one| one.rings = false);
+        if let Some(one) = state.waiting.iter_mut().find(|one| one.ticket == self.ticket) {
+            one.rings_at = None;
+        }
         let Some(agent) = state.agents.get_mut(&self.agent) else { return };
         // The agent may be rung by someone else by now, or talk.
         if agent.state == AgentState::Ringing
@@ -778,12 +798,17 @@ mod tests {
         let desk = desk(vec![sales()]);
         let call = ringing(&desk);
         settle().await;
+        tokio::time::advance(Duration::from_secs(3)).await;
+        let in_line = || desk.in_line().into_iter().map(|one| (one.called, one.since_ms, one.rings_at));
+        assert_eq!(in_line().collect::<Vec<_>>(), [("100".to_owned(), 3_000, None)]);
         let (_page, mut told) = ready(&desk, "ann").await;
         settle().await;
         assert!(rung(&mut told).is_some());
+        assert_eq!(in_line().collect::<Vec<_>>(), [("100".to_owned(), 3_000, Some("ann".to_owned()))]);
         // The caller gives up: it stops ringing, and the agent is ready for the next.
         call.abort();
         settle().await;
+        assert_eq!(desk.in_line(), []);
         let said: Vec<_> = std::iter::from_fn(|| told.try_recv().ok()).collect();
         assert!(said.iter().any(|m| matches!(m, ToPage::StopRinging { missed: false, .. })), "{said:?}");
         assert!(matches!(said.last(), Some(ToPage::State { state: AgentState::Ready })), "{said:?}");

@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::messages::{Caller, ToPage};
 use super::{Accepted, Desk, Supervision, Talk};
 use crate::hub::LiveCall;
+use crate::needs::Condition;
 
 /// How long a customer waits for an agent whose browser is gone.
 const GRACE: Duration = Duration::from_secs(15);
@@ -495,6 +496,10 @@ impl Seat {
                 let duration_ms = Millis(duration_ms);
                 self.parts.live.publish(EventBody::Dtmf(Dtmf { party, digit, duration_ms }));
             }
+            What::Leg(LegEvent::Line(quality)) if place == 0 => {
+                self.parts.live.becomes(Condition::Line(party, quality));
+            }
+            What::Leg(LegEvent::Line(_)) => {}
             What::Leg(LegEvent::Timeout) | What::HungUp => self.give_up(place),
             What::News(now) => {
                 match now {
@@ -512,6 +517,7 @@ impl Seat {
     fn is_gone(&mut self, place: usize) {
         let Some(occupant) = self.occupants.get_mut(place) else { return };
         occupant.gone = occupant.gone.or_else(|| Some(Instant::now()));
+        self.tell_of_the_agent();
         if place == 0 && self.customer.hears().is_none() {
             self.customer.hold(Some(Tone::Waiting));
         }
@@ -523,6 +529,13 @@ impl Seat {
         if place == 0 && self.customer.hears() == Some(Tone::Waiting) {
             self.customer.hold(None);
         }
+        self.tell_of_the_agent();
+    }
+
+    /// Tells lists whether the audio of the agent in charge is there.
+    fn tell_of_the_agent(&self) {
+        let is_lost = self.occupants.first().is_some_and(|first| first.gone.is_some());
+        self.parts.live.becomes(Condition::AgentLost(is_lost));
     }
 
     /// Somebody has been gone for too long.
@@ -545,6 +558,9 @@ impl Seat {
     /// Tells the agents who else is there, and the log who takes part.
     fn tell(&self) {
         let ringing = self.ringing.as_ref().map(|summons| summons.to.clone());
+        let beside = self.occupants.get(1).map(|beside| beside.agent.clone());
+        self.parts.live.becomes(Condition::Colleague(ringing.clone().or(beside)));
+        self.tell_of_the_agent();
         if let Some(first) = self.occupants.first() {
             let on = self.customer.hears() == Some(Tone::Music);
             self.parts.desk.tell(&first.agent, ToPage::Held { on });

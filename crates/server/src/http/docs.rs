@@ -78,6 +78,7 @@ fn call_schemas() -> Map<String, Value> {
     let mut generator = settings.into_generator();
     generator.subschema_for::<sotto_call::CallEvent>();
     generator.subschema_for::<sotto_call::CallState>();
+    generator.subschema_for::<sotto_call::Quality>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),
@@ -99,6 +100,19 @@ fn call_schemas() -> Map<String, Value> {
             "state": { "type": "string", "enum": ["away", "ready", "ringing", "talking", "wrap_up"] },
             "since_ms": { "description": "For how long.", "type": "integer" },
             "call_id": { "description": "The call they are on.", "type": "string" },
+        } }),
+    );
+    schemas.insert(
+        "InLine".to_owned(),
+        json!({ "type": "object", "required": ["id", "from", "called", "since_ms"], "properties": {
+            "id": { "description": "Tells this caller from the others.", "type": "integer" },
+            "from": { "type": "object", "properties": {
+                "aor": { "type": ["string", "null"] },
+                "name": { "type": ["string", "null"] },
+            } },
+            "called": { "description": "The number called, or the agent's name.", "type": "string" },
+            "since_ms": { "description": "For how long.", "type": "integer" },
+            "rings_at": { "description": "The agent whom it rings at.", "type": "string" },
         } }),
     );
     schemas.insert(

@@ -3,6 +3,7 @@
 //! A client that does not keep up is dropped and comes back with the number of the last event it has. Clients
 //! have nothing to say but pings; whatever else they send ends the connection.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -102,13 +103,24 @@ impl Feed for Follow {
     }
 }
 
-impl Feed for FollowList {
+/// The list of live calls, as one who supervises sees it or as everybody else does.
+struct List {
+    follow: FollowList,
+    supervises: bool,
+}
+
+impl Feed for List {
     async fn next(&mut self) -> Result<Option<String>, FollowError> {
-        Ok(FollowList::next(self).await?.map(|update| match &update {
+        let seen = |call: &Arc<CallSummary>| match self.supervises {
+            true => Arc::clone(call),
+            false => Arc::new(call.unsupervised()),
+        };
+        Ok(self.follow.next().await?.map(|update| match &update {
             ListUpdate::Calls(calls) => {
+                let calls: Vec<_> = calls.iter().map(seen).collect();
                 json(&ListMessage::Calls { calls: calls.iter().map(|call| call.as_ref()).collect() })
             }
-            ListUpdate::Call(call) => json(&ListMessage::Call { call }),
+            ListUpdate::Call(call) => json(&ListMessage::Call { call: &seen(call) }),
         }))
     }
 }
@@ -147,7 +159,8 @@ pub(super) async fn call(
 /// Follow the live calls (WebSocket)
 ///
 /// Text frames: `{"type":"calls","calls":[CallSummary]}` first, then `{"type":"call","call":CallSummary}` when
-/// a call begins, changes (at most four times a second) or ends. Pings and closing as for one call.
+/// a call begins, changes (at most four times a second) or ends. `now`, which says what needs somebody, is for
+/// those who may supervise. Pings and closing as for one call.
 #[utoipa::path(get, path = "/api/live", tag = "Live", responses(
     (status = 101, description = "Switching to WebSocket"),
     (status = 503, description = "Too many connections", body = ErrorBody),
@@ -159,8 +172,9 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     authorize(&identity, Action::ListCalls)?;
     let upgrade = upgrade.map_err(not_a_socket)?;
-    let follow = app.hub().follow_list();
-    open(app, upgrade, identity, Action::ListCalls, follow)
+    let supervises = authorize(&identity, Action::Supervise).is_ok();
+    let list = List { follow: app.hub().follow_list(), supervises };
+    open(app, upgrade, identity, Action::ListCalls, list)
 }
 
 pub(super) fn not_a_socket(rejection: axum::extract::ws::rejection::WebSocketUpgradeRejection) -> ApiError {

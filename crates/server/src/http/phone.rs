@@ -14,7 +14,7 @@ use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody};
 use super::live::{Feed, json, not_a_socket, open};
 use super::{App, schema};
-use crate::desk::{Page, ToPage, Who};
+use crate::desk::{InLine, Page, ToPage, Who};
 use crate::hub::FollowError;
 
 pub(super) fn routes() -> Router<App> {
@@ -57,11 +57,14 @@ pub(super) struct DeskNow {
     agents: Vec<Who>,
     /// Numbers of ours.
     numbers: Vec<String>,
+    /// Callers who have not been answered yet, in the order in which they came.
+    #[schema(value_type = Vec<schema::InLine>)]
+    waiting: Vec<InLine>,
 }
 
-/// Who is there
+/// Who is there, and who waits
 #[utoipa::path(get, path = "/api/desk", tag = "Phone", responses(
-    (status = 200, description = "Agents with an open page, and numbers", body = DeskNow),
+    (status = 200, description = "Agents with an open page, numbers, and callers in line", body = DeskNow),
     (status = 401, description = "Not signed in", body = ErrorBody),
 ))]
 pub(super) async fn desk(
@@ -70,7 +73,7 @@ pub(super) async fn desk(
 ) -> Result<axum::Json<DeskNow>, ApiError> {
     authorize(&identity, Action::TakeCalls)?;
     let desk = &app.shared.parts.desk;
-    Ok(axum::Json(DeskNow { agents: desk.agents(), numbers: desk.numbers() }))
+    Ok(axum::Json(DeskNow { agents: desk.agents(), numbers: desk.numbers(), waiting: desk.in_line() }))
 }
 
 /// Be an agent with a telephone (WebSocket)

@@ -12,4 +12,7 @@ macro_rules! named {
     };
 }
 
-named! { AtDesk CallEvent CallState EndReason LastWords Outcome Participant Role Shedding Source }
+named! {
+    AtDesk CallEvent CallState EndReason InLine LastWords Outcome Participant Party Quality Role Shedding Source
+    Supervisor
+}

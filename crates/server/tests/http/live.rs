@@ -1,9 +1,10 @@
 use std::time::Duration;
 
 use futures::{SinkExt, StreamExt};
-use serde_json::Value;
-use sotto_call::{CallEvent, CallId, CallState};
+use serde_json::{Value, json};
+use sotto_call::{Attention, CallEvent, CallId, CallState, EventBody, Party, Quality, Supervisor};
 use sotto_server::hub::{FollowError, HubLimits};
+use sotto_server::needs::Condition;
 use sotto_store::Role;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -355,4 +356,48 @@ async fn clients_may_send_pings_and_nothing_else() {
     call.publish(utterance(1, "still here", true));
     assert_eq!(event(&next(&mut polite).await.unwrap()).seq, 2);
     assert!(matches!(bench.hub.follow(CallId::new(), None).await, Err(FollowError::Unknown(_))));
+}
+
+#[tokio::test]
+async fn what_needs_somebody_is_told_to_supervisors_and_to_nobody_else() {
+    let bench = Bench::new().await;
+    for (name, role) in [("mina", Role::Agent), ("sara", Role::Supervisor)] {
+        bench.add_user(name, role).await;
+    }
+    let address = bench.serve().await;
+    let (mina, sara) = (bench.sign_in("mina").await, bench.sign_in("sara").await);
+    let call = bench.begin("a");
+    let mut agents = connect(address, "/api/live", &[("cookie", &mina)]).await.unwrap();
+    let mut supervisors = connect(address, "/api/live", &[("cookie", &sara)]).await.unwrap();
+    assert_eq!(next(&mut agents).await.unwrap()["calls"][0]["now"], Value::Null);
+    assert_eq!(next(&mut supervisors).await.unwrap()["calls"][0]["now"]["phase"], "talking");
+    let attention = Some(Attention::Listen);
+    call.publish(EventBody::Supervisor(Supervisor { name: "sara".to_owned(), attention }));
+    call.becomes(Condition::Line(Party::Customer, Quality::Poor));
+    let now = loop {
+        let now = next(&mut supervisors).await.unwrap()["call"]["now"].clone();
+        if now["supervisors"] != json!([]) && now["alerts"] != json!([]) {
+            break now;
+        }
+    };
+    assert_eq!(now["supervisors"], json!([{ "name": "sara", "attention": "listen" }]));
+    assert_eq!(now["lines"], json!([{ "party": "customer", "quality": "poor" }]));
+    assert_eq!(
+        now["alerts"],
+        json!([{ "kind": "bad_line", "severity": "warning", "party": "customer", "since_ms": 1500 }])
+    );
+    let list = crate::bench::get("/api/calls?state=live");
+    let listed = crate::bench::body(bench.send(crate::bench::by(&sara, list)).await).await;
+    assert_eq!(listed["calls"][0]["now"], now);
+    let list = crate::bench::get("/api/calls?state=live");
+    let listed = crate::bench::body(bench.send(crate::bench::by(&mina, list)).await).await;
+    assert_eq!(listed["calls"][0]["now"], Value::Null);
+    call.end(hangup()).await.unwrap();
+    loop {
+        let told = next(&mut agents).await.unwrap()["call"].clone();
+        assert_eq!(told["now"], Value::Null, "an agent is not told who listens");
+        if told["state"] == "ended" {
+            break;
+        }
+    }
 }

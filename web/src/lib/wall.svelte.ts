@@ -1,0 +1,147 @@
+// Who needs somebody: live calls and callers in line, as rows in the order of their need.
+
+import type { Alert as CallAlert, CallSummary, CallsMessage, InLine, Severity } from './api';
+
+/** How long a call that is over stays where it was, so that the eye can follow it. */
+export const LINGER_MS = 5_000;
+/** How long somebody may wait in line before one should look, and before one must. */
+const WAITS_MS: [number, Severity][] = [
+  [60_000, 'urgent'],
+  [20_000, 'warning'],
+];
+
+/** Something that somebody should look at. */
+export interface Alert extends Omit<CallAlert, 'kind' | 'since_ms'> {
+  kind: CallAlert['kind'] | 'waiting';
+  /** Since when it is so, by the server's wall clock. */
+  since: number;
+}
+
+export interface Row {
+  id: string;
+  call: CallSummary | null;
+  caller: Caller | null;
+  alerts: Alert[];
+  /** It is over, or in line no more, and only still stands where it was. */
+  gone: boolean;
+}
+
+/** Somebody in line. */
+export type Caller = InLine & { since: number };
+
+const RANK: Record<Severity, number> = { notice: 1, warning: 2, urgent: 3 };
+export const rank = (row: Row) => (row.gone ? 0 : RANK[row.alerts[0]?.severity as Severity] ?? 0);
+
+/** What of a live call somebody should look at, the most serious first. */
+function alertsOf(call: CallSummary): Alert[] {
+  return (call.now?.alerts ?? []).map(({ since_ms, ...alert }) => ({
+    ...alert,
+    since: call.started_at_unix_ms + since_ms,
+  }));
+}
+
+function waits(caller: Caller, now: number): Alert[] {
+  const severity = WAITS_MS.find(([after]) => now - caller.since >= after)?.[1];
+  return severity ? [{ kind: 'waiting', severity, since: caller.since }] : [];
+}
+
+/** The most serious first, then what has lasted longer; of those who need nothing, who waits in line. */
+function byNeed(a: Row, b: Row): number {
+  const began = (row: Row) => row.alerts[0]?.since ?? row.caller?.since ?? row.call?.started_at_unix_ms ?? 0;
+  const inLine = (row: Row) => Number(rank(row) === 0 && row.caller !== null);
+  return (
+    rank(b) - rank(a) ||
+    inLine(b) - inLine(a) ||
+    began(a) - began(b) ||
+    (a.id < b.id ? -1 : 1)
+  );
+}
+
+export class Wall {
+  rows: Row[] = $state.raw([]);
+  /** The list has been received. */
+  known = $state.raw(false);
+  /** Rows that stand below others that need less, because no row may move now. */
+  misplaced = $state.raw(0);
+  /** No row moves while a pointer or the keyboard is among them. */
+  held = false;
+
+  #calls = new Map<string, CallSummary>();
+  #line: Caller[] = [];
+  #goneAt = new Map<string, number>();
+
+  receive(message: CallsMessage): void {
+    if (message.type === 'calls') {
+      this.#calls = new Map(message.calls.map((call) => [call.id, call]));
+      this.known = true;
+    } else if (message.type === 'call') {
+      const { call } = message;
+      if (call.state === 'live') this.#calls.set(call.id, call);
+      else this.#calls.delete(call.id);
+    }
+  }
+
+  /** Who waits in line. */
+  waits(line: Caller[]): void {
+    this.#line = line;
+  }
+
+  /** Shows what has come since, all at once: many calls change many times a second. */
+  show(now: number): void {
+    const before = new Map(this.rows.map((row) => [row.id, row]));
+    const rows: Row[] = [];
+    for (const call of this.#calls.values()) {
+      const old = before.get(call.id);
+      rows.push(
+        old?.call === call && !old.gone
+          ? old
+          : { id: call.id, call, caller: null, alerts: alertsOf(call), gone: false },
+      );
+    }
+    for (const caller of this.#line) {
+      const id = `line-${caller.id}`;
+      const old = before.get(id);
+      const alerts = waits(caller, now);
+      const same = old?.caller?.rings_at === caller.rings_at && old?.alerts[0]?.severity === alerts[0]?.severity;
+      rows.push(old && same && !old.gone ? old : { id, call: null, caller, alerts, gone: false });
+    }
+    const there = new Set(rows.map((row) => row.id));
+    for (const id of this.#goneAt.keys()) if (there.has(id) || !before.has(id)) this.#goneAt.delete(id);
+    for (const row of this.rows) {
+      if (there.has(row.id)) continue;
+      const since = this.#goneAt.get(row.id) ?? now;
+      this.#goneAt.set(row.id, since);
+      if (this.held || now - since < LINGER_MS) rows.push(row.gone ? row : { ...row, alerts: [], gone: true });
+    }
+    this.#arrange(rows);
+  }
+
+  /** Lets the rows move now, although somebody is among them. */
+  sort(): void {
+    const held = this.held;
+    this.held = false;
+    this.#arrange([...this.rows].filter((row) => !row.gone));
+    this.held = held;
+  }
+
+  #arrange(rows: Row[]): void {
+    if (this.held) {
+      const places = new Map(this.rows.map((row, place) => [row.id, place]));
+      const place = (row: Row) => places.get(row.id) ?? Infinity;
+      // What is new comes last: there it moves nothing.
+      rows.sort((a, b) => (place(a) === place(b) ? byNeed(a, b) : place(a) - place(b)));
+    } else {
+      // What is over stays among those who need nothing, or where it was.
+      rows.sort(byNeed);
+    }
+    let least = Infinity;
+    let misplaced = 0;
+    for (const row of rows) {
+      if (rank(row) >= 2 && rank(row) > least) misplaced++;
+      if (!row.gone) least = Math.min(least, rank(row));
+    }
+    this.misplaced = misplaced;
+    const same = rows.length === this.rows.length && rows.every((row, place) => row === this.rows[place]);
+    if (!same) this.rows = rows;
+  }
+}

@@ -1,0 +1,114 @@
+import { describe, expect, it } from 'vitest';
+import type { Alert, CallSummary } from './api';
+import { placeOf } from './place';
+import { LINGER_MS, Wall, type Caller } from './wall.svelte';
+
+const NOW = 1_000_000;
+const call = (id: string, alerts: Alert[] = [], over: Partial<CallSummary> = {}): CallSummary => ({
+  id,
+  external_id: id,
+  source: 'sip',
+  state: 'live',
+  started_at_unix_ms: 500_000,
+  participants: [],
+  utterances: 0,
+  recording: false,
+  now: { phase: 'talking', since_ms: 0, supervisors: [], lines: [], alerts },
+  ...over,
+});
+const alert = (severity: Alert['severity'], since_ms = 0): Alert => ({ kind: 'on_hold', severity, since_ms });
+const caller = (id: number, since: number, over: Partial<Caller> = {}): Caller => ({
+  id,
+  from: { name: null, aor: null },
+  called: '100',
+  since_ms: 0,
+  since,
+  ...over,
+});
+const ids = (wall: Wall) => wall.rows.map(({ id }) => id);
+function wallOf(calls: CallSummary[], line: Caller[] = []): Wall {
+  const wall = new Wall();
+  wall.receive({ type: 'calls', calls });
+  wall.waits(line);
+  wall.show(NOW);
+  return wall;
+}
+
+describe('the wall', () => {
+  it('shows first who needs somebody most, then who has needed somebody for longer, then who waits', () => {
+    const wall = wallOf(
+      [
+        call('calm', [], { started_at_unix_ms: 9 }),
+        call('late', [alert('notice')]),
+        call('warned', [alert('warning', 3)]),
+        call('new', [alert('urgent', 90)]),
+        call('old', [alert('urgent', 10), alert('notice', 1)]),
+        call('calmer', [], { started_at_unix_ms: 8 }),
+      ],
+      [caller(1, NOW - 5_000), caller(2, NOW - 25_000), caller(3, NOW - 70_000)],
+    );
+    expect(ids(wall)).toEqual([
+      'old',
+      'new',
+      'line-3',
+      'warned',
+      'line-2',
+      'late',
+      'line-1',
+      'calmer',
+      'calm',
+    ]);
+  });
+
+  it('moves no row while somebody is among them, says what stands too far down, and moves them when asked', () => {
+    const wall = wallOf([call('a'), call('b'), call('c')]);
+    wall.held = true;
+    wall.receive({ type: 'call', call: call('c', [alert('urgent')]) });
+    wall.receive({ type: 'call', call: call('0', [alert('warning')]) });
+    wall.receive({ type: 'call', call: call('a', [], { state: 'ended' }) });
+    wall.show(NOW);
+    expect(ids(wall)).toEqual(['a', 'b', 'c', '0']);
+    expect(wall.misplaced).toBe(2);
+    wall.show(NOW + 60_000);
+    expect(ids(wall), 'also long after a call is over').toEqual(['a', 'b', 'c', '0']);
+    wall.sort();
+    expect(ids(wall)).toEqual(['c', '0', 'b']);
+    expect(wall.misplaced).toBe(0);
+    wall.receive({ type: 'call', call: call('b', [alert('urgent', -9)]) });
+    wall.show(NOW);
+    expect(ids(wall), 'and holds still again').toEqual(['c', '0', 'b']);
+    wall.held = false;
+    wall.show(NOW);
+    expect(ids(wall)).toEqual(['b', 'c', '0']);
+  });
+
+  it('keeps a call that is over in sight for a moment', () => {
+    const wall = wallOf([call('a'), call('b')]);
+    wall.receive({ type: 'call', call: call('a', [], { state: 'ended' }) });
+    wall.show(NOW + 1);
+    expect(wall.rows.map(({ id, gone }) => [id, gone])).toEqual([
+      ['a', true],
+      ['b', false],
+    ]);
+    wall.show(NOW + 1 + LINGER_MS);
+    expect(ids(wall)).toEqual(['b']);
+  });
+
+  it('draws a row anew only when it has changed', () => {
+    const wall = wallOf([call('a'), call('b')], [caller(1, NOW - 1_000)]);
+    const before = wall.rows;
+    wall.show(NOW + 1);
+    expect(wall.rows).toBe(before);
+    wall.receive({ type: 'call', call: call('b', [], { utterances: 1 }) });
+    wall.waits([caller(1, NOW - 1_003)]);
+    wall.show(NOW + 2);
+    expect(wall.rows.map((row, place) => row === before[place])).toEqual([true, true, false]);
+    wall.waits([caller(1, NOW - 1_000, { rings_at: 'omid' })]);
+    wall.show(NOW + 3);
+    expect(wall.rows[0]?.caller?.rings_at).toBe('omid');
+  });
+
+  it('has a place of its own', () => {
+    expect(placeOf('#/wall')).toEqual({ page: 'wall' });
+  });
+});
