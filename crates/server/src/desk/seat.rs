@@ -262,6 +262,8 @@ impl Seat {
             }
         }
         self.ringing = None;
+        // Supervisors who are still there.
+        self.parts.over.cancel();
         let id = self.parts.live.id();
         for (place, occupant) in std::mem::take(&mut self.occupants).into_iter().enumerate() {
             // Only now has the agents' audio ended: whoever left before has left it to somebody else.
@@ -493,7 +495,7 @@ impl Seat {
                 match now {
                     News::Connected => self.is_back(place),
                     News::Lost | News::Failed => self.is_gone(place),
-                    News::Candidate(_) => {}
+                    News::Candidate(_) | News::Gathered => {}
                 }
                 if let Some(occupant) = self.occupants.get(place) {
                     self.parts.desk.news(&occupant.agent, now);

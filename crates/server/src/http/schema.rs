@@ -12,4 +12,4 @@ macro_rules! named {
     };
 }
 
-named! { AtDesk CallEvent CallState EndReason LastWords Outcome Participant Role Shedding Source }
+named! { AtDesk CallEvent CallState EndReason LastWords Outcome Participant Party Role Shedding Source }

@@ -84,6 +84,7 @@ export const en = {
 
   'source.siprec': 'SIPREC',
   'source.sip': 'SIP',
+  'source.whip': 'WHIP',
   'source.file': 'File',
 
   'link.connecting': 'Connecting …',

@@ -77,6 +77,7 @@ export const fa: Record<Key, Message> = {
 
   'source.siprec': 'SIPREC',
   'source.sip': 'SIP',
+  'source.whip': 'WHIP',
   'source.file': 'پرونده',
 
   'link.connecting': 'در حال اتصال …',
