@@ -85,6 +85,8 @@ pub enum Source {
     Siprec,
     /// Plain SIP legs sent by a PBX.
     Sip,
+    /// Legs brought by a WHIP client (RFC 9725).
+    Whip,
     /// A recorded file.
     File,
 }

@@ -26,7 +26,9 @@ pub enum PeopleError {
     #[error("a password has at least {SHORTEST_PASSWORD} characters and at most {LONGEST_PASSWORD} bytes")]
     Password,
     /// A scope is not known.
-    #[error("`{0}` is no scope; there are calls:read, recordings:read, metrics:read and admin")]
+    #[error(
+        "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, metrics:read and admin"
+    )]
     Scope(String),
     /// The store refuses.
     #[error(transparent)]
@@ -56,6 +58,10 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Issued<T> {
 pub enum Scope {
     /// Lists of calls, their words, live and afterwards.
     CallsRead,
+    /// Bringing audio into calls (WHIP).
+    CallsPublish,
+    /// Hearing calls as they go on (WHEP).
+    CallsListen,
     /// Recordings.
     RecordingsRead,
     /// `/metrics`, where that is not open.
@@ -66,13 +72,22 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 4] = [Self::CallsRead, Self::RecordingsRead, Self::MetricsRead, Self::Admin];
+    pub const ALL: [Self; 6] = [
+        Self::CallsRead,
+        Self::CallsPublish,
+        Self::CallsListen,
+        Self::RecordingsRead,
+        Self::MetricsRead,
+        Self::Admin,
+    ];
 
     /// The name it is stored and shown by.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CallsRead => "calls:read",
+            Self::CallsPublish => "calls:publish",
+            Self::CallsListen => "calls:listen",
             Self::RecordingsRead => "recordings:read",
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",

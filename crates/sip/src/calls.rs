@@ -1,7 +1,8 @@
 //! Calls: the legs that belong together, from the first to the last.
 //!
 //! A recording session is a call by itself. Plain legs that carry the same value in the joining header become
-//! one; whoever comes while the first is still being begun waits for it.
+//! one, and with them legs that come under the same name by another way ([`Joined`](crate::Joined)); whoever comes
+//! while the first is still being begun waits for it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,13 +10,12 @@ use std::time::Duration;
 
 use sotto_call::{CallId, EndReason, Participant, Party};
 use sotto_media::{CallClock, LegOutputs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
 use crate::plan::{MAX_LEGS, Reject};
-use crate::session::Input;
 
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Call>>>>;
 
@@ -52,7 +52,8 @@ pub(crate) struct Member {
     pub(crate) dialog: u64,
     pub(crate) parties: Vec<Party>,
     pub(crate) participants: Vec<Participant>,
-    pub(crate) input: mpsc::Sender<Input>,
+    /// Asks the dialog to end, because it has been alone for too long.
+    pub(crate) hang_up: Box<dyn Fn() + Send + Sync>,
 }
 
 /// What a dialog gets when it has come into a call.
@@ -66,6 +67,7 @@ impl From<Refusal> for Reject {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Busy => Self::busy(),
+            Refusal::Full => Self::new(486, "Busy Here"),
             Refusal::Forbidden => Self::new(403, "Forbidden"),
             Refusal::Unavailable => Self::new(480, "Temporarily Unavailable"),
             Refusal::Declined => Self::new(603, "Decline"),
@@ -99,15 +101,15 @@ impl Calls {
         &self,
         key: Option<&str>,
         dialog: u64,
-        input: &mpsc::Sender<Input>,
+        hang_up: impl Fn() + Clone + Send + Sync + 'static,
         ringing: &Ringing,
         new: impl Fn(&[Party]) -> NewCall,
-    ) -> Result<Entered, Reject> {
+    ) -> Result<Entered, Refusal> {
         let member = |new: &NewCall| Member {
             dialog,
             parties: new.legs.iter().map(|leg| leg.party).collect(),
             participants: new.participants.clone(),
-            input: input.clone(),
+            hang_up: Box::new(hang_up.clone()),
         };
         let Some(key) = key else { return self.begin(new(&[]), None, ringing, member).await };
         let slot = {
@@ -138,8 +140,8 @@ impl Calls {
         joined: Option<(String, Slot)>,
         ringing: &Ringing,
         member: impl Fn(&NewCall) -> Member,
-    ) -> Result<Entered, Reject> {
-        let room = self.room.clone().try_acquire_owned().map_err(|_| Reject::busy())?;
+    ) -> Result<Entered, Refusal> {
+        let room = self.room.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let member = member(&new);
         let parties = member.parties.clone();
         let started = self.host.begin(new, ringing).await?;
@@ -149,14 +151,14 @@ impl Calls {
         if legs.len() != parties.len() {
             tracing::error!(call = %call.id, "the host gave {} outputs for {} legs", legs.len(), parties.len());
             self.host.end(call.id, EndReason::Hangup).await;
-            return Err(Reject::new(500, "Server Internal Error"));
+            return Err(Refusal::Unavailable);
         }
         Ok(Entered { call: Arc::new(call), outputs: legs, parties })
     }
 
     /// Takes over a call that the host has begun by itself.
-    pub(crate) fn adopt(&self, started: StartedCall, member: Member) -> Result<Arc<Call>, Reject> {
-        let room = self.room.clone().try_acquire_owned().map_err(|_| Reject::busy())?;
+    pub(crate) fn adopt(&self, started: StartedCall, member: Member) -> Result<Arc<Call>, Refusal> {
+        let room = self.room.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let state = State { members: vec![member], ..State::default() };
         let StartedCall { id, clock, over, .. } = started;
         Ok(Arc::new(Call { id, clock, over, joined: None, state: Mutex::new(state), _room: room }))
@@ -167,12 +169,10 @@ impl Calls {
         call: &Arc<Call>,
         new: NewCall,
         member: impl Fn(&NewCall) -> Member,
-    ) -> Result<Entered, Reject> {
-        let Some(leg) = new.legs.first().cloned() else {
-            return Err(Reject::new(500, "Server Internal Error"));
-        };
+    ) -> Result<Entered, Refusal> {
+        let leg = new.legs.first().cloned().ok_or(Refusal::Unavailable)?;
         if call.parties().len() >= MAX_LEGS {
-            return Err(Reject::new(486, "Busy Here"));
+            return Err(Refusal::Full);
         }
         let output = self.host.add_leg(call.id, leg).await?;
         let member = member(&new);
@@ -239,7 +239,7 @@ impl Calls {
                 tokio::time::sleep(lone_leg).await;
                 if let Some(call) = watched.upgrade() {
                     for member in &call.state().members {
-                        let _ = member.input.try_send(Input::HangUp);
+                        (member.hang_up)();
                     }
                 }
             });

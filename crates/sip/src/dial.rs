@@ -263,8 +263,9 @@ pub(crate) async fn dial(
     // `taken` is dropped without a word in what follows, and the driver hangs up.
     let (Some(stream), Some(dialog)) = (agreed, dialog) else { return Err(DialError::NoCodec) };
     let (number, queue) = (shared.next_number(), mpsc::channel(session::QUEUE));
+    // Nobody joins it, so it is never alone.
     let member =
-        Member { dialog: number, parties: vec![party], participants: Vec::new(), input: queue.0.clone() };
+        Member { dialog: number, parties: vec![party], participants: Vec::new(), hang_up: Box::new(|| ()) };
     let call = shared.calls.adopt(started, member).map_err(|_| DialError::NoRoom)?;
     give_up.disarm();
     if taken.send(()).is_err() {

@@ -18,7 +18,7 @@ use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::SipAddr;
 use sotto_audio::Codec;
 use sotto_call::Party;
-use sotto_media::Ports;
+use sotto_media::{LegOutputs, Ports};
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -33,7 +33,8 @@ use crate::dial::{self, DialError, Trunk};
 use crate::dialog::DialogKey;
 use crate::flow::{Flow, Flows, Inbox};
 use crate::guard::{Denial, Guard};
-use crate::host::{Host, StartedCall};
+use crate::host::{Host, Refusal, StartedCall};
+use crate::join::{self, Joined, Joining};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
 use crate::register;
 use crate::session::{self, Input};
@@ -281,6 +282,15 @@ impl Endpoint {
         on_ring: impl Fn() + Send + Sync,
     ) -> Result<(), DialError> {
         dial::dial(self.shared.clone(), trunk, number, started, party, on_ring).await
+    }
+
+    /// Lets a leg whose audio comes by another way join the call that goes by its name, or begin it. The outputs are
+    /// where its audio goes.
+    ///
+    /// # Errors
+    /// Why it may not.
+    pub async fn join(&self, leg: Joining) -> Result<(Joined, LegOutputs), Refusal> {
+        join::join(self.shared.clone(), leg).await
     }
 
     /// Registers with a trunk, and stays registered until [`Endpoint::shutdown`], which takes the registration

@@ -54,20 +54,20 @@ pub struct StartedCall {
 
 /// Tells a caller that somebody is being rung (RFC 3261 section 21.1.2).
 pub struct Ringing {
-    respond: TransactionEventSender,
-    /// Absent when the caller wants provisional answers only reliably (RFC 3262), which we do not send.
-    response: Option<Response>,
+    /// Absent when the caller wants provisional answers only reliably (RFC 3262), which we do not send, or waits
+    /// for none.
+    provisional: Option<(TransactionEventSender, Response)>,
 }
 
 impl Ringing {
-    pub(crate) fn new(respond: TransactionEventSender, response: Option<Response>) -> Self {
-        Self { respond, response }
+    pub(crate) fn new(provisional: Option<(TransactionEventSender, Response)>) -> Self {
+        Self { provisional }
     }
 
     /// Somebody is being rung.
     pub fn ring(&self) {
-        if let Some(response) = &self.response {
-            let _ = self.respond.send(TransactionEvent::Respond(response.clone()));
+        if let Some((respond, response)) = &self.provisional {
+            let _ = respond.send(TransactionEvent::Respond(response.clone()));
         }
     }
 }
@@ -83,6 +83,8 @@ pub enum Refusal {
     Unavailable,
     /// Whoever was rung does not want to talk: 603.
     Declined,
+    /// Everyone who can be on the call is: 486.
+    Full,
 }
 
 /// Something that happened in a call.

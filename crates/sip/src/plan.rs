@@ -389,21 +389,21 @@ fn caller(request: &Request) -> Speaker {
         Some((name, rest)) => (unquote(name), rest.split('>').next().unwrap_or_default()),
         None => (String::new(), address.split(';').next().unwrap_or_default()),
     };
-    let keep = |text: &str| {
-        let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_VALUE).collect();
-        (!text.is_empty()).then_some(text)
-    };
     // An address of record has no parameters.
-    Speaker { aor: keep(uri.split(';').next().unwrap_or_default()), name: keep(&name), ..Speaker::default() }
+    Speaker { aor: kept(uri.split(';').next().unwrap_or_default()), name: kept(&name), ..Speaker::default() }
 }
 
 fn value(request: &Request, name: &str) -> Option<String> {
-    let value = request.header_value(name)?;
-    let value: String = value.trim().chars().filter(|c| !c.is_control()).take(MAX_VALUE).collect();
-    (!value.is_empty()).then_some(value)
+    kept(&request.header_value(name)?)
 }
 
-fn is_language(tag: &str) -> bool {
+/// What is kept of a value from outside, if anything.
+pub(crate) fn kept(text: &str) -> Option<String> {
+    let text: String = text.trim().chars().filter(|c| !c.is_control()).take(MAX_VALUE).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+pub(crate) fn is_language(tag: &str) -> bool {
     (2..=35).contains(&tag.len())
         && tag.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
 }

@@ -139,7 +139,7 @@ pub(crate) async fn serve(
     let reliable_only = plan::requires(&request, "100rel");
     let provisional =
         (!reliable_only).then(|| dialog.response(&request, StatusCode::Ringing, Vec::new(), None));
-    let ringing = Ringing::new(respond.clone(), provisional);
+    let ringing = Ringing::new(provisional.map(|response| (respond.clone(), response)));
     let setup = Session::begin(&shared, number, flow, dialog, plan, input, &ringing);
     let (mut session, answer) = match setup_or_cancel(setup, &mut inputs, &respond, &request, &tag).await {
         Ok(begun) => begun,
@@ -386,7 +386,9 @@ impl Session {
                 language: plan.language.clone(),
             }
         };
-        let entered = shared.calls.enter(plan.join.as_deref(), number, &input, ringing, new_call).await?;
+        let ask = input.clone();
+        let hang_up = move || drop(ask.try_send(Input::HangUp));
+        let entered = shared.calls.enter(plan.join.as_deref(), number, hang_up, ringing, new_call).await?;
         let Entered { call, outputs, parties } = entered;
         let now = Instant::now();
         let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();

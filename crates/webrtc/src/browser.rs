@@ -1,10 +1,12 @@
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use rtc::ice::mdns::MulticastDnsMode;
+use rtc::interceptor::Slot;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::media_engine::{
     MIME_TYPE_OPUS, MIME_TYPE_PCMU, MIME_TYPE_TELEPHONE_EVENT,
@@ -25,12 +27,14 @@ use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 use webrtc::media_stream::track_remote::{TrackRemote, TrackRemoteEvent};
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCConfigurationBuilder,
-    RTCIceCandidateInit, RTCIceServer, RTCPeerConnectionIceEvent, RTCPeerConnectionState,
-    RTCSessionDescription, Registry, SettingEngineBuilder, register_default_interceptors,
+    RTCIceCandidateInit, RTCIceGatheringState, RTCIceServer, RTCPeerConnectionIceEvent,
+    RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder,
+    register_default_interceptors,
 };
 
 use crate::WebRtcConfig;
-use crate::offer::{self, Offer};
+use crate::line::{Known, Line, Reports};
+use crate::offer::{Direction, Offer};
 
 /// News of one connection that wait to be fetched.
 const NEWS: usize = 64;
@@ -38,6 +42,15 @@ const NEWS: usize = 64;
 const CLOSING: Duration = Duration::from_secs(2);
 /// Characters of the longest candidate taken.
 const LONGEST_CANDIDATE: usize = 512;
+/// Candidates taken of one browser: on many networks it has some dozens.
+pub(crate) const MOST_CANDIDATES: usize = 100;
+/// How Opus is spoken with browsers (RFC 7587 section 6.1): with in-band error correction, and without silence.
+const OPUS: &str = "minptime=10;useinbandfec=1;usedtx=1";
+/// Free ports that are tried, because others may take them as well.
+const TRIES: u32 = 8;
+/// How long it is waited for our own candidates where all of them have to be in the answer: a STUN server that does
+/// not answer holds up nobody.
+const GATHERING: Duration = Duration::from_secs(2);
 
 /// Why there is no connection to a browser.
 #[derive(Debug, Error)]
@@ -88,6 +101,8 @@ pub enum News {
     Lost,
     /// It will not come back by itself.
     Failed,
+    /// All ways to reach us have been told.
+    Gathered,
 }
 
 /// A browser that is being talked to.
@@ -107,6 +122,12 @@ pub struct Browser {
 /// A connection to a browser. It has to be closed: dropped, it would keep its socket.
 pub struct Connection {
     peer: Arc<dyn PeerConnection>,
+    /// The browser's half of the names of connectivity checks, as in its offer.
+    ufrag: String,
+    /// Candidates that may still come.
+    candidates_left: AtomicUsize,
+    /// Known for as long as there is the connection.
+    _line: Known,
 }
 
 /// Connections to browsers. Cheap to clone.
@@ -114,13 +135,14 @@ pub struct Connection {
 pub struct WebRtc {
     config: WebRtcConfig,
     next: Arc<AtomicU16>,
+    lines: Arc<Mutex<Vec<Weak<Mutex<Line>>>>>,
 }
 
 impl WebRtc {
     /// As configured.
     #[must_use]
     pub fn new(config: WebRtcConfig) -> Self {
-        Self { config, next: Arc::default() }
+        Self { config, next: Arc::default(), lines: Arc::default() }
     }
 
     /// The servers that browsers may use to find a way to us.
@@ -135,18 +157,42 @@ impl WebRtc {
         self.config.relay_only
     }
 
-    /// Answers a browser's offer.
+    /// How the ways to all browsers are that there are connections to.
+    #[must_use]
+    pub fn lines(&self) -> Vec<Line> {
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.retain(|line| line.strong_count() > 0);
+        let known = lines.iter().filter_map(Weak::upgrade);
+        known.map(|line| *line.lock().unwrap_or_else(PoisonError::into_inner)).collect()
+    }
+
+    /// See [`WebRtcConfig::sessions_per_client`].
+    #[must_use]
+    pub fn sessions_per_client(&self) -> usize {
+        self.config.sessions_per_client
+    }
+
+    /// Answers a browser's offer. Its candidates may follow, and ours do, as [`News`].
     ///
     /// # Errors
     /// See [`WebRtcError`].
-    pub async fn answer(&self, offer: &str) -> Result<Browser, WebRtcError> {
-        let Offer { sdp, codec } = offer::read(offer)?;
+    pub async fn answer(&self, offer: &str, direction: Direction) -> Result<Browser, WebRtcError> {
+        let Offer { sdp, codec, ufrag } = Offer::read(offer, direction)?;
         let (tell, news) = mpsc::channel(NEWS);
         let (ours, theirs) = Pipe::pair();
         let (to_browser, from_browser) = theirs.split();
         let handler = Arc::new(Handler { tell, heard: from_browser, external_ip: self.config.external_ip });
-        let peer: Arc<dyn PeerConnection> = self.connect(handler).await?;
-        let connection = Arc::new(Connection { peer });
+        let line = Known::default();
+        let peer: Arc<dyn PeerConnection> =
+            self.connect(handler, || Reports::new(line.clone(), codec.clock_rate())).await?;
+        {
+            let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.retain(|line| line.strong_count() > 0);
+            lines.push(Arc::downgrade(&line));
+        }
+        let candidates_left = AtomicUsize::new(MOST_CANDIDATES);
+        let connection = Arc::new(Connection { peer, ufrag, candidates_left, _line: line });
+        let to_browser = (direction != Direction::Sends).then_some(to_browser);
         match connection.negotiate(sdp, codec, to_browser).await {
             Ok((answer, format)) => Ok(Browser { answer, format, pipe: ours, news, connection }),
             Err(error) => {
@@ -156,24 +202,60 @@ impl WebRtc {
         }
     }
 
-    /// A connection on the next free port.
-    async fn connect(&self, handler: Arc<Handler>) -> Result<Arc<dyn PeerConnection>, WebRtcError> {
-        let (first, last) = (self.config.first_port, self.config.last_port);
-        let count = last.saturating_sub(first).saturating_add(1);
-        let mut failure = WebRtcError::NoPorts(first, last);
-        // Whoever holds a port holds it for a call; a range that is full is found out soon enough.
-        for _ in 0..count.min(64) {
-            let port = first + self.next.fetch_add(1, Ordering::Relaxed) % count;
-            let address = SocketAddr::new(self.config.ip, port);
-            match self.builder(handler.clone())?.with_udp_addrs(vec![address]).build().await {
-                Ok(peer) => return Ok(Arc::new(peer)),
-                Err(error) => failure = error.into(),
+    /// The same for clients that nothing can be told later: all of our candidates are in the answer.
+    ///
+    /// # Errors
+    /// See [`WebRtcError`].
+    pub async fn answer_at_once(&self, offer: &str, direction: Direction) -> Result<Browser, WebRtcError> {
+        let mut browser = self.answer(offer, direction).await?;
+        let mut found = Vec::new();
+        let gathering = async {
+            while let Some(News::Candidate(Candidate { candidate, .. })) = browser.news.recv().await {
+                found.push(candidate);
             }
-        }
-        Err(failure)
+        };
+        let _ = tokio::time::timeout(GATHERING, gathering).await;
+        let mut lines = found.iter().map(|candidate| format!("a={candidate}\r\n")).collect::<String>();
+        lines.push_str("a=end-of-candidates\r\n");
+        // There is one section, and the end of the description is its end.
+        browser.answer.push_str(&lines);
+        Ok(browser)
     }
 
-    fn builder(&self, handler: Arc<Handler>) -> Result<PeerConnectionBuilder<SocketAddr>, WebRtcError> {
+    /// A connection on the next free port.
+    async fn connect(
+        &self,
+        handler: Arc<Handler>,
+        reports: impl Fn() -> Reports,
+    ) -> Result<Arc<dyn PeerConnection>, WebRtcError> {
+        let (first, last) = (self.config.first_port, self.config.last_port);
+        let count = last.saturating_sub(first).saturating_add(1);
+        let mut tries = TRIES;
+        for _ in 0..count {
+            let port = first + self.next.fetch_add(1, Ordering::Relaxed) % count;
+            let address = SocketAddr::new(self.config.ip, port);
+            // Whoever holds a port holds it for a call. To look is cheap, to build is not.
+            match UdpSocket::bind(address) {
+                Err(error) if error.kind() == ErrorKind::AddrInUse => continue,
+                Err(error) => return Err(WebRtcError::Stack(format!("{address}: {error}"))),
+                Ok(free) => drop(free),
+            }
+            tries -= 1;
+            match self.builder(handler.clone(), reports())?.with_udp_addrs(vec![address]).build().await {
+                Ok(peer) => return Ok(Arc::new(peer)),
+                // Somebody has been faster.
+                Err(error) if tries > 0 => tracing::debug!(%error, %address, "no connection on this address"),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(WebRtcError::NoPorts(first, last))
+    }
+
+    fn builder(
+        &self,
+        handler: Arc<Handler>,
+        reports: Reports,
+    ) -> Result<PeerConnectionBuilder<SocketAddr>, WebRtcError> {
         let mut media = MediaEngine::default();
         for (payload_type, codec) in [
             (111, voice(Codec::Opus)),
@@ -184,7 +266,9 @@ impl WebRtc {
             let parameters = RTCRtpCodecParameters { rtp_codec: codec, payload_type };
             media.register_codec(parameters, RtpCodecKind::Audio)?;
         }
-        let registry = register_default_interceptors(Registry::new(), &mut media)?;
+        // Nearest to the wire, so that it sees what the others make.
+        let registry = Registry::new().with(Slot::Custom(500), reports);
+        let registry = register_default_interceptors(registry, &mut media)?;
         let servers = self.config.ice_servers.iter().map(|server| RTCIceServer {
             urls: server.urls.clone(),
             username: server.username.clone(),
@@ -219,54 +303,36 @@ fn codec(mime_type: &str, clock_rate: u32, channels: u16, fmtp: &str) -> RTCRtpC
 
 fn voice(spoken: Codec) -> RTCRtpCodec {
     match spoken {
-        Codec::Opus => codec(MIME_TYPE_OPUS, 48_000, 2, "minptime=10;useinbandfec=1;usedtx=1"),
+        Codec::Opus => codec(MIME_TYPE_OPUS, 48_000, 2, OPUS),
         Codec::Pcmu | Codec::Pcma | Codec::G722 => codec(MIME_TYPE_PCMU, 8_000, 1, ""),
     }
 }
 
 impl Connection {
-    /// Takes up an offer, and sends what comes out of `to_browser`.
+    /// Takes up an offer, and sends what comes out of `to_browser`, where that hears anything.
     async fn negotiate(
         &self,
         offer: String,
         spoken: Codec,
-        to_browser: mpsc::Receiver<Bytes>,
+        to_browser: Option<mpsc::Receiver<Bytes>>,
     ) -> Result<(String, LegFormat), WebRtcError> {
         let peer = &self.peer;
         peer.set_remote_description(RTCSessionDescription::offer(offer)?).await?;
-        let ssrc = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0) as u32;
-        let track = Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
-            "sotto".to_owned(),
-            "voice".to_owned(),
-            "voice".to_owned(),
-            RtpCodecKind::Audio,
-            vec![RTCRtpEncodingParameters {
-                rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
-                codec: voice(spoken),
-                ..Default::default()
-            }],
-        )));
-        let sender = peer.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
-        let answer = self.answered().await?;
-        let agreed = sender.get_parameters().await?.rtp_parameters.codecs;
-        let number = |mime: &str, clock: u32| {
-            let is_it = |c: &&RTCRtpCodecParameters| {
-                c.rtp_codec.mime_type.eq_ignore_ascii_case(mime) && c.rtp_codec.clock_rate == clock
-            };
-            agreed.iter().find(is_it).map(|c| c.payload_type)
+        let speaks = match to_browser {
+            Some(to_browser) => {
+                let ssrc = std::hash::BuildHasher::hash_one(&std::hash::RandomState::new(), 0) as u32;
+                let track = track(spoken, ssrc);
+                peer.add_track(track.clone() as Arc<dyn TrackLocal>).await?;
+                Some((track, ssrc, to_browser))
+            }
+            None => None,
         };
-        let clock = spoken.clock_rate();
-        let wanted = voice(spoken).mime_type;
-        let payload_type = number(&wanted, clock)
+        let answer = with_opus(self.answered().await?);
+        let format = agreed(&answer, spoken)
             .ok_or_else(|| WebRtcError::Offer(format!("no {} was agreed on", spoken.name())))?;
-        let events = number(MIME_TYPE_TELEPHONE_EVENT, clock).map(|number| (number, clock));
-        let format = LegFormat {
-            payloads: vec![(payload_type, spoken)],
-            telephone_event: events,
-            ptime_ms: Some(20),
-            srtp: None,
-        };
-        tokio::spawn(say(track, ssrc, to_browser));
+        if let Some((track, ssrc, to_browser)) = speaks {
+            tokio::spawn(say(track, ssrc, to_browser));
+        }
         Ok((answer, format))
     }
 
@@ -281,6 +347,10 @@ impl Connection {
     /// # Errors
     /// When it is none.
     pub async fn candidate(&self, candidate: Candidate) -> Result<(), WebRtcError> {
+        let take = |left: usize| left.checked_sub(1);
+        if self.candidates_left.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_err() {
+            return Err(WebRtcError::Candidate("too many".to_owned()));
+        }
         let text = &candidate.candidate;
         if text.len() > LONGEST_CANDIDATE || text.chars().any(char::is_control) {
             return Err(WebRtcError::Candidate("too long, or not text".to_owned()));
@@ -298,6 +368,12 @@ impl Connection {
         self.peer.add_ice_candidate(init).await.map_err(|error| WebRtcError::Candidate(error.to_string()))
     }
 
+    /// Whether this is the browser's half of the names of connectivity checks; another one means a restart.
+    #[must_use]
+    pub fn is_checked_as(&self, ufrag: &str) -> bool {
+        self.ufrag == ufrag
+    }
+
     /// Ends the connection.
     pub async fn close(&self) {
         match tokio::time::timeout(CLOSING, self.peer.close()).await {
@@ -306,6 +382,55 @@ impl Connection {
             Err(_) => tracing::warn!("a connection to a browser was not closed in time"),
         }
     }
+}
+
+/// Our voice, as it is announced to the browser.
+fn track(spoken: Codec, ssrc: u32) -> Arc<TrackLocalStaticRTP> {
+    Arc::new(TrackLocalStaticRTP::new(MediaStreamTrack::new(
+        "sotto".to_owned(),
+        "voice".to_owned(),
+        "voice".to_owned(),
+        RtpCodecKind::Audio,
+        vec![RTCRtpEncodingParameters {
+            rtp_coding_parameters: RTCRtpCodingParameters { ssrc: Some(ssrc), ..Default::default() },
+            codec: voice(spoken),
+            ..Default::default()
+        }],
+    )))
+}
+
+/// An answer of ours that says how we want to hear Opus (RFC 7587 section 6.1), whatever the stack repeats of the offer:
+/// one channel, with what conceals losses, and nothing while nobody speaks.
+fn with_opus(answer: String) -> String {
+    let map = answer.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(' '));
+    let mut opus = map.filter(|(_, map)| map.to_ascii_lowercase().starts_with("opus/"));
+    let Some((number, _)) = opus.next() else { return answer };
+    let parameters = format!("a=fmtp:{number} ");
+    let lines = answer.lines().map(|line| match line.starts_with(&parameters) {
+        true => format!("{parameters}{OPUS};stereo=0;sprop-stereo=0\r\n"),
+        false => format!("{line}\r\n"),
+    });
+    lines.collect()
+}
+
+/// What an answer of ours says that both speak.
+fn agreed(answer: &str, spoken: Codec) -> Option<LegFormat> {
+    let number = |name: &str, clock: u32| {
+        let wanted = format!("{name}/{clock}").to_ascii_lowercase();
+        let mut maps = answer.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split_once(' '));
+        let (number, _) = maps.find(|(_, map)| {
+            let map = map.to_ascii_lowercase();
+            map.strip_prefix(&wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        })?;
+        number.parse().ok()
+    };
+    let clock = spoken.clock_rate();
+    Some(LegFormat {
+        payloads: vec![(number(spoken.name(), clock)?, spoken)],
+        telephone_event: number("telephone-event", clock).map(|number| (number, clock)),
+        ptime_ms: Some(20),
+        srtp: None,
+    })
 }
 
 /// Sends a leg's packets to the browser, as the source that was announced to it.
@@ -346,6 +471,12 @@ impl PeerConnectionEventHandler for Handler {
             None => init.candidate,
         };
         self.tell(News::Candidate(Candidate { candidate, sdp_mid: None, sdp_mline_index: Some(0) }));
+    }
+
+    async fn on_ice_gathering_state_change(&self, state: RTCIceGatheringState) {
+        if state == RTCIceGatheringState::Complete {
+            self.tell(News::Gathered);
+        }
     }
 
     async fn on_connection_state_change(&self, state: RTCPeerConnectionState) {
@@ -409,21 +540,106 @@ mod tests {
         }
     }
 
+    /// An offer as Chromium makes it, of these payload types.
+    fn offer(maps: &str) -> String {
+        let fingerprint = vec!["AB"; 32].join(":");
+        let numbers = maps.lines().filter_map(|line| line.strip_prefix("a=rtpmap:")?.split(' ').next());
+        let numbers: Vec<&str> = numbers.collect();
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF {}\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
+             a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\n{maps}",
+            numbers.join(" ")
+        )
+    }
+
+    const OPUS_STEREO: &str = "a=rtpmap:111 opus/48000/2\r\na=fmtp:111 minptime=10;useinbandfec=0;stereo=1\r\na=rtpmap:0 PCMU/8000\r\n";
+
+    fn here() -> WebRtcConfig {
+        WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ..WebRtcConfig::default() }
+    }
+
+    #[tokio::test]
+    async fn opus_is_heard_in_one_channel_with_error_correction_and_without_silence() {
+        let browser = WebRtc::new(here()).answer(&offer(OPUS_STEREO), Direction::Both).await.unwrap();
+        assert_eq!(browser.format.payloads, [(111, Codec::Opus)]);
+        let parameters = browser.answer.lines().find_map(|line| line.strip_prefix("a=fmtp:111 ")).unwrap();
+        for wanted in ["useinbandfec=1", "usedtx=1", "stereo=0", "sprop-stereo=0"] {
+            assert!(parameters.split(';').any(|parameter| parameter == wanted), "{}", browser.answer);
+        }
+        browser.connection.close().await;
+    }
+
+    #[tokio::test]
+    async fn who_does_not_speak_opus_is_spoken_to_in_pcmu() {
+        let maps = "a=rtpmap:0 PCMU/8000\r\na=rtpmap:126 telephone-event/8000\r\n";
+        let browser = WebRtc::new(here()).answer(&offer(maps), Direction::Both).await.unwrap();
+        assert_eq!(browser.format.payloads, [(0, Codec::Pcmu)]);
+        assert_eq!(browser.format.telephone_event, Some((126, 8_000)));
+        browser.connection.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_range_of_ports_that_is_full_is_said_to_be() {
+        let taken = [UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap()];
+        for socket in &taken {
+            let port = socket.local_addr().unwrap().port();
+            let config = WebRtcConfig { first_port: port, last_port: port, ..here() };
+            let refused = WebRtc::new(config).answer(&offer(OPUS_STEREO), Direction::Both).await.err();
+            assert!(
+                matches!(refused, Some(WebRtcError::NoPorts(first, last)) if (first, last) == (port, port))
+            );
+        }
+        let elsewhere = WebRtcConfig { ip: "203.0.113.7".parse().unwrap(), ..WebRtcConfig::default() };
+        let refused = WebRtc::new(elsewhere).answer(&offer(OPUS_STEREO), Direction::Both).await.err();
+        assert!(
+            refused.is_some_and(|error| error.to_string().contains("203.0.113.7")),
+            "it is not our address"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_client_that_nothing_can_be_told_later_gets_all_candidates_as_seen_from_outside() {
+        let outside: IpAddr = "203.0.113.7".parse().unwrap();
+        let config = WebRtcConfig { external_ip: Some(outside), ..WebRtcConfig::default() };
+        let webrtc = WebRtc::new(config);
+        let browser = webrtc.answer_at_once(&offer(OPUS_STEREO), Direction::Sends).await.unwrap();
+        assert!(browser.answer.contains("a=recvonly\r\n"), "{}", browser.answer);
+        let found: Vec<&str> =
+            browser.answer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
+        let addresses = found.iter().filter_map(|line| line.split(' ').nth(4)?.parse::<IpAddr>().ok());
+        for address in addresses.filter(|address| address.is_ipv4() && !address.is_loopback()) {
+            assert_eq!(address, outside, "{}", browser.answer);
+        }
+        assert!(browser.answer.ends_with("a=end-of-candidates\r\n"));
+        assert_eq!(webrtc.lines(), [Line::default()]);
+        browser.connection.close().await;
+        drop(browser);
+        assert!(webrtc.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn more_candidates_than_any_browser_has_are_refused() {
+        let browser = WebRtc::new(here()).answer(&offer(OPUS_STEREO), Direction::Both).await.unwrap();
+        let candidate = |n: usize| Candidate {
+            candidate: format!("candidate:{n} 1 udp 2122260223 127.0.0.1 {} typ host", 40_000 + n),
+            sdp_mid: Some("0".to_owned()),
+            sdp_mline_index: None,
+        };
+        for n in 0..MOST_CANDIDATES {
+            browser.connection.candidate(candidate(n)).await.unwrap();
+        }
+        assert!(browser.connection.candidate(candidate(0)).await.is_err());
+        browser.connection.close().await;
+    }
+
     #[tokio::test]
     async fn a_lite_agent_says_that_it_is_one() {
-        let fingerprint = vec!["AB"; 32].join(":");
-        let offer = format!(
-            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
-             m=audio 9 UDP/TLS/RTP/SAVPF 111\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
-             a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n\
-             a=fingerprint:sha-256 {fingerprint}\r\na=rtpmap:111 opus/48000/2\r\n"
-        );
         for ice_lite in [false, true] {
-            let config =
-                WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ice_lite, ..WebRtcConfig::default() };
-            let browser = WebRtc::new(config).answer(&offer).await.unwrap();
+            let config = WebRtcConfig { ice_lite, ..here() };
+            let browser = WebRtc::new(config).answer(&offer(OPUS_STEREO), Direction::Both).await.unwrap();
             assert_eq!(browser.answer.contains("a=ice-lite"), ice_lite, "{}", browser.answer);
-            assert_eq!(browser.format.payloads, [(111, Codec::Opus)]);
             browser.connection.close().await;
         }
     }

@@ -25,6 +25,8 @@ pub struct WebRtcConfig {
     /// Only answers connectivity checks and sends none (RFC 8445 section 2.5): for a server with an address that
     /// every browser reaches.
     pub ice_lite: bool,
+    /// WHIP and WHEP sessions that one user, or one key, may have at once.
+    pub sessions_per_client: usize,
 }
 
 impl Default for WebRtcConfig {
@@ -37,6 +39,7 @@ impl Default for WebRtcConfig {
             ice_servers: Vec::new(),
             relay_only: false,
             ice_lite: false,
+            sessions_per_client: 20,
         }
     }
 }

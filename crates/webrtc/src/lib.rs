@@ -6,7 +6,12 @@
 
 mod browser;
 mod config;
+mod fragment;
+mod line;
 mod offer;
 
 pub use browser::{Browser, Candidate, Connection, News, WebRtc, WebRtcError};
 pub use config::{IceServer, WebRtcConfig};
+pub use fragment::Fragment;
+pub use line::{Direct, Line};
+pub use offer::{Direction, Offer};

@@ -3,24 +3,58 @@
 use sotto_audio::Codec;
 
 use crate::WebRtcError;
+use crate::browser::MOST_CANDIDATES;
 
 /// Bytes of the longest description taken; browsers' audio offers have about 3 kB.
 const LONGEST: usize = 32 * 1024;
 
-/// An offer that we can answer.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Offer {
-    /// The description for the stack.
-    pub(crate) sdp: String,
-    /// What we will send: the best that both ends speak.
-    pub(crate) codec: Codec,
+/// Which way audio goes, as the browser sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The browser talks and hears.
+    Both,
+    /// The browser only talks (WHIP).
+    Sends,
+    /// The browser only hears (WHEP).
+    Receives,
 }
 
-/// Reads an offer: one section of voice, in Opus or G.711 µ-law.
-///
-/// Telephone events on a clock that is not the voice's are taken out of it: the stack would answer with both
-/// and mean the wrong one.
-pub(crate) fn read(sdp: &str) -> Result<Offer, WebRtcError> {
+impl Direction {
+    /// The attribute of an offer (RFC 8866 section 6.7).
+    fn attribute(self) -> &'static str {
+        match self {
+            Self::Both => "a=sendrecv",
+            Self::Sends => "a=sendonly",
+            Self::Receives => "a=recvonly",
+        }
+    }
+}
+
+/// An offer that we can answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// The description for the stack.
+    pub sdp: String,
+    /// What we will send: the best that both ends speak.
+    pub codec: Codec,
+    /// The browser's half of the names of connectivity checks (RFC 8839 section 5.4).
+    pub ufrag: String,
+}
+
+impl Offer {
+    /// Reads an offer: one section of voice, in Opus or G.711 µ-law.
+    ///
+    /// Telephone events on a clock that is not the voice's are taken out of it: the stack would answer with both
+    /// and mean the wrong one. Who offers both ways where one is wanted gets that one.
+    ///
+    /// # Errors
+    /// [`WebRtcError::Offer`] when it cannot be answered.
+    pub fn read(sdp: &str, wanted: Direction) -> Result<Self, WebRtcError> {
+        read(sdp, wanted)
+    }
+}
+
+fn read(sdp: &str, wanted: Direction) -> Result<Offer, WebRtcError> {
     let wrong = |why: &str| Err(WebRtcError::Offer(why.to_owned()));
     if sdp.len() > LONGEST {
         return wrong("too long");
@@ -28,6 +62,15 @@ pub(crate) fn read(sdp: &str) -> Result<Offer, WebRtcError> {
     if sdp.lines().any(|line| line.len() > 2_048 || line.chars().any(|c| c.is_control())) {
         return wrong("a line that is too long, or not text");
     }
+    if sdp.lines().filter(|line| line.starts_with("a=candidate:")).count() > MOST_CANDIDATES {
+        return wrong("too many candidates");
+    }
+    let directions = ["a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"];
+    let offered = sdp.lines().rev().find(|line| directions.contains(line)).unwrap_or("a=sendrecv");
+    if offered != "a=sendrecv" && offered != wanted.attribute() {
+        return wrong("the audio goes the wrong way");
+    }
+    let ufrag = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
     let sections: Vec<&str> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
     let [audio] = sections.as_slice() else { return wrong("not one section of voice") };
     if !audio.starts_with("m=audio ") || !audio.contains("SAVPF") {
@@ -50,6 +93,9 @@ pub(crate) fn read(sdp: &str) -> Result<Offer, WebRtcError> {
             let rest = line.strip_prefix(prefix).and_then(|rest| rest.split(' ').next());
             rest.is_some_and(|number| strays.contains(&number))
         };
+        if directions.contains(&line) {
+            continue;
+        }
         if is_of("a=rtpmap:") || is_of("a=fmtp:") || is_of("a=rtcp-fb:") {
             continue;
         }
@@ -65,11 +111,16 @@ pub(crate) fn read(sdp: &str) -> Result<Offer, WebRtcError> {
         }
         kept.push_str("\r\n");
     }
-    Ok(Offer { sdp: kept, codec })
+    // There is one section, and the end of the description is its end.
+    kept.push_str(wanted.attribute());
+    kept.push_str("\r\n");
+    Ok(Offer { sdp: kept, codec, ufrag })
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const CHROMIUM: &str = "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\n\
@@ -79,11 +130,11 @@ mod tests {
 
     #[test]
     fn keys_stay_on_the_clock_of_the_voice() {
-        let offer = read(CHROMIUM).unwrap();
+        let offer = read(CHROMIUM, Direction::Both).unwrap();
         assert_eq!(offer.codec, Codec::Opus);
         assert!(offer.sdp.contains("SAVPF 111 0 8 110\r\n") && !offer.sdp.contains(":126 "), "{}", offer.sdp);
         let without_opus = CHROMIUM.replace("opus/48000/2", "speex/16000");
-        let offer = read(&without_opus).unwrap();
+        let offer = read(&without_opus, Direction::Both).unwrap();
         assert_eq!(offer.codec, Codec::Pcmu);
         assert!(offer.sdp.contains("SAVPF 111 0 8 126\r\n") && !offer.sdp.contains(":110 "), "{}", offer.sdp);
     }
@@ -95,8 +146,57 @@ mod tests {
         let deaf = CHROMIUM.replace("opus", "ghost").replace("PCMU", "GHOST");
         let long = format!("{CHROMIUM}{}", "a=x\r\n".repeat(10_000));
         let line = format!("{CHROMIUM}a={}\r\n", "x".repeat(3_000));
-        for offer in ["", "v=0", "\0", &video, &plain, &deaf, &long, &line] {
-            assert!(read(offer).is_err(), "{offer:.80}");
+        let found = CHROMIUM.to_owned() + &"a=candidate:1 1 udp 1 10.0.0.1 1 typ host\r\n".repeat(200);
+        let silent = format!("{CHROMIUM}a=inactive\r\n");
+        for offer in ["", "v=0", "\0", &video, &plain, &deaf, &long, &line, &found, &silent] {
+            assert!(read(offer, Direction::Both).is_err(), "{offer:.80}");
+        }
+    }
+
+    #[test]
+    fn audio_goes_the_way_that_is_wanted_or_not_at_all() {
+        use Direction::{Both, Receives, Sends};
+        let offer = |line: &str| format!("{CHROMIUM}{line}\r\na=ice-ufrag:ab+/\r\n");
+        for (line, fits) in [
+            ("a=sendrecv", [Both, Sends, Receives].as_slice()),
+            ("a=mid:0", &[Both, Sends, Receives]),
+            ("a=sendonly", &[Sends]),
+            ("a=recvonly", &[Receives]),
+            ("a=inactive", &[]),
+        ] {
+            for wanted in [Both, Sends, Receives] {
+                let read = read(&offer(line), wanted);
+                assert_eq!(read.is_ok(), fits.contains(&wanted), "{line} {wanted:?}");
+                if let Ok(offer) = read {
+                    assert_eq!(offer.ufrag, "ab+/");
+                    let said: Vec<&str> =
+                        offer.sdp.lines().filter(|l| l.starts_with("a=send") || *l == "a=recvonly").collect();
+                    assert_eq!(said, [wanted.attribute()]);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        /// An offer with some of its lines left out, doubled or exchanged, and characters changed.
+        #[test]
+        fn what_has_been_put_right_is_right(
+            lines in proptest::sample::subsequence(CHROMIUM.lines().collect::<Vec<_>>(), 0..=11).prop_shuffle(),
+            more in proptest::collection::vec("[ -~]{0,40}|a=(sendrecv|sendonly|recvonly)|m=audio 9 X 0", 0..4),
+            cut in 0_usize..400,
+        ) {
+            let mut text: String = lines.into_iter().chain(more.iter().map(String::as_str)).collect::<Vec<_>>().join("\n");
+            if text.is_char_boundary(cut) {
+                text.truncate(cut);
+            }
+            for text in [text.clone(), CHROMIUM.to_owned() + &text] {
+                for wanted in [Direction::Both, Direction::Sends, Direction::Receives] {
+                    let Ok(offer) = Offer::read(&text, wanted) else { continue };
+                    prop_assert_eq!(offer.sdp.lines().filter(|line| line.starts_with("m=")).count(), 1);
+                    prop_assert_eq!(offer.sdp.lines().last(), Some(wanted.attribute()));
+                    prop_assert_eq!(Offer::read(&offer.sdp, wanted).unwrap(), offer);
+                }
+            }
         }
     }
 }

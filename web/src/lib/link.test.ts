@@ -110,6 +110,21 @@ describe('Link', () => {
     expect(at()).toBe('live');
   });
 
+  it('connects anew when it is told that the network is another one', () => {
+    const { world, link, at } = setUp();
+    link.renew();
+    expect(world.sockets).toHaveLength(1);
+    world.say({ seq: 7 });
+    const before = world.newest;
+    link.renew();
+    expect([before.closed, at(), world.newest.address]).toEqual([true, 'retrying', '?from=7']);
+    // Once is enough, however often it is said.
+    link.renew();
+    expect(world.sockets).toHaveLength(2);
+    world.say({ seq: 8 });
+    expect(at()).toBe('live');
+  });
+
   it('waits longer each time it gets nowhere, and starts afresh after a good connection', () => {
     const { world } = setUp();
     const opened: number[] = [];

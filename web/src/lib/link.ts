@@ -83,6 +83,13 @@ export class Link<M> {
     this.#connect({ at: 'retrying' });
   }
 
+  /** Connects anew although nothing seems to be wrong: what is sent into a network that is gone is lost without a
+   * word. */
+  renew(): void {
+    if (this.#closed || !this.#heard) return;
+    this.#connect({ at: 'retrying' });
+  }
+
   /** Says something, if there is anybody to hear it: what is said while the link is away is lost. */
   send(message: unknown): void {
     if (this.#heard) this.#socket?.send(JSON.stringify(message));

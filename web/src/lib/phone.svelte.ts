@@ -191,13 +191,13 @@ export class Phone {
     if (sdp !== null) this.#link?.send({ type: 'resume', sdp });
   }
 
-  /** The line to the server was lost for a moment: with the network it went through, perhaps, and its audio too. */
-  async #doubt(peer: RTCPeerConnection): Promise<void> {
+  /** The network may be another one by now: `then` when nothing is heard any more. */
+  async #doubt(peer: RTCPeerConnection, then: () => void): Promise<void> {
     const before = await sampleOf(peer);
-    await new Promise((then) => setTimeout(then, DOUBT_MS));
+    await new Promise((passed) => setTimeout(passed, DOUBT_MS));
     const after = await sampleOf(peer);
     const silent = after.heard.packets === before.heard.packets;
-    if (silent && peer === this.#peer && this.call?.id) await this.#resume();
+    if (silent && peer === this.#peer && this.call?.id) then();
   }
 
   /** Lets a colleague have the call; `consult`: after a talk between the two. */
@@ -287,13 +287,23 @@ export class Phone {
       if (candidate && peer === this.#peer)
         this.#link?.send({ type: 'candidate', candidate: trimmed(candidate) });
     };
-    // Another network, another address: without a way to the server, this waits for its greeting.
+    // Another network, another address, and the line to the server goes the same way: what is said into it may be lost
+    // without a word. It is opened anew, and the server's greeting brings the audio back.
     peer.onconnectionstatechange = () => {
-      if (peer === this.#peer && isGone(peer) && this.call?.id && this.link.at === 'live') void this.#resume();
+      if (peer === this.#peer && isGone(peer) && this.call?.id) this.#link?.renew();
     };
     const offer = await peer.createOffer();
     // The first candidate comes in a later task than this one's end: the offer is sent before it.
     await peer.setLocalDescription(offer);
+    // A browser may go another way by itself and call itself connected, while the server goes on to send the old one.
+    const transport = peer.getSenders()[0]?.transport?.iceTransport;
+    transport?.addEventListener('selectedcandidatepairchange', () => {
+      if (peer !== this.#peer || peer.connectionState !== 'connected') return;
+      void this.#doubt(peer, () => {
+        peer.close();
+        this.#link?.renew();
+      });
+    });
     return offer.sdp ?? '';
   }
 
@@ -368,7 +378,8 @@ export class Phone {
         };
         this.held = message.call.held;
         if (!this.#peer || isGone(this.#peer)) void this.#resume();
-        else void this.#doubt(this.#peer);
+        // The line to the server was lost for a moment: with the network it went through, perhaps.
+        else void this.#doubt(this.#peer, () => void this.#resume());
         break;
       case 'state':
         this.state = message.state;

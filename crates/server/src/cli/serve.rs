@@ -23,6 +23,7 @@ use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::metrics::Metrics;
+use crate::streams::Streams;
 use crate::{analysis, figures, people, retention};
 
 /// How long calls get to hand in their last words when Sotto is stopped.
@@ -64,10 +65,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
-    let desk = Desk::new(config.desk.clone(), WebRtc::new(config.webrtc.clone()), audit);
+    let webrtc = WebRtc::new(config.webrtc.clone());
+    let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
+    let streams = Streams::new(webrtc, desk.clone());
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
+        streams: streams.clone(),
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -90,6 +94,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let ports = Ports::new(config.media.ip, config.media.ports.range());
     let endpoint = Endpoint::start(config.sip.clone(), ports, Arc::new(calls.clone())).await;
     let endpoint = Arc::new(endpoint.context("SIP cannot listen")?);
+    streams.join_through(endpoint.clone());
     if !config.desk.trunk.host.is_empty() {
         calls.dial_through(endpoint.clone(), config.desk.trunk.clone());
     }

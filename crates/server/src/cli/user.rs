@@ -34,7 +34,7 @@ enum Command {
     Key {
         /// What it is for.
         purpose: String,
-        /// What it may do: `calls:read`, `recordings:read`, `metrics:read`, `admin`.
+        /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `metrics:read`, `admin`.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
     },

@@ -1,18 +1,19 @@
 //! Agents at their browsers, and the calls that are put through to them.
 //!
-//! `messages` is what pages and the desk say to each other, `page` does what a page asks, and `seat` is the agent's
-//! place in a call.
+//! `messages` is what pages and the desk say to each other, `page` does what a page asks, `seat` is the agent's
+//! place in a call, and `ear` a supervisor's.
 //!
 //! A call to one of our numbers rings at one agent at a time, at the one who has been ready for longest. The
 //! agent's page accepts with an offer of its own; from then on the agent is a leg like any other, and the
 //! [`Bridge`](sotto_media::Bridge) carries both. A page that comes and goes takes its agent with it: who has no
 //! page is rung by nobody.
 
+mod ear;
 mod messages;
 mod page;
 mod seat;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -29,12 +30,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub use self::ear::{Attending, Ear, Headset};
 pub use self::messages::{AgentState, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who};
 use self::page::Line;
 pub use self::page::Page;
 pub use self::seat::{Customer, DialOutside, Gone, Order, Seat, SeatParts, Sitter};
 use crate::audit::Audit;
 use crate::hub::LiveCall;
+use crate::pace::Pace;
 
 /// Messages for a page that wait for it; a page that is further behind is gone.
 const PAGE: usize = 256;
@@ -186,16 +189,8 @@ struct OnCall {
     /// Who is in charge of it.
     agent: String,
     talk: Talk,
-    /// Supervisors that its agent is told of, and what they do there.
-    supervisors: BTreeMap<String, Attention>,
-}
-
-/// A supervisor's part in somebody's call.
-#[derive(Clone)]
-struct Ear {
-    call: CallId,
-    member: MemberId,
-    leave: CancellationToken,
+    /// Supervisors, and what they do there. One may be there by several ways.
+    ears: Vec<(MemberId, String, Attention)>,
 }
 
 struct Agent {
@@ -517,7 +512,8 @@ impl Desk {
             since_ms: talk.clock.now().0,
         });
         let supervisors = new.talk.as_ref().and_then(|talk| state.calls.get(&talk.live.id()));
-        let supervisors = supervisors.filter(|call| call.agent == agent).map(OnCall::supervisors);
+        let supervisors = supervisors.filter(|call| call.agent == agent);
+        let supervisors = supervisors.map(|call| self.seen_on(call)).unwrap_or_default();
         new.tell(ToPage::Hello {
             agent: agent.to_owned(),
             state: new.state,
@@ -528,7 +524,7 @@ impl Desk {
             call,
             wraps_up: new.wraps_up,
         });
-        supervisors.into_iter().flatten().for_each(|message| new.tell(message));
+        supervisors.into_iter().for_each(|message| new.tell(message));
         state.agents.insert(agent.to_owned(), new);
         drop(state);
         self.shared.ready.notify_waiters();
@@ -538,6 +534,7 @@ impl Desk {
             page,
             may_supervise,
             refused: Arc::default(),
+            offers: Arc::new(Pace::new(page::MOST_OFFERS, page::OFFERED_WITHIN)),
         };
         (Page { line }, told)
     }
@@ -547,7 +544,7 @@ impl Desk {
         let mut state = self.state();
         let State { agents, calls, .. } = &mut *state;
         if in_charge {
-            let new = || OnCall { agent: agent.to_owned(), talk: talk.clone(), supervisors: BTreeMap::new() };
+            let new = || OnCall { agent: agent.to_owned(), talk: talk.clone(), ears: Vec::new() };
             calls.entry(call_id).or_insert_with(new);
         }
         let there = agents.get_mut(agent);
@@ -566,8 +563,18 @@ impl Desk {
         let Some(call) = calls.get_mut(&call_id) else { return };
         agent.clone_into(&mut call.agent);
         if let Some(agent) = agents.get(agent) {
-            call.supervisors().into_iter().for_each(|message| agent.tell(message));
+            self.seen_on(call).into_iter().for_each(|message| agent.tell(message));
         }
+    }
+
+    /// What the agent in charge of a call is told about who else is there.
+    fn seen_on(&self, call: &OnCall) -> Vec<ToPage> {
+        let names: BTreeSet<&String> = call.ears.iter().map(|(_, name, _)| name).collect();
+        let told = |name: &String| {
+            let attention = call.attention_of(name).filter(|attention| self.is_seen(*attention));
+            attention.map(|attention| ToPage::Supervisor { name: name.clone(), attention: Some(attention) })
+        };
+        names.into_iter().filter_map(told).collect()
     }
 
     /// A call is over for everyone.
@@ -582,6 +589,7 @@ impl Desk {
             News::Connected => ToPage::Media { state: MediaState::Connected },
             News::Lost => ToPage::Media { state: MediaState::Lost },
             News::Failed => ToPage::Media { state: MediaState::Failed },
+            News::Gathered => return,
         };
         self.tell(agent, message);
     }
@@ -676,13 +684,10 @@ impl Drop for PlaceInLine {
 }
 
 impl OnCall {
-    /// What the agent is told about who listens.
-    fn supervisors(&self) -> Vec<ToPage> {
-        let told = |(name, attention): (&String, &Attention)| ToPage::Supervisor {
-            name: name.clone(),
-            attention: Some(*attention),
-        };
-        self.supervisors.iter().map(told).collect()
+    /// What a supervisor does there; the most, of one who is there by several ways.
+    fn attention_of(&self, name: &str) -> Option<Attention> {
+        let of = self.ears.iter().filter(|(_, who, _)| who == name).map(|(.., attention)| *attention);
+        of.max_by_key(|attention| *attention as u8)
     }
 }
 

@@ -2,19 +2,23 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use sotto_audio::{Tone, ring};
-use sotto_call::{Attention, CallId, EventBody, Supervisor};
-use sotto_media::{Leg, LegConfig, LegOutputs, Role};
-use sotto_webrtc::{Browser, Connection, News, WebRtcError};
-use tokio::sync::{mpsc, oneshot};
+use sotto_call::{Attention, CallId};
+use sotto_webrtc::{Browser, Connection, Direction, News, WebRtcError};
+use tokio::sync::oneshot;
 
 use super::messages::{AgentState, FromPage, ToPage};
 use super::seat::{Order, Sitter};
-use super::{Agent, Announce, Desk, Ear, LONGEST_NUMBER, OnCall, State, Verdict};
+use super::{Agent, Desk, Headset, LONGEST_NUMBER, Verdict};
+use crate::pace::Pace;
 
 /// Refusals of one page that get into the audit.
 const MOST_AUDITED: u64 = 20;
+/// Offers of one page within [`OFFERED_WITHIN`]: each costs a connection. Whoever goes from network to network makes
+/// few.
+pub(super) const MOST_OFFERS: usize = 10;
+pub(super) const OFFERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// An agent's page, while it is open.
 pub struct Page {
@@ -30,12 +34,18 @@ pub(super) struct Line {
     pub(super) may_supervise: bool,
     /// How often this page was refused something.
     pub(super) refused: Arc<AtomicU64>,
+    pub(super) offers: Arc<Pace>,
 }
 
 impl Page {
     /// Does what the page asks.
     pub async fn ask(&self, asked: FromPage) {
         self.line.ask(asked).await;
+    }
+
+    /// The page has said what it may not, or nobody understands.
+    pub fn refused(&self, why: &str) {
+        self.line.refused(None, why);
     }
 }
 
@@ -46,12 +56,16 @@ impl Line {
             _ => None,
         };
         if let Err(why) = self.answer(asked).await {
-            self.desk.shared.refused.fetch_add(1, Ordering::Relaxed);
-            // A page that goes on and on is counted, and fills no database.
-            if self.refused.fetch_add(1, Ordering::Relaxed) < MOST_AUDITED {
-                self.desk.audit().note(&self.agent, "refused", in_call, &why);
-            }
+            self.refused(in_call, &why);
             self.with(|agent| agent.tell(ToPage::Refused { why }));
+        }
+    }
+
+    fn refused(&self, in_call: Option<CallId>, why: &str) {
+        self.desk.shared.refused.fetch_add(1, Ordering::Relaxed);
+        // A page that goes on and on is counted, and fills no database.
+        if self.refused.fetch_add(1, Ordering::Relaxed) < MOST_AUDITED {
+            self.desk.audit().note(&self.agent, "refused", in_call, why);
         }
     }
 
@@ -108,9 +122,8 @@ impl Line {
 
     async fn accept(&self, ring: u64, sdp: &str) -> Result<(), String> {
         let (_, decide) = self.take_ringing(ring).ok_or("it rings no more")?;
-        match self.desk.shared.webrtc.answer(sdp).await {
+        match self.offered(sdp).await {
             Ok(browser) => {
-                self.answered(&browser);
                 if let Err(Verdict::Accepted(browser)) = decide.send(Verdict::Accepted(Box::new(browser))) {
                     browser.connection.close().await;
                     self.with(|agent| {
@@ -141,8 +154,7 @@ impl Line {
     /// Takes the audio of the call that the agent is on.
     async fn resume(&self, sdp: &str) -> Result<(), String> {
         self.with(|agent| agent.talk.is_some()).filter(|talks| *talks).ok_or("there is no call")?;
-        let browser = self.desk.shared.webrtc.answer(sdp).await.map_err(|error| error.to_string())?;
-        self.answered(&browser);
+        let browser = self.offered(sdp).await.map_err(|error| error.to_string())?;
         let connection = browser.connection.clone();
         let sitter = Sitter { agent: self.agent.clone(), browser };
         if let Err(why) = self.order(Order::Resume(Box::new(sitter))).await {
@@ -170,9 +182,8 @@ impl Line {
         if !self.with(takes).unwrap_or(false) {
             return Err("you are on a call".to_owned());
         }
-        match shared.webrtc.answer(sdp).await {
+        match self.offered(sdp).await {
             Ok(browser) => {
-                self.answered(&browser);
                 dial(self.agent.clone(), number, browser);
                 Ok(())
             }
@@ -192,33 +203,34 @@ impl Line {
         if !self.may_supervise {
             return Err("supervisors only".to_owned());
         }
-        let there = self.desk.state().calls.get(&call).cloned().ok_or("there is no such call")?;
+        if !self.desk.carries(call) {
+            return Err("there is no such call".to_owned());
+        }
         let Some(sdp) = sdp else {
-            let mine =
-                |agent: &mut Agent| agent.ear.as_ref().filter(|ear| ear.call == call).map(|ear| ear.member);
-            let member = self.with(mine).flatten().ok_or("you are not on this call")?;
-            there.talk.bridge.set_role(member, role(attention));
-            self.attends(call, &there, Some(attention));
+            let mine = |agent: &mut Agent| agent.ear.clone().filter(|ear| ear.call == call);
+            let ear = self.with(mine).flatten().ok_or("you are not on this call")?;
+            self.desk.turns_to(&self.agent, &ear, attention);
+            self.supervises(call, Some(attention));
             return Ok(());
         };
         if !self.with(|agent| agent.is_free()).unwrap_or(false) {
             return Err("you are on a call".to_owned());
         }
-        let browser = self.desk.shared.webrtc.answer(sdp).await.map_err(|error| error.to_string())?;
-        self.answered(&browser);
+        let browser = self.offered(sdp).await.map_err(|error| error.to_string())?;
         let Browser { format, pipe, mut news, connection, .. } = browser;
-        let leave = there.talk.over.child_token();
-        let (member, end) = there.talk.bridge.join(role(attention));
-        // Nobody recognises what supervisors say.
-        let (speech, recording) = (ring(20).0, (there.talk.supervision.record)());
-        let outputs = LegOutputs { speech, recording, bridge: Some(end) };
-        let (events, _) = mpsc::channel(1);
-        let leg = Leg::start(pipe, format, None, there.talk.clock, outputs, events, LegConfig::default());
-        let ear = Ear { call, member, leave: leave.clone() };
-        self.with(|agent| agent.ear = Some(ear));
-        self.attends(call, &there, Some(attention));
+        let headset = Headset { format, pipe, connection };
+        let attending = match self.desk.attend(&self.agent, call, attention, headset).await {
+            Ok(attending) => attending,
+            Err(why) => {
+                self.rests();
+                return Err(why.to_owned());
+            }
+        };
+        let leave = attending.ear.leave.clone();
+        self.with(|agent| agent.ear = Some(attending.ear.clone()));
+        self.supervises(call, Some(attention));
         let page = self.clone();
-        there.talk.supervision.there.clone().spawn(async move {
+        tokio::spawn(async move {
             loop {
                 tokio::select! {
                     () = leave.cancelled() => break,
@@ -228,63 +240,43 @@ impl Line {
                     },
                 }
             }
-            there.talk.bridge.leave(member);
-            leg.stop().await;
-            connection.close().await;
-            page.attends(call, &there, None);
-            page.with(|agent| {
-                (agent.ear, agent.connection) = (None, None);
-                agent.becomes(AgentState::Away);
-            });
+            attending.leave().await;
+            page.supervises(call, None);
+            page.rests();
         });
         Ok(())
     }
 
-    /// Tells everyone what this supervisor does on a call.
-    fn attends(&self, call_id: CallId, there: &OnCall, attention: Option<Attention>) {
-        let name = self.agent.clone();
-        there.talk.live.publish(EventBody::Supervisor(Supervisor { name: name.clone(), attention }));
-        let what = match attention {
-            Some(Attention::Listen) => "listens",
-            Some(Attention::Whisper) => "whispers",
-            Some(Attention::Barge) => "barges in",
-            None => "leaves",
-        };
-        self.desk.audit().note(&name, "supervise", Some(call_id), what);
-        let announce = self.desk.shared.config.announce;
-        let tone = if attention.is_some() { Tone::Arrival } else { Tone::Departure };
-        there.talk.bridge.announce(tone, |role| announce.reaches(role));
-        let is_seen = announce != Announce::Silent || !matches!(attention, Some(Attention::Listen));
-        let mut state = self.desk.state();
-        let State { agents, calls, .. } = &mut *state;
-        if let Some(call) = calls.get_mut(&call_id) {
-            // Who only listens from now on is not there any more, for an agent who is not to know.
-            let attention = attention.filter(|_| is_seen);
-            let before = match attention {
-                Some(attention) => call.supervisors.insert(name.clone(), attention),
-                None => call.supervisors.remove(&name),
-            };
-            if let Some(agent) = agents.get(&call.agent).filter(|_| before != attention) {
-                agent.tell(ToPage::Supervisor { name, attention });
-            }
-        }
-        if let Some(own) = state.agents.get(&self.agent).filter(|own| own.page == self.page) {
-            own.tell(ToPage::Supervising { call_id, attention });
-        }
+    /// Tells the page what its supervisor does.
+    fn supervises(&self, call_id: CallId, attention: Option<Attention>) {
+        self.with(|agent| agent.tell(ToPage::Supervising { call_id, attention }));
+    }
+
+    /// On nobody's call any more.
+    fn rests(&self) {
+        self.with(|agent| {
+            (agent.ear, agent.connection) = (None, None);
+            agent.becomes(AgentState::Away);
+        });
     }
 
     fn connection(&self) -> Option<Arc<Connection>> {
         self.with(|agent| agent.connection.clone()).flatten()
     }
 
-    /// The page's offer has been answered.
-    fn answered(&self, browser: &Browser) {
+    /// Answers the page's offer.
+    async fn offered(&self, sdp: &str) -> Result<Browser, WebRtcError> {
+        if !self.offers.admits() {
+            return Err(WebRtcError::Offer("too many".to_owned()));
+        }
+        let browser = self.desk.shared.webrtc.answer(sdp, Direction::Both).await?;
         let (sdp, connection) = (browser.answer.clone(), browser.connection.clone());
         self.with(|agent| {
             agent.connection = Some(connection);
             agent.becomes(AgentState::Talking);
             agent.tell(ToPage::Answer { sdp });
         });
+        Ok(browser)
     }
 
     /// Looks at the agent, unless another page has taken this one's place.
@@ -306,13 +298,5 @@ impl Drop for Page {
         if agent.talk.is_none() {
             state.agents.remove(name);
         }
-    }
-}
-
-fn role(attention: Attention) -> Role {
-    match attention {
-        Attention::Listen => Role::Listener,
-        Attention::Whisper => Role::Whisperer,
-        Attention::Barge => Role::Barger,
     }
 }

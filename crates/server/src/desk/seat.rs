@@ -505,7 +505,7 @@ impl Seat {
                 match now {
                     News::Connected => self.is_back(place),
                     News::Lost | News::Failed => self.is_gone(place),
-                    News::Candidate(_) => {}
+                    News::Candidate(_) | News::Gathered => {}
                 }
                 if let Some(occupant) = self.occupants.get(place) {
                     self.parts.desk.news(&occupant.agent, now);

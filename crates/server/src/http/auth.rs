@@ -20,6 +20,7 @@ use super::App;
 use super::error::ApiError;
 use super::ops::STORE_WITHIN;
 use crate::people::{KEY_PREFIX, Scope, hash_token};
+use crate::streams::Owner;
 
 /// The name of the session's cookie.
 pub const COOKIE: &str = "sotto_session";
@@ -46,19 +47,30 @@ pub enum Identity {
     Key {
         /// Hash of the key.
         key: TokenHash,
+        /// `key:` and what it is for, which is nobody's name.
+        name: String,
         /// What the key may be used for.
         scopes: Vec<String>,
     },
 }
 
 impl Identity {
-    /// The person's name, or "key" for a program.
+    /// The person's name, or `key:` and what the key of a program is for.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
-            Self::User { name, .. } => name,
-            Self::Key { .. } => "key",
+            Self::User { name, .. } | Self::Key { name, .. } => name,
         }
+    }
+
+    /// Whose the things are that they begin.
+    #[must_use]
+    pub(super) fn owner(&self) -> Owner {
+        let id = match self {
+            Self::User { name, .. } => name.clone(),
+            Self::Key { key, .. } => format!("key:{key:02x?}"),
+        };
+        Owner { id, name: self.name().to_owned() }
     }
 }
 
@@ -126,6 +138,8 @@ pub enum Action {
     HearSupervisors(CallId),
     /// Be rung, and talk.
     TakeCalls,
+    /// Bring audio into calls that are only listened to.
+    Publish,
     /// Listen to others' calls as they go on, whisper to agents, barge in.
     Supervise,
     /// See how the installation is doing.
@@ -146,9 +160,8 @@ pub enum Action {
 pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
     let allowed = match identity {
         Identity::User { role, .. } => match action {
-            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) | Action::TakeCalls => {
-                *role >= Role::Agent
-            }
+            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
+            Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
             Action::ManagePeople => *role == Role::Admin,
@@ -158,9 +171,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
                 Action::HearCall(_) => Scope::RecordingsRead,
                 Action::ReadMetrics => Scope::MetricsRead,
-                Action::ManagePeople | Action::TakeCalls | Action::Supervise | Action::HearSupervisors(_) => {
-                    Scope::Admin
-                }
+                Action::Publish => Scope::CallsPublish,
+                Action::Supervise => Scope::CallsListen,
+                Action::ManagePeople | Action::TakeCalls | Action::HearSupervisors(_) => Scope::Admin,
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
         }
@@ -216,7 +229,8 @@ impl App {
         if key.used_at_unix_ms.is_none_or(|used| used + NOTED_EVERY_MS <= now) {
             self.store().touch_key(key.id, now).await?;
         }
-        Ok(Some(Identity::Key { key: *hash, scopes: key.scopes }))
+        let name = format!("key:{}", key.name);
+        Ok(Some(Identity::Key { key: *hash, name, scopes: key.scopes }))
     }
 
     async fn identify_session(&self, token: &TokenHash) -> Result<Option<Identity>, ApiError> {
@@ -369,6 +383,7 @@ mod tests {
         let user = |role| Identity::User { name: "a".to_owned(), role, session: [0; 32] };
         let key = |scopes: &[&str]| Identity::Key {
             key: [0; 32],
+            name: "key:test".to_owned(),
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let may = |identity: &Identity, action| authorize(identity, action).is_ok();
@@ -381,6 +396,13 @@ mod tests {
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::HearSupervisors(call)));
+        assert!(
+            may(&key(&["calls:publish"]), Action::Publish) && !may(&key(&["calls:read"]), Action::Publish)
+        );
+        assert!(may(&key(&["calls:listen"]), Action::Supervise));
+        assert!(
+            !may(&user(Role::Agent), Action::Supervise) && may(&user(Role::Supervisor), Action::Supervise)
+        );
         assert!(!may(&key(&[]), Action::ListCalls));
         assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));
     }

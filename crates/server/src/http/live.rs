@@ -78,6 +78,9 @@ pub(super) trait Feed: Send {
         None
     }
 
+    /// The connection is closed because of what the client has said.
+    fn refused(&self, _reason: &str) {}
+
     /// Hears what the client says; `Err` with the reason why it is none of what is understood here.
     fn hear(&mut self, text: &str) -> impl Future<Output = Result<(), &'static str>> + Send {
         let understood = serde_json::from_str(text);
@@ -260,7 +263,12 @@ impl Client {
                         return Err(Some(Over { code: close_code::ERROR, reason: "the call cannot be read" }));
                     }
                 },
-                received = self.socket.recv() => self.take(received, &mut feed).await?,
+                received = self.socket.recv() => {
+                    if let Err(over) = self.take(received, &mut feed).await {
+                        over.iter().for_each(|over| feed.refused(over.reason));
+                        return Err(over);
+                    }
+                }
                 _ = ping.tick() => {
                     pings = pings.wrapping_add(1);
                     self.heard = 0;

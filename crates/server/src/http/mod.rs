@@ -19,6 +19,7 @@ mod serve;
 mod session;
 mod throttle;
 mod web;
+mod whip;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -47,6 +48,7 @@ use self::throttle::Throttle;
 use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::metrics::Metrics;
+use crate::streams::Streams;
 
 /// What of the configuration HTTP needs.
 #[derive(Clone, Debug)]
@@ -148,6 +150,8 @@ pub struct Parts {
     pub hub: Hub,
     /// Agents at their browsers.
     pub desk: Desk,
+    /// Audio of other clients.
+    pub streams: Streams,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
@@ -290,6 +294,7 @@ pub fn router(app: App) -> Router {
         .merge(calls::routes())
         .merge(live::routes())
         .merge(phone::routes())
+        .merge(whip::routes())
         .merge(missed::routes())
         .merge(people::routes())
         .route("/status", get(ops::status))

@@ -9,12 +9,14 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use sotto_call::Shedding;
+use sotto_webrtc::Line;
 use utoipa::ToSchema;
 
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody};
 use super::{App, schema};
-use crate::metrics::{self, Labels};
+use crate::metrics::{self, Labels, Metrics};
+use crate::streams::Streams;
 
 /// How long the database may take to answer a look.
 pub(super) const STORE_WITHIN: Duration = Duration::from_secs(2);
@@ -259,6 +261,17 @@ pub(super) fn register(app: &App) {
 
     let desk = app.shared.parts.desk.clone();
     metrics.counter("phone_refused", "What agents' pages asked for and did not get", move || desk.refused());
+    let streams = app.shared.parts.streams.clone();
+    metrics.counter("streams_refused", "What WHIP and WHEP clients asked for and did not get", move || {
+        streams.refused()
+    });
+    let streams = app.shared.parts.streams.clone();
+    metrics.gauges("streams", "Sessions of WHIP and WHEP now", move || {
+        let (publish, listen) = streams.count();
+        let labels = |kind: &str| -> Labels { vec![("kind", kind.to_owned())] };
+        vec![(labels("whip"), publish as f64), (labels("whep"), listen as f64)]
+    });
+    browsers(metrics, &app.shared.parts.streams);
     let desk = app.shared.parts.desk.clone();
     metrics.counter("audit_lost", "Records of the audit that are in the program's log alone", move || {
         desk.audit().lost()
@@ -300,4 +313,34 @@ pub(super) fn register(app: &App) {
         let reasons = CLOSED.into_iter().zip(&shared.counters.closed);
         reasons.map(|(reason, counter)| (vec![("reason", reason.to_owned())], load(counter))).collect()
     });
+}
+
+/// Registers how the ways to browsers are, by the reports that both sides send: in the middle, and the worst.
+fn browsers(metrics: &Metrics, streams: &Streams) {
+    let lines = streams.clone();
+    metrics.gauge("browsers", "Connections to browsers now", move || lines.lines().len() as f64);
+    type Read = fn(&Line) -> Option<f64>;
+    let figures: [(&str, &str, Read); 5] = [
+        ("browser_sent_lost_ratio", "Packets that did not reach browsers", |l| l.to_browser.map(|d| d.lost)),
+        ("browser_received_lost_ratio", "Packets that did not come from browsers", |l| {
+            l.from_browser.map(|d| d.lost)
+        }),
+        ("browser_sent_jitter_seconds", "Jitter of what browsers hear", |l| {
+            l.to_browser.map(|d| d.jitter.as_secs_f64())
+        }),
+        ("browser_received_jitter_seconds", "Jitter of what comes from browsers", |l| {
+            l.from_browser.map(|d| d.jitter.as_secs_f64())
+        }),
+        ("browser_round_trip_seconds", "To browsers and back", |l| l.round_trip.map(|t| t.as_secs_f64())),
+    ];
+    for (name, help, read) in figures {
+        let streams = streams.clone();
+        metrics.gauges(name, help, move || {
+            let mut values: Vec<f64> = streams.lines().iter().filter_map(read).collect();
+            values.sort_by(f64::total_cmp);
+            let labels = |of: &str| -> Labels { vec![("of", of.to_owned())] };
+            let middle = values.get(values.len() / 2).map(|value| (labels("median"), *value));
+            middle.into_iter().chain(values.last().map(|value| (labels("worst"), *value))).collect()
+        });
+    }
 }

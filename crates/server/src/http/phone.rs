@@ -42,6 +42,10 @@ impl Feed for Phone {
         Some(json(&ToPage::Replaced {}))
     }
 
+    fn refused(&self, reason: &str) {
+        self.page.refused(reason);
+    }
+
     async fn hear(&mut self, text: &str) -> Result<(), &'static str> {
         let asked = serde_json::from_str(text).map_err(|_| "not a message that is understood here")?;
         self.page.ask(asked).await;

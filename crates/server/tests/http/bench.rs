@@ -20,6 +20,7 @@ use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, rout
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
 use sotto_server::metrics::Metrics;
 use sotto_server::people;
+use sotto_server::streams::Streams;
 use sotto_store::{EventWriter, Role, Store, WriterLimits};
 use sotto_webrtc::{WebRtc, WebRtcConfig};
 use tokio::net::TcpListener;
@@ -30,6 +31,7 @@ pub const PASSWORD: &str = "correct horse battery";
 pub struct Bench {
     pub hub: Hub,
     pub store: Store,
+    pub streams: Streams,
     pub app: App,
     pub router: Router,
     pub readiness: Readiness,
@@ -50,13 +52,15 @@ impl Bench {
         let mut settings = HttpSettings::new(folder.path().to_owned());
         change(&mut settings);
         let readiness = Readiness::default();
+        let local = "127.0.0.1".parse().unwrap();
+        let webrtc =
+            WebRtc::new(WebRtcConfig { ip: local, sessions_per_client: 4, ..WebRtcConfig::default() });
+        let desk = Desk::new(DeskConfig::default(), webrtc.clone(), Audit::keep_in(store.clone()));
+        let streams = Streams::new(webrtc, desk.clone());
         let parts = Parts {
             hub: hub.clone(),
-            desk: Desk::new(
-                DeskConfig::default(),
-                WebRtc::new(WebRtcConfig::default()),
-                Audit::keep_in(store.clone()),
-            ),
+            desk,
+            streams: streams.clone(),
             settings,
             metrics: Metrics::default(),
             readiness: readiness.clone(),
@@ -71,7 +75,7 @@ impl Bench {
         let clock = Arc::clone(&now);
         let app = App::with_clock(parts, move || clock.load(Ordering::Relaxed));
         let router = router(app.clone());
-        Self { hub, store, app, router, readiness, now, folder }
+        Self { hub, store, streams, app, router, readiness, now, folder }
     }
 
     pub fn wait(&self, by: Duration) {

@@ -10,3 +10,4 @@ mod operation;
 mod phone;
 mod recording;
 mod session;
+mod whip;

@@ -11,7 +11,7 @@ export type Millis = number;
 
 export type Party = "agent" | "customer" | "other";
 
-export type Source = "siprec" | "sip" | "file";
+export type Source = "siprec" | "sip" | "whip" | "file";
 
 export type Participant = { 
 /**

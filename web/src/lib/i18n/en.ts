@@ -95,6 +95,7 @@ export const en = {
 
   'source.siprec': 'SIPREC',
   'source.sip': 'SIP',
+  'source.whip': 'WHIP',
   'source.file': 'File',
 
   'wall.title': 'Who needs me?',

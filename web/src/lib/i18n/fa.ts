@@ -87,6 +87,7 @@ export const fa: Record<Key, Message> = {
 
   'source.siprec': 'SIPREC',
   'source.sip': 'SIP',
+  'source.whip': 'WHIP',
   'source.file': 'پرونده',
 
   'wall.title': 'چه کسی به من نیاز دارد؟',

@@ -1,0 +1,161 @@
+//! Supervisors' audio on calls that go through us: from their pages, and from other clients (WHEP).
+
+use std::sync::Arc;
+
+use sotto_audio::{Tone, ring};
+use sotto_call::{Attention, CallId, EventBody, Supervisor};
+use sotto_media::{Leg, LegConfig, LegFormat, LegOutputs, MemberId, Pipe, Role};
+use sotto_webrtc::Connection;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::messages::ToPage;
+use super::{Announce, Desk, OnCall, State};
+
+/// A supervisor's part in somebody's call.
+#[derive(Clone)]
+pub struct Ear {
+    /// Which call.
+    pub call: CallId,
+    /// Ends it.
+    pub leave: CancellationToken,
+    pub(super) member: MemberId,
+}
+
+/// A supervisor who is on somebody's call. Has to [`leave`](Self::leave), or stays there.
+pub struct Attending {
+    /// To end it from elsewhere. Cancelled when the call is over.
+    pub ear: Ear,
+    desk: Desk,
+    name: String,
+    there: OnCall,
+    leg: Leg,
+    connection: Arc<Connection>,
+    /// The call's log is closed when everyone has left.
+    _here: TaskTrackerToken,
+}
+
+/// What a supervisor hears through.
+pub struct Headset {
+    /// What both ends speak.
+    pub format: LegFormat,
+    /// The way to it.
+    pub pipe: Pipe,
+    /// The connection.
+    pub connection: Arc<Connection>,
+}
+
+impl Desk {
+    /// Whether a call goes through us.
+    #[must_use]
+    pub fn carries(&self, call: CallId) -> bool {
+        self.state().calls.contains_key(&call)
+    }
+
+    /// A supervisor comes to somebody's call. Whoever it is must have been asked whether they may.
+    ///
+    /// # Errors
+    /// When there is no such call; the connection has been closed.
+    pub async fn attend(
+        &self,
+        name: &str,
+        call: CallId,
+        attention: Attention,
+        headset: Headset,
+    ) -> Result<Attending, &'static str> {
+        let Headset { format, pipe, connection } = headset;
+        let there = self.state().calls.get(&call).cloned();
+        let Some(there) = there else {
+            connection.close().await;
+            return Err("there is no such call");
+        };
+        let leave = there.talk.over.child_token();
+        let (member, end) = there.talk.bridge.join(role(attention));
+        // Nobody recognises what supervisors say.
+        let (speech, recording) = (ring(20).0, (there.talk.supervision.record)());
+        let outputs = LegOutputs { speech, recording, bridge: Some(end) };
+        let (events, _) = mpsc::channel(1);
+        let leg = Leg::start(pipe, format, None, there.talk.clock, outputs, events, LegConfig::default());
+        let attending = Attending {
+            ear: Ear { call, leave, member },
+            desk: self.clone(),
+            name: name.to_owned(),
+            _here: there.talk.supervision.there.token(),
+            there,
+            leg,
+            connection,
+        };
+        self.attends(&attending.there, name, &attending.ear, Some(attention));
+        Ok(attending)
+    }
+
+    /// A supervisor who is on somebody's call does something else there.
+    pub(super) fn turns_to(&self, name: &str, ear: &Ear, attention: Attention) {
+        let there = self.state().calls.get(&ear.call).cloned();
+        if let Some(there) = there {
+            there.talk.bridge.set_role(ear.member, role(attention));
+            self.attends(&there, name, ear, Some(attention));
+        }
+    }
+
+    /// Tells everyone what a supervisor does on a call: the log, the audit, and the agent who is to know.
+    fn attends(&self, there: &OnCall, name: &str, ear: &Ear, attention: Option<Attention>) {
+        let what = match attention {
+            Some(Attention::Listen) => "listens",
+            Some(Attention::Whisper) => "whispers",
+            Some(Attention::Barge) => "barges in",
+            None => "leaves",
+        };
+        self.audit().note(name, "supervise", Some(ear.call), what);
+        let mut state = self.state();
+        let State { agents, calls, .. } = &mut *state;
+        // The seat is gone before those who listen are.
+        let Some(call) = calls.get_mut(&ear.call) else {
+            there.talk.live.publish(EventBody::Supervisor(Supervisor { name: name.to_owned(), attention }));
+            return;
+        };
+        let before = call.attention_of(name);
+        call.ears.retain(|(member, ..)| *member != ear.member);
+        if let Some(attention) = attention {
+            call.ears.push((ear.member, name.to_owned(), attention));
+        }
+        // Who listens by two ways and leaves by one is still there.
+        let now = call.attention_of(name);
+        if now == before {
+            return;
+        }
+        there.talk.live.publish(EventBody::Supervisor(Supervisor { name: name.to_owned(), attention: now }));
+        let announce = self.shared.config.announce;
+        let tone = if now.is_some() { Tone::Arrival } else { Tone::Departure };
+        there.talk.bridge.announce(tone, |role| announce.reaches(role));
+        // Who only listens from now on is not there any more, for an agent who is not to know.
+        let seen = |attention: Option<Attention>| attention.filter(|attention| self.is_seen(*attention));
+        if let Some(agent) = agents.get(&call.agent).filter(|_| seen(before) != seen(now)) {
+            agent.tell(ToPage::Supervisor { name: name.to_owned(), attention: seen(now) });
+        }
+    }
+
+    /// Whether agents are told of supervisors who do this.
+    pub(super) fn is_seen(&self, attention: Attention) -> bool {
+        self.shared.config.announce != Announce::Silent || attention != Attention::Listen
+    }
+}
+
+impl Attending {
+    /// Leaves the call.
+    pub async fn leave(self) {
+        self.there.talk.bridge.leave(self.ear.member);
+        self.leg.stop().await;
+        self.connection.close().await;
+        self.desk.attends(&self.there, &self.name, &self.ear, None);
+    }
+}
+
+fn role(attention: Attention) -> Role {
+    match attention {
+        Attention::Listen => Role::Listener,
+        Attention::Whisper => Role::Whisperer,
+        Attention::Barge => Role::Barger,
+    }
+}
