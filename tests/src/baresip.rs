@@ -14,6 +14,10 @@ use crate::browser::Packets;
 /// The name and password of a telephone, when it is asked for them.
 pub const USER: (&str, &str) = ("mina", "well-known");
 
+/// In an account's address, and after it.
+const TLS: &str = ";transport=tls";
+const ENCRYPTED: &str = ";mediaenc=srtp-mand";
+
 /// What a telephone speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Codec {
@@ -36,7 +40,7 @@ impl Baresip {
     /// # Errors
     /// When baresip is not installed.
     pub fn call(to: SocketAddr, number: &str, codec: Codec, samples: &[i16], seconds: u64) -> Result<Self> {
-        Self::dial(to, number, codec, samples, seconds, "")
+        Self::dial(to, number, codec, samples, seconds, ["", ""])
     }
 
     /// The same with audio that is encrypted by keys in its offer (SDES), and not spoken at all without an answer in
@@ -51,7 +55,21 @@ impl Baresip {
         samples: &[i16],
         seconds: u64,
     ) -> Result<Self> {
-        Self::dial(to, number, codec, samples, seconds, ";mediaenc=srtp-mand")
+        Self::dial(to, number, codec, samples, seconds, ["", ENCRYPTED])
+    }
+
+    /// The same over TLS, so that the keys are nobody else's to read. It believes whoever answers.
+    ///
+    /// # Errors
+    /// When baresip is not installed.
+    pub fn call_over_tls(
+        to: SocketAddr,
+        number: &str,
+        codec: Codec,
+        samples: &[i16],
+        seconds: u64,
+    ) -> Result<Self> {
+        Self::dial(to, number, codec, samples, seconds, [TLS, ENCRYPTED])
     }
 
     fn dial(
@@ -60,12 +78,20 @@ impl Baresip {
         codec: Codec,
         samples: &[i16],
         seconds: u64,
-        more: &str,
+        [transport, encrypted]: [&str; 2],
     ) -> Result<Self> {
         let dial = format!("/dial sip:{number}@{to}");
         let (user, password) = USER;
-        let account = format!("<sip:{user}@127.0.0.1>;auth_user={user};auth_pass={password};regint=0{more}");
-        Self::start("127.0.0.1:0", &account, codec, samples, &["-e", &dial, "-t", &seconds.to_string()])
+        let account = format!(
+            "<sip:{user}@127.0.0.1{transport}>;auth_user={user};auth_pass={password};regint=0{encrypted}"
+        );
+        Self::start(
+            "sip_listen 127.0.0.1:0",
+            &account,
+            codec,
+            samples,
+            &["-e", &dial, "-t", &seconds.to_string()],
+        )
     }
 
     /// Has `number` at `at` and answers there: speaks the samples (8 kHz), and hangs up when there are no more.
@@ -74,7 +100,26 @@ impl Baresip {
     /// When baresip is not installed, or does not listen.
     pub fn answer(at: SocketAddr, number: &str, codec: Codec, samples: &[i16]) -> Result<Self> {
         let account = format!("<sip:{number}@127.0.0.1>;regint=0;answermode=auto");
-        let phone = Self::start(&at.to_string(), &account, codec, samples, &[])?;
+        let phone = Self::start(&format!("sip_listen {at}"), &account, codec, samples, &[])?;
+        phone.until("baresip is ready")?;
+        Ok(phone)
+    }
+
+    /// The same over TLS, at the port after that of `at`, with encrypted audio only. `certificate` holds its key as
+    /// well.
+    ///
+    /// # Errors
+    /// When baresip is not installed, or does not listen.
+    pub fn answer_over_tls(
+        at: SocketAddr,
+        number: &str,
+        codec: Codec,
+        samples: &[i16],
+        certificate: &Path,
+    ) -> Result<Self> {
+        let account = format!("<sip:{number}@127.0.0.1{TLS}>;regint=0;answermode=auto{ENCRYPTED}");
+        let listens = format!("sip_listen {at}\nsip_certificate {}", certificate.display());
+        let phone = Self::start(&listens, &account, codec, samples, &[])?;
         phone.until("baresip is ready")?;
         Ok(phone)
     }
@@ -95,7 +140,7 @@ impl Baresip {
         audio.write_wav(&wav)?;
         std::fs::create_dir(folder.path().join("heard"))?;
         let config = format!(
-            "poll_method epoll\nsip_listen {listens}\nmodule_path {}\naudio_source aufile,{}\n\
+            "poll_method epoll\n{listens}\nmodule_path {}\naudio_source aufile,{}\n\
              audio_player aubridge,nobody\nsnd_path {}\nmodule opus.so\nmodule g711.so\nmodule aufile.so\n\
              module aubridge.so\nmodule sndfile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n",
             modules()?.display(),

@@ -11,6 +11,7 @@ pub mod browser;
 pub mod http;
 pub mod live;
 pub mod pcap;
+pub mod pki;
 #[path = "../../crates/store/src/testing/postgres.rs"]
 pub mod postgres;
 pub mod proxy;

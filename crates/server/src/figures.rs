@@ -104,11 +104,12 @@ pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sy
 /// Registers the SIP endpoint's counters.
 pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sync + 'static) {
     type Count = fn(&SipCounters) -> u64;
-    let counters: [(&str, &str, Count); 6] = [
+    let counters: [(&str, &str, Count); 7] = [
         ("sip_messages", "SIP messages received", |c| c.messages),
         ("sip_dropped", "SIP messages that could not be answered", |c| c.dropped),
         ("sip_answered", "INVITEs answered", |c| c.answered),
-        ("sip_refused_connections", "TCP connections that were not accepted", |c| c.refused_streams),
+        ("sip_refused_connections", "TCP and TLS connections that were not accepted", |c| c.refused_streams),
+        ("sip_failed_handshakes", "Connections on which no TLS came about", |c| c.failed_handshakes),
         ("sip_wrong_passwords", "Wrong passwords of callers", |c| c.wrong_passwords),
         ("sip_registration_failures", "Attempts to register with the trunk that failed", |c| {
             c.registration_failures

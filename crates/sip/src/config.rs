@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
@@ -20,6 +21,8 @@ pub struct SipConfig {
     pub udp: Vec<SocketAddr>,
     /// TCP addresses to listen on.
     pub tcp: Vec<SocketAddr>,
+    /// Encrypted signalling.
+    pub tls: TlsConfig,
     /// The address that peers reach us at when that is not the one we listen on (NAT): goes into Contact and
     /// into session descriptions.
     pub external_ip: Option<IpAddr>,
@@ -67,6 +70,7 @@ impl Default for SipConfig {
         Self {
             udp: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
             tcp: vec![SocketAddr::from(([0, 0, 0, 0], 5060))],
+            tls: TlsConfig::default(),
             external_ip: None,
             max_calls: 100,
             allowed_peers: Vec::new(),
@@ -85,6 +89,25 @@ impl Default for SipConfig {
             t1_ms: 500,
         }
     }
+}
+
+/// See [`SipConfig::tls`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// Addresses to listen on for TLS (RFC 3261 section 26.2), usually port 5061.
+    pub listen: Vec<SocketAddr>,
+    /// The file with our certificate and those that lead to its authority (PEM). A renewed one is taken up within
+    /// seconds, for new connections.
+    #[schemars(with = "Option<String>")]
+    pub certificate: Option<PathBuf>,
+    /// The file with its private key (PEM).
+    #[schemars(with = "Option<String>")]
+    pub key: Option<PathBuf>,
+    /// The file with the authorities that we believe when we connect to others, a trunk above all (PEM). Absent: those
+    /// that the system believes.
+    #[schemars(with = "Option<String>")]
+    pub ca: Option<PathBuf>,
 }
 
 /// See [`SipConfig::first`].

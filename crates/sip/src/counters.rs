@@ -26,9 +26,11 @@ pub struct SipCounters {
     pub answered: u64,
     /// Wrong passwords in requests.
     pub wrong_passwords: u64,
-    /// TCP connections that were not accepted.
+    /// Connections that were not accepted.
     pub refused_streams: u64,
-    /// TCP connections now.
+    /// Connections on which no TLS came about: no peer that speaks it, or one that stopped half-way.
+    pub failed_handshakes: u64,
+    /// Connections now, over TCP and TLS.
     pub streams: usize,
     /// Dialogs now.
     pub dialogs: usize,
@@ -93,6 +95,10 @@ impl Counters {
 
     pub(crate) fn refused_stream(&self) {
         self.lock().refused_streams += 1;
+    }
+
+    pub(crate) fn failed_handshake(&self) {
+        self.lock().failed_handshakes += 1;
     }
 
     /// The end of an attempt to register, or of a registration.

@@ -42,13 +42,13 @@ const LONGEST_NUMBER: usize = 64;
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Trunk {
-    /// Where it is: a name or an address, with a port when it is not 5060. Empty: there is none, and no calls
-    /// are placed.
+    /// Where it is: a name or an address, with a port when it is not 5060 (5061 with TLS). Empty: there is none, and
+    /// no calls are placed.
     pub host: String,
     /// How it is reached.
     pub transport: TrunkTransport,
     /// Whether the audio is encrypted (SRTP, RFC 4568). Its keys travel in the signalling: whoever can read
-    /// that can hear the call, so it wants a network between here and the trunk that nobody else reads.
+    /// that can hear the call, so it wants `transport = "tls"`, or a network that nobody else reads.
     pub srtp: TrunkSrtp,
     /// The extension or account: calls are placed as it.
     pub user: String,
@@ -77,6 +77,9 @@ pub enum TrunkTransport {
     Udp,
     /// On a connection.
     Tcp,
+    /// On an encrypted connection, to a trunk that has a certificate for the name or address that `host` is, from an
+    /// authority that `sip.tls.ca` or the system knows.
+    Tls,
 }
 
 impl TrunkTransport {
@@ -84,6 +87,7 @@ impl TrunkTransport {
         match self {
             Self::Udp => "",
             Self::Tcp => ";transport=tcp",
+            Self::Tls => ";transport=tls",
         }
     }
 }

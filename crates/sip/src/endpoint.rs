@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use rsipstack::EndpointBuilder;
 use rsipstack::sip::{
-    HeadersExt, Host as SipHost, HostWithPort, Method, Param, Request, SipMessage, Transport, Uri,
+    HeadersExt, Host as SipHost, HostWithPort, Method, Param, Request, Scheme, SipMessage, Transport, Uri,
 };
 use rsipstack::transaction::endpoint::{EndpointInnerRef, EndpointOption};
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
@@ -37,6 +37,7 @@ use crate::host::{Host, StartedCall};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
 use crate::register;
 use crate::session::{self, Input};
+use crate::tls::{self, Identity, Trust};
 use crate::wire::{self, ACCEPT, ALLOW, Arrival, Screened, screen};
 
 /// How long a shutdown waits for sessions to end, and then for BYEs to be answered.
@@ -50,7 +51,7 @@ pub enum SipError {
     /// An address could not be listened on.
     #[error("cannot listen on {transport} {address}: {source}")]
     Listen {
-        /// UDP or TCP.
+        /// UDP, TCP or TLS.
         transport: &'static str,
         /// The address.
         address: SocketAddr,
@@ -66,6 +67,9 @@ pub enum SipError {
     /// The configuration names no way to ask for passwords.
     #[error("no digest is configured: SHA-256 and MD5 are known")]
     NoDigest,
+    /// TLS is configured and cannot be.
+    #[error("TLS: {0}")]
+    Tls(String),
     /// The SIP stack failed.
     #[error("SIP stack: {0}")]
     Stack(Box<rsipstack::Error>),
@@ -91,6 +95,7 @@ pub struct Endpoint {
     shared: Arc<Shared>,
     udp: Vec<SocketAddr>,
     tcp: Vec<SocketAddr>,
+    tls: Vec<SocketAddr>,
 }
 
 /// What sessions share.
@@ -113,6 +118,9 @@ pub(crate) struct Shared {
     flows: Flows,
     udp: OnceLock<Vec<Flow>>,
     tcp: OnceLock<Vec<SocketAddr>>,
+    tls: OnceLock<Vec<SocketAddr>>,
+    /// Whom we believe to be who they say when we connect to them.
+    trust: Trust,
     /// How the trunk was reached last.
     trunk: Mutex<Option<TrunkWay>>,
     dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<Input>>>,
@@ -166,6 +174,7 @@ impl Endpoint {
         if config.digests.is_empty() {
             return Err(SipError::NoDigest);
         }
+        let trust = Trust::new(&config.tls)?;
         let stopped = CancellationToken::new();
         let t1 = Duration::from_millis(config.t1_ms.max(1));
         let options =
@@ -191,6 +200,8 @@ impl Endpoint {
             stopped,
             udp: OnceLock::new(),
             tcp: OnceLock::new(),
+            tls: OnceLock::new(),
+            trust,
             trunk: Mutex::default(),
             dialogs: Mutex::default(),
             invites: Mutex::default(),
@@ -207,7 +218,7 @@ impl Endpoint {
         let mut strays = stack.incoming_transactions()?;
         shared.tasks.spawn(async move { while strays.recv().await.is_some() {} });
 
-        let endpoint = Self { udp: Vec::new(), tcp: Vec::new(), shared };
+        let endpoint = Self { udp: Vec::new(), tcp: Vec::new(), tls: Vec::new(), shared };
         endpoint.listen().await
     }
 
@@ -222,10 +233,17 @@ impl Endpoint {
         }
         let _ = shared.udp.set(flows);
         for address in &shared.config.tcp {
-            self.tcp.push(shared.flows.tcp(*address, shared.clone()).await?);
+            self.tcp.push(shared.flows.streams_at(*address, None, shared.clone()).await?);
         }
         let _ = shared.tcp.set(self.tcp.clone());
-        tracing::info!(udp = ?self.udp, tcp = ?self.tcp, "listening for calls");
+        if !shared.config.tls.listen.is_empty() {
+            let identity = Some(Arc::new(Identity::read(&shared.config.tls)?));
+            for address in &shared.config.tls.listen {
+                self.tls.push(shared.flows.streams_at(*address, identity.clone(), shared.clone()).await?);
+            }
+        }
+        let _ = shared.tls.set(self.tls.clone());
+        tracing::info!(udp = ?self.udp, tcp = ?self.tcp, tls = ?self.tls, "listening for calls");
         Ok(self)
     }
 
@@ -239,6 +257,12 @@ impl Endpoint {
     #[must_use]
     pub fn tcp_addrs(&self) -> &[SocketAddr] {
         &self.tcp
+    }
+
+    /// The TLS addresses listened on, in the order of the configuration.
+    #[must_use]
+    pub fn tls_addrs(&self) -> &[SocketAddr] {
+        &self.tls
     }
 
     /// Places a call of the host's through a trunk; returns once it has been answered. From then on it is a call
@@ -309,7 +333,7 @@ impl Inbox for Shared {
     async fn take(&self, flow: &Flow, bytes: &[u8], arrival: Arrival) {
         let peer = flow.peer.ip();
         self.counters.message(peer);
-        let is_allowed = self.is_allowed(flow.peer);
+        let is_allowed = self.is_allowed(flow.transport, flow.peer);
         match screen(bytes, arrival, flow.peer, &|seed| self.tag(seed)) {
             Screened::Message(message) => match *message {
                 SipMessage::Request(request) if is_allowed => self.request(flow, request).await,
@@ -331,28 +355,37 @@ impl Inbox for Shared {
         }
     }
 
-    fn admits(&self, peer: SocketAddr) -> bool {
-        self.is_allowed(peer)
+    fn admits(&self, transport: Transport, peer: SocketAddr) -> bool {
+        self.is_allowed(transport, peer)
     }
 
     fn refused_stream(&self, peer: SocketAddr) {
         tracing::debug!(%peer, "connection not accepted: too many, or not an allowed peer");
         self.counters.refused_stream();
     }
+
+    fn failed_handshake(&self, peer: SocketAddr, error: &std::io::Error) {
+        tracing::debug!(%peer, %error, "no TLS with a peer");
+        self.counters.failed_handshake();
+    }
 }
 
 impl Shared {
     /// Whether anything from this peer is wanted.
-    fn is_allowed(&self, peer: SocketAddr) -> bool {
-        self.guard.is_some() || self.is_trusted(peer)
+    fn is_allowed(&self, transport: Transport, peer: SocketAddr) -> bool {
+        self.guard.is_some() || self.is_trusted(transport, peer)
     }
 
     /// Whether this peer may call without a password.
-    fn is_trusted(&self, peer: SocketAddr) -> bool {
+    fn is_trusted(&self, transport: Transport, peer: SocketAddr) -> bool {
         let allowed = &self.config.allowed_peers;
         (allowed.is_empty() && self.guard.is_none())
             || allowed.iter().any(|peers| peers.contains(peer.ip()))
-            || self.trunk().as_ref().is_some_and(|way| way.flow.peer.ip() == peer.ip().to_canonical())
+            || self.trunk().as_ref().is_some_and(|way| {
+                // What should come over TLS is not the trunk's when it comes in the clear.
+                let is_as_safe = way.flow.transport != Transport::Tls || transport == Transport::Tls;
+                is_as_safe && way.flow.peer.ip() == peer.ip().to_canonical()
+            })
     }
 
     fn trunk(&self) -> MutexGuard<'_, Option<TrunkWay>> {
@@ -472,7 +505,9 @@ impl Shared {
     /// nobody else knows; OPTIONS, by which PBXs look whether we are there, tell nothing and change nothing; and
     /// everything else outside dialogs is refused.
     fn authenticate(&self, flow: &Flow, request: &Request) -> Result<(), Reject> {
-        let Some(guard) = self.guard.as_ref().filter(|_| !self.is_trusted(flow.peer)) else { return Ok(()) };
+        let Some(guard) = self.guard.as_ref().filter(|_| !self.is_trusted(flow.transport, flow.peer)) else {
+            return Ok(());
+        };
         let (peer, now) = (flow.peer.ip(), Instant::now());
         guard.check(request, peer, now).map_err(|denial| {
             if denial == Denial::Wrong {
@@ -553,7 +588,7 @@ impl Shared {
     /// A Via of ours for a request on this flow, with a branch of its own.
     pub(crate) fn via(&self, flow: &Flow) -> String {
         let branch = rsipstack::transaction::make_via_branch();
-        let transport = if flow.is_stream() { "TCP" } else { "UDP" };
+        let transport = flow.transport;
         format!("SIP/2.0/{transport} {}{branch};rport", self.advertised(flow))
     }
 
@@ -569,8 +604,8 @@ impl Shared {
             }
             seen = way.seen;
         }
-        let peer = locate(target, |address| self.speaks(transport, *address)).await?;
-        let flow = self.open(transport, peer, None).await?;
+        let peer = locate(target, transport, |address| self.speaks(transport, *address)).await?;
+        let flow = self.open(transport, peer, &home.host, None).await?;
         let to = SipAddr::new(transport, peer.into());
         *self.trunk() = Some(TrunkWay { home, flow: flow.clone(), to: to.clone(), seen });
         Some((flow, to))
@@ -614,59 +649,118 @@ impl Shared {
     }
 
     /// How a request of ours gets to `next_hop`: on the stream the dialog lives on while that is open, or else
-    /// to where the peer says it is.
+    /// to where the peer says it is. A trunk over TLS is connected to by its own name again: it has a certificate for
+    /// no other.
     pub(crate) async fn route(&self, flow: Flow, next_hop: Uri, is_direct: bool) -> Option<(Flow, SipAddr)> {
         if flow.is_stream() && flow.is_open() {
             let to = SipAddr::new(flow.transport, flow.peer.into());
             return Some((flow, to));
         }
+        let home = (self.trunk().as_ref())
+            .filter(|way| flow.transport == Transport::Tls && way.flow.transport == Transport::Tls)
+            .filter(|way| way.flow.peer == flow.peer)
+            .map(|way| way.home.clone());
+        if let Some(host_with_port) = home {
+            let params = vec![Param::Transport(Transport::Tls)];
+            return self.reach(&Uri { host_with_port, params, ..Uri::default() }).await;
+        }
         let transport = transport(&next_hop).unwrap_or(flow.transport);
         let family = |address: &SocketAddr| address.is_ipv4() == flow.peer.is_ipv4();
-        let mut to = locate(&next_hop, family).await.unwrap_or(flow.peer);
+        let mut to = locate(&next_hop, transport, family).await.unwrap_or(flow.peer);
         // A peer behind a translator names its inner address.
         if is_direct && session::is_private(to.ip()) && !session::is_private(flow.peer.ip()) {
             to = flow.peer;
         }
         let flow = match transport {
             Transport::Udp if !flow.is_stream() => flow.towards(to),
-            _ => self.open(transport, to, Some(flow.local)).await?,
+            // We are not known there by an address of another transport's.
+            _ => {
+                let local = Some(flow.local).filter(|_| transport == flow.transport);
+                self.open(transport, to, &next_hop.host_with_port.host, local).await?
+            }
         };
         Some((flow, SipAddr::new(transport, to.into())))
     }
 
-    /// A flow to an address; on a stream we are known by `local`, or else by where we listen.
-    async fn open(&self, transport: Transport, to: SocketAddr, local: Option<SocketAddr>) -> Option<Flow> {
+    /// A flow to the address of a host; on a stream we are known by `local`, or else by where we listen.
+    async fn open(
+        &self,
+        transport: Transport,
+        to: SocketAddr,
+        host: &SipHost,
+        local: Option<SocketAddr>,
+    ) -> Option<Flow> {
         let same = |address: SocketAddr| address.is_ipv4() == to.is_ipv4();
-        match transport {
-            Transport::Udp => Some(self.udp.get()?.iter().find(|udp| same(udp.local))?.towards(to)),
-            Transport::Tcp => {
-                let inbox = self.this.upgrade()?;
-                let listening = self.tcp.get().and_then(|tcp| tcp.iter().copied().find(|tcp| same(*tcp)));
-                let opened = self.flows.connect(local.or(listening), to, inbox).await;
-                opened.inspect_err(|error| tracing::debug!(%to, %error, "no connection to the peer")).ok()
+        let listening = match transport {
+            Transport::Udp => return Some(self.udp.get()?.iter().find(|udp| same(udp.local))?.towards(to)),
+            Transport::Tcp => self.tcp.get(),
+            Transport::Tls => self.tls.get(),
+            _ => return None,
+        };
+        let secure = match transport {
+            Transport::Tls => {
+                let connector = self.trust.connector();
+                let told = connector.inspect_err(|error| tracing::warn!(%error, "no TLS"));
+                Some((told.ok()?, tls::server_name(host)?))
             }
             _ => None,
-        }
+        };
+        let inbox = self.this.upgrade()?;
+        let local = local.or(listening.and_then(|all| all.iter().copied().find(|address| same(*address))));
+        let opened = self.flows.connect(local, to, secure, inbox).await;
+        // A certificate that is not believed is somebody's fault, and nobody sees it elsewhere.
+        opened.inspect_err(|error| tracing::warn!(%transport, %host, %to, %error, "no connection")).ok()
     }
 }
 
 /// The transport that an address names.
 fn transport(uri: &Uri) -> Option<Transport> {
-    uri.params.iter().find_map(|parameter| match parameter {
+    // RFC 3261 section 26.2.2: whatever else such an address names, it runs over TLS.
+    let is_secure = uri.scheme == Some(Scheme::Sips);
+    let named = uri.params.iter().find_map(|parameter| match parameter {
         Param::Transport(transport) => Some(*transport),
         _ => None,
-    })
+    });
+    if is_secure { Some(Transport::Tls) } else { named }
 }
 
 /// The first address of what `uri` names that fits.
-async fn locate(uri: &Uri, fits: impl Fn(&SocketAddr) -> bool + Send) -> Option<SocketAddr> {
+async fn locate(
+    uri: &Uri,
+    transport: Transport,
+    fits: impl Fn(&SocketAddr) -> bool + Send,
+) -> Option<SocketAddr> {
+    let port = uri.host_with_port.port.unwrap_or_else(|| transport.default_port());
     match &uri.host_with_port.host {
-        SipHost::IpAddr(_) => SocketAddr::try_from(uri.host_with_port.clone()).ok(),
+        SipHost::IpAddr(ip) => Some(SocketAddr::new(*ip, port.value())),
         SipHost::Domain(name) => {
-            let port = uri.host_with_port.port.map_or(5060, |port| port.value());
+            let port = port.value();
             let lookup = tokio::net::lookup_host((name.to_string(), port));
             let found = timeout(Duration::from_secs(2), lookup).await;
             found.ok().and_then(Result::ok).and_then(|mut all| all.find(|address| fits(address)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_address_says_how_and_at_which_port_it_is_reached() {
+        for (uri, over, at) in [
+            ("sip:192.0.2.1", None, "192.0.2.1:5060"),
+            ("sip:192.0.2.1;transport=tcp", Some(Transport::Tcp), "192.0.2.1:5060"),
+            ("sip:192.0.2.1;transport=tls", Some(Transport::Tls), "192.0.2.1:5061"),
+            ("sips:192.0.2.1", Some(Transport::Tls), "192.0.2.1:5061"),
+            ("sips:[2001:db8::1];transport=tcp", Some(Transport::Tls), "[2001:db8::1]:5061"),
+            ("sip:localhost:5070;transport=tls", Some(Transport::Tls), "127.0.0.1:5070"),
+        ] {
+            let parsed = rsipstack::sip::parse_uri(uri).unwrap();
+            assert_eq!(transport(&parsed), over, "{uri}");
+            let at: SocketAddr = at.parse().unwrap();
+            let same = |address: &SocketAddr| address.is_ipv4() == at.is_ipv4();
+            assert_eq!(locate(&parsed, over.unwrap_or_default(), same).await, Some(at), "{uri}");
         }
     }
 }

@@ -3,7 +3,8 @@
 //! Reading and writing are ours; transactions are rsipstack's. Its own readers take at most 8 kB from a
 //! datagram, close a stream at the first fault, put no limit on connections, and let one peer that does not
 //! read hold up all others. What is read here is handed to an [`Inbox`]; what the stack wants to send on a
-//! stream goes through a bounded queue to that stream's own writer. TLS will be another kind of stream.
+//! stream goes through a bounded queue to that stream's own writer. TLS is another kind of stream: a connection
+//! takes its place among them before it has shown that it can speak TLS, and has little time to show it.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +17,17 @@ use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
 use rsipstack::transport::{SipAddr, SipConnection, TransportEvent};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::SipError;
+use crate::tls::Identity;
 use crate::wire::{Arrival, Framer, Piece};
 
 /// Streams open at the same time.
@@ -38,6 +41,8 @@ const STALLED: Duration = Duration::from_secs(20);
 const IDLE: Duration = Duration::from_secs(3_600);
 /// A stream that has not brought a single message by then is closed.
 const SILENT: Duration = Duration::from_secs(60);
+/// Both sides of a connection have agreed on its encryption by then.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long a peer is listened to after we have nothing more to say.
 const LINGER: Duration = Duration::from_secs(2);
 /// Messages waiting to be written to one stream.
@@ -49,9 +54,11 @@ pub(crate) trait Inbox: Send + Sync + 'static {
     /// The bytes of one message.
     async fn take(&self, flow: &Flow, bytes: &[u8], arrival: Arrival);
     /// Whether anything from this peer is wanted at all.
-    fn admits(&self, peer: SocketAddr) -> bool;
+    fn admits(&self, transport: Transport, peer: SocketAddr) -> bool;
     /// Counts a connection that was not accepted.
     fn refused_stream(&self, peer: SocketAddr);
+    /// Counts a connection that did not become one of TLS.
+    fn failed_handshake(&self, peer: SocketAddr, error: &std::io::Error);
 }
 
 enum Out {
@@ -68,7 +75,7 @@ enum Writer {
 /// A way to and from a peer: a listening UDP socket and a source address, or a stream.
 #[derive(Clone)]
 pub(crate) struct Flow {
-    /// UDP or TCP.
+    /// UDP, TCP or TLS.
     pub(crate) transport: Transport,
     /// The peer's address.
     pub(crate) peer: SocketAddr,
@@ -191,18 +198,23 @@ impl Flows {
         Ok(flow)
     }
 
-    /// Listens on a TCP address.
-    pub(crate) async fn tcp(
+    /// Listens for streams: with an identity for TLS, else for TCP.
+    pub(crate) async fn streams_at(
         &self,
         address: SocketAddr,
+        identity: Option<Arc<Identity>>,
         inbox: Arc<dyn Inbox>,
     ) -> Result<SocketAddr, SipError> {
-        let listen = |source| SipError::Listen { transport: "TCP", address, source };
+        let (transport, name) = match identity {
+            Some(_) => (Transport::Tls, "TLS"),
+            None => (Transport::Tcp, "TCP"),
+        };
+        let listen = |source| SipError::Listen { transport: name, address, source };
         let listener = TcpListener::bind(address).await.map_err(listen)?;
         let local = listener.local_addr().map_err(listen)?;
-        let (stop, tasks, streams) = (self.stop.clone(), self.tasks.clone(), self.streams.clone());
+        let (stopping, tasks, streams) = (self.stop.clone(), self.tasks.clone(), self.streams.clone());
         self.tasks.spawn(async move {
-            while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
+            while let Some(accepted) = stopping.run_until_cancelled(listener.accept()).await {
                 let (stream, peer) = match accepted {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -213,32 +225,59 @@ impl Flows {
                     }
                 };
                 // Before it takes a place that others need.
-                match streams.add(peer.ip()).filter(|_| inbox.admits(peer)) {
-                    Some(counted) => {
-                        let inbox = inbox.clone();
-                        let started = start_stream(&tasks, &stop, stream, local, peer, inbox, Some(counted));
-                        if let Err(error) = started.await {
-                            tracing::warn!(%peer, %error, "connection not served");
-                        }
+                let Some(counted) = streams.add(peer.ip()).filter(|_| inbox.admits(transport, peer)) else {
+                    inbox.refused_stream(peer);
+                    continue;
+                };
+                let _ = stream.set_nodelay(true);
+                let ends = Ends { transport, local, peer };
+                let (inbox, acceptor) =
+                    (inbox.clone(), identity.as_ref().map(|identity| identity.acceptor()));
+                let (all, stop) = (tasks.clone(), stopping.clone());
+                let serving = async move {
+                    let started = match acceptor {
+                        None => start_stream(&all, &stop, stream, ends, inbox, Some(counted)).await,
+                        Some(acceptor) => match in_time(HANDSHAKE, acceptor.accept(stream)).await {
+                            Ok(stream) => start_stream(&all, &stop, stream, ends, inbox, Some(counted)).await,
+                            Err(error) => return inbox.failed_handshake(peer, &error),
+                        },
+                    };
+                    if let Err(error) = started {
+                        tracing::warn!(%peer, %error, "connection not served");
                     }
-                    None => inbox.refused_stream(peer),
-                }
+                };
+                let stop = stopping.clone();
+                tasks.spawn(async move { stop.run_until_cancelled(serving).await });
             }
         });
         Ok(local)
     }
 
-    /// Opens a stream to a peer, for a request of ours; `local` is where we listen for the peer's, if we do.
+    /// Opens a stream to a peer, for a request of ours; `local` is where we listen for the peer's, if we do. With a
+    /// connector it is one of TLS, and the peer has to prove that it goes by the name.
     pub(crate) async fn connect(
         &self,
         local: Option<SocketAddr>,
         peer: SocketAddr,
+        secure: Option<(TlsConnector, ServerName<'static>)>,
         inbox: Arc<dyn Inbox>,
     ) -> Result<Flow, SipError> {
-        let connecting = timeout(Duration::from_secs(5), TcpStream::connect(peer)).await;
-        let stream = connecting.map_err(std::io::Error::from)??;
+        let stream = in_time(Duration::from_secs(5), TcpStream::connect(peer)).await?;
+        let _ = stream.set_nodelay(true);
         let local = local.map_or_else(|| stream.local_addr(), Ok)?;
-        Ok(start_stream(&self.tasks, &self.stop, stream, local, peer, inbox, None).await?)
+        let (tasks, stop) = (&self.tasks, &self.stop);
+        let started = match secure {
+            None => {
+                let ends = Ends { transport: Transport::Tcp, local, peer };
+                start_stream(tasks, stop, stream, ends, inbox, None).await
+            }
+            Some((connector, name)) => {
+                let stream = in_time(HANDSHAKE, connector.connect(name, stream)).await?;
+                let ends = Ends { transport: Transport::Tls, local, peer };
+                start_stream(tasks, stop, stream, ends, inbox, None).await
+            }
+        };
+        Ok(started?)
     }
 
     /// Closes everything and waits for the tasks.
@@ -270,28 +309,37 @@ async fn read_datagrams(socket: Arc<UdpSocket>, flow: Flow, inbox: Arc<dyn Inbox
     }
 }
 
-async fn start_stream(
-    tasks: &TaskTracker,
-    stop: &CancellationToken,
-    stream: TcpStream,
+async fn in_time<T>(time: Duration, task: impl Future<Output = std::io::Result<T>>) -> std::io::Result<T> {
+    timeout(time, task).await.unwrap_or_else(|elapsed| Err(elapsed.into()))
+}
+
+/// What a stream lies between.
+struct Ends {
+    transport: Transport,
     local: SocketAddr,
     peer: SocketAddr,
+}
+
+async fn start_stream<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+    tasks: &TaskTracker,
+    stop: &CancellationToken,
+    stream: S,
+    Ends { transport, local, peer }: Ends,
     inbox: Arc<dyn Inbox>,
     counted: Option<Counted>,
 ) -> rsipstack::Result<Flow> {
-    let _ = stream.set_nodelay(true);
-    let (read, write) = stream.into_split();
+    let (read, write) = tokio::io::split(stream);
     let closed = stop.child_token();
     let (queue, waiting) = mpsc::channel(QUEUE);
     let (messages, to_write) = mpsc::channel(QUEUE);
-    let address = SipAddr::new(Transport::Tcp, peer.into());
+    let address = SipAddr::new(transport, peer.into());
     // What comes in is handed over by us, not through the stack's connection.
     let (_, nothing) = mpsc::unbounded_channel();
     let connection =
         ChannelConnection::create_connection_bounded(nothing, messages, address, Some(closed.clone()))
             .await?;
     let flow = Flow {
-        transport: Transport::Tcp,
+        transport,
         peer,
         local,
         connection: SipConnection::Channel(connection),
@@ -318,12 +366,12 @@ async fn start_stream(
     Ok(flow)
 }
 
-async fn discard(read: &mut OwnedReadHalf) {
+async fn discard(read: &mut (impl AsyncRead + Unpin)) {
     let mut chunk = vec![0; 16 * 1024];
     while read.read(&mut chunk).await.is_ok_and(|length| length > 0) {}
 }
 
-async fn read_stream(read: &mut OwnedReadHalf, flow: &Flow, inbox: Arc<dyn Inbox>) {
+async fn read_stream(read: &mut (impl AsyncRead + Unpin), flow: &Flow, inbox: Arc<dyn Inbox>) {
     let mut framer = Framer::default();
     let mut chunk = vec![0; 16 * 1024];
     let mut patience = SILENT;
@@ -354,7 +402,7 @@ async fn read_stream(read: &mut OwnedReadHalf, flow: &Flow, inbox: Arc<dyn Inbox
 }
 
 async fn write_stream(
-    mut write: OwnedWriteHalf,
+    mut write: impl AsyncWrite + Unpin,
     mut waiting: mpsc::Receiver<Out>,
     mut messages: mpsc::Receiver<TransportEvent>,
     closed: &CancellationToken,
@@ -374,7 +422,12 @@ async fn write_stream(
                 Some(Out::Close) | None => break,
             },
         };
-        if !matches!(timeout(STALLED, write.write_all(&bytes)).await, Ok(Ok(()))) {
+        let written = async {
+            write.write_all(&bytes).await?;
+            // What is encrypted may wait in the stream until then.
+            write.flush().await
+        };
+        if in_time(STALLED, written).await.is_err() {
             break;
         }
     }

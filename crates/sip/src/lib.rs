@@ -29,9 +29,10 @@ mod plan;
 mod register;
 pub mod sdp;
 mod session;
+mod tls;
 pub mod wire;
 
-pub use config::{FirstParty, HeaderNames, Peers, SipConfig, Users};
+pub use config::{FirstParty, HeaderNames, Peers, SipConfig, TlsConfig, Users};
 pub use counters::{PeerCounters, SipCounters};
 pub use dial::{DialError, Trunk, TrunkSrtp, TrunkTransport};
 pub use digest::Algorithm;

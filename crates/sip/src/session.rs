@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, SipMessage, StatusCode, Transport};
+use rsipstack::sip::{
+    Header, HeadersExt, Method, Request, Response, Scheme, SipMessage, StatusCode, Transport,
+};
 use rsipstack::transaction::TransactionState;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
@@ -125,7 +127,11 @@ pub(crate) async fn serve(
     shared.tasks.spawn(drive_invite(invite, sequence, input.clone()));
 
     let tag = rsipstack::transaction::make_tag().value().to_owned();
-    let contact = contact(&shared, &flow, plan.source);
+    let mut contact = contact(&shared, &flow, plan.source);
+    // RFC 3261 section 12.1.1: who called by a secure address gets one.
+    if request.uri.scheme == Some(Scheme::Sips) {
+        contact = contact.replacen("<sip:", "<sips:", 1);
+    }
     let Some(dialog) = Dialog::answering(&request, &tag, contact) else {
         refuse(&respond, &request, &tag, &Reject::new(400, "Missing Contact"));
         return;
@@ -248,7 +254,11 @@ pub(crate) fn contact(shared: &Shared, flow: &Flow, source: Source) -> String {
 
 /// The address at which a user of ours is reached on this flow.
 pub(crate) fn contact_of(shared: &Shared, flow: &Flow, user: &str) -> String {
-    let transport = if flow.transport == Transport::Tcp { ";transport=tcp" } else { "" };
+    let transport = match flow.transport {
+        Transport::Tcp => ";transport=tcp",
+        Transport::Tls => ";transport=tls",
+        _ => "",
+    };
     format!("sip:{user}@{}{transport}", shared.advertised(flow))
 }
 

@@ -102,6 +102,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     for address in endpoint.tcp_addrs() {
         println!("SIP listens on tcp {address}");
     }
+    for address in endpoint.tls_addrs() {
+        println!("SIP listens on tls {address}");
+    }
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
 
     stopped().await?;

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use rsipstack::sip::{HeadersExt, Request, Response, SipMessage};
 use sotto_sip::wire::{Framer, Piece};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 /// How long something may take to come that has to come.
 const IN_TIME: Duration = Duration::from_secs(10);
 
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 enum Way {
     Udp(UdpSocket, SocketAddr),
-    Tcp(TcpStream, Framer),
+    Stream(Box<dyn Stream>, Framer, &'static str),
 }
 
 /// A peer that says exactly what it is told to.
@@ -37,21 +40,33 @@ impl Raw {
     pub async fn tcp(to: SocketAddr) -> Self {
         let stream = TcpStream::connect(to).await.unwrap();
         let local = stream.local_addr().unwrap();
-        Self { way: Way::Tcp(stream, Framer::default()), local }
+        Self::over(stream, "TCP", local)
+    }
+
+    /// On a stream that is there.
+    pub fn over(
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        transport: &'static str,
+        local: SocketAddr,
+    ) -> Self {
+        Self { way: Way::Stream(Box::new(stream), Framer::default(), transport), local }
     }
 
     /// The next connection that comes.
     pub async fn accept_from(listener: &TcpListener) -> Self {
         let (stream, _) = timeout(IN_TIME, listener.accept()).await.unwrap().unwrap();
         let local = stream.local_addr().unwrap();
-        Self { way: Way::Tcp(stream, Framer::default()), local }
+        Self::over(stream, "TCP", local)
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         match &mut self.way {
             Way::Udp(socket, to) => drop(socket.send_to(bytes.as_ref(), *to).await.unwrap()),
             // A peer that has closed its end is a result, not a fault.
-            Way::Tcp(stream, _) => drop(stream.write_all(bytes.as_ref()).await),
+            Way::Stream(stream, ..) => {
+                let _ = stream.write_all(bytes.as_ref()).await;
+                let _ = stream.flush().await;
+            }
         }
     }
 
@@ -64,7 +79,7 @@ impl Raw {
                 buffer.truncate(length);
                 buffer
             }
-            Way::Tcp(stream, framer) => loop {
+            Way::Stream(stream, framer, _) => loop {
                 match framer.next_piece() {
                     Some(Piece::Message(bytes)) => break bytes,
                     Some(other) => panic!("{other:?}"),
@@ -134,9 +149,30 @@ impl Raw {
         self.send(answer).await;
     }
 
+    /// Answers a request as the one who was called, and goes by `tag`: with a Contact, perhaps a description.
+    /// `status` may bring headers with it.
+    pub async fn answer(&mut self, request: &Request, tag: &str, status: &str, body: &str) {
+        let mut answer = format!("SIP/2.0 {status}\r\n");
+        for header in request.headers.iter() {
+            let has_tag = header.value().contains(";tag=");
+            match header.name() {
+                "To" if !has_tag => answer.push_str(&format!("To: {};tag={tag}\r\n", header.value())),
+                "Via" | "From" | "To" | "Call-ID" | "CSeq" => {
+                    answer.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
+                }
+                _ => {}
+            }
+        }
+        let contact = format!("<sip:{tag}@{};transport={}>", self.local, self.transport().to_lowercase());
+        let body_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let length = body.len();
+        self.send(format!("{answer}Contact: {contact}\r\n{body_type}Content-Length: {length}\r\n\r\n{body}"))
+            .await;
+    }
+
     pub async fn send_raw_and_read(&mut self, bytes: &[u8], length: usize) -> Vec<u8> {
         self.send(bytes).await;
-        let Way::Tcp(stream, _) = &mut self.way else { panic!("a stream") };
+        let Way::Stream(stream, ..) = &mut self.way else { panic!("a stream") };
         let mut buffer = vec![0; length];
         timeout(IN_TIME, stream.read_exact(&mut buffer)).await.unwrap().unwrap();
         buffer
@@ -145,7 +181,7 @@ impl Raw {
     fn transport(&self) -> &'static str {
         match self.way {
             Way::Udp(..) => "UDP",
-            Way::Tcp(..) => "TCP",
+            Way::Stream(_, _, transport) => transport,
         }
     }
 }
