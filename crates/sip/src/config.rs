@@ -55,6 +55,8 @@ pub struct SipConfig {
     pub rtp_timeout_s: u64,
     /// Seconds of the shortest session timer that is agreed to (RFC 4028 Min-SE).
     pub min_se_s: u64,
+    /// Seconds after which a call that we place is over unless one side has refreshed it (RFC 4028); 0 asks for none.
+    pub session_expires_s: u64,
     /// Takes RTP from any address although the session description names another: for senders behind an
     /// address translator. A description that names a private address while the INVITE came from a public
     /// one is taken so in any case.
@@ -84,6 +86,7 @@ impl Default for SipConfig {
             lone_leg_s: 30,
             rtp_timeout_s: 300,
             min_se_s: 90,
+            session_expires_s: 1_800,
             rtp_any_source: false,
             user_agent: concat!("sotto/", env!("CARGO_PKG_VERSION")).to_owned(),
             t1_ms: 500,

@@ -28,13 +28,17 @@ use crate::endpoint::Shared;
 use crate::flow::Flow;
 use crate::host::StartedCall;
 use crate::negotiate::{self, Stream};
-use crate::plan::{Bodies, SUPPORTED_VALUE};
+use crate::plan::{Bodies, SUPPORTED_VALUE, SessionTimer};
 use crate::sdp;
 use crate::session::{self, Placed};
 use crate::wire::{ACCEPT, ALLOW};
 
 /// How long a telephone may ring.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Requests of one call: challenges, a longer session.
+const MAX_REQUESTS: u32 = 8;
+/// Telephones that may answer the same call, of those that ring.
+const MAX_FORKS: usize = 16;
 /// Characters of what may be dialled.
 const LONGEST_NUMBER: usize = 64;
 
@@ -211,6 +215,7 @@ struct Answered {
     /// The request that was answered at last.
     request: Request,
     response: Response,
+    login: Authenticator,
     /// Dropped when nobody wants the call any more.
     taken: oneshot::Sender<()>,
 }
@@ -255,7 +260,7 @@ pub(crate) async fn dial(
             }
         }
     };
-    let Answered { request, response, taken } =
+    let Answered { request, response, login, taken } =
         timeout(PATIENCE, answered).await.map_err(|_| DialError::NoAnswer)??;
     let described = Bodies::read(&response, &response.body).ok().and_then(|bodies| bodies.description);
     let agreed = described.and_then(|answer| negotiate::answered(0, &offer, &answer, &shared.codecs));
@@ -272,6 +277,7 @@ pub(crate) async fn dial(
         tracing::debug!("the task of an outgoing call is gone");
     }
     let takes_update = response.header_value("Allow").is_some_and(|allow| allow.contains("UPDATE"));
+    let timer = SessionTimer::after(&request, &response, shared.config.min_se_s);
     let placed = Placed {
         number,
         flow,
@@ -283,6 +289,8 @@ pub(crate) async fn dial(
         outputs,
         offer,
         takes_update,
+        timer,
+        login,
     };
     session::go_on(&shared, placed, queue);
     Ok(())
@@ -311,6 +319,9 @@ fn invite(
         Header::Supported(SUPPORTED_VALUE.into()),
         Header::UserAgent(shared.config.user_agent.as_str().into()),
     ];
+    if let Some(timer) = SessionTimer::wanted(&shared.config) {
+        headers.extend(session::extra(&timer.question()));
+    }
     let body = with_body(&mut headers, Some(("application/sdp", offer.to_string())));
     Request { method: Method::Invite, uri: target, version: Version::V2, headers: headers.into(), body }
 }
@@ -342,6 +353,12 @@ fn cancel(invite: &Request) -> Request {
     }
 }
 
+/// Who has answered: the tag.
+fn answerer(response: &Response) -> String {
+    let tag = response.to_header().ok().and_then(|to| to.tag().ok().flatten());
+    tag.map(|tag| tag.value().to_owned()).unwrap_or_default()
+}
+
 /// Drives an INVITE of ours to its end.
 struct Driver {
     shared: Arc<Shared>,
@@ -353,12 +370,13 @@ struct Driver {
 }
 
 impl Driver {
-    async fn drive(self, request: Request, mut authenticator: Authenticator) {
+    async fn drive(self, mut request: Request, mut authenticator: Authenticator) {
         let mut sequence = 1;
         let Some(mut transaction) = self.transaction(request.clone()).await else {
             return self.failed(DialError::Unreachable).await;
         };
         let mut is_over = false;
+        let mut taken: Vec<String> = Vec::new();
         let mut proceeds = Some(self.watch(&transaction));
         while let Some(message) = transaction.receive().await {
             let SipMessage::Response(response) = message else { continue };
@@ -373,14 +391,27 @@ impl Driver {
                     let _ = self.tell.try_send(News::Ringing);
                 }
                 // Again and again until our ACK has come, which the stack sends each time.
-                200..300 if is_over => {}
+                200..300 if taken.contains(&answerer(&response)) => {}
+                200..300 if is_over => {
+                    // Somebody else has answered as well (RFC 3261 section 13.2.2.4), and one is enough.
+                    if taken.len() < MAX_FORKS {
+                        taken.push(answerer(&response));
+                        self.shared.farewells.spawn(self.hang_up(&transaction.original, &response));
+                    }
+                }
                 200..300 => {
                     is_over = true;
+                    taken.push(answerer(&response));
                     // What has been answered cannot be cancelled.
                     proceeds = None;
-                    self.answered(transaction.original.clone(), response).await;
+                    authenticator.succeeded();
+                    self.answered(transaction.original.clone(), response, authenticator.clone()).await;
                 }
-                401 | 407 if authenticator.challenged(&response) => {
+                401 | 407 | 422
+                    if sequence < MAX_REQUESTS
+                        && (authenticator.challenged(&response)
+                            || self.prolonged(&mut request, &transaction.original, &response)) =>
+                {
                     sequence += 1;
                     let mut next = again(&request, sequence, &self.shared.via(&self.flow));
                     authenticator.sign(&mut next);
@@ -430,18 +461,36 @@ impl Driver {
         proceeds
     }
 
-    async fn answered(&self, request: Request, response: Response) {
+    async fn answered(&self, request: Request, response: Response, login: Authenticator) {
         let (taken, is_taken) = oneshot::channel();
-        let answered = Answered { request: request.clone(), response: response.clone(), taken };
+        let answered = Answered { request: request.clone(), response: response.clone(), login, taken };
         let told = self.tell.send(News::Answered(Box::new(answered))).await;
         if told.is_ok() && is_taken.await.is_ok() {
             return;
         }
         // The answer had been on its way when the call was given up, or it is of no use to us.
-        if let Some(mut dialog) = Dialog::calling(&request, &response, String::new()) {
-            let bye = dialog.request(Method::Bye, self.shared.via(&self.flow), Vec::new(), None);
-            session::exchange(&self.shared, &self.flow, self.to.clone(), &bye).await;
+        self.hang_up(&request, &response).await;
+    }
+
+    /// Ends what a 2xx has begun.
+    fn hang_up(&self, request: &Request, response: &Response) -> impl Future<Output = ()> + Send + 'static {
+        let (shared, flow, to) = (self.shared.clone(), self.flow.clone(), self.to.clone());
+        let dialog = Dialog::calling(request, response, String::new());
+        let bye = dialog.map(|mut dialog| dialog.request(Method::Bye, shared.via(&flow), Vec::new(), None));
+        async move {
+            if let Some(bye) = bye {
+                session::exchange(&shared, &flow, to, &bye).await;
+            }
         }
+    }
+
+    /// Whether a refusal wants nothing but a session of longer intervals: `request` asks for them then.
+    fn prolonged(&self, request: &mut Request, sent: &Request, refusal: &Response) -> bool {
+        let longer = SessionTimer::after(sent, refusal, self.shared.config.min_se_s);
+        let Some(longer) = longer else { return false };
+        request.headers.retain(|header| !matches!(header.name(), "Session-Expires" | "Min-SE"));
+        request.headers.extend(session::extra(&longer.question()));
+        true
     }
 
     async fn failed(&self, error: DialError) {

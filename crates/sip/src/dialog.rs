@@ -5,9 +5,12 @@
 //! dialog waits for its ACK, or while another request is being worked on, and drops old ones silently; so
 //! transactions are used directly.
 
+use std::time::Duration;
+
 use rsipstack::sip::{Header, HeadersExt, Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::multipart::split_unquoted;
+use crate::session::rand_id;
 
 /// What identifies a dialog at our end.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -44,6 +47,8 @@ pub(crate) struct Dialog {
     contact: String,
     local_seq: u32,
     remote_seq: u32,
+    /// We began it, and chose its Call-ID.
+    is_ours: bool,
 }
 
 impl Dialog {
@@ -68,6 +73,7 @@ impl Dialog {
             contact,
             local_seq: 0,
             remote_seq: invite.cseq_header().ok()?.seq().ok()?,
+            is_ours: false,
         })
     }
 
@@ -92,6 +98,7 @@ impl Dialog {
             contact,
             local_seq: invite.cseq_header().ok()?.seq().ok()?,
             remote_seq: 0,
+            is_ours: true,
         })
     }
 
@@ -102,6 +109,13 @@ impl Dialog {
         let fits = seq > self.remote_seq;
         self.remote_seq = self.remote_seq.max(seq);
         fits
+    }
+
+    /// How long to wait before a re-INVITE that met one of the peer's (491) is sent again: of the two sides, whoever
+    /// chose the Call-ID waits longer (RFC 3261 section 14.1).
+    pub(crate) fn after_glare(&self) -> Duration {
+        let (least, most) = if self.is_ours { (210, 400) } else { (0, 200) };
+        Duration::from_millis(10 * (least + u64::from(rand_id()) % (most - least + 1)))
     }
 
     /// Takes the peer's new address from a target refresh request (re-INVITE, UPDATE).
@@ -272,6 +286,17 @@ mod tests {
         assert!(text.contains("From: <sip:rec@192.0.2.9>;tag=t\r\nTo: \"A\" <sip:a@a>;tag=1\r\n"), "{text}");
         let update = dialog.request(Method::Update, String::new(), Vec::new(), None);
         assert_eq!(update.cseq_header().unwrap().value(), "2 UPDATE");
+    }
+
+    #[test]
+    fn whoever_chose_the_call_id_waits_longer_after_a_glare() {
+        let theirs = dialog();
+        let ours = Dialog { is_ours: true, ..dialog() };
+        for _ in 0..1_000 {
+            assert!(theirs.after_glare() <= Duration::from_secs(2));
+            let wait = ours.after_glare();
+            assert!(Duration::from_millis(2_100) <= wait && wait <= Duration::from_secs(4), "{wait:?}");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Proof<'_> {
 }
 
 /// The parameters of a `Digest` challenge or answer, without quotes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Fields(Vec<(String, String)>);
 
 impl Fields {
@@ -95,7 +95,8 @@ impl Fields {
     }
 }
 
-/// Answers the challenges that one request meets on its way.
+/// Answers the challenges that one request meets on its way, and those that follow it in its dialog.
+#[derive(Clone)]
 pub(crate) struct Authenticator {
     user: String,
     password: String,
@@ -104,8 +105,11 @@ pub(crate) struct Authenticator {
     left: u8,
 }
 
+#[derive(Clone)]
 struct Challenge {
     is_proxys: bool,
+    /// An answer to it has been taken: another challenge does not mean that the password is wrong.
+    is_met: bool,
     algorithm: Algorithm,
     fields: Fields,
     /// Requests signed with it.
@@ -134,13 +138,21 @@ impl Authenticator {
         let Some(challenge) = challenge else { return false };
         let is_stale = challenge.fields.get("stale").is_some_and(|stale| stale.eq_ignore_ascii_case("true"));
         let before = self.challenges.iter().position(|before| before.is_proxys == is_proxys);
-        if self.password.is_empty() || self.left == 0 || (before.is_some() && !is_stale) {
+        let is_vain =
+            before.and_then(|before| self.challenges.get(before)).is_some_and(|before| !before.is_met);
+        if self.password.is_empty() || self.left == 0 || (is_vain && !is_stale) {
             return false;
         }
         self.left -= 1;
         before.map(|before| self.challenges.swap_remove(before));
         self.challenges.push(challenge);
         true
+    }
+
+    /// What was asked for has been given. The next request may be asked again.
+    pub(crate) fn succeeded(&mut self) {
+        self.left = MAX_ANSWERS;
+        self.challenges.iter_mut().for_each(|challenge| challenge.is_met = true);
     }
 
     /// Adds the answers to the challenges met so far.
@@ -164,7 +176,7 @@ impl Challenge {
         let is_fit = fields.get("realm").is_some()
             && fields.get("nonce").is_some()
             && offers.any(|offer| offer.trim().eq_ignore_ascii_case("auth"));
-        is_fit.then_some(Self { is_proxys, algorithm, fields, count: 0 })
+        is_fit.then_some(Self { is_proxys, is_met: false, algorithm, fields, count: 0 })
     }
 
     fn answer(&mut self, user: &str, password: &str, request: &Request) -> String {

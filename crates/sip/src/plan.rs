@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use rsipstack::sip::{HeadersExt, Request};
+use rsipstack::sip::{HeadersExt, Method, Request, Response};
 use sotto_audio::Codec;
 use sotto_call::{Participant, Party, Source};
 
@@ -143,27 +143,62 @@ pub(crate) struct SessionTimer {
     pub(crate) ours: bool,
     /// The peer knows the extension, so the answer may require it.
     required: bool,
+    /// Seconds below which nobody may bring it: what others have asked for (Min-SE).
+    least: u64,
 }
 
 impl SessionTimer {
     pub(crate) fn of(request: &Request, least: u64) -> Result<Option<Self>, Reject> {
         let Some(value) = request.header_value("Session-Expires") else { return Ok(None) };
-        let pieces = split_unquoted(&value, ';');
-        let seconds: u64 = match pieces.first().map(|s| s.parse()) {
-            Some(Ok(seconds)) => seconds,
-            _ => return Err(Reject::new(400, "Bad Session-Expires")),
+        let Some((seconds, refresher)) = session_expires(&value) else {
+            return Err(Reject::new(400, "Bad Session-Expires"));
         };
+        let least = least.max(1);
         if seconds < least {
             return Err(Reject::new(422, "Session Interval Too Small").with("Min-SE", least.to_string()));
         }
-        let refresher =
-            pieces.iter().filter_map(|p| p.split_once('=')).find(|(n, _)| n.trim() == "refresher");
         let knows = tokens(request, "Supported").any(|t| t == "timer")
             || tokens(request, "Require").any(|t| t == "timer");
         // Section 9, table 2: whoever does not know the extension cannot refresh.
-        let ours = !knows || refresher.is_some_and(|(_, who)| who.trim() == "uas");
+        let ours = !knows || refresher == Some("uas");
         let interval = Duration::from_secs(seconds.min(MAX_SE));
-        Ok(Some(Self { interval, ours, required: knows && !ours }))
+        Ok(Some(Self { interval, ours, required: knows && !ours, least: min_se(request).min(MAX_SE) }))
+    }
+
+    /// What calls of ours ask for.
+    pub(crate) fn wanted(config: &SipConfig) -> Option<Self> {
+        let least = config.min_se_s.clamp(1, MAX_SE);
+        let interval = Duration::from_secs(config.session_expires_s.clamp(least, MAX_SE));
+        let wanted = Self { interval, ours: false, required: false, least };
+        (config.session_expires_s > 0).then_some(wanted)
+    }
+
+    /// What the answer to a request of ours leads to: a 2xx to what it says, nothing when it says nothing
+    /// (section 7.2); a 422 to a longer interval that has to be asked for (section 7.3).
+    pub(crate) fn after(request: &Request, answer: &Response, least: u64) -> Option<Self> {
+        if !matches!(request.method, Method::Invite | Method::Update) {
+            return None;
+        }
+        let asked = request.header_value("Session-Expires").unwrap_or_default();
+        let asked = session_expires(&asked).map_or(0, |(seconds, _)| seconds);
+        let known = min_se(request);
+        match answer.status_code.code() {
+            200..300 => {
+                let value = answer.header_value("Session-Expires")?;
+                let (seconds, refresher) = session_expires(&value)?;
+                // Below what we named the peer must not go, nor make us send without end.
+                let least = least.max(known).clamp(1, MAX_SE);
+                let interval = Duration::from_secs(seconds.clamp(least, MAX_SE));
+                Some(Self { interval, ours: refresher != Some("uas"), required: false, least: known })
+            }
+            422 => {
+                let least = min_se(answer).max(known);
+                let is_longer = (asked + 1..=MAX_SE).contains(&least);
+                let ours = request.to_header().is_ok_and(|to| to.tag().is_ok_and(|tag| tag.is_some()));
+                is_longer.then(|| Self { interval: Duration::from_secs(least), ours, required: false, least })
+            }
+            _ => None,
+        }
     }
 
     /// When something has to be done: refresh at half time, or end the session shortly before its time is up
@@ -176,6 +211,18 @@ impl SessionTimer {
         }
     }
 
+    /// The headers of a request that asks for it. Who refreshes is the other side's choice until it has been made
+    /// (section 7.1).
+    pub(crate) fn question(self) -> Vec<(&'static str, String)> {
+        let who = if self.ours { ";refresher=uac" } else { "" };
+        let mut headers = vec![("Session-Expires", format!("{}{who}", self.interval.as_secs()))];
+        // Section 5: this much is understood.
+        if self.least > 90 {
+            headers.push(("Min-SE", self.least.to_string()));
+        }
+        headers
+    }
+
     /// The headers of a 2xx that agree to it.
     pub(crate) fn headers(self) -> Vec<(&'static str, String)> {
         let who = if self.ours { "uas" } else { "uac" };
@@ -186,6 +233,20 @@ impl SessionTimer {
         }
         headers
     }
+}
+
+/// Seconds and refresher of a Session-Expires header.
+fn session_expires(value: &str) -> Option<(u64, Option<&str>)> {
+    let pieces = split_unquoted(value, ';');
+    let mut parameters = pieces.iter().skip(1).filter_map(|piece| piece.split_once('='));
+    let refresher = parameters.find(|(name, _)| name.trim().eq_ignore_ascii_case("refresher"));
+    Some((pieces.first()?.trim().parse().ok()?, refresher.map(|(_, who)| who.trim())))
+}
+
+/// The seconds of a Min-SE header; 0 when there is none.
+fn min_se(message: &impl HeadersExt) -> u64 {
+    let value = message.header_value("Min-SE").unwrap_or_default();
+    split_unquoted(&value, ';').first().and_then(|seconds| seconds.trim().parse().ok()).unwrap_or(0)
 }
 
 /// All tokens of a list header, lower case.
@@ -533,6 +594,33 @@ mod tests {
         assert_eq!(status(&invite("", "multipart/mixed", "x")), 400);
         assert_eq!(status(&siprec("<recording>")), 400);
         assert_eq!(status(&invite("", "application/sdp", "")), 200);
+    }
+
+    #[test]
+    fn a_timer_of_ours_is_what_the_answer_makes_of_it() {
+        let asked = invite("Session-Expires: 1800\r\nMin-SE: 120\r\n", "a/b", "");
+        let after = |answer: &str| {
+            let answer = format!("SIP/2.0 {answer}\r\nContent-Length: 0\r\n\r\n");
+            let timer = SessionTimer::after(&asked, &Response::try_from(answer).unwrap(), 90)?;
+            Some((timer.interval.as_secs(), timer.ours, timer.question()[1].1.clone()))
+        };
+        let known = || "120".to_owned();
+        for (answer, timer) in [
+            ("200 OK", None),
+            ("200 OK\r\nx: 600;refresher=uas", Some((600, false, known()))),
+            ("200 OK\r\nSession-Expires: 600 ; Refresher = uac", Some((600, true, known()))),
+            ("200 OK\r\nSession-Expires: 600", Some((600, true, known()))),
+            ("200 OK\r\nSession-Expires: 0;refresher=uac", Some((120, true, known()))),
+            ("200 OK\r\nSession-Expires: 999999999", Some((86_400, true, known()))),
+            ("200 OK\r\nSession-Expires: soon", None),
+            ("422 Small\r\nMin-SE: 3600", Some((3_600, false, "3600".to_owned()))),
+            ("422 Small\r\nMin-SE: 1800", None),
+            ("422 Small\r\nMin-SE: 999999999", None),
+            ("422 Small", None),
+            ("486 Busy\r\nSession-Expires: 600", None),
+        ] {
+            assert_eq!(after(answer), timer, "{answer}");
+        }
     }
 
     #[test]

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::calls::{Call, Entered};
 use crate::config::{SipConfig, local_ip_towards};
 use crate::dialog::Dialog;
+use crate::digest::Authenticator;
 use crate::endpoint::Shared;
 use crate::flow::Flow;
 use crate::host::{NewCall, NewLeg, Note, Ringing};
@@ -62,9 +63,14 @@ pub(crate) enum Input {
 
 /// What a request of ours was answered with.
 pub(crate) struct Answer {
+    method: Method,
     status: u16,
     /// Of a session that we described.
     description: Option<sdp::Session>,
+    /// What it makes of the session timer.
+    timer: Option<SessionTimer>,
+    /// It asks for a password.
+    challenge: Option<Response>,
 }
 
 /// A leg and the media section it belongs to.
@@ -106,9 +112,13 @@ pub(crate) struct Session {
     unacked: Option<u32>,
     /// Our 2xx carried an offer; the answer comes with the ACK.
     awaits_answer: bool,
+    /// A re-INVITE of ours has not been answered.
+    is_inviting: bool,
     timer: Option<(SessionTimer, Instant)>,
     probe_at: Option<Instant>,
     takes_update: bool,
+    /// What answers a trunk's challenges.
+    login: Option<Authenticator>,
 }
 
 /// Serves an INVITE that has been found servable, to the end of the dialog.
@@ -242,7 +252,7 @@ fn status(reject: &Reject) -> Option<StatusCode> {
     StatusCode::try_from((reject.status, reject.reason)).ok()
 }
 
-fn extra(headers: &[(&'static str, String)]) -> Vec<Header> {
+pub(crate) fn extra(headers: &[(&'static str, String)]) -> Vec<Header> {
     headers.iter().map(|(name, value)| Header::Other((*name).to_owned(), value.clone())).collect()
 }
 
@@ -274,6 +284,8 @@ pub(crate) struct Placed {
     pub(crate) outputs: LegOutputs,
     pub(crate) offer: sdp::Session,
     pub(crate) takes_update: bool,
+    pub(crate) timer: Option<SessionTimer>,
+    pub(crate) login: Authenticator,
 }
 
 /// Serves the dialog of a call of ours to its end, in a task of its own.
@@ -282,10 +294,12 @@ pub(crate) fn go_on(
     placed: Placed,
     (input, mut inputs): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) {
-    let Placed { number, flow, dialog, call, party, socket, stream, outputs, offer, takes_update } = placed;
+    let Placed { number, flow, dialog, call, party, socket, stream, outputs, .. } = placed;
     let mut session = Session {
-        local: offer,
-        takes_update,
+        local: placed.offer,
+        takes_update: placed.takes_update,
+        timer: placed.timer.map(|timer| (timer, Instant::now() + timer.due())),
+        login: Some(placed.login),
         ..Session::new(shared, number, flow, dialog, call, Source::Sip, input)
     };
     session.start_leg(socket, stream, party, outputs);
@@ -325,9 +339,11 @@ impl Session {
             participants: Vec::new(),
             unacked: None,
             awaits_answer: false,
+            is_inviting: false,
             timer: None,
             probe_at: None,
             takes_update: false,
+            login: None,
         }
     }
 
@@ -481,15 +497,42 @@ impl Session {
             Input::Unacked(sequence) if self.unacked == Some(sequence) => {
                 return Some((EndReason::Timeout, Some("no ACK")));
             }
-            Input::Answered(None) => return Some((EndReason::Timeout, None)),
-            // Whatever else the peer said, it is there (RFC 4028 section 10).
-            Input::Answered(Some(answer)) => match *answer {
-                Answer { status: 408 | 481, .. } => return Some((EndReason::Timeout, None)),
-                Answer { status: 200..300, description: Some(answer) } => self.take_keys(&answer),
-                Answer { .. } => {}
-            },
+            Input::Answered(None) => return Some((EndReason::Timeout, Some("no answer"))),
+            Input::Answered(Some(answer)) => return self.answered(*answer),
             Input::HangUp => return Some((EndReason::Hangup, Some("the other leg has ended"))),
             Input::Cancelled | Input::Acked(..) | Input::Unacked(_) => {}
+        }
+        None
+    }
+
+    /// Takes the answer to a request of ours. Whatever else the peer said, it is there (RFC 4028 section 10).
+    fn answered(&mut self, answer: Answer) -> Option<Over> {
+        let Answer { method, status, description, timer, challenge } = answer;
+        let (now, is_refresh) = (Instant::now(), matches!(method, Method::Invite | Method::Update));
+        self.is_inviting &= method != Method::Invite;
+        if let Some(login) = self.login.as_mut().filter(|_| is_refresh) {
+            match &challenge {
+                None => login.succeeded(),
+                Some(challenge) if !login.challenged(challenge) => {}
+                Some(_) => {
+                    self.timer = self.timer.map(|(timer, at)| (timer, if timer.ours { now } else { at }));
+                }
+            }
+        }
+        match (status, timer) {
+            // RFC 3261 section 12.2.1.2.
+            (408 | 481, _) => return Some((EndReason::Timeout, Some("the call is not known any more"))),
+            (200..300, Some(timer)) => self.timer = Some((timer, now + timer.due())),
+            (422, Some(longer)) => self.timer = Some((longer, now)),
+            // Both sides had begun to change something.
+            (491, _) => {
+                let again = now + self.dialog.after_glare();
+                self.timer = self.timer.map(|(timer, at)| (timer, if timer.ours { again } else { at }));
+            }
+            _ => {}
+        }
+        if let (200..300, Some(description)) = (status, description) {
+            self.take_keys(&description);
         }
         None
     }
@@ -506,12 +549,15 @@ impl Session {
                 return Some((EndReason::Timeout, Some("session timer expired")));
             }
             self.timer = Some((timer, at + timer.due()));
-            let expires = format!("{};refresher=uac", timer.interval.as_secs());
-            let headers = [("Session-Expires", expires), ("Supported", SUPPORTED_VALUE.to_owned())];
+            let mut headers = timer.question();
+            headers.push(("Supported", SUPPORTED_VALUE.to_owned()));
             if self.takes_update {
                 self.ask(Method::Update, extra(&headers), None).await;
-            } else if self.unacked.is_none() {
+            } else if self.unacked.is_some() || self.is_inviting {
+                self.timer = Some((timer, now + self.dialog.after_glare()));
+            } else {
                 let offer = Some(("application/sdp", self.local.to_string()));
+                self.is_inviting = true;
                 self.ask(Method::Invite, extra(&headers), offer).await;
             }
         }
@@ -541,22 +587,30 @@ impl Session {
         let (shared, flow) = (self.shared.clone(), self.flow.clone());
         let (next_hop, is_direct) = (self.dialog.next_hop(), self.dialog.is_direct());
         let describes = body.is_some();
-        let request = self.dialog.request(method, shared.via(&flow), headers, body);
+        let mut request = self.dialog.request(method, shared.via(&flow), headers, body);
+        if let Some(login) = &mut self.login {
+            login.sign(&mut request);
+        }
+        let unreachable =
+            Answer { method, status: UNREACHABLE, description: None, timer: None, challenge: None };
         async move {
             let patience = Duration::from_millis(shared.config.t1_ms) * PATIENCE;
             let exchange = async {
                 let mut flow = flow;
                 loop {
                     let Some((way, to)) = shared.route(flow, next_hop.clone(), is_direct).await else {
-                        return Some(Answer { status: UNREACHABLE, description: None });
+                        return Some(unreachable);
                     };
                     if let Some(answered) = way.while_open(exchange(&shared, &way, to, &request)).await {
                         return answered.map(|response| Answer {
+                            method,
                             status: response.status_code.code(),
+                            timer: SessionTimer::after(&request, &response, shared.config.min_se_s),
                             description: Bodies::read(&response, &response.body)
                                 .ok()
                                 .and_then(|bodies| bodies.description)
                                 .filter(|_| describes),
+                            challenge: matches!(response.status_code.code(), 401 | 407).then_some(response),
                         });
                     }
                     // We are stopping, and nothing more is sent or received.
@@ -589,7 +643,7 @@ impl Session {
                 self.reply(&mut transaction, Ok(None)).await;
                 return Some((EndReason::Hangup, None));
             }
-            Method::Invite if self.unacked.is_some() => {
+            Method::Invite if self.unacked.is_some() || self.is_inviting => {
                 // The stack would swallow it; it is the peer's to try again (RFC 3261 section 14.2).
                 self.reply(&mut transaction, Err(Reject::new(491, "Request Pending"))).await;
                 self.shared.tasks.spawn(async move { while transaction.receive().await.is_some() {} });
@@ -603,7 +657,7 @@ impl Session {
                 let sequence = self.unacked.unwrap_or(0);
                 self.shared.tasks.spawn(drive_invite(transaction, sequence, self.input.clone()));
             }
-            Method::Update if self.awaits_answer && !request.body.is_empty() => {
+            Method::Update if (self.awaits_answer || self.is_inviting) && !request.body.is_empty() => {
                 self.reply(&mut transaction, Err(Reject::new(491, "Request Pending"))).await;
             }
             Method::Update => {

@@ -726,6 +726,13 @@ async fn a_session_timer_is_agreed_to_and_kept() {
             }
         };
         raw.reply(&refresh, "481 Gone").await;
+        let bye = loop {
+            let request = raw.request().await;
+            if request.method.to_string() == "BYE" {
+                break request;
+            }
+        };
+        raw.accept(&bye).await;
         assert_eq!(bench.ended().await.1, EndReason::Timeout);
     }
 }

@@ -1,6 +1,6 @@
 //! Signalling over TLS with encrypted audio, which nobody on the way can read: from a telephone, and to a trunk.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec, has_network};
@@ -39,7 +39,7 @@ fn a_call_that_nobody_takes_rings_outside_over_tls() {
     let certificate = authority.vouch("127.0.0.1").unwrap();
     let (outside, trunk) = std::iter::repeat_with(|| free_udp_and_tcp().unwrap())
         .find_map(|at| {
-            let next = (at.ip(), at.port().checked_add(1)?).into();
+            let next = SocketAddr::new(at.ip(), at.port().checked_add(1)?);
             TcpListener::bind(next).ok().map(|_| (at, next))
         })
         .unwrap();
