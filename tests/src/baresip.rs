@@ -220,6 +220,17 @@ impl Baresip {
         Ok((!samples.is_empty()).then(|| Audio { rate, channels: vec![samples] }))
     }
 
+    /// Hangs up.
+    ///
+    /// # Errors
+    /// When it cannot be told to.
+    pub fn hang_up(mut self) -> Result<()> {
+        let told = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status()?;
+        ensure!(told.success(), "kill -TERM failed");
+        self.child.wait()?;
+        Ok(())
+    }
+
     /// Waits until it has hung up: what it heard, if anything was said to it.
     ///
     /// # Errors

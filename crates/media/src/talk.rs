@@ -23,8 +23,8 @@ pub const MAX_SPOKEN: usize = HEADER + MAX_PAYLOAD;
 /// Audio in a packet of ours.
 const PACKET: Duration = Duration::from_millis(sotto_audio::FRAME_MS);
 
-/// A source that has said nothing for so long is silent: what is announced does not wait for it.
-const SILENT: Duration = Duration::from_millis(60);
+/// A source that has said nothing for so long is silent, not late: what is announced does not wait for it.
+const SILENT: Duration = Duration::from_millis(200);
 
 /// Packets missing in a row that are taken for loss; more, and the sender has begun anew.
 const MOST_LOST: i16 = 100;

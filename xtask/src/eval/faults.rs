@@ -74,7 +74,7 @@ fn database(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
             postgres.borrow_mut().pause();
             Ok(())
         },
-        says: &|server| Ok(ready(server)?["waiting"]["store"].is_string()),
+        says: &|server| Ok(status(server)?["degraded"]["store"].is_string()),
         mend: &mut |_| {
             postgres.borrow_mut().resume();
             Ok(())
@@ -93,10 +93,7 @@ fn disk(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let fault = Fault {
         name: "disk",
         lose: &mut |_| fill(&filler),
-        says: &|server| {
-            let waiting = |answer: &Value| answer["waiting"].as_object().is_some_and(|w| !w.is_empty());
-            Ok(waiting(&ready(server)?) || waiting(&status(server)?))
-        },
+        says: &|server| Ok(status(server)?["degraded"]["recording"].is_string()),
         mend: &mut |_| Ok(std::fs::remove_file(&filler)?),
         is_back: &|server, _| is_stored(server),
     };

@@ -29,6 +29,7 @@ const CHUNK: usize = 64 << 10;
 pub(super) struct RecordingParams {
     /// `parties` when absent.
     #[serde(default)]
+    #[param(inline)]
     track: Track,
 }
 

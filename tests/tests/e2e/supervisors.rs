@@ -1,0 +1,178 @@
+//! Supervisors: what they say is a third channel and on no other, who comes and goes is announced and written down.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sotto_tests::audio::Audio;
+use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::server::{ADMIN, Sotto};
+
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, shots, tone, until_heard};
+use crate::support::{PATIENCE, assert_ordered};
+
+/// The notes of an announcement.
+const ANNOUNCED: [u32; 2] = [700, 1_050];
+
+const MINA: (&str, &str) = ("mina", "a long enough password");
+
+/// Waits until somebody has heard these notes, in this order, within the last seconds.
+fn until_announced(who: &str, notes: [u32; 2], mut heard: impl FnMut() -> Option<Audio>) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let audio = heard();
+        let places = audio.as_ref().map(|audio| {
+            let end = audio.duration_ms();
+            let from = end.saturating_sub(4_000);
+            let is_there = |hz, at: u64| audio.tone_level(0, hz, at, at + 100) > 0.05;
+            notes.map(|hz| (from..end.saturating_sub(100)).step_by(50).find(|at| is_there(hz, *at)))
+        });
+        if let Some([Some(first), Some(second)]) = places
+            && first < second
+        {
+            return;
+        }
+        assert!(Instant::now() < until, "{who} was told nothing: {places:?}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The loudest that a tone is in a channel, in pieces of a quarter second between two times.
+fn loudest(audio: &Audio, channel: usize, hz: u32, from_ms: u64, to_ms: u64) -> f64 {
+    let pieces = (from_ms..to_ms).step_by(250);
+    pieces.map(|at| audio.tone_level(channel, hz, at, at + 250)).fold(0.0, f64::max)
+}
+
+fn recording(sotto: &Sotto, id: &str, track: &str) -> Audio {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("recording.wav");
+    let answer = sotto.api.client.get(&format!("/api/calls/{id}/recording{track}")).unwrap();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    std::fs::write(&file, answer.body).unwrap();
+    Audio::read(&file).unwrap()
+}
+
+/// What the audit says about supervisors of a call, oldest first.
+fn supervised(sotto: &Sotto, id: &str) -> Vec<String> {
+    let audit = sotto.api.client.json("/api/audit").unwrap();
+    let records = audit["records"].as_array().unwrap();
+    let of_call = records.iter().rev().filter(|r| r["what"] == "supervise" && r["call_id"] == id);
+    of_call.map(|r| r["detail"].as_str().unwrap().to_owned()).collect()
+}
+
+fn attentions(events: &[Value]) -> Vec<Value> {
+    events.iter().filter(|e| e["kind"] == "supervisor").map(|e| e["attention"].clone()).collect()
+}
+
+#[test]
+fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
+    let Some(sotto) = desk(&[("desk", "announce = \"everyone\"")]) else { return };
+    add_agent(&sotto, MINA);
+    let mut agent = Browser::sign_in(sotto.http, MINA, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    supervisor.open(&format!("/#/calls/{id}")).unwrap();
+    supervisor.wait("main.ready .supervise").unwrap();
+
+    for (step, agents, customers) in [
+        ("Listen", &[CUSTOMER][..], &[AGENT][..]),
+        ("Whisper", &[CUSTOMER, SUPERVISOR], &[AGENT]),
+        ("Barge", &[CUSTOMER, SUPERVISOR], &[AGENT, SUPERVISOR]),
+    ] {
+        supervisor.click(&format!(".supervise button:has-text('{step}')")).unwrap();
+        until_announced("the agent", ANNOUNCED, || agent.heard(4).ok());
+        until_announced("the customer", ANNOUNCED, || customer.heard().unwrap());
+        until_heard(&mut [
+            ("agent", &mut || agent.heard(2).ok(), agents),
+            ("customer", &mut || customer.heard().unwrap(), customers),
+        ]);
+    }
+    // The browser is gone without a word.
+    drop(supervisor);
+    let [low, high] = ANNOUNCED;
+    until_announced("the agent", [high, low], || agent.heard(4).ok());
+    until_announced("the customer", [high, low], || customer.heard().unwrap());
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    agent.press("x").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(attentions(&events), [json!("listen"), json!("whisper"), json!("barge"), Value::Null]);
+    assert_eq!(supervised(&sotto, &id), ["listens", "whispers", "barges in", "leaves"]);
+
+    let both = recording(&sotto, &id, "");
+    let third = recording(&sotto, &id, "?track=supervisors");
+    assert_eq!((both.channels.len(), third.channels.len(), third.rate), (2, 1, both.rate));
+    let end = both.duration_ms();
+    for (channel, own) in [(0, AGENT), (1, CUSTOMER)] {
+        let [own, supervisor] = [own, SUPERVISOR].map(|hz| loudest(&both, channel, hz, 0, end));
+        assert!(own > 0.05 && supervisor < 0.02, "channel {channel}: {own:.3}, supervisor {supervisor:.3}");
+    }
+    let others = [AGENT, CUSTOMER].map(|hz| loudest(&third, 0, hz, 0, end));
+    assert!(others.iter().all(|level| *level < 0.02), "others on the third channel: {others:?}");
+    // On the call's clock: from the whisper on, and not while the supervisor only listened.
+    let began = |attention: &str| {
+        let event = events.iter().find(|e| e["attention"] == attention).unwrap();
+        event["at_ms"].as_u64().unwrap()
+    };
+    let (whisper, barge) = (began("whisper"), began("barge"));
+    let before = loudest(&third, 0, SUPERVISOR, 0, whisper - 500);
+    assert!(before < 0.02, "before anybody could hear it: {before:.3}");
+    for from in [whisper, barge] {
+        assert!(loudest(&third, 0, SUPERVISOR, from, from + 1_500) > 0.05, "from {from} ms on");
+    }
+    // Only supervisors hear it.
+    let by_mina = sotto_tests::http::Client::signed_in(sotto.http, MINA.0, MINA.1).unwrap();
+    let answer = by_mina.get(&format!("/api/calls/{id}/recording?track=supervisors")).unwrap();
+    assert_eq!(answer.status, 403);
+    let mut reviewer = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    reviewer.open(&format!("/#/calls/{id}")).unwrap();
+    reviewer.click("section.player label:has-text('With supervisors')").unwrap();
+    reviewer.click("section.player button.play").unwrap();
+    reviewer.wait("section.player button.play[aria-label=Pause]").unwrap();
+    let in_step = "(() => { const [a, b] = document.querySelectorAll('section.player audio'); \
+                   return !!b && !b.paused && b.currentTime > 1 && Math.abs(a.currentTime - b.currentTime) < 0.2; })()";
+    let until = Instant::now() + PATIENCE;
+    while reviewer.run(in_step).unwrap() != true {
+        assert!(Instant::now() < until, "the third channel does not play in step");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    reviewer.shot(&shots("supervisor").join("review.png")).unwrap();
+    assert_eq!(reviewer.errors().unwrap(), Vec::<String>::new());
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_that_ends_is_over_for_its_supervisor() {
+    let Some(sotto) = desk(&[]) else { return };
+    add_agent(&sotto, MINA);
+    let mut agent = Browser::sign_in(sotto.http, MINA, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    supervisor.open(&format!("/#/calls/{id}")).unwrap();
+    supervisor.click(".supervise button:has-text('Listen')").unwrap();
+    supervisor.wait(".supervise [aria-pressed=true]").unwrap();
+    until_heard(&mut [("supervisor", &mut || supervisor.heard(2).ok(), &[AGENT, CUSTOMER])]);
+    customer.hang_up().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(attentions(&events), [json!("listen"), Value::Null]);
+    assert_eq!(supervised(&sotto, &id), ["listens", "leaves"]);
+    // Who only listened has said nothing.
+    let answer = sotto.api.client.get(&format!("/api/calls/{id}/recording?track=supervisors")).unwrap();
+    assert_eq!(answer.status, 404);
+    supervisor.wait("section.phone .sign.away").unwrap();
+    assert_eq!(supervisor.errors().unwrap(), Vec::<String>::new());
+}
