@@ -19,16 +19,21 @@ const RATE = 16_000;
 function listen([rate, untouched]) {
   const Real = window.RTCPeerConnection;
   const heard = [];
+  /** What comes through a connection that another one has taken the place of is not heard any more. */
+  let newest = null;
   const peers = [];
   window.RTCPeerConnection = class extends Real {
     constructor(...args) {
       super(...args);
       peers.push(this);
       this.addEventListener('track', ({ track }) => {
+        newest = track;
         const context = new AudioContext({ sampleRate: rate });
         const source = context.createMediaStreamSource(new MediaStream([track]));
         const tap = context.createScriptProcessor(4096, 1, 1);
-        tap.onaudioprocess = ({ inputBuffer }) => heard.push(inputBuffer.getChannelData(0).slice());
+        tap.onaudioprocess = ({ inputBuffer }) => {
+          if (track === newest) heard.push(inputBuffer.getChannelData(0).slice());
+        };
         source.connect(tap).connect(context.destination);
       });
     }
@@ -50,7 +55,7 @@ function listen([rate, untouched]) {
       const pairs = [...report.values()].filter(({ type }) => type === 'candidate-pair');
       const pair = pairs.find(({ nominated, state }) => nominated && state === 'succeeded');
       const local = report.get(pair?.localCandidateId);
-      return { kind: local?.candidateType ?? null, url: local?.url ?? null };
+      return { kind: local?.candidateType ?? null, url: local?.url ?? null, address: local?.address ?? null };
     },
     /** Packets of the newest connection. */
     async packets() {
@@ -89,6 +94,8 @@ const browser = await launch(
   '--autoplay-policy=no-user-gesture-required',
   `--use-file-for-fake-audio-capture=${microphone}${kind === 'voice' ? '%noloop' : ''}`,
   '--allow-loopback-in-peer-connection',
+  // Whatever its address: browsers give the microphone to pages only that came encrypted, or from this very machine.
+  `--unsafely-treat-insecure-origin-as-secure=${base}`,
 );
 const page = await browser.newPage({ viewport: { width: 1280, height: 800 } });
 page.setDefaultTimeout(PATIENCE_MS);

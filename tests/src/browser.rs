@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::audio::Audio;
+use crate::network::Network;
 use crate::script::root;
 
 /// What the browser's microphone hears.
@@ -45,7 +46,29 @@ impl Browser {
     ///
     /// # Errors
     /// When there is no browser, or the page is not what it should be.
-    pub fn sign_in(page: SocketAddr, (name, password): (&str, &str), hears: Microphone) -> Result<Self> {
+    pub fn sign_in(page: SocketAddr, user: (&str, &str), hears: Microphone) -> Result<Self> {
+        Self::start(Command::new("node"), page, user, hears)
+    }
+
+    /// The same in a network of its own.
+    ///
+    /// # Errors
+    /// As [`Browser::sign_in`].
+    pub fn sign_in_from(
+        network: &Network,
+        page: SocketAddr,
+        user: (&str, &str),
+        hears: Microphone,
+    ) -> Result<Self> {
+        Self::start(network.command("node"), page, user, hears)
+    }
+
+    fn start(
+        mut node: Command,
+        page: SocketAddr,
+        (name, password): (&str, &str),
+        hears: Microphone,
+    ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-browser-").tempdir()?;
         let microphone = folder.path().join("microphone.wav");
         let (audio, kind) = match hears {
@@ -53,7 +76,7 @@ impl Browser {
             Microphone::Tone(audio) => (audio, "tone"),
         };
         audio.write_wav(&microphone)?;
-        let mut child = Command::new("node")
+        let mut child = node
             .arg(root().join("tests/browser/drive.mjs"))
             .arg(format!("http://{page}"))
             .arg(&microphone)

@@ -8,8 +8,10 @@ pub mod api;
 pub mod audio;
 pub mod baresip;
 pub mod browser;
+pub mod hostile;
 pub mod http;
 pub mod live;
+pub mod network;
 pub mod pcap;
 pub mod pki;
 #[path = "../../crates/store/src/testing/postgres.rs"]

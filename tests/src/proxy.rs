@@ -19,7 +19,15 @@ impl Proxy {
     /// # Errors
     /// When there is no free port.
     pub fn to(server: SocketAddr) -> Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0")?;
+        Self::on(SocketAddr::from(([127, 0, 0, 1], 0)), server)
+    }
+
+    /// The same from an address of ours; port 0 is any.
+    ///
+    /// # Errors
+    /// When it is taken, or not ours.
+    pub fn on(address: SocketAddr, server: SocketAddr) -> Result<Self> {
+        let listener = TcpListener::bind(address)?;
         let address = listener.local_addr()?;
         let open: Arc<Mutex<Vec<TcpStream>>> = Arc::default();
         let ours = Arc::clone(&open);

@@ -1,6 +1,6 @@
 //! The real `sotto serve`, with a data folder and ports of its own.
 
-use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -263,9 +263,15 @@ impl Setup {
     /// Calls to `numbers` (TOML) ring at agents; browsers and telephones are on this machine.
     #[must_use]
     pub fn desk(numbers: &str) -> Self {
+        Self::desk_at(IpAddr::V4(Ipv4Addr::LOCALHOST), numbers)
+    }
+
+    /// The same with browsers that reach this machine at an address of it.
+    #[must_use]
+    pub fn desk_at(ip: IpAddr, numbers: &str) -> Self {
         let more = [
             ("sip", "rtp_any_source = true".to_owned()),
-            ("webrtc", "ip = \"127.0.0.1\"".to_owned()),
+            ("webrtc", format!("ip = \"{ip}\"")),
             ("desk", format!("numbers = {numbers}")),
         ];
         let more = more.map(|(table, line)| (table.to_owned(), line)).to_vec();

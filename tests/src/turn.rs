@@ -46,6 +46,18 @@ impl Turn {
         Ok(turn)
     }
 
+    /// Lines of `sotto.toml` by which browsers reach the server through this one alone.
+    #[must_use]
+    pub fn only_way(&self) -> Vec<(String, String)> {
+        let (user, password) = USER;
+        let server = format!(
+            "ice_servers = [{{ urls = [\"turn:{}?transport=udp\"], username = \"{user}\", \
+             credential = \"{password}\" }}]",
+            self.address
+        );
+        [server, "relay_only = true".to_owned()].map(|line| ("webrtc".to_owned(), line)).to_vec()
+    }
+
     /// Asks for our own address (STUN binding, RFC 8489 section 14) until that is answered.
     fn until_it_answers(&self) -> Result<()> {
         let socket = UdpSocket::bind("127.0.0.1:0")?;

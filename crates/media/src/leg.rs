@@ -132,7 +132,7 @@ impl Task {
         let now = self.clock.elapsed();
         let ssrc = RandomState::new().hash_one(self.wire.port()) as u32;
         let voice = self.outputs.bridge.take().map(|end| Voice::new(end, &orders.format, ssrc)).transpose();
-        let session = Session::new(orders.format, orders.remote, self.config, ssrc, now);
+        let session = Session::new(orders.format, orders.remote.or(self.wire.peer()), self.config, ssrc, now);
         let (mut session, mut voice) = match session.and_then(|session| Ok((session, voice?))) {
             Ok(made) => made,
             Err(error) => {

@@ -13,7 +13,7 @@ use crate::Socket;
 const PIPE: usize = 256;
 
 /// Where datagrams of a pipe come from, as far as a leg is concerned.
-const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+const PEER: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
 
 /// See the module.
 pub enum Wire {
@@ -74,6 +74,14 @@ impl Wire {
         match self {
             Self::Udp(socket) => socket.port(),
             Self::Pipe(_) => 0,
+        }
+    }
+
+    /// Who is at the other end, where there is only one: somebody who only hears sends nothing to be known by.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Udp(_) => None,
+            Self::Pipe(_) => Some(PEER),
         }
     }
 

@@ -194,7 +194,10 @@ impl WebRtc {
         let connection = Arc::new(Connection { peer, ufrag, candidates_left, _line: line });
         let to_browser = (direction != Direction::Sends).then_some(to_browser);
         match connection.negotiate(sdp, codec, to_browser).await {
-            Ok((answer, format)) => Ok(Browser { answer, format, pipe: ours, news, connection }),
+            Ok((answer, format)) => {
+                let answer = direction.answered(answer);
+                Ok(Browser { answer, format, pipe: ours, news, connection })
+            }
             Err(error) => {
                 connection.close().await;
                 Err(error)
@@ -606,6 +609,11 @@ mod tests {
         let webrtc = WebRtc::new(config);
         let browser = webrtc.answer_at_once(&offer(OPUS_STEREO), Direction::Sends).await.unwrap();
         assert!(browser.answer.contains("a=recvonly\r\n"), "{}", browser.answer);
+        let listener = offer(OPUS_STEREO).replace("sendrecv", "recvonly");
+        let listener = webrtc.answer(&listener, Direction::Receives).await.unwrap();
+        assert!(listener.answer.contains("a=sendonly\r\n"), "{}", listener.answer);
+        listener.connection.close().await;
+        drop(listener);
         let found: Vec<&str> =
             browser.answer.lines().filter(|line| line.starts_with("a=candidate:")).collect();
         let addresses = found.iter().filter_map(|line| line.split(' ').nth(4)?.parse::<IpAddr>().ok());

@@ -28,6 +28,22 @@ impl Direction {
             Self::Receives => "a=recvonly",
         }
     }
+
+    /// What the stack is told was offered: it lets a track of ours go only where it could also receive one.
+    fn to_stack(self) -> &'static str {
+        match self {
+            Self::Both | Self::Receives => "a=sendrecv",
+            Self::Sends => "a=sendonly",
+        }
+    }
+
+    /// The stack's answer, as it answers what was offered.
+    pub(crate) fn answered(self, answer: String) -> String {
+        match self {
+            Self::Receives => answer.replace("\na=sendrecv\r\n", "\na=sendonly\r\n"),
+            Self::Both | Self::Sends => answer,
+        }
+    }
 }
 
 /// An offer that we can answer.
@@ -112,7 +128,7 @@ fn read(sdp: &str, wanted: Direction) -> Result<Offer, WebRtcError> {
         kept.push_str("\r\n");
     }
     // There is one section, and the end of the description is its end.
-    kept.push_str(wanted.attribute());
+    kept.push_str(wanted.to_stack());
     kept.push_str("\r\n");
     Ok(Offer { sdp: kept, codec, ufrag })
 }
@@ -171,7 +187,7 @@ mod tests {
                     assert_eq!(offer.ufrag, "ab+/");
                     let said: Vec<&str> =
                         offer.sdp.lines().filter(|l| l.starts_with("a=send") || *l == "a=recvonly").collect();
-                    assert_eq!(said, [wanted.attribute()]);
+                    assert_eq!(said, [wanted.to_stack()]);
                 }
             }
         }
@@ -193,7 +209,7 @@ mod tests {
                 for wanted in [Direction::Both, Direction::Sends, Direction::Receives] {
                     let Ok(offer) = Offer::read(&text, wanted) else { continue };
                     prop_assert_eq!(offer.sdp.lines().filter(|line| line.starts_with("m=")).count(), 1);
-                    prop_assert_eq!(offer.sdp.lines().last(), Some(wanted.attribute()));
+                    prop_assert_eq!(offer.sdp.lines().last(), Some(wanted.to_stack()));
                     prop_assert_eq!(Offer::read(&offer.sdp, wanted).unwrap(), offer);
                 }
             }

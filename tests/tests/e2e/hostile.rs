@@ -5,13 +5,18 @@ use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
 use serde_json::json;
+use sotto_tests::audio::Audio;
+use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::hostile;
 use sotto_tests::http::{Client, exchange};
 use sotto_tests::live::Live;
 use sotto_tests::script::root;
-use sotto_tests::server::Sotto;
+use sotto_tests::server::{ADMIN, Sotto};
 use sotto_tests::sipp::Sipp;
 use tungstenite::Message;
 
+use crate::phone::{AGENT, CUSTOMER, add_agent, desk, tone, until_heard};
 use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
 
 /// Bytes without rhyme or reason, but the same in every run.
@@ -163,4 +168,39 @@ fn junk_over_http_and_websockets() {
     assert!(sotto.is_running().unwrap());
     let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
     assert_eq!(wall.next(patience).unwrap().unwrap()["type"], "calls");
+}
+
+#[test]
+fn a_hostile_page_and_client_get_nothing_and_disturb_nobody() {
+    let Some(mut sotto) = desk(&[]) else { return };
+    let mallory = ("mallory", "a long enough password");
+    add_agent(&sotto, mallory);
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let (before, packets) = (hostile::memory(sotto.pid()).unwrap(), agent.packets().unwrap());
+    let outcome = hostile::attack(&sotto, mallory, &id).unwrap();
+    assert_eq!(outcome.refused_to_page, outcome.asked_by_page, "{outcome:?}");
+    assert_eq!(outcome.closed, outcome.rude, "{outcome:?}");
+    assert_eq!(outcome.refused_to_client, outcome.asked_by_client, "{outcome:?}");
+    // A message that is too large is seen below the messages, where it may be a network that is gone as well.
+    let said = outcome.asked_by_page + outcome.rude - 1;
+    assert_eq!(sotto.api.metric("sotto_phone_refused_total").unwrap(), said as f64);
+    assert!(sotto.api.metric("sotto_streams_refused_total").unwrap() >= outcome.asked_by_client as f64);
+    // Each connection's first refusals, and no more: nobody fills the database.
+    let audited = hostile::audited(&sotto, mallory.0).unwrap();
+    assert!((30..=50).contains(&audited), "{audited}");
+    let grown = hostile::memory(sotto.pid()).unwrap().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes");
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    assert!(agent.packets().unwrap().received > packets.received && sotto.is_running().unwrap());
+    agent.press("x").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    assert_ordered(&sotto.api.ended(&id, PATIENCE).unwrap());
 }

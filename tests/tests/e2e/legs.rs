@@ -7,7 +7,7 @@ use sotto_tests::sipp::{Running, Sipp};
 
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, assert_recorded, assert_understood, excerpt};
 
-fn leg(sotto: &Sotto, party: &str, language: &str, audio: &Audio) -> Running {
+pub fn leg(sotto: &Sotto, party: &str, language: &str, audio: &Audio) -> Running {
     let channel = usize::from(party == "customer");
     let audio = Audio { rate: audio.rate, channels: vec![audio.channels[channel].clone()] };
     let keys = [("call", "pbx-1732096800.17"), ("party", party), ("language", language)];

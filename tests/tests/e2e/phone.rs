@@ -16,7 +16,7 @@ use sotto_tests::turn::Turn;
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
 
 /// A server whose number 100 rings at agents; absent where baresip cannot be.
-pub(crate) fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
+pub fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
     desk_of("[{ number = \"100\" }]", more)
 }
 
@@ -101,12 +101,12 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
 }
 
 /// Each person's tone, in hertz.
-pub(crate) const AGENT: u32 = 500;
-pub(crate) const CUSTOMER: u32 = 800;
-pub(crate) const SUPERVISOR: u32 = 1250;
+pub const AGENT: u32 = 500;
+pub const CUSTOMER: u32 = 800;
+pub const SUPERVISOR: u32 = 1250;
 
 /// Someone who hears: their name, what they have heard of late, and whose tones that should be.
-pub(crate) type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
+pub type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
 
 /// Whose tones the last second consists of, from its beginning to its end; `None` when they change within it.
 fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
@@ -122,7 +122,7 @@ fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
 }
 
 /// Waits until everyone has heard just these for a second.
-pub(crate) fn until_heard(ears: &mut [Ear]) {
+pub fn until_heard(ears: &mut [Ear]) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let now: Vec<_> = ears.iter_mut().map(|(_, heard, _)| tones(heard())).collect();
@@ -136,7 +136,7 @@ pub(crate) fn until_heard(ears: &mut [Ear]) {
     }
 }
 
-pub(crate) fn tone(hz: u32) -> Audio {
+pub fn tone(hz: u32) -> Audio {
     Audio::tone(hz, 2)
 }
 
@@ -231,7 +231,7 @@ fn an_agent_calls_out_and_presses_keys() {
 }
 
 /// Someone who may take calls.
-pub(crate) fn add_agent(sotto: &Sotto, (name, password): (&str, &str)) {
+pub fn add_agent(sotto: &Sotto, (name, password): (&str, &str)) {
     let new = json!({"name": name, "password": password, "role": "agent"});
     assert_eq!(sotto.api.client.post("/api/users", &new).unwrap().status, 201);
 }
@@ -353,12 +353,10 @@ fn a_call_that_nobody_takes_rings_outside() {
 #[test]
 fn a_browser_that_only_a_relay_lets_out_talks_all_the_same() {
     let turn = Turn::start().unwrap();
-    let (user, password) = sotto_tests::turn::USER;
-    let server = format!(
-        "ice_servers = [{{ urls = [\"turn:{}?transport=udp\"], username = \"{user}\", credential = \"{password}\" }}]",
-        turn.address
-    );
-    let Some(sotto) = desk(&[("webrtc", &server), ("webrtc", "relay_only = true")]) else { return };
+    let lines = turn.only_way();
+    let lines: Vec<(&str, &str)> =
+        lines.iter().map(|(table, line)| (table.as_str(), line.as_str())).collect();
+    let Some(sotto) = desk(&lines) else { return };
     let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
     agent.ready().unwrap();
     let customer =

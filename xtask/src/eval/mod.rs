@@ -8,9 +8,11 @@ mod concurrency;
 mod faults;
 mod hangup;
 mod harper;
+mod hostile;
 mod kill;
 mod media;
 mod noise;
+mod paths;
 mod persian;
 mod setup;
 
@@ -117,6 +119,8 @@ const LIVE: &[Row] = &[
 const PHONE: &[Row] = &[
     Row { name: "bridge", what: "Packets through a bridge, both ways", measure: media::bridge },
     Row { name: "faults", what: "No models, no database, no disk in mid-call", measure: faults::measure },
+    Row { name: "paths", what: "Reload, change of network, relay alone", measure: paths::measure },
+    Row { name: "hostile", what: "A hostile page and client beside a call", measure: hostile::measure },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {

@@ -265,7 +265,9 @@ impl Client {
                 },
                 received = self.socket.recv() => {
                     if let Err(over) = self.take(received, &mut feed).await {
-                        over.iter().for_each(|over| feed.refused(over.reason));
+                        // What fails below the messages may only be a network that is gone.
+                        let said = over.iter().filter(|over| over.code != close_code::PROTOCOL);
+                        said.for_each(|over| feed.refused(over.reason));
                         return Err(over);
                     }
                 }

@@ -1,0 +1,86 @@
+//! The ways between a browser and us: one that is there no more in mid-call.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use sotto_tests::audio::Audio;
+use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::network::Network;
+use sotto_tests::proxy::Proxy;
+use sotto_tests::server::{ADMIN, Setup, Sotto};
+
+use crate::phone::{AGENT, CUSTOMER, desk, tone, until_heard};
+use crate::support::{PATIENCE, assert_ordered};
+
+#[test]
+fn a_call_goes_on_when_the_browser_changes_its_network() {
+    let network = match Network::with_two_ways() {
+        Ok(network) => network,
+        Err(error) => return eprintln!("SKIPPED: no network of its own for a browser: {error:#}"),
+    };
+    let sotto =
+        Sotto::start_with(&Setup::desk_at(IpAddr::V4(network.here), "[{ number = \"100\" }]")).unwrap();
+    let page = Proxy::on(SocketAddr::new(network.here.into(), 0), sotto.http).unwrap();
+    let tone = tone(AGENT);
+    let mut agent = Browser::sign_in_from(&network, page.address, ADMIN, Microphone::Tone(&tone)).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let both_hear = |agent: &mut Browser| {
+        until_heard(&mut [
+            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+        ]);
+    };
+    both_hear(&mut agent);
+    let before = agent.run("bench.way()").unwrap();
+    network.cut_first().unwrap();
+    let cut = Instant::now();
+    // What was heard before the cut is not taken for what is heard after it.
+    while [&Value::Null, &before["address"]].contains(&&agent.run("bench.way()").unwrap()["address"]) {
+        assert!(cut.elapsed() < PATIENCE, "the browser stays at {before}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    eprintln!("another way {} ms after the cut", cut.elapsed().as_millis());
+    both_hear(&mut agent);
+    // The same call, and nobody has hung up.
+    assert_eq!(sotto.api.calls("live").unwrap()[0]["id"], id.as_str());
+    agent.press("x").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_browser_talks_with_a_server_that_only_answers_checks() {
+    let Some(sotto) = desk(&[("webrtc", "ice_lite = true")]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer =
+        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0], 60).unwrap();
+    agent.accept().unwrap();
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    // Both sides report how the line is, and we know what they say.
+    let until = Instant::now() + PATIENCE;
+    while sotto.api.metric("sotto_browser_round_trip_seconds").unwrap() == 0.0 {
+        assert!(Instant::now() < until, "no report of the browser's has come");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    assert_eq!(sotto.api.metric("sotto_browsers").unwrap(), 1.0);
+    let metrics = sotto.api.client.get("/metrics").unwrap().text();
+    for direction in ["sent", "received"] {
+        assert!(
+            metrics.contains(&format!("sotto_browser_{direction}_lost_ratio{{of=\"worst\"}}")),
+            "{metrics}"
+        );
+    }
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}

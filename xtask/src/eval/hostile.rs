@@ -1,0 +1,50 @@
+//! A hostile agent's page and a hostile client beside somebody else's call: refused, counted, written down, and the call
+//! does not notice.
+
+use anyhow::{Result, ensure};
+use serde_json::json;
+use sotto_tests::hostile::{attack, audited, memory};
+use sotto_tests::server::{ADMIN, Setup};
+
+use super::Figure;
+use super::carried::{Carried, NUMBERS};
+use super::setup::Bench;
+
+const MALLORY: (&str, &str) = ("mallory", "a long enough password");
+
+/// Part of the packets that may be missing: both ends are not counted at the same instant.
+const MISSING: f64 = 0.01;
+/// Megabytes that all of it may leave behind.
+const MEMORY: f64 = 64.0;
+
+pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = bench.server_with(&Setup::desk(NUMBERS))?;
+    let new = json!({"name": MALLORY.0, "password": MALLORY.1, "role": "agent"});
+    ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no user");
+    let mut call = Carried::talk(&server, ADMIN, 300)?;
+    let then = call.flow()?;
+    let before = memory(server.pid())?;
+    let rounds = if bench.quick { 1 } else { 5 };
+    let (mut all, mut refused, mut by_page) = (0, 0, 0);
+    for _ in 0..rounds {
+        let outcome = attack(&server, MALLORY, &call.id)?;
+        all += outcome.asked_by_page + outcome.rude + outcome.asked_by_client;
+        refused += outcome.refused_to_page + outcome.closed + outcome.refused_to_client;
+        by_page += outcome.asked_by_page + outcome.rude - 1;
+        // So many offers within ten seconds.
+        std::thread::sleep(std::time::Duration::from_secs(11));
+    }
+    let missing = call.missing_since(then)?;
+    let grown = memory(server.pid())?.saturating_sub(before) as f64 / f64::from(1 << 20);
+    let counted = server.api.metric("sotto_phone_refused_total")?;
+    sink(Figure::reported("hostile.asked", all as f64, ""));
+    sink(Figure::at_least("hostile.refused", refused as f64 / all as f64, "rate", 1.0));
+    sink(Figure::at_least("hostile.counted_of_page", counted / by_page as f64, "rate", 1.0));
+    let streams = server.api.metric("sotto_streams_refused_total")?;
+    sink(Figure::at_least("hostile.counted_of_client", streams, "", 1.0));
+    sink(Figure::at_least("hostile.audited", audited(&server, MALLORY.0)? as f64, "records", 1.0));
+    sink(Figure::at_most("hostile.missing_at_agent", missing.at_agent, "rate", MISSING));
+    sink(Figure::at_most("hostile.missing_at_customer", missing.at_customer, "rate", MISSING));
+    sink(Figure::at_most("hostile.memory", grown, "MB", MEMORY));
+    call.hang_up().map(drop)
+}
