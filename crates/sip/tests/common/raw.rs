@@ -134,6 +134,37 @@ impl Raw {
         self.send(answer).await;
     }
 
+    /// Answers an INVITE as the phone with this tag, which has a contact of its own, describing `body`.
+    pub async fn answer_as(&mut self, request: &Request, tag: &str, status: &str, body: &str) {
+        let mut answer = format!("SIP/2.0 {status}\r\n");
+        for header in request.headers.iter() {
+            match header.name() {
+                "To" => answer.push_str(&format!("To: {};tag={tag}\r\n", header.value())),
+                "Via" | "From" | "Call-ID" | "CSeq" => {
+                    answer.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
+                }
+                _ => {}
+            }
+        }
+        let body_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
+        let (local, length) = (self.local, body.len());
+        self.send(format!(
+            "{answer}Contact: <sip:{tag}@{local}>\r\n{body_type}Content-Length: {length}\r\n\r\n{body}"
+        ))
+        .await;
+    }
+
+    /// The next response of this status; others meanwhile are passed over.
+    pub async fn response_of(&mut self, status: u16) -> Response {
+        loop {
+            match self.receive().await {
+                SipMessage::Response(response) if response.status_code.code() == status => return response,
+                SipMessage::Response(_) => {}
+                SipMessage::Request(request) => panic!("unexpected {request}"),
+            }
+        }
+    }
+
     pub async fn send_raw_and_read(&mut self, bytes: &[u8], length: usize) -> Vec<u8> {
         self.send(bytes).await;
         let Way::Tcp(stream, _) = &mut self.way else { panic!("a stream") };
