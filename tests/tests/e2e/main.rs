@@ -22,3 +22,4 @@ mod siprec;
 mod srtp;
 mod stores;
 mod support;
+mod transfer;

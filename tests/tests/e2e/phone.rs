@@ -21,7 +21,7 @@ fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
 }
 
 /// The same with other numbers (TOML).
-fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
+pub fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
     if !has_network() {
         eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
         return None;
@@ -101,12 +101,12 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
 }
 
 /// Each person's tone, in hertz.
-const AGENT: u32 = 500;
-const CUSTOMER: u32 = 800;
-const SUPERVISOR: u32 = 1250;
+pub const AGENT: u32 = 500;
+pub const CUSTOMER: u32 = 800;
+pub const SUPERVISOR: u32 = 1250;
 
 /// Someone who hears: their name, what they have heard of late, and whose tones that should be.
-type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
+pub type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
 
 /// Whose tones the last second consists of, from its beginning to its end; `None` when they change within it.
 fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
@@ -122,7 +122,7 @@ fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
 }
 
 /// Waits until everyone has heard just these for a second.
-fn until_heard(ears: &mut [Ear]) {
+pub fn until_heard(ears: &mut [Ear]) {
     let until = Instant::now() + Duration::from_secs(30);
     loop {
         let now: Vec<_> = ears.iter_mut().map(|(_, heard, _)| tones(heard())).collect();
@@ -136,7 +136,7 @@ fn until_heard(ears: &mut [Ear]) {
     }
 }
 
-fn tone(hz: u32) -> Audio {
+pub fn tone(hz: u32) -> Audio {
     Audio::tone(hz, 2)
 }
 
