@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec};
 use sotto_tests::browser::{Browser, Microphone};
@@ -50,6 +50,35 @@ fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
     let loudest =
         (0..kept.channels.len()).map(|n| kept.loudness(n, 0, kept.duration_ms())).fold(0.0, f64::max);
     assert!(loudest < 0.001, "what came before the answer is not kept: {loudest}");
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_customer_puts_the_agent_through_to_somebody_else() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    let somebody = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(SUPERVISOR)).unwrap();
+    customer.transfer(&format!("sip:15550142@{trunk}")).unwrap();
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[SUPERVISOR]),
+        ("somebody", &mut || somebody.heard().unwrap(), &[AGENT]),
+    ]);
+    customer.finish().unwrap();
+    agent.press("x").unwrap();
+    somebody.until("terminated").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("customer", "15550142")]);
+    let last = events.iter().rfind(|e| e["kind"] == "participants").unwrap();
+    let is_somebody = |p: &Value| p["party"] == "customer" && p["aor"] == json!("sip:15550142");
+    assert!(last["participants"].as_array().unwrap().iter().any(is_somebody), "{last}");
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
 
