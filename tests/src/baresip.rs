@@ -1,15 +1,18 @@
 //! baresip, a telephone that is not ours: speaks Opus or G.711, encrypted or not, and keeps what it hears.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::audio::Audio;
 use crate::browser::Packets;
+use crate::server::free_udp_and_tcp;
 
 /// The name and password of a telephone, when it is asked for them.
 pub const USER: (&str, &str) = ("mina", "well-known");
@@ -31,6 +34,8 @@ pub enum Codec {
 pub struct Baresip {
     child: Child,
     folder: TempDir,
+    /// Takes commands.
+    control: SocketAddr,
 }
 
 impl Baresip {
@@ -132,6 +137,7 @@ impl Baresip {
         arguments: &[&str],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-baresip-").tempdir()?;
+        let control = free_udp_and_tcp()?;
         let wav = folder.path().join("speech.wav");
         let (codecs, audio) = match codec {
             Codec::Opus => ("opus/48000/2", at_48_khz(samples)),
@@ -142,7 +148,8 @@ impl Baresip {
         let config = format!(
             "poll_method epoll\n{listens}\nmodule_path {}\naudio_source aufile,{}\n\
              audio_player aubridge,nobody\nsnd_path {}\nmodule opus.so\nmodule g711.so\nmodule aufile.so\n\
-             module aubridge.so\nmodule sndfile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n",
+             module aubridge.so\nmodule sndfile.so\nmodule srtp.so\nmodule_app account.so\nmodule_app menu.so\n\
+             module_app ctrl_tcp.so\nctrl_tcp_listen {control}\n",
             modules()?.display(),
             wav.display(),
             folder.path().join("heard").display(),
@@ -160,7 +167,24 @@ impl Baresip {
             .stderr(out)
             .spawn()
             .context("baresip does not start (Debian: apt-get install baresip-core)")?;
-        Ok(Self { child, folder })
+        Ok(Self { child, folder, control })
+    }
+
+    /// Puts the call through to another address (REFER).
+    ///
+    /// # Errors
+    /// When baresip takes no commands.
+    pub fn transfer(&self, to: &str) -> Result<()> {
+        let mut stream = TcpStream::connect(self.control)?;
+        let command = json!({"command": "transfer", "params": to}).to_string();
+        // A netstring.
+        write!(stream, "{}:{command},", command.len())?;
+        stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+        let mut answer = [0; 1_024];
+        let length = stream.read(&mut answer)?;
+        let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+        ensure!(answer.contains("\"ok\":true"), "baresip does not transfer: {answer}");
+        Ok(())
     }
 
     /// What it said about itself so far.

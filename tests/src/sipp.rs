@@ -24,7 +24,7 @@ pub enum Transport {
 /// One run of SIPp: by default one call over UDP.
 #[derive(Clone, Debug)]
 pub struct Sipp {
-    /// The recording server.
+    /// The recording server, or where a call is waited for.
     pub to: SocketAddr,
     /// What carries the signalling.
     pub transport: Transport,
@@ -64,6 +64,18 @@ impl Sipp {
     /// # Errors
     /// When SIPp is not installed, or files cannot be written.
     pub fn call(&self, audio: &Audio) -> Result<Running> {
+        self.run(audio, &[&self.to.to_string()])
+    }
+
+    /// Waits for one call at `to`, instead of placing one there, and does as the scenario says.
+    ///
+    /// # Errors
+    /// When SIPp is not installed, or files cannot be written.
+    pub fn answer(&self, audio: &Audio) -> Result<Running> {
+        self.run(audio, &["-p", &self.to.port().to_string()])
+    }
+
+    fn run(&self, audio: &Audio, towards: &[&str]) -> Result<Running> {
         let folder = tempfile::Builder::new().prefix("sotto-sipp-").tempdir()?;
         let scenario = root().join("sip-config/sipp").join(&self.scenario);
         std::fs::copy(&scenario, folder.path().join("scenario.xml"))
@@ -74,7 +86,7 @@ impl Sipp {
         let mut command = Command::new("sipp");
         command
             .current_dir(folder.path())
-            .arg(self.to.to_string())
+            .args(towards)
             .args(["-sf", "scenario.xml", "-m", "1", "-l", "1", "-r", "1", "-nostdin", "-s", "sotto"])
             .args(["-t", if self.transport == Transport::Udp { "u1" } else { "t1" }])
             .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-mp", &media.to_string()])

@@ -7,7 +7,7 @@
 use sotto_call::{
     Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
     FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party,
-    PartyChange, Shedding, Source, Supervisor, Utterance, UtteranceId, Word,
+    PartyChange, Shedding, Source, Supervisor, Transferred, Utterance, UtteranceId, Word,
 };
 use ts_rs::{Config, TS};
 
@@ -41,6 +41,7 @@ fn main() {
         Dtmf,
         Load,
         Shedding,
+        Transferred,
         Attention,
         Supervisor,
         AudioLost,

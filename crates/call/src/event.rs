@@ -127,6 +127,8 @@ pub enum EventBody {
     Participants(Participants),
     /// A key the party pressed (RFC 4733).
     Dtmf(Dtmf),
+    /// A party's place in the call has been given to somebody else.
+    Transferred(Transferred),
     /// A supervisor has come to the call, does something else there, or has left.
     Supervisor(Supervisor),
     /// Analysis is shedding load, or does so no longer. Audio and recording are not affected.
@@ -276,6 +278,16 @@ pub struct Dtmf {
     pub digit: char,
     /// How long it was held.
     pub duration_ms: Millis,
+}
+
+/// See [`EventBody::Transferred`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Transferred {
+    /// Whose place: the agent's when a call is handed over, the customer's when their side puts us through.
+    pub party: Party,
+    /// Who has it now: an agent's name, or a number.
+    pub to: String,
 }
 
 /// See [`EventBody::Supervisor`].

@@ -110,7 +110,10 @@ impl CallState {
                     self.supervisors.push(now.clone());
                 }
             }
-            EventBody::LegEnded(_) | EventBody::Dtmf(_) | EventBody::AudioLost(_) => {}
+            EventBody::LegEnded(_)
+            | EventBody::Dtmf(_)
+            | EventBody::Transferred(_)
+            | EventBody::AudioLost(_) => {}
         }
     }
 

@@ -53,6 +53,18 @@ impl Role {
     }
 }
 
+/// How someone takes part in a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Part {
+    /// Hears and is heard, as their role says.
+    #[default]
+    Whole,
+    /// Only hears, because the call has not been answered: the caller.
+    Hears,
+    /// Only is heard, because the call has not been answered: the far end's tones and announcements.
+    IsHeard,
+}
+
 /// A leg's end of a bridge, held by the leg's task.
 pub struct End {
     pub(crate) packets: mpsc::Receiver<Spoken>,
@@ -74,6 +86,8 @@ pub(crate) struct Wiring {
     pub(crate) tone: Option<Tone>,
     /// Its frames go to the recording.
     pub(crate) is_recorded: bool,
+    /// Its frames are neither recorded nor recognised: the call has not been answered.
+    pub(crate) is_early: bool,
 }
 
 /// A member of a bridge.
@@ -97,6 +111,7 @@ struct Member {
     role: Role,
     /// Hears this instead of anyone, and is not heard.
     held: Option<Tone>,
+    part: Part,
     wires: Wires,
 }
 
@@ -125,7 +140,7 @@ impl Bridge {
         let mut members = self.members();
         let id = MemberId(members.next);
         members.next += 1;
-        members.list.push(Member { id, role, held: None, wires });
+        members.list.push(Member { id, role, held: None, part: Part::Whole, wires });
         members.wire();
         (id, end)
     }
@@ -143,6 +158,23 @@ impl Bridge {
     /// Someone becomes something else.
     pub fn set_role(&self, id: MemberId, role: Role) {
         self.change(id, |member| member.role = role);
+    }
+
+    /// Someone takes part in another way: what they say is then neither recorded nor recognised until they take part
+    /// as a whole.
+    pub fn set_part(&self, id: MemberId, part: Part) {
+        self.change(id, |member| member.part = part);
+    }
+
+    /// Someone who has joined takes the place of someone who leaves, as what that one was and under that name.
+    pub fn replace(&self, id: MemberId, by: MemberId) {
+        let mut members = self.members();
+        let Some(place) = members.list.iter().position(|member| member.id == id) else { return };
+        let before = members.list.remove(place);
+        if let Some(now) = members.list.iter_mut().find(|member| member.id == by) {
+            (now.id, now.role, now.held, now.part) = (id, before.role, before.held, Part::Whole);
+        }
+        members.wire();
     }
 
     /// Puts someone on hold, who hears a tone (or nothing much, see [`Tone::Silence`]) until taken back with
@@ -182,10 +214,11 @@ impl Bridge {
 impl Members {
     /// Whom each member hears, by place.
     fn hearing(&self) -> Vec<Vec<usize>> {
-        let speaks = |member: &Member| member.held.is_none();
+        let speaks = |member: &Member| member.held.is_none() && member.part != Part::Hears;
         let hears = |listener: &Member, speaker: &Member| {
             listener.id != speaker.id
                 && listener.held.is_none()
+                && listener.part != Part::IsHeard
                 && speaks(speaker)
                 && listener.role.hears(speaker.role)
         };
@@ -202,6 +235,7 @@ impl Members {
         for (listener, speakers) in self.hearing().into_iter().enumerate() {
             wirings[listener].tone = self.list[listener].held;
             wirings[listener].is_recorded = self.list[listener].role.is_recorded();
+            wirings[listener].is_early = self.list[listener].part != Part::Whole;
             match speakers.as_slice() {
                 [speaker] => wirings[*speaker].forward.push(self.list[listener].wires.packets.clone()),
                 speakers => {
@@ -254,6 +288,41 @@ mod tests {
         };
         assert_eq!(hearing(&two, back), [[1], [0]]);
         assert_eq!(hearing(&two, |bridge, ids| bridge.leave(ids[0])), [Vec::<usize>::new()]);
+    }
+
+    #[test]
+    fn before_a_call_is_answered_its_caller_only_hears_and_its_far_end_is_only_heard() {
+        let two = [Role::Agent, Role::Customer];
+        let early = |bridge: &Bridge, ids: &[MemberId]| bridge.set_part(ids[1], Part::IsHeard);
+        assert_eq!(hearing(&two, early), [vec![1], vec![]]);
+        let waiting = |bridge: &Bridge, ids: &[MemberId]| bridge.set_part(ids[1], Part::Hears);
+        assert_eq!(hearing(&two, waiting), [vec![], vec![0]]);
+        let bridge = Bridge::default();
+        let (caller, mut end) = bridge.join(Role::Customer);
+        let mut is_early = |part| {
+            bridge.set_part(caller, part);
+            std::iter::from_fn(|| end.wiring.try_recv().ok()).last().unwrap().is_early
+        };
+        assert_eq!([Part::Hears, Part::IsHeard, Part::Whole].map(&mut is_early), [true, true, false]);
+    }
+
+    #[test]
+    fn who_takes_a_place_is_what_its_holder_was() {
+        let two = [Role::Agent, Role::Customer];
+        let replaced = |bridge: &Bridge, ids: &[MemberId]| {
+            let (new, _) = bridge.join(Role::Customer);
+            bridge.set_part(new, Part::IsHeard);
+            bridge.replace(ids[1], new);
+        };
+        assert_eq!(hearing(&two, replaced), [[1], [0]]);
+        let on_hold = |bridge: &Bridge, ids: &[MemberId]| {
+            bridge.hold(ids[1], Some(Tone::Music));
+            let (new, _) = bridge.join(Role::Customer);
+            bridge.replace(ids[1], new);
+            // The name is what others know the place by.
+            bridge.hold(ids[1], None);
+        };
+        assert_eq!(hearing(&two, on_hold), [[1], [0]]);
     }
 
     #[test]

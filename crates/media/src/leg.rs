@@ -42,6 +42,7 @@ pub struct LegOutputs {
 /// A leg that is dropped stops as if [`stop`](Self::stop) had been called.
 pub struct Leg {
     orders: watch::Sender<Orders>,
+    entrance: mpsc::UnboundedSender<(LegOutputs, CallClock)>,
     stats: Arc<Mutex<LegStats>>,
     task: JoinHandle<LegStats>,
     port: u16,
@@ -75,8 +76,19 @@ impl Leg {
         let port = wire.port();
         let stats = Arc::new(Mutex::new(LegStats::default()));
         let (orders, received) = watch::channel(Orders { format, remote, paused: false, stop: false });
-        let task = Task { wire, clock, outputs, events, config, orders: received, stats: stats.clone() };
-        Self { orders, stats, task: tokio::spawn(task.run()), port }
+        // One or none comes through.
+        let (entrance, entered) = mpsc::unbounded_channel();
+        let stats_of_task = stats.clone();
+        let task =
+            Task { wire, clock, outputs, events, config, orders: received, entered, stats: stats_of_task };
+        Self { orders, entrance, stats, task: tokio::spawn(task.run()), port }
+    }
+
+    /// The call that the leg was there for before it began has begun: from now on its audio goes to speech and the
+    /// recording of these outputs, in frames on the call's clock (to within half a frame). It stays in the bridge
+    /// it is in.
+    pub fn enter(&self, outputs: LegOutputs, clock: CallClock) {
+        let _ = self.entrance.send((outputs, clock));
     }
 
     /// The RTP port it listens on.
@@ -123,6 +135,7 @@ struct Task {
     events: mpsc::Sender<LegEvent>,
     config: LegConfig,
     orders: watch::Receiver<Orders>,
+    entered: mpsc::UnboundedReceiver<(LegOutputs, CallClock)>,
     stats: Arc<Mutex<LegStats>>,
 }
 
@@ -142,7 +155,7 @@ impl Task {
         };
         session.set_paused(orders.paused, now);
         // A bridge says it with every wire it lays; what it said last holds when it is gone.
-        let mut is_recorded = true;
+        let mut kept = Kept { is_recorded: true, is_early: false };
         // On hold at the other end (signalling says so), or at this one (the bridge does).
         let (mut is_ordered_to_pause, mut is_paused) = (orders.paused, orders.paused);
         let mut frames = Frames::starting(now, self.config.jitter.min_depth);
@@ -162,6 +175,10 @@ impl Task {
                     voice = None;
                 },
                 () = &mut timer => {}
+                Some((outputs, clock)) = self.entered.recv() => {
+                    (self.outputs.speech, self.outputs.recording) = (outputs.speech, outputs.recording);
+                    frames.count_from(self.clock.elapsed(), clock.elapsed());
+                }
                 changed = self.orders.changed(), if stop_at.is_none() => {
                     ordered = changed.is_ok();
                     if changed.is_err() {
@@ -170,7 +187,11 @@ impl Task {
                 }
             }
             if let Some(voice) = &voice {
-                is_recorded = voice.wiring.is_recorded;
+                let is_answered = kept.is_early && !voice.wiring.is_early;
+                kept = Kept { is_recorded: voice.wiring.is_recorded, is_early: voice.wiring.is_early };
+                if is_answered {
+                    frames.quiet_until = Frames::at(self.clock.elapsed());
+                }
             }
             let now = self.clock.elapsed();
             self.receive(&mut session, voice.as_ref(), &mut buffer, now, BATCH);
@@ -192,7 +213,7 @@ impl Task {
                 voice.relay(now, say);
             }
             while frames.due() <= now {
-                let frame = emit(&mut self.outputs, &mut session, &mut frames, is_recorded);
+                let frame = emit(&mut self.outputs, &mut session, &mut frames, kept);
                 if let Some(voice) = &mut voice {
                     voice.frame(frame, now, say);
                 }
@@ -202,7 +223,7 @@ impl Task {
         self.receive(&mut session, None, &mut buffer, self.clock.elapsed(), usize::MAX);
         session.finish();
         while !session.is_drained() {
-            emit(&mut self.outputs, &mut session, &mut frames, is_recorded);
+            emit(&mut self.outputs, &mut session, &mut frames, kept);
         }
         self.attend(&mut session, &frames, self.clock.elapsed());
         session.stats()
@@ -270,6 +291,10 @@ impl Task {
 /// The places of frames on the call's clock.
 struct Frames {
     next: u64,
+    /// How many came before the call did, which do not count.
+    early: u64,
+    /// Those before this one were received before the call was answered.
+    quiet_until: u64,
     /// From a frame's place to its emission: a packet's audio ends when it arrives, 20 ms after its place, and
     /// waits in the buffer.
     delay: Duration,
@@ -279,8 +304,21 @@ impl Frames {
     fn starting(now: Duration, depth: Duration) -> Self {
         Self {
             next: (now.as_millis() as u64).div_ceil(FRAME_MS),
+            early: 0,
+            quiet_until: 0,
             delay: depth + Duration::from_millis(FRAME_MS),
         }
+    }
+
+    /// The call's clock, which says `theirs` while the leg's says `ours`, is what frames count on from now on.
+    fn count_from(&mut self, ours: Duration, theirs: Duration) {
+        let ahead = ours.saturating_sub(theirs).as_millis() as u64;
+        self.early = (ahead + FRAME_MS / 2) / FRAME_MS;
+    }
+
+    /// The frame in which what is received now has its place.
+    fn at(now: Duration) -> u64 {
+        now.as_millis() as u64 / FRAME_MS
     }
 
     /// When the next frame is emitted.
@@ -289,13 +327,27 @@ impl Frames {
     }
 }
 
+/// What is kept of what a leg hears.
+#[derive(Clone, Copy)]
+struct Kept {
+    is_recorded: bool,
+    /// Silence, in the place of what is heard before the call is answered.
+    is_early: bool,
+}
+
 /// The next frame, to the taps that are always there.
-fn emit(outputs: &mut LegOutputs, session: &mut Session, frames: &mut Frames, is_recorded: bool) -> Frame {
-    let frame = Frame { samples: session.frame(frames.due()), index: frames.next };
+fn emit(outputs: &mut LegOutputs, session: &mut Session, frames: &mut Frames, kept: Kept) -> Frame {
+    let index = frames.next.saturating_sub(frames.early);
+    let frame = Frame { samples: session.frame(frames.due()), index };
+    let is_counted = frames.next >= frames.early;
+    let is_early = kept.is_early || frames.next < frames.quiet_until;
+    let shown = if is_early { Frame::silence(index) } else { frame };
     frames.next += 1;
-    outputs.speech.push(frame);
-    if is_recorded {
-        outputs.recording.push(frame);
+    if is_counted {
+        outputs.speech.push(shown);
+    }
+    if is_counted && kept.is_recorded {
+        outputs.recording.push(shown);
     }
     frame
 }

@@ -21,7 +21,7 @@ pub mod talk;
 mod wav;
 mod wire;
 
-pub use bridge::{Bridge, End, MemberId, Role};
+pub use bridge::{Bridge, End, MemberId, Part, Role};
 pub use clock::CallClock;
 pub use error::MediaError;
 pub use leg::{Leg, LegOutputs};

@@ -169,6 +169,27 @@ async fn a_frame_lies_where_it_was_received() {
 }
 
 #[tokio::test]
+async fn a_leg_that_was_there_before_its_call_counts_on_the_calls_clock_from_then_on() {
+    let mut receiver = Receiver::start(LegConfig::default()).await;
+    let mut sender = sender(receiver.address, SenderConfig::new(Codec::Pcmu), None).await;
+    sender.play(&voice(300)).await.unwrap();
+    sender.pause(Duration::from_millis(700)).await.unwrap();
+    let clock = CallClock::start();
+    let (speech, speech_reader) = ring(60_000);
+    let (recording, recording_reader) = ring(60_000);
+    receiver.leg.enter(LegOutputs { speech, recording, bridge: None }, clock);
+    (receiver.speech, receiver.recording) = (speech_reader, recording_reader);
+    sender.pause(Duration::from_millis(300)).await.unwrap();
+    let sent = clock.now().0;
+    sender.play(&voice(500)).await.unwrap();
+    let (_, heard, first, _) = receiver.stop().await;
+    assert!(first <= 10, "{first}");
+    let onset = first * 20 + heard.iter().position(|x| x.abs() > 0.05).unwrap() as u64 / 16;
+    // Half a frame is what the change of clocks may cost.
+    assert!(onset + 30 >= sent && onset <= sent + 250, "{onset} for {sent}");
+}
+
+#[tokio::test]
 async fn a_stall_of_the_whole_process_loses_nothing_and_leaves_no_gap() {
     let receiver = Receiver::start(patient()).await;
     let config = SenderConfig::new(Codec::Pcmu);

@@ -8,21 +8,28 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dashmap::DashMap;
-use sotto_audio::{Reader, Tone, Writer, ring};
+use futures::future::BoxFuture;
+use sotto_audio::{Reader, Writer, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
 };
-use sotto_media::{CallClock, End, LegOutputs, Recorder, RecorderHandle, RecorderStats};
-use sotto_sip::{DialError, Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall, Trunk};
+use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
+use sotto_sip::{
+    DialError, Endpoint, Host, NewCall, NewLeg, Note, Progress, ReferError, Referral, Refusal, Ringing,
+    StartedCall, Target, Trunk,
+};
 use sotto_speech::{Engine, Figures, LegSpec, Pace, Sink, SpeechEvent, UtteranceIds};
 use sotto_store::MissedCall;
 use sotto_webrtc::Browser;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::desk::{Accepted, Caller, Desk, DialOutside, Gone, Seat, SeatParts, Sitter, Supervision};
+use crate::desk::{
+    Accepted, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter, Supervision,
+    WaitingCaller,
+};
 use crate::hub::{self, Hub, LiveCall};
 use crate::needs::Condition;
 
@@ -168,8 +175,8 @@ struct Running {
 struct Seated {
     /// With the customer's leg.
     started: StartedCall,
-    /// What the agent hears instead of the customer.
-    ear: Box<dyn Fn(Option<Tone>) + Send + Sync>,
+    /// What the agent hears until the customer is there.
+    ear: Box<dyn Fn(Calling) + Send + Sync>,
 }
 
 /// Where calls of ours are placed.
@@ -180,6 +187,7 @@ struct Line {
 
 /// An agent's place that is taken.
 struct Taken {
+    orders: mpsc::Sender<Order>,
     stop: CancellationToken,
     stopped: oneshot::Receiver<()>,
 }
@@ -418,23 +426,31 @@ impl Shared {
         };
         // Missed also when the caller gives up, and this is dropped.
         let missed = Otherwise(Some(self.missed_call(called, &from)));
-        let answered = match desk.ring(called, &from, None, || ringing.ring()).await {
-            Ok(Accepted { agent, browser }) => match self.seat(desk, &agent, browser, call) {
-                Ok(Seated { started, .. }) => Ok(started),
-                Err(error) => {
-                    desk.over(&agent, None);
-                    Err(refusal(&error))
+        let waiting = WaitingCaller::new(ringing);
+        if desk.has_music(called) {
+            waiting.music();
+        }
+        let answered = match desk.ring(called, &from, None, || waiting.ring()).await {
+            Ok(Accepted { agent, browser }) => {
+                match self.seat(desk, &agent, browser, call, waiting.place()) {
+                    Ok(Seated { started, .. }) => Ok(started),
+                    Err(error) => {
+                        desk.over(&agent, None);
+                        Err(refusal(&error))
+                    }
                 }
-            },
+            }
             Err(refused) => match desk.overflow(called).filter(|_| self.line.get().is_some()) {
-                Some(number) => self.overflow(desk, &number, call, ringing).await,
+                Some(number) => self.overflow(desk, &number, call, &waiting).await,
                 None => Err(refused),
             },
         };
-        if answered.is_ok() {
-            missed.not();
+        let mut started = answered?;
+        missed.not();
+        if let Some(leg) = started.legs.first_mut() {
+            leg.bridge = waiting.answered();
         }
-        answered
+        Ok(started)
     }
 
     /// Keeps that nobody has answered a call, which comes in at this moment.
@@ -458,24 +474,39 @@ impl Shared {
         }
     }
 
-    /// Calls a number outside for a customer whom nobody here has answered.
+    /// Calls a number outside for a customer whom nobody here has answered, and who hears its tones and announcements.
     async fn overflow(
         self: &Arc<Self>,
         desk: &Desk,
         number: &str,
         call: NewCall,
-        ringing: &Ringing,
+        waiting: &WaitingCaller<'_>,
     ) -> Result<StartedCall, Refusal> {
-        ringing.ring();
-        let (parts, mut started) = self.prepare(desk, call).map_err(|error| refusal(&error))?;
+        waiting.ring();
+        let prepared = self.prepare(desk, call, waiting.place());
+        let (parts, started) = prepared.map_err(|error| refusal(&error))?;
         let (shared, id) = (self.clone(), started.id);
         let unanswered = Otherwise(Some(move || {
             tokio::spawn(async move { shared.finish(id, EndReason::Hangup).await });
         }));
-        match Seat::take_outside(parts, number).await {
-            Ok((seat, end)) => {
+        let (progress, mut heard) = watch::channel(false);
+        let on_progress: OnProgress = Box::new(move |now| {
+            if now == Progress::Heard {
+                progress.send_replace(true);
+            }
+        });
+        let seat = Seat::take_outside(parts, number, on_progress);
+        tokio::pin!(seat);
+        let taken = loop {
+            tokio::select! {
+                taken = &mut seat => break taken,
+                Ok(_) = heard.changed() => waiting.hear(),
+            }
+        };
+        match taken {
+            Ok(seat) => {
                 unanswered.not();
-                self.keep(seat, end, &mut started);
+                self.keep(seat, started.id);
                 Ok(started)
             }
             Err(error) => {
@@ -492,17 +523,18 @@ impl Shared {
         agent: &str,
         browser: Browser,
         call: NewCall,
+        place: (Bridge, MemberId),
     ) -> Result<Seated, hub::NoRoom> {
-        let (parts, mut started) = match self.prepare(desk, call) {
+        let (parts, started) = match self.prepare(desk, call, place) {
             Ok(prepared) => prepared,
             Err(error) => {
                 tokio::spawn(async move { browser.connection.close().await });
                 return Err(error);
             }
         };
-        let (seat, end) = Seat::take(parts, Sitter { agent: agent.to_owned(), browser });
+        let seat = Seat::take(parts, Sitter { agent: agent.to_owned(), browser });
         let ear = Box::new(seat.ear());
-        self.keep(seat, end, &mut started);
+        self.keep(seat, started.id);
         Ok(Seated { started, ear })
     }
 
@@ -511,6 +543,7 @@ impl Shared {
         self: &Arc<Self>,
         desk: &Desk,
         call: NewCall,
+        place: (Bridge, MemberId),
     ) -> Result<(SeatParts, StartedCall), hub::NoRoom> {
         let clock = CallClock::start();
         let unknown = Participant { party: Party::Customer, aor: None, name: None };
@@ -518,56 +551,38 @@ impl Shared {
         let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
         let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
-        let outputs = Box::new(move || {
+        let outputs = Box::new(move |party| {
             let shared = shared.upgrade()?;
             let running = shared.running.get(&id)?;
-            Some(shared.outputs(&running, Party::Agent))
+            Some(shared.outputs(&running, party))
         });
         let shared = Arc::downgrade(self);
         let beside =
             Arc::new(move || shared.upgrade().map_or_else(|| ring(RING_MS).0, |shared| shared.beside(id)));
-        let dial = self.line.get().map(|_| self.dial_outside(live.clone(), clock));
         let supervision = Supervision { record: beside, there: TaskTracker::new() };
+        let outward = self.line.get().map(|_| {
+            let way = WayOut { shared: Arc::downgrade(self), live: live.clone(), clock };
+            Box::new(way) as Box<dyn Outward>
+        });
         let parts = SeatParts {
             desk: desk.clone(),
             live,
             clock,
             customer,
+            place,
             outputs,
             supervision,
-            dial,
+            outward,
             over: over.clone(),
         };
         Ok((parts, StartedCall { id, clock, legs, over }))
     }
 
-    /// How a call rings at numbers outside.
-    fn dial_outside(self: &Arc<Self>, live: LiveCall, clock: CallClock) -> DialOutside {
-        let shared = Arc::downgrade(self);
-        Arc::new(move |number: String, outputs: LegOutputs, over: CancellationToken| {
-            let (shared, live) = (shared.clone(), live.clone());
-            Box::pin(async move {
-                let shared = shared.upgrade().ok_or(DialError::Unreachable)?;
-                let line = shared.line.get().ok_or(DialError::Unreachable)?;
-                let ((here, gone), id) = (oneshot::channel(), CallId::new());
-                shared.outside.insert(id, Outside { live, _here: here });
-                let unanswered = Otherwise(Some(|| drop(shared.outside.remove(&id))));
-                let started = StartedCall { id, clock, legs: vec![outputs], over };
-                line.endpoint.dial(&line.trunk, &number, started, Party::Agent, || {}).await?;
-                unanswered.not();
-                Ok::<Gone, _>(gone)
-            })
-        })
-    }
-
-    /// Keeps a seat until its call is over. The end of its wire goes to the customer's leg.
-    fn keep(&self, seat: Seat, end: End, started: &mut StartedCall) {
-        if let Some(leg) = started.legs.first_mut() {
-            leg.bridge = Some(end);
-        }
+    /// Keeps a seat until its call is over.
+    fn keep(&self, seat: Seat, call: CallId) {
         let (stop, (done, stopped)) = (CancellationToken::new(), oneshot::channel());
-        if let Some(mut running) = self.running.get_mut(&started.id) {
-            running.seat = Some(Taken { stop: stop.clone(), stopped });
+        if let Some(mut running) = self.running.get_mut(&call) {
+            running.seat = Some(Taken { orders: seat.orders(), stop: stop.clone(), stopped });
         }
         tokio::spawn(async move {
             seat.keep(stop).await;
@@ -591,20 +606,25 @@ impl Shared {
             headers: Default::default(),
             language: None,
         };
-        let seated = match self.seat(desk, &agent, browser, call) {
+        let bridge = Bridge::default();
+        let (customer, end) = bridge.join(Role::Customer);
+        let seated = match self.seat(desk, &agent, browser, call, (bridge, customer)) {
             Ok(seated) => seated,
             Err(error) => {
                 desk.over(&agent, None);
                 return desk.refuse(&agent, &error.to_string());
             }
         };
-        let Seated { started, ear } = seated;
+        let Seated { mut started, ear } = seated;
+        if let Some(leg) = started.legs.first_mut() {
+            leg.bridge = Some(end);
+        }
         let (id, over) = (started.id, started.over.clone());
-        ear(Some(Tone::Silence));
-        let on_ring = || ear(Some(Tone::Ringback));
-        let dialled = line.endpoint.dial(&line.trunk, &number, started, Party::Customer, on_ring);
+        ear(Calling::Dialled);
+        let on_progress = |now| ear(Calling::Progress(now));
+        let dialled = line.endpoint.dial(&line.trunk, number.as_str(), started, Party::Customer, on_progress);
         match over.run_until_cancelled(dialled).await {
-            Some(Ok(())) => ear(None),
+            Some(Ok(())) => ear(Calling::Answered),
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::info!(call = %id, %error, "a call was not answered");
@@ -648,6 +668,65 @@ impl Shared {
         if let Err(error) = call.live.end(CallEnded { reason, duration_ms }).await {
             tracing::error!(call = %id, %error, "the call's end was not stored");
         }
+    }
+}
+
+/// The way from a call to numbers outside.
+struct WayOut {
+    shared: Weak<Shared>,
+    live: LiveCall,
+    clock: CallClock,
+}
+
+impl WayOut {
+    fn shared(&self) -> Result<Arc<Shared>, DialError> {
+        self.shared.upgrade().filter(|shared| shared.line.get().is_some()).ok_or(DialError::Unreachable)
+    }
+}
+
+impl Outward for WayOut {
+    fn dial(
+        &self,
+        target: Target,
+        outputs: LegOutputs,
+        over: CancellationToken,
+        on_progress: OnProgress,
+    ) -> BoxFuture<'static, Result<Gone, DialError>> {
+        let (shared, live, clock) = (self.shared(), self.live.clone(), self.clock);
+        Box::pin(async move {
+            let shared = shared?;
+            let line = shared.line.get().ok_or(DialError::Unreachable)?;
+            let ((here, gone), id) = (oneshot::channel(), CallId::new());
+            shared.outside.insert(id, Outside { live, _here: here });
+            let unanswered = Otherwise(Some(|| drop(shared.outside.remove(&id))));
+            let started = StartedCall { id, clock, legs: vec![outputs], over };
+            line.endpoint.dial(&line.trunk, target, started, Party::Agent, on_progress).await?;
+            unanswered.not();
+            Ok(gone)
+        })
+    }
+
+    fn dial_instead(
+        &self,
+        referral: Referral,
+        outputs: LegOutputs,
+    ) -> BoxFuture<'static, Result<(), DialError>> {
+        let shared = self.shared();
+        Box::pin(async move {
+            let shared = shared?;
+            let line = shared.line.get().ok_or(DialError::Unreachable)?;
+            line.endpoint.dial_instead(&line.trunk, referral, outputs, |_| {}).await
+        })
+    }
+
+    fn refer(&self, number: &str) -> Option<BoxFuture<'static, Result<(), ReferError>>> {
+        let shared =
+            self.shared().ok().filter(|shared| shared.line.get().is_some_and(|line| line.trunk.refer))?;
+        let (number, id) = (number.to_owned(), self.live.id());
+        Some(Box::pin(async move {
+            let line = shared.line.get().ok_or(ReferError::Unavailable)?;
+            line.endpoint.refer(id, &line.trunk, &number).await
+        }))
     }
 }
 
@@ -772,6 +851,25 @@ impl Host for Calls {
                 return;
             }
         });
+    }
+
+    async fn refer(&self, id: CallId, referral: Referral) -> Result<(), Refusal> {
+        let shared = &self.shared;
+        // A telephone outside asks in the call that it has a part in.
+        let outside = shared.outside.get(&id).map(|outside| outside.live.id());
+        let running = shared.running.get(&outside.unwrap_or(id));
+        // A call that is only listened to has nobody who could go on with it.
+        let orders = running.and_then(|call| call.seat.as_ref().map(|seat| seat.orders.clone()));
+        let (accept, accepted) = oneshot::channel();
+        orders
+            .ok_or(Refusal::Forbidden)?
+            .send(Order::Refer(Box::new(referral), accept))
+            .await
+            .map_err(|_| Refusal::Forbidden)?;
+        match accepted.await {
+            Ok(true) => Ok(()),
+            _ => Err(Refusal::Forbidden),
+        }
     }
 
     async fn end(&self, id: CallId, reason: EndReason) {

@@ -5,17 +5,18 @@
 //! while the first is still being begun waits for it.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use sotto_call::{CallId, EndReason, Participant, Party};
 use sotto_media::{CallClock, LegOutputs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
 use crate::plan::{MAX_LEGS, Reject};
+use crate::session::{Input, Referral};
 
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Call>>>>;
 
@@ -25,6 +26,8 @@ pub(crate) struct Calls {
     room: Arc<Semaphore>,
     lone_leg: Duration,
     joined: Mutex<HashMap<String, Slot>>,
+    /// All that go on.
+    live: Mutex<HashMap<CallId, Weak<Call>>>,
 }
 
 /// A call that goes on.
@@ -52,8 +55,26 @@ pub(crate) struct Member {
     pub(crate) dialog: u64,
     pub(crate) parties: Vec<Party>,
     pub(crate) participants: Vec<Participant>,
-    /// Asks the dialog to end, because it has been alone for too long.
-    pub(crate) hang_up: Box<dyn Fn() + Send + Sync>,
+    pub(crate) reach: Reach,
+}
+
+/// How a member of a call is told what concerns it.
+#[derive(Clone)]
+pub(crate) enum Reach {
+    /// A dialog, through its session's queue.
+    Session(mpsc::Sender<Input>),
+    /// A leg that came by another way: it can be asked to end.
+    Other(CancellationToken),
+}
+
+impl Reach {
+    /// It has been alone for too long.
+    fn hang_up(&self) {
+        match self {
+            Self::Session(input) => drop(input.try_send(Input::HangUp)),
+            Self::Other(end) => end.cancel(),
+        }
+    }
 }
 
 /// What a dialog gets when it has come into a call.
@@ -78,7 +99,7 @@ impl From<Refusal> for Reject {
 impl Calls {
     pub(crate) fn new(host: Arc<dyn Host>, max_calls: usize, lone_leg: Duration) -> Self {
         let room = Arc::new(Semaphore::new(max_calls.min(Semaphore::MAX_PERMITS)));
-        Self { host, room, lone_leg, joined: Mutex::default() }
+        Self { host, room, lone_leg, joined: Mutex::default(), live: Mutex::default() }
     }
 
     /// True when one more call would be too many.
@@ -101,7 +122,7 @@ impl Calls {
         &self,
         key: Option<&str>,
         dialog: u64,
-        hang_up: impl Fn() + Clone + Send + Sync + 'static,
+        reach: &Reach,
         ringing: &Ringing,
         new: impl Fn(&[Party]) -> NewCall,
     ) -> Result<Entered, Refusal> {
@@ -109,7 +130,7 @@ impl Calls {
             dialog,
             parties: new.legs.iter().map(|leg| leg.party).collect(),
             participants: new.participants.clone(),
-            hang_up: Box::new(hang_up.clone()),
+            reach: reach.clone(),
         };
         let Some(key) = key else { return self.begin(new(&[]), None, ringing, member).await };
         let slot = {
@@ -144,7 +165,10 @@ impl Calls {
         let room = self.room.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let member = member(&new);
         let parties = member.parties.clone();
-        let started = self.host.begin(new, ringing).await?;
+        let started = tokio::select! {
+            started = self.host.begin(new, ringing) => started?,
+            () = ringing.given_up() => return Err(Refusal::Unavailable),
+        };
         let state = State { members: vec![member], ..State::default() };
         let StartedCall { id, clock, legs, over } = started;
         let call = Call { id, clock, over, joined, state: Mutex::new(state), _room: room };
@@ -153,7 +177,7 @@ impl Calls {
             self.host.end(call.id, EndReason::Hangup).await;
             return Err(Refusal::Unavailable);
         }
-        Ok(Entered { call: Arc::new(call), outputs: legs, parties })
+        Ok(Entered { call: self.goes_on(call), outputs: legs, parties })
     }
 
     /// Takes over a call that the host has begun by itself.
@@ -161,7 +185,32 @@ impl Calls {
         let room = self.room.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
         let state = State { members: vec![member], ..State::default() };
         let StartedCall { id, clock, over, .. } = started;
-        Ok(Arc::new(Call { id, clock, over, joined: None, state: Mutex::new(state), _room: room }))
+        Ok(self.goes_on(Call { id, clock, over, joined: None, state: Mutex::new(state), _room: room }))
+    }
+
+    fn goes_on(&self, call: Call) -> Arc<Call> {
+        let call = Arc::new(call);
+        self.live().insert(call.id, Arc::downgrade(&call));
+        call
+    }
+
+    fn live(&self) -> MutexGuard<'_, HashMap<CallId, Weak<Call>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of a call that has one only.
+    pub(crate) fn lone_session(&self, id: CallId) -> Option<mpsc::Sender<Input>> {
+        let call = self.live().get(&id)?.upgrade()?;
+        let state = call.state();
+        match state.members.as_slice() {
+            [Member { reach: Reach::Session(input), .. }] => Some(input.clone()),
+            _ => None,
+        }
+    }
+
+    /// Somebody on a call wants another to be called in their place.
+    pub(crate) async fn refer(&self, call: &Call, referral: Referral) -> Result<(), Reject> {
+        Ok(self.host.refer(call.id, referral).await?)
     }
 
     async fn join(
@@ -229,6 +278,7 @@ impl Calls {
             (is_last, !is_last && state.was_joined)
         };
         if is_last {
+            self.live().remove(&call.id);
             self.host.end(call.id, reason).await;
             if let Some(held) = held.as_mut() {
                 **held = None;
@@ -239,7 +289,7 @@ impl Calls {
                 tokio::time::sleep(lone_leg).await;
                 if let Some(call) = watched.upgrade() {
                     for member in &call.state().members {
-                        (member.hang_up)();
+                        member.reach.hang_up();
                     }
                 }
             });
@@ -262,7 +312,12 @@ impl Calls {
 }
 
 impl Call {
-    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+    /// Another dialog has a part in it.
+    pub(crate) fn admit(&self, member: Member) {
+        self.state().members.push(member);
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,5 +1,9 @@
 //! The calling side: an INVITE of ours, from the number dialled to the dialog it becomes.
 //!
+//! A description that comes before the answer begins the leg (early media, RFC 3960): others on the call hear the far
+//! end's tones and announcements. The host sees to it that nothing is said to it and that it is neither recorded
+//! nor recognised until the call is answered. Then what the answer describes holds, of whichever fork it is.
+//!
 //! The stack's transaction must not be interrupted, so a task drives it and tells what comes. Whoever waits for
 //! the call may give up at any time: the task then takes the INVITE back (CANCEL, RFC 3261 section 9.1), or
 //! hangs up when the answer had been on its way.
@@ -14,23 +18,23 @@ use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::SipAddr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::Party;
-use sotto_media::{MasterKey, MediaError, Suite};
+use sotto_call::{EndReason, Party};
+use sotto_media::{CallClock, LegOutputs, MasterKey, MediaError, Socket, Suite};
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use crate::calls::Member;
+use crate::calls::{Call, Member, Reach};
 use crate::dialog::{Dialog, again, with_body};
 use crate::digest::Authenticator;
 use crate::endpoint::Shared;
 use crate::flow::Flow;
 use crate::host::StartedCall;
 use crate::negotiate::{self, Stream};
-use crate::plan::{Bodies, SUPPORTED_VALUE, SessionTimer};
+use crate::plan::{Bodies, SessionTimer};
 use crate::sdp;
-use crate::session::{self, Placed};
+use crate::session::{self, Input, LegSlot, Placed, Referral};
 use crate::wire::{ACCEPT, ALLOW};
 
 /// How long a telephone may ring.
@@ -63,6 +67,10 @@ pub struct Trunk {
     /// Registers as the extension (RFC 3261 section 10), so that the PBX sends its calls here: they come as calls
     /// to the number that `user` is. What comes from the PBX's address is then served whoever else may call.
     pub register: bool,
+    /// Hands calls over to numbers outside by asking the customer's side to call them (REFER, RFC 3515), so that
+    /// Sotto leaves the path and neither hears nor records what follows. Where that is refused, the number is called
+    /// through the trunk as otherwise.
+    pub refer: bool,
 }
 
 /// Without the password.
@@ -158,9 +166,31 @@ impl Trunk {
     }
 
     /// The address of a number there.
-    fn uri(&self, number: &str) -> Result<Uri, DialError> {
+    pub(crate) fn uri(&self, number: &str) -> Result<Uri, DialError> {
         let text = format!("sip:{}@{}{}", dialled(number)?, self.host, self.transport.parameter());
         rsipstack::sip::parse_uri(&text).map_err(|_| DialError::Unreachable)
+    }
+}
+
+/// Whom to call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    pub(crate) number: String,
+    /// What else the INVITE says, when somebody has asked for the call (RFC 3892, RFC 3891).
+    pub(crate) headers: Vec<(&'static str, String)>,
+}
+
+impl Target {
+    /// The number dialled.
+    #[must_use]
+    pub fn number(&self) -> &str {
+        &self.number
+    }
+}
+
+impl From<&str> for Target {
+    fn from(number: &str) -> Self {
+        Self { number: number.to_owned(), headers: Vec::new() }
     }
 }
 
@@ -194,7 +224,7 @@ pub enum DialError {
 }
 
 /// A number as it is written into an address: people's spaces and brackets are left out.
-fn dialled(number: &str) -> Result<String, DialError> {
+pub(crate) fn dialled(number: &str) -> Result<String, DialError> {
     let kept: String = number.chars().filter(|c| !matches!(c, ' ' | '-' | '(' | ')' | '/' | '.')).collect();
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '*' | '#' | '_');
     match (1..=LONGEST_NUMBER).contains(&kept.len()) && kept.chars().all(fits) {
@@ -204,9 +234,59 @@ fn dialled(number: &str) -> Result<String, DialError> {
     }
 }
 
+/// What is known of a call of ours before it is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    /// It rings, and nothing is to be heard of the far end (RFC 3960 section 3.2).
+    Ringing,
+    /// The far end's own tones and announcements have begun to come.
+    Heard,
+}
+
+/// The media of a call of ours, from the first description that comes.
+struct Media<'a> {
+    shared: &'a Shared,
+    flow: &'a Flow,
+    offer: &'a sdp::Session,
+    clock: CallClock,
+    party: Party,
+    /// What the leg is to be made from.
+    fresh: Option<(Socket, LegOutputs)>,
+    leg: Option<LegSlot>,
+    /// The codec of its first audio.
+    heard: Option<&'static str>,
+}
+
+impl Media<'_> {
+    /// Does what a response describes: whether there is something agreed on.
+    fn take(&mut self, response: &Response) -> bool {
+        let Ok(bodies) = Bodies::read(response, &response.body) else { return false };
+        // Some describe only what comes before the answer.
+        let Some(answer) = bodies.description else { return self.leg.is_some() };
+        let agreed = negotiate::answered(0, self.offer, &answer, &self.shared.codecs);
+        let Some(stream) = agreed.map(|stream| Stream { talks: true, ..stream }) else { return false };
+        let peer = self.flow.peer;
+        if let Some(leg) = &mut self.leg {
+            leg.renew(stream, self.shared, peer);
+        } else if let Some((socket, outputs)) = self.fresh.take() {
+            let (clock, party) = (self.clock, self.party);
+            self.leg = Some(LegSlot::begin(self.shared, peer, clock, socket, stream, party, outputs));
+        }
+        true
+    }
+
+    /// Waits until something is heard for the first time.
+    async fn heard(&mut self) {
+        match &mut self.leg {
+            Some(leg) if self.heard.is_none() => self.heard = Some(leg.first_audio().await),
+            _ => std::future::pending().await,
+        }
+    }
+}
+
 /// What the task that drives an INVITE tells.
 enum News {
-    Ringing,
+    Progress(Box<Response>),
     Answered(Box<Answered>),
     Failed(DialError),
 }
@@ -224,36 +304,159 @@ struct Answered {
 pub(crate) async fn dial(
     shared: Arc<Shared>,
     trunk: &Trunk,
-    number: &str,
+    target: &Target,
     mut started: StartedCall,
     party: Party,
-    on_ring: impl Fn() + Send + Sync,
+    on_progress: impl Fn(Progress) + Send + Sync,
 ) -> Result<(), DialError> {
-    let target = trunk.uri(number)?;
-    let (flow, to) = shared.reach(&target).await.ok_or(DialError::Unreachable)?;
-    let sockets = session::reserve(&shared, 1).await.map_err(|_| DialError::NoRoom)?;
-    let socket = sockets.into_iter().next().ok_or(DialError::NoRoom)?;
     let outputs = started.legs.pop().ok_or(DialError::NoRoom)?;
+    let clock = started.clock;
+    let reached = ring(&shared, trunk, target, outputs, clock, party, on_progress).await?;
+    let (number, queue) = (shared.next_number(), mpsc::channel(session::QUEUE));
+    let member = Member {
+        dialog: number,
+        parties: vec![party],
+        participants: Vec::new(),
+        reach: Reach::Session(queue.0.clone()),
+    };
+    let call = shared.calls.adopt(started, member).map_err(|_| DialError::NoRoom)?;
+    reached.go_on(&shared, number, call, queue);
+    Ok(())
+}
+
+/// Places the call that somebody on a call wants in their place. It has a part in the call from now on, so that who
+/// wants it may leave before it is answered.
+pub(crate) async fn instead(
+    shared: &Arc<Shared>,
+    trunk: &Trunk,
+    referral: &Referral,
+    outputs: LegOutputs,
+    on_progress: impl Fn(Progress) + Send + Sync,
+) -> Result<(), DialError> {
+    let (number, queue) = (shared.next_number(), mpsc::channel(session::QUEUE));
+    let (call, party) = (&referral.call, referral.party());
+    let member = Member {
+        dialog: number,
+        parties: vec![party],
+        participants: Vec::new(),
+        reach: Reach::Session(queue.0.clone()),
+    };
+    let place = Place { shared, call, dialog: number, is_taken: false };
+    call.admit(member);
+    let ringing = ring(shared, trunk, referral.target(), outputs, call.clock, party, on_progress);
+    let ringing = shared.stopping.run_until_cancelled(call.over.run_until_cancelled(ringing));
+    let reached = ringing.await.flatten().ok_or(DialError::NoAnswer)??;
+    place.take();
+    reached.go_on(shared, number, call.clone(), queue);
+    Ok(())
+}
+
+/// A part in a call that is given up when it is not taken.
+struct Place<'a> {
+    shared: &'a Arc<Shared>,
+    call: &'a Arc<Call>,
+    dialog: u64,
+    is_taken: bool,
+}
+
+impl Place<'_> {
+    fn take(mut self) {
+        self.is_taken = true;
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        if !self.is_taken {
+            let (shared, call, dialog) = (self.shared.clone(), self.call.clone(), self.dialog);
+            let leaving = async move { shared.calls.leave(&call, dialog, EndReason::Hangup).await };
+            self.shared.farewells.spawn(leaving);
+        }
+    }
+}
+
+/// A call of ours that has been answered. Dropped, it is hung up.
+pub(crate) struct Reached {
+    flow: Flow,
+    dialog: Dialog,
+    leg: LegSlot,
+    heard: Option<&'static str>,
+    offer: sdp::Session,
+    takes_update: bool,
+    timer: Option<SessionTimer>,
+    login: Authenticator,
+    taken: oneshot::Sender<()>,
+}
+
+impl Reached {
+    /// Serves its dialog, which has a part in `call`.
+    pub(crate) fn go_on(
+        self,
+        shared: &Arc<Shared>,
+        number: u64,
+        call: Arc<Call>,
+        queue: (mpsc::Sender<Input>, mpsc::Receiver<Input>),
+    ) {
+        let Self { flow, dialog, leg, heard, offer, takes_update, timer, login, taken } = self;
+        if taken.send(()).is_err() {
+            tracing::debug!("the task of an outgoing call is gone");
+        }
+        let placed = Placed { number, flow, dialog, call, leg, heard, offer, takes_update, timer, login };
+        session::go_on(shared, placed, queue);
+    }
+}
+
+/// Rings at a number until it is answered. Dropped before, it takes the call back.
+pub(crate) async fn ring(
+    shared: &Arc<Shared>,
+    trunk: &Trunk,
+    target: &Target,
+    outputs: LegOutputs,
+    clock: CallClock,
+    party: Party,
+    on_progress: impl Fn(Progress) + Send + Sync,
+) -> Result<Reached, DialError> {
+    let uri = trunk.uri(&target.number)?;
+    let (flow, to) = shared.reach(&uri).await.ok_or(DialError::Unreachable)?;
+    let sockets = session::reserve(shared, 1).await.map_err(|_| DialError::NoRoom)?;
+    let socket = sockets.into_iter().next().ok_or(DialError::NoRoom)?;
     let origin = sdp::Origin {
         id: u64::from(session::rand_id()),
         version: 1,
-        address: session::media_address(&shared, &flow, Some(&socket), None),
+        address: session::media_address(shared, &flow, Some(&socket), None),
     };
     let keys = trunk.srtp.keys().map_err(|_| DialError::NoRoom)?;
     let (offer, _) = negotiate::offer(origin, &shared.codecs, socket.port(), true, keys);
-    let contact = session::contact(&shared, &flow, sotto_call::Source::Sip);
+    let contact = session::contact(shared, &flow, sotto_call::Source::Sip);
     let account = trunk.account()?;
-    let request = invite(&shared, &account, &flow, target, &contact, &offer);
+    let request = invite(shared, &account, &flow, uri, &contact, target, &offer);
 
     let (tell, mut news) = mpsc::channel(8);
     let given_up = CancellationToken::new();
     let give_up = given_up.clone().drop_guard();
     let driver = Driver { shared: shared.clone(), flow: flow.clone(), to, tell, given_up };
     shared.tasks.spawn(driver.drive(request, trunk.authenticator()));
+    let fresh = Some((socket, outputs));
+    let mut media = Media { shared, flow: &flow, offer: &offer, clock, party, fresh, leg: None, heard: None };
     let answered = async {
         loop {
-            match news.recv().await {
-                Some(News::Ringing) => on_ring(),
+            let told = tokio::select! {
+                told = news.recv() => told,
+                () = media.heard() => {
+                    on_progress(Progress::Heard);
+                    continue;
+                }
+            };
+            match told {
+                Some(News::Progress(response)) => {
+                    let is_ringing = response.status_code.code() == 180 || response.body.is_empty();
+                    if !response.body.is_empty() && !media.take(&response) {
+                        tracing::debug!(status = %response.status_code, "early media that we cannot use");
+                    }
+                    if is_ringing && media.heard.is_none() {
+                        on_progress(Progress::Ringing);
+                    }
+                }
                 Some(News::Answered(answered)) => return Ok(*answered),
                 Some(News::Failed(error)) => return Err(error),
                 None => return Err(DialError::NoAnswer),
@@ -262,38 +465,17 @@ pub(crate) async fn dial(
     };
     let Answered { request, response, login, taken } =
         timeout(PATIENCE, answered).await.map_err(|_| DialError::NoAnswer)??;
-    let described = Bodies::read(&response, &response.body).ok().and_then(|bodies| bodies.description);
-    let agreed = described.and_then(|answer| negotiate::answered(0, &offer, &answer, &shared.codecs));
-    let dialog = Dialog::calling(&request, &response, contact);
     // `taken` is dropped without a word in what follows, and the driver hangs up.
-    let (Some(stream), Some(dialog)) = (agreed, dialog) else { return Err(DialError::NoCodec) };
-    let (number, queue) = (shared.next_number(), mpsc::channel(session::QUEUE));
-    // Nobody joins it, so it is never alone.
-    let member =
-        Member { dialog: number, parties: vec![party], participants: Vec::new(), hang_up: Box::new(|| ()) };
-    let call = shared.calls.adopt(started, member).map_err(|_| DialError::NoRoom)?;
+    let (true, Some(dialog)) = (media.take(&response), Dialog::calling(&request, &response, contact)) else {
+        return Err(DialError::NoCodec);
+    };
+    let Some(mut leg) = media.leg else { return Err(DialError::NoCodec) };
+    let unheard_of = leg.begins();
+    let heard = media.heard.or(unheard_of);
     give_up.disarm();
-    if taken.send(()).is_err() {
-        tracing::debug!("the task of an outgoing call is gone");
-    }
     let takes_update = response.header_value("Allow").is_some_and(|allow| allow.contains("UPDATE"));
     let timer = SessionTimer::after(&request, &response, shared.config.min_se_s);
-    let placed = Placed {
-        number,
-        flow,
-        dialog,
-        call,
-        party,
-        socket,
-        stream: Stream { talks: true, ..stream },
-        outputs,
-        offer,
-        takes_update,
-        timer,
-        login,
-    };
-    session::go_on(&shared, placed, queue);
-    Ok(())
+    Ok(Reached { flow, dialog, leg, heard, offer, takes_update, timer, login, taken })
 }
 
 /// The INVITE.
@@ -301,8 +483,9 @@ fn invite(
     shared: &Shared,
     account: &str,
     flow: &Flow,
-    target: Uri,
+    uri: Uri,
     contact: &str,
+    target: &Target,
     offer: &sdp::Session,
 ) -> Request {
     let tag = rsipstack::transaction::make_tag();
@@ -310,20 +493,22 @@ fn invite(
         Header::Via(shared.via(flow).as_str().into()),
         Header::MaxForwards("70".into()),
         Header::From(format!("<{account}>;tag={}", tag.value()).as_str().into()),
-        Header::To(format!("<{target}>").as_str().into()),
+        Header::To(format!("<{uri}>").as_str().into()),
         Header::CallId(rsipstack::transaction::random_text(22).as_str().into()),
         Header::CSeq("1 INVITE".into()),
         Header::Contact(contact.into()),
         Header::Allow(ALLOW.into()),
         Header::Other("Accept".to_owned(), ACCEPT.to_owned()),
-        Header::Supported(SUPPORTED_VALUE.into()),
+        // Not 100rel: provisional answers would have to be acknowledged (RFC 3262).
+        Header::Supported("timer".into()),
         Header::UserAgent(shared.config.user_agent.as_str().into()),
     ];
     if let Some(timer) = SessionTimer::wanted(&shared.config) {
         headers.extend(session::extra(&timer.question()));
     }
+    headers.extend(session::extra(&target.headers));
     let body = with_body(&mut headers, Some(("application/sdp", offer.to_string())));
-    Request { method: Method::Invite, uri: target, version: Version::V2, headers: headers.into(), body }
+    Request { method: Method::Invite, uri, version: Version::V2, headers: headers.into(), body }
 }
 
 /// Takes an INVITE back: the same request in all that names it.
@@ -388,7 +573,7 @@ impl Driver {
                     if status == 100 {
                         continue;
                     }
-                    let _ = self.tell.try_send(News::Ringing);
+                    let _ = self.tell.try_send(News::Progress(Box::new(response)));
                 }
                 // Again and again until our ACK has come, which the stack sends each time.
                 200..300 if taken.contains(&answerer(&response)) => {}
@@ -424,7 +609,7 @@ impl Driver {
                 status => {
                     is_over = true;
                     proceeds = None;
-                    let reason = response.status_code.to_string();
+                    let reason = response.status_code.text().to_owned();
                     self.failed(DialError::Refused { status, reason }).await;
                 }
             }

@@ -164,7 +164,9 @@ impl Dialog {
                 _ => {}
             }
         }
-        if (success || is_ringing) && matches!(request.method, Method::Invite | Method::Update) {
+        if (success || is_ringing)
+            && matches!(request.method, Method::Invite | Method::Update | Method::Refer)
+        {
             headers.push(Header::Contact(self.contact.as_str().into()));
         }
         headers.extend(more);

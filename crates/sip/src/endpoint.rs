@@ -17,7 +17,7 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::Transaction;
 use rsipstack::transport::SipAddr;
 use sotto_audio::Codec;
-use sotto_call::Party;
+use sotto_call::{CallId, Party};
 use sotto_media::{LegOutputs, Ports};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -29,7 +29,7 @@ use tracing::Instrument;
 use crate::calls::Calls;
 use crate::config::{SipConfig, local_ip_towards};
 use crate::counters::{Counters, SipCounters};
-use crate::dial::{self, DialError, Trunk};
+use crate::dial::{self, DialError, Progress, Target, Trunk};
 use crate::dialog::DialogKey;
 use crate::flow::{Flow, Flows, Inbox};
 use crate::guard::{Denial, Guard};
@@ -37,7 +37,7 @@ use crate::host::{Host, Refusal, StartedCall};
 use crate::join::{self, Joined, Joining};
 use crate::plan::{Plan, Reject, SUPPORTED_VALUE, check_require};
 use crate::register;
-use crate::session::{self, Input};
+use crate::session::{self, Input, ReferError, Referral};
 use crate::tls::{self, Identity, Trust};
 use crate::wire::{self, ACCEPT, ALLOW, Arrival, Screened, screen};
 
@@ -269,19 +269,52 @@ impl Endpoint {
     /// Places a call of the host's through a trunk; returns once it has been answered. From then on it is a call
     /// like those that came in: the host is told when it ends, and ends it by cancelling `started.over`.
     ///
-    /// Dropped before, it takes the call back. The one leg in `started` is the other side's.
+    /// Dropped before, it takes the call back. The one leg in `started` is the other side's. It may be heard before
+    /// the call is answered: then its part in its bridge should be [`Part::IsHeard`](sotto_media::Part).
     ///
     /// # Errors
     /// [`DialError`]; the call is then still the host's alone.
     pub async fn dial(
         &self,
         trunk: &Trunk,
-        number: &str,
+        target: impl Into<Target>,
         started: StartedCall,
         party: Party,
-        on_ring: impl Fn() + Send + Sync,
+        on_progress: impl Fn(Progress) + Send + Sync,
     ) -> Result<(), DialError> {
-        dial::dial(self.shared.clone(), trunk, number, started, party, on_ring).await
+        dial::dial(self.shared.clone(), trunk, &target.into(), started, party, on_progress).await
+    }
+
+    /// Places the call that somebody on a call wants in their place. Once it has been answered it is a part of that
+    /// call, and who has asked for it leaves. `outputs` are those of the party whose place it is.
+    ///
+    /// Dropped before, it takes the call back.
+    ///
+    /// # Errors
+    /// [`DialError`]; the call then goes on as it was, unless who has asked has left and was the last.
+    pub async fn dial_instead(
+        &self,
+        trunk: &Trunk,
+        referral: Referral,
+        outputs: LegOutputs,
+        on_progress: impl Fn(Progress) + Send + Sync,
+    ) -> Result<(), DialError> {
+        let placed = dial::instead(&self.shared, trunk, &referral, outputs, on_progress).await;
+        referral.tell(&placed);
+        placed
+    }
+
+    /// Asks the far end of a call to call `number` in our place (REFER, RFC 3515), and waits until it has: then the
+    /// call is over here.
+    ///
+    /// # Errors
+    /// [`ReferError`]; the call then goes on as it was.
+    pub async fn refer(&self, id: CallId, trunk: &Trunk, number: &str) -> Result<(), ReferError> {
+        let (refer, done) = session::Refer::to(trunk, number).ok_or(ReferError::Unavailable)?;
+        let session = self.shared.calls.lone_session(id).ok_or(ReferError::Unavailable)?;
+        session.send(Input::Refer(refer)).await.map_err(|_| ReferError::Unavailable)?;
+        // A dialog that has ended meanwhile is no transfer that we know of.
+        done.await.unwrap_or(Err(ReferError::NoNews))
     }
 
     /// Lets a leg whose audio comes by another way join the call that goes by its name, or begin it. The outputs are
@@ -456,13 +489,17 @@ impl Shared {
                 | Method::Update
                 | Method::Info
                 | Method::Options
-                | Method::PRack,
+                | Method::PRack
+                | Method::Refer
+                | Method::Notify,
             ) => self.in_dialog(flow, &request, key, &dialog),
             (None, Method::Invite) => self.invite(flow, &request, key),
             (None, Method::Options) => Err(self.options(&request)),
-            (None, Method::Bye | Method::Update | Method::Info | Method::PRack) => {
+            (None, Method::Bye | Method::Update | Method::Info | Method::PRack | Method::Notify) => {
                 Err(Reject::new(481, "Call/Transaction Does Not Exist"))
             }
+            // Whom we are asked to call is heard only from those who are on a call.
+            (None, Method::Refer) => Err(Reject::new(403, "Forbidden")),
             _ => Err(Reject::new(405, "Method Not Allowed").with("Allow", ALLOW)),
         };
         if let Err(reject) = refusal {

@@ -7,7 +7,7 @@ use sotto_media::{CallClock, LegOutputs, LegStats};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::calls::{Call, Entered};
+use crate::calls::{Call, Entered, Reach};
 use crate::endpoint::Shared;
 use crate::host::{NewCall, NewLeg, Note, Refusal, Ringing};
 use crate::party::{Speaker, decide};
@@ -49,10 +49,7 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
     let session = shared.sessions.token();
     let number = shared.next_number();
     let alone = CancellationToken::new();
-    let hang_up = {
-        let alone = alone.clone();
-        move || alone.cancel()
-    };
+    let reach = Reach::Other(alone.clone());
     let new_call = |taken: &[Party]| {
         let asked = party.filter(|party| *party == Party::Other || !taken.contains(party));
         let party = asked.unwrap_or_else(|| {
@@ -71,7 +68,7 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
         }
     };
     let Entered { call, outputs, parties } =
-        shared.calls.enter(Some(&key), number, hang_up, &Ringing::new(None), new_call).await?;
+        shared.calls.enter(Some(&key), number, &reach, &Ringing::new(None), new_call).await?;
     let party = parties.first().copied().unwrap_or(Party::Other);
     let joined = Joined { shared, call, number, party, alone, _session: session };
     match outputs.into_iter().next() {

@@ -17,6 +17,7 @@ mod counters;
 mod dial;
 mod dialog;
 mod digest;
+mod early;
 mod endpoint;
 mod flow;
 mod guard;
@@ -35,8 +36,9 @@ pub mod wire;
 
 pub use config::{FirstParty, HeaderNames, Peers, SipConfig, TlsConfig, Users};
 pub use counters::{PeerCounters, SipCounters};
-pub use dial::{DialError, Trunk, TrunkSrtp, TrunkTransport};
+pub use dial::{DialError, Progress, Target, Trunk, TrunkSrtp, TrunkTransport};
 pub use digest::Algorithm;
 pub use endpoint::{Endpoint, SipError};
 pub use host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
 pub use join::{Joined, Joining};
+pub use session::{ReferError, Referral};

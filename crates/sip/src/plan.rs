@@ -23,9 +23,9 @@ const MAX_SE: u64 = 86_400;
 /// Characters kept of a header's value.
 const MAX_VALUE: usize = 256;
 /// Option tags a request may require of us.
-const SUPPORTED: [&str; 3] = ["siprec", "timer", "100rel"];
+const SUPPORTED: [&str; 4] = ["siprec", "timer", "100rel", "norefersub"];
 /// The value of `Supported` in our answers.
-pub(crate) const SUPPORTED_VALUE: &str = "siprec, timer, 100rel";
+pub(crate) const SUPPORTED_VALUE: &str = "siprec, timer, 100rel, norefersub";
 
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,14 +16,15 @@ use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
 use rsipstack::transport::SipAddr;
 use sotto_call::{EndReason, Millis, Participant, Party, Source};
-use sotto_media::{Leg, LegConfig, LegEvent, LegFormat, LegOutputs, LegStats, Socket};
+use sotto_media::{CallClock, Leg, LegConfig, LegEvent, LegFormat, LegOutputs, LegStats, Socket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::calls::{Call, Entered};
+use crate::calls::{Call, Entered, Reach};
 use crate::config::{SipConfig, local_ip_towards};
 use crate::dialog::Dialog;
 use crate::digest::Authenticator;
+use crate::early::{Early, Prepared};
 use crate::endpoint::Shared;
 use crate::flow::Flow;
 use crate::host::{NewCall, NewLeg, Note, Ringing};
@@ -32,6 +33,11 @@ use crate::negotiate::{self, Stream};
 use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, SUPPORTED_VALUE, SessionTimer};
 use crate::sdp;
 use crate::wire::{ACCEPT, ALLOW};
+
+mod refer;
+pub(crate) use refer::Refer;
+use refer::Transfers;
+pub use refer::{ReferError, Referral};
 
 /// Things waiting for one session.
 pub(crate) const QUEUE: usize = 64;
@@ -59,6 +65,12 @@ pub(crate) enum Input {
     Answered(Option<Box<Answer>>),
     /// The call is over for everyone.
     HangUp,
+    /// What came of a transfer that the peer has asked for, as a status.
+    Referred(u16),
+    /// The peer is to be asked for a transfer.
+    Refer(Refer),
+    /// The status that it answered with.
+    ReferAnswered(u16),
 }
 
 /// What a request of ours was answered with.
@@ -74,7 +86,7 @@ pub(crate) struct Answer {
 }
 
 /// A leg and the media section it belongs to.
-struct LegSlot {
+pub(crate) struct LegSlot {
     /// Names the leg in events, beyond its place.
     number: u64,
     stream: Stream,
@@ -87,6 +99,74 @@ struct LegSlot {
     timed_out_at: Option<u64>,
     leg: Leg,
     events: mpsc::Receiver<LegEvent>,
+}
+
+impl LegSlot {
+    /// Begins to receive. The leg has no number yet.
+    pub(crate) fn begin(
+        shared: &Shared,
+        peer: SocketAddr,
+        clock: CallClock,
+        socket: Socket,
+        stream: Stream,
+        party: Party,
+        outputs: LegOutputs,
+    ) -> Self {
+        let (events, heard) = mpsc::channel(LEG_EVENTS);
+        let port = socket.port();
+        let config = LegConfig { timeout: silence(&shared.config), ..LegConfig::default() };
+        let sender = sender(&stream, &shared.config, peer);
+        let leg = Leg::start(socket, format(&stream), sender, clock, outputs, events, config);
+        if stream.paused {
+            leg.pause();
+        }
+        Self {
+            number: 0,
+            party,
+            port,
+            normally: stream.direction,
+            is_paused: stream.paused,
+            timed_out_at: None,
+            leg,
+            events: heard,
+            stream,
+        }
+    }
+
+    /// Something else has been agreed on with the peer.
+    pub(crate) fn renew(&mut self, stream: Stream, shared: &Shared, peer: SocketAddr) {
+        self.leg.update(format(&stream), sender(&stream, &shared.config, peer));
+        self.is_paused = stream.paused;
+        if stream.paused {
+            self.leg.pause();
+        } else {
+            self.leg.resume();
+        }
+        self.normally = stream.direction;
+        self.stream = Stream { talks: self.stream.talks, ..stream };
+    }
+
+    /// Waits for its first audio: the codec.
+    pub(crate) async fn first_audio(&mut self) -> &'static str {
+        while let Some(event) = self.events.recv().await {
+            if let LegEvent::FirstPacket { codec } = event {
+                return codec;
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The call that it was there for has begun: the codec of its first audio, if that has come unheard of. What
+    /// else happened before is nobody's business.
+    pub(crate) fn begins(&mut self) -> Option<&'static str> {
+        let mut first = None;
+        while let Ok(event) = self.events.try_recv() {
+            if let LegEvent::FirstPacket { codec } = event {
+                first = Some(codec);
+            }
+        }
+        first
+    }
 }
 
 /// Why a dialog is over, and what a BYE says about it; none is sent when there is nothing to say.
@@ -119,6 +199,7 @@ pub(crate) struct Session {
     takes_update: bool,
     /// What answers a trunk's challenges.
     login: Option<Authenticator>,
+    transfers: Transfers,
 }
 
 /// Serves an INVITE that has been found servable, to the end of the dialog.
@@ -151,7 +232,8 @@ pub(crate) async fn serve(
         (!reliable_only).then(|| dialog.response(&request, StatusCode::Ringing, Vec::new(), None));
     let ringing = Ringing::new(provisional.map(|response| (respond.clone(), response)));
     let setup = Session::begin(&shared, number, flow, dialog, plan, input, &ringing);
-    let (mut session, answer) = match setup_or_cancel(setup, &mut inputs, &respond, &request, &tag).await {
+    let begun = setup_or_cancel(setup, &ringing, &mut inputs, &respond, &request, &tag).await;
+    let (mut session, answer) = match begun {
         Ok(begun) => begun,
         Err(None) => return,
         Err(Some(reject)) => {
@@ -177,9 +259,11 @@ pub(crate) async fn serve(
     inputs.close();
 }
 
-/// Waits for the setup; a CANCEL meanwhile is answered at once, and the setup undone when it is there.
+/// Waits for the setup, and tells the caller from time to time that it goes on; a CANCEL meanwhile is answered at
+/// once, and the setup given up, or undone when it is there.
 async fn setup_or_cancel(
     setup: impl Future<Output = Result<(Session, sdp::Session), Reject>>,
+    ringing: &Ringing,
     inputs: &mut mpsc::Receiver<Input>,
     respond: &TransactionEventSender,
     request: &Request,
@@ -192,6 +276,7 @@ async fn setup_or_cancel(
             biased;
             input = inputs.recv(), if !is_cancelled => if let Some(Input::Cancelled) = input {
                 is_cancelled = true;
+                ringing.give_up();
                 refuse(respond, request, tag, &Reject::new(487, "Request Terminated"));
             },
             result = &mut setup => return match result {
@@ -203,6 +288,7 @@ async fn setup_or_cancel(
                 Err(_) if is_cancelled => Err(None),
                 Err(reject) => Err(Some(reject)),
             },
+            () = ringing.repeat(), if !is_cancelled => {}
         }
     }
 }
@@ -278,10 +364,9 @@ pub(crate) struct Placed {
     pub(crate) flow: Flow,
     pub(crate) dialog: Dialog,
     pub(crate) call: Arc<Call>,
-    pub(crate) party: Party,
-    pub(crate) socket: Socket,
-    pub(crate) stream: Stream,
-    pub(crate) outputs: LegOutputs,
+    pub(crate) leg: LegSlot,
+    /// The codec of its first audio, when that has been heard.
+    pub(crate) heard: Option<&'static str>,
     pub(crate) offer: sdp::Session,
     pub(crate) takes_update: bool,
     pub(crate) timer: Option<SessionTimer>,
@@ -294,7 +379,7 @@ pub(crate) fn go_on(
     placed: Placed,
     (input, mut inputs): (mpsc::Sender<Input>, mpsc::Receiver<Input>),
 ) {
-    let Placed { number, flow, dialog, call, party, socket, stream, outputs, .. } = placed;
+    let Placed { number, flow, dialog, call, leg, heard, .. } = placed;
     let mut session = Session {
         local: placed.offer,
         takes_update: placed.takes_update,
@@ -302,11 +387,11 @@ pub(crate) fn go_on(
         login: Some(placed.login),
         ..Session::new(shared, number, flow, dialog, call, Source::Sip, input)
     };
-    session.start_leg(socket, stream, party, outputs);
     shared.register(&session.dialog.key, &session.input);
     shared.count(true);
     let serving = shared.clone();
     shared.sessions.spawn(async move {
+        session.go_on_with(leg, heard).await;
         let (reason, farewell) = session.run(&mut inputs).await;
         session.end(reason, farewell).await;
         inputs.close();
@@ -344,6 +429,7 @@ impl Session {
             probe_at: None,
             takes_update: false,
             login: None,
+            transfers: Transfers::default(),
         }
     }
 
@@ -357,7 +443,7 @@ impl Session {
         ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
         let count = plan.streams.len().max(1);
-        let sockets = reserve(shared, count).await?;
+        let mut sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
         let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
         let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
@@ -402,10 +488,26 @@ impl Session {
                 language: plan.language.clone(),
             }
         };
-        let ask = input.clone();
-        let hang_up = move || drop(ask.try_send(Input::HangUp));
-        let entered = shared.calls.enter(plan.join.as_deref(), number, hang_up, ringing, new_call).await?;
-        let Entered { call, outputs, parties } = entered;
+        // Before it is answered, whoever calls a number of ours can be let hear something.
+        if let [stream] = streams.as_slice()
+            && talks
+            && plan.offer.is_some()
+            && let Some(socket) = sockets.pop()
+        {
+            ringing.prepare(
+                Prepared { shared: shared.clone(), peer: flow.peer, socket, stream: stream.clone() },
+                &answer,
+            );
+        }
+        let reach = Reach::Session(input.clone());
+        let entered = shared.calls.enter(plan.join.as_deref(), number, &reach, ringing, new_call).await?;
+        let mut early = None;
+        match ringing.answered() {
+            Some(Early::Prepared(prepared)) => sockets.push(prepared.socket),
+            Some(Early::Begun(slot)) => early = Some(slot),
+            None => {}
+        }
+        let Entered { call, mut outputs, parties } = entered;
         let now = Instant::now();
         let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();
         let mut session = Self {
@@ -416,6 +518,13 @@ impl Session {
             takes_update: plan.takes_update,
             ..Self::new(shared, number, flow, dialog, call, plan.source, input)
         };
+        if let Some(mut slot) = early
+            && let Some(outputs) = outputs.pop()
+        {
+            slot.leg.enter(outputs, session.call.clock);
+            let heard = slot.begins();
+            session.go_on_with(*slot, heard).await;
+        }
         for (((socket, stream), party), outputs) in sockets.into_iter().zip(streams).zip(parties).zip(outputs)
         {
             session.start_leg(socket, stream, party, outputs);
@@ -425,46 +534,35 @@ impl Session {
     }
 
     fn start_leg(&mut self, socket: Socket, stream: Stream, party: Party, outputs: LegOutputs) {
-        let (events, heard) = mpsc::channel(LEG_EVENTS);
-        let number = self.next_leg;
-        self.next_leg += 1;
-        let port = socket.port();
-        let config = LegConfig { timeout: self.silence(), ..LegConfig::default() };
-        let clock = self.call.clock;
-        let leg = Leg::start(
-            socket,
-            format(&stream),
-            sender(&stream, &self.shared.config, self.flow.peer),
-            clock,
-            outputs,
-            events,
-            config,
-        );
-        let is_paused = stream.paused || self.metadata.paused == Some(true);
-        if is_paused {
-            leg.pause();
+        let (shared, peer) = (self.shared.clone(), self.flow.peer);
+        let mut slot = LegSlot::begin(&shared, peer, self.call.clock, socket, stream, party, outputs);
+        if self.metadata.paused == Some(true) {
+            slot.is_paused = true;
+            slot.leg.pause();
         }
-        let normally = stream.direction;
-        let timed_out_at = None;
-        let events = heard;
-        self.legs.push(LegSlot {
-            number,
-            stream,
-            party,
-            port,
-            normally,
-            is_paused,
-            timed_out_at,
-            leg,
-            events,
-        });
+        self.take_leg(slot);
+    }
+
+    fn take_leg(&mut self, slot: LegSlot) {
+        self.legs.push(LegSlot { number: self.next_leg, ..slot });
+        self.next_leg += 1;
+    }
+
+    /// A leg that began before the call was answered is the dialog's; the codec of its first audio, if that has come.
+    async fn go_on_with(&mut self, slot: LegSlot, heard: Option<&'static str>) {
+        let party = slot.party;
+        self.take_leg(slot);
+        if let Some(codec) = heard {
+            self.tell_event(party, LegEvent::FirstPacket { codec }).await;
+        }
     }
 
     /// Serves the dialog until it is over: why, and the reason to give in a BYE when one has to be sent.
     async fn run(&mut self, inputs: &mut mpsc::Receiver<Input>) -> Over {
         let (shared, call) = (self.shared.clone(), self.call.clone());
         loop {
-            let due = [self.timer.map(|(_, at)| at), self.probe_at].into_iter().flatten().min();
+            let due = [self.timer.map(|(_, at)| at), self.probe_at, self.transfers.due()];
+            let due = due.into_iter().flatten().min();
             let far = Instant::now() + Duration::from_secs(3_600);
             let over = tokio::select! {
                 biased;
@@ -500,6 +598,9 @@ impl Session {
             Input::Answered(None) => return Some((EndReason::Timeout, Some("no answer"))),
             Input::Answered(Some(answer)) => return self.answered(*answer),
             Input::HangUp => return Some((EndReason::Hangup, Some("the other leg has ended"))),
+            Input::Referred(status) => self.tell_referred(status).await,
+            Input::Refer(refer) => self.refer(refer),
+            Input::ReferAnswered(status) => self.refer_answered(status),
             Input::Cancelled | Input::Acked(..) | Input::Unacked(_) => {}
         }
         None
@@ -539,11 +640,12 @@ impl Session {
 
     /// How long nothing at all may come from the peer.
     fn silence(&self) -> Duration {
-        Duration::from_secs(self.shared.config.rtp_timeout_s.max(1))
+        silence(&self.shared.config)
     }
 
     async fn on_time(&mut self) -> Option<Over> {
         let now = Instant::now();
+        self.refer_late(now);
         if let Some((timer, at)) = self.timer.filter(|(_, at)| *at <= now) {
             if !timer.ours {
                 return Some((EndReason::Timeout, Some("session timer expired")));
@@ -669,6 +771,8 @@ impl Session {
                 self.reply(&mut transaction, result).await;
             }
             Method::Options => self.reply(&mut transaction, Ok(None)).await,
+            Method::Refer => self.referred(&mut transaction).await,
+            Method::Notify => return self.notified(&mut transaction).await,
             // We send no provisional answer that would have to be acknowledged.
             Method::PRack => {
                 let reject = Reject::new(481, "Call/Transaction Does Not Exist");
@@ -840,9 +944,7 @@ impl Session {
             let section = slot.stream.section;
             let agreed = negotiate::answered(section, &self.local, answer, &self.shared.codecs);
             if let Some(stream) = agreed {
-                slot.leg.update(format(&stream), sender(&stream, &self.shared.config, self.flow.peer));
-                slot.normally = stream.direction;
-                slot.stream = Stream { talks: slot.stream.talks, ..stream };
+                slot.renew(stream, &self.shared, self.flow.peer);
             }
         }
         self.tell_pauses(&before).await;
@@ -997,6 +1099,11 @@ impl Session {
         futures::future::join_all(slots.into_iter().map(|slot| self.stop_leg(slot))).await;
         self.shared.calls.leave(&self.call, self.number, reason).await;
     }
+}
+
+/// How long nothing at all may come from a peer.
+fn silence(config: &SipConfig) -> Duration {
+    Duration::from_secs(config.rtp_timeout_s.max(1))
 }
 
 /// What happens next on any leg.

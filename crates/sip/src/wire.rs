@@ -23,7 +23,7 @@ pub const MAX_BODY: usize = 128 * 1024;
 pub const MAX_HEADERS: usize = 512;
 
 /// The methods we serve, as `Allow` lists them.
-pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK";
+pub const ALLOW: &str = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, INFO, PRACK, REFER, NOTIFY";
 /// The bodies we read.
 pub const ACCEPT: &str = "multipart/mixed, application/sdp, application/rs-metadata+xml";
 

@@ -125,9 +125,15 @@ async fn what_is_not_for_us_is_refused_by_the_book() {
     let bench = Bench::start(|_| {}).await;
     for mut raw in [Raw::udp(bench.udp()).await, Raw::tcp(bench.tcp()).await] {
         let mut talk = Talk::new(&raw, bench.udp(), "m");
-        for (method, status) in
-            [("BREW", 501), ("REGISTER", 405), ("REFER", 405), ("BYE", 481), ("UPDATE", 481), ("PRACK", 481)]
-        {
+        for (method, status) in [
+            ("BREW", 501),
+            ("REGISTER", 405),
+            ("REFER", 403),
+            ("NOTIFY", 481),
+            ("BYE", 481),
+            ("UPDATE", 481),
+            ("PRACK", 481),
+        ] {
             let answer = raw.ask(talk.next(method, "", "")).await;
             assert_eq!(answer.status_code.code(), status, "{method}");
             assert_eq!(answer.header_value("Allow").is_some(), matches!(status, 405 | 501), "{method}");
@@ -145,7 +151,7 @@ async fn what_is_not_for_us_is_refused_by_the_book() {
         assert_eq!(answer.header_value("Unsupported").as_deref(), Some("telepathy"));
     }
     // The stack answers the CANCELs.
-    assert_eq!(bench.endpoint.counters().refused[&481], 14);
+    assert_eq!(bench.endpoint.counters().refused[&481], 16);
 }
 
 #[tokio::test]
@@ -273,9 +279,6 @@ async fn a_call_cancelled_before_it_is_answered_leaves_nothing() {
         assert_eq!(statuses, [200, 487]);
         raw.send(talk.on_branch_of_invite("ACK")).await;
         drop(held);
-        let (id, _) = bench.begun().await;
-        let (ended, reason) = bench.ended().await;
-        assert_eq!((ended, reason), (id, EndReason::Hangup));
         let mut next = Talk::new(&raw, bench.udp(), &format!("after{}", raw.local.port()));
         next.establish(&mut raw, &offer(&[("1", "sendonly")])).await;
         bench.begun().await;
@@ -385,7 +388,8 @@ async fn requests_within_a_dialog_are_each_answered() {
     assert!(matches!(bench.noted().await, Note::Paused(Some(Party::Agent))));
     assert_eq!(raw.status(talk.next("UPDATE", "", "")).await, 200);
     assert_eq!(raw.status(talk.next("PRACK", "", "")).await, 481);
-    assert_eq!(raw.status(talk.next("REFER", "", "")).await, 405);
+    assert_eq!(raw.status(talk.next("REFER", "", "")).await, 400);
+    assert_eq!(raw.status(talk.next("MESSAGE", "text/plain", "hi")).await, 405);
     assert_eq!(raw.status(talk.next("INFO", "text/plain", "x")).await, 415);
     assert_eq!(raw.status(talk.text("INFO", 1, "", "")).await, 500);
     talk.headers = "Info-Package: x\r\n".into();
@@ -526,23 +530,7 @@ async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so()
 
 /// An answer of a trunk's, which has a tag and a contact of its own.
 async fn answer(raw: &mut Raw, request: &Request, status: &str, body: &str) {
-    let mut answer = format!("SIP/2.0 {status}\r\n");
-    for header in request.headers.iter() {
-        match header.name() {
-            "To" => answer.push_str(&format!("To: {};tag=trunk\r\n", header.value())),
-            "Via" | "From" | "Call-ID" | "CSeq" => {
-                answer.push_str(&format!("{}: {}\r\n", header.name(), header.value()));
-            }
-            _ => {}
-        }
-    }
-    let body_type = if body.is_empty() { "" } else { "Content-Type: application/sdp\r\n" };
-    raw.send(format!(
-        "{answer}Contact: <sip:trunk@{}>\r\n{body_type}Content-Length: {}\r\n\r\n{body}",
-        raw.local,
-        body.len()
-    ))
-    .await;
+    raw.answer(request, "trunk", status, body).await;
 }
 
 #[tokio::test]
@@ -558,7 +546,7 @@ async fn a_call_of_ours_gives_its_password_talks_and_ends() {
     let started = bench.host.places();
     let id = started.id;
     let rings = std::sync::atomic::AtomicUsize::new(0);
-    let dialled = bench.endpoint.dial(&trunk, "+98 912-000", started, Party::Customer, || {
+    let dialled = bench.endpoint.dial(&trunk, "+98 912-000", started, Party::Customer, |_| {
         rings.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     });
     let trunk_side = async {
@@ -595,7 +583,7 @@ async fn a_call_of_ours_that_is_given_up_is_taken_back() {
     let mut raw = Raw::udp(bench.udp()).await;
     let trunk = Trunk { host: raw.local.to_string(), user: "1001".into(), ..Trunk::default() };
     let given_up = CancellationToken::new();
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {
         given_up.cancel();
     });
     let (dialled, ()) = tokio::join!(given_up.run_until_cancelled(dialled), async {
@@ -616,7 +604,7 @@ async fn a_call_of_ours_that_is_refused_says_why() {
     let bench = Bench::start(|_| {}).await;
     let mut raw = Raw::udp(bench.udp()).await;
     let trunk = Trunk { host: raw.local.to_string(), user: "1001".into(), ..Trunk::default() };
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = raw.request().await;
         answer(&mut raw, &invite, "486 Busy Here", "").await;
@@ -626,7 +614,7 @@ async fn a_call_of_ours_that_is_refused_says_why() {
     let nobody = Trunk { host: String::new(), ..trunk.clone() };
     for (trunk, number) in [(&nobody, "200"), (&trunk, "not a number!")] {
         let started = bench.host.places();
-        assert!(bench.endpoint.dial(trunk, number, started, Party::Customer, || {}).await.is_err());
+        assert!(bench.endpoint.dial(trunk, number, started, Party::Customer, |_| {}).await.is_err());
     }
 }
 

@@ -46,7 +46,7 @@ async fn find(raw: &mut Raw, method: &str) -> Request {
 async fn place(bench: &Bench, raw: &mut Raw, trunk: &Trunk, headers: &str) -> (CallId, Request) {
     let started = bench.host.places();
     let id = started.id;
-    let dialled = bench.endpoint.dial(trunk, "200", started, Party::Customer, || {});
+    let dialled = bench.endpoint.dial(trunk, "200", started, Party::Customer, |_| {});
     let (dialled, invite) = tokio::join!(dialled, async {
         let invite = expect(raw, "INVITE").await;
         raw.answer(&invite, "trunk", &format!("200 OK{headers}"), &speech()).await;
@@ -122,7 +122,7 @@ async fn a_call_of_ours_has_no_timer_when_its_answer_has_none() {
 #[tokio::test]
 async fn a_peer_that_wants_longer_intervals_gets_them() {
     let (bench, mut raw, trunk) = scene().await;
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = expect(&mut raw, "INVITE").await;
         raw.answer(&invite, "trunk", "422 Session Interval Too Small\r\nMin-SE: 120", "").await;
@@ -146,7 +146,7 @@ async fn a_peer_that_wants_longer_intervals_gets_them() {
     assert!(raw.receive_within(Duration::from_secs(2)).await.is_none());
 
     // One that is never content is refused.
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         for least in [100, 100] {
             let invite = find(&mut raw, "INVITE").await;
@@ -164,7 +164,7 @@ async fn a_refresh_gives_the_password_as_the_call_did() {
         format!("401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"pbx\", nonce=\"{nonce}\", qop=\"auth\"")
     };
     let given = |request: &Request| request.header_value("Authorization").unwrap_or_default();
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = expect(&mut raw, "INVITE").await;
         raw.reply(&invite, &challenge("n1")).await;
@@ -292,7 +292,7 @@ async fn a_cancel_that_crosses_the_answer_changes_nothing() {
 async fn an_answer_that_crosses_our_cancel_is_acknowledged_and_ended() {
     let (bench, mut raw, trunk) = scene().await;
     let given_up = CancellationToken::new();
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {
         given_up.cancel();
     });
     let (dialled, ()) = tokio::join!(given_up.run_until_cancelled(dialled), async {
@@ -315,7 +315,7 @@ async fn a_cancel_waits_until_the_peer_has_shown_that_it_has_the_invite() {
     let (bench, mut raw, trunk) = scene().await;
     for is_refused in [false, true] {
         let given_up = CancellationToken::new();
-        let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+        let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
         let (dialled, ()) = tokio::join!(given_up.run_until_cancelled(dialled), async {
             let invite = expect(&mut raw, "INVITE").await;
             given_up.cancel();
@@ -374,7 +374,7 @@ async fn of_two_telephones_that_answer_one_is_talked_to() {
     let (mut bench, mut raw, trunk) = scene().await;
     let started = bench.host.places();
     let id = started.id;
-    let dialled = bench.endpoint.dial(&trunk, "200", started, Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", started, Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = expect(&mut raw, "INVITE").await;
         for tag in ["first", "second", "first", "second"] {

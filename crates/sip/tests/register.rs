@@ -176,7 +176,7 @@ async fn a_lost_connection_is_made_again_and_calls_go_the_same_way() {
     let (request, ..) = asked(&mut raw).await;
     grant(&mut raw, &request, 600).await;
     let started = bench.host.places();
-    let dialled = bench.endpoint.dial(&trunk, "200", started, sotto_call::Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", started, sotto_call::Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = raw.request().await;
         assert_eq!(invite.method.to_string(), "INVITE");

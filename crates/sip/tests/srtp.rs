@@ -164,7 +164,7 @@ async fn a_call_through_a_trunk_that_encrypts_is_heard_at_both_ends() {
     let (customer, end) = near.host.bridge.join(Role::Customer);
     started.legs[0].bridge = Some(end);
     let near_id = started.id;
-    near.endpoint.dial(&trunk, "100", started, Party::Customer, || {}).await.unwrap();
+    near.endpoint.dial(&trunk, "100", started, Party::Customer, |_| {}).await.unwrap();
     let (far_id, _) = far.begun().await;
     // Whoever calls the number hears music, and then plays some as well.
     hears(&near, near_id).await;
@@ -198,7 +198,7 @@ async fn a_trunk_that_should_encrypt_and_does_not_is_not_talked_to() {
     let mut raw = Raw::udp(bench.udp()).await;
     let trunk =
         Trunk { host: raw.local.to_string(), user: "1".into(), srtp: TrunkSrtp::On, ..Trunk::default() };
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = raw.request().await;
         let offer = Session::parse(&invite.body).unwrap();

@@ -200,7 +200,7 @@ async fn a_trunk_over_tls_is_registered_with_called_through_and_found_again() {
     assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
     bench.ended().await;
     let started = bench.host.places();
-    let dialled = bench.endpoint.dial(&trunk, "200", started, Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", started, Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let invite = raw.request().await;
         raw.reply(&invite, challenge).await;
@@ -232,7 +232,7 @@ async fn a_trunk_that_cannot_prove_its_name_is_not_talked_to() {
     for peer in [ours.peer("pbx.example").await, ours.peer("127.0.0.2").await, others.peer("127.0.0.1").await]
     {
         let trunk = peer.trunk("127.0.0.1");
-        let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+        let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
         let (dialled, accepted) = tokio::join!(dialled, peer.accept());
         assert_eq!(dialled, Err(DialError::Unreachable));
         assert!(accepted.is_err(), "it was told why");
@@ -241,7 +241,7 @@ async fn a_trunk_that_cannot_prove_its_name_is_not_talked_to() {
     let listener = TcpListener::bind((HERE, 0)).await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
     let trunk = Trunk { host, transport: TrunkTransport::Tls, user: "1001".into(), ..Trunk::default() };
-    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, || {});
+    let dialled = bench.endpoint.dial(&trunk, "200", bench.host.places(), Party::Customer, |_| {});
     let (dialled, ()) = tokio::join!(dialled, async {
         let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"SIP/2.0 200 OK\r\n\r\n").await.unwrap();

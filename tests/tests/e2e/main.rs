@@ -26,4 +26,5 @@ mod stores;
 mod supervisors;
 mod support;
 mod tls;
+mod transfer;
 mod whip;

@@ -21,7 +21,7 @@ pub fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
 }
 
 /// The same with other numbers (TOML).
-fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
+pub fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
     if !has_network() {
         eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
         return None;

@@ -46,6 +46,7 @@ export type NoticeBody =
   | { kind: 'paused' | 'resumed' | 'left'; party: Party | null }
   | { kind: 'dtmf'; party: Party; digits: string }
   | { kind: 'joined'; party: null; name: string }
+  | { kind: 'transferred'; party: Party; to: string }
   | { kind: 'supervisor'; party: null; name: string; attention: Attention | null }
   | { kind: 'audio_lost'; party: Party; to: LostTo; lost_ms: Millis };
 
@@ -382,6 +383,8 @@ function noticeOf(event: CallEvent, before: Participant[] | undefined): NoticeBo
       return { kind: 'left', party: event.party };
     case 'dtmf':
       return { kind: 'dtmf', party: event.party, digits: event.digit };
+    case 'transferred':
+      return { kind: 'transferred', party: event.party, to: event.to };
     case 'supervisor':
       return { kind: 'supervisor', party: null, name: event.name, attention: event.attention ?? null };
     case 'participants': {

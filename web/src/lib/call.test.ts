@@ -236,6 +236,11 @@ describe('what is not words', () => {
     expect(log.model.lines.map((line) => line.head)).toEqual([true, true]);
   });
 
+  it('says whose place was given to whom', () => {
+    const log = begun().add({ kind: 'transferred', party: 'customer', to: '200' });
+    expect(notices(log)).toEqual([{ kind: 'transferred', party: 'customer', to: '200' }]);
+  });
+
   it('pauses everybody when nobody is named', () => {
     const log = begun().add({ kind: 'paused' });
     expect(log.model.paused).toEqual(['agent', 'customer', 'other']);

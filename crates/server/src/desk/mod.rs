@@ -1,7 +1,7 @@
 //! Agents at their browsers, and the calls that are put through to them.
 //!
 //! `messages` is what pages and the desk say to each other, `page` does what a page asks, `seat` is the agent's
-//! place in a call, and `ear` a supervisor's.
+//! place in a call, and `ear` a supervisor's; `waiting` is what a caller hears until there is an agent.
 //!
 //! A call to one of our numbers rings at one agent at a time, at the one who has been ready for longest. The
 //! agent's page accepts with an offer of its own; from then on the agent is a leg like any other, and the
@@ -12,6 +12,7 @@ mod ear;
 mod messages;
 mod page;
 mod seat;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,7 +35,8 @@ pub use self::ear::{Attending, Ear, Headset};
 pub use self::messages::{AgentState, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who};
 use self::page::Line;
 pub use self::page::Page;
-pub use self::seat::{Customer, DialOutside, Gone, Order, Seat, SeatParts, Sitter};
+pub use self::seat::{Calling, Customer, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter};
+pub use self::waiting::WaitingCaller;
 use crate::audit::Audit;
 use crate::hub::LiveCall;
 use crate::pace::Pace;
@@ -119,6 +121,20 @@ pub struct Number {
     pub ring_s: u64,
     /// A number that is called through the trunk when nobody has answered by then; empty for none.
     pub overflow: String,
+    /// What callers hear until they are answered.
+    pub waiting: Waits,
+}
+
+/// See [`Number::waiting`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Waits {
+    /// Their own telephone's ringing (180), once it rings at an agent.
+    #[default]
+    Ring,
+    /// Music, from the beginning (early media: 183). Callers who take provisional answers only reliably (100rel)
+    /// hear nothing.
+    Music,
 }
 
 impl Default for Number {
@@ -131,6 +147,7 @@ impl Default for Number {
             patience_s: 60,
             ring_s: 20,
             overflow: String::new(),
+            waiting: Waits::Ring,
         }
     }
 }
@@ -344,6 +361,12 @@ impl Desk {
     #[must_use]
     pub fn overflow(&self, called: &str) -> Option<String> {
         self.number(called).map(|number| number.overflow).filter(|overflow| !overflow.is_empty())
+    }
+
+    /// Whether callers hear music until somebody answers.
+    #[must_use]
+    pub fn has_music(&self, called: &str) -> bool {
+        self.number(called).is_some_and(|number| number.waiting == Waits::Music)
     }
 
     fn number(&self, called: &str) -> Option<Number> {

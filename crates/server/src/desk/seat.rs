@@ -13,10 +13,12 @@ use futures::stream::{self, BoxStream, SelectAll};
 use futures::{FutureExt, StreamExt};
 use sotto_audio::Tone;
 use sotto_call::{
-    Dtmf, EventBody, LegEnded, LegStarted, Millis, Participant, Participants, Party, PartyChange,
+    Dtmf, EventBody, LegEnded, LegStarted, Millis, Participant, Participants, Party, PartyChange, Transferred,
 };
-use sotto_media::{Bridge, CallClock, End, Leg, LegConfig, LegEvent, LegOutputs, LegStats, MemberId, Role};
-use sotto_sip::DialError;
+use sotto_media::{
+    Bridge, CallClock, End, Leg, LegConfig, LegEvent, LegOutputs, LegStats, MemberId, Part, Role,
+};
+use sotto_sip::{DialError, Progress, ReferError, Referral, Target};
 use sotto_webrtc::{Browser, Connection, News};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -34,6 +36,17 @@ const LEG_EVENTS: usize = 64;
 /// Orders that wait to be followed: as many as people press buttons.
 const ORDERS: usize = 16;
 
+/// How far a call to a customer is.
+#[derive(Clone, Copy, Debug)]
+pub enum Calling {
+    /// Nothing is known of it.
+    Dialled,
+    /// It is under way.
+    Progress(Progress),
+    /// The customer is there.
+    Answered,
+}
+
 /// An agent at a browser.
 pub struct Sitter {
     /// Who.
@@ -42,13 +55,31 @@ pub struct Sitter {
     pub browser: Browser,
 }
 
-/// Rings at a number outside. Once that has answered, its audio goes where the outputs say until the token is
-/// cancelled; the receiver tells that it has hung up.
-pub type DialOutside = Arc<
-    dyn Fn(String, LegOutputs, CancellationToken) -> BoxFuture<'static, Result<Gone, DialError>>
-        + Send
-        + Sync,
->;
+/// The way to numbers outside.
+pub trait Outward: Send + Sync {
+    /// Rings at one. From its first sound on its audio goes where the outputs say, until the token is cancelled; the
+    /// receiver tells that it has hung up.
+    fn dial(
+        &self,
+        target: Target,
+        outputs: LegOutputs,
+        over: CancellationToken,
+        on_progress: OnProgress,
+    ) -> BoxFuture<'static, Result<Gone, DialError>>;
+
+    /// Rings at the one that the customer's side wants to be called in its place.
+    fn dial_instead(
+        &self,
+        referral: Referral,
+        outputs: LegOutputs,
+    ) -> BoxFuture<'static, Result<(), DialError>>;
+
+    /// Has the customer's side call one in our place; absent where it is not to be asked.
+    fn refer(&self, number: &str) -> Option<BoxFuture<'static, Result<(), ReferError>>>;
+}
+
+/// Is told how far a call outside is.
+pub type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
 
 /// A telephone outside that is being rung: what ends its audio, and tells of its end.
 type Dialled = BoxFuture<'static, Result<(CancellationToken, Gone), DialError>>;
@@ -78,6 +109,9 @@ pub enum Order {
         /// Who.
         agent: String,
     },
+    /// The customer's side, or a telephone outside in the agent's place, wants a number to be called in its place:
+    /// whether it is.
+    Refer(Box<Referral>, oneshot::Sender<bool>),
 }
 
 /// The customer's side of it: hears the agent, music, or that the agent is waited for.
@@ -90,12 +124,6 @@ pub struct Customer {
 }
 
 impl Customer {
-    /// Takes the customer's end of the wire.
-    fn join(bridge: &Bridge, live: LiveCall) -> (Self, End) {
-        let (member, end) = bridge.join(Role::Customer);
-        (Self { bridge: bridge.clone(), member, live, hears: Arc::default() }, end)
-    }
-
     /// What the customer hears instead of people.
     pub fn hears(&self) -> Option<Tone> {
         *self.hears.lock().unwrap_or_else(PoisonError::into_inner)
@@ -128,12 +156,14 @@ pub struct SeatParts {
     pub clock: CallClock,
     /// Who the customer is.
     pub customer: Participant,
-    /// Where an agent's audio goes; none when the call is over.
-    pub outputs: Box<dyn Fn() -> Option<LegOutputs> + Send + Sync>,
+    /// Who hears whom, and the customer's place there.
+    pub place: (Bridge, MemberId),
+    /// Where a party's audio goes; none when the call is over.
+    pub outputs: Box<dyn Fn(Party) -> Option<LegOutputs> + Send + Sync>,
     /// What supervisors need.
     pub supervision: Supervision,
-    /// How numbers outside are rung, when there is a way.
-    pub dial: Option<DialOutside>,
+    /// The way to numbers outside, when there is one.
+    pub outward: Option<Box<dyn Outward>>,
     /// Ends the call.
     pub over: CancellationToken,
 }
@@ -150,6 +180,7 @@ pub struct Seat {
     occupants: Vec<Occupant>,
     events: SelectAll<BoxStream<'static, (u64, What)>>,
     ringing: Option<Summons>,
+    instead: Option<Instead>,
     next_turn: u64,
 }
 
@@ -185,47 +216,64 @@ enum What {
 struct Summons {
     to: String,
     consult: bool,
-    answer: BoxFuture<'static, Option<Found>>,
+    answer: BoxFuture<'static, Result<Found, DialError>>,
     /// Whom the wire is laid for already.
     outside: Option<MemberId>,
+    /// The telephone outside in the agent's place wants it.
+    referral: Option<Box<Referral>>,
+}
+
+/// A number is being rung that the customer's side wants to be called in its place.
+struct Instead {
+    number: String,
+    member: MemberId,
+    answer: BoxFuture<'static, Result<(), DialError>>,
 }
 
 /// Who has answered.
 enum Found {
     Page(Box<Accepted>),
     Outside(CancellationToken, Gone),
+    /// The customer's side has called them: the call is over here.
+    Elsewhere,
 }
 
 impl Seat {
-    /// With the first agent in it. The end of the wire is for the customer's leg.
+    /// With the first agent in it.
     ///
     /// Must be called within a Tokio runtime.
-    pub fn take(parts: SeatParts, first: Sitter) -> (Self, End) {
-        let (mut seat, end) = Self::empty(parts);
+    pub fn take(parts: SeatParts, first: Sitter) -> Self {
+        let mut seat = Self::empty(parts);
         seat.sit(first, Role::Agent);
-        (seat, end)
+        seat
     }
 
     /// With somebody at a telephone outside in it, once they have answered.
     ///
     /// # Errors
     /// When there is no way to telephones outside, or the call is not taken there.
-    pub async fn take_outside(parts: SeatParts, number: &str) -> Result<(Self, End), DialError> {
-        let (mut seat, end) = Self::empty(parts);
-        let (member, answer) = seat.ring_outside(number, Role::Agent).ok_or(DialError::Unreachable)?;
+    pub async fn take_outside(
+        parts: SeatParts,
+        number: &str,
+        on_progress: OnProgress,
+    ) -> Result<Self, DialError> {
+        let mut seat = Self::empty(parts);
+        let rung = seat.ring_outside(number.into(), Role::Agent, on_progress);
+        let (member, answer) = rung.ok_or(DialError::Unreachable)?;
         let (over, gone) = answer.await?;
         seat.sit_outside(number.to_owned(), member, over, gone);
         seat.tell();
-        Ok((seat, end))
+        Ok(seat)
     }
 
-    fn empty(parts: SeatParts) -> (Self, End) {
-        let bridge = Bridge::default();
-        let (customer, end) = Customer::join(&bridge, parts.live.clone());
+    fn empty(parts: SeatParts) -> Self {
+        let (bridge, member) = parts.place.clone();
+        let live = parts.live.clone();
+        let customer = Customer { bridge: bridge.clone(), member, live, hears: Arc::default() };
         let (give, orders) = mpsc::channel(ORDERS);
         let from = Caller { aor: parts.customer.aor.clone(), name: parts.customer.name.clone() };
         let (occupants, events) = (Vec::new(), SelectAll::new());
-        let seat = Self {
+        Self {
             parts,
             bridge,
             customer,
@@ -235,19 +283,32 @@ impl Seat {
             occupants,
             events,
             ringing: None,
+            instead: None,
             next_turn: 0,
-        };
-        (seat, end)
+        }
     }
 
-    /// Lets whoever is in charge hear something instead of the customer, or the customer: a handle that
-    /// outlives changes of page.
-    pub fn ear(&self) -> impl Fn(Option<Tone>) + Send + Sync + 'static {
-        let (bridge, member) = (self.bridge.clone(), self.occupants.first().map(|first| first.member));
-        move |tone| {
-            if let Some(member) = member {
-                bridge.hold(member, tone);
-            }
+    /// Where it takes orders.
+    pub fn orders(&self) -> mpsc::Sender<Order> {
+        self.give.clone()
+    }
+
+    /// Lets whoever is in charge hear how far a call to the customer is, and the customer once it is answered: a
+    /// handle that outlives changes of page. Nothing is kept of what is said before.
+    pub fn ear(&self) -> impl Fn(Calling) + Send + Sync + 'static {
+        let (bridge, customer) = (self.bridge.clone(), self.customer.member);
+        let member = self.occupants.first().map(|first| first.member);
+        move |now| {
+            let Some(member) = member else { return };
+            let (tone, agents, customers) = match now {
+                Calling::Dialled => (Some(Tone::Silence), Part::Hears, Part::IsHeard),
+                Calling::Progress(Progress::Ringing) => (Some(Tone::Ringback), Part::Hears, Part::IsHeard),
+                Calling::Progress(Progress::Heard) => (None, Part::Hears, Part::IsHeard),
+                Calling::Answered => (None, Part::Whole, Part::Whole),
+            };
+            bridge.hold(member, tone);
+            bridge.set_part(member, agents);
+            bridge.set_part(customer, customers);
         }
     }
 
@@ -256,15 +317,19 @@ impl Seat {
         loop {
             let gone = self.occupants.iter().filter_map(|occupant| occupant.gone).min();
             let ringing = self.ringing.as_mut().map(|summons| &mut summons.answer);
+            let instead = self.instead.as_mut().map(|instead| &mut instead.answer);
             tokio::select! {
+                biased;
+                // Counts although the call may be over by it.
+                answer = when(ringing) => self.answered(answer),
+                answer = when(instead) => self.is_replaced(&answer),
                 () = stop.cancelled() => break,
                 Some(order) = self.orders.recv() => self.follow(order),
                 Some((turn, what)) = self.events.next(), if !self.events.is_empty() => self.hear(turn, what),
-                answer = when(ringing) => self.answered(answer),
                 () = when(gone.map(|since| tokio::time::sleep_until(since + GRACE))) => self.is_late(),
             }
         }
-        self.ringing = None;
+        (self.ringing, self.instead) = (None, None);
         // Supervisors leave with everyone else, and before the call's log is closed.
         self.parts.over.cancel();
         self.parts.supervision.there.close();
@@ -290,7 +355,7 @@ impl Seat {
 
     fn start(&mut self, agent: String, browser: Browser, member: MemberId, end: End) {
         let Browser { format, pipe, mut news, connection, .. } = browser;
-        let Some(outputs) = (self.parts.outputs)() else {
+        let Some(outputs) = (self.parts.outputs)(Party::Agent) else {
             self.bridge.leave(member);
             self.parts.desk.over(&agent, None);
             tokio::spawn(async move { connection.close().await });
@@ -329,16 +394,25 @@ impl Seat {
         self.next_turn
     }
 
-    /// Rings at a telephone outside, for which the wire is laid at once.
-    fn ring_outside(&self, number: &str, role: Role) -> Option<(MemberId, Dialled)> {
-        let (dial, outputs) = (self.parts.dial.as_ref()?, (self.parts.outputs)()?);
+    /// Rings at a telephone outside, for which the wire is laid at once: whoever is in charge hears its tones and
+    /// announcements.
+    fn ring_outside(
+        &self,
+        target: Target,
+        role: Role,
+        on_progress: OnProgress,
+    ) -> Option<(MemberId, Dialled)> {
+        let (outward, outputs) = (self.parts.outward.as_ref()?, (self.parts.outputs)(Party::Agent)?);
         let (member, end) = self.bridge.join(role);
+        self.bridge.set_part(member, Part::IsHeard);
         let over = self.parts.over.child_token();
-        let dialled = dial(number.to_owned(), LegOutputs { bridge: Some(end), ..outputs }, over.clone());
+        let outputs = LegOutputs { bridge: Some(end), ..outputs };
+        let dialled = outward.dial(target, outputs, over.clone(), on_progress);
         Some((member, async move { Ok((over, dialled.await?)) }.boxed()))
     }
 
     fn sit_outside(&mut self, number: String, member: MemberId, over: CancellationToken, gone: Gone) {
+        self.bridge.set_part(member, Part::Whole);
         let turn = self.turn();
         self.events.push(stream::once(gone).map(move |_| (turn, What::HungUp)).boxed());
         let audio = Audio::Outside(over);
@@ -361,6 +435,10 @@ impl Seat {
                 self.tell();
             }
             Order::Transfer { to, consult } => self.summon(to, consult),
+            Order::Refer(referral, accepted) => {
+                let is_accepted = self.refer(referral);
+                let _ = accepted.send(is_accepted);
+            }
             Order::Complete if self.occupants.len() > 1 => self.hand_over(),
             Order::Complete => {}
             Order::TakeBack => {
@@ -421,18 +499,73 @@ impl Seat {
             let (desk, from, called) = (self.parts.desk.clone(), self.from.clone(), to.clone());
             let ring = async move {
                 let answer = desk.ring(&called, &from, in_charge, || {}).await;
-                answer.ok().map(|accepted| Found::Page(Box::new(accepted)))
+                answer.map(|accepted| Found::Page(Box::new(accepted))).map_err(|_| DialError::NoAnswer)
             };
             (ring.boxed(), None)
-        } else if let Some((member, dialled)) = self.ring_outside(&to, Role::Barger) {
-            let ring = dialled.map(|answer| answer.ok().map(|(over, gone)| Found::Outside(over, gone)));
-            (ring.boxed(), Some(member))
+        } else if let Some((member, dialled)) =
+            self.ring_outside(to.as_str().into(), Role::Barger, Box::new(|_| {}))
+        {
+            let outward = self.parts.outward.as_ref().filter(|_| !consult);
+            let elsewhere = outward.and_then(|outward| outward.refer(&to));
+            (elsewhere_or_here(elsewhere, dialled).boxed(), Some(member))
         } else {
             return;
         };
         self.customer.hold(Some(Tone::Music));
-        self.ringing = Some(Summons { to, consult, answer, outside });
+        self.ringing = Some(Summons { to, consult, answer, outside, referral: None });
         self.tell();
+    }
+
+    /// Somebody wants a number to be called in their place: whether it is.
+    fn refer(&mut self, referral: Box<Referral>) -> bool {
+        let is_customer = referral.party() == Party::Customer;
+        let number = referral.target().number().to_owned();
+        if is_customer {
+            let Some(outputs) = (self.parts.outputs)(Party::Customer).filter(|_| self.instead.is_none())
+            else {
+                return false;
+            };
+            let Some(outward) = &self.parts.outward else { return false };
+            let (member, end) = self.bridge.join(Role::Customer);
+            self.bridge.set_part(member, Part::IsHeard);
+            let outputs = LegOutputs { bridge: Some(end), ..outputs };
+            let answer = outward.dial_instead(*referral, outputs);
+            self.instead = Some(Instead { number, member, answer });
+            return true;
+        }
+        // A telephone outside that has the customer for itself.
+        let is_alone = matches!(self.occupants.as_slice(), [Occupant { audio: Audio::Outside(_), .. }]);
+        if !is_alone || self.ringing.is_some() {
+            return false;
+        }
+        let rung = self.ring_outside(referral.target().clone(), Role::Barger, Box::new(|_| {}));
+        let Some((member, dialled)) = rung else { return false };
+        let answer = elsewhere_or_here(None, dialled).boxed();
+        self.customer.hold(Some(Tone::Music));
+        let (outside, referral) = (Some(member), Some(referral));
+        self.ringing = Some(Summons { to: number, consult: false, answer, outside, referral });
+        true
+    }
+
+    /// What came of the call in the customer's place.
+    fn is_replaced(&mut self, answer: &Result<(), DialError>) {
+        let Some(Instead { number, member, .. }) = self.instead.take() else { return };
+        if let Err(error) = answer {
+            tracing::info!(call = %self.parts.live.id(), number, %error, "not transferred");
+            return self.bridge.leave(member);
+        }
+        tracing::info!(call = %self.parts.live.id(), number, "the customer's side has transferred the call");
+        self.bridge.replace(self.customer.member, member);
+        self.transferred(Party::Customer, &number);
+        let aor = Some(format!("sip:{number}"));
+        self.parts.customer = Participant { party: Party::Customer, aor: aor.clone(), name: None };
+        self.from = Caller { aor, name: None };
+        self.tell();
+    }
+
+    fn transferred(&self, party: Party, to: &str) {
+        let to = to.to_owned();
+        self.parts.live.publish(EventBody::Transferred(Transferred { party, to }));
     }
 
     fn ring_no_more(&mut self) {
@@ -441,30 +574,54 @@ impl Seat {
         }
     }
 
-    fn answered(&mut self, found: Option<Found>) {
-        let Some(Summons { to, consult, outside, .. }) = self.ringing.take() else { return };
+    fn answered(&mut self, found: Result<Found, DialError>) {
+        let Some(Summons { to, consult, outside, referral, .. }) = self.ringing.take() else { return };
         match (found, outside) {
-            (Some(Found::Page(accepted)), _) => {
+            (Ok(Found::Page(accepted)), _) => {
                 let Accepted { agent, browser } = *accepted;
                 self.sit(Sitter { agent, browser }, Role::Barger);
             }
-            (Some(Found::Outside(over, gone)), Some(member)) => {
+            (Ok(Found::Outside(over, gone)), Some(member)) => {
                 self.sit_outside(to, member, over, gone);
                 self.tell();
             }
-            (_, outside) => {
+            (Ok(Found::Elsewhere), _) => {
+                tracing::info!(call = %self.parts.live.id(), to, "the customer's side has called on");
+                // Its dialog ends, and with it the call.
+                return self.transferred(Party::Agent, &to);
+            }
+            (found, outside) => {
                 if let Some(member) = outside {
                     self.bridge.leave(member);
                 }
-                if let Some(first) = self.occupants.first() {
+                if let Some(referral) = referral {
+                    referral.tell(&found.map(|_| ()));
+                    // Who has asked talks on with the customer, or has left them alone.
+                    self.customer.hold(None);
+                    if self.occupants.is_empty() {
+                        self.parts.over.cancel();
+                    }
+                } else if let Some(first) = self.occupants.first() {
                     self.parts.desk.refuse(&first.agent, &format!("{to} does not answer"));
                 }
                 return self.tell();
             }
         }
-        if !consult {
-            self.hand_over();
+        match referral {
+            Some(referral) => self.hand_over_to_referred(*referral),
+            None if !consult => self.hand_over(),
+            None => {}
         }
+    }
+
+    /// The number that a telephone outside has asked for has answered. Its own dialog ends once it knows.
+    fn hand_over_to_referred(&mut self, referral: Referral) {
+        if self.occupants.len() > 1 {
+            let before = self.occupants.remove(0);
+            self.bridge.leave(before.member);
+        }
+        referral.tell(&Ok(()));
+        self.takes_charge();
     }
 
     /// The one who sits beside is in charge now, and who was in charge leaves.
@@ -473,12 +630,18 @@ impl Seat {
             return;
         }
         let before = self.occupants.remove(0);
+        self.dismiss(before, true);
+        self.takes_charge();
+    }
+
+    /// Who comes first is in charge from now on, and talks with the customer.
+    fn takes_charge(&mut self) {
         if let Some(now) = self.occupants.first() {
             self.bridge.set_role(now.member, Role::Agent);
             self.parts.desk.in_charge(self.parts.live.id(), &now.agent);
-            tracing::info!(call = %self.parts.live.id(), from = before.agent, to = now.agent, "handed over");
+            tracing::info!(call = %self.parts.live.id(), to = now.agent, "handed over");
+            self.transferred(Party::Agent, &now.agent);
         }
-        self.dismiss(before, true);
         self.customer.hold(None);
         self.tell();
     }
@@ -500,6 +663,11 @@ impl Seat {
                 self.parts.live.becomes(Condition::Line(party, quality));
             }
             What::Leg(LegEvent::Line(_)) => {}
+            // Somebody else is being called in its place.
+            What::HungUp if self.ringing.as_ref().is_some_and(|summons| summons.referral.is_some()) => {
+                let before = self.occupants.remove(place);
+                self.bridge.leave(before.member);
+            }
             What::Leg(LegEvent::Timeout) | What::HungUp => self.give_up(place),
             What::News(now) => {
                 match now {
@@ -602,6 +770,25 @@ impl Audio {
             }
         }
     }
+}
+
+/// Somebody outside, called by the customer's side where that can be asked for it, or else by us.
+async fn elsewhere_or_here(
+    elsewhere: Option<BoxFuture<'static, Result<(), ReferError>>>,
+    dialled: Dialled,
+) -> Result<Found, DialError> {
+    if let Some(elsewhere) = elsewhere {
+        match elsewhere.await {
+            Ok(()) => return Ok(Found::Elsewhere),
+            // It may be calling still; they should not be called twice.
+            Err(ReferError::NoNews) => {
+                tracing::warn!("the customer's side has not said what became of a transfer");
+                return Err(DialError::NoAnswer);
+            }
+            Err(error) => tracing::info!(%error, "the customer's side does not transfer: called by us"),
+        }
+    }
+    dialled.await.map(|(over, gone)| Found::Outside(over, gone))
 }
 
 /// What a future gives, if there is one.

@@ -2,7 +2,7 @@
 #![allow(dead_code, missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use sotto_audio::{Reader, Tone, ring};
 use sotto_call::{CallId, EndReason, Party};
 use sotto_media::{Bridge, CallClock, LegOutputs, Ports, Role};
-use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Refusal, Ringing, SipConfig, StartedCall};
+use sotto_sip::{Endpoint, Host, NewCall, NewLeg, Note, Referral, Refusal, Ringing, SipConfig, StartedCall};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -40,12 +40,16 @@ pub struct FakeHost {
     pub numbers: Mutex<Vec<String>>,
     /// Ends the calls that begin from now on.
     pub over: Mutex<CancellationToken>,
+    /// Who calls a number of ours hears music before the call is answered, and nobody afterwards.
+    pub plays: AtomicBool,
+    /// Takes transfers, when they shall be accepted.
+    pub referrals: Mutex<Option<mpsc::UnboundedSender<Referral>>>,
     /// Held while calls shall wait to begin.
     pub gate: tokio::sync::Mutex<()>,
 }
 
 impl FakeHost {
-    fn outputs(&self, id: CallId, party: Party) -> LegOutputs {
+    pub fn outputs(&self, id: CallId, party: Party) -> LegOutputs {
         let (speech, reader) = ring(60_000);
         let (recording, _) = ring(20);
         self.taps.lock().unwrap().push((id, party, reader));
@@ -73,7 +77,13 @@ impl Host for FakeHost {
     }
 
     async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {
+        let (caller, end) = self.bridge.join(Role::Customer);
+        let mut end = Some(end);
         if call.called.is_some() {
+            if self.plays.load(Ordering::Relaxed) {
+                self.bridge.hold(caller, Some(Tone::Music));
+                end = end.and_then(|end| ringing.hear(end));
+            }
             ringing.ring();
         }
         drop(self.gate.lock().await);
@@ -83,10 +93,10 @@ impl Host for FakeHost {
         let id = CallId::new();
         let mut legs: Vec<_> = call.legs.iter().map(|leg| self.outputs(id, leg.party)).collect();
         if call.called.is_some() {
-            // Someone who calls a number hears music.
-            let (caller, end) = self.bridge.join(Role::Customer);
-            self.bridge.hold(caller, Some(Tone::Music));
-            legs[0].bridge = Some(end);
+            // Otherwise someone who calls a number hears music now.
+            let plays = !self.plays.load(Ordering::Relaxed);
+            self.bridge.hold(caller, plays.then_some(Tone::Music));
+            legs[0].bridge = end;
         }
         self.told.send(Told::Begun(id, call)).unwrap();
         let over = self.over.lock().unwrap().clone();
@@ -101,6 +111,11 @@ impl Host for FakeHost {
 
     async fn note(&self, id: CallId, note: Note) {
         let _ = self.told.send(Told::Noted(id, note));
+    }
+
+    async fn refer(&self, _: CallId, referral: Referral) -> Result<(), Refusal> {
+        let referrals = self.referrals.lock().unwrap();
+        referrals.as_ref().ok_or(Refusal::Forbidden)?.send(referral).map_err(|_| Refusal::Unavailable)
     }
 
     async fn end(&self, id: CallId, reason: EndReason) {
@@ -130,6 +145,8 @@ impl Bench {
             bridge: Bridge::default(),
             numbers: Mutex::default(),
             over: Mutex::default(),
+            plays: AtomicBool::default(),
+            referrals: Mutex::default(),
             gate: tokio::sync::Mutex::default(),
         });
         // A range of its own for each endpoint of a test program.

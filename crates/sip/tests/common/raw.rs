@@ -170,6 +170,17 @@ impl Raw {
             .await;
     }
 
+    /// The next response of this status; others meanwhile are passed over.
+    pub async fn response_of(&mut self, status: u16) -> Response {
+        loop {
+            match self.receive().await {
+                SipMessage::Response(response) if response.status_code.code() == status => return response,
+                SipMessage::Response(_) => {}
+                SipMessage::Request(request) => panic!("unexpected {request}"),
+            }
+        }
+    }
+
     pub async fn send_raw_and_read(&mut self, bytes: &[u8], length: usize) -> Vec<u8> {
         self.send(bytes).await;
         let Way::Stream(stream, ..) = &mut self.way else { panic!("a stream") };

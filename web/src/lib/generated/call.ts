@@ -200,6 +200,16 @@ behind_ms: Millis, };
 
 export type Shedding = "none" | "fewer_partials" | "no_partials" | "late_finals";
 
+export type Transferred = { 
+/**
+ * Whose place: the agent's when a call is handed over, the customer's when their side puts us through.
+ */
+party: Party, 
+/**
+ * Who has it now: an agent's name, or a number.
+ */
+to: string, };
+
 export type Attention = "listen" | "whisper" | "barge";
 
 export type Supervisor = { 
@@ -228,7 +238,7 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -238,7 +248,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**

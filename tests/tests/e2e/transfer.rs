@@ -1,0 +1,134 @@
+//! What is heard before a call is answered, and calls that are put through to others by the telephones outside.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use sotto_tests::audio::Audio;
+use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::server::{ADMIN, free_udp_and_tcp};
+use sotto_tests::sipp::Sipp;
+
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, desk_of, tone, until_heard};
+use crate::support::{PATIENCE, assert_ordered};
+
+const NUMBERS: &str = "[{ number = \"100\" }]";
+
+fn speaks(hz: u32) -> Vec<i16> {
+    Audio::tone(hz, 120).channels.swap_remove(0)
+}
+
+/// To whom whose place in the call was given.
+fn transfers(events: &[Value]) -> Vec<(&str, &str)> {
+    let transfers = events.iter().filter(|e| e["kind"] == "transferred");
+    transfers.filter_map(|e| Some((e["party"].as_str()?, e["to"].as_str()?))).collect()
+}
+
+#[test]
+fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
+    let exchange = Sipp { scenario: "announcement.xml".into(), ..Sipp::siprec(trunk) };
+    let exchange = exchange.answer(&Audio::tone(CUSTOMER, 8)).unwrap();
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.fill("section.phone .dial input", "15550142").unwrap();
+    agent.click("section.phone .dial button").unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("agent", &mut || agent.heard(2).ok(), &[CUSTOMER])]);
+    // Then it is refused.
+    agent.wait("section.phone:not(.talking)").unwrap();
+    exchange.finish().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    let of_customer = events.iter().filter(|e| e["kind"] == "leg_started" && e["party"] == "customer");
+    assert_eq!(of_customer.count(), 0, "nobody was there");
+    let recording = tempfile::tempdir().unwrap();
+    let file = recording.path().join("call.wav");
+    sotto.api.recording(&id, &file).unwrap();
+    let kept = Audio::read(&file).unwrap();
+    let loudest =
+        (0..kept.channels.len()).map(|n| kept.loudness(n, 0, kept.duration_ms())).fold(0.0, f64::max);
+    assert!(loudest < 0.001, "what came before the answer is not kept: {loudest}");
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_customer_puts_the_agent_through_to_somebody_else() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    let somebody = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(SUPERVISOR)).unwrap();
+    customer.transfer(&format!("sip:15550142@{trunk}")).unwrap();
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[SUPERVISOR]),
+        ("somebody", &mut || somebody.heard().unwrap(), &[AGENT]),
+    ]);
+    customer.finish().unwrap();
+    agent.press("x").unwrap();
+    somebody.until("terminated").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("customer", "15550142")]);
+    let last = events.iter().rfind(|e| e["kind"] == "participants").unwrap();
+    let is_somebody = |p: &Value| p["party"] == "customer" && p["aor"] == json!("sip:15550142");
+    assert!(last["participants"].as_array().unwrap().iter().any(is_somebody), "{last}");
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_telephone_in_the_agents_place_puts_the_customer_through() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let numbers = "[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]";
+    let Some(sotto) = desk_of(numbers, &[("desk", &line)]) else { return };
+    // Answers any number, one call after the other.
+    let outside = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(AGENT)).unwrap();
+    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    outside.transfer("sip:15550142@pbx.example").unwrap();
+    outside.until("terminated").unwrap();
+    let both = Instant::now() + PATIENCE;
+    loop {
+        let events = sotto.api.events(&id).unwrap();
+        if transfers(&events) == [("agent", "15550142")] {
+            break;
+        }
+        assert!(Instant::now() < both, "{events:?}\n{}", outside.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    drop(outside);
+    drop(customer);
+}
+
+#[test]
+fn a_call_that_is_handed_on_leaves_us() {
+    let trunk = free_udp_and_tcp().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\", refer = true }}");
+    let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    agent.ready().unwrap();
+    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
+    let outside = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(SUPERVISOR)).unwrap();
+    agent.press("t").unwrap();
+    agent.fill("#transfer input", "15550142").unwrap();
+    agent.click("#transfer form button:has-text('Hand over')").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("agent", "15550142")]);
+    // The two talk on without us.
+    until_heard(&mut [("outside", &mut || outside.heard().unwrap(), &[CUSTOMER])]);
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
