@@ -56,7 +56,7 @@ class Session {
 
 export const session = new Session();
 
-export type Health = 'unknown' | 'ok' | 'behind' | 'deaf' | 'unreachable';
+export type Health = 'unknown' | 'ok' | 'behind' | 'deaf' | 'unstored' | 'unreachable';
 
 const ASK_EVERY_MS = 10_000;
 
@@ -84,9 +84,11 @@ class ServerHealth {
       const shedding = this.status.speech?.shedding;
       this.health = this.status.waiting?.speech
         ? 'deaf'
-        : shedding === 'late_finals' || shedding === 'no_partials'
-          ? 'behind'
-          : 'ok';
+        : this.status.waiting?.store
+          ? 'unstored'
+          : shedding === 'late_finals' || shedding === 'no_partials'
+            ? 'behind'
+            : 'ok';
     } catch (error) {
       session.noticed(error);
       if (error instanceof ApiError) this.health = error.unreachable ? 'unreachable' : 'unknown';

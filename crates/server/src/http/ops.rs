@@ -19,6 +19,20 @@ use crate::metrics::{self, Labels};
 /// How long the database may take to answer a look.
 const STORE_WITHIN: Duration = Duration::from_secs(2);
 
+/// Events that wait for longer are said to: batches and a busy disk take less.
+const STORE_LATE_MS: u64 = 3_000;
+
+/// What is not as it should be.
+fn waiting(app: &App) -> BTreeMap<&'static str, String> {
+    let mut waiting = app.shared.parts.readiness.reasons();
+    // A database that answers may still have no room.
+    if app.hub().writer().figures().lag_ms >= STORE_LATE_MS {
+        waiting
+            .insert("store", "the database does not take what happens; it is kept until it does".to_owned());
+    }
+    waiting
+}
+
 /// How speech recognition is doing.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct SpeechStatus {
@@ -95,7 +109,7 @@ pub(super) async fn healthz() -> &'static str {
     (status = 503, description = "Not yet, or not now", body = Ready),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
-    let mut waiting = app.shared.parts.readiness.reasons();
+    let mut waiting = waiting(&app);
     match tokio::time::timeout(STORE_WITHIN, app.store().ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) | Err(_) => {
@@ -128,7 +142,7 @@ pub(super) async fn status(
             queued: writer.queued,
             lost: writer.shed + writer.rejected,
         },
-        waiting: app.shared.parts.readiness.reasons(),
+        waiting: waiting(&app),
     }))
 }
 

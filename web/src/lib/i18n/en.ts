@@ -32,6 +32,9 @@ export const en = {
     'There is more speech than this machine can follow. Recordings are complete; words come later.',
   'health.deaf': 'No words yet',
   'health.deafLong': 'Speech recognition is not ready. Calls are recorded; words come as soon as it is.',
+  'health.unstored': 'Not stored yet',
+  'health.unstoredLong':
+    'The database does not take what happens on calls. It is kept here, and stored as soon as that can be done.',
   'health.unreachable': 'No answer',
   'health.unreachableLong': 'Sotto’s server does not answer. This page tries again by itself.',
   'health.unknown': 'Asking …',
