@@ -57,6 +57,16 @@ pub fn until_heard(ears: &mut [Ear]) -> Result<Duration> {
     }
 }
 
+/// A supervisor who comes to a call: by what button, with what tone; and what everybody hears from then on.
+struct Arrival<'a> {
+    name: &'a str,
+    button: &'a str,
+    hz: u32,
+    by_agent: &'a [u32],
+    by_customer: &'a [u32],
+    by_supervisors: [&'a [u32]; 3],
+}
+
 /// A call to the server's number 100, to which three supervisors come: one listens, one whispers, one barges. Waits
 /// until everybody hears whom they should and nobody else, after each has come, and when all have left again.
 ///
@@ -80,33 +90,38 @@ pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
 
     let (listener, whisperer, barger) = (SUPERVISOR, OTHERS[0], OTHERS[1]);
     let both = [AGENT, CUSTOMER];
-    // Who comes, by what button; and what the agent, the customer, and the three then hear.
-    type Hears<'a> = &'a [u32];
-    let steps: [(&str, &str, u32, Hears, Hears, [Hears; 3]); 3] = [
-        ("admin", "Listen", listener, &[CUSTOMER], &[AGENT], [&both, &[], &[]]),
-        (
-            "vera",
-            "Whisper",
-            whisperer,
-            &[CUSTOMER, whisperer],
-            &[AGENT],
-            [&[AGENT, CUSTOMER, whisperer], &both, &[]],
-        ),
-        (
-            "omid",
-            "Barge",
-            barger,
-            &[CUSTOMER, whisperer, barger],
-            &[AGENT, barger],
-            [
+    let arrivals = [
+        Arrival {
+            name: ADMIN.0,
+            button: "Listen",
+            hz: listener,
+            by_agent: &[CUSTOMER],
+            by_customer: &[AGENT],
+            by_supervisors: [&both, &[], &[]],
+        },
+        Arrival {
+            name: "vera",
+            button: "Whisper",
+            hz: whisperer,
+            by_agent: &[CUSTOMER, whisperer],
+            by_customer: &[AGENT],
+            by_supervisors: [&[AGENT, CUSTOMER, whisperer], &both, &[]],
+        },
+        Arrival {
+            name: "omid",
+            button: "Barge",
+            hz: barger,
+            by_agent: &[CUSTOMER, whisperer, barger],
+            by_customer: &[AGENT, barger],
+            by_supervisors: [
                 &[AGENT, CUSTOMER, whisperer, barger],
                 &[AGENT, CUSTOMER, barger],
                 &[AGENT, CUSTOMER, whisperer],
             ],
-        ),
+        },
     ];
     let mut supervisors = Vec::new();
-    for (name, button, hz, by_agent, by_customer, by_supervisors) in steps {
+    for Arrival { name, button, hz, by_agent, by_customer, by_supervisors } in arrivals {
         let who = if name == ADMIN.0 {
             ADMIN
         } else {
