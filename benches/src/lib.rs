@@ -4,6 +4,8 @@ use serde::Serialize;
 
 pub mod bridge;
 pub mod media;
+pub mod processor;
+pub mod telephones;
 
 /// One measured figure, printed as a line of JSON.
 #[derive(Clone, Debug, Serialize)]

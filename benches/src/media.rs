@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 use sotto_audio::{Codec, FRAME_SAMPLES, Reader, ring};
 use sotto_media::rtp::Header;
 use sotto_media::{CallClock, Leg, LegConfig, LegFormat, LegOutputs, Packetizer, Ports, SenderConfig};
 use tokio::sync::mpsc;
+
+use crate::processor::{Whose, processor_time};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const FRAME: Duration = Duration::from_millis(20);
@@ -95,11 +97,11 @@ async fn measure(load: Load, allocations: fn() -> usize) -> Result<Outcome> {
     tokio::time::sleep(WARM_UP).await;
     let count = |legs: &[Leg]| legs.iter().map(|leg| leg.stats().packets).sum::<u64>();
     // Reading the processor time allocates, so the allocations are read between.
-    let busy_before = (processor_time()?, Instant::now());
+    let busy_before = (processor_time(Whose::Ours)?, Instant::now());
     let before = (count(&legs), allocations());
     tokio::time::sleep(load.time).await;
     let after = (count(&legs), allocations());
-    let busy_after = (processor_time()?, Instant::now());
+    let busy_after = (processor_time(Whose::Ours)?, Instant::now());
 
     stop.store(true, Ordering::Relaxed);
     let missed = legs.iter().map(|leg| leg.stats()).map(|stats| stats.lost + stats.late).sum();
@@ -169,13 +171,4 @@ fn read(mut readers: Vec<Reader>, stop: Arc<AtomicBool>) -> JoinHandle<u64> {
         }
         readers.iter().map(Reader::dropped).sum()
     })
-}
-
-/// What this thread has used of a processor, kernel included.
-pub(crate) fn processor_time() -> Result<Duration> {
-    let path = "/proc/thread-self/schedstat";
-    let text = std::fs::read_to_string(path).with_context(|| format!("{path}: Linux only"))?;
-    let nanoseconds: u64 = text.split(' ').next().unwrap_or_default().parse()?;
-    ensure!(nanoseconds > 0, "the kernel keeps no scheduler statistics");
-    Ok(Duration::from_nanos(nanoseconds))
 }

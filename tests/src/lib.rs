@@ -8,6 +8,7 @@ pub mod api;
 pub mod audio;
 pub mod baresip;
 pub mod browser;
+pub mod ears;
 pub mod hostile;
 pub mod http;
 pub mod live;

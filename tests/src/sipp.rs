@@ -1,11 +1,13 @@
-//! SIPp, a SIP client that is not ours: places SIPREC calls with real RTP.
+//! SIPp, a SIP client that is not ours: places SIPREC calls with real RTP, and sets up calls for somebody else's audio.
 
-use std::net::{SocketAddr, UdpSocket};
+use std::collections::HashMap;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use tempfile::TempDir;
 
 use crate::audio::Audio;
@@ -159,6 +161,113 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Callers or answerers whose audio is somebody else's. Dropped, they are ended, without a BYE.
+pub struct Signalling {
+    sipp: Running,
+    count: usize,
+}
+
+/// What one of them speaks: its payload type, and its name in SDP.
+pub type Spoken<'a> = (u8, &'a str);
+
+impl Signalling {
+    /// Calls each number at `to`; the audio of each is received at the port that stands beside it.
+    ///
+    /// # Errors
+    /// When SIPp is not installed, or files cannot be written.
+    pub fn call(to: SocketAddr, calls: &[(String, u16)], speaks: Spoken) -> Result<Self> {
+        let lines = calls.iter().map(|(number, port)| format!("{number};{port};"));
+        Self::start("caller.xml", lines, &[&to.to_string(), "-r", "10", "-d", "600000"], speaks)
+    }
+
+    /// Answers calls at `at`; their audio is received at these ports, in any order.
+    ///
+    /// # Errors
+    /// As [`Signalling::call`].
+    pub fn answer(at: SocketAddr, ports: &[u16], speaks: Spoken) -> Result<Self> {
+        let lines = ports.iter().map(|port| format!("{port};"));
+        Self::start("answerer.xml", lines, &["-p", &at.port().to_string()], speaks)
+    }
+
+    fn start(
+        scenario: &str,
+        lines: impl ExactSizeIterator<Item = String>,
+        arguments: &[&str],
+        (payload, codec): Spoken,
+    ) -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("sotto-sipp-").tempdir()?;
+        let count = lines.len();
+        let fields = lines.fold("SEQUENTIAL\n".to_owned(), |all, line| all + &line + "\n");
+        std::fs::write(folder.path().join("ports.csv"), fields)?;
+        let out = std::fs::File::create(folder.path().join("screen.log"))?;
+        let child = Command::new("sipp")
+            .current_dir(folder.path())
+            .arg("-sf")
+            .arg(root().join("sip-config/sipp").join(scenario))
+            .args(arguments)
+            .args(["-inf", "ports.csv", "-m", &count.to_string(), "-l", &count.to_string(), "-nostdin"])
+            .args(["-i", "127.0.0.1", "-mi", "127.0.0.1", "-t", "u1"])
+            .args(["-key", "payload", &payload.to_string(), "-key", "codec", codec])
+            .args(["-trace_logs", "-log_file", "ports.log"])
+            .args(["-trace_err", "-error_file", "errors.log", "-trace_msg", "-message_file", "messages.log"])
+            .stdin(Stdio::null())
+            .stdout(out.try_clone()?)
+            .stderr(out)
+            .spawn()
+            .context("sipp does not start (Debian: apt-get install sip-tester)")?;
+        Ok(Self { sipp: Running { child, folder }, count })
+    }
+
+    /// What each wrote about its ports, when all have.
+    fn ports(&mut self) -> Result<Vec<Vec<String>>> {
+        let until = Instant::now() + Duration::from_secs(60);
+        loop {
+            let log = std::fs::read_to_string(self.sipp.folder.path().join("ports.log")).unwrap_or_default();
+            let lines: Vec<&str> = log.lines().filter(|line| !line.trim().is_empty()).collect();
+            // The last line may be half written.
+            if lines.len() == self.count && log.ends_with('\n') {
+                return Ok(lines.iter().map(|l| l.split_whitespace().map(str::to_owned).collect()).collect());
+            }
+            ensure!(
+                Instant::now() < until && self.sipp.is_going_on()?,
+                "{} of {} calls\n{}",
+                lines.len(),
+                self.count,
+                self.sipp.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Where each number's caller is to send its audio, when all are connected.
+    ///
+    /// # Errors
+    /// When not all are within a minute, with SIPp's own words about it.
+    pub fn callers_send_to(&mut self) -> Result<HashMap<String, SocketAddr>> {
+        let line = |line: Vec<String>| match line.as_slice() {
+            [number, port] => Ok((number.clone(), here(port)?)),
+            _ => bail!("{line:?}"),
+        };
+        self.ports()?.into_iter().map(line).collect()
+    }
+
+    /// The port where each number's audio is received, and where it is to be sent, when all have been called.
+    ///
+    /// # Errors
+    /// As [`Signalling::callers_send_to`].
+    pub fn answerers_send_to(&mut self) -> Result<HashMap<String, (u16, SocketAddr)>> {
+        let line = |line: Vec<String>| match line.as_slice() {
+            [number, own, port] => Ok((number.clone(), (own.parse()?, here(port)?))),
+            _ => bail!("{line:?}"),
+        };
+        self.ports()?.into_iter().map(line).collect()
+    }
+}
+
+fn here(port: &str) -> Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, port.parse()?).into())
 }
 
 fn tail(path: &Path) -> String {

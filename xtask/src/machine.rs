@@ -23,6 +23,10 @@ const TURN: Tool =
     Tool { program: "turnserver", package: "coturn", why: "relays where nothing else gets through" };
 const BARESIP: Tool = Tool { program: "baresip", package: "baresip-core", why: "calls with Opus" };
 
+const RTPENGINE: Tool =
+    Tool { program: "rtpengine", package: "rtpengine-daemon", why: "forwards RTP, to be compared with" };
+const JANUS: Tool = Tool { program: "janus", package: "janus", why: "serves browsers, to be compared with" };
+
 /// Our PATH: programs that we installed ourselves come last.
 pub fn path() -> OsString {
     let given = std::env::var_os("PATH").unwrap_or_default();
@@ -77,6 +81,14 @@ pub fn needed_to_test() -> Result<()> {
 
 fn can_install() -> bool {
     find("apt-get").is_some() && Run::new("id").arg("-u").output().is_ok_and(|id| id.trim() == "0")
+}
+
+/// What others carry calls with, for comparisons.
+///
+/// # Errors
+/// When something is missing and cannot be installed.
+pub fn needed_for_peers() -> Result<()> {
+    install([RTPENGINE, JANUS].into_iter().filter(|t| find(t.program).is_none()).collect())
 }
 
 fn install(missing: Vec<Tool>) -> Result<()> {

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec, has_network};
 use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
+pub use sotto_tests::ears::{AGENT, CUSTOMER, Ear, SUPERVISOR};
 use sotto_tests::script::{Script, word_error_rate, words};
 use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_udp_and_tcp};
 use sotto_tests::turn::Turn;
@@ -100,40 +101,9 @@ fn a_customer_and_an_agent_at_a_browser_hear_each_other() {
     assert!(by_agent > 0.7 && by_customer > 0.7, "agent heard {by_agent:.2}, customer {by_customer:.2}");
 }
 
-/// Each person's tone, in hertz.
-pub const AGENT: u32 = 500;
-pub const CUSTOMER: u32 = 800;
-pub const SUPERVISOR: u32 = 1250;
-
-/// Someone who hears: their name, what they have heard of late, and whose tones that should be.
-pub type Ear<'a> = (&'static str, &'a mut dyn FnMut() -> Option<Audio>, &'a [u32]);
-
-/// Whose tones the last second consists of, from its beginning to its end; `None` when they change within it.
-fn tones(heard: Option<Audio>) -> Option<BTreeSet<u32>> {
-    let heard = heard?;
-    let end = heard.duration_ms();
-    let from = end.checked_sub(1000)?;
-    let within = |from: u64| -> BTreeSet<u32> {
-        let is_there = |hz: &u32| heard.tone_level(0, *hz, from, from + 250) > 0.03;
-        [AGENT, CUSTOMER, SUPERVISOR].into_iter().filter(is_there).collect()
-    };
-    let quarters: Vec<BTreeSet<u32>> = (0..4).map(|n| within(from + n * 250)).collect();
-    quarters.iter().all(|q| *q == quarters[0]).then(|| quarters[0].clone())
-}
-
 /// Waits until everyone has heard just these for a second.
 pub fn until_heard(ears: &mut [Ear]) {
-    let until = Instant::now() + Duration::from_secs(30);
-    loop {
-        let now: Vec<_> = ears.iter_mut().map(|(_, heard, _)| tones(heard())).collect();
-        let wanted = |(_, _, wanted): &Ear| Some(wanted.iter().copied().collect());
-        if ears.iter().map(wanted).eq(now.iter().cloned()) {
-            return;
-        }
-        let who: Vec<_> = ears.iter().zip(&now).map(|((who, _, wanted), now)| (who, wanted, now)).collect();
-        assert!(Instant::now() < until, "who, should hear, hears: {who:?}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    ears::until_heard(ears).unwrap();
 }
 
 pub fn tone(hz: u32) -> Audio {
@@ -196,6 +166,12 @@ fn a_supervisor_listens_whispers_barges_and_leaves() {
         [&json!("listen"), &json!("whisper"), &json!("barge"), &json!("listen"), &Value::Null]
     );
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn three_supervisors_listen_whisper_and_barge_at_the_same_time() {
+    let Some(sotto) = desk(&[]) else { return };
+    ears::three_supervisors(&sotto).unwrap();
 }
 
 #[test]

@@ -40,23 +40,32 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     disk(bench, sink)
 }
 
-/// The models are not there when the call begins, and come during it.
+/// The models are not there when the call begins, come during it, and are removed once they are loaded.
 fn speech(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let model = folder.path().join("model.bin");
     let listed = Run::new(&bench.sotto).args(["models", "pull", "tiny.en"]).output()?;
     let file = listed.lines().find_map(|line| line.strip_prefix("tiny.en: ")).context("no tiny.en")?;
     let server = bench.server_with(&Setup { model: model.display().to_string(), ..Setup::desk(NUMBERS) })?;
+    let before = std::cell::Cell::new(None);
     let fault = Fault {
         name: "speech",
         lose: &mut |_| Ok(()),
         says: &|server| Ok(status(server)?["waiting"]["speech"].is_string()),
         mend: &mut |_| Ok(std::os::unix::fs::symlink(file, &model)?),
         is_back: &|server, call| {
-            let waits = status(server)?["waiting"]["speech"].is_string();
-            let words =
-                server.api.events(call)?.iter().any(|e| e["kind"] == "utterance" && e["final"] == true);
-            Ok(!waits && words)
+            if status(server)?["waiting"]["speech"].is_string() {
+                return Ok(false);
+            }
+            let events = server.api.events(call)?;
+            let words = events.iter().filter(|e| e["kind"] == "utterance" && e["final"] == true).count();
+            let Some(before) = before.get() else {
+                // What is loaded needs its file no more.
+                std::fs::remove_file(&model)?;
+                before.set(Some(words));
+                return Ok(false);
+            };
+            Ok(words > before)
         },
     };
     during(bench, &server, fault, sink).map(drop)
@@ -119,16 +128,17 @@ fn during(bench: &Bench, server: &Sotto, fault: Fault, sink: &mut dyn FnMut(Figu
     let (mut said, mut on_page) = (false, String::new());
     while begun.elapsed() < Duration::from_secs(seconds) {
         said = said || says(server).unwrap_or(false);
-        // How the installation is, as the head of the page has it.
-        on_page = call.agent.run("document.querySelector('.health')?.className ?? ''")?.to_string();
+        // How the installation is, as the head of the page has it; nothing when all is well.
+        let sign = "document.querySelector('.health:not(.ok, .unknown)')?.textContent ?? ''";
+        on_page = call.agent.run(sign)?.as_str().unwrap_or_default().trim().to_owned();
         std::thread::sleep(Duration::from_millis(500));
     }
-    note(&format!("{name}: the head of the page says {on_page}"));
+    note(&format!("{name}: the head of the page says {on_page:?}"));
     let missing = call.missing_since(then)?;
     sink(Figure::at_most(&format!("faults.{name}.missing_at_agent"), missing.at_agent, "rate", BAR));
     sink(Figure::at_most(&format!("faults.{name}.missing_at_customer"), missing.at_customer, "rate", BAR));
     sink(Figure::at_least(&format!("faults.{name}.api_says_so"), f64::from(u8::from(said)), "", 1.0));
-    let page_says = f64::from(u8::from(!on_page.contains("ok") && !on_page.contains("unknown")));
+    let page_says = f64::from(u8::from(!on_page.is_empty()));
     sink(Figure::at_least(&format!("faults.{name}.page_says_so"), page_says, "", 1.0));
 
     mend(server)?;

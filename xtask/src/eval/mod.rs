@@ -3,18 +3,26 @@
 //! One module a row of the table in BENCHMARKS.md. A row measures what is shipped (the release binary, real
 //! peers) and never decides by itself what is good enough: the bar stands beside the value.
 
+mod bridge;
 mod carried;
 mod concurrency;
 mod faults;
 mod hangup;
 mod harper;
 mod hostile;
+mod janus;
 mod kill;
 mod media;
 mod noise;
 mod paths;
+mod peers;
 mod persian;
+mod rtpengine;
 mod setup;
+mod smooth;
+mod supervisors;
+mod traffic;
+mod words;
 
 use std::path::PathBuf;
 
@@ -117,10 +125,22 @@ const LIVE: &[Row] = &[
 ];
 
 const PHONE: &[Row] = &[
-    Row { name: "bridge", what: "Packets through a bridge, both ways", measure: media::bridge },
+    Row { name: "words", what: "What customer and agent understand of each other", measure: words::measure },
+    Row {
+        name: "bridge",
+        what: "Packets through a bridge, without and with speech",
+        measure: bridge::measure,
+    },
+    Row {
+        name: "peers",
+        what: "Calls per core, side by side with rtpengine and Janus",
+        measure: peers::measure,
+    },
+    Row { name: "supervisors", what: "Three supervisors on one call", measure: supervisors::measure },
     Row { name: "faults", what: "No models, no database, no disk in mid-call", measure: faults::measure },
     Row { name: "paths", what: "Reload, change of network, relay alone", measure: paths::measure },
     Row { name: "hostile", what: "A hostile page and client beside a call", measure: hostile::measure },
+    Row { name: "smooth", what: "The page under 50 live calls of others", measure: smooth::measure },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {
