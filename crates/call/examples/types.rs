@@ -7,7 +7,7 @@
 use sotto_call::{
     Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
     FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party,
-    PartyChange, Shedding, Source, Supervisor, Transferred, Utterance, UtteranceId, Word,
+    PartyChange, Shedding, Source, Supervisor, Transferred, Utterance, UtteranceId, Withheld, Word,
 };
 use ts_rs::{Config, TS};
 
@@ -44,6 +44,7 @@ fn main() {
         Transferred,
         Attention,
         Supervisor,
+        Withheld,
         AudioLost,
         LostTo,
         EventBody,

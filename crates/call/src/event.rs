@@ -131,6 +131,8 @@ pub enum EventBody {
     Transferred(Transferred),
     /// A supervisor has come to the call, does something else there, or has left.
     Supervisor(Supervisor),
+    /// Something that is not for the one who reads. In no log that is kept.
+    Withheld(Withheld),
     /// Analysis is shedding load, or does so no longer. Audio and recording are not affected.
     Load(Load),
     /// Audio that did not reach speech recognition or the recording.
@@ -300,6 +302,11 @@ pub struct Supervisor {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attention: Option<Attention>,
 }
+
+/// See [`EventBody::Withheld`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Withheld {}
 
 /// What a supervisor does on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

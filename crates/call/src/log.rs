@@ -113,6 +113,7 @@ impl CallState {
             EventBody::LegEnded(_)
             | EventBody::Dtmf(_)
             | EventBody::Transferred(_)
+            | EventBody::Withheld(_)
             | EventBody::AudioLost(_) => {}
         }
     }

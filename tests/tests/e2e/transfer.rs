@@ -54,6 +54,33 @@ fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
 }
 
 #[test]
+fn a_caller_hears_music_until_an_agent_is_there() {
+    let Some(sotto) = desk_of("[{ number = \"100\", waiting = \"music\" }]", &[]) else { return };
+    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    let until = Instant::now() + PATIENCE;
+    let loudness = |heard: &Audio| heard.loudness(0, heard.duration_ms() - 1_000, heard.duration_ms());
+    while !customer.heard().unwrap().is_some_and(|a| a.duration_ms() > 1_500 && loudness(&a) > 0.01) {
+        assert!(Instant::now() < until, "no music\n{}", customer.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    assert!(!customer.log().contains("Call established"));
+    assert_eq!(sotto.api.calls("live").unwrap(), Vec::<Value>::new());
+    // Who takes calls is rung at once: somebody waits.
+    agent.click("section.phone > button.action:not([aria-controls])").unwrap();
+    agent.accept().unwrap();
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
+    ]);
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    agent.press("x").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
 fn a_customer_puts_the_agent_through_to_somebody_else() {
     let trunk = free_udp_and_tcp().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");

@@ -309,6 +309,12 @@ impl Desk {
         }
     }
 
+    /// Who is told that supervisors are there.
+    #[must_use]
+    pub fn announce(&self) -> Announce {
+        self.shared.config.announce
+    }
+
     /// How calls can have come out.
     #[must_use]
     pub fn outcomes(&self) -> &[String] {

@@ -15,9 +15,10 @@ use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Action, Identity, authorize};
+use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
-use crate::hub::{Follow, FollowError, Update};
+use crate::hub::{FollowError, Update};
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -122,7 +123,7 @@ pub(super) async fn one(
 ) -> Result<axum::Json<OneCall>, ApiError> {
     authorize(&identity, Action::ReadCall(id))?;
     let shown = app.hub().get(id).map(|live| live.summary());
-    let mut follow = app.hub().follow(id, None).await?;
+    let mut follow = app.read(&identity, id, None).await?;
     let Some(Update::Snapshot(state)) = follow.next_now().await? else {
         return Err(ApiError::not_found("call"));
     };
@@ -161,7 +162,7 @@ pub(super) async fn events(
     Query(params): Query<FromParams>,
 ) -> Result<Response, ApiError> {
     authorize(&identity, Action::ReadCall(id))?;
-    let follow = app.hub().follow(id, Some(params.from.unwrap_or(0))).await?;
+    let follow = app.read(&identity, id, Some(params.from.unwrap_or(0))).await?;
     let lines = futures::stream::try_unfold(follow, async |mut follow| {
         let chunk = next_lines(&mut follow).await?;
         Ok::<_, FollowError>((!chunk.is_empty()).then_some((Bytes::from(chunk), follow)))
@@ -213,7 +214,7 @@ pub(super) async fn outcome(
     Ok(axum::Json(outcome))
 }
 
-async fn next_lines(follow: &mut Follow) -> Result<Vec<u8>, FollowError> {
+async fn next_lines(follow: &mut Reader) -> Result<Vec<u8>, FollowError> {
     let mut lines = Vec::new();
     while lines.len() < CHUNK {
         let Some(update) = follow.next_now().await? else { break };

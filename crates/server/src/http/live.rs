@@ -19,8 +19,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::calls::FromParams;
+use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Path, Query};
-use crate::hub::{Follow, FollowError, FollowList, ListUpdate, Update};
+use crate::hub::{FollowError, FollowList, ListUpdate, Update};
 use crate::summary::CallSummary;
 
 pub(super) fn routes() -> Router<App> {
@@ -93,9 +94,9 @@ pub(super) trait Feed: Send {
     }
 }
 
-impl Feed for Follow {
+impl Feed for Reader {
     async fn next(&mut self) -> Result<Option<String>, FollowError> {
-        Ok(Follow::next(self).await?.map(|update| match &update {
+        Ok(Reader::next(self).await?.map(|update| match &update {
             Update::Snapshot(state) => json(&CallMessage::Snapshot { state }),
             Update::Event(event) => json(&CallMessage::Event { event }),
         }))
@@ -155,7 +156,7 @@ pub(super) async fn call(
     let action = Action::ReadCall(id);
     authorize(&identity, action)?;
     let upgrade = upgrade.map_err(not_a_socket)?;
-    let follow = app.hub().follow(id, params.from).await?;
+    let follow = app.read(&identity, id, params.from).await?;
     open(app, upgrade, identity, action, follow)
 }
 

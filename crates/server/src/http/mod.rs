@@ -6,6 +6,7 @@
 
 mod auth;
 mod calls;
+mod discreet;
 mod docs;
 mod error;
 mod live;

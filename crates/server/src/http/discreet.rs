@@ -1,0 +1,152 @@
+//! What agents are not told about calls: that a supervisor listens, where the organisation wants that so
+//! (`desk.announce = "silent"`). In place of what they are not told, their log has an event that says nothing, so that
+//! its numbers have no gaps.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use sotto_call::{Attention, CallEvent, CallId, CallState, EventBody, Supervisor, Withheld};
+
+use super::App;
+use super::auth::{Action, Identity, authorize};
+use crate::desk::Announce;
+use crate::hub::{Follow, FollowError, Update};
+
+/// A subscription to one call, as the one who reads may see it.
+pub(super) struct Reader {
+    follow: Follow,
+    /// Absent for those who see everything.
+    discretion: Option<Discretion>,
+    /// Events up to this one are not asked for.
+    from: u64,
+}
+
+impl App {
+    /// Follows a call as [`Hub::follow`](crate::hub::Hub::follow) does.
+    ///
+    /// # Errors
+    /// When there is no such call, or it cannot be read.
+    pub(super) async fn read(
+        &self,
+        identity: &Identity,
+        id: CallId,
+        from: Option<u64>,
+    ) -> Result<Reader, FollowError> {
+        let silent = self.shared.parts.desk.announce() == Announce::Silent;
+        let discretion =
+            (silent && authorize(identity, Action::Supervise).is_err()).then(Discretion::default);
+        // What was said before decides what a later event may say.
+        let begin = if discretion.is_some() { from.map(|_| 0) } else { from };
+        let follow = self.hub().follow(id, begin).await?;
+        Ok(Reader { follow, discretion, from: from.unwrap_or(0) })
+    }
+}
+
+impl Reader {
+    /// The next update, as soon as there is one; none when the call is over. Cancelling it loses nothing.
+    pub(super) async fn next(&mut self) -> Result<Option<Update>, FollowError> {
+        loop {
+            match self.follow.next().await?.map(|update| self.shown(update)) {
+                Some(None) => {}
+                update => return Ok(update.flatten()),
+            }
+        }
+    }
+
+    /// The next update that there is already.
+    pub(super) async fn next_now(&mut self) -> Result<Option<Update>, FollowError> {
+        loop {
+            match self.follow.next_now().await?.map(|update| self.shown(update)) {
+                Some(None) => {}
+                update => return Ok(update.flatten()),
+            }
+        }
+    }
+
+    /// None for what was not asked for.
+    fn shown(&mut self, update: Update) -> Option<Update> {
+        let Some(discretion) = &mut self.discretion else { return Some(update) };
+        match update {
+            Update::Snapshot(state) => Some(Update::Snapshot(discretion.state(state))),
+            Update::Event(event) => {
+                let event = discretion.event(event);
+                (event.seq > self.from).then_some(Update::Event(event))
+            }
+        }
+    }
+}
+
+/// Remembers which supervisors are not hidden.
+#[derive(Default)]
+struct Discretion {
+    seen: BTreeSet<String>,
+}
+
+impl Discretion {
+    fn state(&mut self, state: Arc<CallState>) -> Arc<CallState> {
+        let seen = |there: &Supervisor| there.attention != Some(Attention::Listen);
+        self.seen =
+            state.supervisors.iter().filter(|there| seen(there)).map(|there| there.name.clone()).collect();
+        if self.seen.len() == state.supervisors.len() {
+            return state;
+        }
+        let mut state = CallState::clone(&state);
+        state.supervisors.retain(seen);
+        Arc::new(state)
+    }
+
+    fn event(&mut self, event: Arc<CallEvent>) -> Arc<CallEvent> {
+        let EventBody::Supervisor(Supervisor { name, attention }) = &event.body else { return event };
+        if matches!(attention, Some(Attention::Whisper | Attention::Barge)) {
+            self.seen.insert(name.clone());
+            return event;
+        }
+        // Whoever was seen, and only listens from now on, has left.
+        let body = match self.seen.remove(name) {
+            true => EventBody::Supervisor(Supervisor { name: name.clone(), attention: None }),
+            false => EventBody::Withheld(Withheld {}),
+        };
+        Arc::new(CallEvent { body, ..CallEvent::clone(&event) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::Millis;
+
+    use super::*;
+
+    fn event(seq: u64, name: &str, attention: Option<Attention>) -> Arc<CallEvent> {
+        let body = EventBody::Supervisor(Supervisor { name: name.into(), attention });
+        Arc::new(CallEvent { seq, at_ms: Millis(seq), body })
+    }
+
+    #[test]
+    fn who_only_listens_is_not_there_and_whoever_was_heard_is_seen_to_leave() {
+        use Attention::{Barge, Listen, Whisper};
+        let mut discretion = Discretion::default();
+        let script = [
+            ("sara", Some(Listen), None),
+            ("omid", Some(Whisper), Some(Some(Whisper))),
+            ("sara", Some(Barge), Some(Some(Barge))),
+            ("omid", Some(Listen), Some(None)),
+            ("omid", None, None),
+            ("sara", None, Some(None)),
+        ];
+        let log: Vec<_> =
+            script.iter().zip(1..).map(|((name, now, _), seq)| event(seq, name, *now)).collect();
+        for (event, (name, _, told)) in log.iter().zip(script) {
+            let shown = discretion.event(event.clone());
+            let expected = match told {
+                Some(attention) => EventBody::Supervisor(Supervisor { name: name.into(), attention }),
+                None => EventBody::Withheld(Withheld {}),
+            };
+            assert_eq!((shown.seq, &shown.body), (event.seq, &expected));
+        }
+        let state = Arc::new(CallState::of(log[..3].iter().map(Arc::as_ref)));
+        let names = |state: &CallState| state.supervisors.iter().map(|s| s.name.clone()).collect::<Vec<_>>();
+        assert_eq!(names(&discretion.state(state)), ["omid", "sara"]);
+        let state = Arc::new(CallState::of(log[..4].iter().map(Arc::as_ref)));
+        assert_eq!(names(&discretion.state(state)), ["sara"]);
+    }
+}
