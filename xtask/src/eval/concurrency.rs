@@ -86,7 +86,9 @@ pub fn overload(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let whole = whole.into_iter().filter(|w| *w).count();
     sink(Figure::at_least("overload.recorded_whole", whole as f64, "calls", (lines * rounds) as f64));
     let said_so = calls.iter().filter(|c| c.events.iter().any(|e| e["kind"] == "load")).count();
-    sink(Figure::at_least("overload.calls_that_say_so", said_so as f64, "calls", 1.0));
+    // Those at both ends of the load may have had nothing to say.
+    let most_of_them = (lines * rounds) as f64 * 0.9;
+    sink(Figure::at_least("overload.calls_that_say_so", said_so as f64, "calls", most_of_them));
     let figures = score(bench, &calls)?;
     let number = |name: &str| figures[name].as_f64().unwrap_or(f64::NAN);
     // Complete: what one call at a time gets wrong, and a little; a dropped utterance would cost much more.

@@ -109,16 +109,23 @@ pub fn through_sipp(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         sink(Figure::reported("siprec.wer_above_files", words - before, "rate"));
         let (calls, files) = (by_call(bench, &path)?, by_call(bench, &files)?);
         for name in ["first_wer", "wer"] {
-            let apart = apart(&errors(&calls, name), &errors(&files, name));
+            let (calls, files) = (errors(&calls, name), errors(&files, name));
+            let (apart, significant) = (apart(&calls, &files), significant(calls.len()));
             let name = format!("siprec.{name}_standard_errors_above_files");
-            sink(Figure::at_most(&name, apart, "", SIGNIFICANT));
+            sink(Figure::at_most(&name, apart, "", significant));
         }
     }
     Ok(())
 }
 
-/// Student's t of a difference that six pairs of calls show by chance once in forty times (one-sided 2.5 %).
-const SIGNIFICANT: f64 = 2.57;
+/// Student's t of a difference that so many pairs of calls show by chance once in forty times (one-sided 2.5 %).
+fn significant(pairs: usize) -> f64 {
+    const BY_FREEDOM: [f64; 10] = [12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23];
+    // Further on the tail is nearly the normal distribution's.
+    let freedom = pairs.saturating_sub(1);
+    let table = freedom.checked_sub(1).and_then(|at| BY_FREEDOM.get(at));
+    table.copied().unwrap_or(1.96 + 2.4 / freedom.max(1) as f64)
+}
 
 /// Each call's figures alone.
 fn by_call(bench: &Bench, events: &std::path::Path) -> Result<Vec<Value>> {
