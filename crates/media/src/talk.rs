@@ -214,7 +214,8 @@ impl Talker {
     /// Says the next 20 ms of what is announced, if nobody speaks who could be heard with it. To be called every
     /// 20 ms while packets are passed on.
     pub fn announce_alone(&mut self, now: Duration, send: impl FnMut(&[u8])) {
-        if self.announced.is_some() && now.saturating_sub(self.last) > SILENT {
+        let speaks = matches!(self.source, Source::Packets(_)) && now.saturating_sub(self.last) <= SILENT;
+        if self.announced.is_some() && !speaks {
             self.frame(&[0.0; FRAME_SAMPLES], now, send);
         }
     }
