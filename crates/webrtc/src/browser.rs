@@ -45,7 +45,7 @@ const LONGEST_CANDIDATE: usize = 512;
 /// Candidates taken of one browser: on many networks it has some dozens.
 pub(crate) const MOST_CANDIDATES: usize = 100;
 /// How Opus is spoken with browsers (RFC 7587 section 6.1): with in-band error correction, and without silence.
-const OPUS: &str = "minptime=10;useinbandfec=1;usedtx=1";
+pub(crate) const OPUS: &str = "minptime=10;useinbandfec=1;usedtx=1";
 /// Free ports that are tried, because others may take them as well.
 const TRIES: u32 = 8;
 /// How long it is waited for our own candidates where all of them have to be in the answer: a STUN server that does

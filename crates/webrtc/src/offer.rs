@@ -3,7 +3,7 @@
 use sotto_audio::Codec;
 
 use crate::WebRtcError;
-use crate::browser::MOST_CANDIDATES;
+use crate::browser::{MOST_CANDIDATES, OPUS};
 
 /// Bytes of the longest description taken; browsers' audio offers have about 3 kB.
 const LONGEST: usize = 32 * 1024;
@@ -103,19 +103,27 @@ fn read(sdp: &str, wanted: Direction) -> Result<Offer, WebRtcError> {
         .filter(|(_, map)| map.to_ascii_lowercase().starts_with("telephone-event/") && !map.ends_with(clock))
         .map(|(payload_type, _)| payload_type)
         .collect();
+    // What the far end would like of Opus (RFC 7587) binds nobody, but the stack takes other words for another codec.
+    let opus: Vec<&str> = maps()
+        .filter(|(_, map)| map.to_ascii_lowercase().starts_with("opus/48000"))
+        .map(|(payload_type, _)| payload_type)
+        .collect();
     let mut kept = String::with_capacity(sdp.len());
     for line in sdp.lines() {
-        let is_of = |prefix: &str| {
-            let rest = line.strip_prefix(prefix).and_then(|rest| rest.split(' ').next());
-            rest.is_some_and(|number| strays.contains(&number))
-        };
+        let of = |prefix: &str| line.strip_prefix(prefix).and_then(|rest| rest.split(' ').next());
+        let is_of = |prefix: &str| of(prefix).is_some_and(|number| strays.contains(&number));
         if directions.contains(&line) {
             continue;
         }
         if is_of("a=rtpmap:") || is_of("a=fmtp:") || is_of("a=rtcp-fb:") {
             continue;
         }
-        if line.starts_with("m=") {
+        if of("a=fmtp:").is_some_and(|number| opus.contains(&number)) {
+            continue;
+        }
+        if let Some(number) = of("a=rtpmap:").filter(|number| opus.contains(number)) {
+            kept.push_str(&format!("{line}\r\na=fmtp:{number} {OPUS}"));
+        } else if line.starts_with("m=") {
             let fields = line.split(' ').enumerate();
             let fields: Vec<&str> = fields
                 .filter(|(n, field)| *n < 3 || !strays.contains(field))
