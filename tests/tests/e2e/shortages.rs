@@ -99,6 +99,8 @@ fn a_full_disk_is_said_and_the_two_talk_on() {
     talk.both_hear();
     talk.agent.shot(&shots("shortages").join("disk.png")).unwrap();
 
+    // An open file takes its room along.
+    drop(file);
     std::fs::remove_file(&filler).unwrap();
     // Words may be late on a machine that is busy.
     talk.agent.wait(".health:is(.ok, .behind)").unwrap();
