@@ -8,6 +8,7 @@ mod concurrency;
 mod faults;
 mod hangup;
 mod harper;
+mod insight;
 mod kill;
 mod media;
 mod noise;
@@ -35,6 +36,8 @@ enum What {
     Live(Area),
     /// Calls that go through us: delay and cost of the bridge, words, faults, the page.
     Phone(Area),
+    /// What is understood of what was said: mood and intent.
+    Insight(Area),
 }
 
 #[derive(clap::Args)]
@@ -119,10 +122,18 @@ const PHONE: &[Row] = &[
     Row { name: "faults", what: "No models, no database, no disk in mid-call", measure: faults::measure },
 ];
 
+const INSIGHT: &[Row] = &[
+    Row { name: "goemotions", what: "GoEmotions test, 28 labels", measure: insight::goemotions },
+    Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
+    Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
+    Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+];
+
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
         What::Live(area) => (LIVE, area),
         What::Phone(area) => (PHONE, area),
+        What::Insight(area) => (INSIGHT, area),
     };
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {
