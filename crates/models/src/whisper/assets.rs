@@ -6,8 +6,8 @@ use std::io::{Cursor, Read};
 use flate2::read::GzDecoder;
 use zip::ZipArchive;
 
-use super::bytes::Bytes;
 use super::{FormatError, limit, torch};
+use crate::format::Bytes;
 
 /// More than any file of the assets folder.
 const MAX_ASSET: u64 = 8 << 20;
@@ -53,7 +53,7 @@ pub fn from_sdist(package: &[u8], suffix: &str) -> Result<Vec<u8>, FormatError> 
 /// # Errors
 /// [`FormatError`] on anything else.
 pub fn vocabulary(tiktoken: &[u8]) -> Result<Vec<Vec<u8>>, FormatError> {
-    let text = super::bytes::utf8(tiktoken, "the vocabulary")?;
+    let text = crate::format::utf8(tiktoken, "the vocabulary")?;
     let mut tokens = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()) {
         let (token, rank) =

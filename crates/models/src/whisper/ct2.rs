@@ -3,8 +3,8 @@
 
 use std::collections::HashMap;
 
-use super::bytes::{Bytes, utf8};
 use super::{Checkpoint, Dims, FormatError, MAX_TENSORS, Tensor, elements, limit};
+use crate::format::{Bytes, utf8};
 
 const VERSION: u32 = 6;
 const FLOAT16: u8 = 4;

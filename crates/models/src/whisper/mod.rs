@@ -9,50 +9,13 @@
 //! before anything is allocated, nothing in a file is executed, and a bad file is a [`FormatError`].
 
 pub mod assets;
-mod bytes;
 pub mod ct2;
 pub mod ggml;
 mod pickle;
 pub mod quantize;
 pub mod torch;
 
-/// Why a model file could not be read or converted.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FormatError {
-    /// The file ends inside something that it announced.
-    #[error("the file ends in the middle of {0}")]
-    Truncated(&'static str),
-    /// A count or length lies beyond what any Whisper model has.
-    #[error("{what} of {value} is beyond the limit of {limit}")]
-    TooLarge {
-        /// What was counted.
-        what: &'static str,
-        /// The value found.
-        value: u64,
-        /// The largest accepted.
-        limit: u64,
-    },
-    /// The file has a structure that this reader does not know or does not allow.
-    #[error("{0}")]
-    Invalid(String),
-    /// Reading or writing failed.
-    #[error(transparent)]
-    Io(#[from] std::io::Error),
-}
-
-impl FormatError {
-    fn invalid(message: impl Into<String>) -> Self {
-        Self::Invalid(message.into())
-    }
-}
-
-fn limit(what: &'static str, value: u64, limit: u64) -> Result<usize, FormatError> {
-    match usize::try_from(value) {
-        Ok(small) if value <= limit => Ok(small),
-        _ => Err(FormatError::TooLarge { what, value, limit }),
-    }
-}
+use crate::format::{FormatError, limit};
 
 /// The size of a Whisper model, as its publisher's checkpoint names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,8 +8,8 @@
 
 use std::collections::HashMap;
 
-use super::bytes::{Bytes, utf8};
 use super::{FormatError, MAX_TENSORS, elements, limit};
+use crate::format::{Bytes, utf8};
 
 /// The pickle of the largest Whisper checkpoint is under 200 kB.
 const MAX_PICKLE: u64 = 4 << 20;

@@ -1,0 +1,246 @@
+//! Measures what the crate recognises on public data: `cargo xtask eval insight` runs it.
+//!
+//! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE.
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::hash::{Hash, Hasher};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
+use sotto_insight::{BuiltIn, Embedder, Embedding, Example, Head, Purpose, Recogniser};
+use sotto_models::{Cache, Console, EMBEDDING, Onnx};
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [row, data, cache] = arguments.as_slice() else { bail!("measure ROW DATA CACHE") };
+    let mut bench = Bench::open(Path::new(data), Path::new(cache))?;
+    match row.as_str() {
+        "goemotions" => goemotions(&mut bench),
+        "banking77" => banking77(&mut bench),
+        "clinc" => clinc(&mut bench),
+        "massive" => massive(&mut bench),
+        other => bail!("there is no row {other}"),
+    }
+}
+
+fn figure(name: &str, value: f64, at_least: Option<f64>) {
+    println!("{}", json!({ "name": name, "value": value, "unit": "rate", "at_least": at_least }));
+}
+
+struct Bench {
+    data: PathBuf,
+    cache: PathBuf,
+    onnx: Onnx,
+    embedder: Embedder,
+}
+
+impl Bench {
+    fn open(data: &Path, cache: &Path) -> Result<Self> {
+        let models = Cache::open(None)?;
+        let mut progress = Console::default();
+        let (onnx, model) = (models.onnx(&mut progress)?, models.require(EMBEDDING, &mut progress)?);
+        let embedder = Embedder::open(&onnx, &model, 1)?;
+        fs::create_dir_all(cache)?;
+        Ok(Self { data: data.to_owned(), cache: cache.to_owned(), onnx, embedder })
+    }
+
+    fn read(&self, path: &str) -> Result<String> {
+        fs::read_to_string(self.data.join(path)).with_context(|| format!("no {path}"))
+    }
+
+    /// Embeddings, from the cache if these texts were embedded before.
+    fn embed(&mut self, purpose: Purpose, texts: &[&str]) -> Result<Vec<Embedding>> {
+        let mut hasher = DefaultHasher::new();
+        (texts, purpose == Purpose::Query).hash(&mut hasher);
+        let kept = self.cache.join(format!("{:016x}.f32", hasher.finish()));
+        if let Ok(bytes) = fs::read(&kept) {
+            let numbers: Vec<f32> =
+                bytes.as_chunks().0.iter().map(|bytes| f32::from_le_bytes(*bytes)).collect();
+            let width = numbers.len() / texts.len().max(1);
+            return Ok(numbers.chunks_exact(width).map(|numbers| Embedding::new(numbers.to_vec())).collect());
+        }
+        let embedded = self.embedder.embed(purpose, texts)?;
+        let numbers = embedded.iter().flat_map(|embedding| embedding.iter());
+        fs::write(kept, numbers.flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>())?;
+        Ok(embedded)
+    }
+
+    /// Sentences with an intent each, as queries, and for training as passages too.
+    fn sentences(&mut self, rows: &[(String, String)], both: bool) -> Result<Sentences> {
+        let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
+        let queries = self.embed(Purpose::Query, &texts)?;
+        let passages = if both { self.embed(Purpose::Passage, &texts)? } else { vec![] };
+        Ok(Sentences { intents: rows.iter().map(|(_, intent)| intent.clone()).collect(), queries, passages })
+    }
+}
+
+struct Sentences {
+    intents: Vec<String>,
+    queries: Vec<Embedding>,
+    passages: Vec<Embedding>,
+}
+
+/// A recogniser, and the names of its intents.
+struct Trained {
+    recogniser: Recogniser,
+    names: Vec<String>,
+}
+
+impl Trained {
+    /// From the sentences `chosen`.
+    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let chosen: Vec<usize> = chosen.into_iter().collect();
+        let names: BTreeSet<&String> = chosen.iter().map(|n| &sentences.intents[*n]).collect();
+        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
+        let forms = [&sentences.queries, &sentences.passages];
+        let examples: Vec<Example> = forms
+            .iter()
+            .flat_map(|form| chosen.iter().filter_map(|n| Some((*n, form.get(*n)?))))
+            .map(|(n, embedding)| Example {
+                intent: number[&sentences.intents[n]],
+                sentence: n,
+                embedding: embedding.clone(),
+            })
+            .collect();
+        let recogniser = Recogniser::train(names.len(), &examples)?;
+        Ok(Self { recogniser, names: names.into_iter().cloned().collect() })
+    }
+
+    /// The share of sentences whose intent is recognised.
+    fn accuracy(&self, sentences: &Sentences, chosen: impl IntoIterator<Item = usize>) -> f64 {
+        let right = |n: usize| {
+            let found = self.recogniser.recognise(&sentences.queries[n]);
+            f64::from(u8::from(self.names[found.intent] == sentences.intents[n]))
+        };
+        mean(chosen.into_iter().map(right))
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), value| (sum + value, count + 1.0));
+    sum / count
+}
+
+/// `text,intent` with a heading, as Banking77 has it.
+fn table(text: &str) -> Result<Vec<(String, String)>> {
+    Ok(csv::Reader::from_reader(text.as_bytes()).deserialize().collect::<Result<_, _>>()?)
+}
+
+fn banking77(bench: &mut Bench) -> Result<()> {
+    let train = table(&bench.read("intent/banking77/train.csv")?)?;
+    let test = table(&bench.read("intent/banking77/test.csv")?)?;
+    let (train, test) = (bench.sentences(&train, true)?, bench.sentences(&test, false)?);
+    let all = 0..test.intents.len();
+    for (few, bar) in [(5, 0.75), (10, 0.84)] {
+        // Five draws: one says more about the draw than about the recogniser.
+        let draw = |draw| -> Result<f64> {
+            Ok(Trained::on(&train, some(&train, few, draw))?.accuracy(&test, all.clone()))
+        };
+        let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
+        figure(&format!("banking77.examples_{few}"), mean(accuracies.into_iter()), Some(bar));
+    }
+    let queries = Sentences { passages: vec![], ..train };
+    let trained = Trained::on(&queries, 0..queries.intents.len())?;
+    figure("banking77.full", trained.accuracy(&test, all), Some(0.93));
+    Ok(())
+}
+
+/// `few` sentences of every intent, drawn by a hash of the draw and the sentence's place.
+fn some(sentences: &Sentences, few: usize, draw: u64) -> Vec<usize> {
+    let mut drawn: Vec<(u64, usize)> = (0..sentences.intents.len())
+        .map(|n| {
+            let mut hasher = DefaultHasher::new();
+            (draw, n).hash(&mut hasher);
+            (hasher.finish(), n)
+        })
+        .collect();
+    drawn.sort_unstable();
+    let mut counts: HashMap<&String, usize> = HashMap::new();
+    let mut wanted = |n: &usize| {
+        let count = counts.entry(&sentences.intents[*n]).or_default();
+        *count += 1;
+        *count <= few
+    };
+    drawn.into_iter().map(|(_, n)| n).filter(|n| wanted(n)).collect()
+}
+
+fn clinc(bench: &mut Bench) -> Result<()> {
+    let data: Value = serde_json::from_str(&bench.read("intent/clinc/data.json")?)?;
+    let part =
+        |name: &str| -> Result<Vec<(String, String)>> { Ok(serde_json::from_value(data[name].clone())?) };
+    let train = bench.sentences(&part("train")?, false)?;
+    let val = bench.sentences(&part("val")?, false)?;
+    let none = bench.sentences(&[part("oos_val")?, part("oos_train")?].concat(), false)?;
+    let trained = Trained::on(&train, 0..train.intents.len())?;
+    figure("clinc.in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
+    let nearness = |sentences: &Sentences| -> Vec<f32> {
+        sentences.queries.iter().map(|embedding| trained.recogniser.recognise(embedding).nearness).collect()
+    };
+    let (mut known, unknown) = (nearness(&val), nearness(&none));
+    known.sort_unstable_by(f32::total_cmp);
+    let limit = known.get(known.len() / 20).copied().unwrap_or_default();
+    figure("clinc.out_of_scope", mean(unknown.iter().map(|n| f64::from(u8::from(*n < limit)))), Some(0.70));
+    // The recogniser sets a limit of its own, from examples alone.
+    let refused = |sentences: &Sentences| {
+        let in_scope = |embedding| trained.recogniser.recognise(embedding).in_scope;
+        mean(sentences.queries.iter().map(|embedding| f64::from(u8::from(!in_scope(embedding)))))
+    };
+    figure("clinc.own_limit_out_of_scope", refused(&none), None);
+    figure("clinc.own_limit_false_alarms", refused(&val), None);
+    Ok(())
+}
+
+fn massive(bench: &mut Bench) -> Result<()> {
+    let rows = |text: &str| -> Result<Vec<(String, String)>> {
+        let row = |line: &str| -> Result<(String, String)> {
+            let row: Value = serde_json::from_str(line)?;
+            let field = |name: &str| row[name].as_str().map(str::to_owned).context("a row without a field");
+            Ok((field("utt")?, field("intent")?))
+        };
+        text.lines().map(row).collect()
+    };
+    let english = rows(&bench.read("intent/massive-fa/en-US.jsonl")?)?;
+    let persian = rows(&bench.read("intent/massive-fa/fa-IR.jsonl")?)?;
+    ensure!(english.len() == persian.len(), "the languages have not the same rows");
+    let (english, persian) = (bench.sentences(&english, true)?, bench.sentences(&persian, false)?);
+    let all = 0..english.intents.len();
+    let trained = Trained::on(&english, all.clone().step_by(2))?;
+    figure("massive.english", trained.accuracy(&english, all.clone().skip(1).step_by(2)), Some(0.82));
+    figure("massive.persian", trained.accuracy(&persian, all.skip(1).step_by(2)), Some(0.65));
+    Ok(())
+}
+
+fn goemotions(bench: &mut Bench) -> Result<()> {
+    let text = bench.read("emotion-text/test.tsv")?;
+    let rows: Vec<(&str, &str)> = text
+        .lines()
+        .map(|line| {
+            let mut columns = line.split('\t');
+            columns.next().zip(columns.next()).context("a row without labels")
+        })
+        .collect::<Result<_>>()?;
+    let embeddings = bench.embed(Purpose::Query, &rows.iter().map(|(text, _)| *text).collect::<Vec<_>>())?;
+    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions)?;
+    // Right, said and true of every label.
+    let mut counts = vec![[0.0f64; 3]; head.labels().len()];
+    for ((_, labels), embedding) in rows.iter().zip(&embeddings) {
+        let probabilities = head.probabilities(embedding)?;
+        for (label, (p, threshold)) in probabilities.iter().zip(head.thresholds()).enumerate() {
+            let truth = labels.split(',').any(|number| number.parse() == Ok(label));
+            let said = p >= threshold;
+            let [right, all_said, all_true] = &mut counts[label];
+            *right += f64::from(u8::from(said && truth));
+            *all_said += f64::from(u8::from(said));
+            *all_true += f64::from(u8::from(truth));
+        }
+    }
+    let f1 = |[right, said, truth]: [f64; 3]| 2.0 * right / (said + truth).max(1.0);
+    figure("goemotions.macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
+    let sum =
+        counts.iter().fold([0.0; 3], |sum, count| [sum[0] + count[0], sum[1] + count[1], sum[2] + count[2]]);
+    figure("goemotions.micro_f1", f1(sum), None);
+    Ok(())
+}

@@ -1,0 +1,102 @@
+//! What the real model makes of real text. Fetches `e5-small` and ONNX Runtime when they are not there.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use sotto_insight::{BuiltIn, Embedder, Head, MAX_TOKENS, Purpose};
+use sotto_models::{Cache, EMBEDDING, Onnx, Silent};
+
+fn open() -> (Onnx, Embedder) {
+    let cache = Cache::open(None).unwrap();
+    let onnx = cache.onnx(&mut Silent).unwrap();
+    let embedder = Embedder::open(&onnx, &cache.require(EMBEDDING, &mut Silent).unwrap(), 1).unwrap();
+    (onnx, embedder)
+}
+
+/// The first two are published with XLM-RoBERTa, whose vocabulary this is; the others come from the `tokenizers`
+/// package over the same table, with the text normalised as SentencePiece does.
+#[test]
+fn text_is_cut_as_the_network_learned_it() {
+    let (_, embedder) = open();
+    let cases: [(&str, &[i64]); 9] = [
+        ("Hello World!", &[0, 35378, 6661, 38, 2]),
+        (
+            "This is a very long text with a lot of weird characters, such as: . , ~ ? ( ) \" [ ] ! : - .",
+            &[
+                0, 3293, 83, 10, 4552, 4989, 7986, 678, 10, 5915, 111, 179459, 124850, 4, 6044, 237, 12, 6,
+                5, 6, 4, 6780, 705, 15, 1388, 44, 378, 10114, 711, 152, 20, 6, 5, 2,
+            ],
+        ),
+        ("query: where is my order?", &[0, 41, 1294, 12, 7440, 83, 759, 12989, 32, 2]),
+        (
+            "سلام، می\u{200c}خواهم پولم را پس بگیرم",
+            &[0, 15544, 50, 383, 140113, 20827, 376, 406, 5797, 113346, 376, 2],
+        ),
+        ("query: كتاب من كجاست؟", &[0, 41, 1294, 12, 30475, 230, 4316, 10417, 3503, 1245, 2]),
+        ("e\u{301}te\u{301} آ ا\u{653}", &[0, 5325, 4573, 4573, 2]),
+        ("I   am\t\nvery \u{7} upset!!!", &[0, 87, 444, 4552, 1257, 3509, 1564, 2]),
+        ("😡😡😡 𓀀𓀁", &[0, 6, 244728, 244728, 244728, 6, 3, 2]),
+        ("\u{fdfa}", &[0, 16509, 1423, 4472, 8756, 2]),
+    ];
+    for (text, ids) in cases {
+        assert_eq!(embedder.tokens(text), ids, "{text}");
+    }
+    assert!(embedder.tokens("</s> <mask> <pad>").iter().all(|id| ![1, 250_001].contains(id)));
+}
+
+#[test]
+fn what_means_the_same_is_near_in_any_language() {
+    let (_, mut embedder) = open();
+    let texts =
+        ["I want my money back", "می\u{200c}خواهم پولم را پس بگیرم", "The lesson begins at half past nine"];
+    let embeddings = embedder.embed(Purpose::Query, &texts).unwrap();
+    let [english, persian, other] = embeddings.as_slice() else { panic!() };
+    assert!(english.similarity(persian) > english.similarity(other) + 0.03);
+    assert!(english.similarity(persian) > persian.similarity(other) + 0.03);
+}
+
+#[test]
+fn a_text_has_the_same_vector_alone_and_among_others() {
+    let (_, mut embedder) = open();
+    let long = "a much longer sentence, which makes the others be filled up ".repeat(8);
+    let texts = ["Where is my card?", &long, "", "کارت من کجاست؟"];
+    let together = embedder.embed(Purpose::Query, &texts).unwrap();
+    for (text, together) in texts.iter().zip(&together) {
+        let alone = &embedder.embed(Purpose::Query, &[text]).unwrap()[0];
+        assert!(alone.similarity(together) > 0.9999, "{text}: {}", alone.similarity(together));
+    }
+}
+
+#[test]
+fn hostile_text_is_a_vector_like_any_other() {
+    let (_, mut embedder) = open();
+    let texts = [
+        "a".repeat(1 << 20),
+        "\u{301}".repeat(1 << 19),
+        "\u{0}\u{1}\u{7f}\u{9f}".repeat(1_000),
+        "\u{fdfa}".repeat(100_000),
+        "🏳\u{200d}🌈".repeat(10_000),
+        " \u{3000}\u{200b}\n".repeat(100_000),
+        "</s><mask>".repeat(5_000),
+    ];
+    for text in &texts {
+        assert!(embedder.tokens(text).len() <= MAX_TOKENS);
+        let embedding = &embedder.embed(Purpose::Passage, &[text]).unwrap()[0];
+        assert!((embedding.similarity(embedding) - 1.0).abs() < 1e-4);
+    }
+}
+
+#[test]
+fn heads_say_what_is_felt() {
+    let (onnx, mut embedder) = open();
+    let mut said = |head: BuiltIn, text: &str| {
+        let mut head = Head::built_in(&onnx, head).unwrap();
+        let probabilities = head.probabilities(&embedder.embed(Purpose::Query, &[text]).unwrap()[0]).unwrap();
+        let best = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
+        head.labels()[best].clone()
+    };
+    assert_eq!(said(BuiltIn::Emotion, "Thank you so much, that was very kind of you."), "gratitude");
+    assert_eq!(said(BuiltIn::Emotion, "I'm scared that I will lose all my money."), "worry");
+    assert_eq!(said(BuiltIn::Sentiment, "This is the worst service I have ever had."), "negative");
+    assert_eq!(said(BuiltIn::Sentiment, "خیلی ممنونم، عالی بود"), "positive");
+    assert_eq!(said(BuiltIn::GoEmotions, "Thanks a lot!"), "gratitude");
+}
