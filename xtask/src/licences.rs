@@ -38,27 +38,40 @@ struct Sources {
     allow_registry: Vec<String>,
 }
 
+/// What cargo knows of the workspace and everything that it is made from.
 #[derive(Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
+pub struct Metadata {
+    pub packages: Vec<Package>,
 }
 
 #[derive(Deserialize)]
-struct Package {
-    name: String,
+pub struct Package {
+    pub name: String,
     version: String,
     license: Option<String>,
     source: Option<String>,
+    pub dependencies: Vec<Dependency>,
 }
 
-pub fn check() -> Result<usize> {
-    let deny: Deny =
-        toml::from_str(&std::fs::read_to_string(root().join("deny.toml"))?).context("deny.toml")?;
+#[derive(Deserialize)]
+pub struct Dependency {
+    pub name: String,
+    /// `dev` or `build`; none for what is linked.
+    pub kind: Option<String>,
+}
+
+/// Asks cargo.
+pub fn metadata() -> Result<Metadata> {
     let metadata = Run::cargo()
         .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
         .args(["--filter-platform", "x86_64-unknown-linux-gnu"])
         .output()?;
-    let metadata: Metadata = serde_json::from_str(&metadata)?;
+    Ok(serde_json::from_str(&metadata)?)
+}
+
+pub fn check(metadata: &Metadata) -> Result<usize> {
+    let deny: Deny =
+        toml::from_str(&std::fs::read_to_string(root().join("deny.toml"))?).context("deny.toml")?;
     let wrong: Vec<String> = metadata.packages.iter().filter_map(|p| complaint(p, &deny)).collect();
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n"));
@@ -163,7 +176,16 @@ mod tests {
         .unwrap();
         let complaint = |name: &str, license: Option<&str>, source: Option<&str>| {
             let (license, source) = (license.map(str::to_owned), source.map(str::to_owned));
-            super::complaint(&Package { name: name.into(), version: "1.0.0".into(), license, source }, &deny)
+            super::complaint(
+                &Package {
+                    name: name.into(),
+                    version: "1.0.0".into(),
+                    license,
+                    source,
+                    dependencies: Vec::new(),
+                },
+                &deny,
+            )
         };
         let here = Some("registry+https://here");
         assert_eq!(complaint("own", None, None), None);

@@ -107,8 +107,9 @@ fn machine() -> Result<Counts> {
 }
 
 fn licences() -> Result<Counts> {
-    note(&format!("{} crates hold", licences::check()?));
-    arrows::check()?;
+    let metadata = licences::metadata()?;
+    note(&format!("{} crates hold", licences::check(&metadata)?));
+    arrows::check(&metadata)?;
     if Run::cargo().args(["deny", "--version"]).quietly() {
         Run::cargo().args(["deny", "check", "licenses", "bans", "sources"]).go()?;
         return Ok((3, 0));

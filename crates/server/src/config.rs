@@ -314,9 +314,8 @@ impl Config {
                 let Some((section, key)) = key.split_once('_') else { continue };
                 let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
                 let section = [section.to_owned()];
-                if !schema.keys(&section).is_empty()
-                    && (!kubernetes || schema.keys(&section).contains(&key.to_owned()))
-                {
+                let known = schema.keys(&section);
+                if !known.is_empty() && (!kubernetes || known.iter().any(|known| known == key)) {
                     let path = [section, [key.to_owned()]].concat();
                     let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
                     let meant = path.join("__").to_uppercase();
