@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 use crate::audio::Audio;
 use crate::browser::Packets;
-use crate::server::free_udp_and_tcp;
+use crate::server::free_address;
 
 /// The name and password of a telephone, when it is asked for them.
 pub const USER: (&str, &str) = ("mina", "well-known");
@@ -137,7 +137,7 @@ impl Baresip {
         arguments: &[&str],
     ) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-baresip-").tempdir()?;
-        let control = free_udp_and_tcp()?;
+        let control = free_address()?;
         let wav = folder.path().join("speech.wav");
         let (codecs, audio) = match codec {
             Codec::Opus => ("opus/48000/2", at_48_khz(samples)),

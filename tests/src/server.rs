@@ -92,8 +92,8 @@ impl Sotto {
     pub fn start_binary(program: &Path, setup: &Setup) -> Result<Self> {
         let program = program.to_path_buf();
         let folder = tempfile::Builder::new().prefix("sotto-e2e-").tempdir()?;
-        let http = free_tcp()?;
-        let sip = free_udp_and_tcp()?;
+        let http = free_address()?;
+        let sip = free_address()?;
         let rtp = free_rtp_range()?;
         let data = folder.path().join("data");
         std::fs::create_dir_all(&data)?;
@@ -349,26 +349,26 @@ pub fn binary() -> Result<PathBuf> {
     built.clone().map_err(anyhow::Error::msg)
 }
 
-/// An address on which nothing listens over TCP.
+/// An address on which nothing listens over UDP and TCP, and neither at the port after it, which some programs take
+/// for TLS. It is handed out once, and lies below what the system gives to connections that begin: between this look
+/// and the listener, nobody else takes it.
 ///
 /// # Errors
 /// When there is none.
-pub fn free_tcp() -> Result<SocketAddr> {
-    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
-}
-
-/// An address on which nothing listens over UDP and TCP.
-///
-/// # Errors
-/// When there is none.
-pub fn free_udp_and_tcp() -> Result<SocketAddr> {
-    for _ in 0..100 {
-        let address = free_tcp()?;
-        if UdpSocket::bind(address).is_ok() {
-            return Ok(address);
+pub fn free_address() -> Result<SocketAddr> {
+    const PAIRS: u16 = 5_000;
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let is_free = |address: SocketAddr| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+    // Processes that run at the same time begin at different places.
+    let offset = (std::process::id().wrapping_mul(997) % u32::from(PAIRS)) as u16;
+    for _ in 0..PAIRS {
+        let pair = (offset + NEXT.fetch_add(1, Ordering::Relaxed) % PAIRS) % PAIRS;
+        let [port, next] = [0, 1].map(|n| SocketAddr::from((Ipv4Addr::LOCALHOST, 10_000 + 2 * pair + n)));
+        if is_free(port) && is_free(next) {
+            return Ok(port);
         }
     }
-    bail!("no port free for both UDP and TCP")
+    bail!("no free port from 10000 to 19999")
 }
 
 /// 400 ports from an even one, below those that the system hands out: for nobody else in this process, and at

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
+use crate::server::free_address;
+
 /// Its one user, and the password.
 pub const USER: (&str, &str) = ("sotto", "relay");
 
@@ -25,8 +27,7 @@ impl Turn {
     /// When it is not installed, or does not answer.
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-turn-").tempdir()?;
-        // Taken by nobody at this moment.
-        let address = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let address = free_address()?;
         let log = std::fs::File::create(folder.path().join("log"))?;
         let child = Command::new("turnserver")
             .args(["-n", "--no-cli", "--no-tls", "--no-dtls", "--allow-loopback-peers", "--lt-cred-mech"])

@@ -13,7 +13,7 @@ use sotto_tests::api::Api;
 use sotto_tests::http::Client;
 use sotto_tests::live::Live;
 use sotto_tests::script::{root, transcript};
-use sotto_tests::server::{Setup, free_rtp_range, free_udp_and_tcp};
+use sotto_tests::server::{Setup, free_rtp_range, free_address};
 
 use crate::machine;
 use crate::run::{Run, note, pull_models, release_build, step, target};
@@ -56,7 +56,7 @@ pub fn demo(options: &Options) -> Result<()> {
     std::fs::create_dir_all(&data).with_context(|| data.display().to_string())?;
     let data = data.canonicalize()?;
     let password = password(&data)?;
-    let sip = free_udp_and_tcp()?;
+    let sip = free_address()?;
     let setup = Setup { model: options.model.clone(), ..Setup::default() };
     let config = data.join("sotto.toml");
     std::fs::write(&config, setup.config(&data, http, sip, free_rtp_range()?))?;

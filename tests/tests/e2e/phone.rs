@@ -11,7 +11,7 @@ use sotto_tests::browser::{Browser, Microphone};
 use sotto_tests::ears;
 pub use sotto_tests::ears::{AGENT, CUSTOMER, Ear, SUPERVISOR};
 use sotto_tests::script::{Script, word_error_rate, words};
-use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_udp_and_tcp};
+use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_address};
 use sotto_tests::turn::Turn;
 
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
@@ -176,7 +176,7 @@ fn three_supervisors_listen_whisper_and_barge_at_the_same_time() {
 
 #[test]
 fn an_agent_calls_out_and_presses_keys() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) = desk(&[("desk", &line)]) else { return };
     let customer =
@@ -300,7 +300,7 @@ fn a_call_is_handed_over_after_a_talk_with_the_customer_on_hold() {
 
 #[test]
 fn a_call_that_nobody_takes_rings_outside() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) =
         desk_of("[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]", &[("desk", &line)])
@@ -348,7 +348,7 @@ fn a_browser_that_only_a_relay_lets_out_talks_all_the_same() {
 
 #[test]
 fn a_call_that_nobody_takes_is_missed_and_called_back() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) = desk_of("[{ number = \"100\", patience_s = 2 }]", &[("desk", &line)]) else { return };
     // The caller gives up after three seconds; nobody was there.

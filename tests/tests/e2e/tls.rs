@@ -1,11 +1,11 @@
 //! Signalling over TLS with encrypted audio, which nobody on the way can read: from a telephone, and to a trunk.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec, has_network};
 use sotto_tests::pki::Authority;
-use sotto_tests::server::{Setup, Sotto, free_tcp, free_udp_and_tcp};
+use sotto_tests::server::{Setup, Sotto, free_address};
 
 use crate::support::{PATIENCE, assert_ordered, excerpt, understood};
 
@@ -17,7 +17,7 @@ fn a_call_over_tls_from_baresip_is_understood() {
     }
     let authority = Authority::new().unwrap();
     let ours = authority.vouch("127.0.0.1").unwrap();
-    let at = free_tcp().unwrap();
+    let at = free_address().unwrap();
     let tls = format!("tls = {{ listen = [\"{at}\"], certificate = {ours:?}, key = {ours:?} }}");
     let more = [tls, "rtp_any_source = true".to_owned()].map(|line| ("sip".to_owned(), line)).to_vec();
     let sotto = Sotto::start_with(&Setup { more, ..Setup::default() }).unwrap();
@@ -37,12 +37,9 @@ fn a_call_that_nobody_takes_rings_outside_over_tls() {
     const OUTSIDE: u32 = 500;
     let authority = Authority::new().unwrap();
     let certificate = authority.vouch("127.0.0.1").unwrap();
-    let (outside, trunk) = std::iter::repeat_with(|| free_udp_and_tcp().unwrap())
-        .find_map(|at| {
-            let next = SocketAddr::new(at.ip(), at.port().checked_add(1)?);
-            TcpListener::bind(next).ok().map(|_| (at, next))
-        })
-        .unwrap();
+    let outside = free_address().unwrap();
+    // Where baresip listens for TLS.
+    let trunk = SocketAddr::new(outside.ip(), outside.port() + 1);
     let numbers = "[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]";
     let mut setup = Setup::desk(numbers);
     setup.more.push(("sip".to_owned(), format!("tls = {{ ca = {:?} }}", authority.certificate)));

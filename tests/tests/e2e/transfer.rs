@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec};
 use sotto_tests::browser::{Browser, Microphone};
-use sotto_tests::server::{ADMIN, free_udp_and_tcp};
+use sotto_tests::server::{ADMIN, free_address};
 use sotto_tests::sipp::Sipp;
 
 use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, desk_of, tone, until_heard};
@@ -26,7 +26,7 @@ fn transfers(events: &[Value]) -> Vec<(&str, &str)> {
 
 #[test]
 fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
     let exchange = Sipp { scenario: "announcement.xml".into(), ..Sipp::siprec(trunk) };
@@ -82,7 +82,7 @@ fn a_caller_hears_music_until_an_agent_is_there() {
 
 #[test]
 fn a_customer_puts_the_agent_through_to_somebody_else() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
     let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
@@ -111,7 +111,7 @@ fn a_customer_puts_the_agent_through_to_somebody_else() {
 
 #[test]
 fn a_telephone_in_the_agents_place_puts_the_customer_through() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let numbers = "[{ number = \"100\", patience_s = 1, overflow = \"15550142\" }]";
     let Some(sotto) = desk_of(numbers, &[("desk", &line)]) else { return };
@@ -138,7 +138,7 @@ fn a_telephone_in_the_agents_place_puts_the_customer_through() {
 
 #[test]
 fn a_call_that_is_handed_on_leaves_us() {
-    let trunk = free_udp_and_tcp().unwrap();
+    let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\", refer = true }}");
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
     let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();

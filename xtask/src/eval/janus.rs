@@ -9,7 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::http::Client;
-use sotto_tests::server::free_tcp;
+use sotto_tests::server::free_address;
 use tempfile::TempDir;
 
 use crate::run::Run;
@@ -24,7 +24,7 @@ pub struct Janus {
 impl Janus {
     pub fn start() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("sotto-janus-").tempdir()?;
-        let at = free_tcp()?;
+        let at = free_address()?;
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text);
         // Sessions last although nobody asks for their events; nothing but what is needed is loaded.
         write(

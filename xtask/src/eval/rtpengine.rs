@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use sotto_tests::server::free_address;
 
 use crate::run::Run;
 
@@ -19,7 +20,7 @@ pub struct Rtpengine {
 
 impl Rtpengine {
     pub fn start() -> Result<Self> {
-        let at = UdpSocket::bind("127.0.0.1:0")?.local_addr()?;
+        let at = free_address()?;
         let child = Run::new("rtpengine")
             .args(["--config-file=none", "--interface=127.0.0.1", "--table=-1", "--foreground"])
             .args(["--log-stderr", "--log-level=3", "--port-min=36000", "--port-max=37999"])

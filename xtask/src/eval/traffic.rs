@@ -6,7 +6,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
-use sotto_tests::server::{Setup, Sotto, free_udp_and_tcp};
+use sotto_tests::server::{Setup, Sotto, free_address};
 use sotto_tests::sipp::{Signalling, Spoken};
 
 use super::setup::Bench;
@@ -108,7 +108,7 @@ impl Exchange {
             format!("{{ number = \"{}\", patience_s = 1, overflow = \"{}\" }}", 2000 + n, 3000 + n)
         };
         let numbers: Vec<String> = (0..MOST).map(number).collect();
-        let trunk = free_udp_and_tcp()?;
+        let trunk = free_address()?;
         let mut setup = Setup::desk(&format!("[{}]", numbers.join(", ")));
         setup.more.push(("desk".into(), format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}")));
         let server = bench.server_with(&Setup { model: model.into(), max_calls: Some(200), ..setup })?;
