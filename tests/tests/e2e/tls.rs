@@ -52,7 +52,7 @@ fn a_call_that_nobody_takes_rings_outside_over_tls() {
         Baresip::answer_over_tls(outside, "15550142", Codec::Pcmu, &speech.channels[0], &certificate)
             .unwrap();
     let customer =
-        Baresip::call_encrypted(sotto.sip, "100", Codec::Pcmu, &Audio::tone(800, 12).channels[0], 60)
+        Baresip::call_encrypted(sotto.sip, "100", Codec::Pcmu, &Audio::tone(800, 20).channels[0], 15)
             .unwrap();
     outside.until("Call established").unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
