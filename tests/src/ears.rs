@@ -20,6 +20,33 @@ pub const SUPERVISOR: u32 = 1250;
 /// Of two more supervisors. No tone is what clipping makes of others (2a ± b, a + b - c).
 const OTHERS: [u32; 2] = [1900, 2700];
 
+/// The browser of somebody who speaks a tone of their own.
+///
+/// # Errors
+/// When Chromium does not start, or the page does not let them in.
+pub fn page(sotto: &Sotto, who: (&str, &str), hz: u32) -> Result<Browser> {
+    Browser::sign_in(sotto.http, who, Microphone::Tone(&Audio::tone(hz, 2)))
+}
+
+/// The same of an agent who is rung from now on.
+///
+/// # Errors
+/// As [`page`].
+pub fn agent(sotto: &Sotto, who: (&str, &str)) -> Result<Browser> {
+    let mut agent = page(sotto, who, AGENT)?;
+    agent.ready()?;
+    Ok(agent)
+}
+
+/// A customer's telephone, which calls the number 100 and speaks for so many seconds.
+///
+/// # Errors
+/// When baresip is not installed.
+pub fn customer(sotto: &Sotto, seconds: u32) -> Result<Baresip> {
+    let speech = &Audio::tone(CUSTOMER, seconds).channels[0];
+    Baresip::call(sotto.sip, "100", Codec::Pcmu, speech, seconds.into())
+}
+
 /// Louder is there, as the amplitude of a tone.
 const THERE: f64 = 0.03;
 
@@ -57,6 +84,17 @@ pub fn until_heard(ears: &mut [Ear]) -> Result<Duration> {
     }
 }
 
+/// Waits until an agent and a customer hear each other, and nobody else; how long that took.
+///
+/// # Errors
+/// As [`until_heard`].
+pub fn both_hear(agent: &mut Browser, customer: &Baresip) -> Result<Duration> {
+    until_heard(&mut [
+        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().ok().flatten(), &[AGENT]),
+    ])
+}
+
 /// A supervisor who comes to a call: by what button, with what tone; and what everybody hears from then on.
 struct Arrival<'a> {
     name: &'a str,
@@ -74,17 +112,14 @@ struct Arrival<'a> {
 /// When somebody hears something else, or the pages are not as they should be.
 pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
     const PASSWORD: &str = "a long enough password";
-    let tone = |hz| Audio::tone(hz, 2);
     let add = |name: &str, role: &str| {
         let new = json!({"name": name, "password": PASSWORD, "role": role});
         ensure!(sotto.api.client.post("/api/users", &new)?.status == 201, "no new user {name}");
         Ok(())
     };
     add("mina", "agent")?;
-    let mut agent = Browser::sign_in(sotto.http, ("mina", PASSWORD), Microphone::Tone(&tone(AGENT)))?;
-    agent.ready()?;
-    let speech = &Audio::tone(CUSTOMER, 300).channels[0];
-    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, speech, 300)?;
+    let mut agent = agent(sotto, ("mina", PASSWORD))?;
+    let customer = customer(sotto, 300)?;
     agent.accept()?;
     let id = sotto.api.next_live_call(&[], Duration::from_secs(60))?;
 
@@ -128,7 +163,7 @@ pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
             add(name, "supervisor")?;
             (name, PASSWORD)
         };
-        let mut supervisor = Browser::sign_in(sotto.http, who, Microphone::Tone(&tone(hz)))?;
+        let mut supervisor = page(sotto, who, hz)?;
         supervisor.open(&format!("/#/calls/{id}"))?;
         supervisor.click(&format!(".supervise button:has-text('{button}')"))?;
         supervisor.wait(&format!(".supervise [aria-pressed=true]:has-text('{button}')"))?;
@@ -150,10 +185,7 @@ pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
         supervisor.wait(".supervise:not(:has([aria-pressed=true]))")?;
         ensure!(supervisor.errors()?.is_empty(), "a supervisor's page: {:?}", supervisor.errors()?);
     }
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().ok().flatten(), &[AGENT]),
-    ])?;
+    both_hear(&mut agent, &customer)?;
     ensure!(agent.errors()?.is_empty(), "the agent's page: {:?}", agent.errors()?);
     Ok(())
 }

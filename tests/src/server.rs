@@ -358,7 +358,8 @@ pub fn binary() -> Result<PathBuf> {
 pub fn free_address() -> Result<SocketAddr> {
     const PAIRS: u16 = 5_000;
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let is_free = |address: SocketAddr| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
+    let is_free =
+        |address: SocketAddr| TcpListener::bind(address).is_ok() && UdpSocket::bind(address).is_ok();
     // Processes that run at the same time begin at different places.
     let offset = (std::process::id().wrapping_mul(997) % u32::from(PAIRS)) as u16;
     for _ in 0..PAIRS {

@@ -283,10 +283,10 @@ fn free_media_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..2000 {
         let port =
-            52_000 + (std::process::id() as u16 % 40) * 200 + NEXT.fetch_add(4, Ordering::Relaxed) % 200;
+            61_000 + (std::process::id() as u16 % 22) * 200 + NEXT.fetch_add(4, Ordering::Relaxed) % 200;
         if UdpSocket::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port + 2)).is_ok() {
             return Ok(port);
         }
     }
-    bail!("no free UDP ports from 52000 on")
+    bail!("no free UDP ports from 61000 on")
 }

@@ -756,7 +756,7 @@ async fn look_at_recording(shared: Weak<Shared>, id: CallId) {
         let Some(call) = shared.running.get(&id) else { return };
         let Some(recorder) = &call.recorder else { return };
         let now = recorder.stats();
-        let is_written = (now.errors, now.dropped_ms) == (before.errors, before.dropped_ms);
+        let is_written = !now.is_failing && now.dropped_ms == before.dropped_ms;
         if is_written != was_written {
             call.live.becomes(Condition::Recorded(is_written));
         }

@@ -76,7 +76,7 @@ impl Default for Policy {
             pad_before: 250 * MS,
             pad_after: 200 * MS,
             first_partial: 450 * MS,
-            partial_every: 900 * MS,
+            partial_every: 800 * MS,
             revise_after: 2_000 * MS,
             revise_at_latest: 3_500 * MS,
             revise_within: 5_000 * MS,

@@ -5,9 +5,7 @@ use std::net::{TcpStream, UdpSocket};
 use std::time::Duration;
 
 use serde_json::json;
-use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec};
-use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
 use sotto_tests::hostile;
 use sotto_tests::http::{Client, exchange};
 use sotto_tests::live::Live;
@@ -16,7 +14,7 @@ use sotto_tests::server::{ADMIN, Sotto};
 use sotto_tests::sipp::Sipp;
 use tungstenite::Message;
 
-use crate::phone::{AGENT, CUSTOMER, add_agent, desk, tone, until_heard};
+use crate::phone::{add_agent, desk};
 use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
 
 /// Bytes without rhyme or reason, but the same in every run.
@@ -175,10 +173,8 @@ fn a_hostile_page_and_client_get_nothing_and_disturb_nobody() {
     let Some(mut sotto) = desk(&[]) else { return };
     let mallory = ("mallory", "a long enough password");
     add_agent(&sotto, mallory);
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     let (before, packets) = (hostile::memory(sotto.pid()).unwrap(), agent.packets().unwrap());
@@ -195,10 +191,7 @@ fn a_hostile_page_and_client_get_nothing_and_disturb_nobody() {
     assert!((30..=50).contains(&audited), "{audited}");
     let grown = hostile::memory(sotto.pid()).unwrap().saturating_sub(before);
     assert!(grown < 64 << 20, "{grown} bytes");
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
     assert!(agent.packets().unwrap().received > packets.received && sotto.is_running().unwrap());
     agent.press("x").unwrap();
     agent.wait("section.phone:not(.talking)").unwrap();

@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec};
 use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
 use sotto_tests::network::Network;
 use sotto_tests::proxy::Proxy;
 use sotto_tests::server::{ADMIN, Setup, Sotto};
 
-use crate::phone::{AGENT, CUSTOMER, desk, tone, until_heard};
+use crate::phone::{AGENT, desk};
 use crate::support::{PATIENCE, assert_ordered};
 
 #[test]
@@ -23,20 +23,13 @@ fn a_call_goes_on_when_the_browser_changes_its_network() {
     let sotto =
         Sotto::start_with(&Setup::desk_at(IpAddr::V4(network.here), "[{ number = \"100\" }]")).unwrap();
     let page = Proxy::on(SocketAddr::new(network.here.into(), 0), sotto.http).unwrap();
-    let tone = tone(AGENT);
+    let tone = Audio::tone(AGENT, 2);
     let mut agent = Browser::sign_in_from(&network, page.address, ADMIN, Microphone::Tone(&tone)).unwrap();
     agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let both_hear = |agent: &mut Browser| {
-        until_heard(&mut [
-            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-        ]);
-    };
-    both_hear(&mut agent);
+    ears::both_hear(&mut agent, &customer).unwrap();
     let before = agent.run("bench.way()").unwrap();
     network.cut_first().unwrap();
     let cut = Instant::now();
@@ -46,7 +39,7 @@ fn a_call_goes_on_when_the_browser_changes_its_network() {
         std::thread::sleep(Duration::from_millis(50));
     }
     eprintln!("another way {} ms after the cut", cut.elapsed().as_millis());
-    both_hear(&mut agent);
+    ears::both_hear(&mut agent, &customer).unwrap();
     // The same call, and nobody has hung up.
     assert_eq!(sotto.api.calls("live").unwrap()[0]["id"], id.as_str());
     agent.press("x").unwrap();
@@ -59,15 +52,10 @@ fn a_call_goes_on_when_the_browser_changes_its_network() {
 #[test]
 fn a_browser_talks_with_a_server_that_only_answers_checks() {
     let Some(sotto) = desk(&[("webrtc", "ice_lite = true")]) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0], 60).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 60).unwrap();
     agent.accept().unwrap();
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
     // Both sides report how the line is, and we know what they say.
     let until = Instant::now() + PATIENCE;
     while sotto.api.metric("sotto_browser_round_trip_seconds").unwrap() == 0.0 {

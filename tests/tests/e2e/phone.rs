@@ -106,20 +106,14 @@ pub fn until_heard(ears: &mut [Ear]) {
     ears::until_heard(ears).unwrap();
 }
 
-pub fn tone(hz: u32) -> Audio {
-    Audio::tone(hz, 2)
-}
-
 #[test]
 fn a_supervisor_listens_whispers_barges_and_leaves() {
     let Some(sotto) = desk(&[]) else { return };
     let mina = ("mina", "a long enough password");
     add_agent(&sotto, mina);
-    let mut agent = Browser::sign_in(sotto.http, mina, Microphone::Tone(&tone(AGENT))).unwrap();
-    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, mina).unwrap();
+    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     let mut hear = |supervisor: Option<(&mut Browser, &[u32])>, agents: &[u32], customers: &[u32]| {
@@ -181,15 +175,12 @@ fn an_agent_calls_out_and_presses_keys() {
     let Some(sotto) = desk(&[("desk", &line)]) else { return };
     let customer =
         Baresip::answer(trunk, "15550142", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0]).unwrap();
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut agent = ears::page(&sotto, ADMIN, AGENT).unwrap();
     agent.fill("section.phone .dial input", "15550142").unwrap();
     agent.click("section.phone .dial button").unwrap();
     agent.wait("section.phone .line.connected").unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
 
     agent.click("section.phone button[aria-controls=pad]").unwrap();
     for key in ["4", "2", "#"] {
@@ -215,22 +206,14 @@ pub fn add_agent(sotto: &Sotto, (name, password): (&str, &str)) {
 #[test]
 fn a_page_that_is_loaded_anew_goes_on_with_its_call() {
     let Some(sotto) = desk(&[]) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let both_hear = |agent: &mut Browser| {
-        until_heard(&mut [
-            ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-            ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-        ]);
-    };
-    both_hear(&mut agent);
+    ears::both_hear(&mut agent, &customer).unwrap();
     agent.reload().unwrap();
     agent.wait("section.phone.talking .line.connected").unwrap();
-    both_hear(&mut agent);
+    ears::both_hear(&mut agent, &customer).unwrap();
     agent.press("x").unwrap();
     agent.wait("section.phone .outcomes").unwrap();
     agent.click("section.phone .outcomes button:has-text('Resolved')").unwrap();
@@ -253,16 +236,14 @@ fn a_call_is_handed_over_after_a_talk_with_the_customer_on_hold() {
     let (mina, omid) = (("mina", "a long enough password"), ("omid", "a long enough password"));
     add_agent(&sotto, mina);
     add_agent(&sotto, omid);
-    let mut first = Browser::sign_in(sotto.http, mina, Microphone::Tone(&tone(AGENT))).unwrap();
-    first.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut first = ears::agent(&sotto, mina).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     first.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
 
     // The third tone is the colleague's.
-    let mut second = Browser::sign_in(sotto.http, omid, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    let mut second = ears::page(&sotto, omid, SUPERVISOR).unwrap();
     second.ready().unwrap();
     first.press("t").unwrap();
     first.click("#transfer li:has-text('omid') button:has-text('Ask first')").unwrap();
@@ -333,15 +314,10 @@ fn a_browser_that_only_a_relay_lets_out_talks_all_the_same() {
     let lines: Vec<(&str, &str)> =
         lines.iter().map(|(table, line)| (table.as_str(), line.as_str())).collect();
     let Some(sotto) = desk(&lines) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0], 60).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 60).unwrap();
     agent.accept().unwrap();
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
     assert_eq!(agent.run("bench.way()").unwrap()["kind"], "relay");
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
@@ -355,7 +331,7 @@ fn a_call_that_nobody_takes_is_missed_and_called_back() {
     let caller =
         Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 1).channels[0], 10).unwrap();
     assert!(caller.finish().is_err(), "nobody answered");
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut agent = ears::page(&sotto, ADMIN, AGENT).unwrap();
     let customer =
         Baresip::answer(trunk, "mina", Codec::Pcmu, &Audio::tone(CUSTOMER, 60).channels[0]).unwrap();
     agent.wait("[aria-labelledby=missed] li").unwrap();

@@ -4,15 +4,15 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
-use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec, has_network};
-use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::baresip::{Baresip, has_network};
+use sotto_tests::browser::Browser;
+use sotto_tests::ears;
 use sotto_tests::http::Client;
 use sotto_tests::postgres::Postgres;
 use sotto_tests::server::{ADMIN, Setup, Sotto, binary};
 use sotto_tests::sipp::Sipp;
 
-use crate::phone::{AGENT, CUSTOMER, shots, tone, until_heard};
+use crate::phone::shots;
 use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
 
 /// A call between a browser and a telephone.
@@ -24,11 +24,8 @@ struct Talk {
 
 impl Talk {
     fn begin(sotto: &Sotto) -> Self {
-        let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-        agent.ready().unwrap();
-        let customer =
-            Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 180).channels[0], 180)
-                .unwrap();
+        let mut agent = ears::agent(sotto, ADMIN).unwrap();
+        let customer = ears::customer(sotto, 180).unwrap();
         agent.accept().unwrap();
         let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
         let mut talk = Self { id, agent, customer };
@@ -37,10 +34,7 @@ impl Talk {
     }
 
     fn both_hear(&mut self) {
-        until_heard(&mut [
-            ("agent", &mut || self.agent.heard(2).ok(), &[CUSTOMER]),
-            ("customer", &mut || self.customer.heard().unwrap(), &[AGENT]),
-        ]);
+        ears::both_hear(&mut self.agent, &self.customer).unwrap();
     }
 
     /// Hangs up; the events.

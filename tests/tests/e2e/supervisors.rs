@@ -4,11 +4,10 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec};
-use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
 use sotto_tests::server::{ADMIN, Sotto};
 
-use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, shots, tone, until_heard};
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, shots, until_heard};
 use crate::support::{PATIENCE, assert_ordered};
 
 /// The notes of an announcement.
@@ -68,11 +67,9 @@ fn attentions(events: &[Value]) -> Vec<Value> {
 fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     let Some(sotto) = desk(&[("desk", "announce = \"everyone\"")]) else { return };
     add_agent(&sotto, MINA);
-    let mut agent = Browser::sign_in(sotto.http, MINA, Microphone::Tone(&tone(AGENT))).unwrap();
-    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, MINA).unwrap();
+    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     supervisor.open(&format!("/#/calls/{id}")).unwrap();
@@ -96,10 +93,7 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     let [low, high] = ANNOUNCED;
     until_announced("the agent", [high, low], || agent.heard(4).ok());
     until_announced("the customer", [high, low], || customer.heard().unwrap());
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
     agent.press("x").unwrap();
     agent.wait("section.phone:not(.talking)").unwrap();
 
@@ -133,7 +127,7 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     let by_mina = sotto_tests::http::Client::signed_in(sotto.http, MINA.0, MINA.1).unwrap();
     let answer = by_mina.get(&format!("/api/calls/{id}/recording?track=supervisors")).unwrap();
     assert_eq!(answer.status, 403);
-    let mut reviewer = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
+    let mut reviewer = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
     reviewer.open(&format!("/#/calls/{id}")).unwrap();
     reviewer.click("section.player label:has-text('With supervisors')").unwrap();
     reviewer.click("section.player button.play").unwrap();
@@ -154,11 +148,9 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
 fn a_call_that_ends_is_over_for_its_supervisor() {
     let Some(sotto) = desk(&[]) else { return };
     add_agent(&sotto, MINA);
-    let mut agent = Browser::sign_in(sotto.http, MINA, Microphone::Tone(&tone(AGENT))).unwrap();
-    let mut supervisor = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(SUPERVISOR))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, MINA).unwrap();
+    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     supervisor.open(&format!("/#/calls/{id}")).unwrap();

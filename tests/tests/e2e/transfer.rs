@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec};
-use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
 use sotto_tests::server::{ADMIN, free_address};
 use sotto_tests::sipp::Sipp;
 
-use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, desk_of, tone, until_heard};
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, desk_of, until_heard};
 use crate::support::{PATIENCE, assert_ordered};
 
 const NUMBERS: &str = "[{ number = \"100\" }]";
@@ -31,7 +31,7 @@ fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
     let exchange = Sipp { scenario: "announcement.xml".into(), ..Sipp::siprec(trunk) };
     let exchange = exchange.answer(&Audio::tone(CUSTOMER, 8)).unwrap();
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
+    let mut agent = ears::page(&sotto, ADMIN, AGENT).unwrap();
     agent.fill("section.phone .dial input", "15550142").unwrap();
     agent.click("section.phone .dial button").unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
@@ -56,8 +56,8 @@ fn an_agent_hears_the_announcement_of_a_number_that_does_not_answer() {
 #[test]
 fn a_caller_hears_music_until_an_agent_is_there() {
     let Some(sotto) = desk_of("[{ number = \"100\", waiting = \"music\" }]", &[]) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    let mut agent = ears::page(&sotto, ADMIN, AGENT).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     let until = Instant::now() + PATIENCE;
     let loudness = |heard: &Audio| heard.loudness(0, heard.duration_ms() - 1_000, heard.duration_ms());
     while !customer.heard().unwrap().is_some_and(|a| a.duration_ms() > 1_500 && loudness(&a) > 0.01) {
@@ -69,10 +69,7 @@ fn a_caller_hears_music_until_an_agent_is_there() {
     // Who takes calls is rung at once: somebody waits.
     agent.click("section.phone > button.action:not([aria-controls])").unwrap();
     agent.accept().unwrap();
-    until_heard(&mut [
-        ("agent", &mut || agent.heard(2).ok(), &[CUSTOMER]),
-        ("customer", &mut || customer.heard().unwrap(), &[AGENT]),
-    ]);
+    ears::both_hear(&mut agent, &customer).unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     agent.press("x").unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
@@ -85,9 +82,8 @@ fn a_customer_puts_the_agent_through_to_somebody_else() {
     let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
@@ -117,7 +113,7 @@ fn a_telephone_in_the_agents_place_puts_the_customer_through() {
     let Some(sotto) = desk_of(numbers, &[("desk", &line)]) else { return };
     // Answers any number, one call after the other.
     let outside = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(AGENT)).unwrap();
-    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     outside.transfer("sip:15550142@pbx.example").unwrap();
@@ -141,9 +137,8 @@ fn a_call_that_is_handed_on_leaves_us() {
     let trunk = free_address().unwrap();
     let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\", refer = true }}");
     let Some(sotto) = desk_of(NUMBERS, &[("desk", &line)]) else { return };
-    let mut agent = Browser::sign_in(sotto.http, ADMIN, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer = Baresip::call(sotto.sip, "100", Codec::Pcmu, &speaks(CUSTOMER), 120).unwrap();
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);

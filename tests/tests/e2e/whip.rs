@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec};
 use sotto_tests::browser::{Browser, Microphone};
+use sotto_tests::ears;
 use sotto_tests::script::{transcript, word_error_rate, words};
 use sotto_tests::server::{ADMIN, Setup, Sotto};
 
 use crate::legs::leg;
-use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, tone, until_heard};
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, until_heard};
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
 
 const CLIENT: &str = include_str!("../../browser/whip.js");
@@ -75,13 +75,11 @@ fn a_whep_client_hears_both_and_is_gone_with_the_call() {
     let Some(sotto) = desk(&[]) else { return };
     let mina = ("mina", "a long enough password");
     add_agent(&sotto, mina);
-    let mut agent = Browser::sign_in(sotto.http, mina, Microphone::Tone(&tone(AGENT))).unwrap();
-    agent.ready().unwrap();
-    let customer =
-        Baresip::call(sotto.sip, "100", Codec::Pcmu, &Audio::tone(CUSTOMER, 120).channels[0], 120).unwrap();
+    let mut agent = ears::agent(&sotto, mina).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
     agent.accept().unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let mut listener = client(&sotto, Microphone::Tone(&tone(SUPERVISOR)));
+    let mut listener = client(&sotto, Microphone::Tone(&Audio::tone(SUPERVISOR, 2)));
     let at = format!("/api/calls/{id}/whep");
     assert_eq!(begin(&mut listener, &at, "recvonly"), 201);
     until_heard(&mut [

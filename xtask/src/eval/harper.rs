@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 
-use super::setup::{Bench, last_json, percentile, place, scored_events};
+use super::setup::{Bench, Recorded, last_json, percentile, place, scored_events};
 use super::{Figure, last};
 use crate::run::{Run, note, tools};
 
@@ -45,14 +45,27 @@ const LATER_MS: [f64; 4] = [0.0, 6.4, 12.8, 25.6];
 pub fn phases(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let mut sums = [0.0; 2];
+    let calls = bench.recorded_calls()?;
+    // Words do not depend on how long a decode takes here, so as many calls at once as there are processors.
+    let at_once = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     for later in LATER_MS {
-        let mut lines = String::new();
-        for call in bench.recorded_calls()? {
+        let replay = |call: &Recorded| {
             let silence = vec![0; (f64::from(call.audio.rate) * later / 1e3).round() as usize];
             let channels = call.audio.channels.iter().map(|channel| [silence.as_slice(), channel].concat());
             let file = folder.path().join(format!("{}.wav", call.id));
             Audio { rate: call.audio.rate, channels: channels.collect() }.write_wav(&file)?;
-            lines.push_str(&scored_events(&call.id, &bench.replay("base", "en", &file)?));
+            Ok(scored_events(&call.id, &bench.replay("base", "en", &file)?))
+        };
+        let mut lines = String::new();
+        for some in calls.chunks(at_once) {
+            let replayed: Vec<Result<String>> = std::thread::scope(|scope| {
+                let threads: Vec<_> = some.iter().map(|call| scope.spawn(|| replay(call))).collect();
+                let panicked = |_| Err(anyhow::anyhow!("a replay panicked"));
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect()
+            });
+            for events in replayed {
+                lines.push_str(&events?);
+            }
         }
         let path = folder.path().join("events.ndjson");
         std::fs::write(&path, lines)?;
