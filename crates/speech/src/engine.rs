@@ -488,15 +488,16 @@ impl Worker {
         if let Err(error) = rustix::process::nice(10) {
             tracing::debug!(%error, "workers keep their priority");
         }
-        while let Some(pending) = self.queue.pop() {
+        while let Some((pending, threads)) = self.queue.pop() {
             let figures = figures_for(&self.figures, pending.job.purpose);
             let begun = Instant::now();
             figures.wait.record((begun - pending.queued).as_millis() as u64);
-            let heard = catch_unwind(AssertUnwindSafe(|| self.decode(&pending))).unwrap_or_else(|_| {
-                tracing::error!("decoding panicked");
-                self.decoders.clear();
-                Ok(None)
-            });
+            let heard =
+                catch_unwind(AssertUnwindSafe(|| self.decode(&pending, threads))).unwrap_or_else(|_| {
+                    tracing::error!("decoding panicked");
+                    self.decoders.clear();
+                    Ok(None)
+                });
             let figures = figures_for(&self.figures, pending.job.purpose);
             figures.decode.record(begun.elapsed().as_millis() as u64);
             let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
@@ -516,7 +517,7 @@ impl Worker {
         }
     }
 
-    fn decode(&mut self, pending: &Pending) -> Result<Option<Heard>, SpeechError> {
+    fn decode(&mut self, pending: &Pending, threads: usize) -> Result<Option<Heard>, SpeechError> {
         let job = &pending.job;
         let model = self.models.for_language(job.language.as_deref());
         let decoder = match self.decoders.entry(model.name().to_owned()) {
@@ -532,6 +533,7 @@ impl Worker {
                 languages: &self.languages,
                 prompt: self.vocabulary.as_deref(),
                 effort: job.effort,
+                threads,
             })
             .map(Some)
     }

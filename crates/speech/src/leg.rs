@@ -89,7 +89,7 @@ impl Default for Policy {
 }
 
 /// Names a decode within its leg.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ticket(u64);
 
 /// Why a decode is wanted.
@@ -489,7 +489,8 @@ impl Leg {
         let Some(open) = &self.open else { return };
         let due = position >= open.next_partial && open.partial.is_none() && open.candidate.is_none();
         let Some((_, voice_end)) = self.segmenter.speaking() else { return };
-        if !due || position - voice_end > 3 * CHUNK as u64 {
+        // What is decoded while a pause begins holds up the candidate.
+        if !due || position - voice_end > CHUNK as u64 {
             return;
         }
         let start = open.start;

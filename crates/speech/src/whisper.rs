@@ -98,6 +98,8 @@ pub struct Request<'a> {
     pub prompt: Option<&'a str>,
     /// See [`Effort`].
     pub effort: Effort,
+    /// On how many threads.
+    pub threads: usize,
 }
 
 /// A word of a decode; times in milliseconds from the window's first sample.
@@ -158,6 +160,7 @@ impl Decoder {
         let language = request.language.or(detected).map(str::to_owned);
         let key = Wanted { language, prompt: request.prompt.map(str::to_owned), effort: request.effort };
         let mut params = self.params.entry(key).or_insert_with_key(parameters).clone();
+        params.set_n_threads(request.threads as c_int);
         // A loop would decode to the end of the text window; nobody speaks this many tokens.
         params.set_max_tokens((seconds * 8.0) as c_int + 16);
         match request.effort {
@@ -230,7 +233,6 @@ fn parameters(wanted: &Wanted) -> FullParams<'static, 'static> {
         Effort::Quick => SamplingStrategy::Greedy { best_of: 1 },
         Effort::Thorough => SamplingStrategy::BeamSearch { beam_size: BEAM, patience: -1.0 },
     });
-    params.set_n_threads(1);
     params.set_print_progress(false);
     params.set_print_realtime(false);
     params.set_print_special(false);
