@@ -141,7 +141,8 @@ pub fn place(server: &Sotto, audio: &Audio, customer: &str) -> Result<Placed> {
     // On a machine that is full SIPp itself takes its time to begin.
     let until = Instant::now() + Duration::from_secs(60);
     while Instant::now() < until && sipp.is_going_on()? {
-        let calls = server.api.calls("live")?;
+        // And a machine that is full with them answers late.
+        let calls = server.api.calls("live").unwrap_or_default();
         let ours = calls.iter().find(|call| {
             let people = call["participants"].as_array().into_iter().flatten();
             people.filter_map(|p| p["aor"].as_str()).any(|aor| aor.starts_with(&wanted))
