@@ -45,7 +45,7 @@ impl Default for Thresholds {
             clear: 0.9,
             least_clear: ms(64),
             lead: ms(800),
-            pause: ms(160),
+            pause: ms(190),
             rest: ms(400),
             end: ms(600),
             end_when_long: ms(220),
