@@ -8,6 +8,7 @@ mod embed;
 mod intent;
 mod linear;
 mod mood;
+mod spoken;
 mod tokenizer;
 
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
