@@ -3,9 +3,13 @@
 
 mod number;
 
+use std::collections::HashSet;
 use std::ops::Range;
+use std::sync::OnceLock;
 
-pub(crate) use number::{Decimal, Number, number_word, numbers};
+use sotto_call::Word;
+
+pub(crate) use number::{Number, number_word, numbers};
 
 /// What a token is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -125,7 +129,8 @@ fn joined_numbers(letters: &[(char, usize)]) -> Vec<usize> {
         from[end] = (0..end).find(|start| {
             let part: String = chars[*start..end].iter().collect();
             let inside = *start > 0 && end < chars.len() || *start == 0;
-            from[*start].is_some() && (part.chars().count() > 1 && number_word(&part) || part == "و" && inside)
+            from[*start].is_some()
+                && (part.chars().count() > 1 && number_word(&part) || part == "و" && inside)
         });
     }
     let mut cuts = Vec::new();
@@ -192,6 +197,39 @@ fn is_silent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
         | '\u{6d6}'..='\u{6ed}' | '\u{ad}' | '\u{200b}' | '\u{200d}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
         | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fe0f}' | '\u{20e3}')
+}
+
+/// Words to look for, in any spelling: parted by spaces where they are written down.
+pub(crate) struct Words {
+    list: &'static str,
+    folded: OnceLock<HashSet<String>>,
+}
+
+impl Words {
+    pub const fn new(list: &'static str) -> Self {
+        Self { list, folded: OnceLock::new() }
+    }
+
+    /// True for the text of a token that is among them.
+    pub fn has(&self, word: &str) -> bool {
+        self.folded.get_or_init(|| self.list.split_whitespace().map(fold).collect()).contains(word)
+    }
+}
+
+/// Where in the text each word stands, in characters; nothing where the words are not those of the text, in order.
+pub(crate) fn places(text: &str, words: &[Word]) -> Option<Vec<Range<usize>>> {
+    let mut rest = text;
+    let mut at = 0;
+    let place = |word: &Word| {
+        let said = word.w.trim();
+        let trimmed = rest.trim_start();
+        at += rest[..rest.len() - trimmed.len()].chars().count();
+        rest = trimmed.strip_prefix(said)?;
+        let start = at;
+        at += said.chars().count();
+        Some(start..at)
+    };
+    words.iter().map(place).collect()
 }
 
 #[cfg(test)]

@@ -136,16 +136,7 @@ static MEANINGS: LazyLock<HashMap<String, Meaning>> = LazyLock::new(|| {
         "ninety نود",
     ];
     (2..).zip(tens).for_each(|(n, words)| add(words, Meaning::Tens(10 * n)));
-    let hundreds = [
-        "دویست",
-        "سیصد",
-        "چهارصد چارصد",
-        "پانصد پونصد",
-        "ششصد شیشصد",
-        "هفتصد",
-        "هشتصد",
-        "نهصد",
-    ];
+    let hundreds = ["دویست", "سیصد", "چهارصد چارصد", "پانصد پونصد", "ششصد شیشصد", "هفتصد", "هشتصد", "نهصد"];
     (2..).zip(hundreds).for_each(|(n, words)| add(words, Meaning::Hundreds(100 * n)));
     add("یکصد", Meaning::Hundreds(100));
     add("hundred صد", Meaning::Hundred);
@@ -190,6 +181,35 @@ fn meaning(token: &Token) -> Option<Meaning> {
     (token.shape == Shape::Word).then(|| MEANINGS.get(&token.text).copied()).flatten()
 }
 
+/// Words that sound like digits, and that recognisers write for them.
+fn sounds_like(token: &Token) -> Option<u8> {
+    Some(match token.text.as_str() {
+        "won" => 1,
+        "to" | "too" => 2,
+        "for" | "fore" => 4,
+        "ate" => 8,
+        _ => return None,
+    })
+}
+
+/// What every token means. "For" is four between two digits in words, if a third one stands beside them.
+fn meanings(tokens: &[Token]) -> Vec<Option<Meaning>> {
+    let mut all: Vec<Option<Meaning>> = tokens.iter().map(meaning).collect();
+    for at in 1..tokens.len() {
+        let digit = |at: Option<usize>| {
+            matches!(at.and_then(|at| all.get(at)), Some(Some(Meaning::Unit(_) | Meaning::Repeat(_))))
+        };
+        if let Some(n) = sounds_like(&tokens[at])
+            && digit(Some(at - 1))
+            && digit(Some(at + 1))
+            && (digit(at.checked_sub(2)) || digit(Some(at + 2)))
+        {
+            all[at] = Some(Meaning::Unit(n));
+        }
+    }
+    all
+}
+
 /// True for words of which numbers are made, without those that join them.
 pub(crate) fn number_word(word: &str) -> bool {
     use Meaning::{Hundred, Hundreds, Scale, Teen, Tens, Unit};
@@ -198,10 +218,11 @@ pub(crate) fn number_word(word: &str) -> bool {
 
 /// All numbers in a row of tokens, in order.
 pub(crate) fn numbers(tokens: &[Token]) -> Vec<Number> {
+    let meanings = meanings(tokens);
     let mut out: Vec<Number> = Vec::new();
     let mut at = 0;
     while at < tokens.len() {
-        match Reader::new(tokens, at).read() {
+        match Reader::new(tokens, &meanings, at).read() {
             Some(number) if !is_other_word(tokens, &number, out.last()) => {
                 at = number.tokens.end;
                 out.push(number);
@@ -219,6 +240,19 @@ fn is_other_word(tokens: &[Token], number: &Number, before: Option<&Number>) -> 
         return false;
     }
     let after_number = before.is_some_and(|before| before.tokens.end == number.tokens.start);
+    // «ساعت نه», «ده دقیقه به نه», «نه و نیم»
+    let hour = || {
+        let at = number.tokens.end;
+        let before = number.tokens.start.checked_sub(1).map(|before| tokens[before].text.as_str());
+        let and = |words: &[&str]| {
+            tokens.get(at).is_some_and(|token| token.is("و"))
+                && tokens.get(at + 1).is_some_and(|token| words.contains(&token.text.as_str()))
+        };
+        matches!(before, Some("ساعت" | "به")) || and(&["نیم", "ربع"])
+    };
+    if first.is("نه") && hour() {
+        return false;
+    }
     let next = tokens.get(number.tokens.end);
     let before_number = next.is_some_and(|next| {
         next.shape == Shape::Digits && first.text != "نه"
@@ -246,6 +280,7 @@ enum Room {
 /// Reads one number from a position on.
 struct Reader<'a> {
     tokens: &'a [Token],
+    meanings: &'a [Option<Meaning>],
     start: usize,
     end: usize,
     /// Sum of what has been multiplied by a scale.
@@ -260,9 +295,10 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(tokens: &'a [Token], start: usize) -> Self {
+    fn new(tokens: &'a [Token], meanings: &'a [Option<Meaning>], start: usize) -> Self {
         Self {
             tokens,
+            meanings,
             start,
             end: start,
             total: 0,
@@ -301,7 +337,7 @@ impl<'a> Reader<'a> {
     }
 
     fn meaning(&self, at: usize) -> Option<Meaning> {
-        self.tokens.get(at).and_then(meaning)
+        self.meanings.get(at).copied().flatten()
     }
 
     /// A single digit, in either form.
@@ -309,7 +345,7 @@ impl<'a> Reader<'a> {
         let token = self.tokens.get(at)?;
         match token.shape {
             Shape::Digits if token.text.len() == 1 => token.text.parse().ok(),
-            _ => match meaning(token)? {
+            _ => match self.meaning(at)? {
                 Meaning::Unit(n) => Some(n),
                 _ => None,
             },
@@ -379,7 +415,7 @@ impl<'a> Reader<'a> {
         if token.shape == Shape::Digits {
             return !joined && self.digits(at) || joined && self.room == Room::Scale && self.digits(at);
         }
-        let Some(meaning) = meaning(token) else { return false };
+        let Some(meaning) = self.meaning(at) else { return false };
         let group = self.group.map_or(0, |group| group.mantissa);
         let room = self.room;
         let add = |n: u16| Decimal::whole(group + u128::from(n));
@@ -400,7 +436,9 @@ impl<'a> Reader<'a> {
                 self.take(Decimal::whole(100), at + 1, Room::Hundred);
             }
             Meaning::Hundred if !joined && matches!(room, Room::None | Room::Ten) => {
-                let Some(hundreds) = self.group.filter(|g| (1..100).contains(&g.mantissa)) else { return false };
+                let Some(hundreds) = self.group.filter(|g| (1..100).contains(&g.mantissa)) else {
+                    return false;
+                };
                 let Some(hundreds) = hundreds.scaled(2) else { return false };
                 self.take(Decimal::whole(hundreds), at + 1, Room::Hundred);
             }
@@ -478,10 +516,14 @@ impl<'a> Reader<'a> {
 
     /// "two point five": single digits after a point.
     fn fraction(&mut self, mut at: usize) -> bool {
-        let Some(group) = self.group.filter(|group| group.places == 0 && self.total == 0) else { return false };
+        let Some(group) = self.group.filter(|group| group.places == 0 && self.total == 0) else {
+            return false;
+        };
         let (mut mantissa, mut places) = (group.mantissa, 0);
         while let Some(digit) = self.digit(at).filter(|_| places < 6) {
-            let Some(longer) = mantissa.checked_mul(10).and_then(|m| m.checked_add(digit.into())) else { break };
+            let Some(longer) = mantissa.checked_mul(10).and_then(|m| m.checked_add(digit.into())) else {
+                break;
+            };
             mantissa = longer;
             places += 1;
             at += 1;
@@ -580,6 +622,8 @@ mod tests {
             ("oh well", ""),
             ("a man and a half", ""),
             ("0912 345 6789", "0912 345 6789"),
+            ("four two for two too one", "4 2 4 2 2 1"),
+            ("nine to five for two", "9 5 2"),
         ] {
             assert_eq!(read(said), digits, "{said}");
         }
