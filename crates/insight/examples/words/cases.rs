@@ -293,7 +293,8 @@ fn in_words(random: &mut Random, persian: bool, group: &str) -> String {
     let number = |digits: &str| digits.parse::<usize>().unwrap_or_default();
     let leads = !group.starts_with('0');
     match random.below(4) {
-        0 if persian && leads && (3..=4).contains(&group.len()) => {
+        // "Sixty-two, a thousand and nine" and "sixty-two thousand and nine" are the same words in Persian.
+        0 if persian && leads && (3..=4).contains(&group.len()) && !(1000..2000).contains(&number(group)) => {
             return persian_number(random, number(group));
         }
         0 if !persian && leads && group.len() == 4 && group.ends_with("00") && &group[1..2] != "0" => {
@@ -566,7 +567,7 @@ fn harmless(random: &mut Random, persian: bool) -> Vec<Turn> {
     let length = 5 + random.below(8);
     let order = random.digits(length);
     let amount = (1 + random.below(9_999)) * 1000;
-    let text = match (persian, random.below(9)) {
+    let text = match (persian, random.below(10)) {
         (false, 0) => format!("My phone number is {}", said(random, &mobile)),
         (false, 1) => said(random, &mobile),
         (false, 2) => format!("The order number is {}", said(random, &order)),
@@ -580,6 +581,7 @@ fn harmless(random: &mut Random, persian: bool) -> Vec<Turn> {
         (false, 7) => {
             format!("My account number is {}, and I have {} devices", said(random, &order), random.below(9))
         }
+        (false, 8) => format!("The discount code is {}", said(random, &order)),
         (false, _) => format!("I was born on {} May {}", 1 + random.below(28), 1960 + random.below(50)),
         (true, 0) => format!("شماره موبایلم {}", said(random, &mobile)),
         (true, 1) => said(random, &mobile),
@@ -591,6 +593,7 @@ fn harmless(random: &mut Random, persian: bool) -> Vec<Turn> {
         (true, 5) => format!("فردا ساعت 10:{} جلسه {}", random.below(50) + 10, random.below(30)),
         (true, 6) => format!("کد پیگیری {}", said(random, &order)),
         (true, 7) => format!("تلفن ثابت ۰۲۱ {} {}", random.digits(4), random.digits(4)),
+        (true, 8) => format!("کد تخفیف من {}", said(random, &order)),
         (true, _) => format!(
             "تاریخ تولدم ۱۳{}/۰{}/{} هست",
             50 + random.below(49),

@@ -42,6 +42,16 @@ pub(super) fn amounts(speech: &mut Speech<'_>) {
         {
             (start, value) = (whole.tokens.start, sum);
         }
+        // «دوازده و نیم دلار», "twelve and a half dollars"
+        let half = [&["و", "نیم"][..], &["and", "a", "half"]]
+            .into_iter()
+            .find(|half| (end..).zip(*half).all(|(at, word)| speech.word(at) == *word));
+        if let Some(half) = half
+            && currency(speech.word(end + half.len())).is_some()
+            && let Some(sum) = value.plus_hundredths(50)
+        {
+            (value, end) = (sum, end + half.len());
+        }
         let before = start.checked_sub(1).map(|at| speech.word(at)).filter(|word| is_code(word));
         let code = match (currency(speech.word(end)), before.and_then(currency)) {
             (Some(code), _) => {

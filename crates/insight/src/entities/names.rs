@@ -335,7 +335,7 @@ fn persian_name(speech: &Speech<'_>, at: usize) -> Option<(Range<usize>, f32)> {
         _ => None,
     };
     if let Some(start) = named {
-        let start = start + usize::from(speech.is(start, &["هم", ":"]));
+        let start = start + usize::from(speech.is(start, &["هم", ":", "من"]));
         let mut end = start;
         while end < start + 3 && is_name(end) {
             end += 1;

@@ -70,7 +70,11 @@ fn is_code_letter(speech: &Speech<'_>, at: usize) -> bool {
         && next.is_some_and(|next| {
             next.shape == Shape::Digits || next.text.len() == 1 || speech.number(at + 1).is_some()
         });
-    speech.number(at).is_none() && token.text.len() <= 5 && (glued || spelled)
+    let written = !BETWEEN.has(&token.text)
+        && token.capital
+        && token.text.len() <= 3
+        && next.is_some_and(|next| next.shape == Shape::Digits);
+    speech.number(at).is_none() && token.text.len() <= 5 && (glued || spelled || written)
 }
 
 fn is_counted(speech: &Speech<'_>, at: usize) -> bool {

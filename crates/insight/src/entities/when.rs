@@ -285,7 +285,14 @@ fn time_of_day(speech: &Speech<'_>, at: usize) -> Option<OnClock> {
                 sure: 0.8,
             });
         }
-        "ساعت" if at == 0 || speech.number_before(at).is_none() => return persian(speech, at + 1, 0.95),
+        // "Two hours" is no time, but a date may stand before.
+        "ساعت" if speech.number_before(at).is_none_or(|before| speech.glued(before.tokens.start)) => {
+            return persian(speech, at + 1, 0.95);
+        }
+        "حدود" | "حدودا" | "حوالی" | "راس" | "دور" | "صبح" | "عصر" | "شب" => {
+            let found = persian(speech, at + 1, 0.75)?;
+            return (found.minute == 30 || found.minute == 15).then_some(found);
+        }
         _ => {}
     }
     quarter_or_minutes(speech, at).or_else(|| {

@@ -59,10 +59,14 @@ struct Piece {
     utterance: usize,
     tokens: Range<usize>,
     digits: String,
+    /// What else the digits may have been.
+    others: Vec<String>,
     /// What was spoken of before, and is still in reach.
     seen: Seen,
     /// A phrase or an utterance begins here.
     begins: bool,
+    /// "IR" was said before.
+    after_country: bool,
     persian: bool,
 }
 
@@ -192,7 +196,7 @@ impl<'a> Search<'a> {
                             hit(Secret::Expiry, part.tokens.clone());
                         }
                     }
-                    What::Digits(digits) => {
+                    What::Digits { digits, others } => {
                         let at = in_reach(&given, words, turns);
                         for cue in CUES.into_iter().filter(|cue| cue.is_long() && seen(&at, *cue) > 0) {
                             given[cue as usize].turns = turns;
@@ -201,8 +205,10 @@ impl<'a> Search<'a> {
                             utterance: n,
                             tokens: part.tokens.clone(),
                             digits: digits.clone(),
+                            others: others.clone(),
                             seen: at,
                             begins: speaker.comma,
+                            after_country: with_country(spoken.tokens, part.tokens.start) < part.tokens.start,
                             persian: spoken.persian,
                         });
                     }
@@ -313,13 +319,23 @@ impl Run {
         let mut marks = vec![None; self.pieces.len()];
         self.cards(&digits, &mut marks);
         self.accounts(&digits, &mut marks);
+        let at = self.seen();
         if marks.iter().any(Option::is_some) {
+            // Part of a number that was misheard may be one by chance.
+            if is_meant(at, Cue::CardNumber, &digits) {
+                marks
+                    .iter_mut()
+                    .filter(|mark| mark.is_none())
+                    .for_each(|mark| *mark = Mark::new(Secret::Card));
+            }
             return marks;
         }
-        let at = self.seen();
         let whole = if is_meant(at, Cue::Iban, &digits) {
             Some(Secret::Iban)
-        } else if is_meant(at, Cue::CardNumber, &digits) || self.may_be_misheard_card(&digits) {
+        } else if is_meant(at, Cue::CardNumber, &digits)
+            || self.may_be_misheard_card(&digits)
+            || self.is_card_otherwise(digits.len())
+        {
             Some(Secret::Card)
         } else {
             self.by_cue(&digits)
@@ -366,7 +382,38 @@ impl Run {
                 && self.pieces.iter().all(|piece| piece.digits.len() == 4)
     }
 
-    /// Card numbers that hold their check digit, with at least one end where the run or a phrase begins or ends.
+    /// True for a card number that holds its check digit if a number in words or two were meant as two each.
+    fn is_card_otherwise(&self, length: usize) -> bool {
+        const MOST: usize = 2;
+        fn holds(pieces: &[Piece], so_far: &str, left: usize) -> bool {
+            let Some((piece, rest)) = pieces.split_first() else { return is_card(so_far) };
+            let with = |digits: &str, left| holds(rest, &format!("{so_far}{digits}"), left);
+            with(&piece.digits, left) || left > 0 && piece.others.iter().any(|other| with(other, left - 1))
+        }
+        (13 - MOST..=19).contains(&length) && !self.is_of_something_else() && holds(&self.pieces, "", MOST)
+    }
+
+    /// True where another number was announced, and no card since.
+    fn is_of_something_else(&self) -> bool {
+        let at = self.seen();
+        let card = seen(at, Cue::Card).max(seen(at, Cue::CardNumber));
+        seen(at, Cue::Phone).max(seen(at, Cue::Reference)) > card
+    }
+
+    /// True where pieces may be one number though they are not of one utterance: none of these is the number of a mobile
+    /// telephone.
+    fn may_be_of_several_turns(&self, first: usize, last: usize) -> bool {
+        let (from, to) = (self.pieces[first].utterance, self.pieces[last].utterance);
+        let mobile = |utterance: usize| {
+            let pieces = self.pieces.iter().filter(|piece| piece.utterance == utterance);
+            let digits: String = pieces.map(|piece| piece.digits.as_str()).collect();
+            digits.len() == 11 && digits.starts_with("09")
+        };
+        !self.is_of_something_else() && !(from..=to).any(mobile)
+    }
+
+    /// Card numbers that hold their check digit, with at least one end where the run or a phrase begins or ends; with both
+    /// where they are of several utterances.
     fn cards(&self, digits: &str, marks: &mut [Option<Mark>]) {
         let starts: Vec<usize> = self
             .pieces
@@ -409,16 +456,25 @@ impl Run {
                 || starts.binary_search(&at).is_ok()
                 || self.pieces[starts.partition_point(|start| *start <= at) - 1].digits.len() > LAST
         };
+        let of = |at: usize| starts.partition_point(|start| *start <= at) - 1;
+        let is_plausible = |start: usize, end: usize| {
+            let (first, last) = (of(start), of(end - 1));
+            let one_turn = self.pieces[first].utterance == self.pieces[last].utterance;
+            let (begins, ends) = (phrase(start), phrase(end));
+            one_turn && (begins || ends) || begins && ends && self.may_be_of_several_turns(first, last)
+        };
         (from..digits.len()).filter(|start| edge(*start)).find_map(|start| {
-            let ends = (start + 13..=(start + 19).min(digits.len())).rev();
-            let found = ends.filter(|end| edge(*end) && (phrase(start) || phrase(*end)));
-            found.filter(|end| is_card(&digits[start..*end])).map(|end| (start, end)).next()
+            let ends = (start + 13..=(start + 19).min(digits.len())).rev().filter(|end| edge(*end));
+            let mut cards = ends.filter(|end| is_card(&digits[start..*end]));
+            cards.find(|end| is_plausible(start, *end)).map(|end| (start, end))
         })
     }
 
     /// Iranian account numbers: 24 digits behind "IR", which the recogniser may have lost.
     fn accounts(&self, digits: &str, marks: &mut [Option<Mark>]) {
-        if digits.len() == 24 && is_iban(&format!("IR{digits}")) {
+        // A recogniser may have lost some of them, or heard some twice.
+        let named = self.pieces[0].after_country && (20..=28).contains(&digits.len());
+        if named || digits.len() == 24 && is_iban(&format!("IR{digits}")) {
             marks.fill(Mark::new(Secret::Iban));
         }
     }
@@ -482,7 +538,7 @@ fn checked_cards(runs: &[Run], group: Range<usize>, marks: &mut [Vec<Option<Mark
 
 /// True for what a policy may leave of a card number.
 fn is_last_four(part: &Part, tokens: &[Token]) -> bool {
-    matches!(&part.what, What::Digits(digits) if digits.len() == LAST)
+    matches!(&part.what, What::Digits { digits, .. } if digits.len() == LAST)
         && part.tokens.len() == 1
         && tokens[part.tokens.start].shape == Shape::Digits
 }

@@ -18,8 +18,11 @@ pub(super) struct Part {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum What {
-    /// Digits, as dictated.
-    Digits(String),
+    /// Digits as dictated, and what else they may have been.
+    Digits {
+        digits: String,
+        others: Vec<String>,
+    },
     /// The name of a month: part of an expiry date.
     Month,
     /// Letters and digits in one: part of a password.
@@ -43,6 +46,9 @@ static FILLERS: Words = Words::new(
     "uh um er erm ah eh hm hmm mm mhm okay ok right yes yeah yep so and then next dash hyphen space comma \
      slash well و بعد بعدش بعدشم خط تیره فاصله خب خوب بله اره اوکی باشه م مم ممم اه ام امم اممم هم دیگه",
 );
+
+/// Parts that are looked back at. More than a number and what is between its digits has.
+const LONGEST_ROW: usize = 64;
 
 /// What a number counts when it stands before it: then it is no secret.
 static UNITS: Words = Words::new(
@@ -93,7 +99,7 @@ fn parts(tokens: &[Token]) -> Vec<Part> {
         let (what, length) = match (cues[at], of_token[at]) {
             (Some((cue, length)), _) => (What::Cue(cue), length),
             _ if let Some(length) = iban(&tokens[at..]) => (What::Iban, length),
-            (_, Some(number)) => (digits(tokens, number), number.tokens.len()),
+            (_, Some(number)) => (digits(tokens, number, &out), number.tokens.len()),
             _ => (plain(tokens, at), 1),
         };
         // A cue of another's beginning ends here: "the password is" has said what follows.
@@ -124,29 +130,50 @@ fn plain(tokens: &[Token], at: usize) -> What {
         Shape::Symbol => What::Filler,
         // "may" is a month only where it cannot be a verb, and no card expires for want of it.
         _ if MONTHS.has(word) => What::Month,
+        _ if FILLERS.has(word) => What::Filler,
         _ if joined(next, next.is_some_and(|next| next.glued), Shape::Digits)
             || joined(at.checked_sub(1).map(|before| &tokens[before]), token.glued, Shape::Digits) =>
         {
             What::Mixed
         }
-        _ if FILLERS.has(word) => What::Filler,
         _ => What::Word,
     }
 }
 
 /// Digits, unless they count something, are a date or a time of day, or name a place in a row.
-fn digits(tokens: &[Token], number: &Number) -> What {
+fn digits(tokens: &[Token], number: &Number, before: &[Part]) -> What {
     let Range { start, end } = number.tokens;
     let sign = |at: Option<usize>| {
         at.and_then(|at| tokens.get(at)).is_some_and(|token| CURRENCY_SIGNS.contains(&token.text.as_str()))
     };
     let unit = |at: usize| tokens.get(at).is_some_and(|token| UNITS.has(&token.text));
+    // "… 4 2 4 2 am I right": the end of a long row counts nothing.
+    let row: usize = before
+        .iter()
+        .rev()
+        .map_while(|part| match &part.what {
+            What::Digits { digits, .. } => Some(digits.len()),
+            What::Filler | What::Comma => Some(0),
+            _ => None,
+        })
+        .take(LONGEST_ROW)
+        .sum();
+    // «هزار» goes on with a number, but by itself it is "a lot".
+    let lone = number.tokens.len() == 1
+        && matches!(tokens[start].text.as_str(), "هزار" | "صد" | "میلیون" | "میلیارد");
+    if lone && row == 0 {
+        return What::Word;
+    }
     if number.ordinal
-        || number.digits.len() < 13 && (sign(start.checked_sub(1)) || sign(Some(end)) || unit(end))
+        || row + number.digits.len() < 13 && (sign(start.checked_sub(1)) || sign(Some(end)) || unit(end))
     {
         return What::Word;
     }
-    if is_date_or_time(tokens, start, end) { What::Word } else { What::Digits(number.digits.clone()) }
+    if is_date_or_time(tokens, start, end) {
+        What::Word
+    } else {
+        What::Digits { digits: number.digits.clone(), others: number.other_digits(tokens) }
+    }
 }
 
 /// True for a number that is a part of "10:30", "12/05/2026" or "1405-08-12".
@@ -159,10 +186,14 @@ fn is_date_or_time(tokens: &[Token], start: usize, end: usize) -> bool {
             && tokens.get(at + 1).is_some_and(|token| token.glued)
     };
     let time = |at: usize| (1..=2).contains(&length(at)) && length(at + 2) == 2 && sign(at + 1, &[":"]);
+    let small = |at: usize, most: u32| {
+        length(at) <= 2 && tokens[at].text.parse::<u32>().is_ok_and(|n| (1..=most).contains(&n))
+    };
     let date = |at: usize| {
-        sign(at + 1, &["/", "-", "."])
-            && sign(at + 3, &["/", "-", "."])
-            && matches!((length(at), length(at + 2), length(at + 4)), (1..=2, 1..=2, 4) | (4, 1..=2, 1..=2))
+        let signs = sign(at + 1, &["/", "-", "."]) && sign(at + 3, &["/", "-", "."]);
+        signs && !sign(at + 5, &["/", "-", "."]) && small(at + 2, 31) && {
+            length(at) == 4 && small(at + 4, 31) || small(at, 31) && length(at + 4) == 4
+        }
     };
     let back = |count: usize| start.checked_sub(count);
     time(start)
@@ -247,7 +278,12 @@ fn password(tokens: &[Token], from: usize) -> Option<Range<usize>> {
         }
         end += 1;
     }
-    while end > start && tokens[end - 1].shape == Shape::Symbol {
+    // Neither is "I" in "8883 I think" a letter of it, nor a sign at its end.
+    let is_other = |at: usize| {
+        let word = tokens.get(at + 1).is_some_and(|next| next.shape == Shape::Word);
+        tokens[at].shape == Shape::Symbol || word && matches!(tokens[at].text.as_str(), "i" | "a")
+    };
+    while end > start && is_other(end - 1) {
         end -= 1;
     }
     // A lone "a" is an article, digits alone are found as such.

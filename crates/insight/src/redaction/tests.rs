@@ -122,7 +122,10 @@ fn english_secrets_beside_cards() {
         ),
         ("My PIN is 4821", "My PIN is ••••"),
         ("The password for my account is 884422.", "The password for my account is ••••."),
-        ("A: I sent a verification code for your order. | 482913", "A: I sent a verification code for your order. | ••••"),
+        (
+            "A: I sent a verification code for your order. | 482913",
+            "A: I sent a verification code for your order. | ••••",
+        ),
         ("One-time password: 99 12 33", "One-time password: ••••"),
         ("My password is sunshine.", "My password is ••••."),
         ("the password is hunter2 okay", "the password is •••• okay"),

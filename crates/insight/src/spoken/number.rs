@@ -20,9 +20,22 @@ pub(crate) struct Number {
     pub ordinal: bool,
     /// In words, at least in part.
     pub spoken: bool,
+    /// Tokens before which another number may begin as well: "fifty nine" may be 50 and 9.
+    joints: Vec<usize>,
 }
 
+/// How many of them are kept of a number.
+const MOST_JOINTS: usize = 4;
+
 impl Number {
+    /// Its digits if it was not one number but two, in every way that may be.
+    pub fn other_digits(&self, tokens: &[Token]) -> Vec<String> {
+        let dictated = |range: Range<usize>| numbers(&tokens[range]).into_iter().map(|number| number.digits);
+        let cut =
+            |at: &usize| dictated(self.tokens.start..*at).chain(dictated(*at..self.tokens.end)).collect();
+        self.joints.iter().map(cut).collect()
+    }
+
     /// The value, where it is whole and fits.
     pub fn whole<T: TryFrom<u128>>(&self) -> Option<T> {
         (self.value.places == 0).then(|| T::try_from(self.value.mantissa).ok()).flatten()
@@ -223,7 +236,7 @@ pub(crate) fn numbers(tokens: &[Token]) -> Vec<Number> {
     let mut at = 0;
     while at < tokens.len() {
         match Reader::new(tokens, &meanings, at).read() {
-            Some(number) if !is_other_word(tokens, &number, out.last()) => {
+            Some(number) if !is_other_word(tokens, &meanings, &number, out.last()) => {
                 at = number.tokens.end;
                 out.push(number);
             }
@@ -233,33 +246,48 @@ pub(crate) fn numbers(tokens: &[Token]) -> Vec<Number> {
     out
 }
 
-/// «نه» is nine and "no", "oh" is zero and a sigh: alone they are no numbers.
-fn is_other_word(tokens: &[Token], number: &Number, before: Option<&Number>) -> bool {
-    let first = &tokens[number.tokens.start];
-    if number.tokens.len() > 1 || !matches!(first.text.as_str(), "نه" | "oh" | "o" | "grand" | "mil") {
-        return false;
+/// «نه» is nine and "no", "oh" is zero and a sigh: alone they are no numbers, nor are "thousands".
+fn is_other_word(
+    tokens: &[Token],
+    meanings: &[Option<Meaning>],
+    number: &Number,
+    before: Option<&Number>,
+) -> bool {
+    let Range { start, end } = number.tokens.clone();
+    match tokens[start].text.as_str() {
+        _ if number.tokens.len() > 1 => return false,
+        "grand" | "mil" | "thousand" | "thousands" | "million" | "millions" | "billion" | "billions"
+        | "hundred" => {
+            return true;
+        }
+        "نه" | "oh" | "o" => {}
+        _ => return false,
     }
-    let after_number = before.is_some_and(|before| before.tokens.end == number.tokens.start);
-    // «ساعت نه», «ده دقیقه به نه», «نه و نیم»
-    let hour = || {
-        let at = number.tokens.end;
-        let before = number.tokens.start.checked_sub(1).map(|before| tokens[before].text.as_str());
-        let and = |words: &[&str]| {
-            tokens.get(at).is_some_and(|token| token.is("و"))
-                && tokens.get(at + 1).is_some_and(|token| words.contains(&token.text.as_str()))
-        };
-        matches!(before, Some("ساعت" | "به")) || and(&["نیم", "ربع"])
+    let is =
+        |at: usize, words: &[&str]| tokens.get(at).is_some_and(|token| words.contains(&token.text.as_str()));
+    let separated = |at: usize| {
+        is(at, &[",", "-", ".", "uh", "um", "and", "then", "okay", "اممم", "و", "بعد", "بعدش", "خب"])
     };
-    if first.is("نه") && hour() {
+    // After a number it goes on with the row.
+    let gap = before.map(|before| before.tokens.end..start);
+    if gap.is_some_and(|gap| gap.len() <= 4 && gap.clone().all(separated)) {
         return false;
     }
-    let next = tokens.get(number.tokens.end);
-    let before_number = next.is_some_and(|next| {
-        next.shape == Shape::Digits && first.text != "نه"
-            || matches!(MEANINGS.get(&next.text), Some(Meaning::Repeat(_)))
-            || number_word(&next.text)
-    });
-    matches!(first.text.as_str(), "grand" | "mil") || !after_number && !before_number
+    let digit = |at: usize| {
+        let digits = tokens.get(at).is_some_and(|token| token.shape == Shape::Digits);
+        digits && !is(start, &["نه"])
+            || matches!(meanings.get(at), Some(Some(Meaning::Unit(_) | Meaning::Repeat(_))))
+    };
+    let number_word = tokens.get(end).is_some_and(|next| number_word(&next.text));
+    // "oh, five, eight" is a row, "oh, five" is an answer.
+    let row = separated(end) && digit(end + 1) && {
+        let next = end + 2 + usize::from(separated(end + 2));
+        digit(next) || next >= tokens.len() || is(end, &["-"])
+    };
+    // «ساعت نه», «ده دقیقه به نه», «نه و نیم»
+    let hour = is(start, &["نه"])
+        && (start > 0 && is(start - 1, &["ساعت", "به"]) || is(end, &["و"]) && is(end + 1, &["نیم", "ربع"]));
+    !(digit(end) || number_word || row || hour)
 }
 
 /// What may still follow inside a number.
@@ -292,6 +320,7 @@ struct Reader<'a> {
     written: Option<String>,
     ordinal: bool,
     spoken: bool,
+    joints: Vec<usize>,
 }
 
 impl<'a> Reader<'a> {
@@ -308,6 +337,7 @@ impl<'a> Reader<'a> {
             written: None,
             ordinal: false,
             spoken: false,
+            joints: vec![],
         }
     }
 
@@ -333,6 +363,7 @@ impl<'a> Reader<'a> {
             value,
             ordinal: self.ordinal,
             spoken: self.spoken,
+            joints: self.joints,
         })
     }
 
@@ -366,7 +397,14 @@ impl<'a> Reader<'a> {
         };
         let digits = self.digit(at)?.to_string().repeat(times);
         let value = Decimal::whole(digits.parse().ok()?);
-        Some(Number { tokens: self.start..at + 1, digits, value, ordinal: false, spoken: true })
+        Some(Number {
+            tokens: self.start..at + 1,
+            digits,
+            value,
+            ordinal: false,
+            spoken: true,
+            joints: vec![],
+        })
     }
 
     /// What only the beginning of a number may be: "a hundred", "half a million".
@@ -388,11 +426,20 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, group: Decimal, end: usize, room: Room) {
+        if self.end > self.start {
+            self.joint(end - 1);
+        }
         self.group = Some(group);
         self.end = end;
         self.room = room;
         self.written = None;
         self.spoken = true;
+    }
+
+    fn joint(&mut self, at: usize) {
+        if self.joints.len() < MOST_JOINTS {
+            self.joints.push(at);
+        }
     }
 
     /// Takes what comes next if it belongs to the number.
@@ -436,7 +483,9 @@ impl<'a> Reader<'a> {
                 self.take(Decimal::whole(100), at + 1, Room::Hundred);
             }
             Meaning::Hundred if !joined && matches!(room, Room::None | Room::Ten) => {
-                let Some(hundreds) = self.group.filter(|g| (1..100).contains(&g.mantissa)) else {
+                // «هفتاد و هفت صد» is 77 and 100.
+                let most = if token.is("صد") { 10 } else { 100 };
+                let Some(hundreds) = self.group.filter(|g| (1..most).contains(&g.mantissa)) else {
                     return false;
                 };
                 let Some(hundreds) = hundreds.scaled(2) else { return false };
@@ -493,6 +542,9 @@ impl<'a> Reader<'a> {
             _ => None,
         };
         let Some(sum) = sum else { return false };
+        if self.group.is_some() {
+            self.joint(at);
+        }
         self.total = sum;
         self.smallest_scale = zeros;
         self.group = None;
@@ -667,6 +719,6 @@ mod tests {
     fn a_row_without_end_is_no_trouble() {
         let long = "9".repeat(10_000);
         assert_eq!(read(&long), long);
-        assert_eq!(read(&format!("{long} million")), format!("{long} 1000000"));
+        assert_eq!(read(&format!("{long} million")), long);
     }
 }
