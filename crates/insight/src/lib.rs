@@ -1,9 +1,9 @@
-//! What is said, understood: one [`Embedding`] an utterance, and what can be read from it; the [`entities`] that it
-//! names; and a [`Redactor`] that takes out what must not be kept.
+//! What is said, understood: one [`Embedding`] an utterance, and what can be read from it; the [`entities()`]
+//! that it names; and a [`Redactor`] that takes out what must not be kept.
 //!
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
-//! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example sentences, in seconds and while
-//! calls run.
+//! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from
+//! example sentences, in seconds and while calls run.
 
 mod embed;
 mod entities;

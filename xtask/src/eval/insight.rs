@@ -1,5 +1,5 @@
-//! What is understood of what was said, by the code that calls run on: mood and intent on public data, secrets in
-//! made-up calls, entities in sentences that were written for it.
+//! What is understood of what was said, by the code that calls run on: mood and intent on public data,
+//! secrets in made-up calls, entities in sentences that were written for it.
 
 use std::ffi::OsStr;
 
@@ -34,7 +34,8 @@ pub fn entities(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     run("words", &["entities".as_ref()], sink)
 }
 
-/// Runs a row of `crates/insight/examples/measure.rs`. Embeddings are kept, so that a second run takes seconds.
+/// Runs a row of `crates/insight/examples/measure.rs`. Embeddings are kept, so that a second run takes
+/// seconds.
 fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let cache = tools().join("embeddings");
     run("measure", &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()], sink)

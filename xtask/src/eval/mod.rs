@@ -151,7 +151,7 @@ const INSIGHT: &[Row] = &[
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
-    Row { name: "redaction", what: "Card numbers and other secrets in made-up calls", measure: insight::redaction },
+    Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
 ];
 

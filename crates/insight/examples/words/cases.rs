@@ -1,4 +1,5 @@
-//! Made-up calls with secrets in them, and calls with numbers that are none: the same seed gives the same calls.
+//! Made-up calls with secrets in them, and calls with numbers that are none: the same seed gives the same
+//! calls.
 
 use sotto_call::{Millis, Party, Utterance, UtteranceId};
 use sotto_insight::{Policy, Redactor};
@@ -450,7 +451,8 @@ fn over_turns(random: &mut Random, persian: bool) -> Vec<Turn> {
     turns
 }
 
-/// What recognisers do to a number: a digit is another one, is lost or is there twice. It was announced as a card's.
+/// What recognisers do to a number: a digit is another one, is lost or is there twice. It was announced as a
+/// card's.
 fn misheard(random: &mut Random, persian: bool) -> Vec<Turn> {
     let mut number = card(random, persian);
     let at = random.below(number.len() - 1) + 1;

@@ -1,6 +1,7 @@
 //! Measures what is found in words: `cargo xtask eval insight` runs it.
 //!
-//! `words redaction` on made-up calls, `words entities` on sentences written for it. Each prints one JSON object a figure.
+//! `words redaction` on made-up calls, `words entities` on sentences written for it. Each prints one JSON
+//! object a figure.
 
 mod cases;
 

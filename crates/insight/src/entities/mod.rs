@@ -1,7 +1,7 @@
 //! What calls are about, found in the words: who, when, how much, which order, how to reach them.
 //!
-//! English and Persian, in digits and in words, as speech recognition writes them. Secrets are no entities: what is
-//! looked at should have been through a [`crate::Redactor`] before.
+//! English and Persian, in digits and in words, as speech recognition writes them. Secrets are no entities:
+//! what is looked at should have been through a [`crate::Redactor`] before.
 
 mod contact;
 mod money;
@@ -20,15 +20,16 @@ use crate::spoken::{Number, Shape, Token, Words, numbers, places, tokens};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Kind {
-    /// A telephone number: E.164 (`+989123456789`) where the country is known, which it is for Iran's; otherwise the
-    /// digits.
+    /// A telephone number: E.164 (`+989123456789`) where the country is known, which it is for Iran's;
+    /// otherwise the digits.
     Phone,
     /// An e-mail address, in lower case.
     Email,
-    /// An amount and a currency: `250000 IRT`, `12.5 USD`. ISO 4217, and `IRT` for the toman, which has no code there.
+    /// An amount and a currency: `250000 IRT`, `12.5 USD`. ISO 4217, and `IRT` for the toman, which has no
+    /// code there.
     Money,
-    /// ISO 8601: a date (`2026-12-01`), a time of day (`T10:30`) or both (`2026-12-01T10:30`), Gregorian whatever was
-    /// said.
+    /// ISO 8601: a date (`2026-12-01`), a time of day (`T10:30`) or both (`2026-12-01T10:30`), Gregorian
+    /// whatever was said.
     DateTime,
     /// The number of an order, a ticket, an invoice: letters in upper case and digits, without signs.
     Order,
@@ -59,7 +60,8 @@ pub struct Entity {
 
 /// Finds entities in an utterance, in the order of the text and without overlap. `words` may be empty.
 ///
-/// `now` is when it was said, on the speaker's clock: "tomorrow" is the day after. The work grows with the text.
+/// `now` is when it was said, on the speaker's clock: "tomorrow" is the day after. The work grows with the
+/// text.
 #[must_use]
 pub fn entities(text: &str, words: &[Word], now: PrimitiveDateTime) -> Vec<Entity> {
     let tokens = tokens(text);
@@ -165,8 +167,8 @@ impl<'a> Speech<'a> {
         }
     }
 
-    /// Numbers that are dictated one after the other from a token on, as one row: its digits, where it ends, and how
-    /// the digits were grouped.
+    /// Numbers that are dictated one after the other from a token on, as one row: its digits, where it ends,
+    /// and how the digits were grouped.
     fn row(&self, at: usize) -> Option<Row> {
         let mut row = Row { digits: String::new(), end: at, groups: vec![] };
         let mut next = at;

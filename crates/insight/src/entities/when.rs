@@ -147,7 +147,8 @@ fn clock(time: Time) -> String {
     format!("{:02}:{:02}", time.hour(), time.minute())
 }
 
-/// The hour on a clock of 24. Without a word about it, one to six are in the afternoon: that is when people are called.
+/// The hour on a clock of 24. Without a word about it, one to six are in the afternoon: that is when people
+/// are called.
 fn hour_of(hour: u8, half: Half) -> u8 {
     match half {
         Half::Clear => hour,
@@ -541,8 +542,8 @@ fn weekday_name(speech: &Speech<'_>, at: usize) -> Option<(Weekday, usize, bool)
     Some((name, 1, false))
 }
 
-/// "next Tuesday" is the one of next week, which begins on Monday, or on Saturday in Persian; without "next" it is the
-/// first one to come.
+/// "next Tuesday" is the one of next week, which begins on Monday, or on Saturday in Persian; without "next"
+/// it is the first one to come.
 fn weekday(speech: &Speech<'_>, at: usize, today: Date) -> Option<(Date, usize, f32)> {
     let (before, from) = match speech.word(at) {
         "next" | "this" | "last" | "coming" | "این" | "همین" => (speech.word(at), at + 1),
@@ -630,7 +631,7 @@ fn jalali(year: i32, month: u8, day: u8) -> Option<Date> {
 
 fn jalali_year(date: Date) -> i32 {
     let rata_die = RataDie::new(i64::from(date.to_julian_day()) - RATA_DIE_TO_JULIAN_DAY);
-    icu_calendar::Date::from_rata_die(rata_die, Persian).extended_year()
+    icu_calendar::Date::from_rata_die(rata_die, Persian).year().extended_year()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,8 @@
-//! What numbers say about themselves: check digits, and which lengths their beginnings allow. All take ASCII digits.
+//! What numbers say about themselves: check digits, and which lengths their beginnings allow. All take ASCII
+//! digits.
 
-/// ISO/IEC 7812-1 annex B (Luhn): from the right, every second digit doubled, the digits of all of them summed.
+/// ISO/IEC 7812-1 annex B (Luhn): from the right, every second digit doubled, the digits of all of them
+/// summed.
 pub(super) fn luhn(digits: &str) -> bool {
     let sum: u32 = digits
         .bytes()
@@ -14,8 +16,8 @@ pub(super) fn luhn(digits: &str) -> bool {
     sum.is_multiple_of(10)
 }
 
-/// True when payment cards begin and are as long as this (issuer ranges of ISO/IEC 7812-1, as the schemes publish
-/// them), 13 to 19 digits. Iranian cards are among the sixteen-digit ones.
+/// True when payment cards begin and are as long as this (issuer ranges of ISO/IEC 7812-1, as the schemes
+/// publish them), 13 to 19 digits. Iranian cards are among the sixteen-digit ones.
 pub(super) fn is_card_shape(digits: &str) -> bool {
     let length = digits.len();
     let first = |count: usize| digits.get(..count).and_then(|d| d.parse::<u32>().ok()).unwrap_or(0);

@@ -54,8 +54,8 @@ impl Cue {
         }
     }
 
-    /// True where another number may be meant as soon as something else that has one is mentioned. A password "for my
-    /// account" is still one.
+    /// True where another number may be meant as soon as something else that has one is mentioned. A password
+    /// "for my account" is still one.
     pub fn is_vague(self) -> bool {
         !matches!(self, Self::Password | Self::Cvv | Self::Expiry)
     }

@@ -1,22 +1,24 @@
-//! What must not be kept is taken out of what was said: card numbers, account numbers, passwords, national IDs.
+//! What must not be kept is taken out of what was said: card numbers, account numbers, passwords, national
+//! IDs.
 //!
-//! People dictate such numbers in groups, over several turns, in words, with "let me see" in between, and it is often the
-//! other side who says what the number will be. So a [`Redactor`] listens to a whole call, and what a party says now may
-//! make a secret of what it said before. Telephone numbers, order numbers and amounts of money stay.
+//! People dictate such numbers in groups, over several turns, in words, with "let me see" in between, and it
+//! is often the other side who says what the number will be. So a [`Redactor`] listens to a whole call, and
+//! what a party says now may make a secret of what it said before. Telephone numbers, order numbers and
+//! amounts of money stay.
 
 mod checks;
 mod cues;
 mod search;
 mod speech;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use sotto_call::{Millis, Utterance, UtteranceId, Word};
 
-use crate::spoken::Token;
+use crate::spoken::tokens;
 use search::{Found, Spoken};
-use speech::{MASK, Part};
+use speech::{MASK, Speech};
 
 /// Utterances that are listened to again when another comes. More than any number takes.
 const KEPT: usize = 32;
@@ -44,15 +46,16 @@ pub enum Secret {
 /// What is left of secrets. By default nothing is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Policy {
-    /// The last four digits of a card number stay in the text, by which a customer knows the card. They are muted in
-    /// the audio nevertheless.
+    /// The last four digits of a card number stay in the text, by which a customer knows the card. They are
+    /// muted in the audio nevertheless.
     pub keep_last_four: bool,
 }
 
 /// An utterance without its secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redacted {
-    /// The utterance; `••••` stands in its text and words for every secret. The words of a secret are one word.
+    /// The utterance; `••••` stands in its text and words for every secret. The words of a secret are one
+    /// word.
     pub utterance: Utterance,
     /// What was taken out, in the order of the text.
     pub secrets: Vec<Secret>,
@@ -76,30 +79,49 @@ impl Redactor {
 
     /// Takes what was said: a partial, a final, or a revision of what was said before.
     ///
-    /// Gives the utterance without its secrets, then every earlier one in which there are more secrets than was known:
-    /// half a card number is none until the other half is heard. What was once a secret stays one for as long as the
-    /// utterance has the same text.
+    /// Gives the utterance without its secrets, then every earlier one in which there are more secrets than
+    /// was known: half a card number is none until the other half is heard. What was once a secret stays one
+    /// for as long as the utterance has the same text.
     pub fn push(&mut self, utterance: &Utterance) -> Vec<Redacted> {
         let id = utterance.utterance_id;
         match self.heard.get_mut(&id).filter(|heard| heard.utterance.text == utterance.text) {
             Some(heard) => heard.utterance = utterance.clone(),
             None => drop(self.heard.insert(id, Heard::new(utterance.clone()))),
         }
-        let call: Vec<Spoken<'_>> = self.heard.values().map(Heard::spoken).collect();
-        let found = search::search(&call);
-        let mut out = Vec::new();
-        for (heard, found) in self.heard.values_mut().zip(found) {
-            let more = heard.add(&found);
-            if heard.utterance.utterance_id == id {
-                out.insert(0, heard.redacted(self.policy));
-            } else if more {
-                out.push(heard.redacted(self.policy));
+        let mut changed = self.take_out(|heard| &heard.said);
+        // What is taken out parts what stood beside it: then that is looked at as well.
+        loop {
+            let more = self.take_out(|heard| &heard.left);
+            if more.is_empty() {
+                break;
             }
+            changed.extend(more);
         }
+        changed.remove(&id);
+        let out = [id]
+            .iter()
+            .chain(&changed)
+            .filter_map(|id| Some(self.heard.get(id)?.redacted(self.policy)))
+            .collect();
         while self.heard.len() > KEPT {
             self.heard.pop_first();
         }
         out
+    }
+}
+
+impl Redactor {
+    /// Takes out what is found in one form of what was said, and names the utterances in which there is
+    /// something new.
+    fn take_out(&mut self, form: impl Fn(&Heard) -> &Speech) -> BTreeSet<UtteranceId> {
+        let call: Vec<Spoken<'_>> = self.heard.values().map(|heard| heard.spoken(form(heard))).collect();
+        let mut found: BTreeMap<usize, Vec<Found>> = BTreeMap::new();
+        for (n, one) in search::search(&call) {
+            found.entry(n).or_default().push(one);
+        }
+        let heard = self.heard.iter_mut().enumerate();
+        let new = heard.filter_map(|(n, (id, heard))| heard.add(found.get(&n)?).then_some(*id));
+        new.collect()
     }
 }
 
@@ -116,19 +138,20 @@ struct Mask {
 #[derive(Debug, Clone)]
 struct Heard {
     utterance: Utterance,
-    tokens: Vec<Token>,
-    parts: Vec<Part>,
+    said: Speech,
+    /// Without secrets.
+    left: Speech,
     /// In order, without overlap.
     masks: Vec<Mask>,
 }
 
 impl Heard {
     fn new(utterance: Utterance) -> Self {
-        let (tokens, parts) = speech::hear(&utterance.text);
-        Self { utterance, tokens, parts, masks: vec![] }
+        let said = Speech::new(tokens(&utterance.text));
+        Self { utterance, left: said.clone(), said, masks: vec![] }
     }
 
-    fn spoken(&self) -> Spoken<'_> {
+    fn spoken<'a>(&self, form: &'a Speech) -> Spoken<'a> {
         let utterance = &self.utterance;
         Spoken {
             party: utterance.party,
@@ -136,8 +159,8 @@ impl Heard {
             end: utterance.end_ms,
             persian: utterance.language.starts_with("fa")
                 || utterance.text.chars().any(|c| matches!(c, '\u{620}'..='\u{6ff}')),
-            tokens: &self.tokens,
-            parts: &self.parts,
+            tokens: &form.tokens,
+            parts: &form.parts,
         }
     }
 
@@ -145,7 +168,7 @@ impl Heard {
     fn add(&mut self, found: &[Found]) -> bool {
         let new = found.iter().filter_map(|found| {
             let (first, last) =
-                (self.tokens.get(found.tokens.start)?, self.tokens.get(found.tokens.end - 1)?);
+                (self.said.tokens.get(found.tokens.start)?, self.said.tokens.get(found.tokens.end - 1)?);
             Some(Mask {
                 chars: first.chars.start..last.chars.end,
                 secret: found.secret,
@@ -169,6 +192,11 @@ impl Heard {
         let covered = |masks: &[Mask]| masks.iter().map(|mask| mask.chars.len()).sum::<usize>();
         let more = covered(&masks) > covered(&self.masks);
         self.masks = masks;
+        if more {
+            let masks = &self.masks;
+            self.left =
+                self.said.without(|token| masks.iter().any(|mask| overlap(&mask.chars, &token.chars)));
+        }
         more
     }
 

@@ -1,5 +1,5 @@
-//! Finds secrets in a call: digits of one party that belong together, whatever turns they were dictated in, held
-//! against check digits and against what was spoken of before.
+//! Finds secrets in a call: digits of one party that belong together, whatever turns they were dictated in,
+//! held against check digits and against what was spoken of before.
 
 use std::ops::Range;
 
@@ -8,7 +8,7 @@ use sotto_call::{Millis, Party};
 use super::Secret;
 use super::checks::{is_card, is_card_shape, is_iban, is_iranian_bank, is_national_id};
 use super::cues::{CUES, Cue};
-use super::speech::{Part, What};
+use super::speech::{self, Part, What};
 use crate::spoken::{Shape, Token};
 
 /// How long a party may be silent inside a number.
@@ -41,17 +41,9 @@ pub(super) struct Found {
     pub last: String,
 }
 
-/// The secrets of every utterance, in order.
-pub(super) fn search(call: &[Spoken<'_>]) -> Vec<Vec<Found>> {
-    let mut found: Vec<Vec<Found>> = vec![Vec::new(); call.len()];
-    // What is taken out parts what stood beside it, and that may be a secret by itself then.
-    while let Some(more) = Search::new(call, &found).go() {
-        for (utterance, more) in more {
-            found[utterance].push(more);
-        }
-    }
-    found.iter_mut().for_each(|found| found.sort_by_key(|found| found.tokens.start));
-    found
+/// The secrets that are found in a call, each with the utterance it is in.
+pub(super) fn search(call: &[Spoken<'_>]) -> Vec<(usize, Found)> {
+    Search::new(call).go()
 }
 
 /// Digits that were said without another word between.
@@ -94,8 +86,8 @@ fn seen(seen: &Seen, cue: Cue) -> u32 {
     seen[cue as usize]
 }
 
-/// True when a number of such digits may be what the cue speaks of, and nothing harmless was spoken of since that
-/// it may be as well.
+/// True when a number of such digits may be what the cue speaks of, and nothing harmless was spoken of since
+/// that it may be as well.
 fn is_meant(at: &Seen, cue: Cue, digits: &str) -> bool {
     let said = seen(at, cue);
     let harmless = |other: Cue| seen(at, other) > said && other.fits(digits);
@@ -132,14 +124,14 @@ struct Search<'a> {
 }
 
 impl<'a> Search<'a> {
-    fn new(call: &'a [Spoken<'a>], found: &[Vec<Found>]) -> Self {
+    fn new(call: &'a [Spoken<'a>]) -> Self {
         let mut search = Self { call, speakers: Default::default(), hits: vec![] };
-        search.listen(found);
+        search.listen();
         search
     }
 
     /// Goes through the call, keeps the digits, and takes what is a secret by the way it was said.
-    fn listen(&mut self, found: &[Vec<Found>]) {
+    fn listen(&mut self) {
         let (mut words, mut turns, mut position) = (0u32, 0u32, 0u32);
         let mut given = [Given::default(); CUES.len()];
         for (n, spoken) in self.call.iter().enumerate() {
@@ -155,11 +147,8 @@ impl<'a> Search<'a> {
             for part in spoken.parts {
                 position += 1;
                 let speaker = &mut self.speakers[spoken.party as usize];
-                let taken = |found: &Found| {
-                    found.tokens.start < part.tokens.end && part.tokens.start < found.tokens.end
-                };
                 let left = after_mask && is_last_four(part, spoken.tokens);
-                if part.what == What::Masked || left || found[n].iter().any(taken) {
+                if part.what == What::Masked || left {
                     (speaker.open, speaker.words) = (false, 0);
                     after_mask = !left;
                     continue;
@@ -201,24 +190,25 @@ impl<'a> Search<'a> {
                         for cue in CUES.into_iter().filter(|cue| cue.is_long() && seen(&at, *cue) > 0) {
                             given[cue as usize].turns = turns;
                         }
+                        let vague = is_vague(part, spoken.tokens);
                         speaker.digits(Piece {
                             utterance: n,
                             tokens: part.tokens.clone(),
                             digits: digits.clone(),
                             others: others.clone(),
                             seen: at,
-                            begins: speaker.comma,
+                            begins: speaker.comma || vague,
                             after_country: with_country(spoken.tokens, part.tokens.start) < part.tokens.start,
                             persian: spoken.persian,
                         });
+                        speaker.comma = vague;
                     }
                 }
             }
         }
     }
 
-    /// The secrets that are found; nothing when there are none.
-    fn go(mut self) -> Option<Vec<(usize, Found)>> {
+    fn go(mut self) -> Vec<(usize, Found)> {
         for speaker in std::mem::take(&mut self.speakers) {
             let mut secrets: Vec<Vec<Option<Mark>>> = speaker.runs.iter().map(|run| run.secrets()).collect();
             over_several_runs(&speaker.runs, &mut secrets);
@@ -226,7 +216,7 @@ impl<'a> Search<'a> {
                 self.take(run, secrets);
             }
         }
-        (!self.hits.is_empty()).then_some(self.hits)
+        self.hits
     }
 
     /// Neighbouring pieces of one secret in one utterance are one find.
@@ -364,15 +354,15 @@ impl Run {
         ];
         let named = meant.into_iter().filter(|(.., meant)| *meant).max_by_key(|(cue, ..)| seen(at, *cue));
         let spoken_of = [Cue::Phone, Cue::Reference, Cue::Subject].iter().any(|cue| seen(at, *cue) > 0);
-        // Nine in a hundred numbers of ten digits hold the check digit by chance, and a mobile number without its zero is
-        // one of ten digits.
+        // Nine in a hundred numbers of ten digits hold the check digit by chance, and a mobile number without
+        // its zero is one of ten digits.
         let by_itself =
             self.pieces[0].persian && !spoken_of && !digits.starts_with('9') && is_national_id(digits);
         named.map(|(_, secret, _)| secret).or_else(|| by_itself.then_some(Secret::NationalId))
     }
 
-    /// A number that is shaped like a card's though the check digit fails: one digit was misheard, and the others are still
-    /// the card's.
+    /// A number that is shaped like a card's though the check digit fails: one digit was misheard, and the
+    /// others are still the card's.
     fn may_be_misheard_card(&self, digits: &str) -> bool {
         is_meant(self.seen(), Cue::Card, digits)
             || digits.len() == 16 && is_iranian_bank(digits)
@@ -400,8 +390,8 @@ impl Run {
         seen(at, Cue::Phone).max(seen(at, Cue::Reference)) > card
     }
 
-    /// True where pieces may be one number though they are not of one utterance: none of these is the number of a mobile
-    /// telephone.
+    /// True where pieces may be one number though they are not of one utterance: none of these is the number
+    /// of a mobile telephone.
     fn may_be_of_several_turns(&self, first: usize, last: usize) -> bool {
         let (from, to) = (self.pieces[first].utterance, self.pieces[last].utterance);
         let mobile = |utterance: usize| {
@@ -412,8 +402,8 @@ impl Run {
         !self.is_of_something_else() && !(from..=to).any(mobile)
     }
 
-    /// Card numbers that hold their check digit, with at least one end where the run or a phrase begins or ends; with both
-    /// where they are of several utterances.
+    /// Card numbers that hold their check digit, with at least one end where the run or a phrase begins or
+    /// ends; with both where they are of several utterances.
     fn cards(&self, digits: &str, marks: &mut [Option<Mark>]) {
         let starts: Vec<usize> = self
             .pieces
@@ -536,6 +526,11 @@ fn checked_cards(runs: &[Run], group: Range<usize>, marks: &mut [Vec<Option<Mark
     }
 }
 
+/// True for words that may be a digit or none: a number may begin before and after them.
+fn is_vague(part: &Part, tokens: &[Token]) -> bool {
+    part.tokens.len() == 1 && matches!(tokens[part.tokens.start].text.as_str(), "oh" | "o" | "نه")
+}
+
 /// True for what a policy may leave of a card number.
 fn is_last_four(part: &Part, tokens: &[Token]) -> bool {
     matches!(&part.what, What::Digits { digits, .. } if digits.len() == LAST)
@@ -548,6 +543,9 @@ fn mixed(tokens: &[Token], part: &Range<usize>) -> Range<usize> {
     let is_inside = |at: usize| {
         let glued = |at: usize| tokens.get(at).is_some_and(|token| token.glued);
         let sign = tokens[at].shape == Shape::Symbol;
+        if speech::is_masked(&tokens[at]) {
+            return false;
+        }
         !sign || glued(at) && glued(at + 1) && tokens[at + 1].shape != Shape::Symbol
     };
     let mut range = part.clone();

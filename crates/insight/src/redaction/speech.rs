@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::cues::{Cue, cue};
-use crate::spoken::{Number, Shape, Token, Words, numbers, tokens};
+use crate::spoken::{Number, Shape, Token, Words, numbers};
 
 /// What replaces a secret.
 pub(super) const MASK: &str = "••••";
@@ -67,11 +67,34 @@ static MONTHS: Words = Words::new(
      تیر مرداد شهریور مهر ابان اذر دی بهمن اسفند",
 );
 
-/// The tokens of a text, and its parts in order.
-pub(super) fn hear(text: &str) -> (Vec<Token>, Vec<Part>) {
-    let tokens = tokens(text);
-    let parts = parts(&tokens);
-    (tokens, parts)
+/// What was said, or what is left of it.
+#[derive(Debug, Clone)]
+pub(super) struct Speech {
+    pub tokens: Vec<Token>,
+    /// In order.
+    pub parts: Vec<Part>,
+}
+
+impl Speech {
+    pub fn new(tokens: Vec<Token>) -> Self {
+        let parts = parts(&tokens);
+        Self { tokens, parts }
+    }
+
+    /// Without these tokens, as if the mask stood in their place: the others are where they were.
+    pub fn without(&self, is_secret: impl Fn(&Token) -> bool) -> Self {
+        let mut tokens = self.tokens.clone();
+        for token in tokens.iter_mut().filter(|token| is_secret(token)) {
+            token.shape = Shape::Symbol;
+            token.text = MASK.chars().take(1).collect();
+        }
+        Self::new(tokens)
+    }
+}
+
+/// True for a part of what replaces a secret.
+pub(super) fn is_masked(token: &Token) -> bool {
+    token.shape == Shape::Symbol && MASK.contains(&token.text)
 }
 
 fn parts(tokens: &[Token]) -> Vec<Part> {
@@ -125,7 +148,7 @@ fn plain(tokens: &[Token], at: usize) -> What {
         other.is_some_and(|other| glued && other.shape == shape && other.shape != token.shape)
     };
     match token.shape {
-        Shape::Symbol if MASK.contains(word) => What::Masked,
+        Shape::Symbol if is_masked(token) => What::Masked,
         Shape::Symbol if token.parts(next) => What::Comma,
         Shape::Symbol => What::Filler,
         // "may" is a month only where it cannot be a verb, and no card expires for want of it.
@@ -205,7 +228,8 @@ fn is_date_or_time(tokens: &[Token], start: usize, end: usize) -> bool {
         || end == start + 3 && back(0).is_some_and(date)
 }
 
-/// How many tokens at the beginning are an account number (IBAN) that is written out and holds its check digits.
+/// How many tokens at the beginning are an account number (IBAN) that is written out and holds its check
+/// digits.
 fn iban(tokens: &[Token]) -> Option<usize> {
     let country = tokens.first().filter(|token| token.shape == Shape::Word)?;
     let length = super::checks::iban_length(&country.text)?;
@@ -233,8 +257,8 @@ static ABOUT_PASSWORDS: Words = Words::new(
      your",
 );
 
-/// The tokens of a password that follow "is" or a colon: one word that ends the phrase, or letters, digits and signs that
-/// are spelled out.
+/// The tokens of a password that follow "is" or a colon: one word that ends the phrase, or letters, digits
+/// and signs that are spelled out.
 fn password(tokens: &[Token], from: usize) -> Option<Range<usize>> {
     let copula = tokens.get(from)?;
     if !matches!(copula.text.as_str(), "is" | ":" | "=" | "was") {
@@ -273,7 +297,7 @@ fn password(tokens: &[Token], from: usize) -> Option<Range<usize>> {
                     | "exclamation"
                     | "mark"
             );
-        if !spelled || MASK.contains(token.text.as_str()) {
+        if !spelled || is_masked(token) {
             break;
         }
         end += 1;

@@ -1,5 +1,5 @@
-//! Text as speech recognition writes it, cut into tokens: one spelling for the letters and digits of English and
-//! Persian, and for each token where in the text it stands. Numbers are read from tokens (`number`).
+//! Text as speech recognition writes it, cut into tokens: one spelling for the letters and digits of English
+//! and Persian, and for each token where in the text it stands. Numbers are read from tokens (`number`).
 
 mod number;
 
@@ -192,7 +192,8 @@ fn is_apostrophe(c: char) -> bool {
     matches!(c, '\'' | '’' | 'ʼ')
 }
 
-/// Vowel signs, accents, the stretching tatweel, direction marks: no sound of their own, and they part nothing.
+/// Vowel signs, accents, the stretching tatweel, direction marks: no sound of their own, and they part
+/// nothing.
 fn is_silent(c: char) -> bool {
     matches!(c, '\u{300}'..='\u{36f}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
         | '\u{6d6}'..='\u{6ed}' | '\u{ad}' | '\u{200b}' | '\u{200d}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
@@ -216,7 +217,8 @@ impl Words {
     }
 }
 
-/// Where in the text each word stands, in characters; nothing where the words are not those of the text, in order.
+/// Where in the text each word stands, in characters; nothing where the words are not those of the text, in
+/// order.
 pub(crate) fn places(text: &str, words: &[Word]) -> Option<Vec<Range<usize>>> {
     let mut rest = text;
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! Numbers in digits and in words, as people dictate them. "Forty two" is one number, "four two" are two: what
-//! follows a number joins it only where it fills its lower places.
+//! Numbers in digits and in words, as people dictate them. "Forty two" is one number, "four two" are two:
+//! what follows a number joins it only where it fills its lower places.
 
 use std::collections::HashMap;
 use std::fmt;
