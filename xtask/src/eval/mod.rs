@@ -46,7 +46,7 @@ enum What {
     Live(Area),
     /// Calls that go through us: delay and cost of the bridge, words, faults, the page.
     Phone(Area),
-    /// What is understood of what was said: mood and intent.
+    /// What is understood of what was said: mood, intent, entities, secrets.
     Insight(Area),
 }
 
@@ -151,6 +151,8 @@ const INSIGHT: &[Row] = &[
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
+    Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {
