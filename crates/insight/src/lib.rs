@@ -1,18 +1,25 @@
 //! What is said, understood: one [`Embedding`] an utterance, and what can be read from it.
 //!
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
-//! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example sentences, in seconds and while
-//! calls run.
+//! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
+//! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
+//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only.
 
+mod arc;
 mod embed;
 mod intent;
 mod linear;
 mod mood;
+mod set;
 mod tokenizer;
+mod understanding;
 
+pub use arc::{EmotionalArc, Observation};
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
+pub use set::{Definition, IntentSet, Intents, Wanted};
+pub use understanding::{MoodReader, Understanding, Understood};
 
 /// Why something could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -24,7 +31,13 @@ pub enum InsightError {
     /// A model does not run.
     #[error("ONNX Runtime: {0}")]
     Runtime(#[from] ort::Error),
+    /// A model answered with something that is no probability.
+    #[error("a model's answer is no probability")]
+    NoNumber,
     /// Nothing can be learned from these examples.
     #[error("examples {0}")]
     Examples(&'static str),
+    /// A set of intents cannot be read.
+    #[error("the intents: {0}")]
+    Intents(String),
 }

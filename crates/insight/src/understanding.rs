@@ -1,0 +1,104 @@
+//! One utterance of a customer, understood: embedded once, read by every head.
+
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::Error as ValueError;
+use sotto_call::{CustomerUtterance, Emotion, Sentiment, WordsMood};
+use sotto_models::{ModelError, Onnx};
+
+use crate::{BuiltIn, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
+
+/// All that understands a customer's utterance. Nothing here takes anybody else's.
+#[derive(Debug)]
+pub struct Understanding {
+    embedder: Embedder,
+    mood: Option<MoodReader>,
+    intents: Option<Intents>,
+}
+
+/// What was understood of an utterance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Understood {
+    /// Its mood; absent where none is read.
+    pub mood: Option<WordsMood>,
+    /// What is wanted; absent when it is none of the intents.
+    pub wanted: Option<Wanted>,
+}
+
+impl Understanding {
+    /// Understands by `embedder`. Without `mood` no mood is read of anybody; without `intents` none is recognised.
+    #[must_use]
+    pub fn new(embedder: Embedder, mood: Option<MoodReader>, intents: Option<Intents>) -> Self {
+        Self { embedder, mood, intents }
+    }
+
+    /// Understands what a customer said.
+    ///
+    /// # Errors
+    /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
+    pub fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
+        let embedded = self.embedder.embed(Purpose::Query, &[&said.utterance().text])?;
+        let embedding = embedded.first().ok_or(InsightError::NoNumber)?;
+        let mood = self.mood.as_mut().map(|mood| mood.read(embedding)).transpose()?;
+        let wanted = self.intents.as_ref().and_then(|intents| intents.recognise(embedding));
+        Ok(Understood { mood, wanted })
+    }
+}
+
+/// The heads that read a mood from words.
+#[derive(Debug)]
+pub struct MoodReader {
+    sentiment: Head,
+    /// Where the head has negative, neutral and positive.
+    sentiments: [usize; 3],
+    emotion: Head,
+    emotions: Vec<Emotion>,
+}
+
+impl MoodReader {
+    /// The heads that are built in.
+    ///
+    /// # Errors
+    /// [`InsightError::Model`] when they do not load, or have other labels than ours.
+    pub fn built_in(onnx: &Onnx) -> Result<Self, InsightError> {
+        let (sentiment, emotion) =
+            (Head::built_in(onnx, BuiltIn::Sentiment)?, Head::built_in(onnx, BuiltIn::Emotion)?);
+        let unknown = || ModelError::Onnx("a head for mood with labels that are not known".into());
+        let place = |name| sentiment.labels().iter().position(|label| label == name).ok_or_else(unknown);
+        let sentiments = [place("negative")?, place("neutral")?, place("positive")?];
+        let emotions = emotion.labels().iter().map(|label| emotion_called(label).ok_or_else(unknown));
+        let emotions = emotions.collect::<Result<_, _>>()?;
+        Ok(Self { sentiment, sentiments, emotion, emotions })
+    }
+
+    fn read(&mut self, embedding: &Embedding) -> Result<WordsMood, InsightError> {
+        let probability = |all: &[f32], at: usize| {
+            all.get(at).copied().filter(|p| (0.0..=1.0).contains(p)).ok_or(InsightError::NoNumber)
+        };
+        let sentiments = self.sentiment.probabilities(embedding)?;
+        let [negative, neutral, positive] = self.sentiments.map(|at| probability(&sentiments, at));
+        let sentiment = Sentiment { negative: negative?, neutral: neutral?, positive: positive? };
+        let emotions = self.emotion.probabilities(embedding)?;
+        let most = emotions.iter().zip(&self.emotions).enumerate().max_by(|a, b| a.1.0.total_cmp(b.1.0));
+        let (at, (_, emotion)) = most.ok_or(InsightError::NoNumber)?;
+        let emotion_p = probability(&emotions, at)?;
+        Ok(WordsMood { sentiment, valence: sentiment.valence(), emotion: *emotion, emotion_p })
+    }
+}
+
+fn emotion_called(name: &str) -> Option<Emotion> {
+    let name: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
+    Emotion::deserialize(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn emotions_go_by_the_names_of_the_head() {
+        assert_eq!(emotion_called("anger"), Some(Emotion::Anger));
+        assert_eq!(emotion_called("neutral"), Some(Emotion::Neutral));
+        assert_eq!(emotion_called("Anger"), None);
+    }
+}
