@@ -13,7 +13,7 @@ use sotto_tests::api::Api;
 use sotto_tests::http::Client;
 use sotto_tests::live::Live;
 use sotto_tests::script::{root, transcript};
-use sotto_tests::server::{Setup, free_rtp_range, free_address};
+use sotto_tests::server::{Setup, free_address, free_rtp_range};
 
 use crate::machine;
 use crate::run::{Run, note, pull_models, release_build, step, target};
