@@ -151,6 +151,16 @@ const INSIGHT: &[Row] = &[
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row {
+        name: "harper-tasks",
+        what: "What the callers of six calls want, live, five sentences a task",
+        measure: insight::harper_tasks,
+    },
+    Row {
+        name: "latency",
+        what: "From final words to mood and intent, ten calls at once",
+        measure: insight::latency,
+    },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {
