@@ -1,4 +1,7 @@
-//! One utterance of a customer, understood: embedded once, read by every head.
+//! One utterance of a customer, understood: embedded in one go, read by every head.
+//!
+//! The mood is that of the whole utterance. What is wanted is often said in one sentence of it ("Hi, my name is … I
+//! would like to …"), so intents are looked for in each sentence as well, and the surest is taken.
 
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
@@ -7,6 +10,9 @@ use sotto_call::{CustomerUtterance, Emotion, Sentiment, WordsMood};
 use sotto_models::{ModelError, Onnx};
 
 use crate::{BuiltIn, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
+
+/// Sentences of an utterance that are looked at by themselves.
+const MAX_SENTENCES: usize = 4;
 
 /// All that understands a customer's utterance. Nothing here takes anybody else's.
 #[derive(Debug)]
@@ -37,12 +43,29 @@ impl Understanding {
     /// # Errors
     /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
     pub fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-        let embedded = self.embedder.embed(Purpose::Query, &[&said.utterance().text])?;
-        let embedding = embedded.first().ok_or(InsightError::NoNumber)?;
-        let mood = self.mood.as_mut().map(|mood| mood.read(embedding)).transpose()?;
-        let wanted = self.intents.as_ref().and_then(|intents| intents.recognise(embedding));
+        let mut texts = vec![said.utterance().text.as_str()];
+        if self.intents.is_some() {
+            texts.extend(sentences(&said.utterance().text));
+        }
+        let embedded = self.embedder.embed(Purpose::Query, &texts)?;
+        let whole = embedded.first().ok_or(InsightError::NoNumber)?;
+        let mood = self.mood.as_mut().map(|mood| mood.read(whole)).transpose()?;
+        let wanted = self.intents.as_ref().and_then(|intents| {
+            let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
+            all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))
+        });
         Ok(Understood { mood, wanted })
     }
+}
+
+/// The first sentences of a text that has several.
+fn sentences(text: &str) -> Vec<&str> {
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | '؟' | '…' | '。');
+    // A full stop in a number ends nothing.
+    let mut after = false;
+    let parts = text.split(|c: char| std::mem::replace(&mut after, ends(c)) && c.is_whitespace());
+    let all: Vec<&str> = parts.filter(|part| part.chars().any(char::is_alphanumeric)).collect();
+    if all.len() > 1 { all.into_iter().take(MAX_SENTENCES).collect() } else { Vec::new() }
 }
 
 /// The heads that read a mood from words.
@@ -94,6 +117,16 @@ fn emotion_called(name: &str) -> Option<Emotion> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sentences_are_told_apart() {
+        let text = "Hi, my name is Ada Miller. I owe 2.50 dollars! Can I pay?";
+        assert_eq!(sentences(text), ["Hi, my name is Ada Miller.", "I owe 2.50 dollars!", "Can I pay?"]);
+        assert_eq!(sentences("سلام، خوبید؟ پولم رو می‌خوام."), ["سلام، خوبید؟", "پولم رو می‌خوام."]);
+        assert_eq!(sentences("I would like to pay."), [] as [&str; 0]);
+        assert_eq!(sentences(" . . "), [] as [&str; 0]);
+        assert_eq!(sentences(&"Well. ".repeat(1_000)).len(), MAX_SENTENCES);
+    }
 
     #[test]
     fn emotions_go_by_the_names_of_the_head() {

@@ -83,8 +83,8 @@ pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         right += u32::from(named.last() == Some(&task));
         others += wanted(&events, u64::MAX).iter().filter(|name| **name != task).count();
     }
-    sink(Figure::at_least("harper-tasks.named_by_half", f64::from(right), "calls", f64::from(total)));
-    sink(Figure::reported("harper-tasks.other_names", others as f64, "utterances"));
+    sink(Figure::at_least("harper_tasks.named_by_half", f64::from(right), "calls", f64::from(total)));
+    sink(Figure::reported("harper_tasks.other_names", others as f64, "utterances"));
     Ok(())
 }
 

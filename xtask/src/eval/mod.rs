@@ -152,7 +152,7 @@ const INSIGHT: &[Row] = &[
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
     Row {
-        name: "harper-tasks",
+        name: "harper_tasks",
         what: "What the callers of six calls want, live, five sentences a task",
         measure: insight::harper_tasks,
     },
