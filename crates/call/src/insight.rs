@@ -174,7 +174,7 @@ pub struct Turn {
     pub direction: TurnDirection,
     /// The customer's utterance with which that began.
     pub since: UtteranceId,
-    /// What was said just before, by whomever: the trigger, perhaps.
+    /// What was said just before, by whomever, as far as it was final by then: the trigger, perhaps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub trigger: Option<UtteranceId>,

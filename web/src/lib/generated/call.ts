@@ -158,7 +158,7 @@ direction: TurnDirection,
  */
 since: UtteranceId, 
 /**
- * What was said just before, by whomever: the trigger, perhaps.
+ * What was said just before, by whomever, as far as it was final by then: the trigger, perhaps.
  */
 trigger?: UtteranceId, };
 
