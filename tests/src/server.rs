@@ -168,6 +168,27 @@ impl Sotto {
         }
     }
 
+    /// Waits until it understands what customers say, or says that it is not to.
+    ///
+    /// # Errors
+    /// When it does not within `patience`.
+    pub fn understands(&self, patience: Duration) -> Result<()> {
+        let until = Instant::now() + patience;
+        loop {
+            let ready = Client::new(self.http).json("/readyz")?;
+            let lacks = &ready["degraded"]["insight"];
+            if lacks.is_null() {
+                return Ok(());
+            }
+            ensure!(
+                Instant::now() < until,
+                "nothing is understood after {patience:?}: {lacks}\n{}",
+                self.log()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// kill -9.
     ///
     /// # Errors
@@ -296,6 +317,7 @@ impl Setup {
             ("media", vec!["ip = \"127.0.0.1\"".into(), format!("ports = \"{}-{}\"", rtp.0, rtp.1)]),
             ("speech", vec![format!("model = {:?}", self.model)]),
             ("webrtc", Vec::new()),
+            ("insight", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

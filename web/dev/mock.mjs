@@ -77,6 +77,8 @@ function summary(call) {
     participants: state.started?.participants ?? [],
     last: last ? { party: last.party, text: last.text, at_ms: last.end_ms } : null,
     shedding: state.shedding,
+    mood: state.moods.at(-1)?.arc,
+    intent: state.intents.at(-1),
     utterances: state.utterances.length,
     recording: call.recording && state.ended !== null,
     language: call.script.language ?? null,

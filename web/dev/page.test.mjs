@@ -562,6 +562,26 @@ test('shows what a revised line said before', async (t) => {
   await page.waitForSelector('main.ready');
 });
 
+test('what is understood leads to the words it rests on, also by the keyboard', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const focused = () => page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+  await page.getByRole('button', { name: /^Complaint likely/ }).click();
+  assert.match(await focused(), /That is your mistake/);
+  const arc = page.getByRole('group', { name: 'Over the call: neutral at first, content now.' });
+  const points = arc.getByRole('button');
+  assert.equal(await points.count(), 7);
+  // One stop for Tab, wherever one left.
+  assert.equal(await arc.locator('[tabindex="0"]').count(), 1);
+  await arc.locator('[tabindex="0"]').focus();
+  await page.keyboard.press('Home');
+  for (let n = 0; n < 3; n++) await page.keyboard.press('ArrowRight');
+  const label = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
+  assert.match(label, /^0:5\d: unhappy. Here it turned for the worse. They said “That is your mistake/);
+  await page.keyboard.press('Enter');
+  assert.match(await focused(), /That is your mistake/);
+});
+
 test('reads from the right in Persian, and remembers it', async (t) => {
   const page = await visit(t);
   await page.waitForSelector('[data-call]');

@@ -1,12 +1,21 @@
 // The calls that the stand-in server plays: what is said, and how a recogniser would hear it.
 
-/** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[] }} Said
- *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials. */
+/** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[],
+ *    mood?: [number, string], wants?: [string, number] }} Said
+ *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials.
+ *  `mood` is what the words tell: valence and emotion; `wants` the intent they name, and how surely. */
 
 const WORD_MS = 330;
 const FINAL_AFTER_MS = 640;
 const REVISED_AFTER_MS = 5200;
 const PARTIAL_EVERY_MS = 850;
+const UNDERSTOOD_AFTER_MS = 24;
+
+const TITLES = {
+  registration: { en: 'Registration', fa: 'ثبت‌نام' },
+  payment: { en: 'Payment', fa: 'پرداخت' },
+  complaint: { en: 'Complaint', fa: 'شکایت' },
+};
 
 export const english = {
   language: 'en',
@@ -23,19 +32,29 @@ export const english = {
       text: 'Morning. I booked the evening course for my daughter, and now the site says the place is gone.',
       first: 'Morning. I booked the evening course for my daughter, and now the side says the place is gone.',
       tail: ['sight', 'plays'],
+      mood: [-0.35, 'disappointment'],
+      wants: ['registration', 0.86],
     },
     {
       party: 'customer',
       at: 14.2,
       text: 'We paid the deposit on the fourteenth.',
       first: 'We paid the deposit on the fourteen.',
+      mood: [-0.1, 'neutral'],
+      wants: ['payment', 0.58],
     },
     {
       party: 'agent',
       at: 18.1,
       text: 'I am sorry, that should not happen once a deposit is in. May I have the booking number?',
     },
-    { party: 'customer', at: 25.4, text: 'Sure, it is seven four one, nine nine two.', tail: ['for'] },
+    {
+      party: 'customer',
+      at: 25.4,
+      text: 'Sure, it is seven four one, nine nine two.',
+      tail: ['for'],
+      mood: [0.05, 'neutral'],
+    },
     { party: 'agent', at: 30.2, text: 'Seven four one, nine nine two. One moment while I look.' },
     { party: 'customer', at: 32.4, text: 'Yes.' },
     {
@@ -50,6 +69,9 @@ export const english = {
       party: 'customer',
       at: 52.6,
       text: 'That is your mistake, though, not ours. She has been looking forward to this for weeks.',
+      mood: [-0.95, 'annoyance'],
+      wants: ['complaint', 0.71],
+      turn: 'decline',
     },
     { party: 'agent', at: 59.8, text: 'You are right, it is ours.' },
     {
@@ -58,7 +80,12 @@ export const english = {
       text: 'I can put her back on the list for Thursday now, and hold the place until six this evening while accounting moves the payment.',
       tail: ['hold the plays'],
     },
-    { party: 'customer', at: 72.8, text: 'And if accounting does not manage that by six?' },
+    {
+      party: 'customer',
+      at: 72.8,
+      text: 'And if accounting does not manage that by six?',
+      mood: [-0.5, 'worry'],
+    },
     {
       party: 'agent',
       at: 76.9,
@@ -70,6 +97,7 @@ export const english = {
       at: 84.4,
       text: 'Fine. Can you send it to my number and not by e-mail? I rarely look there.',
       tail: ['rarely look their'],
+      mood: [0.2, 'neutral'],
     },
     {
       party: 'agent',
@@ -77,7 +105,7 @@ export const english = {
       text: 'Of course. Please key in the last four digits of the number, so that I have the right one.',
     },
     { party: 'agent', at: 101.2, text: 'Thank you, that matches. You will hear from me today.' },
-    { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.' },
+    { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.', mood: [0.9, 'gratitude'], turn: 'improvement' },
     { party: 'agent', at: 109.2, text: 'Thank you for your patience, Mr Miller. Goodbye.' },
   ],
   other: [
@@ -109,12 +137,16 @@ export const persian = {
       text: 'سلام خانم کریمی. برای دخترم کلاس عصر ثبت‌نام کرده بودم، حالا سایت می‌گوید ظرفیت پر شده.',
       first: 'سلام خانم کریمی. برای دخترم کلاس اثر ثبت‌نام کرده بودم، حالا سایت می‌گوید ظرفیت پر شده.',
       tail: ['اثر', 'ظرافت'],
+      mood: [-0.35, 'disappointment'],
+      wants: ['registration', 0.83],
     },
     {
       party: 'customer',
       at: 13.6,
       text: 'بیعانه را هم چهاردهم ماه واریز کردم.',
       first: 'بیعانه را هم چهارده ماه واریز کردم.',
+      mood: [-0.1, 'neutral'],
+      wants: ['payment', 0.64],
     },
     {
       party: 'agent',
@@ -136,6 +168,9 @@ export const persian = {
       party: 'customer',
       at: 55.0,
       text: 'خب این اشتباه شماست، نه ما. دخترم چند هفته است که منتظر این کلاس است.',
+      mood: [-0.95, 'annoyance'],
+      wants: ['complaint', 0.74],
+      turn: 'decline',
     },
     { party: 'agent', at: 62.1, text: 'حق با شماست، اشتباه از ما بوده.' },
     {
@@ -144,7 +179,7 @@ export const persian = {
       text: 'همین حالا نام ایشان را برای کلاس پنجشنبه برمی‌گردانم و تا ساعت شش عصر جا را نگه می‌دارم تا حسابداری پرداخت را جابه‌جا کند.',
       tail: ['حساب‌داری'],
     },
-    { party: 'customer', at: 77.6, text: 'اگر حسابداری تا شش نرساند چه؟' },
+    { party: 'customer', at: 77.6, text: 'اگر حسابداری تا شش نرساند چه؟', mood: [-0.5, 'worry'] },
     {
       party: 'agent',
       at: 81.2,
@@ -153,7 +188,7 @@ export const persian = {
     },
     { party: 'customer', at: 88.3, text: 'باشد. لطفاً پیامک بفرستید، ایمیل را کمتر نگاه می‌کنم.' },
     { party: 'agent', at: 94.0, text: 'حتماً. امروز خبرتان می‌کنم.' },
-    { party: 'customer', at: 97.6, text: 'ممنونم خانم کریمی. خدانگهدار.' },
+    { party: 'customer', at: 97.6, text: 'ممنونم خانم کریمی. خدانگهدار.', mood: [0.9, 'gratitude'], turn: 'improvement' },
     { party: 'agent', at: 101.0, text: 'سپاس از صبوری‌تان. خدانگهدار.' },
   ],
   other: [
@@ -273,6 +308,13 @@ export function crowd(count, nowUnixMs) {
       recording: false,
       language: isPersian ? 'fa' : 'en',
       bridged: true,
+      mood: [
+        { at_ms: 0, valence: -0.62, deviation: 0.3, trend: 'falling' },
+        { at_ms: 0, valence: 0.05, deviation: 0.3, trend: 'steady' },
+        { at_ms: 0, valence: 0.4, deviation: 0.3, trend: 'rising' },
+        undefined,
+      ][n % 4],
+      intent: n % 3 ? { name: 'x', title: Object.values(TITLES)[n % 3], confidence: 0.8 } : undefined,
       now: needs(age)[n] ?? now({}),
       said: of(isPersian ? persian : english),
     };
@@ -338,6 +380,7 @@ export function events(script, startedAtUnixMs, externalId) {
   add(20, { kind: 'leg_started', party: 'customer', codec: 'PCMA' });
   add(40, { kind: 'leg_started', party: 'agent', codec: 'PCMA' });
   let id = 0;
+  let arc = { valence: 0, deviation: 0.5 };
   for (const line of script.said) {
     const start = line.at * 1000;
     const heard = timed(line.first ?? line.text, start);
@@ -392,6 +435,35 @@ export function events(script, startedAtUnixMs, externalId) {
         }),
       );
     }
+    for (const revision of line.first ? [0, 1] : [0]) {
+      const at = end + (revision ? REVISED_AFTER_MS : FINAL_AFTER_MS) + late + UNDERSTOOD_AFTER_MS;
+      const about = { utterance_id: id, revision, latency_ms: UNDERSTOOD_AFTER_MS };
+      if (line.mood) {
+        const [valence, emotion] = line.mood;
+        // As the filter of crates/insight would, nearly.
+        if (revision === 0)
+          arc = { valence: arc.valence + 0.5 * (valence - arc.valence), deviation: 0.2 + 0.5 * (arc.deviation - 0.2) };
+        const trend = valence < -0.8 ? 'falling' : valence > 0.8 ? 'rising' : 'steady';
+        add(at, {
+          kind: 'mood',
+          ...about,
+          sentiment: {
+            negative: Math.max(0, -valence),
+            neutral: 1 - Math.abs(valence),
+            positive: Math.max(0, valence),
+          },
+          valence,
+          emotion,
+          emotion_p: emotion === 'neutral' ? 0.8 : 0.62,
+          arc: { at_ms: end, ...arc, trend },
+          ...(line.turn ? { turn: { direction: line.turn, since: id, trigger: id - 1 } } : {}),
+        });
+      }
+      if (line.wants) {
+        const [name, confidence] = line.wants;
+        add(at, { kind: 'intent', ...about, name, title: TITLES[name], confidence });
+      }
+    }
     id++;
   }
   for (const { at, ...body } of script.other) add(at * 1000, body);
@@ -406,7 +478,7 @@ export function events(script, startedAtUnixMs, externalId) {
 /** What `CallState` of crates/call makes of events. */
 export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
-  const byId = new Map();
+  const [byId, moods, intents] = [new Map(), new Map(), new Map()];
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
@@ -416,7 +488,12 @@ export function stateOf(list) {
     else if (kind === 'paused') state.paused.push(body.party);
     else if (kind === 'resumed') state.paused = state.paused.filter((party) => party !== body.party);
     else if (kind === 'utterance') byId.set(body.utterance_id, body);
+    else if (kind === 'mood') moods.set(body.utterance_id, body);
+    else if (kind === 'intent') intents.set(body.utterance_id, body);
   }
-  state.utterances = [...byId.values()].sort((a, b) => a.utterance_id - b.utterance_id);
+  const sorted = (map) => [...map.values()].sort((a, b) => a.utterance_id - b.utterance_id);
+  state.utterances = sorted(byId);
+  state.moods = sorted(moods);
+  state.intents = sorted(intents);
   return state;
 }

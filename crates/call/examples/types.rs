@@ -5,9 +5,10 @@
 //! ```
 
 use sotto_call::{
-    Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, EndReason, EventBody,
-    FORMAT_VERSION, LegEnded, LegStarted, Load, LostTo, Millis, Participant, Participants, Party,
-    PartyChange, Shedding, Source, Supervisor, Transferred, Utterance, UtteranceId, Withheld, Word,
+    ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, Emotion,
+    EndReason, EventBody, FORMAT_VERSION, Intent, LegEnded, LegStarted, Load, LostTo, Millis, Mood,
+    Participant, Participants, Party, PartyChange, Sentiment, Shedding, Source, Supervisor, Transferred,
+    Trend, Turn, TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -31,6 +32,15 @@ fn main() {
         Participant,
         Word,
         Utterance,
+        Sentiment,
+        Emotion,
+        WordsMood,
+        Trend,
+        ArcPoint,
+        TurnDirection,
+        Turn,
+        Mood,
+        Intent,
         CallStarted,
         CallEnded,
         EndReason,

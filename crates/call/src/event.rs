@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::Millis;
+use crate::{Intent, Millis, Mood};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -119,6 +119,10 @@ pub enum EventBody {
     LegEnded(LegEnded),
     /// Words, provisional or final.
     Utterance(Utterance),
+    /// What the customer's words tell of their mood. There is none of anybody else.
+    Mood(Mood),
+    /// What the customer wants, of the intents that the organisation has named.
+    Intent(Intent),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.
     Paused(PartyChange),
     /// Recording went on, or the party came back.

@@ -5,10 +5,12 @@
 //! names the utterance it revises. Nothing here does I/O, is async, or reads a clock.
 
 mod event;
+mod insight;
 mod log;
 mod time;
 
 pub use event::*;
+pub use insight::*;
 pub use log::{CallLog, CallState, UtteranceState};
 pub use time::Millis;
 

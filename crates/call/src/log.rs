@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, EventBody, Millis, Party, Shedding, Supervisor, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, CustomerUtterance, EventBody, Intent, Millis, Mood, Party, Shedding,
+    Supervisor, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -57,6 +58,12 @@ pub struct CallState {
     /// Supervisors on the call, and what they do there.
     #[serde(default)]
     pub supervisors: Vec<Supervisor>,
+    /// The customer's mood, utterance by utterance: the emotional arc of the call.
+    #[serde(default)]
+    pub moods: Vec<Mood>,
+    /// What the customer wanted, utterance by utterance; see [`CallState::intents_now`].
+    #[serde(default)]
+    pub intents: Vec<Intent>,
 }
 
 /// An utterance with its newest text.
@@ -87,6 +94,17 @@ impl CallState {
                 self.legs.push((leg.party, leg.codec.clone()));
             }
             EventBody::Utterance(utterance) => self.apply_utterance(utterance),
+            EventBody::Mood(mood) => {
+                if self.is_said(mood.utterance_id(), mood.revision()) {
+                    put(&mut self.moods, mood, Mood::utterance_id);
+                }
+            }
+            EventBody::Intent(intent) => {
+                if self.is_said(intent.utterance_id, intent.revision) {
+                    put(&mut self.intents, intent, |intent| intent.utterance_id);
+                    self.intents.retain(|intent| intent.name.is_some());
+                }
+            }
             EventBody::Load(load) => self.shedding = Some(load.shedding),
             EventBody::Participants(now) => {
                 if let Some(started) = &mut self.started {
@@ -131,6 +149,16 @@ impl CallState {
             Ok(at) => self.utterances[at] = new.clone(),
             Err(at) => self.utterances.insert(at, new.clone()),
         }
+        if new.r#final && new.text.is_empty() {
+            self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
+            self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
+        }
+    }
+
+    /// Whether these are the customer's words, as they are now: all that anything is understood of.
+    fn is_said(&self, id: UtteranceId, revision: u32) -> bool {
+        let said = self.utterance(id).and_then(CustomerUtterance::of);
+        said.is_some_and(|said| said.utterance().revision == revision)
     }
 
     /// The transcript: final utterances with words, in the order they began.
@@ -141,6 +169,33 @@ impl CallState {
     /// The newest text of an utterance.
     #[must_use]
     pub fn utterance(&self, id: UtteranceId) -> Option<&Utterance> {
-        self.utterances.iter().find(|u| u.utterance_id == id)
+        let at = self.utterances.binary_search_by_key(&id, |u| u.utterance_id).ok()?;
+        self.utterances.get(at)
+    }
+
+    /// The customer's mood as it was estimated last.
+    #[must_use]
+    pub fn mood_now(&self) -> Option<&Mood> {
+        self.moods.last()
+    }
+
+    /// What the customer wants, each intent once with its newest evidence, the newest first.
+    #[must_use]
+    pub fn intents_now(&self) -> Vec<&Intent> {
+        let mut now: Vec<&Intent> = Vec::new();
+        for intent in self.intents.iter().rev() {
+            if !now.iter().any(|newer| newer.name == intent.name) {
+                now.push(intent);
+            }
+        }
+        now
+    }
+}
+
+/// Puts something about an utterance in its place, where it replaces what was said about it before.
+fn put<T: Clone>(all: &mut Vec<T>, new: &T, id: impl Fn(&T) -> UtteranceId) {
+    match all.binary_search_by_key(&id(new), id) {
+        Ok(at) => all[at] = new.clone(),
+        Err(at) => all.insert(at, new.clone()),
     }
 }

@@ -2,7 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use sotto_insight::{BuiltIn, Embedder, Head, MAX_TOKENS, Purpose};
+use sotto_call::{CustomerUtterance, Emotion, Millis, Party, Utterance, UtteranceId};
+use sotto_insight::{
+    BuiltIn, Embedder, Head, IntentSet, Intents, MAX_TOKENS, MoodReader, Purpose, Understanding, Understood,
+};
 use sotto_models::{Cache, EMBEDDING, Onnx, Silent};
 
 fn open() -> (Onnx, Embedder) {
@@ -99,4 +102,63 @@ fn heads_say_what_is_felt() {
     assert_eq!(said(BuiltIn::Sentiment, "This is the worst service I have ever had."), "negative");
     assert_eq!(said(BuiltIn::Sentiment, "خیلی ممنونم، عالی بود"), "positive");
     assert_eq!(said(BuiltIn::GoEmotions, "Thanks a lot!"), "gratitude");
+}
+
+/// A customer's final words.
+fn said(text: &str) -> CustomerUtterance {
+    let utterance = Utterance {
+        utterance_id: UtteranceId(0),
+        party: Party::Customer,
+        r#final: true,
+        revision: 0,
+        text: text.to_owned(),
+        stable_chars: 0,
+        start_ms: Millis(0),
+        end_ms: Millis(1_000),
+        words: Vec::new(),
+        language: String::new(),
+        latency_ms: Millis(0),
+    };
+    CustomerUtterance::of(&utterance).unwrap()
+}
+
+/// Sentences that are in no set, in both languages.
+#[test]
+fn what_customers_want_is_recognised_from_a_starter_set() {
+    let (onnx, mut embedder) = open();
+    let set = IntentSet::parse(include_str!("../../../insight-sets/marfanet.toml")).unwrap();
+    let intents = Intents::learn(&set, &mut embedder).unwrap();
+    let mut understanding =
+        Understanding::new(embedder, Some(MoodReader::built_in(&onnx).unwrap()), Some(intents));
+    let cases = [
+        ("Give me back the money that I paid you.", Some("refund")),
+        ("The VPN keeps disconnecting all the time.", Some("connection_trouble")),
+        ("My account ends this week and I would like to extend it.", Some("renewal")),
+        ("What do you charge for two months?", Some("pricing")),
+        ("پولی که دادم رو پس بدید.", Some("refund")),
+        ("اینترنت مدام قطع و وصل می‌شه.", Some("connection_trouble")),
+        ("اشتراکم این هفته تموم می‌شه، می‌خوام تمدید کنم.", Some("renewal")),
+        ("دو ماهه چند می‌شه؟", Some("pricing")),
+        ("Good afternoon. This is Peter calling. Could you give me my money back?", Some("refund")),
+        ("Good afternoon, this is Peter.", None),
+        ("Yes, exactly.", None),
+        ("سلام، خسته نباشید.", None),
+    ];
+    for (text, expected) in cases {
+        let wanted = understanding.of(&said(text)).unwrap().wanted;
+        assert_eq!(wanted.as_ref().map(|wanted| wanted.name.as_str()), expected, "{text}: {wanted:?}");
+    }
+    let mood =
+        understanding.of(&said("I am furious, this is the worst service ever.")).unwrap().mood.unwrap();
+    assert!(mood.valence < -0.5 && mood.sentiment.negative > 0.5, "{mood:?}");
+    assert!([Emotion::Anger, Emotion::Annoyance].contains(&mood.emotion), "{mood:?}");
+    let mood = understanding.of(&said("دست شما درد نکنه، خیلی لطف کردید.")).unwrap().mood.unwrap();
+    assert!(mood.valence > 0.3, "{mood:?}");
+}
+
+#[test]
+fn where_no_mood_is_wanted_none_is_read() {
+    let (_, embedder) = open();
+    let understood = Understanding::new(embedder, None, None).of(&said("I am furious.")).unwrap();
+    assert_eq!(understood, Understood { mood: None, wanted: None });
 }

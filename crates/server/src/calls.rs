@@ -31,6 +31,7 @@ use crate::desk::{
     WaitingCaller,
 };
 use crate::hub::{self, Hub, LiveCall};
+use crate::insight::{CallMemory, Insight};
 use crate::needs::Condition;
 
 /// How far recognition and recording may be behind before audio is lost to them.
@@ -52,6 +53,8 @@ struct Shared {
     speech: OnceLock<Engine>,
     /// Legs that wait for it.
     early: Mutex<Vec<Early>>,
+    /// Absent while nothing is understood of what customers say.
+    insight: Arc<OnceLock<Insight>>,
     missing: Mutex<Missing>,
     /// Absent to keep no recordings.
     recordings: Option<Recordings>,
@@ -162,12 +165,13 @@ struct Running {
     clock: Clock,
     ids: UtteranceIds,
     language: Option<String>,
+    memory: Arc<CallMemory>,
     recorder: Option<RecorderHandle>,
     /// Of supervisors, once there is one.
     beside: Option<RecorderHandle>,
     /// The agent's place, when the call goes through us.
     seat: Option<Taken>,
-    /// Legs whose last words are not out yet.
+    /// Legs whose last words are not out yet, and words that are still to be understood.
     listening: watch::Sender<usize>,
 }
 
@@ -237,6 +241,7 @@ impl Calls {
             hub,
             speech: OnceLock::new(),
             early: Mutex::default(),
+            insight: Arc::default(),
             missing: Mutex::default(),
             recordings,
             language,
@@ -258,6 +263,12 @@ impl Calls {
             while heard.dropped() > 0 && heard.pop().is_some() {}
             engine.listen(spec, heard, sink);
         }
+    }
+
+    /// From now on what customers say is understood by `insight`, in calls that have begun before as well.
+    pub fn understand_with(&self, insight: Insight) {
+        // Set once: a second one would be stopped at once.
+        let _ = self.shared.insight.set(insight);
     }
 
     /// From now on agents place calls through `trunk`.
@@ -352,6 +363,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
+            memory: Arc::default(),
             recorder,
             beside: None,
             seat: None,
@@ -379,14 +391,28 @@ impl Shared {
         };
         let unhurried = pace == Pace::Unhurried;
         let spec = LegSpec { party, ids: call.ids.clone(), language: call.language.clone(), pace, clock };
-        let live = call.live.clone();
-        let listening = Listening::begin(&call.listening);
+        let (live, insight, memory) = (call.live.clone(), self.insight.clone(), call.memory.clone());
+        let legs = call.listening.clone();
+        let listening = Listening::begin(&legs);
         let sink: Sink = Box::new(move |event| match event {
-            // The position in the audio at which it was said, so that replays give the same log.
-            SpeechEvent::Utterance(utterance) if unhurried => {
-                live.publish_at(utterance.end_ms, EventBody::Utterance(utterance));
+            SpeechEvent::Utterance(utterance) => {
+                // The position in the audio at which it was said, so that replays give the same log.
+                let at = unhurried.then_some(utterance.end_ms);
+                let heard = insight.get().and_then(|insight| Some((insight, memory.hear(&utterance)?)));
+                publish(&live, at, EventBody::Utterance(utterance));
+                let Some((insight, heard)) = heard else { return };
+                // The call does not end before it is understood.
+                let (live, awaited) = (live.clone(), Listening::begin(&legs));
+                let understood = Box::new(move |body| {
+                    let _until_dropped = &awaited;
+                    publish(&live, at, body);
+                });
+                if unhurried {
+                    insight.understand_now(heard, understood);
+                } else {
+                    insight.understand(heard, understood);
+                }
             }
-            SpeechEvent::Utterance(utterance) => live.publish(EventBody::Utterance(utterance)),
             SpeechEvent::Lost(lost_ms) => {
                 live.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms }));
             }
@@ -771,6 +797,14 @@ fn refusal(error: &hub::NoRoom) -> Refusal {
             tracing::error!(%error, "a call could not begin");
             Refusal::Unavailable
         }
+    }
+}
+
+/// Publishes something, at a given time of the call's clock or now.
+fn publish(live: &LiveCall, at: Option<Millis>, body: EventBody) {
+    match at {
+        Some(at) => live.publish_at(at, body),
+        None => live.publish(body),
     }
 }
 

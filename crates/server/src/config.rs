@@ -21,6 +21,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
+use crate::insight::InsightConfig;
 
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "sotto.toml";
@@ -47,6 +48,8 @@ pub struct Config {
     pub speech: SpeechConfig,
     /// Names and terms that are expected in calls.
     pub vocabulary: VocabularyConfig,
+    /// What is understood of what customers say: how they feel, and what they want.
+    pub insight: InsightConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.

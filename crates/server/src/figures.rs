@@ -1,4 +1,4 @@
-//! What recognition and signalling count, registered for `/metrics`.
+//! What recognition, insight and signalling count, registered for `/metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,6 +7,7 @@ use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::calls::Missing;
+use crate::insight;
 use crate::metrics::{Buckets, Labels, Metrics};
 
 /// Registers the engine's figures.
@@ -64,6 +65,26 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
         let factor = |f: &DecodeFigures| f.decode.read().1 as f64 / f.audio_ms.load(Relaxed).max(1) as f64;
         kinds(&ratio).into_iter().map(|(labels, kind)| (labels, factor(kind))).collect()
     });
+}
+
+/// Registers what is counted of what is understood.
+pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
+    let latency = figures.clone();
+    let help = "From the publication of a customer's words to that of what was understood of them";
+    metrics.histograms("insight_latency_seconds", help, move || {
+        vec![(Labels::new(), buckets(&latency.latency))]
+    });
+    type Count = fn(&insight::Figures) -> u64;
+    let counters: [(&str, &str, Count); 4] = [
+        ("insight_moods", "Utterances whose mood was read", |f| f.moods.load(Relaxed)),
+        ("insight_intents", "Utterances in which an intent was recognised", |f| f.intents.load(Relaxed)),
+        ("insight_dropped", "Utterances left out because too many waited", |f| f.dropped.load(Relaxed)),
+        ("insight_failed", "Utterances that a model failed to understand", |f| f.failed.load(Relaxed)),
+    ];
+    for (name, help, read) in counters {
+        let figures = figures.clone();
+        metrics.counter(name, help, move || read(&figures));
+    }
 }
 
 fn kinds(figures: &Figures) -> [(Labels, &DecodeFigures); 4] {
@@ -141,6 +162,7 @@ mod tests {
     fn every_figure_has_its_name_once() {
         let metrics = Metrics::default();
         speech(&metrics, &Arc::default());
+        insight(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
@@ -151,6 +173,8 @@ mod tests {
             "sotto_speech_real_time_factor{",
             "sotto_speech_queue ",
             "sotto_speech_lost_milliseconds_total ",
+            "sotto_insight_latency_seconds_bucket{",
+            "sotto_insight_dropped_total ",
             "sotto_media_missing_packets_total{",
             "sotto_recording_dropped_milliseconds_total ",
             "sotto_sip_answered_total ",

@@ -832,8 +832,8 @@ mod tests {
 
     use proptest::prelude::*;
     use sotto_call::{
-        EndReason, Load, Participant, Participants, Party, PartyChange, Shedding, Source, Utterance,
-        UtteranceId, Word,
+        ArcPoint, CustomerUtterance, Emotion, EndReason, Intent, Load, Mood, Participant, Participants,
+        Party, PartyChange, Sentiment, Shedding, Source, Trend, Utterance, UtteranceId, Word, WordsMood,
     };
     use sotto_store::{CallRowState, WriterLimits, testing};
 
@@ -1152,6 +1152,36 @@ mod tests {
         assert_eq!(seen.participants, std::slice::from_ref(&ada));
         call.end(hangup(1)).await.unwrap();
         assert_eq!(hub.store().call(call.id()).await.unwrap().unwrap().participants, [ada]);
+    }
+
+    #[tokio::test]
+    async fn lists_hear_how_the_customer_feels_and_what_they_want() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        let body = utterance(1, "I want my money back.", true);
+        let EventBody::Utterance(said) = &body else { panic!() };
+        let said = CustomerUtterance::of(said).unwrap();
+        let sentiment = Sentiment { negative: 0.7, neutral: 0.3, positive: 0.0 };
+        let words = WordsMood { sentiment, valence: -0.7, emotion: Emotion::Anger, emotion_p: 0.6 };
+        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend: Trend::Falling };
+        let (name, title) = (Some("refund".to_owned()), [("en".to_owned(), "Refund".to_owned())].into());
+        call.publish(body);
+        call.publish(EventBody::Mood(Mood::of(&said, words, arc, None, Millis(5))));
+        let intent = Intent { name, title, confidence: 0.9, ..Intent::none(&said, Millis(5)) };
+        call.publish(EventBody::Intent(intent));
+        let seen = loop {
+            let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+            if seen.intent.is_some() {
+                break seen;
+            }
+        };
+        assert_eq!(seen.mood, Some(arc));
+        let intent = seen.intent.as_ref().unwrap();
+        assert_eq!((intent.name.as_str(), intent.title["en"].as_str()), ("refund", "Refund"));
+        assert_eq!(seen.unsupervised().mood, Some(arc), "agents see it as well");
+        call.end(hangup(1)).await.unwrap();
     }
 
     #[tokio::test]

@@ -9,6 +9,7 @@ pub mod desk;
 pub mod figures;
 pub mod http;
 pub mod hub;
+pub mod insight;
 pub mod logging;
 pub mod metrics;
 pub mod needs;

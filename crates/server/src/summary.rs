@@ -1,7 +1,9 @@
 //! A call as lists show it: one shape in every list, live or ended.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, CallState, EndReason, Millis, Participant, Shedding, Source};
+use sotto_call::{ArcPoint, CallId, CallState, EndReason, Millis, Participant, Shedding, Source};
 use sotto_store::{CallRow, CallRowState, LastWords, Outcome};
 use utoipa::ToSchema;
 
@@ -42,6 +44,13 @@ pub struct CallSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<schema::Shedding>)]
     pub shedding: Option<Shedding>,
+    /// The customer's mood, as far as their words tell. Absent in lists of ended calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<schema::ArcPoint>)]
+    pub mood: Option<ArcPoint>,
+    /// What the customer wants, as they said last. Absent in lists of ended calls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<IntentNow>,
     /// Final utterances with words.
     pub utterances: u32,
     /// Whether there is a recording.
@@ -64,6 +73,17 @@ pub struct CallSummary {
     /// Of two summaries of a live call the one with the larger number is the newer.
     #[serde(skip)]
     pub(crate) version: u64,
+}
+
+/// What a customer wants.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct IntentNow {
+    /// The organisation's name for it.
+    pub name: String,
+    /// What people call it, by BCP 47 language.
+    pub title: BTreeMap<String, String>,
+    /// How probable it is, 0 to 1.
+    pub confidence: f32,
 }
 
 /// Whether a call goes on.
@@ -93,6 +113,11 @@ impl CallSummary {
             participants: started.map(|started| started.participants.clone()).unwrap_or_default(),
             last,
             shedding: state.shedding,
+            mood: state.mood_now().map(|mood| mood.arc),
+            intent: state.intents_now().first().and_then(|intent| {
+                let (name, title) = (intent.name.clone()?, intent.title.clone());
+                Some(IntentNow { name, title, confidence: intent.confidence })
+            }),
             utterances,
             recording,
             language: started.and_then(|started| started.language.clone()),
@@ -131,6 +156,8 @@ impl From<CallRow> for CallSummary {
             participants: row.participants,
             last: row.last,
             shedding: None,
+            mood: None,
+            intent: None,
             utterances: row.utterances,
             recording: row.recording.is_some(),
             language: row.language,

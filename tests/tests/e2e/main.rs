@@ -11,6 +11,7 @@ mod crash;
 mod deaf;
 mod hangup;
 mod hostile;
+mod insight;
 mod legs;
 mod limits;
 mod live;

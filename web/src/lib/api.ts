@@ -1,6 +1,7 @@
 // What the page asks of the server over HTTP, and the one error that it can get back.
 
 import type {
+  ArcPoint,
   CallId,
   CallState,
   CallEvent,
@@ -33,6 +34,10 @@ export interface CallSummary {
   participants: Participant[];
   last?: { party: Party; text: string; at_ms: Millis } | null;
   shedding?: Shedding | null;
+  /** How the customer feels, as far as words tell; in lists of live calls only. */
+  mood?: ArcPoint | null;
+  /** What the customer wants, as they said last; in lists of live calls only. */
+  intent?: { name: string; title: Record<string, string>; confidence: number } | null;
   utterances: number;
   recording: boolean;
   language?: string | null;
@@ -109,7 +114,7 @@ export interface Status {
   calls?: { live?: number; max?: number } | null;
   /** What is not there yet, and why: `speech`, `sip`, `store`. */
   waiting?: Record<string, string> | null;
-  /** What calls do without just now, and why: `store`, `recording`, `disk`. */
+  /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`. */
   degraded?: Record<string, string> | null;
 }
 

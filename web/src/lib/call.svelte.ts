@@ -11,13 +11,16 @@ import type {
   CallEvent,
   CallStarted,
   CallState,
+  Intent,
   LostTo,
   Millis,
+  Mood,
   Participant,
   Party,
   Shedding,
   Utterance,
 } from './generated/call';
+import { put } from './understood';
 
 /** An utterance on the screen. */
 export class Line {
@@ -96,6 +99,10 @@ export class CallModel {
   settled = $state.raw(0);
   /** The language last recognised. */
   language: string | null = $state.raw(null);
+  /** The customer's mood, utterance by utterance. */
+  moods: Mood[] = $state.raw([]);
+  /** What the customer wanted, utterance by utterance. */
+  intents: Intent[] = $state.raw([]);
   /** Milliseconds of final speech. */
   spoken: Record<Party, Millis> = $state({ agent: 0, customer: 0, other: 0 });
   /** Written by a newer Sotto than this page was built for. */
@@ -122,6 +129,8 @@ export class CallModel {
     this.shedding = state.shedding ?? 'none';
     this.behindMs = 0;
     this.paused = state.paused;
+    this.moods = state.moods;
+    this.intents = state.intents;
     this.#lines.clear();
     this.#told.clear();
     this.#latencies = [];
@@ -196,6 +205,12 @@ export class CallModel {
       case 'utterance':
         this.#utterance(event);
         break;
+      case 'mood':
+        if (this.#isSaid(event)) this.moods = put(this.moods, event);
+        break;
+      case 'intent':
+        if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
+        break;
     }
     this.#notice(event);
   }
@@ -245,6 +260,12 @@ export class CallModel {
     return this.items.filter((item) => item instanceof Line);
   }
 
+  /** The line of an utterance, if it has one. */
+  lineOf(utterance: number): Line | undefined {
+    void this.#changes;
+    return this.#lines.get(utterance);
+  }
+
   /** Whether any words are shown. */
   get silent(): boolean {
     void this.#changes;
@@ -259,6 +280,12 @@ export class CallModel {
   #meant(party: Party | null | undefined): Party[] {
     // Nobody named: everybody, also those whose audio has not begun.
     return party ? [party] : ['agent', 'customer', 'other'];
+  }
+
+  /** Whether these are the customer's words as they are now: all that anything is understood of. */
+  #isSaid({ utterance_id, revision }: { utterance_id: number; revision: number }): boolean {
+    const line = this.#lines.get(utterance_id);
+    return line?.party === 'customer' && line.now.final && line.now.revision === revision;
   }
 
   #utterance(next: Utterance): void {
@@ -286,6 +313,8 @@ export class CallModel {
       if (!before.final) this.open = this.open.filter((other) => other !== line);
     }
     if (next.text === '') {
+      this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
+      this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
       this.#lines.delete(next.utterance_id);
       this.#remove(line);
       return;

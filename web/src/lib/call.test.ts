@@ -57,7 +57,16 @@ describe('people', () => {
       .add(there(person('customer', 'Rob'), person('agent', 'mina'), person('agent', 'omid')), 20_000)
       .add(there(person('customer', 'Rob'), person('agent', 'omid')), 30_000);
     const later = new CallModel();
-    const nothing = { ended: null, legs: [], utterances: [], shedding: null, paused: [], supervisors: [] };
+    const nothing = {
+      ended: null,
+      legs: [],
+      utterances: [],
+      shedding: null,
+      paused: [],
+      supervisors: [],
+      moods: [],
+      intents: [],
+    };
     later.load({ ...nothing, seq: log.model.seq, started: log.model.started });
     for (const event of log.events) later.recall(event);
     for (const model of [log.model, later]) {
@@ -139,6 +148,55 @@ describe('words', () => {
   });
 });
 
+describe('what is understood', () => {
+  const about = (id: number, revision = 0) => ({ utterance_id: id, revision, latency_ms: 20 });
+  const mood = (id: number, valence: number, revision = 0): EventBody => ({
+    kind: 'mood',
+    ...about(id, revision),
+    sentiment: { negative: 0, neutral: 1, positive: 0 },
+    valence,
+    emotion: 'neutral',
+    emotion_p: 0.5,
+    arc: { at_ms: id * 1000, valence, deviation: 0.3, trend: 'steady' },
+  });
+  const intent = (id: number, name?: string, revision = 0): EventBody => ({
+    kind: 'intent',
+    ...about(id, revision),
+    ...(name ? { name } : {}),
+    confidence: 0.9,
+  });
+  const known = ({ model }: Log) => ({
+    moods: model.moods.map(({ utterance_id, valence }) => [utterance_id, valence]),
+    intents: model.intents.map(({ utterance_id, name }) => [utterance_id, name]),
+  });
+
+  it('belongs to the words as they are now, in the order in which they were spoken', () => {
+    const log = begun()
+      .add(said(1, 'customer', 'a fund'))
+      .add(mood(1, -0.5))
+      .add(intent(1, 'invest'))
+      .add(said(3, 'customer', 'how much'))
+      .add(intent(3, 'prices'))
+      .add(said(1, 'customer', 'a refund', { revision: 1 }))
+      .add(mood(1, -0.7, 1))
+      .add(intent(1, 'refund', 1))
+      .add(mood(1, 0.9, 0));
+    const refund = [1, 'refund'];
+    expect(known(log)).toEqual({ moods: [[1, -0.7]], intents: [refund, [3, 'prices']] });
+    log.add(intent(3));
+    expect(known(log).intents).toEqual([refund]);
+    log.add(said(1, 'customer', '', { revision: 2 }));
+    expect(known(log)).toEqual({ moods: [], intents: [] });
+  });
+
+  it('is never anybody but the customer', () => {
+    const log = begun().add(said(1, 'agent', 'no')).add(said(2, 'other', 'no'));
+    log.add(said(3, 'customer', 'n', { final: false }));
+    for (const id of [0, 1, 2, 3]) log.add(mood(id, -1)).add(intent(id, 'complaint'));
+    expect(known(log)).toEqual({ moods: [], intents: [] });
+  });
+});
+
 describe('the log', () => {
   it('ignores what it has and refuses a gap', () => {
     const log = begun().add(said(1, 'agent', 'a'));
@@ -168,6 +226,8 @@ describe('the log', () => {
       shedding: null,
       paused: [],
       supervisors: [],
+      moods: [],
+      intents: [],
     };
     const joined = new CallModel();
     joined.load(state);

@@ -103,15 +103,15 @@ pub fn overload(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 /// A call that is over.
-struct Done {
+pub(super) struct Done {
     id: String,
     recorded: String,
     duration_ms: u64,
-    events: Vec<Value>,
+    pub(super) events: Vec<Value>,
 }
 
 /// Keeps `lines` calls going until each line has placed `rounds` of them.
-fn load(server: &Sotto, recorded: &[Recorded], lines: usize, rounds: usize) -> Result<Vec<Done>> {
+pub(super) fn load(server: &Sotto, recorded: &[Recorded], lines: usize, rounds: usize) -> Result<Vec<Done>> {
     let done = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         let threads: Vec<_> = (0..lines)

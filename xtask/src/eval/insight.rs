@@ -3,12 +3,22 @@
 
 use std::ffi::OsStr;
 
-use anyhow::{Result, ensure};
-use serde_json::Value;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::Figure;
-use super::setup::Bench;
-use crate::run::{Run, tools};
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use sotto_tests::server::{Setup, Sotto};
+
+use super::setup::{Bench, place};
+use super::{Figure, concurrency};
+use crate::run::{Run, note, root, tools};
+
+/// Calls at once under which what is understood has to come in time, and within how many milliseconds.
+const CALLS: usize = 10;
+const IN_TIME_MS: f64 = 80.0;
+/// How long models may be loaded and fetched.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 pub fn goemotions(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("goemotions", bench, sink)
@@ -59,4 +69,96 @@ fn run(example: &str, arguments: &[&OsStr], sink: &mut dyn FnMut(Figure)) -> Res
         });
     }
     Ok(())
+}
+
+/// The callers' tasks, named from their voices while they speak. The example sentences were written for this and do
+/// not come from the data.
+pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = understanding(bench, "base")?;
+    let turns = bench.turns()?;
+    let (mut right, mut total, mut others) = (0u32, 0u32, 0);
+    for (n, call) in bench.recorded_calls()?.iter().enumerate() {
+        let turn =
+            turns.iter().find(|turn| turn["sid"] == call.id.as_str()).context("a call without turns")?;
+        let task = turn["task"].as_str().context("a call without a task")?.replace(' ', "_");
+        let placed = place(&server, &call.audio, &format!("{}", 15_550_200 + n))?;
+        placed.sipp.finish()?;
+        let events = server.api.ended(&placed.id, Duration::from_secs(60))?;
+        let named = wanted(&events, call.audio.duration_ms() / 2);
+        note(&format!("{}: {task}, named {named:?} by half of the call", call.id));
+        total += 1;
+        right += u32::from(named.last() == Some(&task));
+        others += wanted(&events, u64::MAX).iter().filter(|name| **name != task).count();
+    }
+    sink(Figure::at_least("harper_tasks.named_by_half", f64::from(right), "calls", f64::from(total)));
+    sink(Figure::reported("harper_tasks.other_names", others as f64, "utterances"));
+    Ok(())
+}
+
+/// The intents of a call's utterances up to a time of its clock, in the order in which they were said.
+fn wanted(events: &[Value], until_ms: u64) -> Vec<String> {
+    let mut wanted = BTreeMap::new();
+    let until = |event: &&Value| event["at_ms"].as_u64().is_some_and(|at| at <= until_ms);
+    for event in events.iter().take_while(until).filter(|event| event["kind"] == "intent") {
+        let id = event["utterance_id"].as_u64().unwrap_or_default();
+        match event["name"].as_str() {
+            Some(name) => _ = wanted.insert(id, name.to_owned()),
+            None => _ = wanted.remove(&id),
+        }
+    }
+    wanted.into_values().collect()
+}
+
+/// How long it takes from the words to what is understood of them, beside recognition of that many calls.
+pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = understanding(bench, "tiny.en")?;
+    let calls = concurrency::load(&server, &bench.recorded_calls()?, CALLS, 1)?;
+    for kind in ["mood", "intent"] {
+        let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == kind);
+        let mut ms: Vec<u64> = events.filter_map(|event| event["latency_ms"].as_u64()).collect();
+        ms.sort_unstable();
+        let at = |share: usize| ms.get(ms.len() * share / 100).map_or(f64::NAN, |ms| *ms as f64);
+        sink(Figure::reported(&format!("latency.{kind}_ms.p50"), at(50), "ms"));
+        sink(Figure::at_most(&format!("latency.{kind}_ms.p95"), at(95), "ms", IN_TIME_MS));
+    }
+    sink(Figure::at_most(
+        "latency.dropped",
+        server.api.metric("sotto_insight_dropped_total")?,
+        "utterances",
+        0.0,
+    ));
+    Ok(())
+}
+
+/// A server that recognises the callers' tasks.
+fn understanding(bench: &Bench, model: &str) -> Result<Sotto> {
+    let set = root().join("insight-sets/harper.toml");
+    let intents = ("insight".to_owned(), format!("intents = {:?}", set.display().to_string()));
+    let language = Some("en".to_owned());
+    let setup = Setup { model: model.into(), language, more: vec![intents], ..Setup::default() };
+    let server = bench.server_with(&setup)?;
+    server.understands(PATIENCE)?;
+    Ok(server)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_what_was_wanted_the_newest_words_count() {
+        let intent = |at: u64, id: u64, name: Option<&str>| json!({ "kind": "intent", "at_ms": at, "utterance_id": id, "name": name });
+        let events = [
+            intent(1, 1, Some("a")),
+            intent(2, 3, Some("b")),
+            intent(3, 1, Some("c")),
+            intent(4, 3, None),
+            intent(5, 4, Some("d")),
+        ];
+        assert_eq!(wanted(&events, 2), ["a", "b"]);
+        assert_eq!(wanted(&events, 3), ["c", "b"]);
+        assert_eq!(wanted(&events, 9), ["c", "d"]);
+    }
 }

@@ -153,6 +153,16 @@ const INSIGHT: &[Row] = &[
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
     Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
+    Row {
+        name: "harper_tasks",
+        what: "What the callers of six calls want, live, five sentences a task",
+        measure: insight::harper_tasks,
+    },
+    Row {
+        name: "latency",
+        what: "From final words to mood and intent, ten calls at once",
+        measure: insight::latency,
+    },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {

@@ -1,7 +1,7 @@
 //! `sotto models`.
 
 use clap::{Args, Subcommand};
-use sotto_models::{Cache, Console, State, VOICE_ACTIVITY};
+use sotto_models::{Cache, Console, EMBEDDING, State, VOICE_ACTIVITY};
 
 use crate::config::Config;
 
@@ -40,6 +40,9 @@ impl Models {
                 let mut progress = Console::default();
                 if names.is_empty() {
                     crate::analysis::fetch(&config.speech, &cache, &mut progress)?;
+                    if config.insight.is_wanted() {
+                        cache.require(EMBEDDING, &mut progress)?;
+                    }
                 }
                 if !names.is_empty() {
                     // No model is of use without these two.

@@ -14,6 +14,7 @@ use tokio::sync::mpsc;
 use crate::calls::{Calls, LoadTold};
 use crate::config::Config;
 use crate::hub::{Hub, HubLimits, Update};
+use crate::insight::{self, Insight};
 use crate::player::{Recording, Speed, play};
 
 /// See the module.
@@ -46,6 +47,24 @@ impl Offline {
         let calls = Calls::new(hub, None, None, load, None);
         calls.listen_with(engine);
         Ok(Self { calls, _folder: folder })
+    }
+
+    /// From now on what customers say is understood as in a live call, if the models can be had.
+    pub(crate) async fn understand(&self, config: &Config) -> anyhow::Result<()> {
+        if !config.insight.is_wanted() {
+            return Ok(());
+        }
+        let intents = config.insight.read_intents()?;
+        let config = config.clone();
+        let open = move || {
+            let cache = Cache::open(config.speech.models_dir.clone())?;
+            insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())
+        };
+        match tokio::task::spawn_blocking(open).await? {
+            Ok(opened) => self.calls.understand_with(Insight::start(opened)?),
+            Err(error) => tracing::warn!("neither mood nor intents: {error:#}"),
+        }
+        Ok(())
     }
 
     /// Plays a file; its events come as they are published. The channel closes after the call's end.

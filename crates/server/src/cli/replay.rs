@@ -50,6 +50,7 @@ pub(crate) struct Transcribe {
 impl Replay {
     pub(crate) async fn run(self, config: Config) -> anyhow::Result<()> {
         let offline = Offline::start(&config).await?;
+        offline.understand(&config).await?;
         let language = self.language.or(config.speech.language.clone());
         let mut events = offline.play(&self.file, self.speed == Speed::Real, language).await?;
         while let Some(event) = events.recv().await {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{Millis, Shedding};
+use sotto_insight::IntentSet;
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
@@ -22,6 +23,7 @@ use crate::config::{Config, ServerConfig, SpeechConfig};
 use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
+use crate::insight::{self, Insight};
 use crate::metrics::Metrics;
 use crate::streams::Streams;
 use crate::{analysis, figures, people, retention};
@@ -30,11 +32,11 @@ use crate::{analysis, figures, people, retention};
 const LAST_WORDS: Duration = Duration::from_secs(30);
 
 /// How long after a failure the models are tried again: the first times, and then always.
-const SPEECH_RETRIES: [Duration; 3] =
-    [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
-const SPEECH_RETRY_AT_MOST: Duration = Duration::from_secs(300);
+const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
+const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
+    let intents = config.insight.read_intents()?;
     let data = config.server.data.clone();
     std::fs::create_dir_all(data.join("recordings"))
         .with_context(|| format!("making the data folder {}", data.display()))?;
@@ -104,6 +106,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
+    if config.insight.is_wanted() {
+        start_insight(config.clone(), intents, calls.clone(), metrics.clone(), readiness.clone());
+    }
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
 
@@ -142,37 +147,72 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Fetches and loads the models beside the calls, which are recorded until then; tries again until it works.
+/// Fetches and loads what recognises speech, beside the calls, which are recorded until then.
+fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metrics, readiness: Readiness) {
+    let waits = readiness.clone();
+    let start = move || {
+        let cache = Cache::open(config.speech.models_dir.clone())?;
+        let told = load.clone();
+        let on_load = Box::new(move |now| told.tell(now));
+        let words = &config.vocabulary.words;
+        let engine = analysis::start(&config.speech, words, &cache, &mut Console::default(), on_load)?;
+        let counted = engine.figures();
+        figures::speech(&metrics, &counted);
+        load.measure(counted);
+        calls.listen_with(engine);
+        readiness.ready("speech");
+        Ok(())
+    };
+    until_it_works("models", start, move |error| {
+        tracing::error!("no speech recognition; calls are recorded: {error}");
+        waits.waiting("speech", error);
+    });
+}
+
+/// Fetches and loads what understands customers, beside the calls, which do without until then.
+fn start_insight(
+    config: Config,
+    intents: Option<IntentSet>,
+    calls: Calls,
+    metrics: Metrics,
+    readiness: Readiness,
+) {
+    readiness.degraded("insight", Some("the models are being loaded".to_owned()));
+    let lacks = readiness.clone();
+    let start = move || {
+        let cache = Cache::open(config.speech.models_dir.clone())?;
+        let opened = insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())?;
+        let insight = Insight::start(opened)?;
+        figures::insight(&metrics, &insight.figures());
+        calls.understand_with(insight);
+        readiness.degraded("insight", None);
+        Ok(())
+    };
+    until_it_works("insight-models", start, move |error| {
+        tracing::warn!("neither mood nor intents; calls do without: {error}");
+        lacks.degraded("insight", Some(error));
+    });
+}
+
+/// Tries again until it works, and says why it did not.
 ///
 /// On a thread of its own, because a download that hangs must not keep the process when it is told to stop.
-fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metrics, readiness: Readiness) {
-    let start = move |load: Arc<LoadTold>| {
-        let cache = Cache::open(config.speech.models_dir.clone())?;
-        let on_load = Box::new(move |now| load.tell(now));
-        let words = &config.vocabulary.words;
-        analysis::start(&config.speech, words, &cache, &mut Console::default(), on_load)
-    };
+fn until_it_works(
+    name: &'static str,
+    mut start: impl FnMut() -> anyhow::Result<()> + Send + 'static,
+    failed: impl Fn(String) + Send + 'static,
+) {
     let run = move || {
-        for patience in SPEECH_RETRIES.into_iter().chain(std::iter::repeat(SPEECH_RETRY_AT_MOST)) {
-            match start(load.clone()) {
-                Ok(engine) => {
-                    let counted = engine.figures();
-                    figures::speech(&metrics, &counted);
-                    load.measure(counted);
-                    calls.listen_with(engine);
-                    readiness.ready("speech");
-                    return;
-                }
-                Err(error) => {
-                    tracing::error!("no speech recognition; calls are recorded: {error:#}");
-                    readiness.waiting("speech", format!("{error:#}"));
-                }
+        for patience in RETRIES.into_iter().chain(std::iter::repeat(RETRY_AT_MOST)) {
+            match start() {
+                Ok(()) => return,
+                Err(error) => failed(format!("{error:#}")),
             }
             std::thread::sleep(patience);
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("models".into()).spawn(run) {
-        tracing::error!(%error, "no thread to load models on");
+    if let Err(error) = std::thread::Builder::new().name(name.into()).spawn(run) {
+        tracing::error!(%error, name, "no thread to load models on");
     }
 }
 

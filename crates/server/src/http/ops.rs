@@ -49,7 +49,8 @@ pub struct Status {
     /// What is not ready yet, and why not; empty when calls can be taken.
     waiting: BTreeMap<&'static str, String>,
     /// What calls do without just now, and why: `store` (words are shown and not kept yet), `recording` (what is
-    /// said is missing from recordings), `disk` (room runs out).
+    /// said is missing from recordings), `disk` (room runs out), `insight` (nothing is understood of what customers
+    /// say).
     degraded: BTreeMap<&'static str, String>,
 }
 

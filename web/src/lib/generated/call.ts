@@ -92,6 +92,141 @@ language: string,
  */
 latency_ms: Millis, };
 
+export type Sentiment = { 
+/**
+ * Unpleasant.
+ */
+negative: number, 
+/**
+ * Neither.
+ */
+neutral: number, 
+/**
+ * Pleasant.
+ */
+positive: number, };
+
+export type Emotion = "anger" | "annoyance" | "disappointment" | "confusion" | "worry" | "sadness" | "gratitude" | "joy" | "neutral";
+
+export type WordsMood = { 
+/**
+ * How probable each sentiment is.
+ */
+sentiment: Sentiment, 
+/**
+ * How pleasant what was said is: from −1, unpleasant, to 1, pleasant.
+ */
+valence: number, 
+/**
+ * The emotion that is most probable.
+ */
+emotion: Emotion, 
+/**
+ * How probable that is, 0 to 1.
+ */
+emotion_p: number, };
+
+export type Trend = "falling" | "steady" | "rising";
+
+export type ArcPoint = { 
+/**
+ * When: the end of the utterance.
+ */
+at_ms: Millis, 
+/**
+ * How pleasant, from −1 to 1.
+ */
+valence: number, 
+/**
+ * The standard deviation of the estimate.
+ */
+deviation: number, 
+/**
+ * Where it has gone of late.
+ */
+trend: Trend, };
+
+export type TurnDirection = "decline" | "improvement";
+
+export type Turn = { 
+/**
+ * Which way.
+ */
+direction: TurnDirection, 
+/**
+ * The customer's utterance with which that began.
+ */
+since: UtteranceId, 
+/**
+ * What was said just before, by whomever, as far as it was final by then: the trigger, perhaps.
+ */
+trigger?: UtteranceId, };
+
+export type Mood = { 
+/**
+ * The customer's utterance that it rests on.
+ */
+utterance_id: UtteranceId, 
+/**
+ * The revision of its words.
+ */
+revision: number, 
+/**
+ * What is made of them and of all that the customer said before.
+ */
+arc: ArcPoint, 
+/**
+ * With these words it shows that the mood has turned.
+ */
+turn?: Turn, 
+/**
+ * From the publication of the words to that of this event.
+ */
+latency_ms: Millis, 
+/**
+ * How probable each sentiment is.
+ */
+sentiment: Sentiment, 
+/**
+ * How pleasant what was said is: from −1, unpleasant, to 1, pleasant.
+ */
+valence: number, 
+/**
+ * The emotion that is most probable.
+ */
+emotion: Emotion, 
+/**
+ * How probable that is, 0 to 1.
+ */
+emotion_p: number, };
+
+export type Intent = { 
+/**
+ * The customer's utterance that it rests on.
+ */
+utterance_id: UtteranceId, 
+/**
+ * The revision of its words.
+ */
+revision: number, 
+/**
+ * The organisation's name for the intent. Absent when the words as they were revised are none of the intents,
+ * which takes back what was recognised in them before.
+ */
+name?: string, 
+/**
+ * What people call it, by BCP 47 language.
+ */
+title?: { [key in string]: string }, 
+/**
+ * How probable it is, 0 to 1; 0 without a name.
+ */
+confidence: number, 
+/**
+ * From the publication of the words to that of this event.
+ */
+latency_ms: Millis, };
+
 export type CallStarted = { 
 /**
  * [`crate::FORMAT_VERSION`] of this log.
@@ -240,7 +375,7 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -250,7 +385,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -284,4 +419,12 @@ paused: Array<Party>,
 /**
  * Supervisors on the call, and what they do there.
  */
-supervisors: Array<Supervisor>, };
+supervisors: Array<Supervisor>, 
+/**
+ * The customer's mood, utterance by utterance: the emotional arc of the call.
+ */
+moods: Array<Mood>, 
+/**
+ * What the customer wanted, utterance by utterance; see [`CallState::intents_now`].
+ */
+intents: Array<Intent>, };

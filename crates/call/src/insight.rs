@@ -1,0 +1,375 @@
+//! What is understood of what a customer says: mood and intent, always with the utterance it rests on.
+//!
+//! Nothing is ever inferred about an employee. The types see to it: a [`Mood`] is made of a [`CustomerUtterance`],
+//! which only the customer's final words become, and a [`CallState`](crate::CallState) takes in no mood that names
+//! an utterance of anybody else, wherever it was read from.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{Millis, Party, Utterance, UtteranceId};
+
+/// Final words of the customer: all that mood and intent are ever read from.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CustomerUtterance(Utterance);
+
+impl CustomerUtterance {
+    /// The utterance, if it is the customer's and final, and has words. There is no other way to make one.
+    #[must_use]
+    pub fn of(utterance: &Utterance) -> Option<Self> {
+        let Utterance { party, r#final, text, .. } = utterance;
+        (*party == Party::Customer && *r#final && !text.trim().is_empty()).then(|| Self(utterance.clone()))
+    }
+
+    /// What was said.
+    #[must_use]
+    pub fn utterance(&self) -> &Utterance {
+        &self.0
+    }
+}
+
+/// See [`EventBody::Mood`](crate::EventBody::Mood).
+///
+/// Of several about one utterance the newest counts: its words were revised. One about words that were taken back
+/// does not count any more.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Mood {
+    /// The customer's utterance that it rests on.
+    utterance_id: UtteranceId,
+    /// The revision of its words.
+    revision: u32,
+    /// What those words alone tell.
+    #[serde(flatten)]
+    pub words: WordsMood,
+    /// What is made of them and of all that the customer said before.
+    pub arc: ArcPoint,
+    /// With these words it shows that the mood has turned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub turn: Option<Turn>,
+    /// From the publication of the words to that of this event.
+    pub latency_ms: Millis,
+}
+
+impl Mood {
+    /// The mood in what the customer has said.
+    #[must_use]
+    pub fn of(
+        said: &CustomerUtterance,
+        words: WordsMood,
+        arc: ArcPoint,
+        turn: Option<Turn>,
+        latency_ms: Millis,
+    ) -> Self {
+        let Utterance { utterance_id, revision, .. } = said.0;
+        Self { utterance_id, revision, words, arc, turn, latency_ms }
+    }
+
+    /// The customer's utterance that it rests on.
+    #[must_use]
+    pub fn utterance_id(&self) -> UtteranceId {
+        self.utterance_id
+    }
+
+    /// The revision of its words.
+    #[must_use]
+    pub fn revision(&self) -> u32 {
+        self.revision
+    }
+}
+
+/// What the words of one utterance tell of the mood.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct WordsMood {
+    /// How probable each sentiment is.
+    pub sentiment: Sentiment,
+    /// How pleasant what was said is: from −1, unpleasant, to 1, pleasant.
+    pub valence: f32,
+    /// The emotion that is most probable.
+    pub emotion: Emotion,
+    /// How probable that is, 0 to 1.
+    pub emotion_p: f32,
+}
+
+/// How probable each sentiment is; the sum is 1.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Sentiment {
+    /// Unpleasant.
+    pub negative: f32,
+    /// Neither.
+    pub neutral: f32,
+    /// Pleasant.
+    pub positive: f32,
+}
+
+impl Sentiment {
+    /// How pleasant it is on average, from −1 to 1.
+    #[must_use]
+    pub fn valence(&self) -> f32 {
+        self.positive - self.negative
+    }
+
+    /// How far from that it may be: the variance of a valence that is −1, 0 or 1 with these probabilities.
+    #[must_use]
+    pub fn variance(&self) -> f32 {
+        (self.positive + self.negative - self.valence().powi(2)).max(0.0)
+    }
+}
+
+/// What words can tell of how somebody feels: a set for the telephone, drawn from GoEmotions (Demszky et al., 2020).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each says what it is")]
+pub enum Emotion {
+    Anger,
+    Annoyance,
+    Disappointment,
+    Confusion,
+    Worry,
+    Sadness,
+    Gratitude,
+    Joy,
+    Neutral,
+}
+
+/// An estimate of a customer's mood at a moment of the call, with what is not known about it.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct ArcPoint {
+    /// When: the end of the utterance.
+    pub at_ms: Millis,
+    /// How pleasant, from −1 to 1.
+    pub valence: f32,
+    /// The standard deviation of the estimate.
+    pub deviation: f32,
+    /// Where it has gone of late.
+    pub trend: Trend,
+}
+
+/// Where a mood goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum Trend {
+    /// It becomes less pleasant.
+    Falling,
+    /// No further than the estimate may be wrong.
+    #[default]
+    Steady,
+    /// It becomes more pleasant.
+    Rising,
+}
+
+/// A turning point of a call: from here on the mood went another way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Turn {
+    /// Which way.
+    pub direction: TurnDirection,
+    /// The customer's utterance with which that began.
+    pub since: UtteranceId,
+    /// What was said just before, by whomever, as far as it was final by then: the trigger, perhaps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub trigger: Option<UtteranceId>,
+}
+
+/// Which way a mood turned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum TurnDirection {
+    /// For the worse.
+    Decline,
+    /// For the better.
+    Improvement,
+}
+
+/// See [`EventBody::Intent`](crate::EventBody::Intent).
+///
+/// Of several about one utterance the newest counts: its words were revised.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Intent {
+    /// The customer's utterance that it rests on.
+    pub utterance_id: UtteranceId,
+    /// The revision of its words.
+    pub revision: u32,
+    /// The organisation's name for the intent. Absent when the words as they were revised are none of the intents,
+    /// which takes back what was recognised in them before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub name: Option<String>,
+    /// What people call it, by BCP 47 language.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<String, String>>", optional))]
+    pub title: BTreeMap<String, String>,
+    /// How probable it is, 0 to 1; 0 without a name.
+    pub confidence: f32,
+    /// From the publication of the words to that of this event.
+    pub latency_ms: Millis,
+}
+
+impl Intent {
+    /// That the customer's words, as they are now, are none of the intents.
+    #[must_use]
+    pub fn none(said: &CustomerUtterance, latency_ms: Millis) -> Self {
+        let Utterance { utterance_id, revision, .. } = said.0;
+        Self { utterance_id, revision, name: None, title: BTreeMap::new(), confidence: 0.0, latency_ms }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{CallEvent, CallState, EventBody};
+
+    fn utterance(id: u32, party: Party, r#final: bool, text: &str) -> Utterance {
+        Utterance {
+            utterance_id: UtteranceId(id),
+            party,
+            r#final,
+            revision: 0,
+            text: text.to_owned(),
+            stable_chars: 0,
+            start_ms: Millis(u64::from(id) * 1_000),
+            end_ms: Millis(u64::from(id) * 1_000 + 900),
+            words: Vec::new(),
+            language: "en".to_owned(),
+            latency_ms: Millis(0),
+        }
+    }
+
+    fn mood(said: &CustomerUtterance) -> Mood {
+        let sentiment = Sentiment { negative: 0.75, neutral: 0.25, positive: 0.0 };
+        let words =
+            WordsMood { sentiment, valence: sentiment.valence(), emotion: Emotion::Anger, emotion_p: 0.5 };
+        let arc = ArcPoint { at_ms: Millis(900), valence: -0.5, deviation: 0.25, trend: Trend::Falling };
+        Mood::of(said, words, arc, None, Millis(12))
+    }
+
+    fn intent(said: &CustomerUtterance, name: &str) -> Intent {
+        Intent { name: Some(name.to_owned()), confidence: 0.9, ..Intent::none(said, Millis(12)) }
+    }
+
+    #[test]
+    fn only_the_customers_final_words_can_have_a_mood() {
+        for party in [Party::Agent, Party::Other] {
+            for r#final in [true, false] {
+                for text in ["I have had enough of this", ""] {
+                    for revision in [0, 1, 7] {
+                        let said = Utterance { revision, ..utterance(1, party, r#final, text) };
+                        assert_eq!(CustomerUtterance::of(&said), None, "{said:?}");
+                    }
+                }
+            }
+        }
+        assert_eq!(CustomerUtterance::of(&utterance(1, Party::Customer, false, "enough")), None);
+        assert_eq!(CustomerUtterance::of(&utterance(1, Party::Customer, true, " ")), None);
+        let said = CustomerUtterance::of(&utterance(1, Party::Customer, true, "enough")).unwrap();
+        assert_eq!(mood(&said).utterance_id(), UtteranceId(1));
+    }
+
+    #[test]
+    fn a_mood_or_an_intent_that_names_somebody_elses_words_is_not_taken_in() {
+        let said = CustomerUtterance::of(&utterance(3, Party::Customer, true, "enough")).unwrap();
+        // Read from somewhere: a database, a file, a peer. Nothing that is made here can name these.
+        let mut forged = serde_json::to_value(EventBody::Mood(mood(&said))).unwrap();
+        for id in [0, 1, 2, 9] {
+            forged["utterance_id"] = id.into();
+            let mut wanted = intent(&said, "refund");
+            wanted.utterance_id = UtteranceId(id);
+            let bodies = [
+                EventBody::Utterance(utterance(0, Party::Agent, true, "calm down")),
+                EventBody::Utterance(utterance(1, Party::Other, true, "calm down")),
+                EventBody::Utterance(utterance(2, Party::Customer, false, "calm")),
+                serde_json::from_value(forged.clone()).unwrap(),
+                EventBody::Intent(wanted),
+            ];
+            let state = state(bodies);
+            assert_eq!((state.moods.len(), state.intents.len()), (0, 0), "utterance {id}");
+        }
+    }
+
+    fn state(bodies: impl IntoIterator<Item = EventBody>) -> CallState {
+        let mut state = CallState::default();
+        for (body, seq) in bodies.into_iter().zip(1..) {
+            state.apply(&CallEvent { seq, at_ms: Millis(seq * 1_000), body });
+        }
+        state
+    }
+
+    #[test]
+    fn a_revision_replaces_what_was_understood_and_words_taken_back_take_it_along() {
+        let heard =
+            |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, true, text) };
+        let understood = |heard: &Utterance, name: &str| {
+            let said = CustomerUtterance::of(heard).unwrap();
+            [EventBody::Mood(mood(&said)), EventBody::Intent(intent(&said, name))]
+        };
+        let (first, second) = (heard(0, "I want a fund"), heard(1, "I want a refund"));
+        let mut bodies = vec![EventBody::Utterance(first.clone())];
+        bodies.extend(understood(&first, "invest"));
+        bodies.push(EventBody::Utterance(second.clone()));
+        bodies.extend(understood(&second, "refund"));
+        // Late: the words have been revised since.
+        bodies.extend(understood(&first, "invest"));
+        let now = state(bodies.clone());
+        assert_eq!(now.moods.iter().map(Mood::revision).collect::<Vec<_>>(), [1]);
+        let names: Vec<_> = now.intents.iter().map(|intent| intent.name.as_deref()).collect();
+        assert_eq!(names, [Some("refund")]);
+
+        let none = Intent::none(&CustomerUtterance::of(&second).unwrap(), Millis(0));
+        bodies.push(EventBody::Intent(none));
+        assert_eq!(state(bodies.clone()).intents, []);
+        bodies.push(EventBody::Utterance(heard(2, "")));
+        assert_eq!(state(bodies).moods, []);
+    }
+
+    #[test]
+    fn intents_are_listed_once_the_newest_first() {
+        let mut bodies = Vec::new();
+        for (id, name) in [(1, "refund"), (2, "prices"), (4, "refund")] {
+            let heard = utterance(id, Party::Customer, true, "please");
+            let said = CustomerUtterance::of(&heard).unwrap();
+            bodies.extend([EventBody::Utterance(heard), EventBody::Intent(intent(&said, name))]);
+        }
+        let state = state(bodies);
+        let now: Vec<_> =
+            state.intents_now().iter().map(|i| (i.name.clone().unwrap(), i.utterance_id.0)).collect();
+        assert_eq!(now, [("refund".to_owned(), 4), ("prices".to_owned(), 2)]);
+    }
+
+    #[test]
+    fn a_mood_reads_as_it_was_written() {
+        let said = CustomerUtterance::of(&utterance(1, Party::Customer, true, "enough")).unwrap();
+        let since = UtteranceId(1);
+        let turn = Turn { direction: TurnDirection::Decline, since, trigger: Some(UtteranceId(0)) };
+        let body = EventBody::Mood(Mood { turn: Some(turn), ..mood(&said) });
+        let json = serde_json::to_value(&body).unwrap();
+        let expected = serde_json::json!({
+            "kind": "mood", "utterance_id": 1, "revision": 0,
+            "sentiment": { "negative": 0.75, "neutral": 0.25, "positive": 0.0 },
+            "valence": -0.75, "emotion": "anger", "emotion_p": 0.5,
+            "arc": { "at_ms": 900, "valence": -0.5, "deviation": 0.25, "trend": "falling" },
+            "turn": { "direction": "decline", "since": 1, "trigger": 0 },
+            "latency_ms": 12,
+        });
+        assert_eq!(json, expected);
+        assert_eq!(serde_json::from_value::<EventBody>(json).unwrap(), body);
+    }
+
+    #[test]
+    fn sentiment_says_how_pleasant_and_how_sure() {
+        let sure = Sentiment { negative: 1.0, neutral: 0.0, positive: 0.0 };
+        assert_eq!((sure.valence(), sure.variance()), (-1.0, 0.0));
+        let torn = Sentiment { negative: 0.5, neutral: 0.0, positive: 0.5 };
+        assert_eq!((torn.valence(), torn.variance()), (0.0, 1.0));
+    }
+}

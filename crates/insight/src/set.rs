@@ -1,0 +1,277 @@
+//! An organisation's intents as data: names, titles and example sentences, and the recogniser that is learned of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::Deserialize;
+
+use crate::{Embedder, Embedding, Example, InsightError, Purpose, Recogniser};
+
+/// Limits of a set: what a recogniser learns from in seconds.
+const MAX_INTENTS: usize = 500;
+const MAX_EXAMPLES: usize = 20_000;
+/// Of a name, a title or a sentence, in characters.
+const MAX_CHARS: usize = 500;
+/// Fewer examples of an intent tell nothing about what else would be one.
+const LEAST_EXAMPLES: usize = 3;
+/// What is less probable than this is none of the intents.
+const LEAST_CONFIDENCE: f32 = 0.35;
+
+/// Sentences by the language they are in (BCP 47).
+type Sentences = BTreeMap<String, Vec<String>>;
+
+/// The intents of an organisation.
+///
+/// ```toml
+/// [[intents]]
+/// name = "refund"
+/// title = { en = "Refund" }
+/// [intents.examples]
+/// en = ["I want my money back.", "Can I have a refund?", "Please return what I paid."]
+/// ```
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IntentSet {
+    /// The intents.
+    intents: Vec<Definition>,
+    /// Sentences that are none of them, besides those that are none anywhere.
+    #[serde(default)]
+    none: Sentences,
+}
+
+/// One intent of an [`IntentSet`].
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Definition {
+    /// Its name, for programs.
+    pub name: String,
+    /// What people call it, by language.
+    pub title: BTreeMap<String, String>,
+    /// What somebody says who wants it.
+    examples: Sentences,
+}
+
+impl IntentSet {
+    /// Reads a set from the text of its file.
+    ///
+    /// # Errors
+    /// [`InsightError::Intents`] with what is wrong, and where.
+    pub fn parse(text: &str) -> Result<Self, InsightError> {
+        let set: Self = toml::from_str(text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+            InsightError::Intents(format!("line {line}: {}", error.message()))
+        })?;
+        set.check().map_err(InsightError::Intents)?;
+        Ok(set)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        if self.intents.is_empty() || self.intents.len() > MAX_INTENTS {
+            return Err(format!("there must be from 1 to {MAX_INTENTS} intents"));
+        }
+        let mut names = BTreeSet::new();
+        let mut total = self.none.values().map(Vec::len).sum::<usize>();
+        let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= MAX_CHARS;
+        for Definition { name, title, examples } in &self.intents {
+            if !is_text(name) {
+                return Err(format!("an intent needs a name of at most {MAX_CHARS} characters"));
+            }
+            if !names.insert(name) {
+                return Err(format!("there are two intents called `{name}`"));
+            }
+            if title.is_empty() || !title.values().all(|title| is_text(title)) {
+                return Err(format!("`{name}` needs a title, at least in one language"));
+            }
+            let count = examples.values().map(Vec::len).sum::<usize>();
+            if count < LEAST_EXAMPLES {
+                return Err(format!("`{name}` needs at least {LEAST_EXAMPLES} example sentences"));
+            }
+            total += count;
+        }
+        let mut sentences = self.intents.iter().map(|intent| &intent.examples).chain([&self.none]);
+        if !sentences.all(|sentences| sentences.values().flatten().all(|sentence| is_text(sentence))) {
+            return Err(format!("example sentences must have from 1 to {MAX_CHARS} characters"));
+        }
+        if total > MAX_EXAMPLES {
+            return Err(format!("there are more than {MAX_EXAMPLES} example sentences"));
+        }
+        Ok(())
+    }
+
+    /// The intents, in the order of the file.
+    #[must_use]
+    pub fn intents(&self) -> &[Definition] {
+        &self.intents
+    }
+
+    /// Every sentence with the number of its intent; one more than the last stands for none of them.
+    fn sentences(&self) -> Vec<(usize, &str)> {
+        let languages: BTreeSet<&String> = self.intents.iter().flat_map(|i| i.examples.keys()).collect();
+        let none = self.intents.len();
+        let examples = self.intents.iter().map(|intent| &intent.examples).chain([&self.none]).enumerate();
+        let own =
+            examples.flat_map(|(n, sentences)| sentences.values().flatten().map(move |s| (n, s.as_str())));
+        // In a language that nobody gave examples in, small talk alone would be the nearest to everything.
+        let anywhere = small_talk().iter().filter(|(language, _)| languages.contains(language));
+        own.chain(anywhere.flat_map(|(_, all)| all.iter().map(move |s| (none, s.as_str())))).collect()
+    }
+}
+
+/// What is said on every telephone and wants nothing.
+fn small_talk() -> &'static Sentences {
+    static SENTENCES: std::sync::LazyLock<Sentences> = std::sync::LazyLock::new(|| {
+        // A file of our own, which a test reads.
+        toml::from_str(include_str!("../data/small-talk.toml")).unwrap_or_default()
+    });
+    &SENTENCES
+}
+
+/// What a customer wants, and how probably.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// See [`Definition::name`].
+    pub name: String,
+    /// See [`Definition::title`].
+    pub title: BTreeMap<String, String>,
+    /// How probable it is, 0 to 1.
+    pub confidence: f32,
+}
+
+/// The recogniser of a set.
+#[derive(Debug)]
+pub struct Intents {
+    recogniser: Recogniser,
+    definitions: Vec<Definition>,
+}
+
+impl Intents {
+    /// Learns a set: some milliseconds a sentence.
+    ///
+    /// # Errors
+    /// [`InsightError::Runtime`] when the embedding fails, [`InsightError::Examples`] when nothing can be learned.
+    pub fn learn(set: &IntentSet, embedder: &mut Embedder) -> Result<Self, InsightError> {
+        let sentences = set.sentences();
+        let texts: Vec<&str> = sentences.iter().map(|(_, text)| *text).collect();
+        let mut examples = Vec::with_capacity(2 * texts.len());
+        // Both forms: of few examples this makes more.
+        for purpose in [Purpose::Query, Purpose::Passage] {
+            let embedded = embedder.embed(purpose, &texts)?.into_iter().enumerate().zip(&sentences);
+            examples.extend(embedded.map(|((sentence, embedding), (intent, _))| Example {
+                intent: *intent,
+                sentence,
+                embedding,
+            }));
+        }
+        Self::of(set, &examples)
+    }
+
+    fn of(set: &IntentSet, examples: &[Example]) -> Result<Self, InsightError> {
+        let recogniser = Recogniser::train(set.intents.len() + 1, examples)?;
+        Ok(Self { recogniser, definitions: set.intents.clone() })
+    }
+
+    /// What is wanted by a sentence with this embedding; nothing that is known of, as a rule.
+    #[must_use]
+    pub fn recognise(&self, embedding: &Embedding) -> Option<Wanted> {
+        let found = self.recogniser.recognise(embedding);
+        if !found.in_scope || !found.confidence.is_finite() || found.confidence < LEAST_CONFIDENCE {
+            return None;
+        }
+        // The number after the last is none of them.
+        let Definition { name, title, .. } = self.definitions.get(found.intent)?;
+        Some(Wanted { name: name.clone(), title: title.clone(), confidence: found.confidence })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SET: &str = r#"
+        [[intents]]
+        name = "refund"
+        title = { en = "Refund", fa = "بازگشت وجه" }
+        examples = { en = ["I want my money back.", "A refund, please.", "Return what I paid."] }
+
+        [[intents]]
+        name = "prices"
+        title = { en = "Prices" }
+        examples = { en = ["How much is it?", "What does it cost?"], fa = ["چنده؟"] }
+    "#;
+
+    fn wrong(text: &str) -> String {
+        IntentSet::parse(text).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_set_is_read_and_what_is_none_everywhere_belongs_to_it() {
+        let set = IntentSet::parse(SET).unwrap();
+        assert_eq!(set.intents().iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["refund", "prices"]);
+        let sentences = set.sentences();
+        assert!(sentences.contains(&(0, "I want my money back.")) && sentences.contains(&(1, "چنده؟")));
+        assert!(sentences.contains(&(2, "Hello.")) && sentences.contains(&(2, "سلام.")));
+        let english = SET.replace(r#", fa = ["چنده؟"]"#, "").replace("cost?\"", "cost?\", \"Price?\"");
+        let set = IntentSet::parse(&english).unwrap();
+        assert!(!set.sentences().contains(&(2, "سلام.")), "nobody gave Persian examples");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_set_is_said() {
+        assert!(wrong("intents = []").contains("from 1 to 500 intents"));
+        assert!(wrong("\n[[intents]]\nnme = \"x\"").starts_with("the intents: line "));
+        assert!(wrong(&SET.replace("prices\"", "refund\"")).contains("two intents called `refund`"));
+        assert!(wrong(&SET.replace(r#", fa = ["چنده؟"]"#, "")).contains("`prices` needs at least 3"));
+        assert!(wrong(&SET.replace("{ en = \"Prices\" }", "{}")).contains("`prices` needs a title"));
+        assert!(wrong(&SET.replace("How much is it?", " ")).contains("example sentences must have"));
+        let long = "a".repeat(MAX_CHARS + 1);
+        assert!(wrong(&SET.replace("How much is it?", &long)).contains("example sentences must have"));
+        let many = "\"a\",".repeat(MAX_EXAMPLES);
+        assert!(wrong(&format!("none = {{ en = [{many}] }}\n{SET}")).contains("more than 20000"));
+    }
+
+    #[test]
+    fn the_sets_of_this_repository_are_whole() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../insight-sets");
+        let mut read = 0;
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "toml") {
+                continue;
+            }
+            let set = IntentSet::parse(&std::fs::read_to_string(&path).unwrap())
+                .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+            let starter = !path.ends_with("harper.toml");
+            for intent in set.intents() {
+                let count = |language: &str| intent.examples.get(language).map_or(0, Vec::len);
+                let wanted = if starter { (8, 8) } else { (5, 0) };
+                assert!(count("en") >= wanted.0 && count("fa") >= wanted.1, "{}: {intent:?}", path.display());
+                assert!(!starter || intent.title.contains_key("fa"), "{intent:?}");
+            }
+            read += 1;
+        }
+        assert_eq!(read, 3);
+        let counts: Vec<usize> = small_talk().values().map(Vec::len).collect();
+        assert_eq!(counts, [24, 24]);
+    }
+
+    #[test]
+    fn what_is_none_of_the_intents_is_nothing() {
+        let set = IntentSet::parse(SET).unwrap();
+        // Three ways to point, and a little to another side.
+        let example = |intent: usize, n: usize| {
+            let side = |j: usize| 0.2 * ((n * 31 + j * 17) as f32 * 1.3).sin();
+            let vector = (0..8).map(|j| side(j) + f32::from(u8::from(j == intent))).collect();
+            Example { intent, sentence: intent * 20 + n, embedding: Embedding::new(vector) }
+        };
+        let examples: Vec<Example> = (0..3).flat_map(|i| (0..20).map(move |n| example(i, n))).collect();
+        let intents = Intents::of(&set, &examples).unwrap();
+        let wanted = |intent| intents.recognise(&example(intent, 50).embedding);
+        let refund = wanted(0).unwrap();
+        assert_eq!((refund.name.as_str(), refund.title["fa"].as_str()), ("refund", "بازگشت وجه"));
+        assert!(refund.confidence > 0.5 && refund.confidence <= 1.0, "{refund:?}");
+        assert_eq!(wanted(1).unwrap().name, "prices");
+        assert_eq!(wanted(2), None, "small talk");
+        let far = Embedding::new((0..8).map(|j| if j < 3 { -1.0 } else { 0.0 }).collect());
+        assert_eq!(intents.recognise(&far), None, "like nothing that is known");
+    }
+}

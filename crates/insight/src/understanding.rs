@@ -1,0 +1,137 @@
+//! One utterance of a customer, understood: embedded in one go, read by every head.
+//!
+//! The mood is that of the whole utterance. What is wanted is often said in one sentence of it ("Hi, my name is … I
+//! would like to …"), so intents are looked for in each sentence as well, and the surest is taken.
+
+use serde::Deserialize as _;
+use serde::de::IntoDeserializer as _;
+use serde::de::value::Error as ValueError;
+use sotto_call::{CustomerUtterance, Emotion, Sentiment, WordsMood};
+use sotto_models::{ModelError, Onnx};
+
+use crate::{BuiltIn, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
+
+/// Sentences of an utterance that are looked at by themselves.
+const MAX_SENTENCES: usize = 4;
+
+/// All that understands a customer's utterance. Nothing here takes anybody else's.
+#[derive(Debug)]
+pub struct Understanding {
+    embedder: Embedder,
+    mood: Option<MoodReader>,
+    intents: Option<Intents>,
+}
+
+/// What was understood of an utterance.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Understood {
+    /// Its mood; absent where none is read.
+    pub mood: Option<WordsMood>,
+    /// What is wanted; absent when it is none of the intents.
+    pub wanted: Option<Wanted>,
+}
+
+impl Understanding {
+    /// Understands by `embedder`. Without `mood` no mood is read of anybody; without `intents` none is recognised.
+    #[must_use]
+    pub fn new(embedder: Embedder, mood: Option<MoodReader>, intents: Option<Intents>) -> Self {
+        Self { embedder, mood, intents }
+    }
+
+    /// Understands what a customer said.
+    ///
+    /// # Errors
+    /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
+    pub fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
+        let mut texts = vec![said.utterance().text.as_str()];
+        if self.intents.is_some() {
+            texts.extend(sentences(&said.utterance().text));
+        }
+        let embedded = self.embedder.embed(Purpose::Query, &texts)?;
+        let whole = embedded.first().ok_or(InsightError::NoNumber)?;
+        let mood = self.mood.as_mut().map(|mood| mood.read(whole)).transpose()?;
+        let wanted = self.intents.as_ref().and_then(|intents| {
+            let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
+            all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))
+        });
+        Ok(Understood { mood, wanted })
+    }
+}
+
+/// The first sentences of a text that has several.
+fn sentences(text: &str) -> Vec<&str> {
+    let ends = |c: char| matches!(c, '.' | '!' | '?' | '؟' | '…' | '。');
+    // A full stop in a number ends nothing.
+    let mut after = false;
+    let parts = text.split(|c: char| std::mem::replace(&mut after, ends(c)) && c.is_whitespace());
+    let all: Vec<&str> = parts.filter(|part| part.chars().any(char::is_alphanumeric)).collect();
+    if all.len() > 1 { all.into_iter().take(MAX_SENTENCES).collect() } else { Vec::new() }
+}
+
+/// The heads that read a mood from words.
+#[derive(Debug)]
+pub struct MoodReader {
+    sentiment: Head,
+    /// Where the head has negative, neutral and positive.
+    sentiments: [usize; 3],
+    emotion: Head,
+    emotions: Vec<Emotion>,
+}
+
+impl MoodReader {
+    /// The heads that are built in.
+    ///
+    /// # Errors
+    /// [`InsightError::Model`] when they do not load, or have other labels than ours.
+    pub fn built_in(onnx: &Onnx) -> Result<Self, InsightError> {
+        let (sentiment, emotion) =
+            (Head::built_in(onnx, BuiltIn::Sentiment)?, Head::built_in(onnx, BuiltIn::Emotion)?);
+        let unknown = || ModelError::Onnx("a head for mood with labels that are not known".into());
+        let place = |name| sentiment.labels().iter().position(|label| label == name).ok_or_else(unknown);
+        let sentiments = [place("negative")?, place("neutral")?, place("positive")?];
+        let emotions = emotion.labels().iter().map(|label| emotion_called(label).ok_or_else(unknown));
+        let emotions = emotions.collect::<Result<_, _>>()?;
+        Ok(Self { sentiment, sentiments, emotion, emotions })
+    }
+
+    fn read(&mut self, embedding: &Embedding) -> Result<WordsMood, InsightError> {
+        let probability = |all: &[f32], at: usize| {
+            all.get(at).copied().filter(|p| (0.0..=1.0).contains(p)).ok_or(InsightError::NoNumber)
+        };
+        let sentiments = self.sentiment.probabilities(embedding)?;
+        let [negative, neutral, positive] = self.sentiments.map(|at| probability(&sentiments, at));
+        let sentiment = Sentiment { negative: negative?, neutral: neutral?, positive: positive? };
+        let emotions = self.emotion.probabilities(embedding)?;
+        let most = emotions.iter().zip(&self.emotions).enumerate().max_by(|a, b| a.1.0.total_cmp(b.1.0));
+        let (at, (_, emotion)) = most.ok_or(InsightError::NoNumber)?;
+        let emotion_p = probability(&emotions, at)?;
+        Ok(WordsMood { sentiment, valence: sentiment.valence(), emotion: *emotion, emotion_p })
+    }
+}
+
+fn emotion_called(name: &str) -> Option<Emotion> {
+    let name: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
+    Emotion::deserialize(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_are_told_apart() {
+        let text = "Hi, my name is Ada Miller. I owe 2.50 dollars! Can I pay?";
+        assert_eq!(sentences(text), ["Hi, my name is Ada Miller.", "I owe 2.50 dollars!", "Can I pay?"]);
+        assert_eq!(sentences("سلام، خوبید؟ پولم رو می‌خوام."), ["سلام، خوبید؟", "پولم رو می‌خوام."]);
+        assert_eq!(sentences("I would like to pay."), [] as [&str; 0]);
+        assert_eq!(sentences(" . . "), [] as [&str; 0]);
+        assert_eq!(sentences(&"Well. ".repeat(1_000)).len(), MAX_SENTENCES);
+    }
+
+    #[test]
+    fn emotions_go_by_the_names_of_the_head() {
+        assert_eq!(emotion_called("anger"), Some(Emotion::Anger));
+        assert_eq!(emotion_called("neutral"), Some(Emotion::Neutral));
+        assert_eq!(emotion_called("Anger"), None);
+    }
+}

@@ -1,0 +1,108 @@
+//! What a customer feels and wants, understood while they speak; of the agent, nothing.
+
+use serde_json::Value;
+use sotto_tests::audio::Audio;
+use sotto_tests::script::{Script, root};
+use sotto_tests::server::{Setup, Sotto};
+use sotto_tests::sipp::Sipp;
+
+use crate::support::{PATIENCE, assert_ordered};
+
+/// Of the demo conversation: the customer is told that the address is incomplete, and is disappointed; the agent
+/// apologises.
+const COMPLAINT_MS: (u64, u64) = (34_300, 52_600);
+
+/// A call with that complaint on a server with these settings of `[insight]`; its events.
+fn complaint(sotto: &Sotto) -> (String, Vec<Value>) {
+    sotto.understands(PATIENCE).unwrap();
+    let audio = Audio::read(&Script::support().unwrap().audio).unwrap().cut(COMPLAINT_MS.0, COMPLAINT_MS.1);
+    let running = Sipp::siprec(sotto.sip).call(&audio).unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    running.finish().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    (id, events)
+}
+
+fn set_up(more: &[&str]) -> Setup {
+    let set = root().join("insight-sets/metalingua.toml");
+    let lines = [format!("intents = {:?}", set.display().to_string())].into_iter();
+    let lines = lines.chain(more.iter().map(|line| (*line).to_owned()));
+    let more = lines.map(|line| ("insight".to_owned(), line)).collect();
+    Setup { language: Some("en".into()), more, ..Setup::default() }
+}
+
+fn of_kind<'a>(events: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    events.iter().filter(|event| event["kind"] == kind).collect()
+}
+
+/// The newest final of an utterance before a place in the log.
+fn said<'a>(events: &'a [Value], about: &Value) -> &'a Value {
+    let is_it = |e: &&Value| {
+        e["kind"] == "utterance" && e["final"] == true && e["utterance_id"] == about["utterance_id"]
+    };
+    events.iter().filter(|e| e["seq"].as_u64() < about["seq"].as_u64()).rfind(is_it).unwrap()
+}
+
+#[test]
+fn a_customers_complaint_has_a_mood_and_an_intent_and_the_agents_apology_has_none() {
+    let sotto = Sotto::start_with(&set_up(&[])).unwrap();
+    let (id, events) = complaint(&sotto);
+
+    let (moods, intents) = (of_kind(&events, "mood"), of_kind(&events, "intent"));
+    for event in moods.iter().chain(&intents) {
+        let said = said(&events, event);
+        assert_eq!(
+            (said["party"].as_str(), &said["revision"]),
+            (Some("customer"), &event["revision"]),
+            "{event}"
+        );
+        assert!(event["latency_ms"].as_u64().unwrap() < 2_000, "{event}");
+    }
+    assert!(of_kind(&events, "utterance").iter().any(|e| e["party"] == "agent" && e["final"] == true));
+    // The newest words count: what was understood of those before may have been taken back.
+    let angry = moods.iter().rfind(|m| said(&events, m)["text"].as_str().unwrap().contains("disappointed"));
+    let angry = angry.unwrap_or_else(|| panic!("no mood in the complaint: {moods:?}"));
+    assert!(angry["sentiment"]["negative"].as_f64() > Some(0.5), "{angry}");
+    assert!(
+        angry["valence"].as_f64() < Some(-0.3) && angry["arc"]["valence"].as_f64() < Some(-0.1),
+        "{angry}"
+    );
+    assert!(
+        ["disappointment", "annoyance", "anger", "sadness"].contains(&angry["emotion"].as_str().unwrap())
+    );
+    let wanted = intents.iter().rfind(|e| e["utterance_id"] == angry["utterance_id"]);
+    let wanted = wanted.unwrap_or_else(|| panic!("no complaint was recognised: {intents:?}"));
+    assert_eq!(
+        (wanted["title"]["en"].as_str(), wanted["title"]["fa"].as_str()),
+        (Some("Complaint"), Some("شکایت"))
+    );
+    assert!(wanted["confidence"].as_f64() > Some(0.35), "{wanted}");
+
+    // Whoever comes later sees the same.
+    let state = &sotto.api.client.json(&format!("/api/calls/{id}")).unwrap()["state"];
+    let about = |of: &str| {
+        state[of].as_array().unwrap().iter().map(|e| e["utterance_id"].clone()).collect::<Vec<_>>()
+    };
+    assert!(about("moods").contains(&angry["utterance_id"]), "{state}");
+    assert!(about("intents").contains(&wanted["utterance_id"]), "{state}");
+    assert!(sotto.api.metric("sotto_insight_moods_total").unwrap() >= moods.len() as f64);
+    assert_eq!(sotto.api.metric("sotto_insight_dropped_total").unwrap(), 0.0);
+}
+
+#[test]
+fn where_mood_is_off_there_is_none_of_anybody() {
+    let sotto = Sotto::start_with(&set_up(&["mood = \"off\""])).unwrap();
+    let (_, events) = complaint(&sotto);
+    assert_eq!(of_kind(&events, "mood"), [] as [&Value; 0]);
+    assert!(of_kind(&events, "intent").iter().any(|e| e["name"] == "complaint"), "intents have no mood");
+}
+
+#[test]
+fn where_nothing_is_to_be_understood_calls_are_as_ever() {
+    let more = vec![("insight".to_owned(), "enabled = false".to_owned())];
+    let sotto = Sotto::start_with(&Setup { language: Some("en".into()), more, ..Setup::default() }).unwrap();
+    let (_, events) = complaint(&sotto);
+    assert!(of_kind(&events, "mood").is_empty() && of_kind(&events, "intent").is_empty());
+    assert!(events.iter().any(|e| e["party"] == "customer" && e["final"] == true));
+}

@@ -1,0 +1,84 @@
+import { describe, expect, it } from 'vitest';
+import type { Intent, Mood } from './generated/call';
+import { confidenceOf, draw, intentsNow, levelOf, put, shapeOf, titleOf } from './understood';
+
+const mood = (id: number, at_ms: number, valence: number, deviation = 0.25): Mood => ({
+  utterance_id: id,
+  revision: 0,
+  sentiment: { negative: 0, neutral: 1, positive: 0 },
+  valence,
+  emotion: 'neutral',
+  emotion_p: 0.5,
+  arc: { at_ms, valence, deviation, trend: 'steady' },
+  latency_ms: 20,
+});
+const intent = (id: number, name: string): Intent => ({
+  utterance_id: id,
+  revision: 0,
+  name,
+  title: { en: name },
+  confidence: 0.9,
+  latency_ms: 20,
+});
+
+describe('moods', () => {
+  it('have a name and a shape each', () => {
+    const named = [-0.9, -0.3, 0, 0.3, 0.9].map((valence) => [levelOf({ valence }), shapeOf({ valence })]);
+    expect(named).toEqual([
+      ['very_low', 'down'],
+      ['low', 'down'],
+      ['even', 'even'],
+      ['high', 'up'],
+      ['very_high', 'up'],
+    ]);
+    expect([levelOf({ valence: -0.2 }), levelOf({ valence: 0.2 })]).toEqual(['even', 'high']);
+  });
+
+  it('are drawn with time from the left, pleasant above, and what is not known around', () => {
+    const { points, line, band } = draw([mood(2, 10_000, -0.5), mood(1, 5_000, 0.5)], 20_000);
+    expect(points.map(({ mood, x, y }) => [mood.utterance_id, x, y])).toEqual([
+      [1, 25, 25],
+      [2, 50, 75],
+    ]);
+    expect(line).toBe('M25 25L50 75');
+    expect(band).toBe('M25 12.5L50 62.5L50 87.5L25 37.5Z');
+  });
+
+  it('stay within the drawing', () => {
+    const { points, band } = draw([mood(1, 30_000, 0.9, 0.5)], 20_000);
+    expect(points[0]).toMatchObject({ x: 100 });
+    expect(band).toBe('M100 0L100 30Z');
+    expect(draw([], 0)).toEqual({ points: [], line: '', band: '' });
+  });
+});
+
+describe('intents', () => {
+  it('are told once, the newest first', () => {
+    const now = intentsNow([intent(1, 'refund'), intent(2, 'prices'), intent(4, 'refund')]);
+    expect(now.map(({ name, utterance_id }) => [name, utterance_id])).toEqual([
+      ['refund', 4],
+      ['prices', 2],
+    ]);
+  });
+
+  it('are called as the reader would call them, or at least somehow', () => {
+    const title = { en: 'Refund', fa: 'بازگشت وجه' };
+    expect(titleOf({ name: 'refund', title }, 'fa')).toBe('بازگشت وجه');
+    expect(titleOf({ name: 'refund', title: { en: 'Refund' } }, 'fa')).toBe('Refund');
+    expect(titleOf({ name: 'refund', title: { de: 'Erstattung' } }, 'fa')).toBe('Erstattung');
+    expect(titleOf({ name: 'refund' }, 'en')).toBe('refund');
+  });
+
+  it('are more or less sure', () => {
+    expect([0.95, 0.8, 0.6, 0.36].map(confidenceOf)).toEqual(['sure', 'sure', 'likely', 'perhaps']);
+  });
+
+  it('keep the order of the words they rest on, the newest in place of what was there', () => {
+    const all = [1, 5, 3].reduce((all, id) => put(all, intent(id, 'a')), [] as Intent[]);
+    expect(put(all, intent(3, 'b')).map(({ utterance_id, name }) => [utterance_id, name])).toEqual([
+      [1, 'a'],
+      [3, 'b'],
+      [5, 'a'],
+    ]);
+  });
+});

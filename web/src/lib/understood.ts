@@ -1,0 +1,74 @@
+// What was understood of the customer's words, as a reader sees it: in words and shapes first, numbers on demand.
+
+import type { ArcPoint, Intent, Millis, Mood } from './generated/call';
+
+export type MoodLevel = 'very_low' | 'low' | 'even' | 'high' | 'very_high';
+export type Confidence = 'sure' | 'likely' | 'perhaps';
+
+/** From which valence on each level is meant. */
+const LEVELS: [number, MoodLevel][] = [
+  [0.55, 'very_high'],
+  [0.2, 'high'],
+  [-0.2, 'even'],
+  [-0.55, 'low'],
+];
+
+/** How a mood is called. */
+export function levelOf({ valence }: Pick<ArcPoint, 'valence'>): MoodLevel {
+  return LEVELS.find(([from]) => valence >= from)?.[1] ?? 'very_low';
+}
+
+/** The shape that stands for a mood beside its name. */
+export function shapeOf(point: Pick<ArcPoint, 'valence'>): 'up' | 'even' | 'down' {
+  const level = levelOf(point);
+  return level === 'even' ? 'even' : level.endsWith('high') ? 'up' : 'down';
+}
+
+/** How sure a recogniser is that calls a thing right as often as it says. */
+export function confidenceOf(p: number): Confidence {
+  return p >= 0.8 ? 'sure' : p >= 0.5 ? 'likely' : 'perhaps';
+}
+
+/** What an intent is called in a language, or else in English, or else in whichever there is. */
+export function titleOf(intent: { name?: string | null; title?: Record<string, string> }, language: string): string {
+  const titles = intent.title ?? {};
+  return titles[language] ?? titles['en'] ?? Object.values(titles)[0] ?? intent.name ?? '';
+}
+
+/** Each intent once with its newest evidence, the newest first: as `CallState::intents_now` of crates/call. */
+export function intentsNow(intents: readonly Intent[]): Intent[] {
+  const now: Intent[] = [];
+  for (const intent of intents.toReversed()) if (!now.some(({ name }) => name === intent.name)) now.push(intent);
+  return now;
+}
+
+/** Puts something about an utterance in its place, where it replaces what was there about the same one. */
+export function put<T extends { utterance_id: number }>(all: readonly T[], one: T): T[] {
+  const others = all.filter(({ utterance_id }) => utterance_id !== one.utterance_id);
+  const place = others.findLastIndex(({ utterance_id }) => utterance_id < one.utterance_id) + 1;
+  return others.toSpliced(place, 0, one);
+}
+
+/** The arc as a drawing of 100 by 100, time from the left, pleasant above. */
+export interface ArcDrawing {
+  points: { mood: Mood; x: number; y: number }[];
+  /** The estimate. */
+  line: string;
+  /** Where the mood may be: a standard deviation to either side. */
+  band: string;
+}
+
+export function draw(moods: readonly Mood[], extent: Millis): ArcDrawing {
+  const x = (mood: Mood) => round((100 * Math.min(mood.arc.at_ms, extent)) / Math.max(extent, 1));
+  const y = (valence: number) => round(50 - 50 * Math.min(1, Math.max(-1, valence)));
+  const points = moods
+    .toSorted((a, b) => a.arc.at_ms - b.arc.at_ms)
+    .map((mood) => ({ mood, x: x(mood), y: y(mood.arc.valence) }));
+  const path = (corners: string[]) => (corners.length > 0 ? `M${corners.join('L')}` : '');
+  const edge = (sign: 1 | -1) =>
+    points.map(({ mood: { arc }, x }) => `${x} ${y(arc.valence + sign * arc.deviation)}`);
+  const band = path([...edge(1), ...edge(-1).reverse()]);
+  return { points, line: path(points.map(({ x, y }) => `${x} ${y}`)), band: band && `${band}Z` };
+}
+
+const round = (n: number) => Math.round(n * 100) / 100;
