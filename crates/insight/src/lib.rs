@@ -13,8 +13,8 @@ mod intent;
 mod linear;
 mod mood;
 mod redaction;
-mod spoken;
 mod set;
+mod spoken;
 mod tokenizer;
 mod understanding;
 
