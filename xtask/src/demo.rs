@@ -57,7 +57,12 @@ pub fn demo(options: &Options) -> Result<()> {
     let data = data.canonicalize()?;
     let password = password(&data)?;
     let sip = free_address()?;
-    let setup = Setup { model: options.model.clone(), ..Setup::default() };
+    let intents = format!("intents = {:?}", root().join("demo/intents.toml").display().to_string());
+    let setup = Setup {
+        model: options.model.clone(),
+        more: vec![("insight".to_owned(), intents)],
+        ..Setup::default()
+    };
     let config = data.join("sotto.toml");
     std::fs::write(&config, setup.config(&data, http, sip, free_rtp_range()?))?;
 

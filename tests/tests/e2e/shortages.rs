@@ -77,6 +77,7 @@ fn a_full_disk_is_said_and_the_two_talk_on() {
     let low = ("server".to_owned(), "low_disk_mb = 4".to_owned());
     let setup = Setup { disk: Some(24 << 20), more: [setup.more.clone(), vec![low]].concat(), ..setup };
     let sotto = Sotto::start_with(&setup).unwrap();
+    sotto.understands(PATIENCE).unwrap();
     let mut talk = Talk::begin(&sotto);
     assert_eq!(readiness(&sotto), (200, serde_json::json!({})));
 
@@ -114,6 +115,7 @@ fn without_its_database_the_page_says_so_and_is_signed_in_and_the_two_talk_on() 
     };
     let setup = Setup { database: Some(postgres.url("postgres")), ..setup };
     let sotto = Sotto::start_with(&setup).unwrap();
+    sotto.understands(PATIENCE).unwrap();
     let mut talk = Talk::begin(&sotto);
 
     postgres.pause();
