@@ -122,9 +122,12 @@ fn words(text: &str) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
+/// Makes the turns of a call, Persian or not.
+type Make = fn(&mut Random, bool) -> Vec<Turn>;
+
 /// `count` cases of every group with a secret.
 pub fn with_secrets(random: &mut Random, count: usize) -> Vec<Case> {
-    let make: [(&'static str, fn(&mut Random, bool) -> Vec<Turn>); 9] = [
+    let make: [(&'static str, Make); 9] = [
         ("digits", |random, fa| one_turn(random, fa, Form::Digits)),
         ("words", |random, fa| one_turn(random, fa, Form::Words)),
         ("mixed", |random, fa| one_turn(random, fa, Form::Mixed)),
@@ -280,8 +283,8 @@ fn persian_number(random: &mut Random, n: usize) -> String {
         1 => parts.push("هزار".to_owned()),
         thousands => parts.push(format!("{} هزار", RAQAM[thousands])),
     }
-    if n / 100 % 10 > 0 {
-        parts.push(SAD[n / 100 % 10 - 1].to_owned());
+    if let Some(hundreds) = (n / 100 % 10).checked_sub(1) {
+        parts.push(SAD[hundreds].to_owned());
     }
     if !n.is_multiple_of(100) {
         parts.push(pair(random, true, n % 100));

@@ -515,8 +515,8 @@ fn checked_cards(runs: &[Run], group: Range<usize>, marks: &mut [Vec<Option<Mark
                 break;
             }
             if last > first && is_card(&digits) {
-                for n in first..=last {
-                    marks[n].fill(Mark::new(Secret::Card));
+                for marks in &mut marks[first..=last] {
+                    marks.fill(Mark::new(Secret::Card));
                 }
                 if let Some(Some(mark)) = marks[last].last_mut() {
                     mark.last = last_of(&digits);

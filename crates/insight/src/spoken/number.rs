@@ -592,9 +592,10 @@ impl<'a> Reader<'a> {
         let glued = |at: usize| self.tokens.get(at).filter(|token| token.glued);
         let digits_at = |at: usize| glued(at).filter(|token| token.shape == Shape::Digits);
         let mut written = self.tokens[at].text.clone();
-        let first = self.room == Room::Any && self.group.is_none();
         let small = written.len() <= 3 && !written.starts_with('0');
-        if !first && !(self.room == Room::Scale && self.group.is_none() && small) {
+        let first = self.room == Room::Any;
+        let has_room = first || (self.room == Room::Scale && small);
+        if !has_room || self.group.is_some() {
             return false;
         }
         let mut end = at + 1;
