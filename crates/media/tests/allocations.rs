@@ -53,8 +53,10 @@ fn cost(suite: Option<Suite>) -> (usize, usize) {
 
 #[test]
 fn plain_packets_cost_none_and_encrypted_ones_one_each_way() {
-    assert_eq!(cost(None), (0, 0));
+    // The thread that waits for this test allocates now and then as well: that is in some tries, and not in all.
+    let least = |suite| (0..5).map(|_| cost(suite)).min();
+    assert_eq!(least(None), Some((0, 0)));
     for suite in Suite::ALL {
-        assert_eq!(cost(Some(suite)), (1_000, 1_000), "{suite:?}");
+        assert_eq!(least(Some(suite)), Some((1_000, 1_000)), "{suite:?}");
     }
 }
