@@ -260,8 +260,9 @@ fn run(
     mut understand: impl FnMut(&CustomerUtterance) -> Result<Understood, InsightError>,
     figures: &Figures,
 ) {
-    // On Linux this is the thread's own: it takes what is left by the media path and by the page.
-    if let Err(error) = rustix::process::nice(10) {
+    // On Linux this is the thread's own: it takes what is left by the media path and by the page, and comes before
+    // recognition, which takes half a second for what this takes milliseconds for.
+    if let Err(error) = rustix::process::nice(5) {
         tracing::debug!(%error, "the thread that understands keeps its priority");
     }
     for Job { heard: Heard { memory, what, before }, publish, since } in inbox {
