@@ -12,8 +12,8 @@
 //!    before that is known, so that its time passes while the silence is waited out.
 //! 3. After a longer silence the *final*: the candidate's words. The silence may be shorter when they are a
 //!    whole sentence; if speech has gone on by the time that is known, what follows is the next utterance.
-//! 4. Soon after, a *revision*: this and the party's previous utterances decoded together with Whisper's full
-//!    window, which halves the error on telephone speech; published where it differs.
+//! 4. Soon after, a *revision*: this and the party's previous utterances decoded together, with silence
+//!    after them, which halves the error on telephone speech; published where it differs.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 
-use super::setup::{Bench, Recorded, last_json, percentile, place, scored_events};
+use super::setup::{Bench, Recorded, last_json, percentile, place, scored_events, value_at};
 use super::{Figure, last};
 use crate::run::{Run, note, tools};
 
@@ -212,9 +212,8 @@ fn partial_gaps(row: &str, events: &std::path::Path, sink: &mut dyn FnMut(Figure
         }
     }
     gaps.sort_unstable();
-    let at = |share: usize| gaps.get(gaps.len() * share / 100).map_or(f64::NAN, |ms| *ms as f64);
-    sink(Figure::reported(&format!("{row}.partial_gap_ms.p50"), at(50), "ms"));
-    sink(Figure::at_most(&format!("{row}.partial_gap_ms.p95"), at(95), "ms", 1000.0));
+    sink(Figure::reported(&format!("{row}.partial_gap_ms.p50"), value_at(&gaps, 50), "ms"));
+    sink(Figure::at_most(&format!("{row}.partial_gap_ms.p95"), value_at(&gaps, 95), "ms", 1000.0));
     Ok(())
 }
 

@@ -1,16 +1,15 @@
 //! What is understood of what was said, by the code that calls run on: mood and intent on public data,
 //! secrets in made-up calls, entities in sentences that were written for it.
 
-use std::ffi::OsStr;
-
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 use sotto_tests::server::{Setup, Sotto};
 
-use super::setup::{Bench, place};
+use super::setup::{Bench, place, value_at};
 use super::{Figure, concurrency};
 use crate::run::{Run, note, root, tools};
 
@@ -115,11 +114,10 @@ pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let calls = concurrency::load(&server, &bench.recorded_calls()?, CALLS, 1)?;
     for kind in ["mood", "intent"] {
         let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == kind);
-        let mut ms: Vec<u64> = events.filter_map(|event| event["latency_ms"].as_u64()).collect();
+        let mut ms: Vec<i64> = events.filter_map(|event| event["latency_ms"].as_i64()).collect();
         ms.sort_unstable();
-        let at = |share: usize| ms.get(ms.len() * share / 100).map_or(f64::NAN, |ms| *ms as f64);
-        sink(Figure::reported(&format!("latency.{kind}_ms.p50"), at(50), "ms"));
-        sink(Figure::at_most(&format!("latency.{kind}_ms.p95"), at(95), "ms", IN_TIME_MS));
+        sink(Figure::reported(&format!("latency.{kind}_ms.p50"), value_at(&ms, 50), "ms"));
+        sink(Figure::at_most(&format!("latency.{kind}_ms.p95"), value_at(&ms, 95), "ms", IN_TIME_MS));
     }
     sink(Figure::at_most(
         "latency.dropped",

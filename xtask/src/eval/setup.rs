@@ -170,6 +170,11 @@ pub fn scored_events(call: &str, events: &[Value]) -> String {
     out
 }
 
+/// The value that so many percent of values in ascending order lie below.
+pub fn value_at(sorted: &[i64], percent: usize) -> f64 {
+    sorted.get(sorted.len() * percent / 100).map_or(f64::NAN, |value| *value as f64)
+}
+
 /// A percentile's value out of the scorer's `{"p50", "p95", "n"}`.
 pub fn percentile(figures: &Value, name: &str, which: &str) -> f64 {
     figures[name][which].as_f64().unwrap_or(f64::NAN)
