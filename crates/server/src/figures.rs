@@ -27,9 +27,12 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
         });
     }
     type Count = fn(&DecodeFigures) -> u64;
-    let counters: [(&str, &str, Count); 4] = [
+    let counters: [(&str, &str, Count); 5] = [
         ("speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
         ("speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
+        ("speech_given_up", "Decodes given up because what followed made them useless", |f| {
+            f.given_up.load(Relaxed)
+        }),
         ("speech_loops", "Decodes in which the model repeated itself", |f| f.loops.load(Relaxed)),
         ("speech_failed", "Decodes that failed", |f| f.failed.load(Relaxed)),
     ];

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -132,6 +132,7 @@ impl Engine {
         for n in 0..workers {
             let worker = Worker {
                 decoders: HashMap::new(),
+                give_up: Arc::default(),
                 models: models.clone(),
                 languages: config.languages.clone(),
                 vocabulary: config.vocabulary.clone(),
@@ -323,6 +324,7 @@ impl Listener {
                     self.queue.push(Pending { leg: key, job, queued: now, due: now + patience });
                 }
                 Action::Forget(ticket) => self.queue.forget(key, ticket),
+                Action::TakeBack(ticket) => self.queue.take_back(key, ticket),
                 Action::Publish { mut utterance, heard_until } => {
                     let heard_until = Millis(heard_until * 1000 / u64::from(RATE));
                     let now = ear.spec.clock.as_ref().map_or(heard_until, |clock| clock());
@@ -474,6 +476,8 @@ fn figures_for(figures: &Figures, purpose: Purpose) -> &DecodeFigures {
 
 struct Worker {
     decoders: HashMap<String, Decoder>,
+    /// The decode that it is at is of no use any more.
+    give_up: Arc<AtomicBool>,
     models: Models,
     languages: Vec<String>,
     vocabulary: Option<String>,
@@ -488,7 +492,7 @@ impl Worker {
         if let Err(error) = rustix::process::nice(10) {
             tracing::debug!(%error, "workers keep their priority");
         }
-        while let Some((pending, threads)) = self.queue.pop() {
+        while let Some((pending, threads)) = self.queue.pop(&self.give_up) {
             let figures = figures_for(&self.figures, pending.job.purpose);
             let begun = Instant::now();
             figures.wait.record((begun - pending.queued).as_millis() as u64);
@@ -502,15 +506,19 @@ impl Worker {
             figures.decode.record(begun.elapsed().as_millis() as u64);
             let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
             figures.audio_ms.fetch_add(audio_ms, Relaxed);
+            let is_given_up = self.give_up.load(Relaxed);
             let heard = heard.unwrap_or_else(|error| {
-                tracing::warn!(%error, "decoding failed");
+                if !is_given_up {
+                    tracing::warn!(%error, "decoding failed");
+                }
                 None
             });
             match &heard {
                 Some(heard) => _ = figures.loops.fetch_add(heard.looped.into(), Relaxed),
+                None if is_given_up => _ = figures.given_up.fetch_add(1, Relaxed),
                 None => _ = figures.failed.fetch_add(1, Relaxed),
             }
-            self.queue.done(pending.job.purpose);
+            self.queue.done(pending.leg, pending.job.ticket);
             if self.results.send(Message::Heard(pending.leg, pending.job.ticket, heard)).is_err() {
                 break;
             }
@@ -522,7 +530,9 @@ impl Worker {
         let model = self.models.for_language(job.language.as_deref());
         let decoder = match self.decoders.entry(model.name().to_owned()) {
             std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => entry.insert(model.decoder()?),
+            std::collections::hash_map::Entry::Vacant(entry) => {
+                entry.insert(model.decoder(Arc::clone(&self.give_up))?)
+            }
         };
         let only = (!model.is_multilingual()).then_some("en");
         let language = job.language.as_deref().or(only);

@@ -42,6 +42,8 @@ pub struct DecodeFigures {
     pub shed: AtomicU64,
     /// Decodes in which the model repeated itself.
     pub loops: AtomicU64,
+    /// Decodes given up because what followed made them useless.
+    pub given_up: AtomicU64,
     /// Decodes that failed.
     pub failed: AtomicU64,
 }

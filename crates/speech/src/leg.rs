@@ -31,6 +31,10 @@ use crate::window::{Audio, Part, Window};
 const MS: u64 = RATE as u64 / 1000;
 /// Words with this mean probability or more were heard clearly.
 const CLEAR: f32 = 0.6;
+/// Words with a lower one were not understood.
+const UNDERSTOOD: f32 = 0.4;
+/// So many utterances in a row that were not understood are in another language than was settled.
+const NOT_UNDERSTOOD: u32 = 3;
 
 /// Gives the utterances of a call their numbers; shared by its legs.
 #[derive(Clone, Debug, Default)]
@@ -90,7 +94,7 @@ impl Default for Policy {
 
 /// Names a decode within its leg.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ticket(u64);
+pub(crate) struct Ticket(pub(crate) u64);
 
 /// Why a decode is wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,8 +126,10 @@ pub(crate) struct Job {
 #[derive(Clone, Debug)]
 pub(crate) enum Action {
     Decode(Job),
-    /// The result is of no use any more; if it has not begun it need not be done.
+    /// The result is of no use any more.
     Forget(Ticket),
+    /// The result is of use only if it has begun: what follows will be here as soon.
+    TakeBack(Ticket),
     /// `heard_until` is the last sample that the text rests on; the latency is not filled in.
     Publish {
         utterance: Utterance,
@@ -157,14 +163,21 @@ struct Open {
 
 enum Candidate {
     Waiting(Flight),
-    Heard { words: Vec<Word>, heard_until: u64 },
+    Heard(Final),
+}
+
+/// Words that may be the last about an utterance.
+struct Final {
+    words: Vec<Word>,
+    language: String,
+    heard_until: u64,
 }
 
 impl Candidate {
     fn into_flight(self) -> Option<Flight> {
         match self {
             Self::Waiting(flight) => Some(flight),
-            Self::Heard { .. } => None,
+            Self::Heard(_) => None,
         }
     }
 }
@@ -177,6 +190,8 @@ struct Closing {
     flight: Flight,
     /// Words of it are on the screen already, and have to be taken back when the final has none.
     shown: bool,
+    /// What is known of it if the decode fails.
+    known: Vec<Word>,
 }
 
 /// An utterance with its words.
@@ -185,6 +200,7 @@ struct Spoken {
     start: u64,
     end: u64,
     words: Vec<Word>,
+    language: String,
     revision: u32,
     /// It has been part of a revision's window.
     revised: bool,
@@ -194,8 +210,12 @@ struct Spoken {
 pub(crate) struct Leg {
     party: Party,
     ids: UtteranceIds,
+    /// As it was given, or settled by what was heard.
     language: Option<String>,
+    is_language_given: bool,
     language_votes: Vec<String>,
+    /// Utterances in a row that were not understood in the language that was settled.
+    not_understood: u32,
     /// What the last decode took it for.
     language_heard: String,
     policy: Policy,
@@ -222,8 +242,10 @@ impl Leg {
         Self {
             party,
             ids,
+            is_language_given: language.is_some(),
             language,
             language_votes: Vec::new(),
+            not_understood: 0,
             language_heard: String::new(),
             segmenter: Segmenter::new(policy.thresholds.clone(), position),
             policy,
@@ -309,7 +331,7 @@ impl Leg {
                     (open.rested, open.resumed) = (false, false);
                     if self.shedding < Shedding::NoPartials {
                         open.late = open.partial.take();
-                        actions.extend(open.late.as_ref().map(|flight| Action::Forget(flight.ticket)));
+                        actions.extend(open.late.as_ref().map(|flight| Action::TakeBack(flight.ticket)));
                         open.id.get_or_insert_with(|| self.ids.next());
                         let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
                         open.candidate = Some(Candidate::Waiting(flight));
@@ -331,7 +353,7 @@ impl Leg {
                     open.resumed = true;
                     open.next_partial = open.next_partial.max(something);
                     // A candidate still under way is as good as a partial, and may end a sentence.
-                    if let Some(Candidate::Heard { .. }) = open.candidate {
+                    if let Some(Candidate::Heard(_)) = open.candidate {
                         open.candidate = None;
                     }
                 }
@@ -377,11 +399,10 @@ impl Leg {
 
     /// A whole sentence before a rest is an utterance, whether or not speech has gone on since.
     fn divide(&mut self, actions: &mut Vec<Action>) {
-        let Some(Open { rested: true, candidate: Some(Candidate::Heard { words, .. }), .. }) = &self.open
-        else {
+        let Some(Open { rested: true, candidate: Some(Candidate::Heard(heard)), .. }) = &self.open else {
             return;
         };
-        if !is_sentence(words) {
+        if !is_sentence(&heard.words) {
             return;
         }
         let Some((start, end)) = self.segmenter.divide() else { return };
@@ -398,8 +419,8 @@ impl Leg {
         let id = open.id.unwrap_or_else(|| self.ids.next());
         let shown = open.shown;
         let flight = match open.candidate {
-            Some(Candidate::Heard { words, heard_until }) => {
-                let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
+            Some(Candidate::Heard(Final { words, language, heard_until })) => {
+                let spoken = Spoken { id, start, end, words, language, revision: 0, revised: false };
                 return self.conclude(spoken, shown, heard_until, actions);
             }
             Some(Candidate::Waiting(flight)) if !open.resumed => flight,
@@ -410,11 +431,12 @@ impl Leg {
                 self.fly(Purpose::Final, start, until, actions)
             }
         };
-        self.closing.push(Closing { id, start, end, flight, shown });
+        self.closing.push(Closing { id, start, end, flight, shown, known: open.words });
     }
 
     /// Publishes the first final.
     fn conclude(&mut self, spoken: Spoken, shown: bool, heard_until: u64, actions: &mut Vec<Action>) {
+        self.vote(&spoken);
         if shown || !spoken.words.is_empty() {
             actions.push(self.publish(&spoken, heard_until));
         }
@@ -434,7 +456,7 @@ impl Leg {
             start_ms: Millis(spoken.start / MS),
             end_ms: Millis(spoken.end / MS),
             words: spoken.words.clone(),
-            language: self.language_now(),
+            language: spoken.language.clone(),
             latency_ms: Millis(0),
         };
         Action::Publish { utterance, heard_until }
@@ -547,10 +569,10 @@ impl Leg {
     /// A decode is done; `None` when it failed or was given up.
     pub(crate) fn heard(&mut self, ticket: Ticket, heard: Option<&Heard>, actions: &mut Vec<Action>) {
         if let Some(at) = self.closing.iter().position(|closing| closing.flight.ticket == ticket) {
-            let closing = self.closing.remove(at);
-            let words = self.first_words(&closing.flight, heard);
-            let Closing { id, start, end, flight, shown } = closing;
-            let spoken = Spoken { id, start, end, words, revision: 0, revised: false };
+            let Closing { id, start, end, flight, shown, known } = self.closing.remove(at);
+            let words = heard.map_or(known, |heard| self.words(&flight, heard));
+            let language = self.language_heard.clone();
+            let spoken = Spoken { id, start, end, words, language, revision: 0, revised: false };
             self.conclude(spoken, shown, flight.heard_until, actions);
         } else if self.revision.as_ref().is_some_and(|(flight, _)| flight.ticket == ticket) {
             if let Some((flight, ids)) = self.revision.take() {
@@ -559,12 +581,17 @@ impl Leg {
         } else if let Some(mut open) = self.open.take() {
             match &open.candidate {
                 Some(Candidate::Waiting(flight)) if flight.ticket == ticket => {
-                    let words = self.first_words(flight, heard);
                     let heard_until = flight.heard_until;
-                    open.late = None;
-                    open.hear(words.clone());
-                    actions.extend(self.publish_partial(&mut open, heard_until));
-                    open.candidate = Some(Candidate::Heard { words, heard_until });
+                    if let Some(heard) = heard {
+                        let words = self.words(flight, heard);
+                        open.late = None;
+                        open.hear(words.clone());
+                        actions.extend(self.publish_partial(&mut open, heard_until));
+                        let language = heard.language.clone();
+                        open.candidate = Some(Candidate::Heard(Final { words, language, heard_until }));
+                    } else {
+                        open.candidate = None;
+                    }
                     self.open = Some(open);
                     self.divide(actions);
                     if let Some(open) = self.open.as_mut().filter(|open| open.resumed) {
@@ -574,8 +601,9 @@ impl Leg {
                 }
                 _ => {
                     let is_it = |flight: &mut Flight| flight.ticket == ticket;
-                    if let Some(flight) = open.partial.take_if(is_it).or_else(|| open.late.take_if(is_it)) {
-                        let words = self.first_words(&flight, heard);
+                    let flight = open.partial.take_if(is_it).or_else(|| open.late.take_if(is_it));
+                    if let (Some(flight), Some(heard)) = (flight, heard) {
+                        let words = self.words(&flight, heard);
                         open.hear(words);
                         actions.extend(self.publish_partial(&mut open, flight.heard_until));
                     }
@@ -615,9 +643,8 @@ impl Leg {
     }
 
     /// The words of a window's last part.
-    fn first_words(&mut self, flight: &Flight, heard: Option<&Heard>) -> Vec<Word> {
-        let Some(heard) = heard else { return Vec::new() };
-        self.vote(heard);
+    fn words(&mut self, flight: &Flight, heard: &Heard) -> Vec<Word> {
+        self.language_heard.clone_from(&heard.language);
         let last = flight.window.split(&heard.words).pop().unwrap_or_default();
         last.into_iter().map(call_word).collect()
     }
@@ -627,15 +654,25 @@ impl Leg {
         self.language.as_ref().unwrap_or(&self.language_heard).clone()
     }
 
-    /// Settles the language once two decodes agree on it.
-    fn vote(&mut self, heard: &Heard) {
-        self.language_heard.clone_from(&heard.language);
-        if self.language.is_none() && heard.words.len() >= 3 {
-            if self.language_votes.contains(&heard.language) {
-                self.language = Some(heard.language.clone());
-            }
-            self.language_votes.push(heard.language.clone());
+    /// Settles the language once two utterances agree on it; and no more when several in a row are not understood in it,
+    /// as when the speaker goes on in another one.
+    fn vote(&mut self, spoken: &Spoken) {
+        if self.is_language_given || spoken.words.len() < 3 {
+            return;
         }
+        if self.language.is_some() {
+            let is_understood = clearness(&spoken.words) >= UNDERSTOOD;
+            self.not_understood = if is_understood { 0 } else { self.not_understood + 1 };
+            if self.not_understood >= NOT_UNDERSTOOD {
+                (self.language, self.not_understood) = (None, 0);
+                self.language_votes.clear();
+            }
+            return;
+        }
+        if self.language_votes.contains(&spoken.language) {
+            self.language = Some(spoken.language.clone());
+        }
+        self.language_votes.push(spoken.language.clone());
     }
 
     fn revised(
@@ -659,6 +696,7 @@ impl Leg {
                 continue;
             }
             spoken.words = words;
+            spoken.language.clone_from(&heard.language);
             spoken.revision += 1;
             let publish = self.publish(&self.spoken[at], flight.heard_until);
             actions.push(publish);
@@ -731,7 +769,10 @@ mod tests {
             for action in actions {
                 match action {
                     Action::Decode(job) => self.flying.push(job),
-                    Action::Forget(ticket) => self.flying.retain(|job| job.ticket != ticket),
+                    // What is begun here is answered out of turn.
+                    Action::Forget(ticket) | Action::TakeBack(ticket) => {
+                        self.flying.retain(|job| job.ticket != ticket);
+                    }
                     Action::Publish { utterance, .. } => self.published.push(utterance),
                 }
             }
@@ -771,6 +812,16 @@ mod tests {
             let mut actions = Vec::new();
             self.leg.heard(job.ticket, Some(&heard), &mut actions);
             self.take(actions);
+        }
+
+        /// Every decode of a kind fails.
+        fn fail(&mut self, purpose: Purpose) {
+            while let Some(at) = self.flying.iter().position(|job| job.purpose == purpose) {
+                let ticket = self.flying.remove(at).ticket;
+                let mut actions = Vec::new();
+                self.leg.heard(ticket, None, &mut actions);
+                self.take(actions);
+            }
         }
 
         fn texts(&self) -> Vec<(bool, u32, &str)> {
@@ -845,6 +896,7 @@ mod tests {
     fn the_language_is_settled_when_two_decodes_agree_on_it() {
         let mut bench = Bench::new();
         bench.leg.language = None;
+        bench.leg.is_language_given = false;
         let mut asked = Vec::new();
         for (language, text) in
             [("ar", "as salamu alaykum"), ("fa", "salam bar shoma"), ("fa", "kart gom shod")]
@@ -861,6 +913,93 @@ mod tests {
         bench.chunks(30, 0.95);
         bench.chunks(7, 0.0);
         assert!(bench.flying.iter().all(|job| job.language.as_deref() == Some("fa")));
+    }
+
+    #[test]
+    fn the_same_words_decoded_twice_do_not_settle_the_language() {
+        let mut bench = Bench::new();
+        bench.leg.language = None;
+        bench.leg.is_language_given = false;
+        for _ in 0..3 {
+            bench.chunks(30, 0.95);
+            bench.hear_in("cy", Purpose::Partial, "salam bar shoma");
+        }
+        bench.chunks(7, 0.0);
+        assert_eq!(bench.flying.last().and_then(|job| job.language.clone()), None);
+    }
+
+    #[test]
+    fn a_language_that_is_not_understood_is_looked_for_again_unless_it_was_given() {
+        for given in [false, true] {
+            let mut bench = Bench::new();
+            bench.leg.is_language_given = given;
+            for p in [0.9, 0.2, 0.2, 0.9, 0.2, 0.2, 0.2] {
+                assert_eq!(bench.leg.language.as_deref(), Some("en"));
+                let word = |n: u64| Word { w: "so".into(), start_ms: Millis(n), end_ms: Millis(n + 1), p };
+                bench.leg.vote(&Spoken {
+                    id: UtteranceId(1),
+                    start: 0,
+                    end: 0,
+                    words: (0..4).map(word).collect(),
+                    language: "en".into(),
+                    revision: 0,
+                    revised: false,
+                });
+            }
+            assert_eq!(bench.leg.language.is_some(), given);
+        }
+    }
+
+    #[test]
+    fn words_that_were_shown_stay_when_a_decode_fails() {
+        let mut bench = Bench::new();
+        bench.chunks(20, 0.95);
+        bench.hear(Purpose::Partial, "I lost my");
+        bench.chunks(30, 0.95);
+        bench.hear(Purpose::Partial, "I lost my bank card");
+        bench.chunks(30, 0.95);
+        bench.fail(Purpose::Partial);
+        assert_eq!(bench.texts().last(), Some(&(false, 0, "I lost my bank card")));
+        bench.chunks(8, 0.0);
+        bench.fail(Purpose::Candidate);
+        bench.chunks(20, 0.0);
+        let before = bench.published.len();
+        bench.fail(Purpose::Final);
+        assert_eq!(bench.texts()[before..], [(true, 0, "I lost my bank card")]);
+    }
+
+    #[test]
+    fn a_candidate_that_fails_is_decoded_again() {
+        let mut bench = Bench::new();
+        bench.chunks(20, 0.95);
+        bench.chunks(8, 0.0);
+        bench.fail(Purpose::Candidate);
+        bench.chunks(20, 0.0);
+        bench.hear(Purpose::Final, "good morning");
+        assert_eq!(bench.texts(), [(true, 0, "good morning")]);
+    }
+
+    #[test]
+    fn at_a_pause_a_partial_that_has_begun_is_waited_for_and_a_candidate_of_an_earlier_one_is_not() {
+        let mut bench = Bench::new();
+        let pause = |bench: &mut Bench| {
+            let mut actions = Vec::new();
+            while actions.is_empty() {
+                bench.leg.push(&[0.0; CHUNK], 0.0, &mut actions);
+            }
+            actions
+        };
+        bench.chunks(20, 0.95);
+        let partial = bench.flying.pop().expect("a partial is decoded").ticket;
+        let actions = pause(&mut bench);
+        let [Action::TakeBack(taken_back), Action::Decode(candidate)] = &actions[..] else {
+            panic!("{actions:?}")
+        };
+        assert_eq!((*taken_back, candidate.purpose), (partial, Purpose::Candidate));
+        bench.chunks(10, 0.95);
+        let actions = pause(&mut bench);
+        let [Action::Forget(forgotten), Action::Decode(_)] = &actions[..] else { panic!("{actions:?}") };
+        assert_eq!(*forgotten, candidate.ticket);
     }
 
     #[test]

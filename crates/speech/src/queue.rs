@@ -1,6 +1,7 @@
 //! Decodes that wait for a worker: earliest deadline first.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::leg::{Job, Purpose, Ticket};
@@ -20,11 +21,18 @@ pub(crate) struct Pending {
     pub due: Instant,
 }
 
+/// A decode that a worker is at.
+struct Running {
+    leg: LegKey,
+    ticket: Ticket,
+    purpose: Purpose,
+    give_up: Arc<AtomicBool>,
+}
+
 #[derive(Default)]
 struct Inner {
     waiting: Vec<Pending>,
-    running: usize,
-    revisions_running: usize,
+    running: Vec<Running>,
     most_revisions: usize,
     closed: bool,
 }
@@ -63,24 +71,32 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The next decode, and on how many threads; waits for one. `None` once the queue is closed and empty.
+    /// The next decode, and on how many threads; waits for one. `None` once the queue is closed and empty. `give_up`
+    /// becomes true when the decode is of no use any more.
     ///
     /// One thread each, so that decodes do not wait for each other's. Only what somebody waits for, when all other
     /// workers have nothing to do, may have a second one.
-    pub(crate) fn pop(&self) -> Option<(Pending, usize)> {
+    pub(crate) fn pop(&self, give_up: &Arc<AtomicBool>) -> Option<(Pending, usize)> {
         let mut inner = self.lock();
         loop {
-            let revisions = inner.revisions_running < inner.most_revisions;
+            let revisions = inner.running.iter().filter(|running| running.purpose == Purpose::Revision);
+            let revisions = revisions.count() < inner.most_revisions;
             let next = (inner.waiting.iter().enumerate())
                 .filter(|(_, p)| revisions || p.job.purpose != Purpose::Revision)
                 .min_by_key(|(_, p)| p.due)
                 .map(|(at, _)| at);
             if let Some(at) = next {
                 let pending = inner.waiting.swap_remove(at);
-                inner.revisions_running += usize::from(pending.job.purpose == Purpose::Revision);
-                inner.running += 1;
-                let is_alone = inner.running == 1 && inner.waiting.is_empty();
-                let threads = match is_alone && pending.job.purpose.is_final() {
+                let Job { ticket, purpose, .. } = pending.job;
+                give_up.store(false, Relaxed);
+                inner.running.push(Running {
+                    leg: pending.leg,
+                    ticket,
+                    purpose,
+                    give_up: Arc::clone(give_up),
+                });
+                let is_alone = inner.running.len() == 1 && inner.waiting.is_empty();
+                let threads = match is_alone && purpose.is_final() {
                     true => self.workers.clamp(1, THREADS_ALONE),
                     false => 1,
                 };
@@ -94,19 +110,26 @@ impl Queue {
     }
 
     /// Must follow every [`pop`](Self::pop).
-    pub(crate) fn done(&self, purpose: Purpose) {
+    pub(crate) fn done(&self, leg: LegKey, ticket: Ticket) {
         let mut inner = self.lock();
-        inner.running -= 1;
-        if purpose == Purpose::Revision {
-            inner.revisions_running -= 1;
-            drop(inner);
-            self.changed.notify_all();
-        }
+        inner.running.retain(|running| (running.leg, running.ticket) != (leg, ticket));
+        drop(inner);
+        // There may be room for a revision now.
+        self.changed.notify_all();
     }
 
-    /// Takes a decode back that has not begun.
+    /// Takes a decode back if it has not begun.
+    pub(crate) fn take_back(&self, leg: LegKey, ticket: Ticket) {
+        self.lock().waiting.retain(|p| (p.leg, p.job.ticket) != (leg, ticket));
+    }
+
+    /// The same, and if it has begun it is given up.
     pub(crate) fn forget(&self, leg: LegKey, ticket: Ticket) {
-        self.lock().waiting.retain(|p| p.leg != leg || p.job.ticket != ticket);
+        self.take_back(leg, ticket);
+        let inner = self.lock();
+        for running in inner.running.iter().filter(|running| (running.leg, running.ticket) == (leg, ticket)) {
+            running.give_up.store(true, Relaxed);
+        }
     }
 
     /// Takes back every waiting decode that `unwanted` names.
@@ -142,7 +165,7 @@ mod tests {
     fn pending(purpose: Purpose) -> Pending {
         let (queued, due) = (Instant::now(), Instant::now());
         let job = Job {
-            ticket: Ticket::default(),
+            ticket: Ticket(purpose as u64),
             purpose,
             samples: Arc::from([]),
             language: None,
@@ -153,21 +176,41 @@ mod tests {
 
     #[test]
     fn only_a_final_that_is_alone_gets_a_second_thread() {
-        let threads = |queue: &Queue| queue.pop().unwrap().1;
+        let threads = |queue: &Queue| queue.pop(&Arc::default()).unwrap().1;
+        let done = |queue: &Queue, purpose: Purpose| queue.done(LegKey(0), Ticket(purpose as u64));
         let queue = Queue::new(2);
         queue.push(pending(Purpose::Partial));
         assert_eq!(threads(&queue), 1, "a partial comes every second");
         queue.push(pending(Purpose::Candidate));
         assert_eq!(threads(&queue), 1, "the other worker is at work");
-        queue.done(Purpose::Partial);
-        queue.done(Purpose::Candidate);
+        done(&queue, Purpose::Partial);
+        done(&queue, Purpose::Candidate);
         queue.push(pending(Purpose::Candidate));
         queue.push(pending(Purpose::Final));
         assert_eq!(threads(&queue), 1, "the other worker is about to be");
-        queue.done(Purpose::Candidate);
+        done(&queue, Purpose::Candidate);
         assert_eq!(threads(&queue), 2);
         let single = Queue::new(1);
         single.push(pending(Purpose::Final));
         assert_eq!(threads(&single), 1);
+    }
+    #[test]
+    fn what_is_of_no_use_any_more_is_not_begun_or_given_up() {
+        let queue = Queue::new(2);
+        let (give_up, other) = (Arc::default(), Arc::default());
+        for purpose in [Purpose::Partial, Purpose::Candidate, Purpose::Final] {
+            queue.push(pending(purpose));
+        }
+        let [partial, candidate] = [&give_up, &other].map(|give_up| queue.pop(give_up).unwrap().0.job.ticket);
+        queue.take_back(LegKey(0), partial);
+        assert!(!give_up.load(Relaxed), "it has begun");
+        queue.take_back(LegKey(0), Ticket(Purpose::Final as u64));
+        queue.forget(LegKey(0), partial);
+        queue.forget(LegKey(1), candidate);
+        assert_eq!([&give_up, &other].map(|give_up| give_up.load(Relaxed)), [true, false]);
+        queue.done(LegKey(0), partial);
+        queue.push(pending(Purpose::Revision));
+        assert_eq!(queue.pop(&give_up).unwrap().0.job.purpose, Purpose::Revision, "the final was taken back");
+        assert!(!give_up.load(Relaxed), "the next is not");
     }
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::ffi::c_int;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use sotto_audio::RATE;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
@@ -59,11 +60,12 @@ impl Model {
         self.context.is_multilingual()
     }
 
-    /// Working memory for one thread.
+    /// Working memory for one thread. A decode ends with an error soon after `give_up` has become true: before its next
+    /// token.
     ///
     /// # Errors
     /// When there is not enough memory.
-    pub fn decoder(self: &Arc<Self>) -> Result<Decoder, SpeechError> {
+    pub fn decoder(self: &Arc<Self>, give_up: Arc<AtomicBool>) -> Result<Decoder, SpeechError> {
         let is_tiny = self.context.model_n_audio_state() < BASE_WIDTH;
         let least_context = if is_tiny { LEAST_CONTEXT_TINY } else { LEAST_CONTEXT };
         Ok(Decoder {
@@ -71,6 +73,7 @@ impl Model {
             state: self.context.create_state()?,
             params: HashMap::new(),
             least_context,
+            give_up,
         })
     }
 }
@@ -130,10 +133,11 @@ pub struct Heard {
 pub struct Decoder {
     model: Arc<Model>,
     state: WhisperState,
-    /// Each that is made keeps its strings for ever, so none is made twice.
+    /// Each that is made keeps its strings and its callback for ever, so none is made twice.
     params: HashMap<Wanted, FullParams<'static, 'static>>,
     /// Encoder positions.
     least_context: usize,
+    give_up: Arc<AtomicBool>,
 }
 
 /// The BCP 47 primary language of a tag, when Whisper knows it: `fa-IR` is `fa`.
@@ -159,7 +163,8 @@ impl Decoder {
         };
         let language = request.language.or(detected).map(str::to_owned);
         let key = Wanted { language, prompt: request.prompt.map(str::to_owned), effort: request.effort };
-        let mut params = self.params.entry(key).or_insert_with_key(parameters).clone();
+        let make = |wanted: &_| parameters(wanted, &self.give_up);
+        let mut params = self.params.entry(key).or_insert_with_key(make).clone();
         params.set_n_threads(request.threads as c_int);
         // A loop would decode to the end of the text window; nobody speaks this many tokens.
         params.set_max_tokens((seconds * 8.0) as c_int + 16);
@@ -227,7 +232,7 @@ struct Wanted {
     effort: Effort,
 }
 
-fn parameters(wanted: &Wanted) -> FullParams<'static, 'static> {
+fn parameters(wanted: &Wanted, give_up: &Arc<AtomicBool>) -> FullParams<'static, 'static> {
     let Wanted { language, prompt, effort } = wanted;
     let mut params = FullParams::new(match effort {
         Effort::Quick => SamplingStrategy::Greedy { best_of: 1 },
@@ -248,6 +253,11 @@ fn parameters(wanted: &Wanted) -> FullParams<'static, 'static> {
     if let Some(prompt) = prompt {
         params.set_initial_prompt(prompt);
     }
+    // Boxed as it is, and of no other type: whisper-rs 0.16 calls what it is given as if it were of the type that it
+    // has put it into, a boxed closure.
+    let give_up = Arc::clone(give_up);
+    let is_over: Box<dyn FnMut() -> bool> = Box::new(move || give_up.load(Relaxed));
+    params.set_abort_callback_safe(is_over);
     params
 }
 
