@@ -326,11 +326,12 @@ pub enum Attention {
 }
 
 /// What analysis gives up, least painful first. Calls and recordings are never given up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Shedding {
     /// Nothing: every word appears in time.
+    #[default]
     None,
     /// Revisions wait or are left out, partials are rarer.
     FewerPartials,

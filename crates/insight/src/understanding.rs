@@ -1,4 +1,4 @@
-//! One utterance of a customer, understood: embedded in one go, read by every head.
+//! One utterance of a customer, understood: embedded, and read by every head.
 //!
 //! The mood is that of the whole utterance. What is wanted is often said in one sentence of it ("Hi, my name is … I
 //! would like to …"), so intents are looked for in each sentence as well, and the surest is taken.
@@ -43,11 +43,11 @@ impl Understanding {
     /// # Errors
     /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
     pub fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-        let mut texts = vec![said.utterance().text.as_str()];
-        if self.intents.is_some() {
-            texts.extend(sentences(&said.utterance().text));
-        }
-        let embedded = self.embedder.embed(Purpose::Query, &texts)?;
+        let text = said.utterance().text.as_str();
+        let sentences = if self.intents.is_some() { sentences(text) } else { Vec::new() };
+        // Not in one go: every sentence would be computed as long as the whole.
+        let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
+        embedded.extend(self.embedder.embed(Purpose::Query, &sentences)?);
         let whole = embedded.first().ok_or(InsightError::NoNumber)?;
         let mood = self.mood.as_mut().map(|mood| mood.read(whole)).transpose()?;
         let wanted = self.intents.as_ref().and_then(|intents| {

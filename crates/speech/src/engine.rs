@@ -149,9 +149,8 @@ impl Engine {
             queue,
             inbox,
             figures: figures.clone(),
-            shedding: Shedding::None,
+            shed: Shed::default(),
             told_late: Duration::ZERO,
-            calm_since: None,
             on_load: config.on_load,
         };
         threads.push(std::thread::Builder::new().name("listener".into()).spawn(move || listener.run())?);
@@ -214,10 +213,9 @@ struct Listener {
     queue: Arc<Queue>,
     inbox: Receiver<Message>,
     figures: Arc<Figures>,
-    shedding: Shedding,
+    shed: Shed,
     /// How late finals were when that was last told.
     told_late: Duration,
-    calm_since: Option<Instant>,
     on_load: Box<dyn Fn(Load) + Send>,
 }
 
@@ -272,7 +270,7 @@ impl Listener {
         let unhurried = ear.spec.pace == Pace::Unhurried;
         let mut used = 0;
         if let Some(leg) = &mut ear.leg {
-            leg.shed(if unhurried { Shedding::None } else { self.shedding });
+            leg.shed(if unhurried { Shedding::None } else { self.shed.level });
             while !(unhurried && leg.is_waiting()) {
                 let Some(probability) = ear.probabilities.pop_front() else { break };
                 leg.push(&ear.samples[used..used + CHUNK], probability, actions);
@@ -346,34 +344,16 @@ impl Listener {
         let (late, queued) = self.queue.lateness(now);
         self.figures.queue.store(queued as u64, Relaxed);
         self.figures.behind_ms.store(late.as_millis() as u64, Relaxed);
-        let wanted = match late.as_millis() {
-            0..400 => Shedding::None,
-            400..1_500 => Shedding::FewerPartials,
-            1_500..4_000 => Shedding::NoPartials,
-            _ => Shedding::LateFinals,
-        };
-        if wanted < self.shedding {
-            // Back one step at a time, and not before it has been calm for a while.
-            let since = *self.calm_since.get_or_insert(now);
-            if now - since < Duration::from_secs(2) {
-                return self.tell_late(late);
-            }
-            self.calm_since = None;
-            self.shedding = match self.shedding {
-                Shedding::LateFinals => Shedding::NoPartials,
-                Shedding::NoPartials => Shedding::FewerPartials,
-                Shedding::FewerPartials | Shedding::None => Shedding::None,
-            };
-        } else {
-            self.calm_since = None;
-            if wanted == self.shedding {
-                return self.tell_late(late);
-            }
-            self.shedding = wanted;
+        let before = self.shed.level;
+        if !self.shed.assess(late, now) {
+            return self.tell_late(late);
+        }
+        let level = self.shed.level;
+        if level > before {
             let live = |p: &Pending| self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live);
             let optional = |p: &Pending| match p.job.purpose {
                 Purpose::Revision => true,
-                Purpose::Partial => wanted >= Shedding::NoPartials,
+                Purpose::Partial => level >= Shedding::NoPartials,
                 Purpose::Candidate | Purpose::Final => false,
             };
             for pending in self.queue.take(|p| optional(p) && live(p)) {
@@ -381,20 +361,57 @@ impl Listener {
                 self.heard(pending.leg, pending.job.ticket, None, actions);
             }
         }
-        self.figures.shedding.store(self.shedding as u64, Relaxed);
+        self.figures.shedding.store(level as u64, Relaxed);
         self.tell(late);
     }
 
     /// Tells how late finals are again when that has changed enough for people to notice.
     fn tell_late(&mut self, late: Duration) {
-        if self.shedding > Shedding::None && late.abs_diff(self.told_late) >= Duration::from_secs(2) {
+        if self.shed.level > Shedding::None && late.abs_diff(self.told_late) >= Duration::from_secs(2) {
             self.tell(late);
         }
     }
 
     fn tell(&mut self, late: Duration) {
         self.told_late = late;
-        (self.on_load)(Load { shedding: self.shedding, behind_ms: Millis(late.as_millis() as u64) });
+        (self.on_load)(Load { shedding: self.shed.level, behind_ms: Millis(late.as_millis() as u64) });
+    }
+}
+
+/// What is shed: at once as much as lateness asks for, and back one step at a time, not before it has been calm for
+/// [`CALM`].
+#[derive(Default)]
+struct Shed {
+    level: Shedding,
+    calm_since: Option<Instant>,
+}
+
+/// See [`Shed`].
+const CALM: Duration = Duration::from_secs(2);
+
+impl Shed {
+    /// Takes how late the most overdue final is. True when what is shed has changed.
+    fn assess(&mut self, late: Duration, now: Instant) -> bool {
+        let wanted = match late.as_millis() {
+            0..400 => Shedding::None,
+            400..1_500 => Shedding::FewerPartials,
+            1_500..4_000 => Shedding::NoPartials,
+            _ => Shedding::LateFinals,
+        };
+        let level = if wanted < self.level {
+            if now - *self.calm_since.get_or_insert(now) < CALM {
+                return false;
+            }
+            match self.level {
+                Shedding::LateFinals => Shedding::NoPartials,
+                Shedding::NoPartials => Shedding::FewerPartials,
+                Shedding::FewerPartials | Shedding::None => Shedding::None,
+            }
+        } else {
+            wanted
+        };
+        self.calm_since = None;
+        std::mem::replace(&mut self.level, level) != level
     }
 }
 
@@ -578,5 +595,25 @@ mod tests {
         let whole = (4_992 * FRAME_SAMPLES).next_multiple_of(CHUNK);
         assert_eq!((ear.samples.len(), ear.ended), (whole, true));
         assert_eq!(ear.leg.map(|leg| leg.position()), Some(10 * FRAME_SAMPLES as u64));
+    }
+    #[test]
+    fn load_is_shed_at_once_and_taken_back_step_by_step_when_it_has_been_calm() {
+        let (mut shed, begin) = (Shed::default(), Instant::now());
+        let mut at = |ms: u64, late: u64| {
+            let changed = shed.assess(Duration::from_millis(late), begin + Duration::from_millis(ms));
+            (changed, shed.level)
+        };
+        assert_eq!(at(0, 399), (false, Shedding::None));
+        assert_eq!(at(100, 1_500), (true, Shedding::NoPartials), "two steps at once");
+        assert_eq!(at(200, 4_000), (true, Shedding::LateFinals));
+        assert_eq!(at(300, 0), (false, Shedding::LateFinals), "it may be only for a moment");
+        assert_eq!(at(2_000, 4_000), (false, Shedding::LateFinals), "as it was");
+        assert_eq!(at(2_100, 0), (false, Shedding::LateFinals));
+        assert_eq!(at(4_100, 0), (true, Shedding::NoPartials));
+        assert_eq!(at(4_200, 0), (false, Shedding::NoPartials), "every step takes as long");
+        assert_eq!(at(6_200, 500), (true, Shedding::FewerPartials));
+        assert_eq!(at(6_300, 500), (false, Shedding::FewerPartials), "no further than it is late");
+        assert_eq!(at(6_400, 0), (false, Shedding::FewerPartials));
+        assert_eq!(at(8_400, 0), (true, Shedding::None));
     }
 }

@@ -213,4 +213,22 @@ mod tests {
         assert_eq!(queue.pop(&give_up).unwrap().0.job.purpose, Purpose::Revision, "the final was taken back");
         assert!(!give_up.load(Relaxed), "the next is not");
     }
+    #[test]
+    fn what_is_due_first_comes_first_and_while_someone_may_speak_a_worker_is_free_of_revisions() {
+        let queue = Queue::new(2);
+        let now = Instant::now();
+        let push = |purpose: Purpose, due: u64| {
+            queue.push(Pending { due: now + Duration::from_secs(due), ..pending(purpose) });
+        };
+        let next = || queue.pop(&Arc::default()).unwrap().0.job.purpose;
+        push(Purpose::Revision, 1);
+        push(Purpose::Partial, 4);
+        push(Purpose::Revision, 2);
+        push(Purpose::Final, 3);
+        assert_eq!([next(), next(), next()], [Purpose::Revision, Purpose::Final, Purpose::Partial]);
+        queue.expect_speech(false);
+        assert_eq!(next(), Purpose::Revision, "nobody speaks");
+        let late = queue.lateness(now + Duration::from_secs(9));
+        assert_eq!(late, (Duration::ZERO, 0), "nothing waits");
+    }
 }

@@ -29,7 +29,7 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Audio { rate: RATE, channels: vec![left, right] }.write_wav(&file)?;
     // In real time once, because there are no partials otherwise, and they must not say anything either.
     for (model, speed) in [("tiny.en", "max"), ("base", "1")] {
-        let events = bench.replay_at(speed, model, "en", &file)?;
+        let events = bench.replay_with(speed, &[], model, "en", &file)?;
         let played = events.last().and_then(|e| e["duration_ms"].as_u64()).unwrap_or_default();
         ensure!(played + 1000 >= wanted as u64 * 1000 / u64::from(RATE), "only {played} ms were played");
         let heard: Vec<&str> = events

@@ -68,23 +68,25 @@ impl Bench {
 
     /// `sotto replay --json`: the events of a recorded file.
     pub fn replay(&self, model: &str, language: &str, file: &Path) -> Result<Vec<Value>> {
-        self.replay_at("max", model, language, file)
+        self.replay_with("max", &[], model, language, file)
     }
 
-    /// The same at a speed: `1`, which gives partials as well, or `max`.
-    pub fn replay_at(&self, speed: &str, model: &str, language: &str, file: &Path) -> Result<Vec<Value>> {
+    /// The same at a speed, `1`, which gives partials as well, or `max`; and with settings such as `speech.workers=1`.
+    pub fn replay_with(
+        &self,
+        speed: &str,
+        settings: &[String],
+        model: &str,
+        language: &str,
+        file: &Path,
+    ) -> Result<Vec<Value>> {
+        let model = format!("speech.model={model}");
+        let settings = settings.iter().chain([&model]).flat_map(|setting| ["--set", setting]);
         let out = Run::new(&self.sotto)
             .arg("replay")
             .arg(file)
-            .args([
-                "--json",
-                "--speed",
-                speed,
-                "--language",
-                language,
-                "--set",
-                &format!("speech.model={model}"),
-            ])
+            .args(["--json", "--speed", speed, "--language", language])
+            .args(settings)
             .output()?;
         out.lines().filter(|l| l.starts_with('{')).map(|l| Ok(serde_json::from_str(l)?)).collect()
     }
