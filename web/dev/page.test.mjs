@@ -12,7 +12,7 @@ let server, browser, base;
 before(async () => {
   server = spawn(
     process.execPath,
-    [fileURLToPath(new URL('mock.mjs', import.meta.url)), '--port', '0', '--at', '36', '--others', '8'],
+    [fileURLToPath(new URL('mock.mjs', import.meta.url)), '--port', '0', '--at', '36', '--others', '10'],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -192,6 +192,10 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   assert.match(urgent, /Agent’s audio lost/);
   const bad = page.locator('.row.warning', { hasText: 'bad line' });
   assert.match(await bad.innerText(), /Customer: words lost/);
+  const unhappy = page.locator('.row.warning', { hasText: 'Customer unhappy for' });
+  assert.match(await unhappy.innerText(), /because of\s+I have called three times now/);
+  const wants = page.locator('.row.warning', { hasText: 'Complaint,' });
+  assert.match(await wants.innerText(), /ago[\s\S]*because of\s+I would like to speak to somebody/);
   assert.match(await page.title(), /^\(\d+\) Who needs me\?/);
 });
 

@@ -289,6 +289,30 @@ export function crowd(count, nowUnixMs) {
         { party: 'customer', quality: 'good' },
       ],
     }),
+    now({}),
+    now({
+      alerts: [
+        {
+          kind: 'unhappy',
+          severity: 'warning',
+          party: 'customer',
+          since_ms: age - 48_000,
+          evidence: { utterance_id: 3, text: 'I have called three times now, and nobody has called me back.' },
+        },
+      ],
+    }),
+    now({
+      alerts: [
+        {
+          kind: 'wants',
+          severity: 'warning',
+          party: 'customer',
+          since_ms: age - 12_000,
+          title: TITLES.complaint,
+          evidence: { utterance_id: 4, text: 'I would like to speak to somebody who is responsible for this.' },
+        },
+      ],
+    }),
   ];
   return Array.from({ length: count }, (_, n) => {
     const [name, number] = customers[n % customers.length];

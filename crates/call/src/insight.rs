@@ -212,6 +212,10 @@ pub struct Intent {
     pub title: BTreeMap<String, String>,
     /// How probable it is, 0 to 1; 0 without a name.
     pub confidence: f32,
+    /// The organisation wants supervisors to know of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub alert: bool,
     /// From the publication of the words to that of this event.
     pub latency_ms: Millis,
 }
@@ -221,7 +225,8 @@ impl Intent {
     #[must_use]
     pub fn none(said: &CustomerUtterance, latency_ms: Millis) -> Self {
         let Utterance { utterance_id, revision, .. } = said.0;
-        Self { utterance_id, revision, name: None, title: BTreeMap::new(), confidence: 0.0, latency_ms }
+        let (title, confidence, alert) = (BTreeMap::new(), 0.0, false);
+        Self { utterance_id, revision, name: None, title, confidence, alert, latency_ms }
     }
 }
 

@@ -25,6 +25,7 @@ type Sentences = BTreeMap<String, Vec<String>>;
 /// [[intents]]
 /// name = "refund"
 /// title = { en = "Refund" }
+/// alert = true
 /// [intents.examples]
 /// en = ["I want my money back.", "Can I have a refund?", "Please return what I paid."]
 /// ```
@@ -46,6 +47,9 @@ pub struct Definition {
     pub name: String,
     /// What people call it, by language.
     pub title: BTreeMap<String, String>,
+    /// Whether supervisors are to know of it while the call is live.
+    #[serde(default)]
+    pub alert: bool,
     /// What somebody says who wants it.
     examples: Sentences,
 }
@@ -72,7 +76,7 @@ impl IntentSet {
         let mut names = BTreeSet::new();
         let mut total = self.none.values().map(Vec::len).sum::<usize>();
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= MAX_CHARS;
-        for Definition { name, title, examples } in &self.intents {
+        for Definition { name, title, examples, .. } in &self.intents {
             if !is_text(name) {
                 return Err(format!("an intent needs a name of at most {MAX_CHARS} characters"));
             }
@@ -135,6 +139,8 @@ pub struct Wanted {
     pub title: BTreeMap<String, String>,
     /// How probable it is, 0 to 1.
     pub confidence: f32,
+    /// See [`Definition::alert`].
+    pub alert: bool,
 }
 
 /// The recogniser of a set.
@@ -178,8 +184,8 @@ impl Intents {
             return None;
         }
         // The number after the last is none of them.
-        let Definition { name, title, .. } = self.definitions.get(found.intent)?;
-        Some(Wanted { name: name.clone(), title: title.clone(), confidence: found.confidence })
+        let Definition { name, title, alert, .. } = self.definitions.get(found.intent)?.clone();
+        Some(Wanted { name, title, confidence: found.confidence, alert })
     }
 }
 
@@ -191,6 +197,7 @@ mod tests {
         [[intents]]
         name = "refund"
         title = { en = "Refund", fa = "بازگشت وجه" }
+        alert = true
         examples = { en = ["I want my money back.", "A refund, please.", "Return what I paid."] }
 
         [[intents]]
@@ -268,8 +275,9 @@ mod tests {
         let wanted = |intent| intents.recognise(&example(intent, 50).embedding);
         let refund = wanted(0).unwrap();
         assert_eq!((refund.name.as_str(), refund.title["fa"].as_str()), ("refund", "بازگشت وجه"));
-        assert!(refund.confidence > 0.5 && refund.confidence <= 1.0, "{refund:?}");
-        assert_eq!(wanted(1).unwrap().name, "prices");
+        assert!(refund.confidence > 0.5 && refund.confidence <= 1.0 && refund.alert, "{refund:?}");
+        let prices = wanted(1).unwrap();
+        assert_eq!((prices.name.as_str(), prices.alert), ("prices", false));
         assert_eq!(wanted(2), None, "small talk");
         let far = Embedding::new((0..8).map(|j| if j < 3 { -1.0 } else { 0.0 }).collect());
         assert_eq!(intents.recognise(&far), None, "like nothing that is known");

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use sotto_call::{CustomerUtterance, EventBody, Intent, Millis, Mood, Party, Utterance, UtteranceId};
 use sotto_insight::{
     Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation, Understanding,
-    Understood,
+    Understood, Wanted,
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
@@ -299,9 +299,9 @@ fn run(
         let id = said.utterance().utterance_id;
         if let Some(wanted) = understood.wanted {
             memory.wanted.insert(id);
-            let (name, title, confidence) = (Some(wanted.name), wanted.title, wanted.confidence);
-            let nothing = Intent::none(&said, latency());
-            publish(EventBody::Intent(Intent { name, title, confidence, ..nothing }));
+            let Wanted { name, title, confidence, alert } = wanted;
+            let (name, nothing) = (Some(name), Intent::none(&said, latency()));
+            publish(EventBody::Intent(Intent { name, title, confidence, alert, ..nothing }));
             figures.intents.fetch_add(1, Relaxed);
         } else if memory.wanted.remove(&id) {
             publish(EventBody::Intent(Intent::none(&said, latency())));
@@ -317,8 +317,6 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
-    use sotto_insight::Wanted;
-
     use super::*;
 
     fn utterance(id: u32, party: Party, text: &str) -> Utterance {
@@ -354,6 +352,7 @@ mod tests {
             name: "refund".to_owned(),
             title: Default::default(),
             confidence: 0.9,
+            alert: true,
         });
         Ok(Understood { mood: Some(mood), wanted })
     }

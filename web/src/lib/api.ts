@@ -65,11 +65,15 @@ export type Severity = 'notice' | 'warning' | 'urgent';
 
 /** Something about a live call that somebody should look at. */
 export interface Alert {
-  kind: 'agent_lost' | 'not_recorded' | 'on_hold' | 'silent' | 'bad_line' | 'words_late';
+  kind: 'agent_lost' | 'not_recorded' | 'on_hold' | 'silent' | 'bad_line' | 'words_late' | 'unhappy' | 'wants';
   severity: Severity;
   party?: Party | null;
   /** Since when it is so, on the call's clock. */
   since_ms: Millis;
+  /** What the customer wants, as people call it, by language. */
+  title?: Record<string, string>;
+  /** What the customer said that it rests on. */
+  evidence?: { utterance_id: number; text: string } | null;
 }
 
 /** A caller who has not been answered yet. */

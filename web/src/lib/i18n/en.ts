@@ -133,6 +133,9 @@ export const en = {
   'alert.silent': 'Customer not heard for {time}',
   'alert.bad_line': '{who}: bad line for {time}',
   'alert.words_late': 'Words come late',
+  'alert.unhappy': 'Customer unhappy for {time}',
+  'alert.wants': '{what}, {time} ago',
+  'alert.because': 'because of',
   'alert.waiting': 'Waiting in line for {time}',
 
   'link.connecting': 'Connecting …',

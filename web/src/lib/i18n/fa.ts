@@ -125,6 +125,9 @@ export const fa: Record<Key, Message> = {
   'alert.silent': '{time} است که صدای مشتری نیامده',
   'alert.bad_line': '{who}: {time} است که خط بد است',
   'alert.words_late': 'کلمه‌ها دیر می‌رسند',
+  'alert.unhappy': '{time} است که مشتری ناراضی است',
+  'alert.wants': '{what}، {time} پیش',
+  'alert.because': 'به‌خاطرِ',
   'alert.waiting': '{time} است که در صف مانده',
 
   'link.connecting': 'در حال اتصال …',
