@@ -64,7 +64,7 @@ impl Party {
     }
 }
 
-/// What a person would say about the audio that comes from a party.
+/// What a person would say about the audio that comes from a party, or about ours there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {

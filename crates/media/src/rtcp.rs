@@ -13,17 +13,23 @@ const BYE: u8 = 203;
 /// RTCP packets looked at in one datagram.
 const MOST_PACKETS: usize = 16;
 
-/// What a datagram said that matters to a receiver.
+/// Bytes of a report block (RFC 3550 section 6.4.1), and what comes before the first in either kind of report.
+const BLOCK: usize = 24;
+const BEFORE_BLOCKS: [(u8, usize); 2] = [(SENDER_REPORT, 28), (RECEIVER_REPORT, 8)];
+
+/// What a datagram said that matters to us.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Incoming {
     /// The middle 32 bits of the NTP time in the last sender report, with its source.
     pub sender_report: Option<(u32, u32)>,
+    /// The share of our packets that did not arrive there since the report before, in 256ths.
+    pub lost_there: Option<u8>,
     /// The sender said goodbye.
     pub bye: bool,
 }
 
-/// Reads a compound packet; `None` when it is not RTCP.
-pub(crate) fn parse(datagram: &[u8]) -> Option<Incoming> {
+/// Reads a compound packet that came to where `own` is sent from; `None` when it is not RTCP.
+pub(crate) fn parse(datagram: &[u8], own: u32) -> Option<Incoming> {
     let mut incoming = Incoming::default();
     let mut rest = datagram;
     for _ in 0..MOST_PACKETS {
@@ -33,6 +39,11 @@ pub(crate) fn parse(datagram: &[u8]) -> Option<Incoming> {
             return None;
         }
         let (packet, next) = rest.split_at_checked(length)?;
+        let blocks = BEFORE_BLOCKS.into_iter().find(|(report, _)| report == kind);
+        let blocks = blocks.and_then(|(_, before)| packet.get(before..)).unwrap_or_default();
+        let mut blocks = blocks.chunks_exact(BLOCK).take(usize::from(b0 & 0x1f));
+        let about_us = blocks.find(|block| block.starts_with(&own.to_be_bytes()));
+        incoming.lost_there = about_us.and_then(|block| block.get(4).copied()).or(incoming.lost_there);
         match *kind {
             SENDER_REPORT => {
                 let word = |at: usize| packet.get(at..)?.first_chunk().copied().map(u32::from_be_bytes);
@@ -261,15 +272,37 @@ mod tests {
             vec![0x80, SENDER_REPORT, 0, 6, 0, 0, 0, 5, 0xaa, 0xaa, 0x12, 0x34, 0x56, 0x78, 0xbb, 0xbb];
         compound.extend([0; 12]);
         compound.extend([0x81, BYE, 0, 1, 0, 0, 0, 5]);
-        assert_eq!(parse(&compound), Some(Incoming { sender_report: Some((5, 0x1234_5678)), bye: true }));
-        assert_eq!(parse(&compound[..20]), None);
-        assert_eq!(parse(&[]), None);
+        let incoming = Incoming { sender_report: Some((5, 0x1234_5678)), bye: true, ..Incoming::default() };
+        assert_eq!(parse(&compound, 5), Some(incoming));
+        assert_eq!(parse(&compound[..20], 5), None);
+        assert_eq!(parse(&[], 5), None);
+    }
+
+    #[test]
+    fn what_of_ours_was_lost_there_is_read_from_either_report() {
+        let block = |ssrc: u32, fraction: u8| {
+            let mut block = [0; BLOCK];
+            block[..4].copy_from_slice(&ssrc.to_be_bytes());
+            block[4] = fraction;
+            block
+        };
+        for (kind, before) in BEFORE_BLOCKS {
+            let mut report = vec![0x82, kind, 0, ((before + 2 * BLOCK) / 4 - 1) as u8];
+            report.resize(before, 0);
+            report.extend(block(6, 200));
+            report.extend(block(77, 64));
+            let lost = |report: &[u8], own| parse(report, own).and_then(|incoming| incoming.lost_there);
+            assert_eq!((lost(&report, 77), lost(&report, 6), lost(&report, 5)), (Some(64), Some(200), None));
+            // It says that there is one block only, and what follows is something else.
+            report[0] = 0x81;
+            assert_eq!(lost(&report, 77), None);
+        }
     }
 
     proptest! {
         #[test]
         fn no_datagram_panics(datagram in prop::collection::vec(any::<u8>(), 0..200)) {
-            parse(&datagram);
+            parse(&datagram, 0);
         }
 
         #[test]

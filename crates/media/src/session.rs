@@ -94,8 +94,8 @@ pub enum LegEvent {
     },
     /// No RTP has come for [`LegConfig::timeout`]; sent again after it has come back and stopped again.
     Timeout,
-    /// How well the party is received, when that is known for the first time or has changed: looked at with
-    /// every report.
+    /// How well the party is received here, or receives us as far as it reports that, whichever is worse; when it is
+    /// known for the first time or has changed: looked at with every report.
     Line(Quality),
 }
 
@@ -359,7 +359,7 @@ impl Session {
         }
         self.next_report = Some(now + self.config.report_interval);
         let stats = self.stats();
-        if let Some(quality) = self.line.judge(&stats) {
+        if let Some(quality) = self.line.judge(&stats, now) {
             self.event(LegEvent::Line(quality));
         }
         let source = self.source?;
@@ -437,7 +437,7 @@ impl Session {
 
     fn reported(&mut self, datagram: &mut [u8], from: ReportTo, now: Duration) {
         let Some(datagram) = self.open(Way::Rtcp, datagram) else { return };
-        let Some(incoming) = rtcp::parse(datagram) else {
+        let Some(incoming) = rtcp::parse(datagram, self.ssrc) else {
             self.stats.discarded += 1;
             return;
         };
@@ -446,6 +446,9 @@ impl Session {
             reception.sender_report(ssrc, ntp, now);
         }
         self.stats.sender_reports += u64::from(incoming.sender_report.is_some());
+        if let Some(lost) = incoming.lost_there {
+            self.line.there = Some((f64::from(lost) / 256.0, now));
+        }
     }
 
     fn pressed(&mut self, digit: Digit) {
@@ -460,11 +463,13 @@ impl Session {
     }
 }
 
-/// How well a party is received, from one report to the next.
+/// How well a party is received and receives, from one report to the next.
 #[derive(Debug, Default)]
 struct Line {
     packets: u64,
     missing: u64,
+    /// The share of our packets that did not arrive there, as it was reported last.
+    there: Option<(f64, Duration)>,
     quality: Option<Quality>,
 }
 
@@ -474,21 +479,22 @@ impl Line {
     const POOR_LOSS: f64 = 0.08;
     /// Jitter that buffers of telephones do not even out any more without making people wait (ITU-T Y.1541, class 0).
     const FAIR_JITTER_MS: f64 = 50.0;
+    /// What was reported longer ago tells nothing about now. Reports come every five seconds.
+    const REPORTED_WITHIN: Duration = Duration::from_secs(12);
 
     /// The quality since this was asked last, if it is another one than then.
-    fn judge(&mut self, stats: &LegStats) -> Option<Quality> {
+    fn judge(&mut self, stats: &LegStats, now: Duration) -> Option<Quality> {
         // Both may shrink: a packet that was taken for lost may still come, and so may one of a new source.
         let packets = stats.packets.saturating_sub(self.packets);
         let missing = (stats.lost + stats.late).saturating_sub(self.missing);
         (self.packets, self.missing) = (stats.packets, stats.lost + stats.late);
-        if packets == 0 {
-            // Who sends nothing while nobody speaks loses nothing either.
-            return None;
-        }
-        let share = missing as f64 / (packets + missing) as f64;
+        let there = self.there.filter(|(_, at)| now.saturating_sub(*at) <= Self::REPORTED_WITHIN);
+        // Who sends nothing while nobody speaks loses nothing either.
+        let here = (packets > 0).then(|| missing as f64 / (packets + missing) as f64);
+        let share = here.into_iter().chain(there.map(|(share, _)| share)).reduce(f64::max)?;
         let quality = if share >= Self::POOR_LOSS {
             Quality::Poor
-        } else if share >= Self::FAIR_LOSS || stats.jitter_ms >= Self::FAIR_JITTER_MS {
+        } else if share >= Self::FAIR_LOSS || (packets > 0 && stats.jitter_ms >= Self::FAIR_JITTER_MS) {
             Quality::Fair
         } else {
             Quality::Good

@@ -264,6 +264,30 @@ fn how_well_a_party_is_received_is_told_when_it_changes_and_not_while_nothing_co
 }
 
 #[test]
+fn a_party_that_does_not_hear_us_well_has_a_bad_line() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut buffer = [0; REPORT_BYTES];
+    let mut told = Vec::new();
+    // Five seconds each. What comes is whole; the party reports that 30 of 256 of ours were lost, then nothing for long.
+    for n in 0..1_500_u32 {
+        session.rtp(&mut audio(&mut packetizer), sender(), FRAME * n);
+        session.frame(FRAME * n);
+        if n == 400 {
+            let mut report = vec![0x81, 201, 0, 7, 0, 0, 0, 5, 0, 0, 0, 77, 30];
+            report.resize(32, 0);
+            session.rtcp(&mut report, at("192.0.2.1:4001"), FRAME * n);
+        }
+        session.report(FRAME * n, &mut buffer);
+        told.extend(events(&mut session).into_iter().filter_map(|event| match event {
+            LegEvent::Line(quality) => Some((n / 250, quality)),
+            _ => None,
+        }));
+    }
+    assert_eq!(told, [(1, Quality::Good), (2, Quality::Poor), (5, Quality::Good)]);
+}
+
+#[test]
 fn reception_is_reported_every_five_seconds_to_where_the_sender_listens() {
     let mut session = session(None, LegConfig::default());
     let mut packetizer = packetizer(Codec::Pcmu);

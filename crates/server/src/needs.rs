@@ -31,7 +31,7 @@ pub struct LiveNow {
     /// Supervisors on the call, and what they do there.
     #[schema(value_type = Vec<schema::Supervisor>)]
     pub supervisors: Vec<Supervisor>,
-    /// How well the parties are received, once that is known.
+    /// How good the parties' lines are, once that is known.
     pub lines: Vec<LineNow>,
     /// What somebody should look at: the most serious first, then what has lasted longer.
     pub alerts: Vec<Alert>,
@@ -54,7 +54,7 @@ pub enum Phase {
     AgentLost,
 }
 
-/// How well a party is received.
+/// How good a party's line is, from there to here and back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LineNow {
     /// Whose audio.
@@ -139,7 +139,7 @@ pub enum Condition {
     AgentLost(bool),
     /// Who is rung for the call, or has come to it besides the agent.
     Colleague(Option<String>),
-    /// How well a party is received.
+    /// How good a party's line is.
     Line(Party, Quality),
     /// Whether the recording is written.
     Recorded(bool),
