@@ -1,12 +1,16 @@
-//! The page while many calls go on that are not the reader's.
+//! Pages while many calls go on that are not the reader's: the wall, and an agent's own call.
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
-use sotto_tests::server::ADMIN;
+use sotto_tests::server::{ADMIN, Setup, Sotto};
 
 use super::Figure;
+use super::carried::{Carried, NUMBERS};
 use super::setup::{Bench, last_json, place};
 use crate::run::Run;
+
+const AGENT: (&str, &str) = ("mina", "a long enough password");
 
 /// Calls of others.
 const CALLS: usize = 50;
@@ -16,23 +20,38 @@ const BEGIN_S: usize = 120;
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let (calls, seconds) = if bench.quick { (10, 10) } else { (CALLS, 60) };
-    let server = bench.server("tiny.en")?;
+    let setup = Setup { model: "tiny.en".into(), max_calls: Some(200), ..Setup::desk(NUMBERS) };
+    let server = bench.server_with(&setup)?;
+    let new = json!({"name": AGENT.0, "password": AGENT.1, "role": "agent"});
+    ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no new user");
+    let own = Carried::talk(&server, AGENT, BEGIN_S + 3 * seconds)?;
     let recorded = bench.recorded_calls()?;
     let mut placed = Vec::new();
     for (n, call) in recorded.iter().cycle().take(calls).enumerate() {
-        let samples = (BEGIN_S + seconds) * 8_000;
+        let samples = (BEGIN_S + 2 * seconds) * 8_000;
         let long = |channel: &Vec<i16>| channel.iter().copied().cycle().take(samples).collect();
         let audio = Audio { rate: call.audio.rate, channels: call.audio.channels.iter().map(long).collect() };
         placed.push(place(&server, &audio, &format!("{}", 15_550_300 + n))?);
     }
-    let out = Run::new("node")
-        .args(["web/dev/smooth.mjs", &format!("http://{}", server.http), ADMIN.0, ADMIN.1])
-        .arg(seconds.to_string())
-        .output()?;
-    let seen = last_json(&out)?;
-    let number = |name: &str| seen[name].as_f64().unwrap_or(f64::NAN);
-    sink(Figure::at_least("smooth.calls_on_the_page", number("calls"), "calls", calls as f64));
-    sink(Figure::at_most("smooth.long_tasks", number("long_tasks"), "tasks", 0.0));
-    sink(Figure::at_most("smooth.longest_task", number("longest_ms"), "ms", 50.0));
+    // An agent's own call first: where the telephone of this one is, is another page.
+    let place = format!("#/calls/{}", own.id);
+    for (page, who, place) in [("agent", AGENT, place.as_str()), ("wall", ADMIN, "#/wall")] {
+        let seen = watch(&server, who, seconds, place)?;
+        let number = |name: &str| seen[name].as_f64().unwrap_or(f64::NAN);
+        if page == "wall" {
+            sink(Figure::at_least("smooth.calls_on_the_wall", number("calls"), "calls", calls as f64));
+        }
+        sink(Figure::at_most(&format!("smooth.{page}.long_tasks"), number("long_tasks"), "tasks", 0.0));
+        sink(Figure::at_most(&format!("smooth.{page}.longest_task"), number("longest_ms"), "ms", 50.0));
+    }
     Ok(())
+}
+
+/// What the main thread of a page does.
+fn watch(server: &Sotto, (name, password): (&str, &str), seconds: usize, place: &str) -> Result<Value> {
+    let out = Run::new("node")
+        .args(["web/dev/smooth.mjs", &format!("http://{}", server.http), name, password])
+        .args([&seconds.to_string(), place])
+        .output()?;
+    last_json(&out)
 }
