@@ -232,8 +232,12 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
     }
 
     fn place(&mut self, channel: usize, frame: &Frame) {
-        if frame.index < self.base || frame.index >= WavFile::<CHANNELS>::MAX_FRAMES {
-            self.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        let is_kept = match frame.index {
+            late if late < self.base => self.amend(channel, frame).is_ok(),
+            index => index < WavFile::<CHANNELS>::MAX_FRAMES,
+        };
+        self.counters.dropped.fetch_add(u64::from(!is_kept), Ordering::Relaxed);
+        if !is_kept || frame.index < self.base {
             return;
         }
         if frame.index - self.base >= OPEN_FRAMES as u64 {
@@ -245,15 +249,17 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         }
         self.dirty = self.dirty.min(at);
         if let Some(block) = self.open.get_mut(at) {
-            for (out, sample) in block.iter_mut().zip(frame.samples) {
-                // Whoever is alone on a channel is there as they were.
-                let heard = match out[channel] {
-                    0 => sample,
-                    before => bend(f32::from(before) / 32_767.0 + sample),
-                };
-                out[channel] = (heard * 32_767.0).round() as i16;
-            }
+            mix(block, channel, frame);
         }
+    }
+
+    /// Mixes a frame into what is in the file already: of a party that was held up for longer than frames are kept
+    /// open, as on a machine that stood still for some seconds.
+    fn amend(&mut self, channel: usize, frame: &Frame) -> io::Result<()> {
+        let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
+        let mut block = file.read(frame.index)?;
+        mix(&mut block, channel, frame);
+        file.write(frame.index, std::iter::once(&block))
     }
 
     /// Closes the oldest frames so that one at `index` can be open.
@@ -307,5 +313,16 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
             self.counters.errors.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, path = %self.path.display(), "recording may not be on the disk");
         }
+    }
+}
+
+fn mix<const CHANNELS: usize>(block: &mut Block<CHANNELS>, channel: usize, frame: &Frame) {
+    for (out, sample) in block.iter_mut().zip(frame.samples) {
+        // Whoever is alone on a channel is there as they were.
+        let heard = match out[channel] {
+            0 => sample,
+            before => bend(f32::from(before) / 32_767.0 + sample),
+        };
+        out[channel] = (heard * 32_767.0).round() as i16;
     }
 }

@@ -5,7 +5,7 @@
 //! in the file and reads as silence.
 
 use std::fs::File;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use sotto_audio::{FRAME_SAMPLES, RATE};
@@ -32,7 +32,8 @@ impl<const CHANNELS: usize> WavFile<CHANNELS> {
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder)?;
         }
-        let mut wav = Self { file: File::create(path)?, frames: 0, bytes: Vec::new() };
+        let file = File::options().read(true).write(true).create(true).truncate(true).open(path)?;
+        let mut wav = Self { file, frames: 0, bytes: Vec::new() };
         wav.write_header()?;
         Ok(wav)
     }
@@ -50,10 +51,26 @@ impl<const CHANNELS: usize> WavFile<CHANNELS> {
     ) -> io::Result<()> {
         self.bytes.clear();
         self.bytes.extend(frames.flatten().flatten().flat_map(|sample| sample.to_le_bytes()));
-        self.file.seek(SeekFrom::Start(u64::from(HEADER) + first * Self::FRAME_BYTES))?;
+        self.seek_to(first)?;
         self.file.write_all(&self.bytes)?;
         self.frames = self.frames.max(first + self.bytes.len() as u64 / Self::FRAME_BYTES);
         self.write_header()
+    }
+
+    /// A frame as it is in the file; silence where nothing was written.
+    pub(crate) fn read(&mut self, frame: u64) -> io::Result<Block<CHANNELS>> {
+        self.seek_to(frame)?;
+        self.bytes.clear();
+        (&mut self.file).take(Self::FRAME_BYTES).read_to_end(&mut self.bytes)?;
+        let mut block = [[0; CHANNELS]; FRAME_SAMPLES];
+        for (sample, bytes) in block.as_flattened_mut().iter_mut().zip(self.bytes.as_chunks().0) {
+            *sample = i16::from_le_bytes(*bytes);
+        }
+        Ok(block)
+    }
+
+    fn seek_to(&mut self, frame: u64) -> io::Result<u64> {
+        self.file.seek(SeekFrom::Start(u64::from(HEADER) + frame * Self::FRAME_BYTES))
     }
 
     /// Makes sure that all of it is on the disk.

@@ -79,6 +79,26 @@ async fn one_that_is_far_behind_or_far_ahead_stays_in_its_place() {
 }
 
 #[tokio::test]
+async fn a_party_that_was_held_up_for_longer_than_frames_are_open_is_recorded_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("call.wav");
+    let (mut agent, agent_reader) = ring(100_000);
+    let (mut customer, customer_reader) = ring(100_000);
+    (0..600).for_each(|index| agent.push(frame(index, 0.5)));
+    let recorder = Recorder::start(path.clone(), [(Party::Agent, agent_reader)]);
+    while recorder.stats().duration_ms < 12_000 {
+        tokio::task::yield_now().await;
+    }
+    (0..600).for_each(|index| customer.push(frame(index, -0.25)));
+    recorder.add(Party::Customer, customer_reader);
+    drop((agent, customer));
+    let info = recorder.finish().await;
+    assert_eq!((info.duration_ms, info.dropped_ms), (12_000, 0));
+    let (left, right) = channels(&path);
+    assert!(left.iter().all(|x| *x == 16_384) && right.iter().all(|x| *x == -8_192));
+}
+
+#[tokio::test]
 async fn what_piled_up_behind_a_slow_disk_is_written_whole() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("call.wav");

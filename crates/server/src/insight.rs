@@ -316,8 +316,8 @@ fn run(
 mod tests {
     use std::sync::mpsc::channel;
 
-    use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
     use super::*;
+    use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
 
     fn utterance(id: u32, party: Party, text: &str) -> Utterance {
         let start = u64::from(id) * 10_000;

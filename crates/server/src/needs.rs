@@ -355,7 +355,8 @@ impl Needs {
         let lone = lone.into_iter().filter_map(|(kind, party, since)| Some((kind, party, since?)));
         let lines = self.bad_lines.iter().map(|(party, since)| (AlertKind::BadLine, Some(*party), *since));
         let measured = lone.chain(lines);
-        let measured = measured.map(|(kind, party, since)| Fact { kind, party, since, want: None, evidence: None });
+        let measured =
+            measured.map(|(kind, party, since)| Fact { kind, party, since, want: None, evidence: None });
         let unhappy = self.unhappy.iter().map(move |(since, evidence)| {
             let (kind, since, evidence) = (AlertKind::Unhappy, *since, Some(evidence));
             Fact { kind, party: customer, since, want: None, evidence }
@@ -398,8 +399,8 @@ fn set(since: &mut Option<Millis>, is_so: bool, at: Millis) {
 #[cfg(test)]
 mod tests {
     use sotto_call::{
-        Attention, CallLog, CallStarted, CustomerUtterance, Emotion, LegStarted, Load, PartyChange, Sentiment,
-        Source, Trend, Turn, WordsMood,
+        Attention, CallLog, CallStarted, CustomerUtterance, Emotion, LegStarted, Load, PartyChange,
+        Sentiment, Source, Trend, Turn, WordsMood,
     };
 
     use super::*;
@@ -456,13 +457,13 @@ mod tests {
         fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
             let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
             let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 1.0 };
-            let arc =
-                ArcPoint { at_ms: Millis(s * 1_000), valence, deviation: 0.3, trend: Trend::Steady };
+            let arc = ArcPoint { at_ms: Millis(s * 1_000), valence, deviation: 0.3, trend: Trend::Steady };
             self.happens(s, EventBody::Mood(Mood::of(said, words, arc, turn, Millis(0))));
         }
 
         fn wants(&mut self, s: u64, said: &CustomerUtterance, name: Option<&str>) {
-            let (name, title) = (name.map(str::to_owned), BTreeMap::from([("en".into(), "Complaint".into())]));
+            let (name, title) =
+                (name.map(str::to_owned), BTreeMap::from([("en".into(), "Complaint".into())]));
             let intent = Intent { name, title, alert: true, ..Intent::none(said, Millis(0)) };
             self.happens(s, EventBody::Intent(intent));
         }
@@ -550,7 +551,10 @@ mod tests {
         // The words are revised, and the mood is a little better.
         call.customer_says(35, 1, "I have been waiting for two weeks.");
         call.feels(36, &second, -0.1, None);
-        assert_eq!(call.evidence(36).map(|(_, text)| text).as_deref(), Some("I have been waiting for two weeks."));
+        assert_eq!(
+            call.evidence(36).map(|(_, text)| text).as_deref(),
+            Some("I have been waiting for two weeks.")
+        );
         assert_eq!(call.due(36), Some(95), "then nothing has been heard of the customer for a minute");
         assert!(call.alerts(150).contains(&(AlertKind::Unhappy, Severity::Urgent, 30)));
         call.feels(151, &second, 0.0, None);

@@ -125,7 +125,11 @@ const LIVE: &[Row] = &[
     Row { name: "media", what: "RTP in to ring, no speech", measure: media::measure },
     Row { name: "hangup", what: "Hang-up while speaking", measure: hangup::measure },
     Row { name: "kill", what: "kill -9 in mid-call", measure: kill::measure },
-    Row { name: "vocabulary", what: "Names that an organisation has written down", measure: vocabulary::measure },
+    Row {
+        name: "vocabulary",
+        what: "Names that an organisation has written down",
+        measure: vocabulary::measure,
+    },
     Row { name: "persian", what: "Persian, base model", measure: persian::measure },
 ];
 

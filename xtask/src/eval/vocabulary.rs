@@ -35,7 +35,8 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
                 let text: Vec<&str> = turns.filter_map(|turn| turn["human"].as_str()).collect();
                 let (said_here, heard_here) = (names(&text.join(" ")), names(&transcript(&events, party)));
                 said += said_here.iter().sum::<usize>();
-                heard += said_here.iter().zip(heard_here).map(|(said, heard)| heard.min(*said)).sum::<usize>();
+                heard +=
+                    said_here.iter().zip(heard_here).map(|(said, heard)| heard.min(*said)).sum::<usize>();
             }
         }
         let path = folder.path().join("events.ndjson");
@@ -69,7 +70,8 @@ mod tests {
 
     #[test]
     fn names_are_counted_whole() {
-        let counted = names("David? Hello, this is Harper Valley National Bank; Davids Smart, Electric David.");
+        let counted =
+            names("David? Hello, this is Harper Valley National Bank; Davids Smart, Electric David.");
         assert_eq!(counted, [1, 0, 0, 2, 0, 0, 0, 1]);
     }
 }
