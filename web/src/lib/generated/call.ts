@@ -223,6 +223,10 @@ title?: { [key in string]: string },
  */
 confidence: number, 
 /**
+ * The organisation wants supervisors to know of it.
+ */
+alert?: boolean, 
+/**
  * From the publication of the words to that of this event.
  */
 latency_ms: Millis, };
