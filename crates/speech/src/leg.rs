@@ -31,7 +31,8 @@ use crate::window::{Audio, Part, Window};
 const MS: u64 = RATE as u64 / 1000;
 /// Words with this mean probability or more were heard clearly.
 const CLEAR: f32 = 0.6;
-/// Words with a lower one were not understood.
+/// Words with a lower one were not understood. (Measured with `base`: English taken for English 0.71 and more, for Persian
+/// 0.43 and less; Persian taken for Persian, which that model hardly knows, 0.37 to 0.49.)
 const UNDERSTOOD: f32 = 0.4;
 /// So many utterances in a row that were not understood are in another language than was settled.
 const NOT_UNDERSTOOD: u32 = 3;
