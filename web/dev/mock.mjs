@@ -6,10 +6,11 @@
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
-// Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long;
-// POST /dev/ring rings at every page that takes calls; POST /dev/need?n=3 lets the third of the other calls need
-// somebody; POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the
-// database answer nobody.
+// Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts
+// every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls;
+// POST /dev/need?n=3 lets the third of the other calls need somebody;
+// POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
+// nobody.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -438,25 +439,69 @@ const handled = new Set();
 
 /** Pages with a telephone. */
 const phones = new Set();
+/** How long it takes to leave somebody's call: its audio is ended first. */
+const LEAVING_MS = 150;
 
 function phone(socket, user) {
   const send = (message) => socket.send(JSON.stringify(message));
   const ping = setInterval(() => send({ type: 'ping' }), 5000);
-  const one = { state: 'away', send };
+  const one = { state: 'away', send, attends: null };
   const becomes = (state) => send({ type: 'state', state: (one.state = state) });
+  const refused = (why) => send({ type: 'refused', why });
   const attend = (callId, attention) => {
     const call = calls.get(callId) ?? other(callId);
     if (attention) call.supervisors.set(user.name, attention);
     else call.supervisors.delete(user.name);
-    one.attends = attention ? callId : null;
-    becomes(attention ? 'talking' : 'away');
     send({ type: 'supervising', call_id: callId, attention });
-    if (attention) send({ type: 'media', state: 'connected' });
     const now = calls.has(callId) ? summary(call) : otherSummary(call);
     for (const listener of listeners) listener(now);
   };
+  const come = (callId, attention) => {
+    becomes('talking');
+    attend((one.attends = callId), attention);
+    send({ type: 'media', state: 'connected' });
+  };
+  /** The audio is ended, the page is told, and only then is the supervisor free for another call. */
+  const leave = () =>
+    setTimeout(() => {
+      if (!one.attends) return;
+      attend(one.attends, null);
+      one.attends = null;
+      becomes('away');
+    }, LEAVING_MS);
+  const supervise = ({ call_id, attention, sdp }) => {
+    if (!calls.has(call_id) && !other(call_id)) refused('there is no such call');
+    else if (sdp === null && one.attends === call_id) attend(call_id, attention);
+    else if (sdp === null) refused('you are not on this call');
+    else if (one.state === 'talking' || one.state === 'ringing') refused('you are on a call');
+    else come(call_id, attention);
+  };
+  const talk = () => {
+    becomes('talking');
+    const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
+    if (going) send({ type: 'talking', call_id: going.id });
+    send({ type: 'colleague', in_charge: true, ringing: null, with: null });
+    send({ type: 'media', state: 'connected' });
+  };
+  const over = () => {
+    send({ type: 'over' });
+    becomes('wrap_up');
+  };
+  const colleague = (ringing, other) => send({ type: 'colleague', in_charge: true, ringing, with: other });
+  const hold = (on) => send({ type: 'held', on });
+  const transfer = ({ to, consult }) => {
+    if (!consult) return over();
+    hold(true);
+    colleague(to, null);
+    setTimeout(() => colleague(null, to), 700);
+  };
   phones.add(one);
-  socket.on('close', () => (clearInterval(ping), phones.delete(one)));
+  socket.on('close', () => {
+    clearInterval(ping);
+    phones.delete(one);
+    if (one.attends) attend(one.attends, null);
+    one.attends = null;
+  });
   socket.on('message', (text) => {
     const message = JSON.parse(text);
     if (message.type === 'ready' || message.type === 'away') becomes(message.type);
@@ -464,36 +509,23 @@ function phone(socket, user) {
       send({ type: 'stop_ringing', ring: message.ring, missed: false });
       becomes('away');
     }
-    if (message.type === 'accept' || message.type === 'call') {
-      becomes('talking');
-      const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
-      if (going) send({ type: 'talking', call_id: going.id });
-      send({ type: 'colleague', in_charge: true, ringing: null, with: null });
-      send({ type: 'media', state: 'connected' });
-    }
-    if (message.type === 'supervise') attend(message.call_id, message.attention);
-    if (message.type === 'leave') attend(one.attends, null);
-    if (message.type === 'hold') send({ type: 'held', on: message.on });
-    const colleague = (ringing, other) =>
-      send({ type: 'colleague', in_charge: true, ringing, with: other });
-    if (message.type === 'transfer' && message.consult) {
-      send({ type: 'held', on: true });
-      colleague(message.to, null);
-      setTimeout(() => colleague(null, message.to), 700);
-    }
+    if (message.type === 'accept' && one.state !== 'ringing') refused('it rings no more');
+    else if (message.type === 'call' && one.state === 'talking') refused('you are on a call');
+    else if (message.type === 'accept' || message.type === 'call') talk();
+    if (message.type === 'supervise') supervise(message);
+    if (message.type === 'leave' && one.attends) leave();
+    else if (message.type === 'leave') refused('there is no call');
+    if (message.type === 'hold') hold(message.on);
+    if (message.type === 'transfer') transfer(message);
     if (message.type === 'take_back') {
-      send({ type: 'held', on: false });
+      hold(false);
       colleague(null, null);
     }
-    const handed = message.type === 'complete' || (message.type === 'transfer' && !message.consult);
-    if (message.type === 'hang_up' || handed) {
-      send({ type: 'over' });
-      becomes('wrap_up');
-    }
+    if (message.type === 'hang_up' || message.type === 'complete') over();
   });
   const outcomes = ['Resolved', 'Call back', 'No answer', 'Wrong number'];
   const call = { dials: true, ice_servers: [], relay_only: false, outcomes, call: null, wraps_up: null };
-  send({ type: 'hello', agent: 'mina', state: 'away', ...call });
+  send({ type: 'hello', agent: user.name, state: 'away', ...call });
 }
 
 function ring() {

@@ -47,9 +47,18 @@ export interface Colleague {
   with: string | null;
 }
 
-/** Why the telephone cannot be used. */
+/** Why the telephone cannot be used, or has not done what it was to do. */
 export type Problem =
-  'insecure' | 'denied' | 'no_microphone' | 'busy_microphone' | 'refused' | 'missed' | 'not_kept' | 'nobody';
+  | 'insecure'
+  | 'denied'
+  | 'no_microphone'
+  | 'busy_microphone'
+  | 'refused'
+  | 'missed'
+  | 'not_kept'
+  | 'nobody'
+  | 'own_call'
+  | 'not_there';
 
 interface Candidate {
   candidate: string;
@@ -130,6 +139,8 @@ export class Phone {
   #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
+  /** The call that a supervisor goes to: the one before is left first, and the server has the last word on both. */
+  #next: { call: string; attention: Attention; step: 'leaving' | 'coming' } | null = null;
   #sample: Sample | null = null;
   #looking: ReturnType<typeof setInterval> | null = null;
   #speaker = new Audio();
@@ -147,6 +158,11 @@ export class Phone {
       onLost,
     });
     return () => this.#close();
+  }
+
+  /** The reader has a call of their own, or is rung for one. */
+  get engaged(): boolean {
+    return this.call !== null || this.ring !== null;
   }
 
   /** To be rung from now on, or not. */
@@ -179,6 +195,7 @@ export class Phone {
 
   /** Calls a number. */
   async dial(number: string): Promise<void> {
+    if (this.engaged || this.supervising) return;
     const sdp = await this.#offer();
     if (sdp === null) return;
     this.call = { id: null, from: { aor: `sip:${number}`, name: null }, since: now.ms };
@@ -231,18 +248,47 @@ export class Phone {
 
   /** Comes to somebody's call, or does something else there. */
   async supervise(call: string, attention: Attention): Promise<void> {
-    if (this.supervising?.call === call) {
+    if (this.engaged) {
+      this.problem = 'own_call';
+      return;
+    }
+    if (this.link.at !== 'live') return;
+    if (this.supervising?.call === call && !this.#next) {
       this.#link?.send({ type: 'supervise', call_id: call, attention, sdp: null });
       return;
     }
-    if (this.supervising) this.leave();
+    const before = this.#next;
+    const step = before?.step ?? (this.supervising ? 'leaving' : 'coming');
+    this.#next = { call, attention, step };
+    // What the server says to the step before leads on.
+    if (before) return;
+    if (step === 'leaving') this.#link?.send({ type: 'leave' });
+    else await this.#come();
+  }
+
+  /** Comes to the call that was asked for last. */
+  async #come(): Promise<void> {
     const sdp = await this.#offer();
-    if (sdp !== null) this.#link?.send({ type: 'supervise', call_id: call, attention, sdp });
+    const next = this.#next;
+    this.#next = sdp === null ? null : next;
+    if (sdp === null) return;
+    if (next) this.#link?.send({ type: 'supervise', call_id: next.call, attention: next.attention, sdp });
+    // Given up meanwhile.
+    else this.#hangUp();
+  }
+
+  /** Goes on to the next call, once the server has let go of the one before. */
+  #move(): void {
+    if (this.#next?.step !== 'leaving' || this.supervising || this.state === 'talking') return;
+    this.#next = { ...this.#next, step: 'coming' };
+    void this.#come();
   }
 
   /** Leaves somebody's call. */
   leave(): void {
-    this.#link?.send({ type: 'leave' });
+    const leaving = this.#next?.step === 'leaving';
+    this.#next = null;
+    if (!leaving) this.#link?.send({ type: 'leave' });
   }
 
   /** Asks the browser how the line is. */
@@ -366,9 +412,11 @@ export class Phone {
         this.state = message.state;
         this.outcomes = message.outcomes;
         this.after = message.wraps_up ? { call: message.wraps_up, outcome: null } : null;
+        // Who supervises comes anew with every page.
+        this.supervising = this.#next = null;
         if (!message.call) {
           // What went on here is over, or was never known there.
-          if (this.call) this.#hangUp();
+          this.#hangUp();
           break;
         }
         this.call = {
@@ -384,6 +432,7 @@ export class Phone {
       case 'state':
         this.state = message.state;
         this.after = message.state === 'wrap_up' && this.#had ? { call: this.#had, outcome: null } : null;
+        this.#move();
         break;
       case 'ring':
         this.ring = message;
@@ -424,7 +473,15 @@ export class Phone {
       }
       case 'supervising':
         this.supervising = message.attention ? { call: message.call_id, attention: message.attention } : null;
-        if (!this.supervising) this.#hangUp();
+        if (!this.supervising) {
+          this.#hangUp();
+          this.#move();
+        } else if (this.#next?.step === 'coming') {
+          const { call, attention } = this.#next;
+          this.#next = null;
+          // Something else may have been asked for meanwhile.
+          if (call !== message.call_id || attention !== message.attention) void this.supervise(call, attention);
+        }
         break;
       case 'replaced':
         this.elsewhere = true;
@@ -435,8 +492,10 @@ export class Phone {
         this.#hangUp();
         break;
       case 'refused':
+        if (this.#next) this.problem = 'not_there';
         // On a call, what is refused is a colleague.
-        this.problem = this.call?.id ? 'nobody' : 'refused';
+        else this.problem = this.call?.id ? 'nobody' : 'refused';
+        this.#next = null;
         if (this.call?.id == null && !this.supervising) this.#hangUp();
         break;
       case 'ping':
@@ -459,7 +518,7 @@ export class Phone {
   #close(): void {
     this.#tone.stop();
     this.#hangUp();
-    this.ring = null;
+    this.ring = this.supervising = this.#next = null;
     this.state = 'away';
     this.#link?.close();
     this.#link = null;
