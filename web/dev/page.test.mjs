@@ -73,6 +73,7 @@ async function countPeers(page) {
 }
 /** Long enough for the page to do what it should not. */
 const A_WHILE_MS = 400;
+const says = (page, text) => page.locator('section.phone [role=status]', { hasText: text }).waitFor();
 const complains = (page, text) => page.locator('section.phone .problem', { hasText: text }).waitFor();
 
 const list = async (page, state) =>
@@ -129,6 +130,44 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
   await page.getByRole('button', { name: 'Take calls' }).click();
   await page.waitForSelector('section.phone .sign.ready');
+});
+
+test('is used with the keyboard: the number, the keys, the colleague, the outcome', async (t) => {
+  const page = await visit(t);
+  const there = page.url();
+  await says(page, 'Away');
+  await page.keyboard.press('o');
+  assert.equal(await page.evaluate(() => document.activeElement.type), 'tel');
+  // What is written there is no key.
+  await page.keyboard.type('s');
+  await page.keyboard.press('Escape');
+  assert.notEqual(await page.evaluate(() => document.activeElement.type), 'tel');
+  assert.equal(page.url(), there, 'Escape leaves the field, and nothing else');
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('p');
+  await page.waitForSelector('#pad');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('#pad'));
+  const ask = async () => {
+    await page.keyboard.press('t');
+    await page.fill('#transfer input', 'omid');
+    await page.keyboard.press('Enter');
+    await page.getByText('omid is with you').waitFor();
+  };
+  await ask();
+  await page.keyboard.press('h');
+  await page.waitForFunction(() => !document.body.textContent.includes('omid is with you'));
+  await ask();
+  await page.keyboard.press('t');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.keyboard.press('4');
+  await page.locator('section.phone .outcomes [aria-pressed=true]', { hasText: 'Wrong number' }).waitFor();
+  await page.keyboard.press('?');
+  const help = await page.locator('dialog').innerText();
+  for (const what of ['take calls', 'write a number', 'how it ended', 'back to the customer', 'leave it to'])
+    assert.ok(help.includes(what), what);
 });
 
 test('hands a call over: asks a colleague first, takes the customer back, leaves the call', async (t) => {

@@ -233,14 +233,12 @@ export class Phone {
     this.#link?.send({ type: 'take_back' });
   }
 
-  /** Writes down how the last call came out. */
-  async conclude(outcome: string): Promise<void> {
-    const { after } = this;
-    if (!after) return;
+  /** Writes down how a call came out. */
+  async conclude(call: string, outcome: string): Promise<void> {
     try {
-      const written = await api.setOutcome(after.call, outcome);
-      this.concluded = { call: after.call, outcome: written };
-      if (this.after?.call === after.call) this.after = { ...after, outcome: written.outcome };
+      const written = await api.setOutcome(call, outcome);
+      this.concluded = { call, outcome: written };
+      if (this.after?.call === call) this.after = { call, outcome: written.outcome };
     } catch {
       this.problem = 'not_kept';
     }
