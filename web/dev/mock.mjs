@@ -50,6 +50,8 @@ function make(script, startedAt, { recording = true, known = true } = {}) {
     listeners: new Set(),
     shown: 0,
     supervisors: new Map(),
+    takenBy: new Set(),
+    outcome: null,
   };
   call.events = events(known ? script : { ...script, participants: [] }, startedAt, call.externalId);
   calls.set(call.id, call);
@@ -84,6 +86,7 @@ function summary(call) {
     recording: call.recording && state.ended !== null,
     language: call.script.language ?? null,
     bridged: !state.ended,
+    outcome: call.outcome,
     now: state.ended ? undefined : nowOf(call, state),
   };
 }
@@ -336,9 +339,15 @@ function resource(request, response, url, user) {
     return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
   if (path.endsWith('/outcome') && request.method === 'PUT') {
-    return bodyOf(request).then(({ outcome }) =>
-      answer(response, 200, { outcome, by: user.name, at_unix_ms: Date.now() }),
-    );
+    const call = calls.get(path.split('/')[3]);
+    if (!call) return refuse(response, 404, 'not_found', 'no such call');
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !call.takenBy.has(user.name) && !summary(call).participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    return bodyOf(request).then(({ outcome }) => {
+      call.outcome = { outcome, by: user.name, at_unix_ms: Date.now() };
+      return answer(response, 200, call.outcome);
+    });
   }
   if (path === '/api/calls') {
     const before = url.searchParams.get('before');
@@ -480,6 +489,7 @@ function phone(socket, user) {
     becomes('talking');
     const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
     if (going) send({ type: 'talking', call_id: going.id });
+    going?.takenBy.add(user.name);
     send({ type: 'colleague', in_charge: true, ringing: null, with: null });
     send({ type: 'media', state: 'connected' });
   };

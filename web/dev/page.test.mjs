@@ -663,6 +663,35 @@ test('says what calls do without, and when it is back', async (t) => {
   await page.waitForSelector('.health.ok');
 });
 
+test('the agent of a call that is over says how it came out, and so do supervisors', async (t) => {
+  const own = await visit(t, { name: 'Mina Karimi' });
+  const call = await openEnded(own);
+  const outcomes = (page) => page.locator('aside').getByRole('group', { name: 'How did it end?' });
+  const said = (page, text) => page.locator('aside dd', { hasText: text }).first().waitFor();
+  await outcomes(own).getByRole('button', { name: 'Resolved' }).click();
+  await outcomes(own).locator('[aria-pressed=true]', { hasText: 'Resolved' }).waitFor();
+  await own.reload();
+  await outcomes(own).locator('[aria-pressed=true]', { hasText: 'Resolved' }).waitFor();
+  // Other agents only see it, in their own language.
+  const agent = await visit(t, { locale: 'fa-IR' });
+  await agent.goto(`${base}/#/calls/${call.id}`);
+  await said(agent, 'حل شد');
+  assert.equal(await agent.locator('aside .outcomes').count(), 0);
+  const supervisor = await visit(t, { name: 'admin' });
+  await supervisor.goto(`${base}/#/calls/${call.id}`);
+  await outcomes(supervisor).getByRole('button', { name: 'Wrong number' }).click();
+  await said(supervisor, /Wrong number\s+admin/);
+});
+
+test('says in the language of the page why a call could not be fetched', async (t) => {
+  const page = await visit(t, { locale: 'fa-IR' });
+  const error = { code: 'internal', message: 'something is wrong in here' };
+  await page.route('**/api/calls/*', (route) => route.fulfill({ status: 500, json: { error } }));
+  await page.goto(`${base}/#/calls/00000000-0000-7000-8000-00000000dead`);
+  await page.getByText('سرور نتوانست این کار را انجام دهد').waitFor();
+  assert.equal(await page.getByText(error.message).count(), 0);
+});
+
 test('shows what a revised line said before', async (t) => {
   const page = await visit(t);
   await openEnded(page);

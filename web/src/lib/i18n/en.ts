@@ -41,6 +41,7 @@ export const en = {
   'health.diskLow':
     'The server’s disk is nearly full. When it is, neither recordings nor words can be kept.',
   'health.store': 'The database does not answer. This page tries again by itself.',
+  'health.refused': 'The server could not do this ({code}). Its log says why.',
   'health.unreachable': 'No answer',
   'health.unreachableLong': 'Sotto’s server does not answer. This page tries again by itself.',
   'health.unknown': 'Asking …',
@@ -60,7 +61,6 @@ export const en = {
   'signIn.unreachable': 'Sotto’s server does not answer. Is it running, and is this computer on its network?',
   'signIn.store':
     'The database does not answer, so nobody can sign in just now. Calls go on; try again in a moment.',
-  'signIn.server': 'The server could not do this ({code}). Its log says why.',
   'signIn.missing': 'Both are needed.',
   'signIn.expired': 'You were signed out because your session was over. Sign in to go on where you were.',
   'signIn.first': 'First time? The password of “admin” is in the output of the server’s first start.',
@@ -309,6 +309,10 @@ export const en = {
   'phone.takeBack': 'Back to the customer',
   'phone.by': 'handed over by {who}',
   'phone.outcome': 'How did it end?',
+  'outcome.resolved': 'Resolved',
+  'outcome.callBack': 'Call back',
+  'outcome.noAnswer': 'No answer',
+  'outcome.wrongNumber': 'Wrong number',
   'phone.short.away': 'away',
   'phone.short.ready': 'ready',
   'phone.short.ringing': 'being rung',
