@@ -7,8 +7,8 @@
 //   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
 // Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts
-// every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls;
-// POST /dev/need?n=3 lets the third of the other calls need somebody;
+// every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
+// POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
 // nobody.
 
@@ -278,6 +278,10 @@ async function serve(request, response) {
     ring();
     return answer(response, 200, {});
   }
+  if (path === '/dev/miss') {
+    miss();
+    return answer(response, 200, {});
+  }
   if (path === '/dev/lack') {
     lacking = url.searchParams.get('parts').split(',').filter(Boolean);
     return answer(response, 200, {});
@@ -544,6 +548,15 @@ function ring() {
     one.send({ type: 'state', state: (one.state = 'ringing') });
     const from = { aor: 'sip:+989121234567@pbx', name: 'Robert Miller' };
     one.send({ type: 'ring', ring: 1, from, called: '100', by: null });
+  }
+}
+
+/** Nobody has answered. */
+function miss() {
+  for (const one of phones) {
+    if (one.state !== 'ringing') continue;
+    one.send({ type: 'stop_ringing', ring: 1, missed: true });
+    one.send({ type: 'state', state: (one.state = 'away') });
   }
 }
 

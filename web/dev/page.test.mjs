@@ -132,6 +132,67 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.waitForSelector('section.phone .sign.ready');
 });
 
+test('takes calls again by itself, after the page was loaded anew or the line was lost', async (t) => {
+  const page = await visit(t);
+  await says(page, 'Away');
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.reload();
+  await says(page, 'Ready for calls');
+  await page.request.post(`${base}/dev/drop?ms=300`);
+  await says(page, 'no connection');
+  await says(page, 'Ready for calls');
+  // Whoever says so takes none, whatever happens.
+  await page.keyboard.press('s');
+  await says(page, 'Away');
+  await page.reload();
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+});
+
+test('takes no calls again by itself after one was missed, nor for whoever signs in next', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.request.post(`${base}/dev/miss`);
+  await complains(page, 'you are away now');
+  await page.reload();
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.locator('button.who').click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.fill('#name', 'omid');
+  await page.fill('#password', 'sotto');
+  await page.keyboard.press('Enter');
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+});
+
+test('how the last call came out can be said for as long as it is not, also after the page was loaded anew', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('x');
+  await page.waitForSelector('section.phone .outcomes');
+  // The time for it is over.
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.reload();
+  await says(page, 'Ready for calls');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.keyboard.press('2');
+  await page.locator('section.phone .outcomes [aria-pressed=true]', { hasText: 'Call back' }).waitFor();
+  await page.reload();
+  await says(page, 'Ready for calls');
+  assert.equal(await page.locator('section.phone .outcomes').count(), 0);
+});
+
 test('is used with the keyboard: the number, the keys, the colleague, the outcome', async (t) => {
   const page = await visit(t);
   const there = page.url();
@@ -390,12 +451,8 @@ test('rings in the background: in the tab, beside it, and through the loudspeake
   await hide(true);
   // The line is lost and comes back while nobody looks.
   await page.request.post(`${base}/dev/drop?ms=300`);
-  await page.waitForSelector('section.phone .sign.away');
-  await page.waitForFunction(
-    () => !document.querySelector('section.phone > button.action:not([aria-controls])').disabled,
-  );
-  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
+  await says(page, 'no connection');
+  await says(page, 'Ready for calls');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForFunction(() => document.title.includes('Robert Miller is calling'));
   assert.deepEqual(await page.evaluate(() => window.told), ['Robert Miller is calling']);

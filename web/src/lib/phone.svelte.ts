@@ -4,6 +4,7 @@
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
 import { api, type Outcome } from './api';
+import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
@@ -139,6 +140,7 @@ export class Phone {
   #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
+  #agent = '';
   /** The call that a supervisor goes to: the one before is left first, and the server has the last word on both. */
   #next: { call: string; attention: Attention; step: 'leaving' | 'coming' } | null = null;
   #sample: Sample | null = null;
@@ -154,10 +156,18 @@ export class Phone {
     this.#link = new Link<ToPage>({
       address: api.phoneSocket,
       onMessage: (message) => this.#told(message),
-      onState: (state) => (this.link = state),
+      onState: (state) => {
+        this.link = state;
+        // A server that knows nothing of this page, which takes calls: it was started anew, or the page was.
+        if (state.at === 'live' && this.state === 'away' && kept()?.ready) this.#link?.send({ type: 'ready' });
+      },
       onLost,
     });
-    return () => this.#close();
+    return () => {
+      this.#close();
+      this.after = null;
+      keep(null);
+    };
   }
 
   /** The reader has a call of their own, or is rung for one. */
@@ -169,6 +179,7 @@ export class Phone {
   turn(ready: boolean): void {
     this.problem = ready ? microphoneProblem() : null;
     if (this.problem) return;
+    this.#remember(ready);
     this.#tone.wake();
     // To be told of a call while another tab or program is in front.
     if (ready && 'Notification' in window && Notification.permission === 'default')
@@ -239,6 +250,7 @@ export class Phone {
       const written = await api.setOutcome(call, outcome);
       this.concluded = { call, outcome: written };
       if (this.after?.call === call) this.after = { call, outcome: written.outcome };
+      this.#remember();
     } catch {
       this.problem = 'not_kept';
     }
@@ -409,7 +421,7 @@ export class Phone {
         this.dials = message.dials;
         this.state = message.state;
         this.outcomes = message.outcomes;
-        this.after = message.wraps_up ? { call: message.wraps_up, outcome: null } : null;
+        this.#recall(message);
         // Who supervises comes anew with every page.
         this.supervising = this.#next = null;
         if (!message.call) {
@@ -429,7 +441,12 @@ export class Phone {
         break;
       case 'state':
         this.state = message.state;
-        this.after = message.state === 'wrap_up' && this.#had ? { call: this.#had, outcome: null } : null;
+        // Until it is written down, and then for as long as there is time for it.
+        if (this.state === 'wrap_up' && this.#had) this.after = { call: this.#had, outcome: null };
+        else if (this.after?.outcome) this.after = null;
+        // The server has the last word: who has missed a call is away, and stays so.
+        if (this.state === 'ready' || this.state === 'away') this.#remember(this.state === 'ready');
+        else this.#remember();
         this.#move();
         break;
       case 'ring':
@@ -452,6 +469,8 @@ export class Phone {
         break;
       case 'talking':
         if (this.call) this.call = { ...this.call, id: message.call_id };
+        this.after = null;
+        this.#remember();
         this.ontalking(message.call_id);
         break;
       case 'media':
@@ -483,6 +502,7 @@ export class Phone {
         break;
       case 'replaced':
         this.elsewhere = true;
+        this.#remember(false);
         this.#close();
         break;
       case 'over':
@@ -499,6 +519,20 @@ export class Phone {
       case 'ping':
         break;
     }
+  }
+
+  /** Goes on where the page was before it was loaded anew, or the server was. */
+  #recall({ agent, state, call, wraps_up }: Extract<ToPage, { type: 'hello' }>): void {
+    const before = kept()?.agent === agent ? kept() : null;
+    const last = call ? null : (wraps_up ?? before?.after ?? null);
+    if (this.after?.call !== last) this.after = last ? { call: last, outcome: null } : null;
+    this.#agent = agent;
+    this.#remember(state === 'ready' || (before?.ready ?? false));
+  }
+
+  #remember(ready = kept()?.ready ?? false): void {
+    const { after } = this;
+    keep({ agent: this.#agent, ready, after: after && !after.outcome ? after.call : null });
   }
 
   async #answered(sdp: string): Promise<void> {
@@ -606,7 +640,8 @@ class RingTone {
     sound.start();
     this.#sound = sound;
     // A page that was loaded anew and not touched since rings as soon as it is.
-    if (context.state !== 'running') window.addEventListener('pointerdown', this.wake, { once: true });
+    if (context.state !== 'running')
+      for (const touch of ['pointerdown', 'keydown']) window.addEventListener(touch, this.wake, { once: true });
   }
 
   stop(): void {
