@@ -6,7 +6,7 @@
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
-// Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts
+// Whoever is called “admin” supervises. Calls to 5550 to 5555 fail, each for another reason. POST /dev/drop?ms=8000 cuts
 // every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
 // POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
@@ -454,6 +454,8 @@ const handled = new Set();
 const phones = new Set();
 /** How long it takes to leave somebody's call: its audio is ended first. */
 const LEAVING_MS = 150;
+/** Why calls to 5550 and the numbers after it fail. */
+const FAILURES = ['busy', 'no_answer', 'no_number', 'refused', 'unreachable', 'no_trunk'];
 
 function phone(socket, user) {
   const send = (message) => socket.send(JSON.stringify(message));
@@ -495,19 +497,31 @@ function phone(socket, user) {
     if (going) send({ type: 'talking', call_id: going.id });
     going?.takenBy.add(user.name);
     send({ type: 'colleague', in_charge: true, ringing: null, with: null });
-    send({ type: 'media', state: 'connected' });
   };
   const over = () => {
     send({ type: 'over' });
     becomes('wrap_up');
   };
+  const dial = (reason) => {
+    const fails = () => send({ type: 'call_failed', reason });
+    if (reason === 'no_trunk') return fails();
+    talk();
+    if (reason) setTimeout(() => (fails(), over()), 200);
+    else send({ type: 'media', state: 'connected' });
+  };
   const colleague = (ringing, other) => send({ type: 'colleague', in_charge: true, ringing, with: other });
   const hold = (on) => send({ type: 'held', on });
   const transfer = ({ to, consult }) => {
-    if (!consult) return over();
+    if (to === 'sara') return refused('they are not there');
+    // Whoever is none of ours is called outside, where nobody answers.
+    const known = ['omid', 'leila', '100'].includes(to);
+    if (known && !consult) return over();
     hold(true);
     colleague(to, null);
-    setTimeout(() => colleague(null, to), 700);
+    setTimeout(() => {
+      if (!known) refused(`${to} does not answer`);
+      colleague(null, known ? to : null);
+    }, 700);
   };
   phones.add(one);
   socket.on('close', () => {
@@ -525,7 +539,8 @@ function phone(socket, user) {
     }
     if (message.type === 'accept' && one.state !== 'ringing') refused('it rings no more');
     else if (message.type === 'call' && one.state === 'talking') refused('you are on a call');
-    else if (message.type === 'accept' || message.type === 'call') talk();
+    else if (message.type === 'accept') dial();
+    else if (message.type === 'call') dial(FAILURES[Number(message.number) - 5550]);
     if (message.type === 'supervise') supervise(message);
     if (message.type === 'leave' && one.attends) leave();
     else if (message.type === 'leave') refused('there is no call');

@@ -193,6 +193,53 @@ test('how the last call came out can be said for as long as it is not, also afte
   assert.equal(await page.locator('section.phone .outcomes').count(), 0);
 });
 
+test('says why a call did not come about, in the language of the page', async (t) => {
+  const page = await visit(t);
+  const open = await countPeers(page);
+  const fails = async (number, why) => {
+    await page.waitForSelector('section.phone input[type=tel]');
+    await page.keyboard.press('o');
+    await page.keyboard.type(number);
+    await page.keyboard.press('Enter');
+    await complains(page, why);
+    await page.waitForFunction(() => !document.querySelector('section.phone.talking'));
+    assert.equal(await open(), 0);
+    await page.locator('section.phone .problem button').click();
+  };
+  for (const [number, why] of [
+    ['5550', 'The number is engaged.'],
+    ['5551', 'Nobody has answered.'],
+    ['5552', 'There is no such number.'],
+    ['5553', 'does not take the call'],
+    ['5554', 'No line outside'],
+    ['5555', 'has no line outside'],
+  ])
+    await fails(number, why);
+  await page.getByRole('radio', { name: 'فارسی' }).check({ force: true });
+  await page.evaluate(() => document.activeElement.blur());
+  await fails('5550', 'شماره مشغول است');
+  // As a Persian keyboard writes it.
+  await fails('۵۵۵۲', 'چنین شماره‌ای نیست');
+});
+
+test('says who has not taken a call that was handed over, and what the customer hears meanwhile', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  const ask = async (name) => {
+    await page.keyboard.press('t');
+    await page.fill('#transfer input', name);
+    await page.keyboard.press('Enter');
+  };
+  await ask('sara');
+  await complains(page, '“sara” is nobody who is there, and no number that can be called.');
+  await ask('omdi');
+  await complains(page, 'Nobody has taken the call at “omdi”. The customer still hears music.');
+  await page.keyboard.press('h');
+  await page.waitForFunction(() => !document.body.textContent.includes('still hears music'));
+});
+
 test('is used with the keyboard: the number, the keys, the colleague, the outcome', async (t) => {
   const page = await visit(t);
   const there = page.url();

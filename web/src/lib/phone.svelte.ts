@@ -48,6 +48,9 @@ export interface Colleague {
   with: string | null;
 }
 
+/** Why a call that the reader has placed did not come about. */
+export type Failure = 'busy' | 'no_answer' | 'no_number' | 'refused' | 'unreachable' | 'no_trunk';
+
 /** Why the telephone cannot be used, or has not done what it was to do. */
 export type Problem =
   | 'insecure'
@@ -58,8 +61,11 @@ export type Problem =
   | 'missed'
   | 'not_kept'
   | 'nobody'
+  | 'unknown'
+  | 'undone'
   | 'own_call'
-  | 'not_there';
+  | 'not_there'
+  | `failed.${Failure}`;
 
 interface Candidate {
   candidate: string;
@@ -93,6 +99,7 @@ type ToPage =
   | { type: 'supervising'; call_id: string; attention: Attention | null }
   | { type: 'replaced' }
   | { type: 'over' }
+  | { type: 'call_failed'; reason: Failure }
   | { type: 'refused'; why: string };
 
 /** How long nothing may come before the audio is taken for lost with the line: Opus that transmits only speech sends
@@ -126,6 +133,8 @@ export class Phone {
   /** What the reader does on somebody else's call. */
   supervising: { call: string; attention: Attention } | null = $state.raw(null);
   problem: Problem | null = $state.raw(null);
+  /** Who was to have the call that was handed over last. */
+  whom: string = $state.raw('');
   /** Another window of the same reader has the telephone. */
   elsewhere = $state.raw(false);
   /** Calls can be placed. */
@@ -140,6 +149,8 @@ export class Phone {
   #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
+  /** A colleague was asked for who is not rung yet. */
+  #handing = false;
   #agent = '';
   /** The call that a supervisor goes to: the one before is left first, and the server has the last word on both. */
   #next: { call: string; attention: Attention; step: 'leaving' | 'coming' } | null = null;
@@ -231,6 +242,8 @@ export class Phone {
   /** Lets a colleague have the call; `consult`: after a talk between the two. */
   transfer(to: string, consult: boolean): void {
     this.problem = null;
+    this.whom = to;
+    this.#handing = true;
     this.#link?.send({ type: 'transfer', to, consult });
   }
 
@@ -480,6 +493,7 @@ export class Phone {
         this.held = message.on;
         break;
       case 'colleague':
+        if (message.ringing) this.#handing = false;
         this.colleague = { inCharge: message.in_charge, ringing: message.ringing, with: message.with };
         break;
       case 'supervisor': {
@@ -509,11 +523,19 @@ export class Phone {
         this.#had = this.call?.id ?? null;
         this.#hangUp();
         break;
+      case 'call_failed':
+        this.problem = `failed.${message.reason}`;
+        // Otherwise the call's end is told.
+        if (!this.call?.id) this.#hangUp();
+        break;
       case 'refused':
         if (this.#next) this.problem = 'not_there';
-        // On a call, what is refused is a colleague.
-        else this.problem = this.call?.id ? 'nobody' : 'refused';
+        else if (this.colleague?.ringing) this.problem = 'nobody';
+        else if (this.#handing) this.problem = 'unknown';
+        else this.problem = this.call?.id ? 'undone' : 'refused';
+        if (this.problem === 'nobody') this.whom = this.colleague?.ringing ?? '';
         this.#next = null;
+        this.#handing = false;
         if (this.call?.id == null && !this.supervising) this.#hangUp();
         break;
       case 'ping':
@@ -567,7 +589,7 @@ export class Phone {
     this.#waiting = [];
     this.call = this.colleague = this.quality = this.#sample = null;
     this.supervisors = [];
-    this.muted = this.held = false;
+    this.muted = this.held = this.#handing = false;
   }
 }
 
