@@ -796,6 +796,17 @@ test('says in the language of the page why a call could not be fetched', async (
   assert.equal(await page.getByText(error.message).count(), 0);
 });
 
+test('says when more is said than can be followed, and how late words are', async (t) => {
+  const page = await visit(t);
+  // And goes on for as long as it takes to look at it.
+  const isLate = (call) => call.shedding === 'late_finals' && Date.now() - call.started_at_unix_ms < 100_000;
+  let call;
+  while (!(call = (await list(page, 'live')).find(isLate))) await page.waitForTimeout(500);
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.locator('.banner', { hasText: 'More is being said than this machine can follow.' }).waitFor();
+  await page.locator('footer .status', { hasText: /Words appear \d+(\.\d)? s after they are spoken/ }).waitFor();
+});
+
 test('shows what a revised line said before', async (t) => {
   const page = await visit(t);
   await openEnded(page);
