@@ -323,6 +323,31 @@ test('shows what the microphone hears, and keeps which one is chosen', async (t)
   await page.waitForFunction(() => !document.querySelector('#devices'));
 });
 
+test('shows in a call how loud the microphone is, and what is heard', async (t) => {
+  const page = await visit(t);
+  await countPeers(page);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  const level = (n, wanted) =>
+    page.waitForFunction(
+      ([n, wanted]) => {
+        const bar = document.querySelectorAll('section.phone .levels i')[n];
+        return bar && Number.parseFloat(bar.style.scale) > 0.2 === wanted;
+      },
+      [n, wanted],
+    );
+  await level(0, true);
+  await page.keyboard.press('m');
+  await level(0, false);
+  // The stand-in has no audio to send: a beep comes in its place.
+  await page.evaluate(async () => {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    window.peers.at(-1).ontrack({ streams: [stream], track: stream.getAudioTracks()[0] });
+  });
+  await level(1, true);
+});
+
 test('a missed call is called back once', async (t) => {
   const page = await visit(t);
   await page.getByRole('heading', { name: /Missed/ }).waitFor();

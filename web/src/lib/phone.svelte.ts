@@ -119,6 +119,9 @@ export class Phone {
   media: MediaState = $state.raw('connecting');
   /** How the line is, in both directions; absent while little is known. */
   quality: { heard: Quality; said: Quality; delay: Quality } | null = $state.raw(null);
+  /** What is said and what is heard, while the reader is on a call. */
+  microphone: MediaStream | null = $state.raw(null);
+  heard: MediaStream | null = $state.raw(null);
   muted = $state.raw(false);
   held = $state.raw(false);
   colleague: Colleague | null = $state.raw(null);
@@ -146,7 +149,6 @@ export class Phone {
   #link: Link<ToPage> | null = null;
   #ways: RTCConfiguration = {};
   #peer: RTCPeerConnection | null = null;
-  #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
   /** A colleague was asked for who is not rung yet. */
@@ -329,9 +331,9 @@ export class Phone {
     this.problem = microphoneProblem();
     if (this.problem) return null;
     // Kept from one connection to the next, so that nobody is asked again and who is muted stays so.
-    if (!this.#microphone?.active) {
+    if (!this.microphone?.active) {
       try {
-        this.#microphone = await openMicrophone();
+        this.microphone = await openMicrophone();
       } catch (error) {
         this.problem = problemOf(error);
         return null;
@@ -343,12 +345,12 @@ export class Phone {
     this.#waiting = [];
     this.#sample = this.quality = null;
     this.media = 'connecting';
-    for (const track of this.#microphone.getAudioTracks()) {
+    for (const track of this.microphone.getAudioTracks()) {
       track.enabled = !this.muted;
-      peer.addTrack(track, this.#microphone);
+      peer.addTrack(track, this.microphone);
     }
     peer.ontrack = ({ streams, track }) => {
-      this.#speaker.srcObject = streams[0] ?? new MediaStream([track]);
+      this.#speaker.srcObject = this.heard = streams[0] ?? new MediaStream([track]);
       void this.useSpeaker();
       void this.#speaker.play().catch(() => {});
     };
@@ -386,8 +388,8 @@ export class Phone {
       if (!track) return;
       track.enabled = !this.muted;
       await sender.replaceTrack(track);
-      for (const before of this.#microphone?.getTracks() ?? []) before.stop();
-      this.#microphone = chosen;
+      for (const before of this.microphone?.getTracks() ?? []) before.stop();
+      this.microphone = chosen;
     } catch (error) {
       this.problem = problemOf(error);
     }
@@ -415,7 +417,7 @@ export class Phone {
 
   mute(): void {
     this.muted = !this.muted;
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !this.muted;
+    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !this.muted;
   }
 
   /** Presses keys (RFC 4733). */
@@ -583,9 +585,9 @@ export class Phone {
   #hangUp(): void {
     this.#peer?.close();
     this.#peer = null;
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    this.#microphone = null;
-    this.#speaker.srcObject = null;
+    for (const track of this.microphone?.getTracks() ?? []) track.stop();
+    this.microphone = null;
+    this.#speaker.srcObject = this.heard = null;
     this.#waiting = [];
     this.call = this.colleague = this.quality = this.#sample = null;
     this.supervisors = [];

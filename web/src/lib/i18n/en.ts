@@ -337,6 +337,7 @@ export const en = {
   'phone.hangUp': 'Hang up',
   'phone.toCall': 'To the call',
   'phone.understood': 'Understood',
+  'phone.levels': 'Your microphone, and what you hear',
   'phone.media.connecting': 'Connecting the audio …',
   'phone.media.connected': 'Line good',
   'phone.media.lost': 'Audio interrupted; waiting for it to come back',

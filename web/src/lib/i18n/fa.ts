@@ -329,6 +329,7 @@ export const fa: Record<Key, Message> = {
   'phone.hangUp': 'پایان تماس',
   'phone.toCall': 'به صفحهٔ تماس',
   'phone.understood': 'متوجه شدم',
+  'phone.levels': 'میکروفن شما و صدایی که می‌شنوید',
   'phone.media.connecting': 'در حال وصل کردن صدا …',
   'phone.media.connected': 'خط خوب است',
   'phone.media.lost': 'صدا قطع شد؛ منتظر برگشتن آن هستیم',
