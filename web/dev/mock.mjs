@@ -6,10 +6,11 @@
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
-// Whoever is called “admin” supervises. POST /dev/drop?ms=8000 cuts every WebSocket and takes no new ones for that long;
-// POST /dev/ring rings at every page that takes calls; POST /dev/need?n=3 lets the third of the other calls need
-// somebody; POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the
-// database answer nobody.
+// Whoever is called “admin” supervises. Calls to 5550 to 5555 fail, each for another reason. POST /dev/drop?ms=8000 cuts
+// every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
+// POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
+// POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
+// nobody.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -49,6 +50,8 @@ function make(script, startedAt, { recording = true, known = true } = {}) {
     listeners: new Set(),
     shown: 0,
     supervisors: new Map(),
+    takenBy: new Set(),
+    outcome: null,
   };
   call.events = events(known ? script : { ...script, participants: [] }, startedAt, call.externalId);
   calls.set(call.id, call);
@@ -83,6 +86,7 @@ function summary(call) {
     recording: call.recording && state.ended !== null,
     language: call.script.language ?? null,
     bridged: !state.ended,
+    outcome: call.outcome,
     now: state.ended ? undefined : nowOf(call, state),
   };
 }
@@ -274,6 +278,10 @@ async function serve(request, response) {
     ring();
     return answer(response, 200, {});
   }
+  if (path === '/dev/miss') {
+    miss();
+    return answer(response, 200, {});
+  }
   if (path === '/dev/lack') {
     lacking = url.searchParams.get('parts').split(',').filter(Boolean);
     return answer(response, 200, {});
@@ -335,9 +343,15 @@ function resource(request, response, url, user) {
     return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
   if (path.endsWith('/outcome') && request.method === 'PUT') {
-    return bodyOf(request).then(({ outcome }) =>
-      answer(response, 200, { outcome, by: user.name, at_unix_ms: Date.now() }),
-    );
+    const call = calls.get(path.split('/')[3]);
+    if (!call) return refuse(response, 404, 'not_found', 'no such call');
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !call.takenBy.has(user.name) && !summary(call).participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    return bodyOf(request).then(({ outcome }) => {
+      call.outcome = { outcome, by: user.name, at_unix_ms: Date.now() };
+      return answer(response, 200, call.outcome);
+    });
   }
   if (path === '/api/calls') {
     const before = url.searchParams.get('before');
@@ -438,25 +452,84 @@ const handled = new Set();
 
 /** Pages with a telephone. */
 const phones = new Set();
+/** How long it takes to leave somebody's call: its audio is ended first. */
+const LEAVING_MS = 150;
+/** Why calls to 5550 and the numbers after it fail. */
+const FAILURES = ['busy', 'no_answer', 'no_number', 'refused', 'unreachable', 'no_trunk'];
 
 function phone(socket, user) {
   const send = (message) => socket.send(JSON.stringify(message));
   const ping = setInterval(() => send({ type: 'ping' }), 5000);
-  const one = { state: 'away', send };
+  const one = { state: 'away', send, attends: null };
   const becomes = (state) => send({ type: 'state', state: (one.state = state) });
+  const refused = (why) => send({ type: 'refused', why });
   const attend = (callId, attention) => {
     const call = calls.get(callId) ?? other(callId);
     if (attention) call.supervisors.set(user.name, attention);
     else call.supervisors.delete(user.name);
-    one.attends = attention ? callId : null;
-    becomes(attention ? 'talking' : 'away');
     send({ type: 'supervising', call_id: callId, attention });
-    if (attention) send({ type: 'media', state: 'connected' });
     const now = calls.has(callId) ? summary(call) : otherSummary(call);
     for (const listener of listeners) listener(now);
   };
+  const come = (callId, attention) => {
+    becomes('talking');
+    attend((one.attends = callId), attention);
+    send({ type: 'media', state: 'connected' });
+  };
+  /** The audio is ended, the page is told, and only then is the supervisor free for another call. */
+  const leave = () =>
+    setTimeout(() => {
+      if (!one.attends) return;
+      attend(one.attends, null);
+      one.attends = null;
+      becomes('away');
+    }, LEAVING_MS);
+  const supervise = ({ call_id, attention, sdp }) => {
+    if (!calls.has(call_id) && !other(call_id)) refused('there is no such call');
+    else if (sdp === null && one.attends === call_id) attend(call_id, attention);
+    else if (sdp === null) refused('you are not on this call');
+    else if (one.state === 'talking' || one.state === 'ringing') refused('you are on a call');
+    else come(call_id, attention);
+  };
+  const talk = () => {
+    becomes('talking');
+    const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
+    if (going) send({ type: 'talking', call_id: going.id });
+    going?.takenBy.add(user.name);
+    send({ type: 'colleague', in_charge: true, ringing: null, with: null });
+  };
+  const over = () => {
+    send({ type: 'over' });
+    becomes('wrap_up');
+  };
+  const dial = (reason) => {
+    const fails = () => send({ type: 'call_failed', reason });
+    if (reason === 'no_trunk') return fails();
+    talk();
+    if (reason) setTimeout(() => (fails(), over()), 200);
+    else send({ type: 'media', state: 'connected' });
+  };
+  const colleague = (ringing, other) => send({ type: 'colleague', in_charge: true, ringing, with: other });
+  const hold = (on) => send({ type: 'held', on });
+  const transfer = ({ to, consult }) => {
+    if (to === 'sara') return refused('they are not there');
+    // Whoever is none of ours is called outside, where nobody answers.
+    const known = ['omid', 'leila', '100'].includes(to);
+    if (known && !consult) return over();
+    hold(true);
+    colleague(to, null);
+    setTimeout(() => {
+      if (!known) refused(`${to} does not answer`);
+      colleague(null, known ? to : null);
+    }, 700);
+  };
   phones.add(one);
-  socket.on('close', () => (clearInterval(ping), phones.delete(one)));
+  socket.on('close', () => {
+    clearInterval(ping);
+    phones.delete(one);
+    if (one.attends) attend(one.attends, null);
+    one.attends = null;
+  });
   socket.on('message', (text) => {
     const message = JSON.parse(text);
     if (message.type === 'ready' || message.type === 'away') becomes(message.type);
@@ -464,36 +537,24 @@ function phone(socket, user) {
       send({ type: 'stop_ringing', ring: message.ring, missed: false });
       becomes('away');
     }
-    if (message.type === 'accept' || message.type === 'call') {
-      becomes('talking');
-      const going = [...calls.values()].find((call) => !stateOf(call.events.slice(0, call.shown)).ended);
-      if (going) send({ type: 'talking', call_id: going.id });
-      send({ type: 'colleague', in_charge: true, ringing: null, with: null });
-      send({ type: 'media', state: 'connected' });
-    }
-    if (message.type === 'supervise') attend(message.call_id, message.attention);
-    if (message.type === 'leave') attend(one.attends, null);
-    if (message.type === 'hold') send({ type: 'held', on: message.on });
-    const colleague = (ringing, other) =>
-      send({ type: 'colleague', in_charge: true, ringing, with: other });
-    if (message.type === 'transfer' && message.consult) {
-      send({ type: 'held', on: true });
-      colleague(message.to, null);
-      setTimeout(() => colleague(null, message.to), 700);
-    }
+    if (message.type === 'accept' && one.state !== 'ringing') refused('it rings no more');
+    else if (message.type === 'call' && one.state === 'talking') refused('you are on a call');
+    else if (message.type === 'accept') dial();
+    else if (message.type === 'call') dial(FAILURES[Number(message.number) - 5550]);
+    if (message.type === 'supervise') supervise(message);
+    if (message.type === 'leave' && one.attends) leave();
+    else if (message.type === 'leave') refused('there is no call');
+    if (message.type === 'hold') hold(message.on);
+    if (message.type === 'transfer') transfer(message);
     if (message.type === 'take_back') {
-      send({ type: 'held', on: false });
+      hold(false);
       colleague(null, null);
     }
-    const handed = message.type === 'complete' || (message.type === 'transfer' && !message.consult);
-    if (message.type === 'hang_up' || handed) {
-      send({ type: 'over' });
-      becomes('wrap_up');
-    }
+    if (message.type === 'hang_up' || message.type === 'complete') over();
   });
   const outcomes = ['Resolved', 'Call back', 'No answer', 'Wrong number'];
   const call = { dials: true, ice_servers: [], relay_only: false, outcomes, call: null, wraps_up: null };
-  send({ type: 'hello', agent: 'mina', state: 'away', ...call });
+  send({ type: 'hello', agent: user.name, state: 'away', ...call });
 }
 
 function ring() {
@@ -502,6 +563,15 @@ function ring() {
     one.send({ type: 'state', state: (one.state = 'ringing') });
     const from = { aor: 'sip:+989121234567@pbx', name: 'Robert Miller' };
     one.send({ type: 'ring', ring: 1, from, called: '100', by: null });
+  }
+}
+
+/** Nobody has answered. */
+function miss() {
+  for (const one of phones) {
+    if (one.state !== 'ringing') continue;
+    one.send({ type: 'stop_ringing', ring: 1, missed: true });
+    one.send({ type: 'state', state: (one.state = 'away') });
   }
 }
 

@@ -58,6 +58,24 @@ async function ring(page) {
   await page.waitForSelector('section.phone.ringing');
 }
 
+/** Counts the ways to the server that carry audio, from now on. */
+async function countPeers(page) {
+  await page.evaluate(() => {
+    window.peers = [];
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(ways) {
+        super(ways);
+        window.peers.push(this);
+      }
+    };
+  });
+  return () => page.evaluate(() => window.peers.filter((one) => one.signalingState !== 'closed').length);
+}
+/** Long enough for the page to do what it should not. */
+const A_WHILE_MS = 400;
+const says = (page, text) => page.locator('section.phone [role=status]', { hasText: text }).waitFor();
+const complains = (page, text) => page.locator('section.phone .problem', { hasText: text }).waitFor();
+
 const list = async (page, state) =>
   (await (await page.request.get(`${base}/api/calls?state=${state}&limit=100`)).json()).calls;
 const stateOf = async (page, id) => (await (await page.request.get(`${base}/api/calls/${id}`)).json()).state;
@@ -65,10 +83,10 @@ const named = (call) => call.participants.some((one) => one.party === 'customer'
 
 async function openLive(page, language = 'en') {
   let call;
-  // A script that is over begins again a little later.
+  // A script that is over begins again a little later; one that is nearly over has too little left to look at.
   while (!call) {
     call = (await list(page, 'live')).find(
-      (one) => one.source === 'siprec' && one.language === language && named(one),
+      (one) => one.source === 'siprec' && one.language === language && named(one) && one.utterances < 14,
     );
     if (!call) await page.waitForTimeout(500);
   }
@@ -112,6 +130,152 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
   await page.getByRole('button', { name: 'Take calls' }).click();
   await page.waitForSelector('section.phone .sign.ready');
+});
+
+test('takes calls again by itself, after the page was loaded anew or the line was lost', async (t) => {
+  const page = await visit(t);
+  await says(page, 'Away');
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.reload();
+  await says(page, 'Ready for calls');
+  await page.request.post(`${base}/dev/drop?ms=300`);
+  await says(page, 'no connection');
+  await says(page, 'Ready for calls');
+  // Whoever says so takes none, whatever happens.
+  await page.keyboard.press('s');
+  await says(page, 'Away');
+  await page.reload();
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+});
+
+test('takes no calls again by itself after one was missed, nor for whoever signs in next', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.request.post(`${base}/dev/miss`);
+  await complains(page, 'you are away now');
+  await page.reload();
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.locator('button.who').click();
+  await page.getByRole('button', { name: 'Sign out' }).click();
+  await page.fill('#name', 'omid');
+  await page.fill('#password', 'sotto');
+  await page.keyboard.press('Enter');
+  await says(page, 'Away');
+  await page.waitForTimeout(A_WHILE_MS);
+  await says(page, 'Away');
+});
+
+test('how the last call came out can be said for as long as it is not, also after the page was loaded anew', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('x');
+  await page.waitForSelector('section.phone .outcomes');
+  // The time for it is over.
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.reload();
+  await says(page, 'Ready for calls');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.keyboard.press('2');
+  await page.locator('section.phone .outcomes [aria-pressed=true]', { hasText: 'Call back' }).waitFor();
+  await page.reload();
+  await says(page, 'Ready for calls');
+  assert.equal(await page.locator('section.phone .outcomes').count(), 0);
+});
+
+test('says why a call did not come about, in the language of the page', async (t) => {
+  const page = await visit(t);
+  const open = await countPeers(page);
+  const fails = async (number, why) => {
+    await page.waitForSelector('section.phone input[type=tel]');
+    await page.keyboard.press('o');
+    await page.keyboard.type(number);
+    await page.keyboard.press('Enter');
+    await complains(page, why);
+    await page.waitForFunction(() => !document.querySelector('section.phone.talking'));
+    assert.equal(await open(), 0);
+    await page.locator('section.phone .problem button').click();
+  };
+  for (const [number, why] of [
+    ['5550', 'The number is engaged.'],
+    ['5551', 'Nobody has answered.'],
+    ['5552', 'There is no such number.'],
+    ['5553', 'does not take the call'],
+    ['5554', 'No line outside'],
+    ['5555', 'has no line outside'],
+  ])
+    await fails(number, why);
+  await page.getByRole('radio', { name: 'فارسی' }).check({ force: true });
+  await page.evaluate(() => document.activeElement.blur());
+  await fails('5550', 'شماره مشغول است');
+  // As a Persian keyboard writes it.
+  await fails('۵۵۵۲', 'چنین شماره‌ای نیست');
+});
+
+test('says who has not taken a call that was handed over, and what the customer hears meanwhile', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  const ask = async (name) => {
+    await page.keyboard.press('t');
+    await page.fill('#transfer input', name);
+    await page.keyboard.press('Enter');
+  };
+  await ask('sara');
+  await complains(page, '“sara” is nobody who is there, and no number that can be called.');
+  await ask('omdi');
+  await complains(page, 'Nobody has taken the call at “omdi”. The customer still hears music.');
+  await page.keyboard.press('h');
+  await page.waitForFunction(() => !document.body.textContent.includes('still hears music'));
+});
+
+test('is used with the keyboard: the number, the keys, the colleague, the outcome', async (t) => {
+  const page = await visit(t);
+  const there = page.url();
+  await says(page, 'Away');
+  await page.keyboard.press('o');
+  assert.equal(await page.evaluate(() => document.activeElement.type), 'tel');
+  // What is written there is no key.
+  await page.keyboard.type('s');
+  await page.keyboard.press('Escape');
+  assert.notEqual(await page.evaluate(() => document.activeElement.type), 'tel');
+  assert.equal(page.url(), there, 'Escape leaves the field, and nothing else');
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('p');
+  await page.waitForSelector('#pad');
+  await page.keyboard.press('Escape');
+  await page.waitForFunction(() => !document.querySelector('#pad'));
+  const ask = async () => {
+    await page.keyboard.press('t');
+    await page.fill('#transfer input', 'omid');
+    await page.keyboard.press('Enter');
+    await page.getByText('omid is with you').waitFor();
+  };
+  await ask();
+  await page.keyboard.press('h');
+  await page.waitForFunction(() => !document.body.textContent.includes('omid is with you'));
+  await ask();
+  await page.keyboard.press('t');
+  await page.waitForSelector('section.phone .outcomes');
+  await page.keyboard.press('4');
+  await page.locator('section.phone .outcomes [aria-pressed=true]', { hasText: 'Wrong number' }).waitFor();
+  await page.keyboard.press('?');
+  const help = await page.locator('dialog').innerText();
+  for (const what of ['take calls', 'write a number', 'how it ended', 'back to the customer', 'leave it to'])
+    assert.ok(help.includes(what), what);
 });
 
 test('hands a call over: asks a colleague first, takes the customer back, leaves the call', async (t) => {
@@ -159,6 +323,31 @@ test('shows what the microphone hears, and keeps which one is chosen', async (t)
   await page.waitForFunction(() => !document.querySelector('#devices'));
 });
 
+test('shows in a call how loud the microphone is, and what is heard', async (t) => {
+  const page = await visit(t);
+  await countPeers(page);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  const level = (n, wanted) =>
+    page.waitForFunction(
+      ([n, wanted]) => {
+        const bar = document.querySelectorAll('section.phone .levels i')[n];
+        return bar && Number.parseFloat(bar.style.scale) > 0.2 === wanted;
+      },
+      [n, wanted],
+    );
+  await level(0, true);
+  await page.keyboard.press('m');
+  await level(0, false);
+  // The stand-in has no audio to send: a beep comes in its place.
+  await page.evaluate(async () => {
+    const stream = await navigator.mediaDevices.getUserMedia({ audio: true });
+    window.peers.at(-1).ontrack({ streams: [stream], track: stream.getAudioTracks()[0] });
+  });
+  await level(1, true);
+});
+
 test('a missed call is called back once', async (t) => {
   const page = await visit(t);
   await page.getByRole('heading', { name: /Missed/ }).waitFor();
@@ -186,9 +375,10 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   const rings = page.locator('.row', { hasText: 'Rings at leila' });
   await rings.waitFor();
   assert.match(await rings.innerText(), /called 200/);
-  const text = async (n) => (await page.locator('.row').nth(n).innerText()).replace(/\s+/g, ' ');
-  const urgent = `${await text(0)} ${await text(1)}`;
-  assert.match(urgent, /On hold for 3 min.* sara listens/);
+  // Whoever has waited in line for a minute by now is among them.
+  const urgent = (await page.locator('.row.urgent').allInnerTexts()).join(' ').replace(/\s+/g, ' ');
+  assert.match(await page.locator('.row').first().getAttribute('class'), /urgent/);
+  assert.match(urgent, /On hold for \d+ min.* sara listens/);
   assert.match(urgent, /Agent’s audio lost/);
   const bad = page.locator('.row.warning', { hasText: 'bad line' });
   assert.match(await bad.innerText(), /Customer: words lost/);
@@ -223,6 +413,58 @@ test('listens, whispers, barges in and leaves with one key each, among other sup
   assert.match(await page.locator('.row.mine').innerText(), /sara whispers[\s\S]*امین listens/);
   await page.keyboard.press('x');
   await page.waitForFunction(() => !document.querySelector('.row.mine'));
+});
+
+test('a supervisor on a call of their own keeps it, whatever is pressed on others', async (t) => {
+  const page = await wall(t);
+  const open = await countPeers(page);
+  await ring(page);
+  await page.keyboard.press('a');
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('n');
+  const row = page.locator('.row', { hasText: 'sara whispers' });
+  await row.locator('[data-row]').focus();
+  await page.keyboard.press('l');
+  await complains(page, 'You have a call of your own');
+  assert.equal(await open(), 1);
+  await row.hover();
+  await row.getByText('You have a call of your own').waitFor();
+  assert.equal(await row.getByRole('button').count(), 0);
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.equal(await page.locator('.row.mine').count(), 0);
+  assert.equal(await page.locator('section.phone.talking').count(), 1);
+  // Its own call is there as before.
+  await page.keyboard.press('m');
+  await page.locator('section.phone [aria-pressed=true]', { hasText: 'Unmute' }).waitFor();
+});
+
+test('goes straight from one call that is listened to, to another', async (t) => {
+  const page = await wall(t);
+  const open = await countPeers(page);
+  const one = page.locator('.row', { hasText: 'sara whispers' });
+  const other = page.locator('.row', { hasText: 'sara listens' });
+  const press = async (row, key) => {
+    await row.locator('[data-row]').focus();
+    await page.keyboard.press(key);
+  };
+  const mine = (row, said) => row.and(page.locator('.mine')).getByText(said).waitFor();
+  await press(one, 'l');
+  await mine(one, 'You listen');
+  await press(other, 'w');
+  await mine(other, 'You whisper');
+  assert.equal(await open(), 1);
+  // What was asked for last counts, however quickly.
+  await press(one, 'l');
+  await press(other, 'l');
+  await press(one, 'w');
+  await mine(one, 'You whisper');
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.equal(await page.locator('.row.mine').count(), 1);
+  assert.equal(await open(), 1);
+  assert.equal(await page.locator('section.phone .problem').count(), 0);
+  await page.keyboard.press('x');
+  await page.waitForFunction(() => !document.querySelector('.row.mine'));
+  assert.equal(await open(), 0);
 });
 
 test('no row of the wall moves under the pointer or the focus, until one asks for it', async (t) => {
@@ -285,12 +527,8 @@ test('rings in the background: in the tab, beside it, and through the loudspeake
   await hide(true);
   // The line is lost and comes back while nobody looks.
   await page.request.post(`${base}/dev/drop?ms=300`);
-  await page.waitForSelector('section.phone .sign.away');
-  await page.waitForFunction(
-    () => !document.querySelector('section.phone > button.action:not([aria-controls])').disabled,
-  );
-  await page.click('section.phone > button.action:not([disabled], [aria-controls])');
-  await page.waitForSelector('section.phone .sign.ready');
+  await says(page, 'no connection');
+  await says(page, 'Ready for calls');
   await page.request.post(`${base}/dev/ring`);
   await page.waitForFunction(() => document.title.includes('Robert Miller is calling'));
   assert.deepEqual(await page.evaluate(() => window.told), ['Robert Miller is calling']);
@@ -395,7 +633,11 @@ test('shows words as they come, and tells finals only to those who listen', asyn
     (said) => document.querySelector('[role=log]').textContent.includes(said),
     text.trim(),
   );
-  assert.equal(await page.locator('[role=log] p').count(), 1);
+  const told = await page.locator('[role=log] p').allTextContents();
+  assert.equal(told.filter((one) => one.includes(text.trim())).length, 1);
+  // Somebody else may have come to an end meanwhile, and nothing else is told.
+  const finals = await page.locator('.line:not(.partial) .text').allInnerTexts();
+  assert.ok(told.every((one) => finals.some((text) => one.includes(text.trim()))), told.join(' | '));
 });
 
 test('loses nothing when the connection is cut', async (t) => {
@@ -552,6 +794,46 @@ test('says what calls do without, and when it is back', async (t) => {
   await page.getByText('nobody can sign in just now').waitFor();
   await lack('');
   await page.waitForSelector('.health.ok');
+});
+
+test('the agent of a call that is over says how it came out, and so do supervisors', async (t) => {
+  const own = await visit(t, { name: 'Mina Karimi' });
+  const call = await openEnded(own);
+  const outcomes = (page) => page.locator('aside').getByRole('group', { name: 'How did it end?' });
+  const said = (page, text) => page.locator('aside dd', { hasText: text }).first().waitFor();
+  await outcomes(own).getByRole('button', { name: 'Resolved' }).click();
+  await outcomes(own).locator('[aria-pressed=true]', { hasText: 'Resolved' }).waitFor();
+  await own.reload();
+  await outcomes(own).locator('[aria-pressed=true]', { hasText: 'Resolved' }).waitFor();
+  // Other agents only see it, in their own language.
+  const agent = await visit(t, { locale: 'fa-IR' });
+  await agent.goto(`${base}/#/calls/${call.id}`);
+  await said(agent, 'حل شد');
+  assert.equal(await agent.locator('aside .outcomes').count(), 0);
+  const supervisor = await visit(t, { name: 'admin' });
+  await supervisor.goto(`${base}/#/calls/${call.id}`);
+  await outcomes(supervisor).getByRole('button', { name: 'Wrong number' }).click();
+  await said(supervisor, /Wrong number\s+admin/);
+});
+
+test('says in the language of the page why a call could not be fetched', async (t) => {
+  const page = await visit(t, { locale: 'fa-IR' });
+  const error = { code: 'internal', message: 'something is wrong in here' };
+  await page.route('**/api/calls/*', (route) => route.fulfill({ status: 500, json: { error } }));
+  await page.goto(`${base}/#/calls/00000000-0000-7000-8000-00000000dead`);
+  await page.getByText('سرور نتوانست این کار را انجام دهد').waitFor();
+  assert.equal(await page.getByText(error.message).count(), 0);
+});
+
+test('says when more is said than can be followed, and how late words are', async (t) => {
+  const page = await visit(t);
+  // And goes on for as long as it takes to look at it.
+  const isLate = (call) => call.shedding === 'late_finals' && Date.now() - call.started_at_unix_ms < 100_000;
+  let call;
+  while (!(call = (await list(page, 'live')).find(isLate))) await page.waitForTimeout(500);
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.locator('.banner', { hasText: 'More is being said than this machine can follow.' }).waitFor();
+  await page.locator('footer .status', { hasText: /Words appear \d+(\.\d)? s after they are spoken/ }).waitFor();
 });
 
 test('shows what a revised line said before', async (t) => {

@@ -241,6 +241,12 @@ export class CallModel {
     return of((known ?? this.#people.at(-1))?.participants ?? []);
   }
 
+  /** Whether somebody was its agent at any time: who has handed the call over was. */
+  hadAgent(who: string): boolean {
+    const isTheirs = ({ party, name }: Participant) => party === 'agent' && name === who;
+    return this.#people.some(({ participants }) => participants.some(isTheirs));
+  }
+
   /** Notes who is there from this event on. */
   #there(event: CallEvent): void {
     if (event.kind !== 'call_started' && event.kind !== 'participants') return;

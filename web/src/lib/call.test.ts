@@ -79,6 +79,7 @@ describe('people', () => {
       ]);
       expect(model.person('customer', 0)?.name).toBe('Rob');
       expect(model.person('other', 0)).toBeUndefined();
+      expect(['mina', 'omid', 'Rob', 'reza'].map((who) => model.hadAgent(who))).toEqual([true, true, false, false]);
       expect(model.started?.participants.map(({ name }) => name)).toEqual(['Rob', 'omid']);
       const notices = model.items.filter((item) => item instanceof Notice);
       expect(notices.map(({ body }) => body)).toEqual([{ kind: 'joined', party: null, name: 'omid' }]);

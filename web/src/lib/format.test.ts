@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { extentFor, ticks } from './axis';
-import { called, daysBetween, direction, format, shortAddress } from './format';
+import { called, daysBetween, dialled, direction, format, shortAddress } from './format';
 
 const en = format('en-GB');
 const fa = format('fa-IR');
@@ -81,6 +81,14 @@ describe('names', () => {
     expect(called({ party: 'agent', name: '  ', aor: 'sip:1@x' })).toBe('1');
     expect(called({ party: 'agent' })).toBeNull();
     expect(called(undefined)).toBeNull();
+  });
+});
+
+describe('a number to dial', () => {
+  it('is what telephones know, in whatever figures it was written', () => {
+    expect(dialled(' +۹۸ ۲۱ ۱۲۳۴ ')).toBe('+98 21 1234');
+    expect(dialled('٠٣٠-(12)')).toBe('030-(12)');
+    expect(dialled(' تیم ۲ ')).toBe('تیم ۲');
   });
 });
 

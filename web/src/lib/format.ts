@@ -101,6 +101,12 @@ function decodeURIComponentSafely(text: string): string {
   }
 }
 
+/** A number as telephones know it, in whatever figures it was written; what is no number stays as it is. */
+export function dialled(text: string): string {
+  const number = text.trim().replace(/[۰-۹٠-٩]/g, (figure) => String(figure.charCodeAt(0) & 15));
+  return /^[-+0-9*#(). ]+$/.test(number) ? number : text.trim();
+}
+
 /** What a participant is called: the display name, else the short address, else nothing. */
 export function called(participant: Participant | undefined): string | null {
   return participant?.name?.trim() || (participant?.aor ? shortAddress(participant.aor) : null) || null;

@@ -11,6 +11,13 @@ export function pressed(event: KeyboardEvent, key: string): boolean {
   return event.key === key;
 }
 
+/** The key of a telephone that was pressed, in whatever figures the keyboard writes them. */
+export function figure(event: KeyboardEvent): string | null {
+  if (event.ctrlKey || event.metaKey || event.altKey) return null;
+  if (/^[۰-۹٠-٩]$/.test(event.key)) return String(event.key.charCodeAt(0) & 15);
+  return /^[0-9*#]$/.test(event.key) ? event.key : null;
+}
+
 /** The reader is writing, or a control of its own wants the key. */
 export function writing(event: KeyboardEvent): boolean {
   const target = event.target as HTMLElement | null;

@@ -4,6 +4,7 @@
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
 import { api, type Outcome } from './api';
+import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
@@ -47,9 +48,24 @@ export interface Colleague {
   with: string | null;
 }
 
-/** Why the telephone cannot be used. */
+/** Why a call that the reader has placed did not come about. */
+export type Failure = 'busy' | 'no_answer' | 'no_number' | 'refused' | 'unreachable' | 'no_trunk';
+
+/** Why the telephone cannot be used, or has not done what it was to do. */
 export type Problem =
-  'insecure' | 'denied' | 'no_microphone' | 'busy_microphone' | 'refused' | 'missed' | 'not_kept' | 'nobody';
+  | 'insecure'
+  | 'denied'
+  | 'no_microphone'
+  | 'busy_microphone'
+  | 'refused'
+  | 'missed'
+  | 'not_kept'
+  | 'nobody'
+  | 'unknown'
+  | 'undone'
+  | 'own_call'
+  | 'not_there'
+  | `failed.${Failure}`;
 
 interface Candidate {
   candidate: string;
@@ -83,6 +99,7 @@ type ToPage =
   | { type: 'supervising'; call_id: string; attention: Attention | null }
   | { type: 'replaced' }
   | { type: 'over' }
+  | { type: 'call_failed'; reason: Failure }
   | { type: 'refused'; why: string };
 
 /** How long nothing may come before the audio is taken for lost with the line: Opus that transmits only speech sends
@@ -102,6 +119,9 @@ export class Phone {
   media: MediaState = $state.raw('connecting');
   /** How the line is, in both directions; absent while little is known. */
   quality: { heard: Quality; said: Quality; delay: Quality } | null = $state.raw(null);
+  /** What is said and what is heard, while the reader is on a call. */
+  microphone: MediaStream | null = $state.raw(null);
+  heard: MediaStream | null = $state.raw(null);
   muted = $state.raw(false);
   held = $state.raw(false);
   colleague: Colleague | null = $state.raw(null);
@@ -116,6 +136,8 @@ export class Phone {
   /** What the reader does on somebody else's call. */
   supervising: { call: string; attention: Attention } | null = $state.raw(null);
   problem: Problem | null = $state.raw(null);
+  /** Who was to have the call that was handed over last. */
+  whom: string = $state.raw('');
   /** Another window of the same reader has the telephone. */
   elsewhere = $state.raw(false);
   /** Calls can be placed. */
@@ -127,9 +149,13 @@ export class Phone {
   #link: Link<ToPage> | null = null;
   #ways: RTCConfiguration = {};
   #peer: RTCPeerConnection | null = null;
-  #microphone: MediaStream | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
+  /** A colleague was asked for who is not rung yet. */
+  #handing = false;
+  #agent = '';
+  /** The call that a supervisor goes to: the one before is left first, and the server has the last word on both. */
+  #next: { call: string; attention: Attention; step: 'leaving' | 'coming' } | null = null;
   #sample: Sample | null = null;
   #looking: ReturnType<typeof setInterval> | null = null;
   #speaker = new Audio();
@@ -143,16 +169,30 @@ export class Phone {
     this.#link = new Link<ToPage>({
       address: api.phoneSocket,
       onMessage: (message) => this.#told(message),
-      onState: (state) => (this.link = state),
+      onState: (state) => {
+        this.link = state;
+        // A server that knows nothing of this page, which takes calls: it was started anew, or the page was.
+        if (state.at === 'live' && this.state === 'away' && kept()?.ready) this.#link?.send({ type: 'ready' });
+      },
       onLost,
     });
-    return () => this.#close();
+    return () => {
+      this.#close();
+      this.after = null;
+      keep(null);
+    };
+  }
+
+  /** The reader has a call of their own, or is rung for one. */
+  get engaged(): boolean {
+    return this.call !== null || this.ring !== null;
   }
 
   /** To be rung from now on, or not. */
   turn(ready: boolean): void {
     this.problem = ready ? microphoneProblem() : null;
     if (this.problem) return;
+    this.#remember(ready);
     this.#tone.wake();
     // To be told of a call while another tab or program is in front.
     if (ready && 'Notification' in window && Notification.permission === 'default')
@@ -179,6 +219,7 @@ export class Phone {
 
   /** Calls a number. */
   async dial(number: string): Promise<void> {
+    if (this.engaged || this.supervising) return;
     const sdp = await this.#offer();
     if (sdp === null) return;
     this.call = { id: null, from: { aor: `sip:${number}`, name: null }, since: now.ms };
@@ -203,6 +244,8 @@ export class Phone {
   /** Lets a colleague have the call; `consult`: after a talk between the two. */
   transfer(to: string, consult: boolean): void {
     this.problem = null;
+    this.whom = to;
+    this.#handing = true;
     this.#link?.send({ type: 'transfer', to, consult });
   }
 
@@ -216,14 +259,13 @@ export class Phone {
     this.#link?.send({ type: 'take_back' });
   }
 
-  /** Writes down how the last call came out. */
-  async conclude(outcome: string): Promise<void> {
-    const { after } = this;
-    if (!after) return;
+  /** Writes down how a call came out. */
+  async conclude(call: string, outcome: string): Promise<void> {
     try {
-      const written = await api.setOutcome(after.call, outcome);
-      this.concluded = { call: after.call, outcome: written };
-      if (this.after?.call === after.call) this.after = { ...after, outcome: written.outcome };
+      const written = await api.setOutcome(call, outcome);
+      this.concluded = { call, outcome: written };
+      if (this.after?.call === call) this.after = { call, outcome: written.outcome };
+      this.#remember();
     } catch {
       this.problem = 'not_kept';
     }
@@ -231,18 +273,47 @@ export class Phone {
 
   /** Comes to somebody's call, or does something else there. */
   async supervise(call: string, attention: Attention): Promise<void> {
-    if (this.supervising?.call === call) {
+    if (this.engaged) {
+      this.problem = 'own_call';
+      return;
+    }
+    if (this.link.at !== 'live') return;
+    if (this.supervising?.call === call && !this.#next) {
       this.#link?.send({ type: 'supervise', call_id: call, attention, sdp: null });
       return;
     }
-    if (this.supervising) this.leave();
+    const before = this.#next;
+    const step = before?.step ?? (this.supervising ? 'leaving' : 'coming');
+    this.#next = { call, attention, step };
+    // What the server says to the step before leads on.
+    if (before) return;
+    if (step === 'leaving') this.#link?.send({ type: 'leave' });
+    else await this.#come();
+  }
+
+  /** Comes to the call that was asked for last. */
+  async #come(): Promise<void> {
     const sdp = await this.#offer();
-    if (sdp !== null) this.#link?.send({ type: 'supervise', call_id: call, attention, sdp });
+    const next = this.#next;
+    this.#next = sdp === null ? null : next;
+    if (sdp === null) return;
+    if (next) this.#link?.send({ type: 'supervise', call_id: next.call, attention: next.attention, sdp });
+    // Given up meanwhile.
+    else this.#hangUp();
+  }
+
+  /** Goes on to the next call, once the server has let go of the one before. */
+  #move(): void {
+    if (this.#next?.step !== 'leaving' || this.supervising || this.state === 'talking') return;
+    this.#next = { ...this.#next, step: 'coming' };
+    void this.#come();
   }
 
   /** Leaves somebody's call. */
   leave(): void {
-    this.#link?.send({ type: 'leave' });
+    const leaving = this.#next?.step === 'leaving';
+    this.#next = null;
+    if (!leaving) this.#link?.send({ type: 'leave' });
   }
 
   /** Asks the browser how the line is. */
@@ -260,9 +331,9 @@ export class Phone {
     this.problem = microphoneProblem();
     if (this.problem) return null;
     // Kept from one connection to the next, so that nobody is asked again and who is muted stays so.
-    if (!this.#microphone?.active) {
+    if (!this.microphone?.active) {
       try {
-        this.#microphone = await openMicrophone();
+        this.microphone = await openMicrophone();
       } catch (error) {
         this.problem = problemOf(error);
         return null;
@@ -274,12 +345,12 @@ export class Phone {
     this.#waiting = [];
     this.#sample = this.quality = null;
     this.media = 'connecting';
-    for (const track of this.#microphone.getAudioTracks()) {
+    for (const track of this.microphone.getAudioTracks()) {
       track.enabled = !this.muted;
-      peer.addTrack(track, this.#microphone);
+      peer.addTrack(track, this.microphone);
     }
     peer.ontrack = ({ streams, track }) => {
-      this.#speaker.srcObject = streams[0] ?? new MediaStream([track]);
+      this.#speaker.srcObject = this.heard = streams[0] ?? new MediaStream([track]);
       void this.useSpeaker();
       void this.#speaker.play().catch(() => {});
     };
@@ -317,8 +388,8 @@ export class Phone {
       if (!track) return;
       track.enabled = !this.muted;
       await sender.replaceTrack(track);
-      for (const before of this.#microphone?.getTracks() ?? []) before.stop();
-      this.#microphone = chosen;
+      for (const before of this.microphone?.getTracks() ?? []) before.stop();
+      this.microphone = chosen;
     } catch (error) {
       this.problem = problemOf(error);
     }
@@ -346,7 +417,7 @@ export class Phone {
 
   mute(): void {
     this.muted = !this.muted;
-    for (const track of this.#microphone?.getAudioTracks() ?? []) track.enabled = !this.muted;
+    for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !this.muted;
   }
 
   /** Presses keys (RFC 4733). */
@@ -365,10 +436,12 @@ export class Phone {
         this.dials = message.dials;
         this.state = message.state;
         this.outcomes = message.outcomes;
-        this.after = message.wraps_up ? { call: message.wraps_up, outcome: null } : null;
+        this.#recall(message);
+        // Who supervises comes anew with every page.
+        this.supervising = this.#next = null;
         if (!message.call) {
           // What went on here is over, or was never known there.
-          if (this.call) this.#hangUp();
+          this.#hangUp();
           break;
         }
         this.call = {
@@ -383,7 +456,13 @@ export class Phone {
         break;
       case 'state':
         this.state = message.state;
-        this.after = message.state === 'wrap_up' && this.#had ? { call: this.#had, outcome: null } : null;
+        // Until it is written down, and then for as long as there is time for it.
+        if (this.state === 'wrap_up' && this.#had) this.after = { call: this.#had, outcome: null };
+        else if (this.after?.outcome) this.after = null;
+        // The server has the last word: who has missed a call is away, and stays so.
+        if (this.state === 'ready' || this.state === 'away') this.#remember(this.state === 'ready');
+        else this.#remember();
+        this.#move();
         break;
       case 'ring':
         this.ring = message;
@@ -405,6 +484,8 @@ export class Phone {
         break;
       case 'talking':
         if (this.call) this.call = { ...this.call, id: message.call_id };
+        this.after = null;
+        this.#remember();
         this.ontalking(message.call_id);
         break;
       case 'media':
@@ -414,6 +495,7 @@ export class Phone {
         this.held = message.on;
         break;
       case 'colleague':
+        if (message.ringing) this.#handing = false;
         this.colleague = { inCharge: message.in_charge, ringing: message.ringing, with: message.with };
         break;
       case 'supervisor': {
@@ -424,24 +506,57 @@ export class Phone {
       }
       case 'supervising':
         this.supervising = message.attention ? { call: message.call_id, attention: message.attention } : null;
-        if (!this.supervising) this.#hangUp();
+        if (!this.supervising) {
+          this.#hangUp();
+          this.#move();
+        } else if (this.#next?.step === 'coming') {
+          const { call, attention } = this.#next;
+          this.#next = null;
+          // Something else may have been asked for meanwhile.
+          if (call !== message.call_id || attention !== message.attention) void this.supervise(call, attention);
+        }
         break;
       case 'replaced':
         this.elsewhere = true;
+        this.#remember(false);
         this.#close();
         break;
       case 'over':
         this.#had = this.call?.id ?? null;
         this.#hangUp();
         break;
+      case 'call_failed':
+        this.problem = `failed.${message.reason}`;
+        // Otherwise the call's end is told.
+        if (!this.call?.id) this.#hangUp();
+        break;
       case 'refused':
-        // On a call, what is refused is a colleague.
-        this.problem = this.call?.id ? 'nobody' : 'refused';
+        if (this.#next) this.problem = 'not_there';
+        else if (this.colleague?.ringing) this.problem = 'nobody';
+        else if (this.#handing) this.problem = 'unknown';
+        else this.problem = this.call?.id ? 'undone' : 'refused';
+        if (this.problem === 'nobody') this.whom = this.colleague?.ringing ?? '';
+        this.#next = null;
+        this.#handing = false;
         if (this.call?.id == null && !this.supervising) this.#hangUp();
         break;
       case 'ping':
         break;
     }
+  }
+
+  /** Goes on where the page was before it was loaded anew, or the server was. */
+  #recall({ agent, state, call, wraps_up }: Extract<ToPage, { type: 'hello' }>): void {
+    const before = kept()?.agent === agent ? kept() : null;
+    const last = call ? null : (wraps_up ?? before?.after ?? null);
+    if (this.after?.call !== last) this.after = last ? { call: last, outcome: null } : null;
+    this.#agent = agent;
+    this.#remember(state === 'ready' || (before?.ready ?? false));
+  }
+
+  #remember(ready = kept()?.ready ?? false): void {
+    const { after } = this;
+    keep({ agent: this.#agent, ready, after: after && !after.outcome ? after.call : null });
   }
 
   async #answered(sdp: string): Promise<void> {
@@ -459,7 +574,7 @@ export class Phone {
   #close(): void {
     this.#tone.stop();
     this.#hangUp();
-    this.ring = null;
+    this.ring = this.supervising = this.#next = null;
     this.state = 'away';
     this.#link?.close();
     this.#link = null;
@@ -470,13 +585,13 @@ export class Phone {
   #hangUp(): void {
     this.#peer?.close();
     this.#peer = null;
-    for (const track of this.#microphone?.getTracks() ?? []) track.stop();
-    this.#microphone = null;
-    this.#speaker.srcObject = null;
+    for (const track of this.microphone?.getTracks() ?? []) track.stop();
+    this.microphone = null;
+    this.#speaker.srcObject = this.heard = null;
     this.#waiting = [];
     this.call = this.colleague = this.quality = this.#sample = null;
     this.supervisors = [];
-    this.muted = this.held = false;
+    this.muted = this.held = this.#handing = false;
   }
 }
 
@@ -549,7 +664,8 @@ class RingTone {
     sound.start();
     this.#sound = sound;
     // A page that was loaded anew and not touched since rings as soon as it is.
-    if (context.state !== 'running') window.addEventListener('pointerdown', this.wake, { once: true });
+    if (context.state !== 'running')
+      for (const touch of ['pointerdown', 'keydown']) window.addEventListener(touch, this.wake, { once: true });
   }
 
   stop(): void {
