@@ -383,9 +383,9 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   const bad = page.locator('.row.warning', { hasText: 'bad line' });
   assert.match(await bad.innerText(), /Customer: words lost/);
   const unhappy = page.locator('.row.warning', { hasText: 'Customer unhappy for' });
-  assert.match(await unhappy.innerText(), /because of\s+I have called three times now/);
+  assert.match(await unhappy.innerText(), /because\s+I have called three times now/);
   const wants = page.locator('.row.warning', { hasText: 'Complaint,' });
-  assert.match(await wants.innerText(), /ago[\s\S]*because of\s+I would like to speak to somebody/);
+  assert.match(await wants.innerText(), /ago[\s\S]*because\s+I would like to speak to somebody/);
   assert.match(await page.title(), /^\(\d+\) Who needs me\?/);
 });
 

@@ -135,7 +135,7 @@ export const en = {
   'alert.words_late': 'Words come late',
   'alert.unhappy': 'Customer unhappy for {time}',
   'alert.wants': '{what}, {time} ago',
-  'alert.because': 'because of',
+  'alert.because': 'because',
   'alert.waiting': 'Waiting in line for {time}',
 
   'link.connecting': 'Connecting …',
