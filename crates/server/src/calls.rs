@@ -841,6 +841,17 @@ impl Host for Calls {
         self.shared.desk.as_ref().is_some_and(|desk| desk.has_number(number))
     }
 
+    fn reaches(&self, agent: &str) -> bool {
+        self.shared.desk.as_ref().is_some_and(|desk| desk.reaches(agent))
+    }
+
+    async fn knows(&self, name: &str) -> bool {
+        match &self.shared.desk {
+            Some(desk) => desk.knows(name).await,
+            None => false,
+        }
+    }
+
     async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {
         if let (Some(desk), Some(called)) = (&self.shared.desk, call.called.clone()) {
             return self.shared.put_through(desk, call, &called, ringing).await;

@@ -143,7 +143,8 @@ pub struct HeaderNames {
     pub party: String,
     /// BCP 47 code of the language spoken.
     pub language: String,
-    /// The agent or number a call is for, when that is not the one in the Request-URI.
+    /// The agent or number a call is for, when that is not the one in the Request-URI. When the agent is not there, the
+    /// number in the Request-URI is called, if it is one of `desk.numbers`; otherwise the caller is told 480.
     pub agent: String,
 }
 

@@ -288,8 +288,10 @@ pub(crate) struct Plan {
     pub(crate) metadata: Metadata,
     pub(crate) timer: Option<SessionTimer>,
     pub(crate) external_id: String,
-    /// Whom the call is for.
-    pub(crate) called: Option<String>,
+    /// Whom the call is for, says its header.
+    pub(crate) agent: Option<String>,
+    /// The user that the Request-URI names.
+    pub(crate) number: Option<String>,
     /// The value by which plain legs find each other.
     pub(crate) join: Option<String>,
     /// Who the INVITE says speaks, on a plain leg.
@@ -342,7 +344,8 @@ impl Plan {
             offer: bodies.description,
             timer,
             external_id: external_id.chars().take(MAX_VALUE).collect(),
-            called: header(&config.headers.agent).or_else(|| called(request)),
+            agent: header(&config.headers.agent),
+            number: called(request),
             join,
             party: party.filter(|_| !siprec),
             headers: kept.collect(),

@@ -442,13 +442,12 @@ impl Session {
         input: mpsc::Sender<Input>,
         ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
+        let called = shared.calls.called(&plan).await?;
         let count = plan.streams.len().max(1);
         let mut sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
         let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
         let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
-        let is_plain = plan.source == Source::Sip && plan.join.is_none();
-        let called = plan.called.clone().filter(|called| is_plain && shared.calls.has_number(called));
         let talks = called.is_some();
         // Without an offer, ours goes out with the 200 (RFC 3261 section 13.2.1).
         let (streams, answer) = match &plan.offer {

@@ -25,6 +25,7 @@ use sotto_audio::{Tone, Writer};
 use sotto_call::{Attention, CallId};
 use sotto_media::{Bridge, CallClock, MemberId, Role};
 use sotto_sip::{Refusal, Trunk};
+use sotto_store::Store;
 use sotto_webrtc::{Browser, Connection, News, WebRtc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -40,6 +41,7 @@ pub use self::waiting::WaitingCaller;
 use crate::audit::Audit;
 use crate::hub::LiveCall;
 use crate::pace::Pace;
+use crate::people;
 
 /// Messages for a page that wait for it; a page that is further behind is gone.
 const PAGE: usize = 256;
@@ -175,6 +177,8 @@ struct Shared {
     /// Somebody has become ready.
     ready: Notify,
     dial: OnceLock<Dial>,
+    /// Where those who may sign in are known.
+    people: OnceLock<Store>,
 }
 
 /// Places a call for an agent at a browser.
@@ -277,6 +281,7 @@ impl Desk {
             state: Mutex::default(),
             ready: Notify::new(),
             dial: OnceLock::new(),
+            people: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -296,6 +301,11 @@ impl Desk {
     /// From now on agents' calls are placed so.
     pub fn dial_with(&self, dial: Dial) {
         let _ = self.shared.dial.set(dial);
+    }
+
+    /// From now on the names of those who may sign in are known, whether they are there or not.
+    pub fn know_from(&self, store: Store) {
+        let _ = self.shared.people.set(store);
     }
 
     /// Something an agent asked for could not be done.
@@ -363,6 +373,19 @@ impl Desk {
         self.number(number).is_some()
     }
 
+    /// Whether this is one of the configured numbers, or an agent who is there: not any number, where every number is
+    /// put through.
+    #[must_use]
+    pub fn reaches(&self, called: &str) -> bool {
+        self.named(called).is_some()
+    }
+
+    /// Whether somebody who may sign in has this name. Nobody has, while the database is away.
+    pub async fn knows(&self, name: &str) -> bool {
+        let (Some(people), Ok(name)) = (self.shared.people.get(), people::name(name)) else { return false };
+        matches!(people.user_by_name(&name).await, Ok(Some(user)) if !user.disabled)
+    }
+
     /// The number that is called when nobody has answered a call to this one.
     #[must_use]
     pub fn overflow(&self, called: &str) -> Option<String> {
@@ -376,14 +399,17 @@ impl Desk {
     }
 
     fn number(&self, called: &str) -> Option<Number> {
-        let numbers = &self.shared.config.numbers;
-        let found = numbers.iter().find(|n| n.number == called).cloned();
-        let by_name = || {
+        let every = || self.shared.config.numbers.iter().find(|number| number.number == "*").cloned();
+        self.named(called).or_else(every)
+    }
+
+    fn named(&self, called: &str) -> Option<Number> {
+        let found = self.shared.config.numbers.iter().find(|number| number.number == called).cloned();
+        found.or_else(|| {
             let agent = called.to_lowercase();
             let is_there = self.state().agents.contains_key(&agent);
             is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
-        };
-        found.or_else(by_name).or_else(|| numbers.iter().find(|n| n.number == "*").cloned())
+        })
     }
 
     /// Rings until somebody takes the call, which `by` hands over, if anyone does. `on_ring` is called when it
