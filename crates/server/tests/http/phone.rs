@@ -147,6 +147,32 @@ async fn how_a_call_came_out_is_written_down_by_its_agent_or_a_supervisor() {
 }
 
 #[tokio::test]
+async fn whoever_has_handed_a_call_over_writes_down_how_it_came_out_as_well() {
+    let bench = Bench::new().await;
+    for name in ["mina", "omid", "reza"] {
+        bench.add_user(name, Role::Agent).await;
+    }
+    let call = bench.begin("abc");
+    for name in ["mina", "omid"] {
+        let agent = Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
+        call.publish(EventBody::Participants(Participants { participants: vec![agent] }));
+    }
+    let (mina, reza) = (bench.sign_in("mina").await, bench.sign_in("reza").await);
+    let write = || {
+        let path = format!("/api/calls/{}/outcome", call.id());
+        with_body("PUT", &path, &json!({ "outcome": "Resolved" }))
+    };
+    while bench.store.call(call.id()).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for is_live in [true, false] {
+        assert_eq!(bench.send(by(&mina, write())).await.status(), 200, "live: {is_live}");
+        refused(bench.send(by(&reza, write())).await, 403, "forbidden").await;
+        call.end(hangup()).await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn who_is_at_the_desk_is_told_to_people_who_take_calls() {
     let bench = Bench::new().await;
     bench.add_user("mina", Role::Agent).await;
