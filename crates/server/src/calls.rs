@@ -574,6 +574,8 @@ impl Shared {
         let clock = CallClock::start();
         let unknown = Participant { party: Party::Customer, aor: None, name: None };
         let customer = call.participants.first().cloned().unwrap_or(unknown);
+        // Of a customer whom an agent has called, whoever answers every number.
+        let onward = call.called.as_deref().map(|called| desk.onward(called)).unwrap_or_default();
         let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
         let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
@@ -599,6 +601,7 @@ impl Shared {
             outputs,
             supervision,
             outward,
+            onward,
             over: over.clone(),
         };
         Ok((parts, StartedCall { id, clock, legs, over }))

@@ -14,7 +14,7 @@ mod page;
 mod seat;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -207,8 +207,8 @@ struct Waiting {
 /// A call that goes through us.
 #[derive(Clone)]
 struct OnCall {
-    /// Who is in charge of it.
-    agent: String,
+    /// Who is in charge of it; nobody while the customer waits for a colleague of somebody who has left.
+    agent: Option<String>,
     talk: Talk,
     /// Supervisors, and what they do there. One may be there by several ways.
     ears: Vec<(MemberId, String, Attention)>,
@@ -392,6 +392,14 @@ impl Desk {
         self.number(called).map(|number| number.overflow).filter(|overflow| !overflow.is_empty())
     }
 
+    /// Where it rings, one after the other, for a customer who has called this number and whom everybody has left: at
+    /// the number again, and where it overflows to.
+    #[must_use]
+    pub fn onward(&self, called: &str) -> VecDeque<String> {
+        let number = self.number(called).into_iter();
+        number.flat_map(|number| [number.number, number.overflow]).filter(|to| !to.is_empty()).collect()
+    }
+
     /// Whether callers hear music until somebody answers.
     #[must_use]
     pub fn has_music(&self, called: &str) -> bool {
@@ -412,8 +420,8 @@ impl Desk {
         })
     }
 
-    /// Rings until somebody takes the call, which `by` hands over, if anyone does. `on_ring` is called when it
-    /// rings somewhere for the first time.
+    /// Rings until somebody takes the call, which `by` hands over, if anyone does: a colleague who alone could take it,
+    /// and does not, is not rung again. `on_ring` is called when it rings somewhere for the first time.
     ///
     /// Dropped, it stops ringing.
     ///
@@ -429,7 +437,8 @@ impl Desk {
         let number = self.number(called).ok_or(Refusal::Unavailable)?;
         let ring = self.ring_around(&number, from, by, on_ring);
         let patience = Duration::from_secs(number.patience_s.max(1));
-        tokio::time::timeout(patience, ring).await.map_err(|_| Refusal::Unavailable)
+        let taken = tokio::time::timeout(patience, ring).await.ok().flatten();
+        taken.ok_or(Refusal::Unavailable)
     }
 
     async fn ring_around(
@@ -438,7 +447,7 @@ impl Desk {
         from: &Caller,
         by: Option<String>,
         on_ring: impl Fn() + Send + Sync,
-    ) -> Accepted {
+    ) -> Option<Accepted> {
         let place = self.wait_in_line(number, from);
         loop {
             let ready = self.shared.ready.notified();
@@ -455,13 +464,16 @@ impl Desk {
                 Ok(Ok(Verdict::Accepted(browser))) => {
                     let agent = ringing.agent.clone();
                     ringing.answered();
-                    return Accepted { agent, browser: *browser };
+                    return Some(Accepted { agent, browser: *browser });
                 }
                 Ok(Ok(Verdict::Declined)) => ringing.over(true, false),
                 // The page is gone.
                 Ok(Err(_)) => ringing.over(true, false),
                 // Who does not hear it ring is not there.
                 Err(_) => ringing.over(true, true),
+            }
+            if by.is_some() && number.agents.len() == 1 {
+                return None;
             }
         }
     }
@@ -567,7 +579,7 @@ impl Desk {
             since_ms: talk.clock.now().0,
         });
         let supervisors = new.talk.as_ref().and_then(|talk| state.calls.get(&talk.live.id()));
-        let supervisors = supervisors.filter(|call| call.agent == agent);
+        let supervisors = supervisors.filter(|call| call.agent.as_deref() == Some(agent));
         let supervisors = supervisors.map(|call| self.seen_on(call)).unwrap_or_default();
         new.tell(ToPage::Hello {
             agent: agent.to_owned(),
@@ -599,7 +611,7 @@ impl Desk {
         let mut state = self.state();
         let State { agents, calls, .. } = &mut *state;
         if in_charge {
-            let new = || OnCall { agent: agent.to_owned(), talk: talk.clone(), ears: Vec::new() };
+            let new = || OnCall { agent: Some(agent.to_owned()), talk: talk.clone(), ears: Vec::new() };
             calls.entry(call_id).or_insert_with(new);
         }
         let there = agents.get_mut(agent);
@@ -611,13 +623,13 @@ impl Desk {
         is_there
     }
 
-    /// Another agent is in charge of a call.
-    fn in_charge(&self, call_id: CallId, agent: &str) {
+    /// Another agent is in charge of a call, or nobody.
+    fn in_charge(&self, call_id: CallId, agent: Option<&str>) {
         let mut state = self.state();
         let State { agents, calls, .. } = &mut *state;
         let Some(call) = calls.get_mut(&call_id) else { return };
-        agent.clone_into(&mut call.agent);
-        if let Some(agent) = agents.get(agent) {
+        call.agent = agent.map(str::to_owned);
+        if let Some(agent) = agent.and_then(|agent| agents.get(agent)) {
             self.seen_on(call).into_iter().for_each(|message| agent.tell(message));
         }
     }
@@ -940,6 +952,31 @@ mod tests {
         settle().await;
         assert!(rung(&mut ann).is_none() && rung(&mut bob).is_some());
         call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_colleague_who_does_not_take_what_is_handed_over_is_not_waited_for() {
+        let desk = desk(vec![sales()]);
+        let (bob, mut told) = ready(&desk, "bob").await;
+        let handed = {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring("bob", &Caller::default(), Some("ann".into()), || {}).await })
+        };
+        settle().await;
+        let ring = rung(&mut told).unwrap();
+        bob.ask(FromPage::Decline { ring }).await;
+        settle().await;
+        assert!(handed.is_finished());
+        assert!(matches!(handed.await.unwrap(), Err(Refusal::Unavailable)));
+    }
+
+    #[tokio::test]
+    async fn a_customer_whom_everybody_has_left_goes_back_to_the_number_and_then_to_its_overflow() {
+        let over = Number { overflow: "15550142".into(), ..sales() };
+        assert_eq!(desk(vec![over]).onward("100"), ["100", "15550142"]);
+        let every = Number { number: "*".into(), ..sales() };
+        assert_eq!(desk(vec![every]).onward("100"), ["*"]);
+        assert!(desk(vec![sales()]).onward("200").is_empty());
     }
 
     #[tokio::test(start_paused = true)]
