@@ -155,6 +155,30 @@ fn a_call_that_is_handed_on_leaves_us() {
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
 
+#[test]
+fn a_call_goes_to_a_telephone_outside_although_every_number_is_put_through() {
+    let trunk = free_address().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk_of("[{ number = \"*\" }]", &[("desk", &line)]) else { return };
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let outside = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(SUPERVISOR)).unwrap();
+    agent.press("t").unwrap();
+    agent.fill("#transfer input", "15550142").unwrap();
+    agent.click("#transfer form button:has-text('Hand over')").unwrap();
+    until_heard(&mut [
+        ("outside", &mut || outside.heard().unwrap(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[SUPERVISOR]),
+    ]);
+    customer.hang_up().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("agent", "15550142")]);
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
 const MINA: (&str, &str) = ("mina", "a long enough password");
 const OMID: (&str, &str) = ("omid", "a long enough password");
 

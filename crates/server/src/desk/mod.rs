@@ -979,6 +979,38 @@ mod tests {
         assert!(desk(vec![sales()]).onward("200").is_empty());
     }
 
+    #[tokio::test]
+    async fn every_number_is_not_a_number_outside_nor_somebody_who_is_not_there() {
+        let every = Number { number: "*".into(), ..sales() };
+        let desk = desk(vec![every, sales()]);
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        crate::people::add_user(&store, "Omid", sotto_store::Role::Agent, None, 1).await.unwrap();
+        desk.know_from(store);
+        desk.dial_with(Box::new(|_, _, _| {}));
+        let (page, mut told) = ready(&desk, "ann").await;
+        for (called, has, reaches, knows) in [
+            ("100", true, true, false),
+            ("Ann", true, true, false),
+            ("omid", true, false, true),
+            ("15550142", true, false, false),
+        ] {
+            assert_eq!((desk.has_number(called), desk.reaches(called)), (has, reaches), "{called}");
+            assert_eq!(desk.knows(called).await, knows, "{called}");
+        }
+        let mut handed_to = async |to: &str| {
+            while told.try_recv().is_ok() {}
+            page.ask(FromPage::Transfer { to: to.into(), consult: false }).await;
+            match told.try_recv() {
+                Ok(ToPage::Refused { why }) => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(handed_to("omid").await, "they are not there");
+        for way in ["100", "15550142"] {
+            assert_eq!(handed_to(way).await, "there is no call", "{way}");
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_second_page_takes_the_firsts_place_and_a_page_that_is_gone_is_rung_by_nobody() {
         let desk = desk(vec![sales()]);

@@ -87,11 +87,7 @@ impl Line {
             FromPage::Resume { sdp } => return self.resume(&sdp).await,
             FromPage::Hold { on } => self.order(Order::Hold(on)).await?,
             FromPage::Transfer { to, consult } => {
-                let is_outside = !self.desk.has_number(&to);
-                if to.chars().count() > LONGEST_NUMBER || is_outside && self.desk.shared.dial.get().is_none()
-                {
-                    return Err("there is nobody of this name, and no such number here".to_owned());
-                }
+                self.finds(&to).await?;
                 self.order(Order::Transfer { to, consult }).await?;
             }
             FromPage::Complete {} => self.order(Order::Complete).await?,
@@ -149,6 +145,23 @@ impl Line {
     async fn order(&self, order: Order) -> Result<(), &'static str> {
         let talk = self.with(|agent| agent.talk.clone()).flatten().ok_or("there is no call")?;
         talk.orders.send(order).await.map_err(|_| "the call is over")
+    }
+
+    /// Whether there is a way to somebody whom a call is to be handed over to. Who is not there is not called outside
+    /// by their name.
+    async fn finds(&self, to: &str) -> Result<(), &'static str> {
+        if self.desk.reaches(to) {
+            return Ok(());
+        }
+        if self.desk.knows(to).await {
+            return Err("they are not there");
+        }
+        let is_number = to.chars().count() <= LONGEST_NUMBER;
+        let is_somewhere = self.desk.shared.dial.get().is_some() || self.desk.has_number(to);
+        match is_number && is_somewhere {
+            true => Ok(()),
+            false => Err("there is nobody of this name, and no such number here"),
+        }
     }
 
     /// Takes the audio of the call that the agent is on.

@@ -509,10 +509,15 @@ impl Seat {
         }
     }
 
-    /// Lets it ring somewhere, while the customer hears music; whether there is a way there.
+    /// Lets it ring somewhere, while the customer hears music; whether there is a way there. Where every number is put
+    /// through, those that are nobody's in particular are still outside, as long as there is a way out.
     fn ring(&mut self, to: String, consult: bool) -> bool {
         let in_charge = self.occupants.first().map(|first| first.agent.clone());
-        let (answer, outside) = if self.parts.desk.has_number(&to) {
+        let is_here = match self.parts.outward {
+            Some(_) => self.parts.desk.reaches(&to),
+            None => self.parts.desk.has_number(&to),
+        };
+        let (answer, outside) = if is_here {
             let (desk, from, called) = (self.parts.desk.clone(), self.from.clone(), to.clone());
             let ring = async move {
                 let answer = desk.ring(&called, &from, in_charge, || {}).await;
