@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::desk::{
-    Accepted, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter, Supervision,
-    WaitingCaller,
+    Accepted, CallFailure, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter,
+    Supervision, WaitingCaller,
 };
 use crate::hub::{self, Hub, LiveCall};
 use crate::insight::{CallMemory, Insight};
@@ -640,8 +640,9 @@ impl Shared {
         let seated = match self.seat(desk, &agent, browser, call, (bridge, customer)) {
             Ok(seated) => seated,
             Err(error) => {
-                desk.over(&agent, None);
-                return desk.refuse(&agent, &error.to_string());
+                tracing::warn!(%error, "a call could not be placed");
+                desk.call_failed(&agent, CallFailure::Unreachable);
+                return desk.over(&agent, None);
             }
         };
         let Seated { mut started, ear } = seated;
@@ -657,7 +658,7 @@ impl Shared {
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::info!(call = %id, %error, "a call was not answered");
-                    desk.refuse(&agent, &error.to_string());
+                    desk.call_failed(&agent, CallFailure::from(&error));
                 }
                 self.finish(id, EndReason::Hangup).await;
             }

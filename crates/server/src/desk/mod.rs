@@ -33,7 +33,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::ear::{Attending, Ear, Headset};
-pub use self::messages::{AgentState, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who};
+pub use self::messages::{
+    AgentState, CallFailure, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who,
+};
 use self::page::Line;
 pub use self::page::Page;
 pub use self::seat::{Calling, Customer, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter};
@@ -311,6 +313,11 @@ impl Desk {
     /// Something an agent asked for could not be done.
     pub fn refuse(&self, agent: &str, why: &str) {
         self.tell(agent, ToPage::Refused { why: why.to_owned() });
+    }
+
+    /// A call that an agent has placed does not come about.
+    pub fn call_failed(&self, agent: &str, reason: CallFailure) {
+        self.tell(agent, ToPage::CallFailed { reason });
     }
 
     fn tell(&self, agent: &str, message: ToPage) {
@@ -1051,7 +1058,12 @@ mod tests {
             while told.try_recv().is_ok() {}
             let what = format!("{asked:?}");
             page.ask(asked).await;
-            assert!(matches!(told.try_recv(), Ok(ToPage::Refused { .. })), "{what}");
+            let answer = told.try_recv();
+            let is_refused = match what.starts_with("Call") {
+                true => matches!(answer, Ok(ToPage::CallFailed { reason: CallFailure::NoTrunk })),
+                false => matches!(answer, Ok(ToPage::Refused { .. })),
+            };
+            assert!(is_refused, "{what}: {answer:?}");
         }
     }
 }

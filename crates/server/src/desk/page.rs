@@ -8,7 +8,7 @@ use sotto_call::{Attention, CallId};
 use sotto_webrtc::{Browser, Connection, Direction, News, WebRtcError};
 use tokio::sync::oneshot;
 
-use super::messages::{AgentState, FromPage, ToPage};
+use super::messages::{AgentState, CallFailure, FromPage, ToPage};
 use super::seat::{Order, Sitter};
 use super::{Agent, Desk, Headset, LONGEST_NUMBER, Verdict};
 use crate::pace::Pace;
@@ -179,10 +179,11 @@ impl Line {
 
     /// Calls a number.
     async fn call(&self, number: String, sdp: &str) -> Result<(), String> {
-        let shared = &self.desk.shared;
-        let dial = shared.dial.get().ok_or("no trunk is configured")?;
+        let Some(dial) = self.desk.shared.dial.get() else {
+            return self.call_failed(CallFailure::NoTrunk, "no trunk is configured");
+        };
         if number.chars().count() > LONGEST_NUMBER {
-            return Err("too long a number".to_owned());
+            return self.call_failed(CallFailure::NoNumber, "too long a number");
         }
         let takes = |agent: &mut Agent| {
             let is_free = agent.is_free();
@@ -205,6 +206,13 @@ impl Line {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// A call is not even begun, which counts as every refusal does.
+    fn call_failed(&self, reason: CallFailure, why: &str) -> Result<(), String> {
+        self.refused(None, why);
+        self.with(|agent| agent.tell(ToPage::CallFailed { reason }));
+        Ok(())
     }
 
     fn take_ringing(&self, ring: u64) -> Option<(u64, oneshot::Sender<Verdict>)> {
