@@ -40,7 +40,8 @@ pub struct SipConfig {
     pub digests: Vec<Algorithm>,
     /// Codecs, the most wanted first: `PCMU`, `PCMA`, `G722`, `opus`.
     pub codecs: Vec<String>,
-    /// Who is the agent and who the customer: the first rule that can tell decides.
+    /// Who is the agent and who the customer: the first rule that can tell decides, when a stream begins. Metadata that
+    /// comes later does not change it.
     pub party_rules: Vec<PartyRule>,
     /// The party of the first stream when no rule can tell; the second stream is the other's.
     pub first: FirstParty,

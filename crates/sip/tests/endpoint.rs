@@ -941,6 +941,29 @@ async fn an_agent_is_found_by_rules() {
 }
 
 #[tokio::test]
+async fn an_agent_whom_a_header_names_is_found_among_streams_that_come_later() {
+    let rules = r#"[{"agent_header":"X-Agent"}]"#;
+    let mut bench = Bench::start(|config| config.party_rules = serde_json::from_str(rules).unwrap()).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "later");
+    talk.headers = "Require: siprec\r\nX-Agent: d\r\n".into();
+    talk.establish(&mut raw, &offer(&[("a", "sendonly"), ("b", "sendonly")])).await;
+    bench.begun().await;
+    // The INVITE has said it, and it goes on to count.
+    talk.headers = "Require: siprec\r\n".into();
+    let others = [("a", ""), ("b", ""), ("c", "sendonly"), ("d", "sendonly")];
+    assert_eq!(raw.status(talk.reinvite(&offer(&others))).await, 200);
+    raw.send(talk.ack("")).await;
+    let mut joined = Vec::new();
+    while joined.len() < 2 {
+        if let Told::Joined(_, leg) = bench.told().await {
+            joined.push((leg.label.unwrap(), leg.party));
+        }
+    }
+    assert_eq!(joined, [("c".to_owned(), Party::Customer), ("d".to_owned(), Party::Agent)]);
+}
+
+#[tokio::test]
 async fn a_peer_has_only_so_many_connections() {
     let bench = Bench::start(|_| {}).await;
     let mut streams = Vec::new();
