@@ -6,7 +6,8 @@
 //! A call to one of our numbers rings at one agent at a time, at the one who has been ready for longest. The
 //! agent's page accepts with an offer of its own; from then on the agent is a leg like any other, and the
 //! [`Bridge`](sotto_media::Bridge) carries both. A page that comes and goes takes its agent with it: who has no
-//! page is rung by nobody.
+//! page is rung by nobody. For as long as a call would wait for them they are expected back, so that whoever calls them
+//! while the page is loaded anew waits in line.
 
 mod ear;
 mod messages;
@@ -38,6 +39,7 @@ pub use self::messages::{
 };
 use self::page::Line;
 pub use self::page::Page;
+use self::seat::GRACE;
 pub use self::seat::{Calling, Customer, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter};
 pub use self::waiting::WaitingCaller;
 use crate::audit::Audit;
@@ -232,6 +234,8 @@ struct Agent {
     ear: Option<Ear>,
     /// To be away as soon as the call is over.
     leaves: bool,
+    /// When the page went away, of an agent on no call.
+    gone: Option<Instant>,
 }
 
 /// What an agent's page can do about the call the agent is on.
@@ -350,6 +354,7 @@ impl Desk {
     pub fn agents(&self) -> Vec<Who> {
         let state = self.state();
         let mut agents: Vec<Who> = (state.agents.iter())
+            .filter(|(_, agent)| agent.gone.is_none())
             .map(|(name, agent)| Who {
                 name: name.clone(),
                 state: agent.state,
@@ -422,7 +427,7 @@ impl Desk {
         let found = self.shared.config.numbers.iter().find(|number| number.number == called).cloned();
         found.or_else(|| {
             let agent = called.to_lowercase();
-            let is_there = self.state().agents.contains_key(&agent);
+            let is_there = self.state().agents.get(&agent).is_some_and(Agent::is_expected);
             is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
         })
     }
@@ -517,6 +522,7 @@ impl Desk {
             .collect();
         let is_free = |(name, agent): &(&String, &Agent)| {
             agent.state == AgentState::Ready
+                && agent.gone.is_none()
                 && config.answers(number, name)
                 && !before.iter().any(|one| config.answers(&one.number, name))
         };
@@ -548,6 +554,7 @@ impl Desk {
         let mut state = self.state();
         state.next += 1;
         let page = state.next;
+        state.agents.retain(|_, agent| agent.is_expected());
         let before = state.agents.remove(agent);
         if let Some(ear) = before.as_ref().and_then(|before| before.ear.as_ref()) {
             ear.leave.cancel();
@@ -563,6 +570,7 @@ impl Desk {
             wraps_up: None,
             ear: None,
             leaves: false,
+            gone: None,
         };
         match before {
             // A page that was loaded anew goes on with the call, and with what is left to be done after it.
@@ -621,7 +629,7 @@ impl Desk {
             let new = || OnCall { agent: Some(agent.to_owned()), talk: talk.clone(), ears: Vec::new() };
             calls.entry(call_id).or_insert_with(new);
         }
-        let there = agents.get_mut(agent);
+        let there = agents.get_mut(agent).filter(|agent| agent.gone.is_none());
         let is_there = there.is_some();
         if let Some(there) = there {
             there.talk = Some(talk);
@@ -716,6 +724,11 @@ impl Agent {
     /// On no call, and rung by nobody.
     fn is_free(&self) -> bool {
         self.ear.is_none() && matches!(self.state, AgentState::Away | AgentState::Ready | AgentState::WrapUp)
+    }
+
+    /// The page is there, or may come back any moment.
+    fn is_expected(&self) -> bool {
+        self.gone.is_none_or(|since| since.elapsed() < GRACE)
     }
 
     /// Does what comes after a call.
@@ -1032,8 +1045,40 @@ mod tests {
         assert!(rung(&mut first_told).is_none() && rung(&mut second_told).is_some());
         drop(second);
         settle().await;
-        assert!(!call.is_finished() && desk.state().agents.is_empty());
+        assert!(!call.is_finished() && desk.agents().is_empty());
+        assert_eq!(desk.in_line()[0].rings_at, None);
         call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_waits_for_an_agent_whose_page_is_loaded_anew() {
+        let desk = desk(Vec::new());
+        let (page, _told) = ready(&desk, "ann").await;
+        drop(page);
+        let call = {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring("ann", &Caller::default(), None, || {}).await })
+        };
+        settle().await;
+        assert!(!call.is_finished() && desk.reaches("ann"));
+        tokio::time::advance(GRACE / 2).await;
+        let (page, mut told) = desk.open("ann", false);
+        assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Ready, .. })));
+        settle().await;
+        // It rings again where it rang when the page went away.
+        assert!(rung(&mut told).is_some());
+        drop(page);
+        settle().await;
+        let (page, mut told) = desk.open("ann", false);
+        settle().await;
+        assert!(rung(&mut told).is_some());
+        call.abort();
+        settle().await;
+        drop(page);
+        tokio::time::advance(GRACE).await;
+        assert!(!desk.reaches("ann"));
+        let (_page, mut told) = desk.open("ann", false);
+        assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Away, .. })));
     }
 
     #[tokio::test]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use sotto_call::{Attention, CallId};
 use sotto_webrtc::{Browser, Connection, Direction, News, WebRtcError};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::messages::{AgentState, CallFailure, FromPage, ToPage};
 use super::seat::{Order, Sitter};
@@ -308,16 +309,21 @@ impl Line {
 }
 
 impl Drop for Page {
-    /// Who talks goes on talking: the page may only be loaded anew, and its audio says when it is gone.
+    /// Who talks goes on talking: the page may only be loaded anew, and its audio says when it is gone. For the same
+    /// reason what others did is remembered for a while.
     fn drop(&mut self) {
         let Line { desk, agent: name, page, .. } = &self.line;
         let mut state = desk.state();
-        let Some(agent) = state.agents.get(name).filter(|agent| agent.page == *page) else { return };
+        let Some(agent) = state.agents.get_mut(name).filter(|agent| agent.page == *page) else { return };
         if let Some(ear) = &agent.ear {
             ear.leave.cancel();
         }
         if agent.talk.is_none() {
-            state.agents.remove(name);
+            agent.gone = Some(Instant::now());
+            // It rings no more here, though not because the agent did not want the call.
+            if agent.ringing.take().is_some() {
+                agent.state = AgentState::Ready;
+            }
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::hub::LiveCall;
 use crate::needs::Condition;
 
 /// How long a customer waits for an agent whose browser is gone.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// Events of a leg that wait to be told.
 const LEG_EVENTS: usize = 64;
 /// Orders that wait to be followed: as many as people press buttons.
