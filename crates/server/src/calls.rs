@@ -27,8 +27,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::desk::{
-    Accepted, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter, Supervision,
-    WaitingCaller,
+    Accepted, CallFailure, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter,
+    Supervision, WaitingCaller,
 };
 use crate::hub::{self, Hub, LiveCall};
 use crate::insight::{CallMemory, Insight};
@@ -574,6 +574,8 @@ impl Shared {
         let clock = CallClock::start();
         let unknown = Participant { party: Party::Customer, aor: None, name: None };
         let customer = call.participants.first().cloned().unwrap_or(unknown);
+        // Of a customer whom an agent has called, whoever answers every number.
+        let onward = call.called.as_deref().map(|called| desk.onward(called)).unwrap_or_default();
         let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
         let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
@@ -599,6 +601,7 @@ impl Shared {
             outputs,
             supervision,
             outward,
+            onward,
             over: over.clone(),
         };
         Ok((parts, StartedCall { id, clock, legs, over }))
@@ -637,8 +640,9 @@ impl Shared {
         let seated = match self.seat(desk, &agent, browser, call, (bridge, customer)) {
             Ok(seated) => seated,
             Err(error) => {
-                desk.over(&agent, None);
-                return desk.refuse(&agent, &error.to_string());
+                tracing::warn!(%error, "a call could not be placed");
+                desk.call_failed(&agent, CallFailure::Unreachable);
+                return desk.over(&agent, None);
             }
         };
         let Seated { mut started, ear } = seated;
@@ -654,7 +658,7 @@ impl Shared {
             failed => {
                 if let Some(Err(error)) = failed {
                     tracing::info!(call = %id, %error, "a call was not answered");
-                    desk.refuse(&agent, &error.to_string());
+                    desk.call_failed(&agent, CallFailure::from(&error));
                 }
                 self.finish(id, EndReason::Hangup).await;
             }
@@ -839,6 +843,17 @@ impl Drop for Listening {
 impl Host for Calls {
     fn has_number(&self, number: &str) -> bool {
         self.shared.desk.as_ref().is_some_and(|desk| desk.has_number(number))
+    }
+
+    fn reaches(&self, agent: &str) -> bool {
+        self.shared.desk.as_ref().is_some_and(|desk| desk.reaches(agent))
+    }
+
+    async fn knows(&self, name: &str) -> bool {
+        match &self.shared.desk {
+            Some(desk) => desk.knows(name).await,
+            None => false,
+        }
     }
 
     async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {

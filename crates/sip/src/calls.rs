@@ -8,14 +8,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use sotto_call::{CallId, EndReason, Participant, Party};
+use sotto_call::{CallId, EndReason, Participant, Party, Source};
 use sotto_media::{CallClock, LegOutputs};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::host::{Host, NewCall, NewLeg, Note, Refusal, Ringing, StartedCall};
-use crate::plan::{MAX_LEGS, Reject};
+use crate::plan::{MAX_LEGS, Plan, Reject};
 use crate::session::{Input, Referral};
 
 type Slot = Arc<tokio::sync::Mutex<Option<Arc<Call>>>>;
@@ -107,8 +107,27 @@ impl Calls {
         self.room.available_permits() == 0
     }
 
-    pub(crate) fn has_number(&self, number: &str) -> bool {
-        self.host.has_number(number)
+    /// Whom a call is put through to: the one whom its header names, or else the number that it calls. Nobody when it
+    /// is only to be listened to.
+    ///
+    /// # Errors
+    /// [`Refusal::Unavailable`] when it is for somebody who is not there, and does not say that it is a leg of a call:
+    /// whoever has called to talk to somebody must not be answered by silence (RFC 3261 section 21.4.18).
+    pub(crate) async fn called(&self, plan: &Plan) -> Result<Option<String>, Refusal> {
+        if plan.source != Source::Sip || plan.join.is_some() {
+            return Ok(None);
+        }
+        let agent = plan.agent.as_ref().filter(|agent| self.host.reaches(agent));
+        let called = agent.or_else(|| plan.number.as_ref().filter(|number| self.host.has_number(number)));
+        if called.is_some() || plan.party.is_some() {
+            return Ok(called.cloned());
+        }
+        let is_for_somebody = plan.agent.is_some()
+            || match &plan.number {
+                Some(number) => self.host.knows(number).await,
+                None => false,
+            };
+        if is_for_somebody { Err(Refusal::Unavailable) } else { Ok(None) }
     }
 
     /// Whether a call waits for legs under this name.

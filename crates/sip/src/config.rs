@@ -40,7 +40,8 @@ pub struct SipConfig {
     pub digests: Vec<Algorithm>,
     /// Codecs, the most wanted first: `PCMU`, `PCMA`, `G722`, `opus`.
     pub codecs: Vec<String>,
-    /// Who is the agent and who the customer: the first rule that can tell decides.
+    /// Who is the agent and who the customer: the first rule that can tell decides, when a stream begins. Metadata that
+    /// comes later does not change it.
     pub party_rules: Vec<PartyRule>,
     /// The party of the first stream when no rule can tell; the second stream is the other's.
     pub first: FirstParty,
@@ -143,7 +144,8 @@ pub struct HeaderNames {
     pub party: String,
     /// BCP 47 code of the language spoken.
     pub language: String,
-    /// The agent or number a call is for, when that is not the one in the Request-URI.
+    /// The agent or number a call is for, when that is not the one in the Request-URI. When the agent is not there, the
+    /// number in the Request-URI is called, if it is one of `desk.numbers`; otherwise the caller is told 480.
     pub agent: String,
 }
 

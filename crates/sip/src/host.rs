@@ -226,6 +226,17 @@ pub trait Host: Send + Sync + 'static {
     /// Whether calls to this number are put through to someone, instead of only being listened to.
     fn has_number(&self, number: &str) -> bool;
 
+    /// Whether a call for this agent, or number, reaches them: not somebody else because every number is put through.
+    fn reaches(&self, agent: &str) -> bool {
+        self.has_number(agent)
+    }
+
+    /// Whether this is the name of an agent, there or not.
+    async fn knows(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
+
     /// A call wants to begin. It has been answered with 100 and waits for this, which may take as long as
     /// somebody's telephone rings; it is dropped when the caller gives up.
     async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal>;

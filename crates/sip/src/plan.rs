@@ -288,8 +288,10 @@ pub(crate) struct Plan {
     pub(crate) metadata: Metadata,
     pub(crate) timer: Option<SessionTimer>,
     pub(crate) external_id: String,
-    /// Whom the call is for.
-    pub(crate) called: Option<String>,
+    /// Whom the call is for, says its header.
+    pub(crate) agent: Option<String>,
+    /// The user that the Request-URI names.
+    pub(crate) number: Option<String>,
     /// The value by which plain legs find each other.
     pub(crate) join: Option<String>,
     /// Who the INVITE says speaks, on a plain leg.
@@ -299,8 +301,18 @@ pub(crate) struct Plan {
     /// The peer takes UPDATE, says its `Allow`.
     pub(crate) takes_update: bool,
     caller: Speaker,
-    /// For rules that look at headers.
-    rule_headers: Vec<(String, String)>,
+    pub(crate) rule_headers: RuleHeaders,
+}
+
+/// What an INVITE says in the headers that rules look at, for streams that come later as well.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RuleHeaders(Vec<(String, String)>);
+
+impl RuleHeaders {
+    pub(crate) fn get(&self, name: &str) -> Option<String> {
+        let found = self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+        found.map(|(_, value)| value.clone())
+    }
 }
 
 impl Plan {
@@ -342,14 +354,17 @@ impl Plan {
             offer: bodies.description,
             timer,
             external_id: external_id.chars().take(MAX_VALUE).collect(),
-            called: header(&config.headers.agent).or_else(|| called(request)),
+            agent: header(&config.headers.agent),
+            number: called(request),
             join,
             party: party.filter(|_| !siprec),
             headers: kept.collect(),
             language: header(&config.headers.language).filter(|l| is_language(l)),
             takes_update: tokens(request, "Allow").any(|method| method == "update"),
             caller: caller(request),
-            rule_headers: in_rules.filter_map(|name| Some((name.to_owned(), header(name)?))).collect(),
+            rule_headers: RuleHeaders(
+                in_rules.filter_map(|name| Some((name.to_owned(), header(name)?))).collect(),
+            ),
             metadata,
         })
     }
@@ -359,12 +374,7 @@ impl Plan {
         if let Some(party) = self.party.filter(|p| *p == Party::Other || !taken.contains(p)) {
             return vec![party; streams.len().min(1)];
         }
-        let header = |name: &str| {
-            self.rule_headers
-                .iter()
-                .find(|(n, _)| n.eq_ignore_ascii_case(name))
-                .map(|(_, value)| value.clone())
-        };
+        let header = |name: &str| self.rule_headers.get(name);
         let speakers: Vec<Speaker> = (0..streams.len()).map(|n| self.speaker(streams, n)).collect();
         let senders = |label: &str| {
             let stream = self.metadata.streams.iter().find(|s| s.label.as_deref() == Some(label));

@@ -30,7 +30,8 @@ use crate::flow::Flow;
 use crate::host::{NewCall, NewLeg, Note, Ringing};
 use crate::metadata::Metadata;
 use crate::negotiate::{self, Stream};
-use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, SUPPORTED_VALUE, SessionTimer};
+use crate::party::{self, Speaker};
+use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, RuleHeaders, SUPPORTED_VALUE, SessionTimer};
 use crate::sdp;
 use crate::wire::{ACCEPT, ALLOW};
 
@@ -187,6 +188,7 @@ pub(crate) struct Session {
     /// The description we sent last.
     local: sdp::Session,
     metadata: Metadata,
+    rule_headers: RuleHeaders,
     participants: Vec<Participant>,
     /// The number of the INVITE whose ACK has not come.
     unacked: Option<u32>,
@@ -421,6 +423,7 @@ impl Session {
             next_leg: 0,
             local: sdp::Session::default(),
             metadata: Metadata::default(),
+            rule_headers: RuleHeaders::default(),
             participants: Vec::new(),
             unacked: None,
             awaits_answer: false,
@@ -442,13 +445,12 @@ impl Session {
         input: mpsc::Sender<Input>,
         ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
+        let called = shared.calls.called(&plan).await?;
         let count = plan.streams.len().max(1);
         let mut sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
         let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
         let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
-        let is_plain = plan.source == Source::Sip && plan.join.is_none();
-        let called = plan.called.clone().filter(|called| is_plain && shared.calls.has_number(called));
         let talks = called.is_some();
         // Without an offer, ours goes out with the 200 (RFC 3261 section 13.2.1).
         let (streams, answer) = match &plan.offer {
@@ -513,6 +515,7 @@ impl Session {
         let mut session = Self {
             participants: plan.participants(&labelled),
             metadata: plan.metadata,
+            rule_headers: plan.rule_headers,
             timer: plan.timer.map(|timer| (timer, now + timer.due())),
             awaits_answer: plan.offer.is_none(),
             takes_update: plan.takes_update,
@@ -900,8 +903,9 @@ impl Session {
                 }
             }
         }
-        for stream in fresh {
-            self.add_leg(stream).await;
+        let parties = self.parties(&fresh);
+        for (stream, party) in fresh.into_iter().zip(parties) {
+            self.add_leg(stream, party).await;
         }
         self.tell_pauses(&before).await;
         let taken: Vec<_> = self.legs.iter().map(|slot| (slot.stream.clone(), slot.port)).collect();
@@ -913,24 +917,29 @@ impl Session {
         Ok(answer)
     }
 
+    /// Who speaks on streams that came later. Whose the others are has been decided, whatever metadata says by now.
+    fn parties(&self, streams: &[Stream]) -> Vec<Party> {
+        let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
+        let speaker = |stream: &Stream| {
+            let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
+            Speaker {
+                aor: person.and_then(|person| person.aor.clone()),
+                name: person.and_then(|person| person.name.clone()),
+                calling: person.and_then(|person| person.calling),
+                label: stream.label.clone(),
+            }
+        };
+        let speakers: Vec<Speaker> = streams.iter().map(speaker).collect();
+        let (config, header) = (&self.shared.config, |name: &str| self.rule_headers.get(name));
+        party::decide(&config.party_rules, config.first.into(), &speakers, &header, &taken)
+    }
+
     /// A stream that came later. When there is no room for it, it is left out of the answer.
-    async fn add_leg(&mut self, stream: Stream) {
+    async fn add_leg(&mut self, stream: Stream, party: Party) {
         let Some(socket) = reserve(&self.shared, 1).await.ok().and_then(|sockets| sockets.into_iter().next())
         else {
             return;
         };
-        let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
-        let speaker = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
-        let speaker = crate::party::Speaker {
-            aor: speaker.and_then(|person| person.aor.clone()),
-            name: speaker.and_then(|person| person.name.clone()),
-            calling: speaker.and_then(|person| person.calling),
-            label: stream.label.clone(),
-        };
-        let config = &self.shared.config;
-        let parties =
-            crate::party::decide(&config.party_rules, config.first.into(), &[speaker], &|_| None, &taken);
-        let party = parties.first().copied().unwrap_or(Party::Other);
         let leg = NewLeg { party, label: stream.label.clone(), codec: stream.codec.name() };
         if let Ok(outputs) = self.shared.calls.add_leg(&self.call, self.number, leg).await {
             self.start_leg(socket, stream, party, outputs);

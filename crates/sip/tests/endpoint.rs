@@ -528,6 +528,48 @@ async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so()
     assert_eq!(bench.ended().await, (id, EndReason::Hangup));
 }
 
+#[tokio::test]
+async fn a_call_for_an_agent_who_is_not_there_is_not_answered() {
+    let mut bench = Bench::start(|_| {}).await;
+    bench.host.absent.lock().unwrap().push("mina".into());
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut calls = 0;
+    // By the header, or the Request-URI (the user `sotto` stands in every request of a `Talk`).
+    let mut invite = async |numbers: &[&str], user: &str, headers: &str| {
+        *bench.host.numbers.lock().unwrap() = numbers.iter().map(|number| (*number).to_owned()).collect();
+        calls += 1;
+        let mut talk = Talk::new(&raw, bench.udp(), &format!("absent{calls}"));
+        talk.headers = headers.to_owned();
+        let invite = talk.invite(&offer(&[("", "sendrecv")]));
+        let answer = raw.ask(invite.replacen("sip:sotto@", &format!("sip:{user}@"), 1)).await;
+        let status = answer.status_code.code();
+        if status != 200 {
+            raw.send(talk.on_branch_of_invite("ACK")).await;
+            return Err(status);
+        }
+        talk.answered(&answer);
+        raw.send(talk.ack("")).await;
+        let called = bench.begun().await.1.called;
+        assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+        bench.ended().await;
+        Ok(called)
+    };
+    let ours = |number: &str| Ok(Some(number.to_owned()));
+    let for_mina = "X-Sotto-Agent: mina\r\n";
+    // Whom the header names comes first, then the number.
+    assert_eq!(invite(&["mina", "100"], "100", for_mina).await, ours("mina"));
+    assert_eq!(invite(&["100"], "100", for_mina).await, ours("100"));
+    assert_eq!(invite(&["*"], "555", for_mina).await, ours("555"));
+    assert_eq!(invite(&["100"], "555", for_mina).await, Err(480));
+    assert_eq!(invite(&["100"], "555", "X-Sotto-Agent: nobody\r\n").await, Err(480));
+    assert_eq!(invite(&["100"], "mina", "").await, Err(480));
+    // What is only to be listened to is, whomever it names.
+    assert_eq!(invite(&["100"], "555", "").await, Ok(None));
+    assert_eq!(invite(&["100"], "mina", "X-Sotto-Party: agent\r\n").await, Ok(None));
+    let leg = "X-Sotto-Call: 42\r\nX-Sotto-Agent: mina\r\n";
+    assert_eq!(invite(&["mina", "100"], "100", leg).await, Ok(None));
+}
+
 /// An answer of a trunk's, which has a tag and a contact of its own.
 async fn answer(raw: &mut Raw, request: &Request, status: &str, body: &str) {
     raw.answer(request, "trunk", status, body).await;
@@ -896,6 +938,29 @@ async fn an_agent_is_found_by_rules() {
         call.hang_up().await.unwrap();
         bench.ended().await;
     }
+}
+
+#[tokio::test]
+async fn an_agent_whom_a_header_names_is_found_among_streams_that_come_later() {
+    let rules = r#"[{"agent_header":"X-Agent"}]"#;
+    let mut bench = Bench::start(|config| config.party_rules = serde_json::from_str(rules).unwrap()).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "later");
+    talk.headers = "Require: siprec\r\nX-Agent: d\r\n".into();
+    talk.establish(&mut raw, &offer(&[("a", "sendonly"), ("b", "sendonly")])).await;
+    bench.begun().await;
+    // The INVITE has said it, and it goes on to count.
+    talk.headers = "Require: siprec\r\n".into();
+    let others = [("a", ""), ("b", ""), ("c", "sendonly"), ("d", "sendonly")];
+    assert_eq!(raw.status(talk.reinvite(&offer(&others))).await, 200);
+    raw.send(talk.ack("")).await;
+    let mut joined = Vec::new();
+    while joined.len() < 2 {
+        if let Told::Joined(_, leg) = bench.told().await {
+            joined.push((leg.label.unwrap(), leg.party));
+        }
+    }
+    assert_eq!(joined, [("c".to_owned(), Party::Customer), ("d".to_owned(), Party::Agent)]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use sotto_tests::ears;
 pub use sotto_tests::ears::{AGENT, CUSTOMER, Ear, SUPERVISOR};
 use sotto_tests::script::{Script, word_error_rate, words};
 use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_address};
+use sotto_tests::sipp::Sipp;
 use sotto_tests::turn::Turn;
 
 use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
@@ -343,4 +344,35 @@ fn a_call_that_nobody_takes_is_missed_and_called_back() {
     let missed = sotto.api.client.json("/api/missed").unwrap();
     assert_eq!(missed["missed"], json!([]));
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_rings_at_the_agent_whom_its_header_names_and_is_not_answered_without_them() {
+    let Some(sotto) = desk(&[]) else { return };
+    let (mina, omid) = (("mina", "a long enough password"), ("omid", "a long enough password"));
+    add_agent(&sotto, mina);
+    add_agent(&sotto, omid);
+    let call = |agent: &str| {
+        let (scenario, agent) = ("agent.xml".to_owned(), agent.to_owned());
+        let sipp = Sipp { scenario, agent, ..Sipp::siprec(sotto.sip) };
+        sipp.call(&Audio::tone(CUSTOMER, 12)).unwrap()
+    };
+    // The Request-URI is no number of ours, and neither of them is there.
+    let refused = call("omid").finish().unwrap_err().to_string();
+    assert!(refused.contains("SIP/2.0 480 Temporarily Unavailable"), "{refused}");
+    assert_eq!(sotto.api.calls("live").unwrap(), Vec::<Value>::new());
+
+    // Who has waited for longer is not rung.
+    let mut first = ears::agent(&sotto, mina).unwrap();
+    let mut second = ears::page(&sotto, omid, SUPERVISOR).unwrap();
+    second.ready().unwrap();
+    let customer = call("omid");
+    second.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    until_heard(&mut [("second", &mut || second.heard(2).ok(), &[CUSTOMER])]);
+    customer.finish().unwrap();
+    second.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!((first.errors().unwrap(), second.errors().unwrap()), (Vec::new(), Vec::new()));
 }

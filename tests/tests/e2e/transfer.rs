@@ -9,7 +9,7 @@ use sotto_tests::ears;
 use sotto_tests::server::{ADMIN, free_address};
 use sotto_tests::sipp::Sipp;
 
-use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, desk_of, until_heard};
+use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk_of, until_heard};
 use crate::support::{PATIENCE, assert_ordered};
 
 const NUMBERS: &str = "[{ number = \"100\" }]";
@@ -153,4 +153,91 @@ fn a_call_that_is_handed_on_leaves_us() {
     // The two talk on without us.
     until_heard(&mut [("outside", &mut || outside.heard().unwrap(), &[CUSTOMER])]);
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn a_call_goes_to_a_telephone_outside_although_every_number_is_put_through() {
+    let trunk = free_address().unwrap();
+    let line = format!("trunk = {{ host = \"{trunk}\", user = \"1001\" }}");
+    let Some(sotto) = desk_of("[{ number = \"*\" }]", &[("desk", &line)]) else { return };
+    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let outside = Baresip::answer(trunk, "15550142", Codec::Pcmu, &speaks(SUPERVISOR)).unwrap();
+    agent.press("t").unwrap();
+    agent.fill("#transfer input", "15550142").unwrap();
+    agent.click("#transfer form button:has-text('Hand over')").unwrap();
+    until_heard(&mut [
+        ("outside", &mut || outside.heard().unwrap(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[SUPERVISOR]),
+    ]);
+    customer.hang_up().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("agent", "15550142")]);
+    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+const MINA: (&str, &str) = ("mina", "a long enough password");
+const OMID: (&str, &str) = ("omid", "a long enough password");
+
+#[test]
+fn a_customer_waits_for_the_colleague_when_the_agent_hangs_up_while_it_rings_there() {
+    let Some(sotto) = desk_of(NUMBERS, &[]) else { return };
+    add_agent(&sotto, MINA);
+    add_agent(&sotto, OMID);
+    let mut first = ears::agent(&sotto, MINA).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
+    first.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut second = ears::page(&sotto, OMID, SUPERVISOR).unwrap();
+    second.ready().unwrap();
+    first.press("t").unwrap();
+    first.click("#transfer li:has-text('omid') button:has-text('Hand over')").unwrap();
+    second.wait("section.phone.ringing").unwrap();
+    first.press("x").unwrap();
+    // Whoever had the call says how it came out, while it goes on.
+    first.click("section.phone .outcomes button:has-text('Call back')").unwrap();
+    first.wait("section.phone .outcomes [aria-pressed=true]").unwrap();
+    second.accept().unwrap();
+    until_heard(&mut [
+        ("second", &mut || second.heard(2).ok(), &[CUSTOMER]),
+        ("customer", &mut || customer.heard().unwrap(), &[SUPERVISOR]),
+    ]);
+    second.press("x").unwrap();
+    second.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("agent", "omid")]);
+    let of = |kind: &str| events.iter().filter(|e| e["kind"] == kind).count();
+    assert_eq!((of("paused"), of("resumed")), (1, 1), "music from the hand-over to the answer");
+    assert_eq!((first.errors().unwrap(), second.errors().unwrap()), (Vec::new(), Vec::new()));
+}
+
+#[test]
+fn a_customer_whom_nobody_takes_over_goes_back_to_the_number_they_called() {
+    let Some(sotto) = desk_of(NUMBERS, &[("desk", "wrap_up_s = 0")]) else { return };
+    add_agent(&sotto, MINA);
+    add_agent(&sotto, OMID);
+    let mut first = ears::agent(&sotto, MINA).unwrap();
+    let customer = ears::customer(&sotto, 120).unwrap();
+    first.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut second = ears::page(&sotto, OMID, SUPERVISOR).unwrap();
+    second.ready().unwrap();
+    first.press("t").unwrap();
+    first.click("#transfer li:has-text('omid') button:has-text('Hand over')").unwrap();
+    second.wait("section.phone.ringing").unwrap();
+    first.press("x").unwrap();
+    first.wait("section.phone:not(.talking)").unwrap();
+    second.press("r").unwrap();
+    // Whoever is ready is rung, as for every caller.
+    first.accept().unwrap();
+    ears::both_hear(&mut first, &customer).unwrap();
+    first.press("x").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(transfers(&events), [("agent", "mina")]);
+    assert_eq!((first.errors().unwrap(), second.errors().unwrap()), (Vec::new(), Vec::new()));
 }

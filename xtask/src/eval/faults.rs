@@ -23,7 +23,7 @@ const BACK: Duration = Duration::from_secs(120);
 /// The disk of the server whose disk is filled, in bytes.
 const DISK: u64 = 24 << 20;
 
-/// Something that is lost in the middle of a call, and had back.
+/// Something that a call does without for a while, and has back.
 struct Fault<'a> {
     name: &'static str,
     lose: &'a mut dyn FnMut(&Sotto) -> Result<()>,
@@ -40,7 +40,8 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     disk(bench, sink)
 }
 
-/// The models are not there when the call begins, come during it, and are removed once they are loaded.
+/// The models are not there when the call begins, come during it, and are removed once they are loaded. They are not
+/// lost in mid-call: what is loaded is in the server's memory, and nothing from outside takes it away.
 fn speech(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let folder = tempfile::tempdir()?;
     let model = folder.path().join("model.bin");

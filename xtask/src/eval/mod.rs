@@ -146,7 +146,11 @@ const PHONE: &[Row] = &[
         measure: peers::measure,
     },
     Row { name: "supervisors", what: "Three supervisors on one call", measure: supervisors::measure },
-    Row { name: "faults", what: "No models, no database, no disk in mid-call", measure: faults::measure },
+    Row {
+        name: "faults",
+        what: "No models at first; no database, no disk in mid-call",
+        measure: faults::measure,
+    },
     Row { name: "paths", what: "Reload, change of network, relay alone", measure: paths::measure },
     Row { name: "hostile", what: "A hostile page and client beside a call", measure: hostile::measure },
     Row { name: "smooth", what: "The page under 50 live calls of others", measure: smooth::measure },

@@ -69,6 +69,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let audit = Audit::keep_in(store.clone());
     let webrtc = WebRtc::new(config.webrtc.clone());
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
+    desk.know_from(store.clone());
     let streams = Streams::new(webrtc, desk.clone());
     let app = App::new(Parts {
         hub: hub.clone(),

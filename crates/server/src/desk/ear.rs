@@ -131,7 +131,8 @@ impl Desk {
         there.talk.bridge.announce(tone, |role| announce.reaches(role));
         // Who only listens from now on is not there any more, for an agent who is not to know.
         let seen = |attention: Option<Attention>| attention.filter(|attention| self.is_seen(*attention));
-        if let Some(agent) = agents.get(&call.agent).filter(|_| seen(before) != seen(now)) {
+        let agent = call.agent.as_ref().and_then(|agent| agents.get(agent));
+        if let Some(agent) = agent.filter(|_| seen(before) != seen(now)) {
             agent.tell(ToPage::Supervisor { name: name.to_owned(), attention: seen(now) });
         }
     }

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{Attention, CallId};
+use sotto_sip::DialError;
 use sotto_webrtc::{Candidate, IceServer};
 
 /// What an agent is doing.
@@ -169,9 +170,14 @@ pub enum ToPage {
     },
     /// Another page of the same agent has the telephone now. Last of all.
     Replaced {},
+    /// The call that the agent has placed does not come about. [`ToPage::Over`] follows, unless it was not even begun.
+    CallFailed {
+        /// Why not.
+        reason: CallFailure,
+    },
     /// The call is over.
     Over {},
-    /// Something the page asked for is not done.
+    /// Something else that the page asked for is not done.
     Refused {
         /// Why not.
         why: String,
@@ -188,6 +194,43 @@ pub enum MediaState {
     Lost,
     /// It will not come back.
     Failed,
+}
+
+/// See [`ToPage::CallFailed`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CallFailure {
+    /// The number is engaged.
+    Busy,
+    /// Nobody has answered in time.
+    NoAnswer,
+    /// There is no such number.
+    NoNumber,
+    /// The call is not taken, or not allowed.
+    Refused,
+    /// The trunk cannot be reached or has no line free, or there is no room for another call here.
+    Unreachable,
+    /// There is no trunk: no calls can be placed.
+    NoTrunk,
+}
+
+impl From<&DialError> for CallFailure {
+    /// What a status means to whoever has called (RFC 3261 section 21).
+    fn from(error: &DialError) -> Self {
+        match error {
+            DialError::Number(_) => Self::NoNumber,
+            DialError::NoAnswer => Self::NoAnswer,
+            DialError::NoCodec => Self::Refused,
+            DialError::Refused { status, .. } => match status {
+                486 | 600 => Self::Busy,
+                408 | 480 => Self::NoAnswer,
+                404 | 410 | 484 | 604 => Self::NoNumber,
+                500..600 => Self::Unreachable,
+                _ => Self::Refused,
+            },
+            _ => Self::Unreachable,
+        }
+    }
 }
 
 /// Asked by an agent's page.
@@ -258,4 +301,34 @@ pub enum FromPage {
     HangUp {},
     /// Nothing.
     Ping {},
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_fails_says_why_in_one_word() {
+        let refused = |status| DialError::Refused { status, reason: String::new() };
+        for (error, word) in [
+            (refused(486), "busy"),
+            (refused(600), "busy"),
+            (refused(480), "no_answer"),
+            (refused(408), "no_answer"),
+            (DialError::NoAnswer, "no_answer"),
+            (refused(404), "no_number"),
+            (refused(410), "no_number"),
+            (refused(484), "no_number"),
+            (DialError::Number("x".into()), "no_number"),
+            (refused(403), "refused"),
+            (refused(603), "refused"),
+            (DialError::NoCodec, "refused"),
+            (refused(503), "unreachable"),
+            (DialError::Unreachable, "unreachable"),
+            (DialError::NoRoom, "unreachable"),
+        ] {
+            let said = serde_json::to_value(ToPage::CallFailed { reason: (&error).into() }).unwrap();
+            assert_eq!(said, serde_json::json!({ "type": "call_failed", "reason": word }), "{error}");
+        }
+    }
 }

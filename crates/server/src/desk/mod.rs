@@ -6,7 +6,8 @@
 //! A call to one of our numbers rings at one agent at a time, at the one who has been ready for longest. The
 //! agent's page accepts with an offer of its own; from then on the agent is a leg like any other, and the
 //! [`Bridge`](sotto_media::Bridge) carries both. A page that comes and goes takes its agent with it: who has no
-//! page is rung by nobody.
+//! page is rung by nobody. For as long as a call would wait for them they are expected back, so that whoever calls them
+//! while the page is loaded anew waits in line.
 
 mod ear;
 mod messages;
@@ -14,7 +15,7 @@ mod page;
 mod seat;
 mod waiting;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use sotto_audio::{Tone, Writer};
 use sotto_call::{Attention, CallId};
 use sotto_media::{Bridge, CallClock, MemberId, Role};
 use sotto_sip::{Refusal, Trunk};
+use sotto_store::Store;
 use sotto_webrtc::{Browser, Connection, News, WebRtc};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::time::Instant;
@@ -32,14 +34,18 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use self::ear::{Attending, Ear, Headset};
-pub use self::messages::{AgentState, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who};
+pub use self::messages::{
+    AgentState, CallFailure, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who,
+};
 use self::page::Line;
 pub use self::page::Page;
+use self::seat::GRACE;
 pub use self::seat::{Calling, Customer, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter};
 pub use self::waiting::WaitingCaller;
 use crate::audit::Audit;
 use crate::hub::LiveCall;
 use crate::pace::Pace;
+use crate::people;
 
 /// Messages for a page that wait for it; a page that is further behind is gone.
 const PAGE: usize = 256;
@@ -175,6 +181,8 @@ struct Shared {
     /// Somebody has become ready.
     ready: Notify,
     dial: OnceLock<Dial>,
+    /// Where those who may sign in are known.
+    people: OnceLock<Store>,
 }
 
 /// Places a call for an agent at a browser.
@@ -203,8 +211,8 @@ struct Waiting {
 /// A call that goes through us.
 #[derive(Clone)]
 struct OnCall {
-    /// Who is in charge of it.
-    agent: String,
+    /// Who is in charge of it; nobody while the customer waits for a colleague of somebody who has left.
+    agent: Option<String>,
     talk: Talk,
     /// Supervisors, and what they do there. One may be there by several ways.
     ears: Vec<(MemberId, String, Attention)>,
@@ -226,6 +234,8 @@ struct Agent {
     ear: Option<Ear>,
     /// To be away as soon as the call is over.
     leaves: bool,
+    /// When the page went away, of an agent on no call.
+    gone: Option<Instant>,
 }
 
 /// What an agent's page can do about the call the agent is on.
@@ -277,6 +287,7 @@ impl Desk {
             state: Mutex::default(),
             ready: Notify::new(),
             dial: OnceLock::new(),
+            people: OnceLock::new(),
         };
         Self { shared: Arc::new(shared) }
     }
@@ -298,9 +309,19 @@ impl Desk {
         let _ = self.shared.dial.set(dial);
     }
 
+    /// From now on the names of those who may sign in are known, whether they are there or not.
+    pub fn know_from(&self, store: Store) {
+        let _ = self.shared.people.set(store);
+    }
+
     /// Something an agent asked for could not be done.
     pub fn refuse(&self, agent: &str, why: &str) {
         self.tell(agent, ToPage::Refused { why: why.to_owned() });
+    }
+
+    /// A call that an agent has placed does not come about.
+    pub fn call_failed(&self, agent: &str, reason: CallFailure) {
+        self.tell(agent, ToPage::CallFailed { reason });
     }
 
     fn tell(&self, agent: &str, message: ToPage) {
@@ -333,6 +354,7 @@ impl Desk {
     pub fn agents(&self) -> Vec<Who> {
         let state = self.state();
         let mut agents: Vec<Who> = (state.agents.iter())
+            .filter(|(_, agent)| agent.gone.is_none())
             .map(|(name, agent)| Who {
                 name: name.clone(),
                 state: agent.state,
@@ -363,10 +385,31 @@ impl Desk {
         self.number(number).is_some()
     }
 
+    /// Whether this is one of the configured numbers, or an agent who is there: not any number, where every number is
+    /// put through.
+    #[must_use]
+    pub fn reaches(&self, called: &str) -> bool {
+        self.named(called).is_some()
+    }
+
+    /// Whether somebody who may sign in has this name. Nobody has, while the database is away.
+    pub async fn knows(&self, name: &str) -> bool {
+        let (Some(people), Ok(name)) = (self.shared.people.get(), people::name(name)) else { return false };
+        matches!(people.user_by_name(&name).await, Ok(Some(user)) if !user.disabled)
+    }
+
     /// The number that is called when nobody has answered a call to this one.
     #[must_use]
     pub fn overflow(&self, called: &str) -> Option<String> {
         self.number(called).map(|number| number.overflow).filter(|overflow| !overflow.is_empty())
+    }
+
+    /// Where it rings, one after the other, for a customer who has called this number and whom everybody has left: at
+    /// the number again, and where it overflows to.
+    #[must_use]
+    pub fn onward(&self, called: &str) -> VecDeque<String> {
+        let number = self.number(called).into_iter();
+        number.flat_map(|number| [number.number, number.overflow]).filter(|to| !to.is_empty()).collect()
     }
 
     /// Whether callers hear music until somebody answers.
@@ -376,18 +419,21 @@ impl Desk {
     }
 
     fn number(&self, called: &str) -> Option<Number> {
-        let numbers = &self.shared.config.numbers;
-        let found = numbers.iter().find(|n| n.number == called).cloned();
-        let by_name = || {
-            let agent = called.to_lowercase();
-            let is_there = self.state().agents.contains_key(&agent);
-            is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
-        };
-        found.or_else(by_name).or_else(|| numbers.iter().find(|n| n.number == "*").cloned())
+        let every = || self.shared.config.numbers.iter().find(|number| number.number == "*").cloned();
+        self.named(called).or_else(every)
     }
 
-    /// Rings until somebody takes the call, which `by` hands over, if anyone does. `on_ring` is called when it
-    /// rings somewhere for the first time.
+    fn named(&self, called: &str) -> Option<Number> {
+        let found = self.shared.config.numbers.iter().find(|number| number.number == called).cloned();
+        found.or_else(|| {
+            let agent = called.to_lowercase();
+            let is_there = self.state().agents.get(&agent).is_some_and(Agent::is_expected);
+            is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
+        })
+    }
+
+    /// Rings until somebody takes the call, which `by` hands over, if anyone does: a colleague who alone could take it,
+    /// and does not, is not rung again. `on_ring` is called when it rings somewhere for the first time.
     ///
     /// Dropped, it stops ringing.
     ///
@@ -403,7 +449,8 @@ impl Desk {
         let number = self.number(called).ok_or(Refusal::Unavailable)?;
         let ring = self.ring_around(&number, from, by, on_ring);
         let patience = Duration::from_secs(number.patience_s.max(1));
-        tokio::time::timeout(patience, ring).await.map_err(|_| Refusal::Unavailable)
+        let taken = tokio::time::timeout(patience, ring).await.ok().flatten();
+        taken.ok_or(Refusal::Unavailable)
     }
 
     async fn ring_around(
@@ -412,7 +459,7 @@ impl Desk {
         from: &Caller,
         by: Option<String>,
         on_ring: impl Fn() + Send + Sync,
-    ) -> Accepted {
+    ) -> Option<Accepted> {
         let place = self.wait_in_line(number, from);
         loop {
             let ready = self.shared.ready.notified();
@@ -429,13 +476,16 @@ impl Desk {
                 Ok(Ok(Verdict::Accepted(browser))) => {
                     let agent = ringing.agent.clone();
                     ringing.answered();
-                    return Accepted { agent, browser: *browser };
+                    return Some(Accepted { agent, browser: *browser });
                 }
                 Ok(Ok(Verdict::Declined)) => ringing.over(true, false),
                 // The page is gone.
                 Ok(Err(_)) => ringing.over(true, false),
                 // Who does not hear it ring is not there.
                 Err(_) => ringing.over(true, true),
+            }
+            if by.is_some() && number.agents.len() == 1 {
+                return None;
             }
         }
     }
@@ -472,6 +522,7 @@ impl Desk {
             .collect();
         let is_free = |(name, agent): &(&String, &Agent)| {
             agent.state == AgentState::Ready
+                && agent.gone.is_none()
                 && config.answers(number, name)
                 && !before.iter().any(|one| config.answers(&one.number, name))
         };
@@ -503,6 +554,7 @@ impl Desk {
         let mut state = self.state();
         state.next += 1;
         let page = state.next;
+        state.agents.retain(|_, agent| agent.is_expected());
         let before = state.agents.remove(agent);
         if let Some(ear) = before.as_ref().and_then(|before| before.ear.as_ref()) {
             ear.leave.cancel();
@@ -518,6 +570,7 @@ impl Desk {
             wraps_up: None,
             ear: None,
             leaves: false,
+            gone: None,
         };
         match before {
             // A page that was loaded anew goes on with the call, and with what is left to be done after it.
@@ -541,7 +594,7 @@ impl Desk {
             since_ms: talk.clock.now().0,
         });
         let supervisors = new.talk.as_ref().and_then(|talk| state.calls.get(&talk.live.id()));
-        let supervisors = supervisors.filter(|call| call.agent == agent);
+        let supervisors = supervisors.filter(|call| call.agent.as_deref() == Some(agent));
         let supervisors = supervisors.map(|call| self.seen_on(call)).unwrap_or_default();
         new.tell(ToPage::Hello {
             agent: agent.to_owned(),
@@ -573,10 +626,10 @@ impl Desk {
         let mut state = self.state();
         let State { agents, calls, .. } = &mut *state;
         if in_charge {
-            let new = || OnCall { agent: agent.to_owned(), talk: talk.clone(), ears: Vec::new() };
+            let new = || OnCall { agent: Some(agent.to_owned()), talk: talk.clone(), ears: Vec::new() };
             calls.entry(call_id).or_insert_with(new);
         }
-        let there = agents.get_mut(agent);
+        let there = agents.get_mut(agent).filter(|agent| agent.gone.is_none());
         let is_there = there.is_some();
         if let Some(there) = there {
             there.talk = Some(talk);
@@ -585,13 +638,13 @@ impl Desk {
         is_there
     }
 
-    /// Another agent is in charge of a call.
-    fn in_charge(&self, call_id: CallId, agent: &str) {
+    /// Another agent is in charge of a call, or nobody.
+    fn in_charge(&self, call_id: CallId, agent: Option<&str>) {
         let mut state = self.state();
         let State { agents, calls, .. } = &mut *state;
         let Some(call) = calls.get_mut(&call_id) else { return };
-        agent.clone_into(&mut call.agent);
-        if let Some(agent) = agents.get(agent) {
+        call.agent = agent.map(str::to_owned);
+        if let Some(agent) = agent.and_then(|agent| agents.get(agent)) {
             self.seen_on(call).into_iter().for_each(|message| agent.tell(message));
         }
     }
@@ -671,6 +724,11 @@ impl Agent {
     /// On no call, and rung by nobody.
     fn is_free(&self) -> bool {
         self.ear.is_none() && matches!(self.state, AgentState::Away | AgentState::Ready | AgentState::WrapUp)
+    }
+
+    /// The page is there, or may come back any moment.
+    fn is_expected(&self) -> bool {
+        self.gone.is_none_or(|since| since.elapsed() < GRACE)
     }
 
     /// Does what comes after a call.
@@ -917,6 +975,63 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn a_colleague_who_does_not_take_what_is_handed_over_is_not_waited_for() {
+        let desk = desk(vec![sales()]);
+        let (bob, mut told) = ready(&desk, "bob").await;
+        let handed = {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring("bob", &Caller::default(), Some("ann".into()), || {}).await })
+        };
+        settle().await;
+        let ring = rung(&mut told).unwrap();
+        bob.ask(FromPage::Decline { ring }).await;
+        settle().await;
+        assert!(handed.is_finished());
+        assert!(matches!(handed.await.unwrap(), Err(Refusal::Unavailable)));
+    }
+
+    #[tokio::test]
+    async fn a_customer_whom_everybody_has_left_goes_back_to_the_number_and_then_to_its_overflow() {
+        let over = Number { overflow: "15550142".into(), ..sales() };
+        assert_eq!(desk(vec![over]).onward("100"), ["100", "15550142"]);
+        let every = Number { number: "*".into(), ..sales() };
+        assert_eq!(desk(vec![every]).onward("100"), ["*"]);
+        assert!(desk(vec![sales()]).onward("200").is_empty());
+    }
+
+    #[tokio::test]
+    async fn every_number_is_not_a_number_outside_nor_somebody_who_is_not_there() {
+        let every = Number { number: "*".into(), ..sales() };
+        let desk = desk(vec![every, sales()]);
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        crate::people::add_user(&store, "Omid", sotto_store::Role::Agent, None, 1).await.unwrap();
+        desk.know_from(store);
+        desk.dial_with(Box::new(|_, _, _| {}));
+        let (page, mut told) = ready(&desk, "ann").await;
+        for (called, has, reaches, knows) in [
+            ("100", true, true, false),
+            ("Ann", true, true, false),
+            ("omid", true, false, true),
+            ("15550142", true, false, false),
+        ] {
+            assert_eq!((desk.has_number(called), desk.reaches(called)), (has, reaches), "{called}");
+            assert_eq!(desk.knows(called).await, knows, "{called}");
+        }
+        let mut handed_to = async |to: &str| {
+            while told.try_recv().is_ok() {}
+            page.ask(FromPage::Transfer { to: to.into(), consult: false }).await;
+            match told.try_recv() {
+                Ok(ToPage::Refused { why }) => why,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(handed_to("omid").await, "they are not there");
+        for way in ["100", "15550142"] {
+            assert_eq!(handed_to(way).await, "there is no call", "{way}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_second_page_takes_the_firsts_place_and_a_page_that_is_gone_is_rung_by_nobody() {
         let desk = desk(vec![sales()]);
         let (first, mut first_told) = ready(&desk, "ann").await;
@@ -930,8 +1045,40 @@ mod tests {
         assert!(rung(&mut first_told).is_none() && rung(&mut second_told).is_some());
         drop(second);
         settle().await;
-        assert!(!call.is_finished() && desk.state().agents.is_empty());
+        assert!(!call.is_finished() && desk.agents().is_empty());
+        assert_eq!(desk.in_line()[0].rings_at, None);
         call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_caller_waits_for_an_agent_whose_page_is_loaded_anew() {
+        let desk = desk(Vec::new());
+        let (page, _told) = ready(&desk, "ann").await;
+        drop(page);
+        let call = {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring("ann", &Caller::default(), None, || {}).await })
+        };
+        settle().await;
+        assert!(!call.is_finished() && desk.reaches("ann"));
+        tokio::time::advance(GRACE / 2).await;
+        let (page, mut told) = desk.open("ann", false);
+        assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Ready, .. })));
+        settle().await;
+        // It rings again where it rang when the page went away.
+        assert!(rung(&mut told).is_some());
+        drop(page);
+        settle().await;
+        let (page, mut told) = desk.open("ann", false);
+        settle().await;
+        assert!(rung(&mut told).is_some());
+        call.abort();
+        settle().await;
+        drop(page);
+        tokio::time::advance(GRACE).await;
+        assert!(!desk.reaches("ann"));
+        let (_page, mut told) = desk.open("ann", false);
+        assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Away, .. })));
     }
 
     #[tokio::test]
@@ -956,7 +1103,12 @@ mod tests {
             while told.try_recv().is_ok() {}
             let what = format!("{asked:?}");
             page.ask(asked).await;
-            assert!(matches!(told.try_recv(), Ok(ToPage::Refused { .. })), "{what}");
+            let answer = told.try_recv();
+            let is_refused = match what.starts_with("Call") {
+                true => matches!(answer, Ok(ToPage::CallFailed { reason: CallFailure::NoTrunk })),
+                false => matches!(answer, Ok(ToPage::Refused { .. })),
+            };
+            assert!(is_refused, "{what}: {answer:?}");
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use sotto_call::{Attention, CallId};
 use sotto_webrtc::{Browser, Connection, Direction, News, WebRtcError};
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
-use super::messages::{AgentState, FromPage, ToPage};
+use super::messages::{AgentState, CallFailure, FromPage, ToPage};
 use super::seat::{Order, Sitter};
 use super::{Agent, Desk, Headset, LONGEST_NUMBER, Verdict};
 use crate::pace::Pace;
@@ -87,11 +88,7 @@ impl Line {
             FromPage::Resume { sdp } => return self.resume(&sdp).await,
             FromPage::Hold { on } => self.order(Order::Hold(on)).await?,
             FromPage::Transfer { to, consult } => {
-                let is_outside = !self.desk.has_number(&to);
-                if to.chars().count() > LONGEST_NUMBER || is_outside && self.desk.shared.dial.get().is_none()
-                {
-                    return Err("there is nobody of this name, and no such number here".to_owned());
-                }
+                self.finds(&to).await?;
                 self.order(Order::Transfer { to, consult }).await?;
             }
             FromPage::Complete {} => self.order(Order::Complete).await?,
@@ -151,6 +148,23 @@ impl Line {
         talk.orders.send(order).await.map_err(|_| "the call is over")
     }
 
+    /// Whether there is a way to somebody whom a call is to be handed over to. Who is not there is not called outside
+    /// by their name.
+    async fn finds(&self, to: &str) -> Result<(), &'static str> {
+        if self.desk.reaches(to) {
+            return Ok(());
+        }
+        if self.desk.knows(to).await {
+            return Err("they are not there");
+        }
+        let is_number = to.chars().count() <= LONGEST_NUMBER;
+        let is_somewhere = self.desk.shared.dial.get().is_some() || self.desk.has_number(to);
+        match is_number && is_somewhere {
+            true => Ok(()),
+            false => Err("there is nobody of this name, and no such number here"),
+        }
+    }
+
     /// Takes the audio of the call that the agent is on.
     async fn resume(&self, sdp: &str) -> Result<(), String> {
         self.with(|agent| agent.talk.is_some()).filter(|talks| *talks).ok_or("there is no call")?;
@@ -166,10 +180,11 @@ impl Line {
 
     /// Calls a number.
     async fn call(&self, number: String, sdp: &str) -> Result<(), String> {
-        let shared = &self.desk.shared;
-        let dial = shared.dial.get().ok_or("no trunk is configured")?;
+        let Some(dial) = self.desk.shared.dial.get() else {
+            return self.call_failed(CallFailure::NoTrunk, "no trunk is configured");
+        };
         if number.chars().count() > LONGEST_NUMBER {
-            return Err("too long a number".to_owned());
+            return self.call_failed(CallFailure::NoNumber, "too long a number");
         }
         let takes = |agent: &mut Agent| {
             let is_free = agent.is_free();
@@ -192,6 +207,13 @@ impl Line {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// A call is not even begun, which counts as every refusal does.
+    fn call_failed(&self, reason: CallFailure, why: &str) -> Result<(), String> {
+        self.refused(None, why);
+        self.with(|agent| agent.tell(ToPage::CallFailed { reason }));
+        Ok(())
     }
 
     fn take_ringing(&self, ring: u64) -> Option<(u64, oneshot::Sender<Verdict>)> {
@@ -287,16 +309,21 @@ impl Line {
 }
 
 impl Drop for Page {
-    /// Who talks goes on talking: the page may only be loaded anew, and its audio says when it is gone.
+    /// Who talks goes on talking: the page may only be loaded anew, and its audio says when it is gone. For the same
+    /// reason what others did is remembered for a while.
     fn drop(&mut self) {
         let Line { desk, agent: name, page, .. } = &self.line;
         let mut state = desk.state();
-        let Some(agent) = state.agents.get(name).filter(|agent| agent.page == *page) else { return };
+        let Some(agent) = state.agents.get_mut(name).filter(|agent| agent.page == *page) else { return };
         if let Some(ear) = &agent.ear {
             ear.leave.cancel();
         }
         if agent.talk.is_none() {
-            state.agents.remove(name);
+            agent.gone = Some(Instant::now());
+            // It rings no more here, though not because the agent did not want the call.
+            if agent.ringing.take().is_some() {
+                agent.state = AgentState::Ready;
+            }
         }
     }
 }

@@ -2,9 +2,13 @@
 //!
 //! Whoever is in charge sits there and talks with the customer: first the agent who took the call, later perhaps
 //! the same agent at a page that was loaded anew, or a colleague the call was handed to, at a page or at a
-//! telephone outside. A colleague who is asked for advice sits beside. While nobody's audio comes the customer hears that they are waited for; when that
-//! lasts for longer than [`GRACE`], the call is over.
+//! telephone outside. A colleague who is asked for advice sits beside. While nobody's audio comes the customer hears
+//! that they are waited for; when that lasts for longer than [`GRACE`], the call is over.
+//!
+//! Whoever is in charge may leave while a colleague is being rung. The customer then hears music with nobody in the
+//! seat, and is rung for elsewhere ([`SeatParts::onward`]) when the colleague does not take the call.
 
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -30,7 +34,7 @@ use crate::hub::LiveCall;
 use crate::needs::Condition;
 
 /// How long a customer waits for an agent whose browser is gone.
-const GRACE: Duration = Duration::from_secs(15);
+pub(super) const GRACE: Duration = Duration::from_secs(15);
 /// Events of a leg that wait to be told.
 const LEG_EVENTS: usize = 64;
 /// Orders that wait to be followed: as many as people press buttons.
@@ -164,6 +168,8 @@ pub struct SeatParts {
     pub supervision: Supervision,
     /// The way to numbers outside, when there is one.
     pub outward: Option<Box<dyn Outward>>,
+    /// Where it rings, one after the other, for a customer whom everybody has left.
+    pub onward: VecDeque<String>,
     /// Ends the call.
     pub over: CancellationToken,
 }
@@ -180,6 +186,8 @@ pub struct Seat {
     occupants: Vec<Occupant>,
     events: SelectAll<BoxStream<'static, (u64, What)>>,
     ringing: Option<Summons>,
+    /// Where it is still to ring for a customer whom everybody has left.
+    onward: VecDeque<String>,
     instead: Option<Instead>,
     next_turn: u64,
 }
@@ -283,6 +291,7 @@ impl Seat {
             occupants,
             events,
             ringing: None,
+            onward: VecDeque::new(),
             instead: None,
             next_turn: 0,
         }
@@ -463,6 +472,7 @@ impl Seat {
                     }
                     // Nobody's customer is left alone with music.
                     (Some(0), 2..) => self.hand_over(),
+                    (Some(0), _) if self.ringing.is_some() => self.leave_to_colleague(),
                     _ => self.parts.over.cancel(),
                 }
             }
@@ -488,14 +498,26 @@ impl Seat {
 
     /// A colleague is rung, while the customer hears music.
     fn summon(&mut self, to: String, consult: bool) {
-        let in_charge = self.occupants.first().map(|first| first.agent.clone());
         if self.occupants.len() > 1 || self.ringing.is_some() {
-            if let Some(agent) = in_charge {
-                self.parts.desk.refuse(&agent, "a colleague is on it already");
+            if let Some(first) = self.occupants.first() {
+                self.parts.desk.refuse(&first.agent, "a colleague is on it already");
             }
             return;
         }
-        let (answer, outside) = if self.parts.desk.has_number(&to) {
+        if self.ring(to, consult) {
+            self.tell();
+        }
+    }
+
+    /// Lets it ring somewhere, while the customer hears music; whether there is a way there. Where every number is put
+    /// through, those that are nobody's in particular are still outside, as long as there is a way out.
+    fn ring(&mut self, to: String, consult: bool) -> bool {
+        let in_charge = self.occupants.first().map(|first| first.agent.clone());
+        let is_here = match self.parts.outward {
+            Some(_) => self.parts.desk.reaches(&to),
+            None => self.parts.desk.has_number(&to),
+        };
+        let (answer, outside) = if is_here {
             let (desk, from, called) = (self.parts.desk.clone(), self.from.clone(), to.clone());
             let ring = async move {
                 let answer = desk.ring(&called, &from, in_charge, || {}).await;
@@ -509,11 +531,36 @@ impl Seat {
             let elsewhere = outward.and_then(|outward| outward.refer(&to));
             (elsewhere_or_here(elsewhere, dialled).boxed(), Some(member))
         } else {
-            return;
+            return false;
         };
         self.customer.hold(Some(Tone::Music));
         self.ringing = Some(Summons { to, consult, answer, outside, referral: None });
+        true
+    }
+
+    /// Who is in charge leaves before the colleague who is being rung has taken the call, and the customer waits for
+    /// them alone. Whom the agent only wanted to ask is then to have the call.
+    fn leave_to_colleague(&mut self) {
+        if let Some(summons) = &mut self.ringing {
+            summons.consult = false;
+        }
+        self.onward.clone_from(&self.parts.onward);
+        let before = self.occupants.remove(0);
+        self.dismiss(before, true);
+        self.parts.desk.in_charge(self.parts.live.id(), None);
+        self.customer.hold(Some(Tone::Music));
         self.tell();
+    }
+
+    /// Everybody has left the customer, and who was rung does not take the call.
+    fn go_onward(&mut self) {
+        while let Some(next) = self.onward.pop_front() {
+            tracing::info!(call = %self.parts.live.id(), next, "nobody has the customer");
+            if self.ring(next, false) {
+                return self.tell();
+            }
+        }
+        self.parts.over.cancel();
     }
 
     /// Somebody wants a number to be called in their place: whether it is.
@@ -576,6 +623,7 @@ impl Seat {
 
     fn answered(&mut self, found: Result<Found, DialError>) {
         let Some(Summons { to, consult, outside, referral, .. }) = self.ringing.take() else { return };
+        let is_left = self.occupants.is_empty();
         match (found, outside) {
             (Ok(Found::Page(accepted)), _) => {
                 let Accepted { agent, browser } = *accepted;
@@ -603,12 +651,15 @@ impl Seat {
                     }
                 } else if let Some(first) = self.occupants.first() {
                     self.parts.desk.refuse(&first.agent, &format!("{to} does not answer"));
+                } else {
+                    return self.go_onward();
                 }
                 return self.tell();
             }
         }
         match referral {
             Some(referral) => self.hand_over_to_referred(*referral),
+            None if is_left => self.takes_charge(),
             None if !consult => self.hand_over(),
             None => {}
         }
@@ -638,7 +689,7 @@ impl Seat {
     fn takes_charge(&mut self) {
         if let Some(now) = self.occupants.first() {
             self.bridge.set_role(now.member, Role::Agent);
-            self.parts.desk.in_charge(self.parts.live.id(), &now.agent);
+            self.parts.desk.in_charge(self.parts.live.id(), Some(&now.agent));
             tracing::info!(call = %self.parts.live.id(), to = now.agent, "handed over");
             self.transferred(Party::Agent, &now.agent);
         }

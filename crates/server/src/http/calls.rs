@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, put};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, CallState, Party};
+use sotto_call::{CallId, CallState, EventBody, Participant, Party};
 use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
@@ -181,7 +181,8 @@ pub(super) struct NewOutcome {
 
 /// Write down how a call came out
 ///
-/// In place of what was written before. Agents do so for calls of their own, supervisors for any.
+/// In place of what was written before. Agents do so for calls of their own, those they have handed over included,
+/// supervisors for any.
 #[utoipa::path(put, path = "/api/calls/{id}/outcome", tag = "Calls", params(("id" = String, Path)),
     request_body = NewOutcome, responses(
         (status = 200, description = "Written down", body = schema::Outcome),
@@ -201,7 +202,7 @@ pub(super) async fn outcome(
     // Of a live call the registry knows better who takes part.
     let live = app.hub().get(id).map(|live| live.summary());
     let participants = live.as_ref().map_or(&call.participants, |live| &live.participants);
-    let is_own = participants.iter().any(|one| one.party == Party::Agent && one.name.as_ref() == Some(&by));
+    let is_own = is_agent(&by, participants) || was_agent(&app, id, &by).await?;
     if !is_own {
         authorize(&identity, Action::Supervise)?;
     }
@@ -212,6 +213,24 @@ pub(super) async fn outcome(
     app.store().set_outcome(id, &outcome).await?;
     app.shared.parts.desk.audit().note(&outcome.by, "outcome", Some(id), &outcome.outcome);
     Ok(axum::Json(outcome))
+}
+
+fn is_agent(name: &str, participants: &[Participant]) -> bool {
+    participants.iter().any(|one| one.party == Party::Agent && one.name.as_deref() == Some(name))
+}
+
+/// Whether somebody was a call's agent at any time, says its log: whoever has handed the call over takes part no more.
+async fn was_agent(app: &App, id: CallId, name: &str) -> Result<bool, FollowError> {
+    let mut log = app.hub().follow(id, Some(0)).await?;
+    while let Some(update) = log.next_now().await? {
+        if let Update::Event(event) = update
+            && let EventBody::Participants(now) = &event.body
+            && is_agent(name, &now.participants)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 async fn next_lines(follow: &mut Reader) -> Result<Vec<u8>, FollowError> {

@@ -62,7 +62,11 @@ async fn what_a_hostile_page_asks_is_refused_and_what_it_says_ends_the_connectio
         json!({ "type": "supervise", "call_id": call, "attention": "listen", "sdp": "v=0" }),
     ] {
         say(&mut page, &asked).await;
-        assert_eq!(next(&mut page).await.unwrap()["type"], "refused", "{asked}");
+        let answer = next(&mut page).await.unwrap();
+        match asked["type"] == "call" {
+            true => assert_eq!(answer, json!({ "type": "call_failed", "reason": "no_trunk" })),
+            false => assert_eq!(answer["type"], "refused", "{asked}"),
+        }
     }
     for (wrong, code) in [
         ("{}".to_owned(), 1008),
@@ -144,6 +148,32 @@ async fn how_a_call_came_out_is_written_down_by_its_agent_or_a_supervisor() {
     refused(bench.send(by(&sara, write(&nowhere, "Resolved"))).await, 404, "not_found").await;
     let corrected = body(bench.send(by(&sara, write(&path, "Call back"))).await).await;
     assert_eq!((&corrected["outcome"], &corrected["by"]), (&json!("Call back"), &json!("sara")));
+}
+
+#[tokio::test]
+async fn whoever_has_handed_a_call_over_writes_down_how_it_came_out_as_well() {
+    let bench = Bench::new().await;
+    for name in ["mina", "omid", "reza"] {
+        bench.add_user(name, Role::Agent).await;
+    }
+    let call = bench.begin("abc");
+    for name in ["mina", "omid"] {
+        let agent = Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
+        call.publish(EventBody::Participants(Participants { participants: vec![agent] }));
+    }
+    let (mina, reza) = (bench.sign_in("mina").await, bench.sign_in("reza").await);
+    let write = || {
+        let path = format!("/api/calls/{}/outcome", call.id());
+        with_body("PUT", &path, &json!({ "outcome": "Resolved" }))
+    };
+    while bench.store.call(call.id()).await.unwrap().is_none() {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    for is_live in [true, false] {
+        assert_eq!(bench.send(by(&mina, write())).await.status(), 200, "live: {is_live}");
+        refused(bench.send(by(&reza, write())).await, 403, "forbidden").await;
+        call.end(hangup()).await.unwrap();
+    }
 }
 
 #[tokio::test]

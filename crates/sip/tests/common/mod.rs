@@ -36,8 +36,10 @@ pub struct FakeHost {
     pub refusal: Mutex<Option<Refusal>>,
     /// Who hears whom.
     pub bridge: Bridge,
-    /// Numbers of ours.
+    /// Numbers of ours; `*` for every number.
     pub numbers: Mutex<Vec<String>>,
+    /// Agents who are not there.
+    pub absent: Mutex<Vec<String>>,
     /// Ends the calls that begin from now on.
     pub over: Mutex<CancellationToken>,
     /// Who calls a number of ours hears music before the call is answered, and nobody afterwards.
@@ -73,7 +75,15 @@ impl FakeHost {
 #[async_trait]
 impl Host for FakeHost {
     fn has_number(&self, number: &str) -> bool {
-        self.numbers.lock().unwrap().iter().any(|known| known == number)
+        self.numbers.lock().unwrap().iter().any(|known| known == number || known == "*")
+    }
+
+    fn reaches(&self, agent: &str) -> bool {
+        self.numbers.lock().unwrap().iter().any(|known| known == agent)
+    }
+
+    async fn knows(&self, name: &str) -> bool {
+        self.absent.lock().unwrap().iter().any(|known| known == name)
     }
 
     async fn begin(&self, call: NewCall, ringing: &Ringing) -> Result<StartedCall, Refusal> {
@@ -144,6 +154,7 @@ impl Bench {
             refusal: Mutex::default(),
             bridge: Bridge::default(),
             numbers: Mutex::default(),
+            absent: Mutex::default(),
             over: Mutex::default(),
             plays: AtomicBool::default(),
             referrals: Mutex::default(),
