@@ -405,10 +405,13 @@ impl Desk {
     }
 
     /// Where it rings, one after the other, for a customer who has called this number and whom everybody has left: at
-    /// the number again, and where it overflows to.
+    /// the number again, and where it overflows to. Nowhere for one who has called somebody by name: who has gone by then
+    /// must not be looked for outside.
     #[must_use]
     pub fn onward(&self, called: &str) -> VecDeque<String> {
-        let number = self.number(called).into_iter();
+        let numbers = &self.shared.config.numbers;
+        let number = self.number(called).filter(|found| numbers.iter().any(|one| one.number == found.number));
+        let number = number.into_iter();
         number.flat_map(|number| [number.number, number.overflow]).filter(|to| !to.is_empty()).collect()
     }
 
@@ -996,7 +999,9 @@ mod tests {
         assert_eq!(desk(vec![over]).onward("100"), ["100", "15550142"]);
         let every = Number { number: "*".into(), ..sales() };
         assert_eq!(desk(vec![every]).onward("100"), ["*"]);
-        assert!(desk(vec![sales()]).onward("200").is_empty());
+        let desk = desk(vec![sales()]);
+        let (_page, _told) = ready(&desk, "ann").await;
+        assert!(desk.onward("200").is_empty() && desk.onward("ann").is_empty());
     }
 
     #[tokio::test]
