@@ -79,7 +79,8 @@ fn page(client: &Client, call: &str, outcome: &mut Outcome) -> Result<()> {
         outcome.asked_by_page += 1;
         phone.send(Message::text(asked.to_string()))?;
         let answers = phone.until(PATIENCE, |answer| answer["type"] != "ping")?;
-        outcome.refused_to_page += u64::from(answers.last().is_some_and(|last| last["type"] == "refused"));
+        let is_refusal = |answer: &Value| answer["type"] == "refused" || answer["type"] == "call_failed";
+        outcome.refused_to_page += u64::from(answers.last().is_some_and(is_refusal));
     }
     drop(phone);
     let pings = vec![json!({ "type": "ping" }).to_string(); 500];
