@@ -199,8 +199,20 @@ impl Baresip {
     /// # Errors
     /// When it does not within a minute, with what it said instead.
     pub fn until(&self, said: &str) -> Result<()> {
+        self.until_any(&[said])
+    }
+
+    /// Waits until its call is over. Of one that lasted less than a second it does not say that it is `terminated`.
+    ///
+    /// # Errors
+    /// When it is not within a minute.
+    pub fn until_over(&self) -> Result<()> {
+        self.until_any(&["terminated", "session closed"])
+    }
+
+    fn until_any(&self, said: &[&str]) -> Result<()> {
         let until = Instant::now() + Duration::from_secs(60);
-        while !self.log().contains(said) {
+        while !said.iter().any(|said| self.log().contains(said)) {
             ensure!(Instant::now() < until, "baresip does not say {said:?}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(20));
         }

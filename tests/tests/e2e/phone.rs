@@ -190,7 +190,7 @@ fn an_agent_calls_out_and_presses_keys() {
     }
     agent.click("section.phone button.end").unwrap();
     agent.wait("section.phone:not(.talking)").unwrap();
-    customer.until("terminated").unwrap();
+    customer.until_over().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     let keys = events.iter().filter(|e| e["kind"] == "dtmf" && e["party"] == "agent");
@@ -300,7 +300,7 @@ fn a_call_that_nobody_takes_rings_outside() {
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     // The customer's words are said after 15 s, and the telephone outside is told.
     customer.finish().unwrap();
-    outside.until("terminated").unwrap();
+    outside.until_over().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     let legs: BTreeSet<&str> =

@@ -61,6 +61,6 @@ fn a_call_that_nobody_takes_rings_outside_over_tls() {
     assert!(to_customer.tone_level(0, OUTSIDE, end - 1_500, end - 500) > 0.03, "the customer hears");
     let to_outside = outside.heard().unwrap().expect("it was spoken to");
     assert!(to_outside.tone_level(0, 800, 1_000, 2_000) > 0.03, "the telephone outside hears");
-    outside.until("terminated").unwrap();
+    outside.until_over().unwrap();
     assert_ordered(&sotto.api.ended(&id, PATIENCE).unwrap());
 }

@@ -95,7 +95,7 @@ fn a_customer_puts_the_agent_through_to_somebody_else() {
     ]);
     customer.finish().unwrap();
     agent.press("x").unwrap();
-    somebody.until("terminated").unwrap();
+    somebody.until_over().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     assert_eq!(transfers(&events), [("customer", "15550142")]);
@@ -117,7 +117,7 @@ fn a_telephone_in_the_agents_place_puts_the_customer_through() {
     until_heard(&mut [("customer", &mut || customer.heard().unwrap(), &[AGENT])]);
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     outside.transfer("sip:15550142@pbx.example").unwrap();
-    outside.until("terminated").unwrap();
+    outside.until_over().unwrap();
     let both = Instant::now() + PATIENCE;
     loop {
         let events = sotto.api.events(&id).unwrap();

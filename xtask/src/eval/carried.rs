@@ -107,7 +107,7 @@ impl Carried {
     pub fn hang_up(mut self) -> Result<Browser> {
         self.agent.click("section.phone button.end")?;
         self.agent.wait("section.phone:not(.talking)")?;
-        self.customer.until("terminated")?;
+        self.customer.until_over()?;
         Ok(self.agent)
     }
 }

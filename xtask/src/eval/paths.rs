@@ -191,6 +191,6 @@ impl Call {
     fn hang_up(mut self) -> Result<()> {
         self.agent.click("section.phone button.end")?;
         self.agent.wait("section.phone:not(.talking)")?;
-        self.customer.until("terminated")
+        self.customer.until_over()
     }
 }
