@@ -15,6 +15,7 @@
 import { launch } from './browser.mjs';
 
 const LONG_MS = 50;
+const PATIENCE_MS = 120_000;
 /** The page has been opened, drawn and compiled by then. */
 const SETTLING_MS = 3_000;
 
@@ -27,6 +28,8 @@ const url = (path) => new URL(path, base.endsWith('/') ? base : `${base}/`).href
 
 const browser = await launch();
 const context = await browser.newContext({ viewport: { width: 1280, height: 800 } });
+// The machine may be full of calls.
+context.setDefaultTimeout(PATIENCE_MS);
 const page = await context.newPage();
 const signedIn = await page.request.post(url('api/session'), { data: { name, password } });
 if (!signedIn.ok()) throw new Error(`cannot sign in: ${signedIn.status()} ${await signedIn.text()}`);

@@ -1,12 +1,11 @@
-//! Pages while many calls go on that are not the reader's: the wall, and an agent's own call.
+//! Pages while many calls go on that are not the reader's: the wall, and an agent's page of one call.
 
 use anyhow::{Result, ensure};
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
-use sotto_tests::server::{ADMIN, Setup, Sotto};
+use sotto_tests::server::{ADMIN, Sotto};
 
 use super::Figure;
-use super::carried::{Carried, NUMBERS};
 use super::setup::{Bench, last_json, place};
 use crate::run::Run;
 
@@ -20,11 +19,9 @@ const BEGIN_S: usize = 120;
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let (calls, seconds) = if bench.quick { (10, 10) } else { (CALLS, 60) };
-    let setup = Setup { model: "tiny.en".into(), max_calls: Some(200), ..Setup::desk(NUMBERS) };
-    let server = bench.server_with(&setup)?;
+    let server = bench.server("tiny.en")?;
     let new = json!({"name": AGENT.0, "password": AGENT.1, "role": "agent"});
     ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no new user");
-    let own = Carried::talk(&server, AGENT, BEGIN_S + 3 * seconds)?;
     let recorded = bench.recorded_calls()?;
     let mut placed = Vec::new();
     for (n, call) in recorded.iter().cycle().take(calls).enumerate() {
@@ -33,9 +30,9 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         let audio = Audio { rate: call.audio.rate, channels: call.audio.channels.iter().map(long).collect() };
         placed.push(place(&server, &audio, &format!("{}", 15_550_300 + n))?);
     }
-    // An agent's own call first: where the telephone of this one is, is another page.
-    let place = format!("#/calls/{}", own.id);
-    for (page, who, place) in [("agent", AGENT, place.as_str()), ("wall", ADMIN, "#/wall")] {
+    let first = placed.first().map_or("", |call| &call.id);
+    let one = format!("#/calls/{first}");
+    for (page, who, place) in [("wall", ADMIN, "#/wall"), ("agent", AGENT, one.as_str())] {
         let seen = watch(&server, who, seconds, place)?;
         let number = |name: &str| seen[name].as_f64().unwrap_or(f64::NAN);
         if page == "wall" {
