@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
-use serde_json::json;
 
 use crate::audio::Audio;
 use crate::baresip::{Baresip, Codec};
@@ -112,13 +111,9 @@ struct Arrival<'a> {
 /// When somebody hears something else, or the pages are not as they should be.
 pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
     const PASSWORD: &str = "a long enough password";
-    let add = |name: &str, role: &str| {
-        let new = json!({"name": name, "password": PASSWORD, "role": role});
-        ensure!(sotto.api.client.post("/api/users", &new)?.status == 201, "no new user {name}");
-        Ok(())
-    };
-    add("mina", "agent")?;
-    let mut agent = agent(sotto, ("mina", PASSWORD))?;
+    let mina = ("mina", PASSWORD);
+    sotto.add_user(mina, "agent")?;
+    let mut agent = agent(sotto, mina)?;
     let customer = customer(sotto, 300)?;
     agent.accept()?;
     let id = sotto.api.next_live_call(&[], Duration::from_secs(60))?;
@@ -160,8 +155,9 @@ pub fn three_supervisors(sotto: &Sotto) -> Result<()> {
         let who = if name == ADMIN.0 {
             ADMIN
         } else {
-            add(name, "supervisor")?;
-            (name, PASSWORD)
+            let who = (name, PASSWORD);
+            sotto.add_user(who, "supervisor")?;
+            who
         };
         let mut supervisor = page(sotto, who, hz)?;
         supervisor.open(&format!("/#/calls/{id}"))?;

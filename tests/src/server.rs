@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::api::Api;
@@ -166,6 +166,17 @@ impl Sotto {
             ensure!(Instant::now() < until, "sotto is not ready after a minute: {why}\n{}", self.log());
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Lets somebody else in: as `agent`, `supervisor` or `admin`.
+    ///
+    /// # Errors
+    /// When it does not take them.
+    pub fn add_user(&self, (name, password): (&str, &str), role: &str) -> Result<()> {
+        let new = json!({"name": name, "password": password, "role": role});
+        let answer = self.api.client.post("/api/users", &new)?;
+        ensure!(answer.status == 201, "no new user {name}: {}", answer.text());
+        Ok(())
     }
 
     /// Waits until it understands what customers say, or says that it is not to.

@@ -232,12 +232,10 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
     }
 
     fn place(&mut self, channel: usize, frame: &Frame) {
-        let is_kept = match frame.index {
-            late if late < self.base => self.amend(channel, frame).is_ok(),
-            index => index < WavFile::<CHANNELS>::MAX_FRAMES,
-        };
-        self.counters.dropped.fetch_add(u64::from(!is_kept), Ordering::Relaxed);
-        if !is_kept || frame.index < self.base {
+        let is_late = frame.index < self.base;
+        if is_late || frame.index >= WavFile::<CHANNELS>::MAX_FRAMES {
+            let is_kept = is_late && self.amend(channel, frame).is_ok();
+            self.counters.dropped.fetch_add(u64::from(!is_kept), Ordering::Relaxed);
             return;
         }
         if frame.index - self.base >= OPEN_FRAMES as u64 {

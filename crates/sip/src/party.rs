@@ -11,6 +11,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::Party;
 
+use crate::metadata::Person;
+
 /// Bytes a compiled pattern may take.
 const MAX_PATTERN: usize = 1 << 20;
 
@@ -25,6 +27,18 @@ pub struct Speaker {
     pub label: Option<String>,
     /// They placed the call.
     pub calling: Option<bool>,
+}
+
+impl Speaker {
+    /// Who speaks on a stream with this label, if metadata says it.
+    pub(crate) fn of(label: Option<String>, person: Option<&Person>) -> Self {
+        Self {
+            aor: person.and_then(|person| person.aor.clone()),
+            name: person.and_then(|person| person.name.clone()),
+            calling: person.and_then(|person| person.calling),
+            label,
+        }
+    }
 }
 
 /// One rule. In the configuration file: `{ agent_aor = "sip:1???@*" }`.

@@ -398,12 +398,7 @@ impl Plan {
         }
         let label = streams.get(n).and_then(|stream| stream.label.clone());
         let person = person(&self.metadata, streams.len(), label.as_deref(), n);
-        Speaker {
-            aor: person.and_then(|p| p.aor.clone()),
-            name: person.and_then(|p| p.name.clone()),
-            calling: person.and_then(|p| p.calling),
-            label,
-        }
+        Speaker::of(label, person)
     }
 
     /// The people known from this INVITE, given who speaks on its legs.

@@ -922,12 +922,7 @@ impl Session {
         let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
         let speaker = |stream: &Stream| {
             let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
-            Speaker {
-                aor: person.and_then(|person| person.aor.clone()),
-                name: person.and_then(|person| person.name.clone()),
-                calling: person.and_then(|person| person.calling),
-                label: stream.label.clone(),
-            }
+            Speaker::of(stream.label.clone(), person)
         };
         let speakers: Vec<Speaker> = streams.iter().map(speaker).collect();
         let (config, header) = (&self.shared.config, |name: &str| self.rule_headers.get(name));

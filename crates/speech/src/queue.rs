@@ -194,6 +194,7 @@ mod tests {
         single.push(pending(Purpose::Final));
         assert_eq!(threads(&single), 1);
     }
+
     #[test]
     fn what_is_of_no_use_any_more_is_not_begun_or_given_up() {
         let queue = Queue::new(2);
@@ -213,6 +214,7 @@ mod tests {
         assert_eq!(queue.pop(&give_up).unwrap().0.job.purpose, Purpose::Revision, "the final was taken back");
         assert!(!give_up.load(Relaxed), "the next is not");
     }
+
     #[test]
     fn what_is_due_first_comes_first_and_while_someone_may_speak_a_worker_is_free_of_revisions() {
         let queue = Queue::new(2);

@@ -199,9 +199,8 @@ fn an_agent_calls_out_and_presses_keys() {
 }
 
 /// Someone who may take calls.
-pub fn add_agent(sotto: &Sotto, (name, password): (&str, &str)) {
-    let new = json!({"name": name, "password": password, "role": "agent"});
-    assert_eq!(sotto.api.client.post("/api/users", &new).unwrap().status, 201);
+pub fn add_agent(sotto: &Sotto, who: (&str, &str)) {
+    sotto.add_user(who, "agent").unwrap();
 }
 
 #[test]

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::{Baresip, Codec};
+use sotto_tests::browser::Browser;
 use sotto_tests::ears;
-use sotto_tests::server::{ADMIN, free_address};
+use sotto_tests::server::{ADMIN, Sotto, free_address};
 use sotto_tests::sipp::Sipp;
 
 use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk_of, until_heard};
@@ -182,21 +183,34 @@ fn a_call_goes_to_a_telephone_outside_although_every_number_is_put_through() {
 const MINA: (&str, &str) = ("mina", "a long enough password");
 const OMID: (&str, &str) = ("omid", "a long enough password");
 
+/// A customer's call that mina has handed over to omid, and has left while it rings there.
+struct Left {
+    id: String,
+    customer: Baresip,
+    mina: Browser,
+    omid: Browser,
+}
+
+fn left_to_a_colleague(sotto: &Sotto) -> Left {
+    add_agent(sotto, MINA);
+    add_agent(sotto, OMID);
+    let mut mina = ears::agent(sotto, MINA).unwrap();
+    let customer = ears::customer(sotto, 120).unwrap();
+    mina.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut omid = ears::page(sotto, OMID, SUPERVISOR).unwrap();
+    omid.ready().unwrap();
+    mina.press("t").unwrap();
+    mina.click("#transfer li:has-text('omid') button:has-text('Hand over')").unwrap();
+    omid.wait("section.phone.ringing").unwrap();
+    mina.press("x").unwrap();
+    Left { id, customer, mina, omid }
+}
+
 #[test]
 fn a_customer_waits_for_the_colleague_when_the_agent_hangs_up_while_it_rings_there() {
     let Some(sotto) = desk_of(NUMBERS, &[]) else { return };
-    add_agent(&sotto, MINA);
-    add_agent(&sotto, OMID);
-    let mut first = ears::agent(&sotto, MINA).unwrap();
-    let customer = ears::customer(&sotto, 120).unwrap();
-    first.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let mut second = ears::page(&sotto, OMID, SUPERVISOR).unwrap();
-    second.ready().unwrap();
-    first.press("t").unwrap();
-    first.click("#transfer li:has-text('omid') button:has-text('Hand over')").unwrap();
-    second.wait("section.phone.ringing").unwrap();
-    first.press("x").unwrap();
+    let Left { id, customer, mina: mut first, omid: mut second } = left_to_a_colleague(&sotto);
     // Whoever had the call says how it came out, while it goes on.
     first.click("section.phone .outcomes button:has-text('Call back')").unwrap();
     first.wait("section.phone .outcomes [aria-pressed=true]").unwrap();
@@ -218,18 +232,7 @@ fn a_customer_waits_for_the_colleague_when_the_agent_hangs_up_while_it_rings_the
 #[test]
 fn a_customer_whom_nobody_takes_over_goes_back_to_the_number_they_called() {
     let Some(sotto) = desk_of(NUMBERS, &[("desk", "wrap_up_s = 0")]) else { return };
-    add_agent(&sotto, MINA);
-    add_agent(&sotto, OMID);
-    let mut first = ears::agent(&sotto, MINA).unwrap();
-    let customer = ears::customer(&sotto, 120).unwrap();
-    first.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let mut second = ears::page(&sotto, OMID, SUPERVISOR).unwrap();
-    second.ready().unwrap();
-    first.press("t").unwrap();
-    first.click("#transfer li:has-text('omid') button:has-text('Hand over')").unwrap();
-    second.wait("section.phone.ringing").unwrap();
-    first.press("x").unwrap();
+    let Left { id, customer, mina: mut first, omid: mut second } = left_to_a_colleague(&sotto);
     first.wait("section.phone:not(.talking)").unwrap();
     second.press("r").unwrap();
     // Whoever is ready is rung, as for every caller.

@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
-use serde_json::json;
+use anyhow::Result;
 use sotto_tests::hostile::{attack, audited, memory};
 use sotto_tests::server::{ADMIN, Setup, Sotto};
 
@@ -21,8 +20,7 @@ const MEMORY: f64 = 64.0;
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = bench.server_with(&Setup::desk(NUMBERS))?;
-    let new = json!({"name": MALLORY.0, "password": MALLORY.1, "role": "agent"});
-    ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no user");
+    server.add_user(MALLORY, "agent")?;
     // Models are there before anything is measured.
     server.understands(PATIENCE)?;
     let mut call = Carried::talk(&server, ADMIN, 300)?;

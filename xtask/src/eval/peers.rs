@@ -7,7 +7,6 @@
 //!   besides decodes both sides for the recording.
 
 use anyhow::{Context, Result, ensure};
-use serde_json::json;
 use sotto_tests::audio::Audio;
 use sotto_tests::browser::{Browser, Microphone};
 use sotto_tests::server::{Setup, Sotto};
@@ -106,8 +105,7 @@ fn webrtc(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 /// Someone at a page who can be called by name.
 fn agent(server: &Sotto, n: usize, voice: &Audio) -> Result<Browser> {
     let (name, password) = (name(n), "a long enough password");
-    let new = json!({"name": name, "password": password, "role": "agent"});
-    ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no new user");
+    server.add_user((&name, password), "agent")?;
     let mut browser = Browser::sign_in(server.http, (&name, password), Microphone::Tone(voice))?;
     browser.ready()?;
     Ok(browser)

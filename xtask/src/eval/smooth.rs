@@ -1,7 +1,7 @@
 //! Pages while many calls go on that are not the reader's: the wall, and an agent's page of one call.
 
-use anyhow::{Result, ensure};
-use serde_json::{Value, json};
+use anyhow::Result;
+use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::server::{ADMIN, Sotto};
 
@@ -20,8 +20,7 @@ const BEGIN_S: usize = 120;
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let (calls, seconds) = if bench.quick { (10, 10) } else { (CALLS, 60) };
     let server = bench.server("tiny.en")?;
-    let new = json!({"name": AGENT.0, "password": AGENT.1, "role": "agent"});
-    ensure!(server.api.client.post("/api/users", &new)?.status == 201, "no new user");
+    server.add_user(AGENT, "agent")?;
     let recorded = bench.recorded_calls()?;
     let mut placed = Vec::new();
     for (n, call) in recorded.iter().cycle().take(calls).enumerate() {

@@ -409,10 +409,12 @@ impl Desk {
     /// must not be looked for outside.
     #[must_use]
     pub fn onward(&self, called: &str) -> VecDeque<String> {
-        let numbers = &self.shared.config.numbers;
-        let number = self.number(called).filter(|found| numbers.iter().any(|one| one.number == found.number));
-        let number = number.into_iter();
-        number.flat_map(|number| [number.number, number.overflow]).filter(|to| !to.is_empty()).collect()
+        let number = self.number(called).and_then(|found| self.configured(&found.number));
+        number
+            .into_iter()
+            .flat_map(|number| [number.number, number.overflow])
+            .filter(|to| !to.is_empty())
+            .collect()
     }
 
     /// Whether callers hear music until somebody answers.
@@ -422,13 +424,15 @@ impl Desk {
     }
 
     fn number(&self, called: &str) -> Option<Number> {
-        let every = || self.shared.config.numbers.iter().find(|number| number.number == "*").cloned();
-        self.named(called).or_else(every)
+        self.named(called).or_else(|| self.configured("*"))
+    }
+
+    fn configured(&self, number: &str) -> Option<Number> {
+        self.shared.config.numbers.iter().find(|one| one.number == number).cloned()
     }
 
     fn named(&self, called: &str) -> Option<Number> {
-        let found = self.shared.config.numbers.iter().find(|number| number.number == called).cloned();
-        found.or_else(|| {
+        self.configured(called).or_else(|| {
             let agent = called.to_lowercase();
             let is_there = self.state().agents.get(&agent).is_some_and(Agent::is_expected);
             is_there.then(|| Number { number: called.to_owned(), agents: vec![agent], ..Number::default() })
