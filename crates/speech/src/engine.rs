@@ -2,8 +2,9 @@
 //!
 //! The listener drains the rings, runs voice activity and the legs' policy, and never decodes; so it is never
 //! behind. Workers decode one job at a time, earliest deadline first, on one thread each; a final that is alone has
-//! a second one. When finals become late, quality is shed in a stated order ([`Shedding`]): revisions wait and
-//! partials are rarer, then there are no partials, then finals are late as well. Nothing that was said is dropped.
+//! a second one. Revisions have workers of their own, of lower priority. When finals become late, quality is shed in a
+//! stated order ([`Shedding`]): revisions wait and partials are rarer, then there are no partials, then finals are late
+//! as well. Nothing that was said is dropped.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,7 +20,7 @@ use sotto_call::{Load, Millis, Party, Shedding, Utterance};
 use crate::error::SpeechError;
 use crate::figures::{DecodeFigures, Figures};
 use crate::leg::{Action, Leg, Policy, Purpose, Ticket, UtteranceIds};
-use crate::queue::{LegKey, Pending, Queue};
+use crate::queue::{LegKey, Pending, Queue, Role};
 use crate::vad::{CHUNK, Vad, VadMemory};
 use crate::whisper::{Decoder, Heard, Model, Request};
 
@@ -53,7 +54,7 @@ impl Models {
 
 /// How to run.
 pub struct EngineConfig {
-    /// Decoding threads.
+    /// Threads that decode what is being said, and as many of lower priority that revise.
     pub workers: usize,
     /// Languages to expect when a leg's language is not given; all of the model's when empty.
     pub languages: Vec<String>,
@@ -129,8 +130,11 @@ impl Engine {
         let workers = config.workers.max(1);
         let queue = Arc::new(Queue::new(workers));
         let mut threads = Vec::new();
-        for n in 0..workers {
+        for (role, n) in
+            [Role::Words, Role::Revisions].into_iter().flat_map(|role| (0..workers).map(move |n| (role, n)))
+        {
             let worker = Worker {
+                role,
                 decoders: HashMap::new(),
                 give_up: Arc::default(),
                 models: models.clone(),
@@ -140,7 +144,11 @@ impl Engine {
                 results: messages.clone(),
                 figures: figures.clone(),
             };
-            let thread = std::thread::Builder::new().name(format!("whisper-{n}"));
+            let name = match role {
+                Role::Words => format!("whisper-{n}"),
+                Role::Revisions => format!("reviser-{n}"),
+            };
+            let thread = std::thread::Builder::new().name(name);
             threads.push(thread.spawn(move || worker.run())?);
         }
         let listener = Listener {
@@ -492,6 +500,7 @@ fn figures_for(figures: &Figures, purpose: Purpose) -> &DecodeFigures {
 }
 
 struct Worker {
+    role: Role,
     decoders: HashMap<String, Decoder>,
     /// The decode that it is at is of no use any more.
     give_up: Arc<AtomicBool>,
@@ -505,11 +514,16 @@ struct Worker {
 
 impl Worker {
     fn run(mut self) {
-        // On Linux this is the thread's own: decoding takes what is left by the media path and by the page.
-        if let Err(error) = rustix::process::nice(10) {
+        // On Linux this is the thread's own: decoding takes what is left by the media path and by the page, and a
+        // revision what is left by what is being said.
+        let niceness = match self.role {
+            Role::Words => 10,
+            Role::Revisions => 19,
+        };
+        if let Err(error) = rustix::process::nice(niceness) {
             tracing::debug!(%error, "workers keep their priority");
         }
-        while let Some((pending, threads)) = self.queue.pop(&self.give_up) {
+        while let Some((pending, threads)) = self.queue.pop(self.role, &self.give_up) {
             let figures = figures_for(&self.figures, pending.job.purpose);
             let begun = Instant::now();
             figures.wait.record((begun - pending.queued).as_millis() as u64);

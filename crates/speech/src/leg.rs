@@ -58,6 +58,8 @@ pub(crate) struct Policy {
     pub first_partial: u64,
     /// From one partial to the next.
     pub partial_every: u64,
+    /// A partial begun this long ago or earlier is worth the candidate's second thread.
+    pub partial_is_near: u64,
     /// Silence after an utterance before its revision.
     pub revise_after: u64,
     /// A revision does not wait longer than this for silence.
@@ -82,6 +84,7 @@ impl Default for Policy {
             pad_after: 200 * MS,
             first_partial: 450 * MS,
             partial_every: 800 * MS,
+            partial_is_near: 300 * MS,
             revise_after: 2_000 * MS,
             revise_at_latest: 3_500 * MS,
             revise_within: 5_000 * MS,
@@ -129,7 +132,7 @@ pub(crate) enum Action {
     Decode(Job),
     /// The result is of no use any more.
     Forget(Ticket),
-    /// The result is of use only if it has begun: what follows will be here as soon.
+    /// The result is of use only if it has begun: what follows will be here almost as soon.
     TakeBack(Ticket),
     /// `heard_until` is the last sample that the text rests on; the latency is not filled in.
     Publish {
@@ -331,8 +334,14 @@ impl Leg {
                     actions.extend(old.map(|flight| Action::Forget(flight.ticket)));
                     (open.rested, open.resumed) = (false, false);
                     if self.shedding < Shedding::NoPartials {
-                        open.late = open.partial.take();
-                        actions.extend(open.late.as_ref().map(|flight| Action::TakeBack(flight.ticket)));
+                        if let Some(flight) = open.partial.take() {
+                            if self.position() - flight.heard_until >= self.policy.partial_is_near {
+                                actions.push(Action::TakeBack(flight.ticket));
+                                open.late = Some(flight);
+                            } else {
+                                actions.push(Action::Forget(flight.ticket));
+                            }
+                        }
                         open.id.get_or_insert_with(|| self.ids.next());
                         let flight = self.fly(Purpose::Candidate, open.start, self.position(), actions);
                         open.candidate = Some(Candidate::Waiting(flight));
@@ -978,6 +987,22 @@ mod tests {
         bench.chunks(20, 0.0);
         bench.hear(Purpose::Final, "good morning");
         assert_eq!(bench.texts(), [(true, 0, "good morning")]);
+    }
+
+    #[test]
+    fn at_a_pause_a_partial_that_is_young_gives_way_to_the_candidate() {
+        for (since, gives_way) in [(1, true), (8, false)] {
+            let mut bench = Bench::new();
+            while bench.flying.is_empty() {
+                bench.chunks(1, 0.95);
+            }
+            bench.chunks(since, 0.95);
+            let mut actions = Vec::new();
+            while actions.is_empty() {
+                bench.leg.push(&[0.0; CHUNK], 0.0, &mut actions);
+            }
+            assert_eq!(matches!(actions[0], Action::Forget(_)), gives_way, "{since} chunks");
+        }
     }
 
     #[test]

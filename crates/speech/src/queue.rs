@@ -13,6 +13,21 @@ const THREADS_ALONE: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct LegKey(pub u64);
 
+/// What a worker decodes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// What is being said.
+    Words,
+    /// What was said, once more.
+    Revisions,
+}
+
+impl Role {
+    fn takes(self, purpose: Purpose) -> bool {
+        (purpose == Purpose::Revision) == (self == Self::Revisions)
+    }
+}
+
 /// A decode and when it should be done.
 pub(crate) struct Pending {
     pub leg: LegKey,
@@ -37,6 +52,12 @@ struct Inner {
     closed: bool,
 }
 
+impl Inner {
+    fn running_as(&self, role: Role) -> usize {
+        self.running.iter().filter(|running| role.takes(running.purpose)).count()
+    }
+}
+
 /// See the module.
 pub(crate) struct Queue {
     inner: Mutex<Inner>,
@@ -45,14 +66,14 @@ pub(crate) struct Queue {
 }
 
 impl Queue {
-    /// For `workers` threads.
+    /// For `workers` threads of each role.
     pub(crate) fn new(workers: usize) -> Self {
         let queue = Self { inner: Mutex::default(), changed: Condvar::new(), workers };
         queue.expect_speech(true);
         queue
     }
 
-    /// While someone may speak, one of several workers is kept free of revisions.
+    /// While someone may speak, one of several processors is kept free of revisions.
     pub(crate) fn expect_speech(&self, expected: bool) {
         let most = if expected { self.workers.saturating_sub(1).max(1) } else { self.workers };
         let mut inner = self.lock();
@@ -71,19 +92,18 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// The next decode, and on how many threads; waits for one. `None` once the queue is closed and empty. `give_up`
-    /// becomes true when the decode is of no use any more.
+    /// The next decode for a worker of this role, and on how many threads; waits for one. `None` once the queue is closed
+    /// and has none. `give_up` becomes true when the decode is of no use any more.
     ///
-    /// One thread each, so that decodes do not wait for each other's. Only what somebody waits for, when all other
-    /// workers have nothing to do, may have a second one.
-    pub(crate) fn pop(&self, give_up: &Arc<AtomicBool>) -> Option<(Pending, usize)> {
+    /// One thread each, so that decodes do not wait for each other's. Only what somebody waits for, when nothing else that
+    /// is being said is decoded, may have a second one.
+    pub(crate) fn pop(&self, role: Role, give_up: &Arc<AtomicBool>) -> Option<(Pending, usize)> {
         let mut inner = self.lock();
         loop {
-            let revisions = inner.running.iter().filter(|running| running.purpose == Purpose::Revision);
-            let revisions = revisions.count() < inner.most_revisions;
+            let is_free = role == Role::Words || inner.running_as(role) < inner.most_revisions;
             let next = (inner.waiting.iter().enumerate())
-                .filter(|(_, p)| revisions || p.job.purpose != Purpose::Revision)
-                .min_by_key(|(_, p)| p.due)
+                .filter(|(_, pending)| is_free && role.takes(pending.job.purpose))
+                .min_by_key(|(_, pending)| pending.due)
                 .map(|(at, _)| at);
             if let Some(at) = next {
                 let pending = inner.waiting.swap_remove(at);
@@ -95,7 +115,8 @@ impl Queue {
                     purpose,
                     give_up: Arc::clone(give_up),
                 });
-                let is_alone = inner.running.len() == 1 && inner.waiting.is_empty();
+                let waits = inner.waiting.iter().any(|pending| role.takes(pending.job.purpose));
+                let is_alone = inner.running_as(role) == 1 && !waits;
                 let threads = match is_alone && purpose.is_final() {
                     true => self.workers.clamp(1, THREADS_ALONE),
                     false => 1,
@@ -176,7 +197,7 @@ mod tests {
 
     #[test]
     fn only_a_final_that_is_alone_gets_a_second_thread() {
-        let threads = |queue: &Queue| queue.pop(&Arc::default()).unwrap().1;
+        let threads = |queue: &Queue| queue.pop(Role::Words, &Arc::default()).unwrap().1;
         let done = |queue: &Queue, purpose: Purpose| queue.done(LegKey(0), Ticket(purpose as u64));
         let queue = Queue::new(2);
         queue.push(pending(Purpose::Partial));
@@ -189,7 +210,10 @@ mod tests {
         queue.push(pending(Purpose::Final));
         assert_eq!(threads(&queue), 1, "the other worker is about to be");
         done(&queue, Purpose::Candidate);
-        assert_eq!(threads(&queue), 2);
+        queue.push(pending(Purpose::Revision));
+        let revision = queue.pop(Role::Revisions, &Arc::default()).unwrap();
+        assert_eq!(revision.1, 1, "nobody waits for it");
+        assert_eq!(threads(&queue), 2, "a revision is in nobody's way");
         let single = Queue::new(1);
         single.push(pending(Purpose::Final));
         assert_eq!(threads(&single), 1);
@@ -202,7 +226,8 @@ mod tests {
         for purpose in [Purpose::Partial, Purpose::Candidate, Purpose::Final] {
             queue.push(pending(purpose));
         }
-        let [partial, candidate] = [&give_up, &other].map(|give_up| queue.pop(give_up).unwrap().0.job.ticket);
+        let words = |give_up| queue.pop(Role::Words, give_up).unwrap().0.job.ticket;
+        let [partial, candidate] = [&give_up, &other].map(words);
         queue.take_back(LegKey(0), partial);
         assert!(!give_up.load(Relaxed), "it has begun");
         queue.take_back(LegKey(0), Ticket(Purpose::Final as u64));
@@ -210,26 +235,33 @@ mod tests {
         queue.forget(LegKey(1), candidate);
         assert_eq!([&give_up, &other].map(|give_up| give_up.load(Relaxed)), [true, false]);
         queue.done(LegKey(0), partial);
-        queue.push(pending(Purpose::Revision));
-        assert_eq!(queue.pop(&give_up).unwrap().0.job.purpose, Purpose::Revision, "the final was taken back");
+        queue.push(pending(Purpose::Partial));
+        assert_eq!(
+            queue.pop(Role::Words, &give_up).unwrap().0.job.purpose,
+            Purpose::Partial,
+            "the final was taken back"
+        );
         assert!(!give_up.load(Relaxed), "the next is not");
     }
 
     #[test]
-    fn what_is_due_first_comes_first_and_while_someone_may_speak_a_worker_is_free_of_revisions() {
+    fn what_is_due_first_comes_first_and_while_someone_may_speak_a_processor_is_free_of_revisions() {
         let queue = Queue::new(2);
         let now = Instant::now();
         let push = |purpose: Purpose, due: u64| {
             queue.push(Pending { due: now + Duration::from_secs(due), ..pending(purpose) });
         };
-        let next = || queue.pop(&Arc::default()).unwrap().0.job.purpose;
+        let next = |role: Role| queue.pop(role, &Arc::default()).map(|(pending, _)| pending.job.purpose);
         push(Purpose::Revision, 1);
         push(Purpose::Partial, 4);
         push(Purpose::Revision, 2);
         push(Purpose::Final, 3);
-        assert_eq!([next(), next(), next()], [Purpose::Revision, Purpose::Final, Purpose::Partial]);
+        assert_eq!([next(Role::Words), next(Role::Words)], [Some(Purpose::Final), Some(Purpose::Partial)]);
+        assert_eq!(next(Role::Revisions), Some(Purpose::Revision));
+        queue.close();
+        assert_eq!(next(Role::Revisions), None, "somebody may speak, and one is under way");
         queue.expect_speech(false);
-        assert_eq!(next(), Purpose::Revision, "nobody speaks");
+        assert_eq!(next(Role::Revisions), Some(Purpose::Revision), "nobody speaks");
         let late = queue.lateness(now + Duration::from_secs(9));
         assert_eq!(late, (Duration::ZERO, 0), "nothing waits");
     }
