@@ -429,6 +429,6 @@ supervisors: Array<Supervisor>,
  */
 moods: Array<Mood>, 
 /**
- * What the customer wanted, utterance by utterance; see [`CallState::intents_now`].
+ * What the customer wanted, utterance by utterance.
  */
 intents: Array<Intent>, };
