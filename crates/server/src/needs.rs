@@ -398,6 +398,7 @@ fn set(since: &mut Option<Millis>, is_so: bool, at: Millis) {
 
 #[cfg(test)]
 mod tests {
+    use sotto_call::testing::utterance;
     use sotto_call::{
         Attention, CallLog, CallStarted, CustomerUtterance, Emotion, LegStarted, Load, PartyChange,
         Sentiment, Source, Trend, Turn, WordsMood,
@@ -442,13 +443,14 @@ mod tests {
         }
 
         fn says(&mut self, s: u64, party: Party) {
-            self.happens(s, EventBody::Utterance(partial(s, party)));
+            let end_ms = Millis(s * 1_000);
+            let partial = Utterance { r#final: false, end_ms, ..utterance(0, party, "yes") };
+            self.happens(s, EventBody::Utterance(partial));
         }
 
         /// The customer's final words.
         fn customer_says(&mut self, s: u64, id: u32, text: &str) -> CustomerUtterance {
-            let (utterance_id, text) = (UtteranceId(id), text.to_owned());
-            let said = Utterance { utterance_id, r#final: true, text, ..partial(s, Party::Customer) };
+            let said = Utterance { end_ms: Millis(s * 1_000), ..utterance(id, Party::Customer, text) };
             self.happens(s, EventBody::Utterance(said.clone()));
             // What is taken back has no mood; what is made of it here stands for something else that was said.
             CustomerUtterance::of(&Utterance { text: "so".to_owned(), ..said }).unwrap()
@@ -482,22 +484,6 @@ mod tests {
 
         fn due(&self, s: u64) -> Option<u64> {
             self.needs.due(Millis(s * 1_000)).map(|at| at.0 / 1_000)
-        }
-    }
-
-    fn partial(s: u64, party: Party) -> Utterance {
-        Utterance {
-            utterance_id: UtteranceId(0),
-            party,
-            r#final: false,
-            revision: 0,
-            text: "yes".to_owned(),
-            stable_chars: 0,
-            start_ms: Millis(0),
-            end_ms: Millis(s * 1_000),
-            words: Vec::new(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
         }
     }
 
