@@ -3,7 +3,7 @@
 // The page makes the offer, when the reader takes a call; the microphone is asked for then and given back when
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
-import { api, type Outcome } from './api';
+import { api, type CallSummary, type Outcome } from './api';
 import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
@@ -289,6 +289,18 @@ export class Phone {
     if (before) return;
     if (step === 'leaving') this.#link?.send({ type: 'leave' });
     else await this.#come();
+  }
+
+  /** Does with a call in a list what the key is for: comes to it, does something else there, or leaves. */
+  superviseBy(event: KeyboardEvent, call: Pick<CallSummary, 'id' | 'bridged'> | null | undefined): boolean {
+    if (this.supervising && pressed(event, 'x')) {
+      this.leave();
+      return true;
+    }
+    const attention = attentionOf(event);
+    if (!attention || !call?.bridged || call.id === this.call?.id) return false;
+    void this.supervise(call.id, attention);
+    return true;
   }
 
   /** Comes to the call that was asked for last. */
