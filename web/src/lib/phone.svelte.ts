@@ -4,17 +4,16 @@
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
 import { api, type CallSummary, type Outcome } from './api';
+import type { Attention, Quality } from './generated/call';
 import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
 import { prefs } from './prefs.svelte';
-import { judged, sampled, type Quality, type Sample } from './quality';
+import { judged, sampled, type Sample } from './quality';
 
 export type AgentState = 'away' | 'ready' | 'ringing' | 'talking' | 'wrap_up';
 export type MediaState = 'connecting' | 'connected' | 'lost' | 'failed';
-
-export type Attention = 'listen' | 'whisper' | 'barge';
 
 /** The steps of supervision, and their keys. */
 export const ATTENTIONS: { attention: Attention; key: string }[] = [

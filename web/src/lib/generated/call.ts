@@ -11,6 +11,8 @@ export type Millis = number;
 
 export type Party = "agent" | "customer" | "other";
 
+export type Quality = "good" | "fair" | "poor";
+
 export type Source = "siprec" | "sip" | "whip" | "file";
 
 export type Participant = { 
