@@ -1,4 +1,4 @@
-//! Prints the TypeScript types of a call's events, so that the web page never types them twice:
+//! Prints the TypeScript types of what a call is, so that the web page never types them twice:
 //!
 //! ```text
 //! cargo run -p sotto-call --features ts --example types > web/src/lib/generated/call.ts
@@ -7,8 +7,8 @@
 use sotto_call::{
     ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, Emotion,
     EndReason, EventBody, FORMAT_VERSION, Intent, LegEnded, LegStarted, Load, LostTo, Millis, Mood,
-    Participant, Participants, Party, PartyChange, Sentiment, Shedding, Source, Supervisor, Transferred,
-    Trend, Turn, TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
+    Participant, Participants, Party, PartyChange, Quality, Sentiment, Shedding, Source, Supervisor,
+    Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -28,6 +28,7 @@ fn main() {
         UtteranceId,
         Millis,
         Party,
+        Quality,
         Source,
         Participant,
         Word,

@@ -66,6 +66,7 @@ impl Party {
 
 /// What a person would say about the audio that comes from a party, or about ours there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum Quality {
     /// Nothing is missing.

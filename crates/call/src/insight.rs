@@ -233,22 +233,11 @@ impl Intent {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::utterance;
     use crate::{CallEvent, CallState, EventBody};
 
-    fn utterance(id: u32, party: Party, r#final: bool, text: &str) -> Utterance {
-        Utterance {
-            utterance_id: UtteranceId(id),
-            party,
-            r#final,
-            revision: 0,
-            text: text.to_owned(),
-            stable_chars: 0,
-            start_ms: Millis(u64::from(id) * 1_000),
-            end_ms: Millis(u64::from(id) * 1_000 + 900),
-            words: Vec::new(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
+    fn partial(id: u32, text: &str) -> Utterance {
+        Utterance { r#final: false, ..utterance(id, Party::Customer, text) }
     }
 
     fn mood(said: &CustomerUtterance) -> Mood {
@@ -269,21 +258,21 @@ mod tests {
             for r#final in [true, false] {
                 for text in ["I have had enough of this", ""] {
                     for revision in [0, 1, 7] {
-                        let said = Utterance { revision, ..utterance(1, party, r#final, text) };
+                        let said = Utterance { r#final, revision, ..utterance(1, party, text) };
                         assert_eq!(CustomerUtterance::of(&said), None, "{said:?}");
                     }
                 }
             }
         }
-        assert_eq!(CustomerUtterance::of(&utterance(1, Party::Customer, false, "enough")), None);
-        assert_eq!(CustomerUtterance::of(&utterance(1, Party::Customer, true, " ")), None);
-        let said = CustomerUtterance::of(&utterance(1, Party::Customer, true, "enough")).unwrap();
+        assert_eq!(CustomerUtterance::of(&partial(1, "enough")), None);
+        assert_eq!(CustomerUtterance::of(&utterance(1, Party::Customer, " ")), None);
+        let said = CustomerUtterance::of(&utterance(1, Party::Customer, "enough")).unwrap();
         assert_eq!(mood(&said).utterance_id(), UtteranceId(1));
     }
 
     #[test]
     fn a_mood_or_an_intent_that_names_somebody_elses_words_is_not_taken_in() {
-        let said = CustomerUtterance::of(&utterance(3, Party::Customer, true, "enough")).unwrap();
+        let said = CustomerUtterance::of(&utterance(3, Party::Customer, "enough")).unwrap();
         // Read from somewhere: a database, a file, a peer. Nothing that is made here can name these.
         let mut forged = serde_json::to_value(EventBody::Mood(mood(&said))).unwrap();
         for id in [0, 1, 2, 9] {
@@ -291,9 +280,9 @@ mod tests {
             let mut wanted = intent(&said, "refund");
             wanted.utterance_id = UtteranceId(id);
             let bodies = [
-                EventBody::Utterance(utterance(0, Party::Agent, true, "calm down")),
-                EventBody::Utterance(utterance(1, Party::Other, true, "calm down")),
-                EventBody::Utterance(utterance(2, Party::Customer, false, "calm")),
+                EventBody::Utterance(utterance(0, Party::Agent, "calm down")),
+                EventBody::Utterance(utterance(1, Party::Other, "calm down")),
+                EventBody::Utterance(partial(2, "calm")),
                 serde_json::from_value(forged.clone()).unwrap(),
                 EventBody::Intent(wanted),
             ];
@@ -312,8 +301,7 @@ mod tests {
 
     #[test]
     fn a_revision_replaces_what_was_understood_and_words_taken_back_take_it_along() {
-        let heard =
-            |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, true, text) };
+        let heard = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, text) };
         let understood = |heard: &Utterance, name: &str| {
             let said = CustomerUtterance::of(heard).unwrap();
             [EventBody::Mood(mood(&said)), EventBody::Intent(intent(&said, name))]
@@ -338,22 +326,21 @@ mod tests {
     }
 
     #[test]
-    fn intents_are_listed_once_the_newest_first() {
+    fn what_is_wanted_now_is_what_was_wanted_in_the_newest_words() {
         let mut bodies = Vec::new();
-        for (id, name) in [(1, "refund"), (2, "prices"), (4, "refund")] {
-            let heard = utterance(id, Party::Customer, true, "please");
+        for (id, name) in [(4, "refund"), (2, "prices")] {
+            let heard = utterance(id, Party::Customer, "please");
             let said = CustomerUtterance::of(&heard).unwrap();
             bodies.extend([EventBody::Utterance(heard), EventBody::Intent(intent(&said, name))]);
         }
         let state = state(bodies);
-        let now: Vec<_> =
-            state.intents_now().iter().map(|i| (i.name.clone().unwrap(), i.utterance_id.0)).collect();
-        assert_eq!(now, [("refund".to_owned(), 4), ("prices".to_owned(), 2)]);
+        let now = state.intent_now().map(|intent| (intent.name.as_deref(), intent.utterance_id));
+        assert_eq!(now, Some((Some("refund"), UtteranceId(4))));
     }
 
     #[test]
     fn a_mood_reads_as_it_was_written() {
-        let said = CustomerUtterance::of(&utterance(1, Party::Customer, true, "enough")).unwrap();
+        let said = CustomerUtterance::of(&utterance(1, Party::Customer, "enough")).unwrap();
         let since = UtteranceId(1);
         let turn = Turn { direction: TurnDirection::Decline, since, trigger: Some(UtteranceId(0)) };
         let body = EventBody::Mood(Mood { turn: Some(turn), ..mood(&said) });

@@ -7,6 +7,8 @@
 mod event;
 mod insight;
 mod log;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 mod time;
 
 pub use event::*;

@@ -61,7 +61,7 @@ pub struct CallState {
     /// The customer's mood, utterance by utterance: the emotional arc of the call.
     #[serde(default)]
     pub moods: Vec<Mood>,
-    /// What the customer wanted, utterance by utterance; see [`CallState::intents_now`].
+    /// What the customer wanted, utterance by utterance.
     #[serde(default)]
     pub intents: Vec<Intent>,
 }
@@ -179,16 +179,10 @@ impl CallState {
         self.moods.last()
     }
 
-    /// What the customer wants, each intent once with its newest evidence, the newest first.
+    /// What the customer wants, as they said last.
     #[must_use]
-    pub fn intents_now(&self) -> Vec<&Intent> {
-        let mut now: Vec<&Intent> = Vec::new();
-        for intent in self.intents.iter().rev() {
-            if !now.iter().any(|newer| newer.name == intent.name) {
-                now.push(intent);
-            }
-        }
-        now
+    pub fn intent_now(&self) -> Option<&Intent> {
+        self.intents.last()
     }
 }
 

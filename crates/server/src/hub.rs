@@ -833,7 +833,7 @@ mod tests {
     use proptest::prelude::*;
     use sotto_call::{
         ArcPoint, CustomerUtterance, Emotion, EndReason, Intent, Load, Mood, Participant, Participants,
-        Party, PartyChange, Sentiment, Shedding, Source, Trend, Utterance, UtteranceId, Word, WordsMood,
+        Party, PartyChange, Sentiment, Shedding, Source, Trend, Utterance, Word, WordsMood,
     };
     use sotto_store::{CallRowState, WriterLimits, testing};
 
@@ -860,17 +860,12 @@ mod tests {
     fn utterance(id: u32, text: &str, r#final: bool) -> EventBody {
         let words = vec![Word { w: text.to_owned(), start_ms: Millis(0), end_ms: Millis(9), p: 0.5 }];
         EventBody::Utterance(Utterance {
-            utterance_id: UtteranceId(id),
-            party: Party::Customer,
             r#final,
-            revision: 0,
-            text: text.to_owned(),
-            stable_chars: 0,
             start_ms: Millis(0),
             end_ms: Millis(9),
             words,
-            language: "en".to_owned(),
             latency_ms: Millis(5),
+            ..sotto_call::testing::utterance(id, Party::Customer, text)
         })
     }
 

@@ -317,24 +317,8 @@ mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
+    use sotto_call::testing::utterance;
     use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
-
-    fn utterance(id: u32, party: Party, text: &str) -> Utterance {
-        let start = u64::from(id) * 10_000;
-        Utterance {
-            utterance_id: UtteranceId(id),
-            party,
-            r#final: true,
-            revision: 0,
-            text: text.to_owned(),
-            stable_chars: 0,
-            start_ms: Millis(start),
-            end_ms: Millis(start + 5_000),
-            words: Vec::new(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
-    }
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {

@@ -1,21 +1,21 @@
 //! What is so of a live call just now, and what of it somebody should look at.
 //!
 //! Most of it follows from the call's log. The rest are [`Condition`]s, told by those who carry the call and kept
-//! nowhere. What is only a matter of time (on hold for too long) comes by itself: [`Needs::due`] says when.
+//! nowhere. What is only a matter of time (on hold for too long) comes by itself: [`Needs::due`] says when. Here it is
+//! about the call, in `words` about what the customer says.
 
-use std::collections::{BTreeMap, VecDeque};
+mod words;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    ArcPoint, CallEvent, CallState, EventBody, Intent, Millis, Mood, Party, Quality, Shedding, Supervisor,
-    TurnDirection, Utterance, UtteranceId,
+    CallEvent, CallState, EventBody, Millis, Party, Quality, Shedding, Supervisor, UtteranceId,
 };
 use utoipa::ToSchema;
 
+use self::words::Words;
 use crate::http::schema;
-
-/// The customer's newest finals that an alert may rest on.
-const REMEMBERED: usize = 16;
 
 /// What supervisors see of a live call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -176,21 +176,7 @@ pub(crate) struct Needs {
     customer: Option<Millis>,
     /// Somebody's words have come, so that recognition works.
     is_understood: bool,
-    /// What the customer said last, in finals.
-    said: VecDeque<Evidence>,
-    unhappy: Option<(Millis, Evidence)>,
-    wants: Vec<Want>,
-}
-
-/// Something that the customer wants and supervisors are to know of.
-#[derive(Debug)]
-struct Want {
-    name: String,
-    title: BTreeMap<String, String>,
-    since: Millis,
-    evidence: Evidence,
-    /// A supervisor has come to the call since.
-    seen: bool,
+    words: Words,
 }
 
 /// Something that may be worth an alert.
@@ -198,7 +184,7 @@ struct Fact<'a> {
     kind: AlertKind,
     party: Option<Party>,
     since: Millis,
-    want: Option<&'a Want>,
+    title: Option<&'a BTreeMap<String, String>>,
     evidence: Option<&'a Evidence>,
 }
 
@@ -217,7 +203,7 @@ impl Needs {
             EventBody::LegEnded(leg) => self.forget_line(leg.party),
             EventBody::Utterance(utterance) => {
                 self.is_understood = true;
-                self.hear(utterance);
+                self.words.hear(utterance);
                 if let Some(heard) = self.customer.as_mut().filter(|_| utterance.party == Party::Customer) {
                     *heard = (*heard).max(utterance.end_ms);
                 }
@@ -230,66 +216,12 @@ impl Needs {
                 self.customer = self.customer.map(|_| at);
             }
             EventBody::Load(load) => set(&mut self.words_late, load.shedding == Shedding::LateFinals, at),
-            EventBody::Mood(mood) => self.feel(mood, at),
-            EventBody::Intent(intent) => self.want(intent, at),
-            EventBody::Supervisor(Supervisor { attention: Some(_), .. }) => {
-                self.wants.iter_mut().for_each(|want| want.seen = true);
-            }
+            EventBody::Mood(mood) => self.words.feel(mood, at),
+            EventBody::Intent(intent) => self.words.want(intent, at),
+            EventBody::Supervisor(Supervisor { attention: Some(_), .. }) => self.words.are_seen(),
             _ => {}
         }
         self.stands(at);
-    }
-
-    /// Remembers what the customer said, as it was revised last.
-    fn hear(&mut self, utterance: &Utterance) {
-        if utterance.party != Party::Customer || !utterance.r#final {
-            return;
-        }
-        let (id, text) = (utterance.utterance_id, utterance.text.as_str());
-        self.said.retain(|said| said.utterance_id != id);
-        if text.is_empty() {
-            // Nothing was said: what rested on it falls.
-            self.unhappy.take_if(|(_, evidence)| evidence.utterance_id == id);
-            self.wants.retain(|want| want.evidence.utterance_id != id);
-            return;
-        }
-        let unhappy = self.unhappy.iter_mut().map(|(_, evidence)| evidence);
-        let shown = unhappy.chain(self.wants.iter_mut().map(|want| &mut want.evidence));
-        shown.filter(|shown| shown.utterance_id == id).for_each(|shown| text.clone_into(&mut shown.text));
-        self.said.push_back(Evidence { utterance_id: id, text: text.to_owned() });
-        if self.said.len() > REMEMBERED {
-            self.said.pop_front();
-        }
-    }
-
-    fn said(&self, id: UtteranceId) -> Option<&Evidence> {
-        self.said.iter().find(|said| said.utterance_id == id)
-    }
-
-    fn feel(&mut self, mood: &Mood, at: Millis) {
-        let Some(said) = self.said(mood.utterance_id()) else { return };
-        let ArcPoint { valence, deviation, .. } = mood.arc;
-        if valence < -deviation && self.unhappy.is_none() {
-            let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
-            let evidence = decline.and_then(|turn| self.said(turn.since)).unwrap_or(said).clone();
-            self.unhappy = Some((at, evidence));
-        } else if valence >= 0.0 {
-            self.unhappy = None;
-        }
-    }
-
-    fn want(&mut self, intent: &Intent, at: Millis) {
-        let Some(evidence) = self.said(intent.utterance_id).cloned() else { return };
-        let name = intent.name.as_ref().filter(|_| intent.alert);
-        let is_here = |want: &Want| want.evidence.utterance_id == intent.utterance_id;
-        self.wants.retain(|want| !is_here(want) || Some(&want.name) == name);
-        let Some(name) = name else { return };
-        let mut same = self.wants.iter().filter(|want| want.name == *name);
-        if !same.any(|want| !want.seen || is_here(want)) {
-            self.wants.retain(|want| want.name != *name);
-            let (name, title) = (name.clone(), intent.title.clone());
-            self.wants.push(Want { name, title, since: at, evidence, seen: false });
-        }
     }
 
     /// Takes in what is in no log.
@@ -313,10 +245,10 @@ impl Needs {
 
     /// What there is to see at a time.
     pub fn now(&self, at: Millis, state: &CallState) -> LiveNow {
-        let worst = |Fact { kind, party, since: since_ms, want, evidence }: Fact<'_>| {
+        let worst = |Fact { kind, party, since: since_ms, title, evidence }: Fact<'_>| {
             let lasts = at.0.saturating_sub(since_ms.0);
             let (_, severity) = *kind.steps().iter().rev().find(|(after, _)| lasts >= *after)?;
-            let title = want.map(|want| want.title.clone()).unwrap_or_default();
+            let title = title.cloned().unwrap_or_default();
             Some(Alert { kind, severity, party, since_ms, title, evidence: evidence.cloned() })
         };
         let mut alerts: Vec<Alert> = self.facts().filter_map(worst).collect();
@@ -356,16 +288,8 @@ impl Needs {
         let lines = self.bad_lines.iter().map(|(party, since)| (AlertKind::BadLine, Some(*party), *since));
         let measured = lone.chain(lines);
         let measured =
-            measured.map(|(kind, party, since)| Fact { kind, party, since, want: None, evidence: None });
-        let unhappy = self.unhappy.iter().map(move |(since, evidence)| {
-            let (kind, since, evidence) = (AlertKind::Unhappy, *since, Some(evidence));
-            Fact { kind, party: customer, since, want: None, evidence }
-        });
-        let wants = self.wants.iter().filter(|want| !want.seen).map(move |want| {
-            let (kind, since, evidence) = (AlertKind::Wants, want.since, Some(&want.evidence));
-            Fact { kind, party: customer, since, want: Some(want), evidence }
-        });
-        measured.chain(unhappy).chain(wants)
+            measured.map(|(kind, party, since)| Fact { kind, party, since, title: None, evidence: None });
+        measured.chain(self.words.facts())
     }
 
     fn forget_line(&mut self, party: Party) {
@@ -397,247 +321,4 @@ fn set(since: &mut Option<Millis>, is_so: bool, at: Millis) {
 }
 
 #[cfg(test)]
-mod tests {
-    use sotto_call::{
-        Attention, CallLog, CallStarted, CustomerUtterance, Emotion, LegStarted, Load, PartyChange,
-        Sentiment, Source, Trend, Turn, WordsMood,
-    };
-
-    use super::*;
-
-    /// A call that goes through us and is 10 s old.
-    struct Call {
-        log: CallLog,
-        needs: Needs,
-    }
-
-    impl Call {
-        fn new() -> Self {
-            let mut call = Self { log: CallLog::default(), needs: Needs::default() };
-            call.happens(
-                0,
-                EventBody::CallStarted(CallStarted {
-                    version: sotto_call::FORMAT_VERSION,
-                    source: Source::Sip,
-                    started_at_unix_ms: 0,
-                    external_id: String::new(),
-                    participants: Vec::new(),
-                    language: None,
-                    bridged: true,
-                    headers: Default::default(),
-                }),
-            );
-            assert_eq!(call.needs.phase, Phase::Connecting);
-            let codec = "PCMA".to_owned();
-            call.happens(10, EventBody::LegStarted(LegStarted { party: Party::Customer, codec }));
-            call
-        }
-
-        fn happens(&mut self, s: u64, body: EventBody) {
-            self.needs.apply(&self.log.append(Millis(s * 1_000), body));
-        }
-
-        fn becomes(&mut self, s: u64, condition: Condition) {
-            self.needs.becomes(Millis(s * 1_000), condition);
-        }
-
-        fn says(&mut self, s: u64, party: Party) {
-            self.happens(s, EventBody::Utterance(partial(s, party)));
-        }
-
-        /// The customer's final words.
-        fn customer_says(&mut self, s: u64, id: u32, text: &str) -> CustomerUtterance {
-            let (utterance_id, text) = (UtteranceId(id), text.to_owned());
-            let said = Utterance { utterance_id, r#final: true, text, ..partial(s, Party::Customer) };
-            self.happens(s, EventBody::Utterance(said.clone()));
-            // What is taken back has no mood; what is made of it here stands for something else that was said.
-            CustomerUtterance::of(&Utterance { text: "so".to_owned(), ..said }).unwrap()
-        }
-
-        fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
-            let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
-            let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 1.0 };
-            let arc = ArcPoint { at_ms: Millis(s * 1_000), valence, deviation: 0.3, trend: Trend::Steady };
-            self.happens(s, EventBody::Mood(Mood::of(said, words, arc, turn, Millis(0))));
-        }
-
-        fn wants(&mut self, s: u64, said: &CustomerUtterance, name: Option<&str>) {
-            let (name, title) =
-                (name.map(str::to_owned), BTreeMap::from([("en".into(), "Complaint".into())]));
-            let intent = Intent { name, title, alert: true, ..Intent::none(said, Millis(0)) };
-            self.happens(s, EventBody::Intent(intent));
-        }
-
-        /// What the first alert rests on.
-        fn evidence(&self, s: u64) -> Option<(u32, String)> {
-            let now = self.needs.now(Millis(s * 1_000), &CallState::default());
-            let evidence = now.alerts.first()?.evidence.as_ref()?;
-            Some((evidence.utterance_id.0, evidence.text.clone()))
-        }
-
-        fn alerts(&self, s: u64) -> Vec<(AlertKind, Severity, u64)> {
-            let now = self.needs.now(Millis(s * 1_000), &CallState::default());
-            now.alerts.iter().map(|alert| (alert.kind, alert.severity, alert.since_ms.0 / 1_000)).collect()
-        }
-
-        fn due(&self, s: u64) -> Option<u64> {
-            self.needs.due(Millis(s * 1_000)).map(|at| at.0 / 1_000)
-        }
-    }
-
-    fn partial(s: u64, party: Party) -> Utterance {
-        Utterance {
-            utterance_id: UtteranceId(0),
-            party,
-            r#final: false,
-            revision: 0,
-            text: "yes".to_owned(),
-            stable_chars: 0,
-            start_ms: Millis(0),
-            end_ms: Millis(s * 1_000),
-            words: Vec::new(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
-    }
-
-    fn customer() -> PartyChange {
-        PartyChange { party: Some(Party::Customer) }
-    }
-
-    #[test]
-    fn a_hold_is_worth_a_look_after_a_minute_and_urgent_after_three() {
-        let mut call = Call::new();
-        call.happens(20, EventBody::Paused(customer()));
-        assert_eq!((call.needs.phase, call.needs.since), (Phase::OnHold, Millis(20_000)));
-        assert_eq!((call.alerts(79), call.due(20)), (vec![], Some(80)));
-        assert_eq!(call.alerts(80), [(AlertKind::OnHold, Severity::Warning, 20)]);
-        assert_eq!(
-            (call.alerts(200), call.due(80)),
-            (vec![(AlertKind::OnHold, Severity::Urgent, 20)], Some(200))
-        );
-        assert_eq!(call.due(200), None);
-        call.happens(201, EventBody::Resumed(customer()));
-        assert_eq!((call.alerts(260), call.needs.phase), (vec![], Phase::Talking));
-    }
-
-    #[test]
-    fn a_customer_who_is_not_heard_for_a_minute_is_told_of_where_words_are_understood() {
-        let mut call = Call::new();
-        assert_eq!((call.alerts(100), call.due(10)), (vec![], None), "nobody has understood anything");
-        call.says(20, Party::Agent);
-        assert_eq!((call.alerts(69), call.due(20)), (vec![], Some(70)));
-        assert_eq!(call.alerts(70), [(AlertKind::Silent, Severity::Warning, 10)]);
-        call.says(71, Party::Customer);
-        assert_eq!((call.alerts(72), call.due(72)), (vec![], Some(131)));
-        // On hold nobody can say anything, and afterwards the minute begins anew.
-        call.happens(100, EventBody::Paused(customer()));
-        assert_eq!(call.alerts(140), []);
-        call.happens(150, EventBody::Resumed(customer()));
-        assert_eq!((call.alerts(209), call.due(150)), (vec![], Some(210)));
-    }
-
-    #[test]
-    fn an_unhappy_customer_is_told_of_with_the_sentence_that_says_why_until_it_is_better() {
-        let mut call = Call::new();
-        let first = call.customer_says(20, 1, "I have been waiting for a week.");
-        call.feels(20, &first, -0.25, None);
-        assert_eq!(call.alerts(20), [], "that may be chance");
-        let second = call.customer_says(30, 2, "Nobody calls me back.");
-        let turn = Turn { direction: TurnDirection::Decline, since: UtteranceId(1), trigger: None };
-        call.feels(30, &second, -0.4, Some(turn));
-        assert_eq!(call.alerts(30), [(AlertKind::Unhappy, Severity::Warning, 30)]);
-        assert_eq!(call.evidence(30), Some((1, "I have been waiting for a week.".to_owned())));
-        // The words are revised, and the mood is a little better.
-        call.customer_says(35, 1, "I have been waiting for two weeks.");
-        call.feels(36, &second, -0.1, None);
-        assert_eq!(
-            call.evidence(36).map(|(_, text)| text).as_deref(),
-            Some("I have been waiting for two weeks.")
-        );
-        assert_eq!(call.due(36), Some(95), "then nothing has been heard of the customer for a minute");
-        assert!(call.alerts(150).contains(&(AlertKind::Unhappy, Severity::Urgent, 30)));
-        call.feels(151, &second, 0.0, None);
-        assert!(call.alerts(151).iter().all(|(kind, ..)| *kind != AlertKind::Unhappy));
-    }
-
-    #[test]
-    fn a_mood_without_the_customers_words_is_no_alert() {
-        let mut call = Call::new();
-        let said = call.customer_says(20, 1, "I have had enough of this.");
-        call.customer_says(21, 1, "");
-        call.feels(22, &said, -0.9, None);
-        assert_eq!(call.alerts(22), []);
-        let said = call.customer_says(23, 2, "I have had enough of this.");
-        call.feels(24, &said, -0.9, None);
-        assert_eq!(call.alerts(24), [(AlertKind::Unhappy, Severity::Warning, 24)]);
-        call.customer_says(25, 2, "");
-        assert_eq!(call.alerts(25), [], "the words that it rests on were taken back");
-    }
-
-    #[test]
-    fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
-        let mut call = Call::new();
-        let said = call.customer_says(20, 1, "I want to complain.");
-        call.wants(20, &said, Some("complaint"));
-        assert_eq!(call.alerts(20), [(AlertKind::Wants, Severity::Warning, 20)]);
-        assert_eq!(call.evidence(20), Some((1, "I want to complain.".to_owned())));
-        let again = call.customer_says(30, 2, "This is a complaint.");
-        call.wants(30, &again, Some("complaint"));
-        assert_eq!(call.alerts(30), [(AlertKind::Wants, Severity::Warning, 20)], "that is known");
-        let attention = Some(Attention::Listen);
-        call.happens(40, EventBody::Supervisor(Supervisor { name: "sara".into(), attention }));
-        call.wants(41, &said, Some("complaint"));
-        assert_eq!(call.alerts(41), [], "a revision is nothing new");
-        let later = call.customer_says(50, 3, "And I want to complain about that, too.");
-        call.wants(50, &later, Some("complaint"));
-        assert_eq!(call.alerts(50), [(AlertKind::Wants, Severity::Warning, 50)]);
-        call.wants(51, &later, None);
-        assert_eq!(call.alerts(51), [], "it was misheard");
-    }
-
-    #[test]
-    fn what_is_most_serious_comes_first_and_then_what_has_lasted_longer() {
-        let mut call = Call::new();
-        let load = |shedding| EventBody::Load(Load { shedding, behind_ms: Millis(0) });
-        call.happens(12, load(Shedding::LateFinals));
-        call.happens(13, load(Shedding::LateFinals));
-        call.becomes(30, Condition::Line(Party::Customer, Quality::Poor));
-        call.becomes(20, Condition::Line(Party::Agent, Quality::Poor));
-        call.becomes(40, Condition::Recorded(false));
-        assert_eq!(
-            call.alerts(50),
-            [
-                (AlertKind::NotRecorded, Severity::Urgent, 40),
-                (AlertKind::BadLine, Severity::Warning, 20),
-                (AlertKind::BadLine, Severity::Warning, 30),
-                (AlertKind::WordsLate, Severity::Notice, 12),
-            ]
-        );
-        call.happens(51, load(Shedding::None));
-        call.becomes(52, Condition::Recorded(true));
-        call.becomes(53, Condition::Line(Party::Customer, Quality::Fair));
-        assert_eq!(call.alerts(60), [(AlertKind::BadLine, Severity::Warning, 20)]);
-        // Another agent, another line.
-        let codec = "opus".to_owned();
-        call.happens(61, EventBody::LegStarted(LegStarted { party: Party::Agent, codec }));
-        assert_eq!(call.alerts(62), []);
-        let lines = call.needs.now(Millis(0), &CallState::default()).lines;
-        assert_eq!(lines, [LineNow { party: Party::Customer, quality: Quality::Fair }]);
-    }
-
-    #[test]
-    fn an_agent_whose_audio_is_lost_is_one_alert_and_not_a_hold_as_well() {
-        let mut call = Call::new();
-        call.becomes(20, Condition::AgentLost(true));
-        call.happens(20, EventBody::Paused(customer()));
-        assert_eq!(call.needs.phase, Phase::AgentLost);
-        assert_eq!(call.alerts(120), [(AlertKind::AgentLost, Severity::Urgent, 20)]);
-        call.happens(121, EventBody::Resumed(customer()));
-        call.becomes(121, Condition::AgentLost(false));
-        call.becomes(130, Condition::Colleague(Some("omid".to_owned())));
-        assert_eq!((call.alerts(130), call.needs.phase), (vec![], Phase::HandingOver));
-        call.becomes(140, Condition::Colleague(None));
-        assert_eq!((call.needs.phase, call.needs.since), (Phase::Talking, Millis(140_000)));
-    }
-}
+mod tests;

@@ -114,7 +114,7 @@ impl CallSummary {
             last,
             shedding: state.shedding,
             mood: state.mood_now().map(|mood| mood.arc),
-            intent: state.intents_now().first().and_then(|intent| {
+            intent: state.intent_now().and_then(|intent| {
                 let (name, title) = (intent.name.clone()?, intent.title.clone());
                 Some(IntentNow { name, title, confidence: intent.confidence })
             }),

@@ -333,7 +333,7 @@ impl Plan {
         let limit = if siprec { MAX_LEGS } else { 1 };
         let streams = bodies.description.as_ref().map(|offer| negotiate::accept(offer, codecs, limit));
         if streams.as_ref().is_some_and(Vec::is_empty) {
-            return Err(not_acceptable());
+            return Err(not_acceptable(codecs));
         }
         let header = |name: &str| value(request, name);
         let join = header(&config.headers.call).filter(|_| !siprec);
@@ -411,10 +411,11 @@ impl Plan {
     }
 }
 
-/// 488 with the reason that RFC 3261 section 20.43 has for it.
-pub(crate) fn not_acceptable() -> Reject {
-    Reject::new(488, "Not Acceptable Here")
-        .with("Warning", warning(305, &"no stream of voice in PCMU, PCMA, G722 or opus"))
+/// 488 with the reason that RFC 3261 section 20.43 has for it, and what could have been offered.
+pub(crate) fn not_acceptable(codecs: &[Codec]) -> Reject {
+    let codecs: Vec<&str> = codecs.iter().map(|codec| codec.name()).collect();
+    let reason = format!("no stream of voice in any of {}", codecs.join(", "));
+    Reject::new(488, "Not Acceptable Here").with("Warning", warning(305, &reason))
 }
 
 /// Who speaks on the stream with `label`. Metadata that joins nobody to any stream, but has as many people as
@@ -599,6 +600,14 @@ mod tests {
         assert_eq!(status(&invite("", "multipart/mixed", "x")), 400);
         assert_eq!(status(&siprec("<recording>")), 400);
         assert_eq!(status(&invite("", "application/sdp", "")), 200);
+    }
+
+    #[test]
+    fn who_offers_no_codec_of_ours_is_told_which_they_are() {
+        let offer = invite("", "application/sdp", &SDP.replace("RTP/AVP 0", "RTP/AVP 18"));
+        let reject = plan(&offer, &SipConfig::default()).unwrap_err();
+        let warning = "Warning: 305 sotto \"no stream of voice in any of PCMU, PCMA, opus\"\r\n";
+        assert_eq!((reject.status, reject.text().as_str()), (488, warning));
     }
 
     #[test]

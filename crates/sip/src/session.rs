@@ -877,7 +877,7 @@ impl Session {
         wanted.extend(fresh.iter().cloned());
         let is_switched_off = offer.media.iter().all(|media| media.port == 0);
         if offer.media.len() < self.local.media.len() || (wanted.is_empty() && !is_switched_off) {
-            return Err(plan::not_acceptable());
+            return Err(plan::not_acceptable(&shared.codecs));
         }
         let before: Vec<(u64, bool)> = self.legs.iter().map(|slot| (slot.number, slot.is_paused)).collect();
         let peer = self.flow.peer;

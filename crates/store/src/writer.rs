@@ -397,7 +397,7 @@ async fn store_patiently(sink: &impl Sink, batch: &Batch, shared: &Shared) -> Re
 
 #[cfg(test)]
 mod tests {
-    use sotto_call::{CallEnded, CallLog, Dtmf, EndReason, Millis, Party, Utterance, UtteranceId};
+    use sotto_call::{CallEnded, CallLog, Dtmf, EndReason, Millis, Party, Utterance};
 
     use super::*;
 
@@ -444,19 +444,8 @@ mod tests {
     }
 
     fn utterance(seq: u64, r#final: bool) -> Arc<CallEvent> {
-        let body = EventBody::Utterance(Utterance {
-            utterance_id: UtteranceId(1),
-            party: Party::Customer,
-            r#final,
-            revision: 0,
-            text: "word ".repeat(100),
-            stable_chars: 0,
-            start_ms: Millis(0),
-            end_ms: Millis(0),
-            words: Vec::new(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        });
+        let said = sotto_call::testing::utterance(1, Party::Customer, &"word ".repeat(100));
+        let body = EventBody::Utterance(Utterance { r#final, ..said });
         Arc::new(CallLog::after(seq - 1, Millis(0)).append(Millis(seq), body))
     }
 

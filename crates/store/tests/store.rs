@@ -66,17 +66,12 @@ fn row(id: CallId) -> CallRow {
 fn utterance(number: u32, text: &str, r#final: bool) -> EventBody {
     let at = Millis(u64::from(number) * 1000);
     EventBody::Utterance(Utterance {
-        utterance_id: UtteranceId(number),
-        party: Party::Customer,
         r#final,
-        revision: 0,
-        text: text.to_owned(),
-        stable_chars: 0,
         start_ms: at,
         end_ms: at + Millis(900),
         words: vec![Word { w: text.to_owned(), start_ms: at, end_ms: at + Millis(900), p: 0.875 }],
-        language: "en".to_owned(),
         latency_ms: Millis(420),
+        ..sotto_call::testing::utterance(number, Party::Customer, text)
     })
 }
 

@@ -2,6 +2,7 @@
 
 import type {
   ArcPoint,
+  Attention,
   CallId,
   CallState,
   CallEvent,
@@ -9,11 +10,11 @@ import type {
   Millis,
   Participant,
   Party,
+  Quality,
   Shedding,
   Source,
 } from './generated/call';
-import type { AgentState, Attention } from './phone.svelte';
-import type { Quality } from './quality';
+import type { AgentState } from './phone.svelte';
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 

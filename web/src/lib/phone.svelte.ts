@@ -3,18 +3,17 @@
 // The page makes the offer, when the reader takes a call; the microphone is asked for then and given back when
 // the call is over. Muting happens here: what is not sent cannot be heard.
 
-import { api, type Outcome } from './api';
+import { api, type CallSummary, type Outcome } from './api';
+import type { Attention, Quality } from './generated/call';
 import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
 import { prefs } from './prefs.svelte';
-import { judged, sampled, type Quality, type Sample } from './quality';
+import { judged, sampled, type Sample } from './quality';
 
 export type AgentState = 'away' | 'ready' | 'ringing' | 'talking' | 'wrap_up';
 export type MediaState = 'connecting' | 'connected' | 'lost' | 'failed';
-
-export type Attention = 'listen' | 'whisper' | 'barge';
 
 /** The steps of supervision, and their keys. */
 export const ATTENTIONS: { attention: Attention; key: string }[] = [
@@ -289,6 +288,18 @@ export class Phone {
     if (before) return;
     if (step === 'leaving') this.#link?.send({ type: 'leave' });
     else await this.#come();
+  }
+
+  /** Does with a call in a list what the key is for: comes to it, does something else there, or leaves. */
+  superviseBy(event: KeyboardEvent, call: Pick<CallSummary, 'id' | 'bridged'> | null | undefined): boolean {
+    if (this.supervising && pressed(event, 'x')) {
+      this.leave();
+      return true;
+    }
+    const attention = attentionOf(event);
+    if (!attention || !call?.bridged || call.id === this.call?.id) return false;
+    void this.supervise(call.id, attention);
+    return true;
   }
 
   /** Comes to the call that was asked for last. */

@@ -1,7 +1,6 @@
 // What a person would say about the line, from the browser's own counts (W3C webrtc-stats).
 
-/** How a direction of the line is. */
-export type Quality = 'good' | 'fair' | 'poor';
+import type { Quality } from './generated/call';
 
 /** Counts of one direction, growing while the call lasts. */
 export interface Counts {

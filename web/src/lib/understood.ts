@@ -35,7 +35,7 @@ export function titleOf(intent: { name?: string | null; title?: Record<string, s
   return titles[language] ?? titles['en'] ?? Object.values(titles)[0] ?? intent.name ?? '';
 }
 
-/** Each intent once with its newest evidence, the newest first: as `CallState::intents_now` of crates/call. */
+/** Each intent once with its newest evidence, the newest first. */
 export function intentsNow(intents: readonly Intent[]): Intent[] {
   const now: Intent[] = [];
   for (const intent of intents.toReversed()) if (!now.some(({ name }) => name === intent.name)) now.push(intent);

@@ -914,6 +914,32 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
+    async fn it_does_not_ring_at_who_is_coming_to_somebodys_call() {
+        let desk = desk(vec![sales()]);
+        let (page, mut told) = ready(&desk, "ann").await;
+        page.line.engage().unwrap();
+        let call = ringing(&desk);
+        settle().await;
+        assert!(rung(&mut told).is_none() && page.line.engage().is_err());
+        page.line.rests();
+        page.ask(FromPage::Ready {}).await;
+        settle().await;
+        assert!(rung(&mut told).is_some());
+        call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_away_before_they_supervised_is_ready_after_their_next_call() {
+        let desk = desk(vec![sales()]);
+        let (page, _told) = desk.open("ann", true);
+        page.line.engage().unwrap();
+        page.line.rests();
+        page.ask(FromPage::Ready {}).await;
+        desk.over("ann", None);
+        assert_eq!(desk.agents()[0].state, AgentState::Ready);
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn callers_are_answered_in_turn_and_those_with_a_higher_priority_first() {
         let vip = Number { number: "200".into(), priority: 1, ..sales() };
         let desk = desk(vec![sales(), vip]);

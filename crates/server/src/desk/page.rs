@@ -186,17 +186,7 @@ impl Line {
         if number.chars().count() > LONGEST_NUMBER {
             return self.call_failed(CallFailure::NoNumber, "too long a number");
         }
-        let takes = |agent: &mut Agent| {
-            let is_free = agent.is_free();
-            if is_free {
-                agent.leaves = agent.state == AgentState::Away;
-                agent.becomes(AgentState::Talking);
-            }
-            is_free
-        };
-        if !self.with(takes).unwrap_or(false) {
-            return Err("you are on a call".to_owned());
-        }
+        self.engage()?;
         match self.offered(sdp).await {
             Ok(browser) => {
                 dial(self.agent.clone(), number, browser);
@@ -207,6 +197,19 @@ impl Line {
                 Err(error.to_string())
             }
         }
+    }
+
+    /// The agent is about to be on a call, and rung by nobody from now on: an offer takes a moment to answer.
+    pub(super) fn engage(&self) -> Result<(), &'static str> {
+        let engage = |agent: &mut Agent| {
+            let is_free = agent.is_free();
+            if is_free {
+                agent.leaves = agent.state == AgentState::Away;
+                agent.becomes(AgentState::Talking);
+            }
+            is_free
+        };
+        self.with(engage).filter(|engaged| *engaged).map(|_| ()).ok_or("you are on a call")
     }
 
     /// A call is not even begun, which counts as every refusal does.
@@ -235,10 +238,14 @@ impl Line {
             self.supervises(call, Some(attention));
             return Ok(());
         };
-        if !self.with(|agent| agent.is_free()).unwrap_or(false) {
-            return Err("you are on a call".to_owned());
-        }
-        let browser = self.offered(sdp).await.map_err(|error| error.to_string())?;
+        self.engage()?;
+        let browser = match self.offered(sdp).await {
+            Ok(browser) => browser,
+            Err(error) => {
+                self.rests();
+                return Err(error.to_string());
+            }
+        };
         let Browser { format, pipe, mut news, connection, .. } = browser;
         let headset = Headset { format, pipe, connection };
         let attending = match self.desk.attend(&self.agent, call, attention, headset).await {
@@ -275,9 +282,9 @@ impl Line {
     }
 
     /// On nobody's call any more.
-    fn rests(&self) {
+    pub(super) fn rests(&self) {
         self.with(|agent| {
-            (agent.ear, agent.connection) = (None, None);
+            (agent.ear, agent.connection, agent.leaves) = (None, None, false);
             agent.becomes(AgentState::Away);
         });
     }

@@ -45,22 +45,22 @@ impl App {
 impl Reader {
     /// The next update, as soon as there is one; none when the call is over. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> Result<Option<Update>, FollowError> {
-        loop {
-            match self.follow.next().await?.map(|update| self.shown(update)) {
-                Some(None) => {}
-                update => return Ok(update.flatten()),
+        while let Some(update) = self.follow.next().await? {
+            if let Some(shown) = self.shown(update) {
+                return Ok(Some(shown));
             }
         }
+        Ok(None)
     }
 
     /// The next update that there is already.
     pub(super) async fn next_now(&mut self) -> Result<Option<Update>, FollowError> {
-        loop {
-            match self.follow.next_now().await?.map(|update| self.shown(update)) {
-                Some(None) => {}
-                update => return Ok(update.flatten()),
+        while let Some(update) = self.follow.next_now().await? {
+            if let Some(shown) = self.shown(update) {
+                return Ok(Some(shown));
             }
         }
+        Ok(None)
     }
 
     /// None for what was not asked for.

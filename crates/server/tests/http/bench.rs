@@ -12,7 +12,7 @@ use axum::http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sotto_call::{
     CallEnded, CallId, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis, Participant, Party,
-    Shedding, Source, Utterance, UtteranceId, Word,
+    Shedding, Source, Utterance, Word,
 };
 use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
@@ -137,17 +137,12 @@ impl Bench {
 
 pub fn utterance(id: u32, text: &str, r#final: bool) -> EventBody {
     EventBody::Utterance(Utterance {
-        utterance_id: UtteranceId(id),
-        party: Party::Customer,
         r#final,
-        revision: 0,
-        text: text.to_owned(),
-        stable_chars: 0,
         start_ms: Millis(100),
         end_ms: Millis(900),
         words: vec![Word { w: text.to_owned(), start_ms: Millis(100), end_ms: Millis(900), p: 0.5 }],
-        language: "en".to_owned(),
         latency_ms: Millis(300),
+        ..sotto_call::testing::utterance(id, Party::Customer, text)
     })
 }
 

@@ -11,6 +11,8 @@ export type Millis = number;
 
 export type Party = "agent" | "customer" | "other";
 
+export type Quality = "good" | "fair" | "poor";
+
 export type Source = "siprec" | "sip" | "whip" | "file";
 
 export type Participant = { 
@@ -429,6 +431,6 @@ supervisors: Array<Supervisor>,
  */
 moods: Array<Mood>, 
 /**
- * What the customer wanted, utterance by utterance; see [`CallState::intents_now`].
+ * What the customer wanted, utterance by utterance.
  */
 intents: Array<Intent>, };

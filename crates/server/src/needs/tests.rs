@@ -1,0 +1,227 @@
+use sotto_call::testing::utterance;
+use sotto_call::{
+    ArcPoint, Attention, CallLog, CallStarted, CustomerUtterance, Emotion, Intent, LegStarted, Load, Mood,
+    PartyChange, Sentiment, Source, Trend, Turn, TurnDirection, Utterance, WordsMood,
+};
+
+use super::*;
+
+/// A call that goes through us and is 10 s old.
+struct Call {
+    log: CallLog,
+    needs: Needs,
+}
+
+impl Call {
+    fn new() -> Self {
+        let mut call = Self { log: CallLog::default(), needs: Needs::default() };
+        call.happens(
+            0,
+            EventBody::CallStarted(CallStarted {
+                version: sotto_call::FORMAT_VERSION,
+                source: Source::Sip,
+                started_at_unix_ms: 0,
+                external_id: String::new(),
+                participants: Vec::new(),
+                language: None,
+                bridged: true,
+                headers: Default::default(),
+            }),
+        );
+        assert_eq!(call.needs.phase, Phase::Connecting);
+        let codec = "PCMA".to_owned();
+        call.happens(10, EventBody::LegStarted(LegStarted { party: Party::Customer, codec }));
+        call
+    }
+
+    fn happens(&mut self, s: u64, body: EventBody) {
+        self.needs.apply(&self.log.append(Millis(s * 1_000), body));
+    }
+
+    fn becomes(&mut self, s: u64, condition: Condition) {
+        self.needs.becomes(Millis(s * 1_000), condition);
+    }
+
+    fn says(&mut self, s: u64, party: Party) {
+        let end_ms = Millis(s * 1_000);
+        let partial = Utterance { r#final: false, end_ms, ..utterance(0, party, "yes") };
+        self.happens(s, EventBody::Utterance(partial));
+    }
+
+    /// The customer's final words.
+    fn customer_says(&mut self, s: u64, id: u32, text: &str) -> CustomerUtterance {
+        let said = Utterance { end_ms: Millis(s * 1_000), ..utterance(id, Party::Customer, text) };
+        self.happens(s, EventBody::Utterance(said.clone()));
+        // What is taken back has no mood; what is made of it here stands for something else that was said.
+        CustomerUtterance::of(&Utterance { text: "so".to_owned(), ..said }).unwrap()
+    }
+
+    fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
+        let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
+        let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 1.0 };
+        let arc = ArcPoint { at_ms: Millis(s * 1_000), valence, deviation: 0.3, trend: Trend::Steady };
+        self.happens(s, EventBody::Mood(Mood::of(said, words, arc, turn, Millis(0))));
+    }
+
+    fn wants(&mut self, s: u64, said: &CustomerUtterance, name: Option<&str>) {
+        let (name, title) = (name.map(str::to_owned), BTreeMap::from([("en".into(), "Complaint".into())]));
+        let intent = Intent { name, title, alert: true, ..Intent::none(said, Millis(0)) };
+        self.happens(s, EventBody::Intent(intent));
+    }
+
+    /// What the first alert rests on.
+    fn evidence(&self, s: u64) -> Option<(u32, String)> {
+        let now = self.needs.now(Millis(s * 1_000), &CallState::default());
+        let evidence = now.alerts.first()?.evidence.as_ref()?;
+        Some((evidence.utterance_id.0, evidence.text.clone()))
+    }
+
+    fn alerts(&self, s: u64) -> Vec<(AlertKind, Severity, u64)> {
+        let now = self.needs.now(Millis(s * 1_000), &CallState::default());
+        now.alerts.iter().map(|alert| (alert.kind, alert.severity, alert.since_ms.0 / 1_000)).collect()
+    }
+
+    fn due(&self, s: u64) -> Option<u64> {
+        self.needs.due(Millis(s * 1_000)).map(|at| at.0 / 1_000)
+    }
+}
+
+fn customer() -> PartyChange {
+    PartyChange { party: Some(Party::Customer) }
+}
+
+#[test]
+fn a_hold_is_worth_a_look_after_a_minute_and_urgent_after_three() {
+    let mut call = Call::new();
+    call.happens(20, EventBody::Paused(customer()));
+    assert_eq!((call.needs.phase, call.needs.since), (Phase::OnHold, Millis(20_000)));
+    assert_eq!((call.alerts(79), call.due(20)), (vec![], Some(80)));
+    assert_eq!(call.alerts(80), [(AlertKind::OnHold, Severity::Warning, 20)]);
+    assert_eq!(
+        (call.alerts(200), call.due(80)),
+        (vec![(AlertKind::OnHold, Severity::Urgent, 20)], Some(200))
+    );
+    assert_eq!(call.due(200), None);
+    call.happens(201, EventBody::Resumed(customer()));
+    assert_eq!((call.alerts(260), call.needs.phase), (vec![], Phase::Talking));
+}
+
+#[test]
+fn a_customer_who_is_not_heard_for_a_minute_is_told_of_where_words_are_understood() {
+    let mut call = Call::new();
+    assert_eq!((call.alerts(100), call.due(10)), (vec![], None), "nobody has understood anything");
+    call.says(20, Party::Agent);
+    assert_eq!((call.alerts(69), call.due(20)), (vec![], Some(70)));
+    assert_eq!(call.alerts(70), [(AlertKind::Silent, Severity::Warning, 10)]);
+    call.says(71, Party::Customer);
+    assert_eq!((call.alerts(72), call.due(72)), (vec![], Some(131)));
+    // On hold nobody can say anything, and afterwards the minute begins anew.
+    call.happens(100, EventBody::Paused(customer()));
+    assert_eq!(call.alerts(140), []);
+    call.happens(150, EventBody::Resumed(customer()));
+    assert_eq!((call.alerts(209), call.due(150)), (vec![], Some(210)));
+}
+
+#[test]
+fn an_unhappy_customer_is_told_of_with_the_sentence_that_says_why_until_it_is_better() {
+    let mut call = Call::new();
+    let first = call.customer_says(20, 1, "I have been waiting for a week.");
+    call.feels(20, &first, -0.25, None);
+    assert_eq!(call.alerts(20), [], "that may be chance");
+    let second = call.customer_says(30, 2, "Nobody calls me back.");
+    let turn = Turn { direction: TurnDirection::Decline, since: UtteranceId(1), trigger: None };
+    call.feels(30, &second, -0.4, Some(turn));
+    assert_eq!(call.alerts(30), [(AlertKind::Unhappy, Severity::Warning, 30)]);
+    assert_eq!(call.evidence(30), Some((1, "I have been waiting for a week.".to_owned())));
+    // The words are revised, and the mood is a little better.
+    call.customer_says(35, 1, "I have been waiting for two weeks.");
+    call.feels(36, &second, -0.1, None);
+    assert_eq!(
+        call.evidence(36).map(|(_, text)| text).as_deref(),
+        Some("I have been waiting for two weeks.")
+    );
+    assert_eq!(call.due(36), Some(95), "then nothing has been heard of the customer for a minute");
+    assert!(call.alerts(150).contains(&(AlertKind::Unhappy, Severity::Urgent, 30)));
+    call.feels(151, &second, 0.0, None);
+    assert!(call.alerts(151).iter().all(|(kind, ..)| *kind != AlertKind::Unhappy));
+}
+
+#[test]
+fn a_mood_without_the_customers_words_is_no_alert() {
+    let mut call = Call::new();
+    let said = call.customer_says(20, 1, "I have had enough of this.");
+    call.customer_says(21, 1, "");
+    call.feels(22, &said, -0.9, None);
+    assert_eq!(call.alerts(22), []);
+    let said = call.customer_says(23, 2, "I have had enough of this.");
+    call.feels(24, &said, -0.9, None);
+    assert_eq!(call.alerts(24), [(AlertKind::Unhappy, Severity::Warning, 24)]);
+    call.customer_says(25, 2, "");
+    assert_eq!(call.alerts(25), [], "the words that it rests on were taken back");
+}
+
+#[test]
+fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
+    let mut call = Call::new();
+    let said = call.customer_says(20, 1, "I want to complain.");
+    call.wants(20, &said, Some("complaint"));
+    assert_eq!(call.alerts(20), [(AlertKind::Wants, Severity::Warning, 20)]);
+    assert_eq!(call.evidence(20), Some((1, "I want to complain.".to_owned())));
+    let again = call.customer_says(30, 2, "This is a complaint.");
+    call.wants(30, &again, Some("complaint"));
+    assert_eq!(call.alerts(30), [(AlertKind::Wants, Severity::Warning, 20)], "that is known");
+    let attention = Some(Attention::Listen);
+    call.happens(40, EventBody::Supervisor(Supervisor { name: "sara".into(), attention }));
+    call.wants(41, &said, Some("complaint"));
+    assert_eq!(call.alerts(41), [], "a revision is nothing new");
+    let later = call.customer_says(50, 3, "And I want to complain about that, too.");
+    call.wants(50, &later, Some("complaint"));
+    assert_eq!(call.alerts(50), [(AlertKind::Wants, Severity::Warning, 50)]);
+    call.wants(51, &later, None);
+    assert_eq!(call.alerts(51), [], "it was misheard");
+}
+
+#[test]
+fn what_is_most_serious_comes_first_and_then_what_has_lasted_longer() {
+    let mut call = Call::new();
+    let load = |shedding| EventBody::Load(Load { shedding, behind_ms: Millis(0) });
+    call.happens(12, load(Shedding::LateFinals));
+    call.happens(13, load(Shedding::LateFinals));
+    call.becomes(30, Condition::Line(Party::Customer, Quality::Poor));
+    call.becomes(20, Condition::Line(Party::Agent, Quality::Poor));
+    call.becomes(40, Condition::Recorded(false));
+    assert_eq!(
+        call.alerts(50),
+        [
+            (AlertKind::NotRecorded, Severity::Urgent, 40),
+            (AlertKind::BadLine, Severity::Warning, 20),
+            (AlertKind::BadLine, Severity::Warning, 30),
+            (AlertKind::WordsLate, Severity::Notice, 12),
+        ]
+    );
+    call.happens(51, load(Shedding::None));
+    call.becomes(52, Condition::Recorded(true));
+    call.becomes(53, Condition::Line(Party::Customer, Quality::Fair));
+    assert_eq!(call.alerts(60), [(AlertKind::BadLine, Severity::Warning, 20)]);
+    // Another agent, another line.
+    let codec = "opus".to_owned();
+    call.happens(61, EventBody::LegStarted(LegStarted { party: Party::Agent, codec }));
+    assert_eq!(call.alerts(62), []);
+    let lines = call.needs.now(Millis(0), &CallState::default()).lines;
+    assert_eq!(lines, [LineNow { party: Party::Customer, quality: Quality::Fair }]);
+}
+
+#[test]
+fn an_agent_whose_audio_is_lost_is_one_alert_and_not_a_hold_as_well() {
+    let mut call = Call::new();
+    call.becomes(20, Condition::AgentLost(true));
+    call.happens(20, EventBody::Paused(customer()));
+    assert_eq!(call.needs.phase, Phase::AgentLost);
+    assert_eq!(call.alerts(120), [(AlertKind::AgentLost, Severity::Urgent, 20)]);
+    call.happens(121, EventBody::Resumed(customer()));
+    call.becomes(121, Condition::AgentLost(false));
+    call.becomes(130, Condition::Colleague(Some("omid".to_owned())));
+    assert_eq!((call.alerts(130), call.needs.phase), (vec![], Phase::HandingOver));
+    call.becomes(140, Condition::Colleague(None));
+    assert_eq!((call.needs.phase, call.needs.since), (Phase::Talking, Millis(140_000)));
+}
