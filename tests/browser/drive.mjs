@@ -22,6 +22,8 @@ function listen([rate, untouched]) {
   /** What comes through a connection that another one has taken the place of is not heard any more. */
   let newest = null;
   const peers = [];
+  /** What connections offer to speak; everything, unless a test says otherwise. */
+  let spoken = null;
   window.RTCPeerConnection = class extends Real {
     constructor(...args) {
       super(...args);
@@ -37,6 +39,11 @@ function listen([rate, untouched]) {
         source.connect(tap).connect(context.destination);
       });
     }
+
+    createOffer(...args) {
+      if (spoken) for (const transceiver of this.getTransceivers()) transceiver.setCodecPreferences(spoken);
+      return super.createOffer(...args);
+    }
   };
   if (untouched && navigator.mediaDevices) {
     const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -48,6 +55,12 @@ function listen([rate, untouched]) {
     heard(seconds) {
       const pieces = heard.slice(-Math.ceil((seconds * rate) / 4096));
       return pieces.flatMap((piece) => Array.from(piece, (s) => Math.round(Math.max(-1, Math.min(1, s)) * 32_767)));
+    },
+    /** From now on this codec alone is offered, and keys on its clock. */
+    speak(name, clockRate) {
+      const types = [`audio/${name}`, 'audio/telephone-event'];
+      const { codecs } = RTCRtpReceiver.getCapabilities('audio');
+      spoken = codecs.filter((codec) => types.includes(codec.mimeType) && codec.clockRate === clockRate);
     },
     /** The way that the newest connection takes: what kind of address is ours, and whose server gave it. */
     async way() {

@@ -26,6 +26,7 @@ mod srtp;
 mod stores;
 mod supervisors;
 mod support;
+mod talk;
 mod tls;
 mod transfer;
 mod whip;

@@ -169,6 +169,21 @@ fn three_supervisors_listen_whisper_and_barge_at_the_same_time() {
     ears::three_supervisors(&sotto).unwrap();
 }
 
+/// The agent presses keys, which the customer's telephone is told of (RFC 4733).
+pub fn press_keys(agent: &mut Browser, customer: &Baresip) {
+    agent.click("section.phone button[aria-controls=pad]").unwrap();
+    for key in ["4", "2", "#"] {
+        agent.click(&format!("#pad button:text-is('{key}')")).unwrap();
+        customer.until(&format!("received event: '{key}' (end=1)")).unwrap();
+    }
+}
+
+/// The same keys are in the log.
+pub fn assert_pressed(events: &[Value]) {
+    let keys = events.iter().filter(|e| e["kind"] == "dtmf" && e["party"] == "agent");
+    assert_eq!(keys.filter_map(|e| e["digit"].as_str()).collect::<String>(), "42#");
+}
+
 #[test]
 fn an_agent_calls_out_and_presses_keys() {
     let trunk = free_address().unwrap();
@@ -183,18 +198,13 @@ fn an_agent_calls_out_and_presses_keys() {
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     ears::both_hear(&mut agent, &customer).unwrap();
 
-    agent.click("section.phone button[aria-controls=pad]").unwrap();
-    for key in ["4", "2", "#"] {
-        agent.click(&format!("#pad button:text-is('{key}')")).unwrap();
-        customer.until(&format!("received event: '{key}' (end=1)")).unwrap();
-    }
+    press_keys(&mut agent, &customer);
     agent.click("section.phone button.end").unwrap();
     agent.wait("section.phone:not(.talking)").unwrap();
     customer.until_over().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
-    let keys = events.iter().filter(|e| e["kind"] == "dtmf" && e["party"] == "agent");
-    assert_eq!(keys.filter_map(|e| e["digit"].as_str()).collect::<String>(), "42#");
+    assert_pressed(&events);
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
 

@@ -1,7 +1,6 @@
 //! What is missing is said, and missed by nobody on the telephone: no room on the disk, no database, no model file.
 
 use std::io::Write;
-use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sotto_tests::baresip::{Baresip, has_network};
@@ -13,7 +12,7 @@ use sotto_tests::server::{ADMIN, Setup, Sotto, binary};
 use sotto_tests::sipp::Sipp;
 
 use crate::phone::shots;
-use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
+use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt, until};
 
 /// A call between a browser and a telephone.
 struct Talk {
@@ -61,14 +60,6 @@ fn readiness(sotto: &Sotto) -> (u16, Value) {
     let answer = sotto.api.client.get("/readyz").unwrap();
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     (answer.status, body["degraded"].clone())
-}
-
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + PATIENCE;
-    while !holds() {
-        assert!(Instant::now() < until, "{what}");
-        std::thread::sleep(Duration::from_millis(100));
-    }
 }
 
 #[test]

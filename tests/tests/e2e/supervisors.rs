@@ -10,14 +10,15 @@ use sotto_tests::ears;
 use sotto_tests::server::{ADMIN, Sotto};
 
 use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, shots, until_heard};
-use crate::support::{PATIENCE, assert_ordered};
+use crate::support::{PATIENCE, assert_ordered, lately, until};
 
 /// The notes of an announcement.
 const ANNOUNCED: [u32; 2] = [700, 1_050];
 
 const MINA: (&str, &str) = ("mina", "a long enough password");
 
-/// Whether these notes, 200 ms each, are heard one soon after the other: a line on a busy machine loses parts of them.
+/// Whether these notes, some 200 ms each, are heard one soon after the other: a line on a busy machine loses parts of
+/// them.
 fn is_announced(audio: &Audio, notes: [u32; 2]) -> bool {
     const STEP_MS: u64 = 20;
     let is_there = |hz, from: u64| audio.tone_level(0, hz, from, from + 3 * STEP_MS) > 0.04;
@@ -25,6 +26,11 @@ fn is_announced(audio: &Audio, notes: [u32; 2]) -> bool {
     let heard: Vec<[bool; 2]> = steps.map(|from| notes.map(|hz| is_there(hz, from))).collect();
     let is_second = |soon: &[[bool; 2]]| soon.iter().skip(4).take(22).any(|heard| *heard == [false, true]);
     (0..heard.len()).any(|n| heard[n] == [true, false] && is_second(&heard[n..]))
+}
+
+/// Whether a telephone has heard these notes of late.
+pub fn has_heard(phone: &Baresip, notes: [u32; 2]) -> bool {
+    lately(phone, 4_000).is_some_and(|audio| is_announced(&audio, notes))
 }
 
 /// Waits until the agent and the customer have heard these notes. Both are listened to at once, because only the
@@ -36,11 +42,7 @@ fn until_announced(notes: [u32; 2], agent: &mut Browser, customer: &Baresip) {
     while !(by_agent && by_customer) {
         assert!(Instant::now() < until, "told: the agent {by_agent}, the customer {by_customer}");
         by_agent = by_agent || agent.heard(4).is_ok_and(|audio| is_announced(&audio, notes));
-        by_customer = by_customer
-            || customer.heard().unwrap().is_some_and(|audio| {
-                let end = audio.duration_ms();
-                is_announced(&audio.cut(end.saturating_sub(4_000), end), notes)
-            });
+        by_customer = by_customer || has_heard(customer, notes);
         std::thread::sleep(Duration::from_millis(100));
     }
 }
@@ -149,6 +151,41 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     reviewer.shot(&shots("supervisor").join("review.png")).unwrap();
     assert_eq!(reviewer.errors().unwrap(), Vec::<String>::new());
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
+}
+
+#[test]
+fn where_only_agents_are_told_of_supervisors_customers_hear_nothing_of_them() {
+    let Some(sotto) = desk(&[("desk", "announce = \"agent\"")]) else { return };
+    add_agent(&sotto, MINA);
+    let mut agent = ears::agent(&sotto, MINA).unwrap();
+    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
+    let customer = ears::customer(&sotto, 300).unwrap();
+    agent.accept().unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    supervisor.open(&format!("/#/calls/{id}")).unwrap();
+    supervisor.wait("main.ready .supervise").unwrap();
+
+    let until_told = |notes: [u32; 2], agent: &mut Browser| {
+        until("the agent is told", || agent.heard(4).is_ok_and(|audio| is_announced(&audio, notes)));
+    };
+    let [low, high] = ANNOUNCED;
+    supervisor.click(".supervise button:has-text('Listen')").unwrap();
+    until_told(ANNOUNCED, &mut agent);
+    agent.wait("section.phone .line:has-text('admin is listening')").unwrap();
+    supervisor.click(".supervise button.plain").unwrap();
+    until_told([high, low], &mut agent);
+    // What comes to the customer later than to the agent has come by then.
+    ears::both_hear(&mut agent, &customer).unwrap();
+    let heard = customer.heard().unwrap().unwrap();
+    for notes in [ANNOUNCED, [high, low]] {
+        assert!(!is_announced(&heard, notes), "the customer has heard {notes:?}");
+    }
+    agent.press("x").unwrap();
+    agent.wait("section.phone:not(.talking)").unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    assert_ordered(&events);
+    assert_eq!(attentions(&events), [json!("listen"), Value::Null]);
+    assert_eq!((agent.errors().unwrap(), supervisor.errors().unwrap()), (Vec::new(), Vec::new()));
 }
 
 #[test]

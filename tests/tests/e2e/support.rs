@@ -1,6 +1,6 @@
 //! What several behaviours need: an excerpt of the demo conversation, and what every whole call looks like.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use sotto_tests::audio::Audio;
@@ -14,6 +14,22 @@ pub const EXCERPT_MS: u64 = 12_000;
 
 /// Long enough for a busy machine, short enough to notice that nothing comes.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits until something is so; `what` says what, when it does not become so.
+pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < until, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// The last `ms` of what a telephone has heard; all of it, when that is less.
+pub fn lately(phone: &Baresip, ms: u64) -> Option<Audio> {
+    let heard = phone.heard().unwrap()?;
+    let end = heard.duration_ms();
+    Some(heard.cut(end.saturating_sub(ms), end))
+}
 
 pub fn excerpt() -> (Script, Audio) {
     let script = Script::support().unwrap();
