@@ -328,6 +328,7 @@ impl Setup {
             ("media", vec!["ip = \"127.0.0.1\"".into(), format!("ports = \"{}-{}\"", rtp.0, rtp.1)]),
             ("speech", vec![format!("model = {:?}", self.model)]),
             ("webrtc", Vec::new()),
+            ("redaction", Vec::new()),
             ("insight", Vec::new()),
             ("desk", Vec::new()),
         ];

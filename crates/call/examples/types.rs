@@ -6,9 +6,10 @@
 
 use sotto_call::{
     ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, Emotion,
-    EndReason, EventBody, FORMAT_VERSION, Intent, LegEnded, LegStarted, Load, LostTo, Millis, Mood,
-    Participant, Participants, Party, PartyChange, Quality, Sentiment, Shedding, Source, Supervisor,
-    Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
+    EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, Intent, LegEnded, LegStarted, Load,
+    LostTo, MASK, Millis, Mood, Participant, Participants, Party, PartyChange, Quality, Redacted, Secret,
+    Sentiment, Shedding, Source, Span, Supervisor, TimeRange, Transferred, Trend, Turn, TurnDirection,
+    Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -23,6 +24,8 @@ fn main() {
     println!("// Generated from crates/call by its example `types`. Do not edit.");
     println!("\n/** The version of the event format that these types describe. */");
     println!("export const FORMAT_VERSION = {FORMAT_VERSION};");
+    println!("\n/** What stands in a text in place of a secret. */");
+    println!("export const MASK = '{MASK}';");
     declare!(
         CallId,
         UtteranceId,
@@ -42,6 +45,13 @@ fn main() {
         Turn,
         Mood,
         Intent,
+        Span,
+        EntityKind,
+        Entity,
+        Entities,
+        Secret,
+        TimeRange,
+        Redacted,
         CallStarted,
         CallEnded,
         EndReason,

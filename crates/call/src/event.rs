@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Intent, Millis, Mood};
+use crate::{Entities, Intent, Millis, Mood, Redacted};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -124,6 +124,11 @@ pub enum EventBody {
     Mood(Mood),
     /// What the customer wants, of the intents that the organisation has named.
     Intent(Intent),
+    /// What is named in an utterance: numbers, names, amounts, dates.
+    Entities(Entities),
+    /// Secrets were found in an utterance. What was said in it is taken out of all earlier events; the next event has what is
+    /// left.
+    Redacted(Redacted),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.
     Paused(PartyChange),
     /// Recording went on, or the party came back.

@@ -1,19 +1,24 @@
 //! What a call is: ids, times, parties, utterances and the events of its log.
 //!
 //! Everything that looks at a call (agent screen, review, recovery, evaluation) reads a sequence of
-//! [`CallEvent`]s. An event never changes once it has its number: a revised utterance is a new event that
-//! names the utterance it revises. Nothing here does I/O, is async, or reads a clock.
+//! [`CallEvent`]s. An event never changes once it has its number, save that a secret is taken out of it
+//! ([`Redacted`]): a revised utterance is a new event that names the utterance it revises. Nothing here does I/O, is
+//! async, or reads a clock.
 
+mod entity;
 mod event;
 mod insight;
 mod log;
+mod redaction;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time;
 
+pub use entity::*;
 pub use event::*;
 pub use insight::*;
 pub use log::{CallLog, CallState, UtteranceState};
+pub use redaction::*;
 pub use time::Millis;
 
 /// The version of the event format, written into every `call_started` event. It grows when a reader of the

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, CustomerUtterance, EventBody, Intent, Millis, Mood, Party, Shedding,
-    Supervisor, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, CustomerUtterance, Entities, EventBody, Intent, Millis, Mood, Party,
+    Redacted, Shedding, Supervisor, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -64,6 +64,12 @@ pub struct CallState {
     /// What the customer wanted, utterance by utterance.
     #[serde(default)]
     pub intents: Vec<Intent>,
+    /// What was named, utterance by utterance.
+    #[serde(default)]
+    pub entities: Vec<Entities>,
+    /// What was taken out of utterances.
+    #[serde(default)]
+    pub redactions: Vec<Redacted>,
 }
 
 /// An utterance with its newest text.
@@ -105,6 +111,16 @@ impl CallState {
                     self.intents.retain(|intent| intent.name.is_some());
                 }
             }
+            EventBody::Entities(found) => {
+                if self.is_final(found.utterance_id, found.revision) {
+                    put(&mut self.entities, found, |found| found.utterance_id);
+                    self.entities.retain(|found| !found.entities.is_empty());
+                }
+            }
+            EventBody::Redacted(redacted) => {
+                self.redact(redacted.utterance_id);
+                put(&mut self.redactions, redacted, |redacted| redacted.utterance_id);
+            }
             EventBody::Load(load) => self.shedding = Some(load.shedding),
             EventBody::Participants(now) => {
                 if let Some(started) = &mut self.started {
@@ -144,18 +160,34 @@ impl CallState {
     fn apply_utterance(&mut self, new: &Utterance) {
         match self.utterances.binary_search_by_key(&new.utterance_id, |u| u.utterance_id) {
             // A partial that was overtaken by its final, or an older revision, must not undo it.
-            Ok(at) if self.utterances[at].r#final && !new.r#final => {}
-            Ok(at) if self.utterances[at].revision > new.revision => {}
+            Ok(at) if self.utterances[at].r#final && !new.r#final => return,
+            Ok(at) if self.utterances[at].revision > new.revision => return,
             Ok(at) => self.utterances[at] = new.clone(),
             Err(at) => self.utterances.insert(at, new.clone()),
         }
+        // They lie in words that are no more.
+        self.entities.retain(|found| found.utterance_id != new.utterance_id);
         if new.r#final && new.text.is_empty() {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
         }
     }
 
-    /// Whether these are the customer's words, as they are now: all that anything is understood of.
+    /// Leaves nothing of what was said in an utterance but that something was.
+    pub fn redact(&mut self, id: UtteranceId) {
+        if let Ok(at) = self.utterances.binary_search_by_key(&id, |u| u.utterance_id) {
+            self.utterances[at].redact();
+        }
+        self.entities.retain(|found| found.utterance_id != id);
+    }
+
+    /// Whether these are the final words of an utterance as they are now.
+    #[must_use]
+    pub fn is_final(&self, id: UtteranceId, revision: u32) -> bool {
+        self.utterance(id).is_some_and(|said| said.r#final && said.revision == revision)
+    }
+
+    /// Whether these are the customer's words, as they are now: all that mood and intent are understood of.
     fn is_said(&self, id: UtteranceId, revision: u32) -> bool {
         let said = self.utterance(id).and_then(CustomerUtterance::of);
         said.is_some_and(|said| said.utterance().revision == revision)

@@ -20,10 +20,10 @@ mod understanding;
 
 pub use arc::{EmotionalArc, Observation};
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
-pub use entities::{Entity, Kind, entities};
+pub use entities::{Entity, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
-pub use redaction::{Policy, Redacted, Redactor, Secret};
+pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Wanted};
 pub use understanding::{MoodReader, Understanding, Understood};
 

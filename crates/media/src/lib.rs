@@ -26,7 +26,7 @@ pub use clock::CallClock;
 pub use error::MediaError;
 pub use leg::{Leg, LegOutputs};
 pub use ports::{Ports, Socket};
-pub use recorder::{Recorder, RecorderHandle, RecorderStats, RecordingInfo};
+pub use recorder::{Muter, Recorder, RecorderHandle, RecorderStats, RecordingInfo};
 pub use sender::{Packetizer, RtpSender, SenderConfig};
 pub use session::{LegConfig, LegEvent, LegFormat, LegStats};
 pub use srtp::{MasterKey, SrtpKeys, Suite};

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,7 +11,7 @@ use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 
 use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader, bend};
-use sotto_call::Party;
+use sotto_call::{Millis, Party};
 use tokio::sync::oneshot;
 
 use crate::wav::{Block, WavFile};
@@ -20,6 +21,9 @@ const WRITE_EVERY: Duration = Duration::from_millis(100);
 
 /// Frames that can still be completed by a party that is behind: 4 s.
 const OPEN_FRAMES: usize = 200;
+
+/// Samples in a millisecond.
+const PER_MS: u64 = FRAME_SAMPLES as u64 / FRAME_MS;
 
 /// Records calls to two-channel WAV files: agent left, customer right. What supervisors say is a third channel, in
 /// a file of its own: the first two stay what every player and every replay takes them for, and most calls
@@ -58,6 +62,8 @@ impl Recorder {
             base: 0,
             open: VecDeque::with_capacity(OPEN_FRAMES),
             dirty: 0,
+            muted: Vec::new(),
+            to_mute: Vec::new(),
             counters: counters.clone(),
         };
         for (party, reader) in readers {
@@ -106,8 +112,26 @@ pub struct RecorderHandle {
     counters: Arc<Counters>,
 }
 
+/// Makes parts of a recording silent while it goes on. Cheap to clone.
+#[derive(Clone)]
+pub struct Muter {
+    orders: mpsc::Sender<Order>,
+}
+
+impl Muter {
+    /// From now on there is silence in a party's channel between two times of the call, whatever is there already or still
+    /// comes. It is in the file with the next write; when that fails, it is tried again with every write until the end.
+    ///
+    /// The party is one that has joined. Whoever shares its channel is silent as well.
+    pub fn mute(&self, party: Party, times: Range<Millis>) {
+        // Fails when the recording is over, or could not be begun.
+        let _ = self.orders.send(Order::Mute(party, times));
+    }
+}
+
 enum Order {
     Add(Party, Reader),
+    Mute(Party, Range<Millis>),
     Finish(oneshot::Sender<()>),
 }
 
@@ -124,6 +148,12 @@ impl RecorderHandle {
     pub fn add(&self, party: Party, reader: Reader) {
         // Fails only when the thread could not be started, which has been said.
         let _ = self.orders.send(Order::Add(party, reader));
+    }
+
+    /// What makes parts of it silent.
+    #[must_use]
+    pub fn muter(&self) -> Muter {
+        Muter { orders: self.orders.clone() }
     }
 
     /// What was done so far.
@@ -149,11 +179,36 @@ impl RecorderHandle {
 }
 
 struct Track {
+    party: Party,
     channel: usize,
     reader: Reader,
     /// The next frame, read ahead.
     next: Option<Frame>,
     dropped: u64,
+}
+
+/// A part of a channel that is silent.
+#[derive(Clone)]
+struct Mute {
+    channel: usize,
+    /// On the call's clock.
+    samples: Range<u64>,
+}
+
+impl Mute {
+    /// The frames that it touches.
+    fn frames(&self) -> Range<u64> {
+        self.samples.start / FRAME_SAMPLES as u64..self.samples.end.div_ceil(FRAME_SAMPLES as u64)
+    }
+
+    /// Silences what lies in a frame.
+    fn silence<const CHANNELS: usize>(&self, index: u64, block: &mut Block<CHANNELS>) {
+        let first = index * FRAME_SAMPLES as u64;
+        let within = |sample: u64| sample.saturating_sub(first).min(FRAME_SAMPLES as u64) as usize;
+        for samples in &mut block[within(self.samples.start)..within(self.samples.end)] {
+            samples[self.channel] = 0;
+        }
+    }
 }
 
 struct Thread<const CHANNELS: usize> {
@@ -166,6 +221,9 @@ struct Thread<const CHANNELS: usize> {
     open: VecDeque<Block<CHANNELS>>,
     /// How many of them are in the file as they are.
     dirty: usize,
+    muted: Vec<Mute>,
+    /// Of these, the ones that what is in the file and no longer open is still to be rid of.
+    to_mute: Vec<Mute>,
     counters: Arc<Counters>,
 }
 
@@ -176,6 +234,10 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
             match order {
                 Ok(Order::Add(party, reader)) => {
                     self.add(party, reader);
+                    continue;
+                }
+                Ok(Order::Mute(party, times)) => {
+                    self.mute(party, &times);
                     continue;
                 }
                 Ok(Order::Finish(_)) | Err(RecvTimeoutError::Timeout) => {}
@@ -207,7 +269,28 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
             Party::Other => usize::from(!is_free(0) || is_free(1)),
         };
         let channel = channel.min(CHANNELS - 1);
-        self.tracks.push(Track { channel, reader, next: None, dropped: 0 });
+        self.tracks.push(Track { party, channel, reader, next: None, dropped: 0 });
+    }
+
+    fn mute(&mut self, party: Party, times: &Range<Millis>) {
+        if times.is_empty() {
+            return;
+        }
+        let samples = times.start.0.saturating_mul(PER_MS)..times.end.0.saturating_mul(PER_MS);
+        for channel in 0..CHANNELS {
+            if !self.tracks.iter().any(|track| (track.party, track.channel) == (party, channel)) {
+                continue;
+            }
+            let mute = Mute { channel, samples: samples.clone() };
+            for index in mute.frames().start.max(self.base)..mute.frames().end {
+                let at = (index - self.base) as usize;
+                let Some(block) = self.open.get_mut(at) else { break };
+                mute.silence(index, block);
+                self.dirty = self.dirty.min(at);
+            }
+            self.to_mute.push(mute.clone());
+            self.muted.push(mute);
+        }
     }
 
     /// Empties the rings, always the oldest frame first: after a slow disk there may be more in one than fits
@@ -248,6 +331,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         self.dirty = self.dirty.min(at);
         if let Some(block) = self.open.get_mut(at) {
             mix(block, channel, frame);
+            self.muted.iter().for_each(|mute| mute.silence(frame.index, block));
         }
     }
 
@@ -257,6 +341,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let file = self.file.as_mut().ok_or(io::ErrorKind::NotFound)?;
         let mut block = file.read(frame.index)?;
         mix(&mut block, channel, frame);
+        self.muted.iter().for_each(|mute| mute.silence(frame.index, &mut block));
         file.write(frame.index, std::iter::once(&block))
     }
 
@@ -267,6 +352,10 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let base = index - OPEN_FRAMES as u64 / 2;
         let closed = usize::try_from(base - self.base).unwrap_or(usize::MAX).min(self.open.len());
         self.counters.dropped.fetch_add(closed.saturating_sub(self.dirty) as u64, Ordering::Relaxed);
+        if closed > self.dirty {
+            // They may be in the file as they were before they were muted.
+            self.to_mute.clone_from(&self.muted);
+        }
         self.open.drain(..closed);
         self.dirty = self.dirty.saturating_sub(closed);
         self.base = base;
@@ -291,8 +380,10 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
     }
 
     fn try_write(&mut self) -> io::Result<()> {
+        // It takes no room, so it works on a full disk as well.
+        let muted = self.mute_written();
         if self.dirty == self.open.len() {
-            return Ok(());
+            return muted;
         }
         let file = match &mut self.file {
             Some(file) => file,
@@ -301,12 +392,34 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         file.write(self.base + self.dirty as u64, self.open.iter().skip(self.dirty))?;
         self.dirty = self.open.len();
         self.counters.frames.store(file.frames(), Ordering::Relaxed);
+        muted
+    }
+
+    /// Mutes what is in the file and no longer open.
+    fn mute_written(&mut self) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            self.to_mute.clear();
+            return Ok(());
+        };
+        while let Some(mute) = self.to_mute.last() {
+            let Range { start, end } = mute.frames();
+            for index in start..end.min(self.base).min(file.frames()) {
+                let mut block = file.read(index)?;
+                mute.silence(index, &mut block);
+                file.write(index, std::iter::once(&block))?;
+            }
+            self.to_mute.pop();
+        }
         Ok(())
     }
 
     fn close(&mut self) {
         let unwritten = self.open.len() - self.dirty;
         self.counters.dropped.fetch_add(unwritten as u64, Ordering::Relaxed);
+        if !self.to_mute.is_empty() {
+            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            tracing::error!(path = %self.path.display(), "a recording holds what should be silent in it");
+        }
         if let Some(Err(error)) = self.file.as_mut().map(WavFile::sync) {
             self.counters.errors.fetch_add(1, Ordering::Relaxed);
             tracing::error!(%error, path = %self.path.display(), "recording may not be on the disk");

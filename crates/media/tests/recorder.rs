@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sotto_audio::{FRAME_SAMPLES, Frame, ring};
-use sotto_call::Party;
+use sotto_call::{Millis, Party};
 use sotto_media::Recorder;
 
 fn frame(index: u64, level: f32) -> Frame {
@@ -246,4 +246,66 @@ async fn a_recording_goes_on_when_nobody_holds_it() {
         tokio::task::yield_now().await;
     }
     assert_eq!(channels(&path).0.len(), 100);
+}
+
+/// The two channels of a file, sample by sample.
+fn samples(path: &Path) -> (Vec<i16>, Vec<i16>) {
+    let samples: Vec<i16> =
+        hound::WavReader::open(path).unwrap().samples::<i16>().map(Result::unwrap).collect();
+    samples.chunks_exact(2).map(|pair| (pair[0], pair[1])).unzip()
+}
+
+/// Where a channel is silent, in milliseconds of the call.
+fn silent(channel: &[i16]) -> Vec<(usize, usize)> {
+    let mut silent: Vec<(usize, usize)> = Vec::new();
+    for (ms, samples) in channel.chunks_exact(16).enumerate() {
+        if samples.iter().any(|sample| *sample != 0) {
+            continue;
+        }
+        match silent.last_mut().filter(|(_, end)| *end == ms) {
+            Some((_, end)) => *end = ms + 1,
+            None => silent.push((ms, ms + 1)),
+        }
+    }
+    silent
+}
+
+#[tokio::test]
+async fn what_is_muted_is_silent_whether_it_is_in_the_file_or_still_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("call.wav");
+    let (mut agent, agent_reader) = ring(100_000);
+    let (mut customer, customer_reader) = ring(100_000);
+    let (mut late, late_reader) = ring(100_000);
+    (0..600).for_each(|index| agent.push(frame(index, 0.5)));
+    (0..600).for_each(|index| customer.push(frame(index, -0.25)));
+    let readers = [(Party::Agent, agent_reader), (Party::Customer, customer_reader)];
+    let recorder = Recorder::start(path.clone(), readers);
+    while recorder.stats().duration_ms < 12_000 {
+        tokio::task::yield_now().await;
+    }
+    let muter = recorder.muter();
+    let times = |start, end| Millis(start)..Millis(end);
+    // In the file since long; in the file and open; not there yet, and never there.
+    muter.mute(Party::Customer, times(1_005, 1_250));
+    muter.mute(Party::Customer, times(11_990, 12_030));
+    muter.mute(Party::Customer, times(50_000, 60_000));
+    muter.mute(Party::Agent, times(0, 20));
+    muter.mute(Party::Other, times(3_000, 4_000));
+    (600..700).for_each(|index| agent.push(frame(index, 0.5)));
+    (600..700).for_each(|index| customer.push(frame(index, -0.25)));
+    while recorder.stats().duration_ms < 14_000 {
+        tokio::task::yield_now().await;
+    }
+    // Whoever comes too late is mixed in, but not where it is to be silent.
+    (40..70).for_each(|index| late.push(frame(index, -0.25)));
+    recorder.add(Party::Customer, late_reader);
+    drop((agent, customer, late));
+    let info = recorder.finish().await;
+    assert_eq!((info.duration_ms, info.dropped_ms, info.errors), (14_000, 0, 0));
+    let (left, right) = samples(&path);
+    assert_eq!(silent(&left), [(0, 20)]);
+    assert_eq!(silent(&right), [(1_005, 1_250), (11_990, 12_030)]);
+    // To the sample.
+    assert!(right[1_005 * 16 - 1] != 0 && right[1_250 * 16] != 0);
 }

@@ -12,8 +12,9 @@ use futures::future::BoxFuture;
 use sotto_audio::{Reader, Writer, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
-    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding,
+    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance,
 };
+use sotto_insight::Understanding;
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
 use sotto_sip::{
     DialError, Endpoint, Host, NewCall, NewLeg, Note, Progress, ReferError, Referral, Refusal, Ringing,
@@ -33,6 +34,7 @@ use crate::desk::{
 use crate::hub::{self, Hub, LiveCall};
 use crate::insight::{CallMemory, Insight};
 use crate::needs::Condition;
+use crate::redaction::{self, Left, Redaction, RedactionConfig};
 
 /// How far recognition and recording may be behind before audio is lost to them.
 const RING_MS: u64 = 10_000;
@@ -53,8 +55,10 @@ struct Shared {
     speech: OnceLock<Engine>,
     /// Legs that wait for it.
     early: Mutex<Vec<Early>>,
-    /// Absent while nothing is understood of what customers say.
+    /// Absent where nothing is understood of what is said.
     insight: Arc<OnceLock<Insight>>,
+    redaction: RedactionConfig,
+    redacted: Arc<redaction::Figures>,
     missing: Mutex<Missing>,
     /// Absent to keep no recordings.
     recordings: Option<Recordings>,
@@ -166,6 +170,7 @@ struct Running {
     ids: UtteranceIds,
     language: Option<String>,
     memory: Arc<CallMemory>,
+    redaction: Arc<Redaction>,
     recorder: Option<RecorderHandle>,
     /// Of supervisors, once there is one.
     beside: Option<RecorderHandle>,
@@ -234,6 +239,7 @@ impl Calls {
         language: Option<String>,
         load: Arc<LoadTold>,
         desk: Option<Desk>,
+        redaction: RedactionConfig,
     ) -> Self {
         // Set once; a second set of calls on the same load would be told nothing.
         let _ = load.hub.set(hub.clone());
@@ -242,6 +248,8 @@ impl Calls {
             speech: OnceLock::new(),
             early: Mutex::default(),
             insight: Arc::default(),
+            redaction,
+            redacted: Arc::default(),
             missing: Mutex::default(),
             recordings,
             language,
@@ -265,10 +273,23 @@ impl Calls {
         }
     }
 
-    /// From now on what customers say is understood by `insight`, in calls that have begun before as well.
+    /// From now on what is said is understood by `insight`, in calls that have begun before as well.
     pub fn understand_with(&self, insight: Insight) {
         // Set once: a second one would be stopped at once.
         let _ = self.shared.insight.set(insight);
+    }
+
+    /// From now on moods and intents are read too, if anything is understood.
+    pub fn read_with(&self, understanding: Understanding) {
+        if let Some(insight) = self.shared.insight.get() {
+            insight.read_with(understanding);
+        }
+    }
+
+    /// What is counted of secrets that are taken out.
+    #[must_use]
+    pub fn redacted(&self) -> Arc<redaction::Figures> {
+        self.shared.redacted.clone()
     }
 
     /// From now on agents place calls through `trunk`.
@@ -357,13 +378,16 @@ impl Shared {
         }
         let to = self.recordings.as_ref().zip(recording);
         let recorder = to.map(|(Recordings { data, .. }, file)| Recorder::start(data.join(file), []));
+        let muter = recorder.as_ref().map(RecorderHandle::muter);
+        let redaction = Redaction::new(&self.redaction, muter, self.redacted.clone());
         let listening = watch::Sender::new(0);
         let running = Running {
             live,
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::default(),
+            memory: Arc::new(CallMemory::since(started_at_unix_ms)),
+            redaction: Arc::new(redaction),
             recorder,
             beside: None,
             seat: None,
@@ -391,30 +415,23 @@ impl Shared {
         };
         let unhurried = pace == Pace::Unhurried;
         let spec = LegSpec { party, ids: call.ids.clone(), language: call.language.clone(), pace, clock };
-        let (live, insight, memory) = (call.live.clone(), self.insight.clone(), call.memory.clone());
-        let legs = call.listening.clone();
-        let listening = Listening::begin(&legs);
+        let listening = Listening::begin(&call.listening);
+        let publisher = Publisher {
+            live: call.live.clone(),
+            redaction: call.redaction.clone(),
+            insight: self.insight.clone(),
+            memory: call.memory.clone(),
+            legs: call.listening.clone(),
+            unhurried,
+        };
         let sink: Sink = Box::new(move |event| match event {
-            SpeechEvent::Utterance(utterance) => {
-                // The position in the audio at which it was said, so that replays give the same log.
-                let at = unhurried.then_some(utterance.end_ms);
-                let heard = insight.get().and_then(|insight| Some((insight, memory.hear(&utterance)?)));
-                publish(&live, at, EventBody::Utterance(utterance));
-                let Some((insight, heard)) = heard else { return };
-                // The call does not end before it is understood.
-                let (live, awaited) = (live.clone(), Listening::begin(&legs));
-                let understood = Box::new(move |body| {
-                    let _until_dropped = &awaited;
-                    publish(&live, at, body);
-                });
-                if unhurried {
-                    insight.understand_now(heard, understood);
-                } else {
-                    insight.understand(heard, understood);
-                }
-            }
+            SpeechEvent::Utterance(utterance) => publisher.hear(utterance),
             SpeechEvent::Lost(lost_ms) => {
-                live.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms }));
+                publisher.live.publish(EventBody::AudioLost(AudioLost {
+                    party,
+                    to: LostTo::Speech,
+                    lost_ms,
+                }));
             }
             SpeechEvent::Done => listening.done(),
         });
@@ -804,6 +821,45 @@ fn refusal(error: &hub::NoRoom) -> Refusal {
     }
 }
 
+/// What becomes of the words of a call: secrets are taken out, what is left is published, and then understood.
+struct Publisher {
+    live: LiveCall,
+    redaction: Arc<Redaction>,
+    insight: Arc<OnceLock<Insight>>,
+    memory: Arc<CallMemory>,
+    /// See [`Running::listening`].
+    legs: watch::Sender<usize>,
+    /// It is played as fast as it goes, and the log must not depend on how fast that is.
+    unhurried: bool,
+}
+
+impl Publisher {
+    fn hear(&self, utterance: Utterance) {
+        // The position in the audio at which it was said, so that replays give the same log.
+        let at = self.unhurried.then_some(utterance.end_ms);
+        for Left { utterance, redacted } in self.redaction.hear(utterance) {
+            let insight = self.insight.get();
+            let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance)?)));
+            match redacted {
+                Some(redacted) => self.live.redact(at, redacted, utterance),
+                None => publish(&self.live, at, EventBody::Utterance(utterance)),
+            }
+            let Some((insight, heard)) = heard else { continue };
+            // The call does not end before it is understood.
+            let (live, awaited) = (self.live.clone(), Listening::begin(&self.legs));
+            let understood = Box::new(move |body| {
+                let _until_dropped = &awaited;
+                publish(&live, at, body);
+            });
+            if self.unhurried {
+                insight.understand_now(heard, understood);
+            } else {
+                insight.understand(heard, understood);
+            }
+        }
+    }
+}
+
 /// Publishes something, at a given time of the call's clock or now.
 fn publish(live: &LiveCall, at: Option<Millis>, body: EventBody) {
     match at {
@@ -928,5 +984,150 @@ impl Host for Calls {
         // Signalling does not wait for the last words.
         let shared = self.shared.clone();
         tokio::spawn(async move { shared.finish(id, reason).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_audio::{FRAME_SAMPLES, Frame};
+    use sotto_call::{CallEvent, CallState, EntityKind, MASK, Source, UtteranceId, Word};
+    use sotto_store::{EventWriter, WriterLimits, testing};
+
+    use super::*;
+    use crate::hub::{HubLimits, Update};
+    use crate::insight::InsightConfig;
+
+    /// Words that take 500 ms each.
+    fn said(id: u32, party: Party, start_ms: u64, text: &str) -> Utterance {
+        let words = (0..).zip(text.split_whitespace()).map(|(n, word)| Word {
+            w: word.to_owned(),
+            start_ms: Millis(start_ms + n * 500),
+            end_ms: Millis(start_ms + n * 500 + 500),
+            p: 0.9,
+        });
+        let words: Vec<Word> = words.collect();
+        Utterance {
+            utterance_id: UtteranceId(id),
+            party,
+            r#final: true,
+            revision: 0,
+            text: text.to_owned(),
+            stable_chars: text.chars().count() as u32,
+            start_ms: Millis(start_ms),
+            end_ms: words.last().map_or(Millis(start_ms), |word| word.end_ms),
+            words,
+            language: "en".to_owned(),
+            latency_ms: Millis(0),
+        }
+    }
+
+    fn loud(index: u64) -> Frame {
+        Frame { index, samples: [0.25; FRAME_SAMPLES] }
+    }
+
+    /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.
+    #[tokio::test]
+    async fn no_secret_survives_anywhere() {
+        let (store, folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer.clone(), HubLimits::default());
+        let recordings = Recordings { data: folder.path().to_owned(), supervisors: false };
+        let calls =
+            Calls::new(hub.clone(), Some(recordings), None, Arc::default(), None, RedactionConfig::default());
+        calls.understand_with(Insight::start(&InsightConfig::default()).unwrap());
+        let legs = [Party::Agent, Party::Customer];
+        let call = NewCall {
+            external_id: "a".to_owned(),
+            source: Source::File,
+            called: None,
+            legs: legs.map(|party| NewLeg { party, label: None, codec: "file" }).into(),
+            participants: Vec::new(),
+            headers: Default::default(),
+            language: Some("en".to_owned()),
+        };
+        let FileCall { id, outputs, .. } = calls.begin_file(call, true).unwrap();
+        let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();
+        for index in 0..1_000 {
+            for recording in &mut recorded {
+                while recording.is_full() {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                recording.push(loud(index));
+            }
+        }
+        let publisher = {
+            let running = calls.shared.running.get(&id).unwrap();
+            Publisher {
+                live: running.live.clone(),
+                redaction: running.redaction.clone(),
+                insight: calls.shared.insight.clone(),
+                memory: running.memory.clone(),
+                legs: running.listening.clone(),
+                unhurried: false,
+            }
+        };
+
+        // It takes nothing before all is over.
+        let mut slow = hub.follow(id, Some(0)).await.unwrap();
+        let card = |text| said(2, Party::Customer, 4_000, text);
+        publisher.hear(said(1, Party::Agent, 1_000, "Please read it out to me"));
+        publisher.hear(Utterance { r#final: false, ..card("It is 4242") });
+        publisher.hear(card("It is 4242 4242"));
+        publisher.hear(said(3, Party::Agent, 8_000, "Go on, your order number is 4711"));
+        // All of it is in the database by now, and understood.
+        while hub.follow(id, None).await.unwrap().next_now().await.unwrap().is_none_or(|update| {
+            !matches!(update, Update::Snapshot(state) if state.entities.iter().any(|e| e.utterance_id == UtteranceId(3)))
+        }) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        writer.flush().await;
+        publisher.hear(said(4, Party::Customer, 12_000, "4242 4242"));
+        publisher.hear(said(5, Party::Agent, 16_000, "So that is 4242 4242 4242 4242 thank you"));
+        drop((publisher, recorded));
+        calls.finish(id, EndReason::Hangup).await;
+
+        let log = store.events(id, 0, 1_000).await.unwrap();
+        let mut events: Vec<CallEvent> = Vec::new();
+        while let Some(Update::Event(event)) = slow.next().await.unwrap() {
+            events.push(event.as_ref().clone());
+        }
+        assert_eq!(events, log);
+        for body in log.iter().map(|event| &event.body).filter(|body| body.quotes().is_some()) {
+            assert!(!serde_json::to_string(body).unwrap().contains("4242"), "{body:?}");
+        }
+        for file in std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()) {
+            let bytes = if file.is_file() { std::fs::read(&file).unwrap() } else { Vec::new() };
+            assert!(!bytes.windows(9).any(|nine| nine == b"4242 4242"), "{}", file.display());
+        }
+
+        let state = CallState::of(&log);
+        let texts: Vec<&str> = state.finals().map(|said| said.text.as_str()).collect();
+        let (ask, order) = ("Please read it out to me", "Go on, your order number is 4711");
+        assert_eq!(texts, [ask, "It is ••••", order, MASK, "So that is •••• thank you"]);
+        let named: Vec<_> = state.entities.iter().flat_map(|found| &found.entities).collect();
+        assert_eq!(named.len(), 1, "{named:?}");
+        assert_eq!((named[0].kind, named[0].value.as_str()), (EntityKind::Order, "4711"));
+        assert!(state.redactions.iter().all(|redacted| redacted.muted));
+        assert_eq!(calls.redacted().taken_out().map(|(_, count)| count).sum::<u64>(), 3);
+
+        // Left is the agent, right the customer; times are in seconds.
+        let mut wav = hound::WavReader::open(folder.path().join(recording_of(id))).unwrap();
+        let samples: Vec<i16> = wav.samples::<i16>().map(Result::unwrap).collect();
+        let is_silent = |channel: usize, from: f64, to: f64| {
+            let part = |second: f64| (second * 16_000.0).round() as usize * 2;
+            samples[part(from)..part(to)].iter().skip(channel).step_by(2).all(|sample| *sample == 0)
+        };
+        assert!(is_silent(1, 4.8, 6.2) && is_silent(1, 11.8, 13.2) && is_silent(0, 17.3, 19.7));
+        for (channel, from, to) in
+            [(1, 0.0, 4.7), (1, 6.3, 11.7), (1, 13.3, 20.0), (0, 0.0, 17.2), (0, 19.8, 20.0)]
+        {
+            assert!(
+                (0..100).all(|part| {
+                    let step = (to - from) / 100.0;
+                    !is_silent(channel, from + step * f64::from(part), from + step * f64::from(part + 1))
+                }),
+                "channel {channel} from {from} s to {to} s"
+            );
+        }
     }
 }

@@ -22,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::InsightConfig;
+use crate::redaction::RedactionConfig;
 
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "sotto.toml";
@@ -48,7 +49,10 @@ pub struct Config {
     pub speech: SpeechConfig,
     /// Names and terms that are expected in calls.
     pub vocabulary: VocabularyConfig,
-    /// What is understood of what customers say: how they feel, and what they want.
+    /// Card numbers, passwords and other secrets are taken out of what is said, before anybody sees or keeps it: whatever
+    /// party says them, also when they are dictated in several turns.
+    pub redaction: RedactionConfig,
+    /// What is understood of what is said: what is named, how customers feel, and what they want.
     pub insight: InsightConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
@@ -634,6 +638,7 @@ impl Schema {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sotto_call::Secret;
 
     use super::*;
 
@@ -696,6 +701,8 @@ mod tests {
             ("SOTTO_VOCABULARY__WORDS", "[\"a, b\", \"c\"]"),
             ("SOTTO_MODELS", "/models"),
             ("SOTTO_SPEECH__LANGUAGE", ""),
+            ("SOTTO_REDACTION__KINDS", "card, cvv"),
+            ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
             ("HOME", "/root"),
         ];
         let config = load(file, &environment, &["server.listen=0.0.0.0:3", "speech.workers = 4"]).unwrap();
@@ -706,6 +713,8 @@ mod tests {
         assert_eq!((config.speech.model.as_str(), config.speech.workers), ("1234", 4));
         assert_eq!(config.vocabulary.words, ["a, b", "c"]);
         assert_eq!(config.speech.language, None);
+        assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
+        assert_eq!(String::from(config.insight.utc_offset), "+03:30");
     }
 
     #[test]
@@ -757,6 +766,9 @@ mod tests {
         assert!(wrong("[media]\nports = \"5-1\"").contains("at least four ports"));
         assert!(wrong("[server]\npublic_url = \"calls.example\"").starts_with("`server.public_url`: "));
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
+        assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
+        assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
+        assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));
         assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));

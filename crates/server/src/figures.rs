@@ -1,4 +1,4 @@
-//! What recognition, insight and signalling count, registered for `/metrics`.
+//! What recognition, redaction, insight and signalling count, registered for `/metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,8 +7,8 @@ use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::calls::Missing;
-use crate::insight;
 use crate::metrics::{Buckets, Labels, Metrics};
+use crate::{insight, redaction};
 
 /// Registers the engine's figures.
 pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
@@ -78,7 +78,10 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
         vec![(Labels::new(), buckets(&latency.latency))]
     });
     type Count = fn(&insight::Figures) -> u64;
-    let counters: [(&str, &str, Count); 4] = [
+    let counters: [(&str, &str, Count); 5] = [
+        ("insight_entities", "Entities found, those of revised words counted again", |f| {
+            f.entities.load(Relaxed)
+        }),
         ("insight_moods", "Utterances whose mood was read", |f| f.moods.load(Relaxed)),
         ("insight_intents", "Utterances in which an intent was recognised", |f| f.intents.load(Relaxed)),
         ("insight_dropped", "Utterances left out because too many waited", |f| f.dropped.load(Relaxed)),
@@ -88,6 +91,19 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }
+}
+
+/// Registers what is counted of secrets.
+pub fn redaction(metrics: &Metrics, figures: &Arc<redaction::Figures>) {
+    let figures = figures.clone();
+    metrics.counters(
+        "redactions",
+        "Final utterances that a secret was taken out of, by its kind, revised ones counted again",
+        move || {
+            let counts = figures.taken_out();
+            counts.map(|(secret, count)| (vec![("kind", secret.as_str().to_owned())], count)).collect()
+        },
+    );
 }
 
 fn kinds(figures: &Figures) -> [(Labels, &DecodeFigures); 4] {
@@ -166,6 +182,7 @@ mod tests {
         let metrics = Metrics::default();
         speech(&metrics, &Arc::default());
         insight(&metrics, &Arc::default());
+        redaction(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
@@ -178,6 +195,8 @@ mod tests {
             "sotto_speech_lost_milliseconds_total ",
             "sotto_insight_latency_seconds_bucket{",
             "sotto_insight_dropped_total ",
+            "sotto_insight_entities_total ",
+            "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
             "sotto_recording_dropped_milliseconds_total ",
             "sotto_sip_answered_total ",

@@ -4,14 +4,20 @@
 //! the store's writer, which it never waits for, and to subscribers, who are cut off when they cannot keep up.
 //! Publishing never waits either, so that neither a thread that recognises speech nor a task that moves media
 //! is ever held up by someone who watches.
+//!
+//! An event that is numbered never changes, with one exception: what was said in it turns out to hold a secret. Then that is
+//! taken out wherever the event is: here, on its way to the store, in the store, and on its way to subscribers.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
-use sotto_call::{CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis};
+use sotto_call::{
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis, Redacted, Utterance,
+    UtteranceId,
+};
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -151,6 +157,7 @@ pub struct LiveCall {
 
 enum Command {
     Publish(Option<Millis>, EventBody),
+    Redact(Option<Millis>, Box<(Redacted, Utterance)>),
     Becomes(Condition),
     End(CallEnded, oneshot::Sender<Result<(), NotStored>>),
     Join(Option<u64>, oneshot::Sender<Joined>),
@@ -166,6 +173,42 @@ struct Joined {
     backlog: VecDeque<Arc<CallEvent>>,
     /// Everything from here on.
     tail: broadcast::Receiver<Arc<CallEvent>>,
+    taken_out: Arc<TakenOut>,
+}
+
+/// The utterances of a call whose secrets were found after they had been published: who has their events in hand passes
+/// them on without what was said.
+#[derive(Default)]
+struct TakenOut {
+    /// Each with the event that says so.
+    from: RwLock<BTreeMap<UtteranceId, u64>>,
+}
+
+impl TakenOut {
+    fn add(&self, id: UtteranceId, seq: u64) {
+        self.from.write().unwrap_or_else(PoisonError::into_inner).insert(id, seq);
+    }
+
+    /// An event as it is now.
+    fn of_event(&self, event: Arc<CallEvent>) -> Arc<CallEvent> {
+        let Some(id) = event.body.quotes() else { return event };
+        let from = self.from.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
+        if from.is_none_or(|from| event.seq >= from) {
+            return event;
+        }
+        let mut event = CallEvent::clone(&event);
+        event.body.redact();
+        Arc::new(event)
+    }
+
+    /// A state as it would be now, had it been taken now.
+    fn of_state(&self, mut state: Arc<CallState>) -> Arc<CallState> {
+        let (from, seq) = (self.from.read().unwrap_or_else(PoisonError::into_inner), state.seq);
+        for (id, _) in from.iter().filter(|(_, from)| **from > seq) {
+            Arc::make_mut(&mut state).redact(*id);
+        }
+        state
+    }
 }
 
 impl Hub {
@@ -242,6 +285,7 @@ impl Hub {
             page: VecDeque::new(),
             backlog: VecDeque::new(),
             tail: None,
+            taken_out: Arc::default(),
             over: false,
         };
         if let Some(joined) = self.join(id, from).await {
@@ -252,6 +296,7 @@ impl Hub {
             follow.stored_to = joined.backlog.front().map_or(joined.seq, |oldest| oldest.seq - 1);
             follow.backlog = joined.backlog;
             follow.tail = Some(joined.tail);
+            follow.taken_out = joined.taken_out;
             return Ok(follow);
         }
         // Not in the registry: it is over, and stored to its end, or it never was.
@@ -379,6 +424,7 @@ impl Shared {
             needs,
             backlog,
             tail: broadcast::Sender::new(self.limits.tail),
+            taken_out: Arc::default(),
             recording,
             summary,
             shared: Arc::clone(self),
@@ -430,6 +476,17 @@ impl LiveCall {
         }
     }
 
+    /// Takes what was said in an utterance out of everything that was published about it, and publishes what is left: an event
+    /// that says so, and the utterance right after it. Nobody sees anything in between, and it is done however far behind the
+    /// task is. `at` as for [`LiveCall::publish_at`].
+    pub fn redact(&self, at: Option<Millis>, redacted: Redacted, left: Utterance) {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        if self.inbox.send(Command::Redact(at, Box::new((redacted, left)))).is_err() {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Says what is so of the call from now on and is kept in no log. Never waits.
     pub fn becomes(&self, condition: Condition) {
         // After the call's end nobody wants to know.
@@ -469,6 +526,8 @@ struct Task {
     /// The newest events, each with the number of its write.
     backlog: VecDeque<(u64, Arc<CallEvent>)>,
     tail: broadcast::Sender<Arc<CallEvent>>,
+    /// Shared with subscribers.
+    taken_out: Arc<TakenOut>,
     recording: bool,
     summary: Arc<Mutex<Arc<CallSummary>>>,
     shared: Arc<Shared>,
@@ -494,6 +553,12 @@ impl Task {
                 Some(Command::Publish(at, body)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     changed |= self.number(at, body);
+                }
+                Some(Command::Redact(at, redacted)) => {
+                    self.waiting.fetch_sub(1, Ordering::Relaxed);
+                    let (redacted, left) = *redacted;
+                    self.redact(at, redacted, left);
+                    changed = true;
                 }
                 Some(Command::Becomes(condition)) => {
                     self.needs.becomes((self.clock)(), condition);
@@ -522,7 +587,7 @@ impl Task {
         inbox.close();
         while let Some(command) = inbox.recv().await {
             match command {
-                Command::Publish(..) => self.too_late(),
+                Command::Publish(..) | Command::Redact(..) => self.too_late(),
                 Command::Becomes(_) => {}
                 Command::Join(from, reply) => self.join(from, reply),
                 Command::End(_, reply) => drop(reply.send(stored)),
@@ -545,7 +610,7 @@ impl Task {
             tokio::select! {
                 result = &mut stored => break result,
                 command = inbox.recv() => match command {
-                    Some(Command::Publish(..)) => self.too_late(),
+                    Some(Command::Publish(..) | Command::Redact(..)) => self.too_late(),
                     Some(Command::Becomes(_)) => {}
                     Some(Command::Join(from, reply)) => self.join(from, reply),
                     Some(Command::End(_, reply)) => waiting.push(reply),
@@ -573,15 +638,33 @@ impl Task {
                 word.p = 0.0;
             }
         }
+        if let EventBody::Entities(found) = &body
+            && !self.state.is_final(found.utterance_id, found.revision)
+        {
+            // Found in words that are no more, perhaps because there was a secret among them.
+            return false;
+        }
         let listed = match &body {
             EventBody::Utterance(utterance) => utterance.r#final,
-            EventBody::Dtmf(_) | EventBody::AudioLost(_) => false,
+            EventBody::Dtmf(_) | EventBody::AudioLost(_) | EventBody::Entities(_) => false,
             _ => true,
         };
         let at = at.unwrap_or_else(|| (self.clock)());
         let event = Arc::new(self.log.append(at, body));
         self.take_in(event);
         listed
+    }
+
+    /// See [`LiveCall::redact`].
+    fn redact(&mut self, at: Option<Millis>, redacted: Redacted, left: Utterance) {
+        let (id, seq) = (redacted.utterance_id, self.log.last_seq() + 1);
+        self.taken_out.add(id, seq);
+        for (_, event) in self.backlog.iter_mut().filter(|(_, event)| event.body.quotes() == Some(id)) {
+            Arc::make_mut(event).body.redact();
+        }
+        self.shared.writer.redact(self.id, id, seq);
+        self.number(at, EventBody::Redacted(redacted));
+        self.number(at, EventBody::Utterance(left));
     }
 
     fn take_in(&mut self, event: Arc<CallEvent>) {
@@ -612,6 +695,7 @@ impl Task {
                 }
             },
             tail: self.tail.subscribe(),
+            taken_out: Arc::clone(&self.taken_out),
         };
         // Whoever asked may have gone.
         let _ = reply.send(joined);
@@ -666,6 +750,7 @@ pub struct Follow {
     page: VecDeque<Arc<CallEvent>>,
     backlog: VecDeque<Arc<CallEvent>>,
     tail: Option<broadcast::Receiver<Arc<CallEvent>>>,
+    taken_out: Arc<TakenOut>,
     over: bool,
 }
 
@@ -711,7 +796,7 @@ impl Follow {
         }
         if let Some(state) = self.state.take() {
             self.over = state.ended.is_some();
-            return Ok(Step::Update(Update::Snapshot(state)));
+            return Ok(Step::Update(Update::Snapshot(self.taken_out.of_state(state))));
         }
         if let Some(event) = self.page.pop_front() {
             return Ok(self.hand_out(event));
@@ -766,7 +851,7 @@ impl Follow {
             // The last event of every log.
             self.over = true;
         }
-        Step::Update(Update::Event(event))
+        Step::Update(Update::Event(self.taken_out.of_event(event)))
     }
 }
 
@@ -832,8 +917,9 @@ mod tests {
 
     use proptest::prelude::*;
     use sotto_call::{
-        ArcPoint, CustomerUtterance, Emotion, EndReason, Intent, Load, Mood, Participant, Participants,
-        Party, PartyChange, Sentiment, Shedding, Source, Trend, Utterance, Word, WordsMood,
+        ArcPoint, CustomerUtterance, Emotion, EndReason, Entities, Entity, EntityKind, Intent, Load, MASK,
+        Mood, Participant, Participants, Party, PartyChange, Secret, Sentiment, Shedding, Source, Span,
+        Trend, Utterance, Word, WordsMood,
     };
     use sotto_store::{CallRowState, WriterLimits, testing};
 
@@ -971,6 +1057,92 @@ mod tests {
                 }
             });
         }
+    }
+
+    fn secret_in(id: u32) -> Redacted {
+        let (utterance_id, party) = (UtteranceId(id), Party::Customer);
+        Redacted { utterance_id, party, secrets: vec![Secret::Card], ranges: Vec::new(), muted: false }
+    }
+
+    fn left(id: u32, revision: u32, text: &str) -> Utterance {
+        let EventBody::Utterance(said) = utterance(id, text, true) else { panic!() };
+        Utterance { revision, ..said }
+    }
+
+    fn number_in(id: u32, revision: u32, value: &str) -> EventBody {
+        let (kind, chars) = (EntityKind::Phone, Span { start: 0, end: 9 });
+        let entity = Entity { kind, value: value.to_owned(), chars, words: None, confidence: 0.5 };
+        let (utterance_id, latency_ms) = (UtteranceId(id), Millis(1));
+        EventBody::Entities(Entities { utterance_id, revision, entities: vec![entity], latency_ms })
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_shows_late_is_nowhere_any_more() {
+        for backlog in [3, 4096] {
+            let (hub, _folder) = hub(HubLimits { backlog, ..HubLimits::default() }).await;
+            let call = hub.begin(new_call("a"), still).unwrap();
+            // These have everything in hand, and have taken nothing of it yet.
+            let mut early = Vec::new();
+            for from in [None, Some(0)] {
+                early.push(hub.follow(call.id(), from).await.unwrap());
+            }
+            call.publish(utterance(1, "4242", false));
+            call.publish(utterance(1, "4242 4242", true));
+            call.publish(number_in(1, 0, "42424242"));
+            call.publish(utterance(2, "go on", true));
+            for from in [None, Some(0), Some(2)] {
+                early.push(hub.follow(call.id(), from).await.unwrap());
+            }
+            if backlog < 10 {
+                hub.writer().flush().await;
+                for n in 0..5 {
+                    call.publish(utterance(10 + n, "words", true));
+                }
+                early.push(hub.follow(call.id(), Some(0)).await.unwrap());
+            }
+            call.redact(None, secret_in(1), left(1, 1, MASK));
+            // Found in the words as they were, and late.
+            call.publish(number_in(1, 0, "42424242"));
+            call.publish(utterance(3, MASK, true));
+            for from in [None, Some(0), Some(3)] {
+                early.push(hub.follow(call.id(), from).await.unwrap());
+            }
+            call.end(hangup(9)).await.unwrap();
+            for from in [None, Some(0)] {
+                early.push(hub.follow(call.id(), from).await.unwrap());
+            }
+            let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+            assert!(all.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+            assert!(!format!("{all:?}").contains("4242"), "{all:?}");
+            for follow in early {
+                let (snapshot, events) = collect(follow).await;
+                assert!(!format!("{snapshot:?} {events:?}").contains("4242"));
+                // What they were told adds up to what is kept.
+                let mut state = snapshot.map(|state| CallState::clone(&state)).unwrap_or_default();
+                let first = events.first().map_or(u64::MAX, |first| first.seq);
+                assert_eq!(events, all[(first - 1).min(all.len() as u64) as usize..]);
+                events.iter().for_each(|event| state.apply(event));
+                assert_eq!(state.utterance(UtteranceId(3)).unwrap().text, MASK);
+            }
+            let state = hub.store().state(call.id()).await.unwrap();
+            assert_eq!((state.redactions.len(), state.entities.len()), (1, 0));
+            assert_eq!(state.utterance(UtteranceId(1)).unwrap().revision, 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_taken_out_however_far_behind_the_task_is() {
+        let (hub, _folder) = hub(HubLimits { inbox: 1, ..HubLimits::default() }).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        // On a runtime of one thread the task does not run before this one waits.
+        call.publish(utterance(1, "4242 4242", true));
+        for n in 0..100 {
+            call.publish(utterance(10 + n, "words", true));
+        }
+        call.redact(None, secret_in(1), left(1, 1, MASK));
+        call.end(hangup(1)).await.unwrap();
+        let all = hub.store().events(call.id(), 0, 1_000).await.unwrap();
+        assert!(!format!("{all:?}").contains("4242") && hub.figures().dropped > 0);
     }
 
     #[tokio::test]

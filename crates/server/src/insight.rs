@@ -1,13 +1,15 @@
-//! What customers say, understood while calls go on: mood and intent, by one thread for all calls.
+//! What is said, understood while calls go on: what is named, and of customers mood and intent, by one thread for all calls.
 //!
-//! The thread that listens hands over final words of customers and never waits; the thread here embeds each once,
-//! reads from it what there is to read, and has it published by the call's task. When it is behind, words are left
-//! out and counted: a mood that comes late helps nobody, and the next one takes it in.
+//! The thread that listens hands over final words and never waits; the thread here finds what is named in them, embeds
+//! those of customers once, reads from that what there is to read, and has it published by the call's task. When it is
+//! behind, words are left out and counted: a mood that comes late helps nobody, and the next one takes it in.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io::Read as _;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,13 +19,16 @@ use std::time::Instant;
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CustomerUtterance, EventBody, Intent, Millis, Mood, Party, Utterance, UtteranceId};
+use sotto_call::{
+    CustomerUtterance, Entities, Entity, EventBody, Intent, Millis, Mood, Span, Utterance, UtteranceId,
+};
 use sotto_insight::{
     Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation, Understanding,
     Understood, Wanted,
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
+use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
 const QUEUE: usize = 64;
@@ -36,19 +41,70 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InsightConfig {
-    /// Whether anything is understood. It takes a model of 79 MB, for which 91 MB are fetched when it is not there; calls do
-    /// not wait for it.
+    /// Whether anything is understood. Mood and intents take a model of 79 MB, for which 91 MB are fetched when it is not
+    /// there; calls do not wait for it.
     pub enabled: bool,
     /// What tells of customers' mood: `words`, or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
     /// The file with the intents to recognise in what customers say. Absent: none are.
     #[schemars(with = "Option<String>")]
     pub intents: Option<PathBuf>,
+    /// Whether what both parties name is found: telephone numbers, e-mail addresses, amounts, dates and times, numbers of
+    /// orders and accounts, names, cities, courses.
+    pub entities: bool,
+    /// How far ahead of UTC the clocks are where calls are answered: with `+03:30`, “tomorrow” begins when it does in Tehran.
+    pub utc_offset: Offset,
 }
 
 impl Default for InsightConfig {
     fn default() -> Self {
-        Self { enabled: true, mood: MoodFrom::Words, intents: None }
+        Self {
+            enabled: true,
+            mood: MoodFrom::Words,
+            intents: None,
+            entities: true,
+            utc_offset: Offset(UtcOffset::UTC),
+        }
+    }
+}
+
+/// A difference from UTC, written `+03:30`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct Offset(UtcOffset);
+
+impl FromStr for Offset {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` is no difference from UTC like +03:30");
+        let sign = match text.as_bytes() {
+            [b'+', ..] => 1,
+            [b'-', ..] => -1,
+            _ => return Err(wrong()),
+        };
+        let (hours, minutes) = text[1..].split_once(':').ok_or_else(wrong)?;
+        let part = |digits: &str| {
+            let is_part = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
+            is_part.then(|| digits.parse::<i8>().ok()).flatten().ok_or_else(wrong)
+        };
+        let (hours, minutes) = (part(hours)?, part(minutes)?);
+        UtcOffset::from_hms(sign * hours, sign * minutes, 0).map(Self).map_err(|_| wrong())
+    }
+}
+
+impl TryFrom<String> for Offset {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Offset> for String {
+    fn from(Offset(offset): Offset) -> Self {
+        let (hours, minutes, _) = offset.as_hms();
+        let sign = if offset.is_negative() { '-' } else { '+' };
+        format!("{sign}{:02}:{:02}", hours.unsigned_abs(), minutes.unsigned_abs())
     }
 }
 
@@ -63,7 +119,7 @@ pub enum MoodFrom {
 }
 
 impl InsightConfig {
-    /// Whether there is anything to understand.
+    /// Whether there is anything to understand that takes models.
     #[must_use]
     pub fn is_wanted(&self) -> bool {
         self.enabled && (self.mood == MoodFrom::Words || self.intents.is_some())
@@ -111,15 +167,19 @@ pub struct Figures {
     pub moods: AtomicU64,
     /// Utterances in which an intent was recognised.
     pub intents: AtomicU64,
+    /// Entities found, those of revised words counted again.
+    pub entities: AtomicU64,
     /// Utterances left out because too many waited.
     pub dropped: AtomicU64,
-    /// Utterances that could not be understood because a model failed.
+    /// Utterances that could not be understood because a model, or a rule, failed.
     pub failed: AtomicU64,
 }
 
 /// What is remembered of one call.
 #[derive(Debug, Default)]
 pub struct CallMemory {
+    /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
+    started_at_unix_ms: u64,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
     said: Mutex<VecDeque<(Millis, UtteranceId)>>,
     /// Only the thread that understands looks here.
@@ -131,11 +191,18 @@ struct Remembered {
     arc: EmotionalArc,
     /// Utterances in which an intent was recognised.
     wanted: BTreeSet<UtteranceId>,
+    /// Utterances in which something is named.
+    named: BTreeSet<UtteranceId>,
 }
 
 impl CallMemory {
-    /// Takes note of final words, and gives what there is to understand in them: nothing, if they are not the
-    /// customer's.
+    /// Of a call whose clock's zero was at a wall-clock time, in milliseconds since 1970 (UTC).
+    #[must_use]
+    pub fn since(started_at_unix_ms: u64) -> Self {
+        Self { started_at_unix_ms, ..Self::default() }
+    }
+
+    /// Takes note of what was said, and gives what there is to understand: nothing, while the words may still change.
     #[must_use]
     pub fn hear(self: &Arc<Self>, utterance: &Utterance) -> Option<Heard> {
         if !utterance.r#final {
@@ -152,28 +219,21 @@ impl CallMemory {
                 said.pop_front();
             }
         }
-        let what = match CustomerUtterance::of(utterance) {
-            Some(customer) => What::Said(Box::new(customer)),
-            None if utterance.party == Party::Customer => What::TakenBack(utterance.utterance_id),
-            None => return None,
-        };
-        Some(Heard { memory: Arc::clone(self), what, before })
+        let is_said = !utterance.text.trim().is_empty();
+        let said = is_said.then(|| Box::new(utterance.clone()));
+        Some(Heard { memory: Arc::clone(self), id: utterance.utterance_id, said, before })
     }
 }
 
-/// Something that a customer said, to be understood.
+/// Final words, to be understood.
 #[derive(Debug)]
 pub struct Heard {
     memory: Arc<CallMemory>,
-    what: What,
+    id: UtteranceId,
+    /// Absent when the words were taken back.
+    said: Option<Box<Utterance>>,
     /// The utterance just before, whoever spoke.
     before: Option<UtteranceId>,
-}
-
-#[derive(Debug)]
-enum What {
-    Said(Box<CustomerUtterance>),
-    TakenBack(UtteranceId),
 }
 
 /// Publishes what was understood.
@@ -186,33 +246,45 @@ struct Job {
     since: Option<Instant>,
 }
 
+/// Reads mood and intent.
+type Read = Box<dyn FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send>;
+
 /// The thread that understands, for those who have something for it.
-#[derive(Debug)]
 pub struct Insight {
     /// Taken when it is stopped.
     jobs: Option<SyncSender<Job>>,
+    /// Absent until there are models.
+    read: Arc<Mutex<Option<Read>>>,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Insight {
-    /// Starts the thread.
+    /// Starts the thread. It finds entities, if they are wanted, and moods and intents once there is something to
+    /// [read them with](Self::read_with).
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(mut understanding: Understanding) -> std::io::Result<Self> {
-        Self::with(move |said| understanding.of(said))
+    pub fn start(config: &InsightConfig) -> std::io::Result<Self> {
+        let (jobs, inbox) = sync_channel(QUEUE);
+        let (figures, read) = (Arc::new(Figures::default()), Arc::new(Mutex::new(None)));
+        let thread = Thread {
+            entities: config.entities.then_some(config.utc_offset),
+            read: Arc::clone(&read),
+            figures: Arc::clone(&figures),
+        };
+        let builder = std::thread::Builder::new().name("insight".into());
+        let thread = builder.spawn(move || thread.run(&inbox))?;
+        Ok(Self { jobs: Some(jobs), read, figures, thread: Some(thread) })
     }
 
-    fn with(
-        understand: impl FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send + 'static,
-    ) -> std::io::Result<Self> {
-        let (jobs, inbox) = sync_channel(QUEUE);
-        let figures = Arc::new(Figures::default());
-        let counted = Arc::clone(&figures);
-        let thread = std::thread::Builder::new().name("insight".into());
-        let thread = thread.spawn(move || run(&inbox, understand, &counted))?;
-        Ok(Self { jobs: Some(jobs), figures, thread: Some(thread) })
+    /// From now on moods and intents are read.
+    pub fn read_with(&self, mut understanding: Understanding) {
+        self.read_by(Box::new(move |said| understanding.of(said)));
+    }
+
+    fn read_by(&self, read: Read) {
+        *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
     }
 
     /// Has words understood, which have just been published, and what is understood published. Never waits: when
@@ -255,61 +327,100 @@ impl Drop for Insight {
     }
 }
 
-fn run(
-    inbox: &Receiver<Job>,
-    mut understand: impl FnMut(&CustomerUtterance) -> Result<Understood, InsightError>,
-    figures: &Figures,
-) {
-    // On Linux this is the thread's own: it takes what is left by the media path and by the page, and comes before
-    // recognition, which takes half a second for what this takes milliseconds for.
-    if let Err(error) = rustix::process::nice(5) {
-        tracing::debug!(%error, "the thread that understands keeps its priority");
+struct Thread {
+    /// How far from UTC the clocks are, where entities are wanted.
+    entities: Option<Offset>,
+    read: Arc<Mutex<Option<Read>>>,
+    figures: Arc<Figures>,
+}
+
+impl Thread {
+    fn run(self, inbox: &Receiver<Job>) {
+        // On Linux this is the thread's own: it takes what is left by the media path and by the page, and comes before
+        // recognition, which takes half a second for what this takes milliseconds for.
+        if let Err(error) = rustix::process::nice(5) {
+            tracing::debug!(%error, "the thread that understands keeps its priority");
+        }
+        for Job { heard: Heard { memory, id, said, before }, publish, since } in inbox {
+            let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
+            let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(said) = said else {
+                known.arc.forget(id);
+                known.wanted.remove(&id);
+                known.named.remove(&id);
+                continue;
+            };
+            if let Some(offset) = self.entities
+                && let Some(found) = self.try_to(|| Ok(entities(&said, memory.started_at_unix_ms, offset)))
+            {
+                self.figures.entities.fetch_add(found.len() as u64, Relaxed);
+                // An empty list takes back what was found in the words as they were before.
+                let had_some = known.named.remove(&id);
+                if !found.is_empty() {
+                    known.named.insert(id);
+                }
+                if had_some || !found.is_empty() {
+                    let (revision, latency_ms) = (said.revision, latency());
+                    publish(EventBody::Entities(Entities {
+                        utterance_id: id,
+                        revision,
+                        entities: found,
+                        latency_ms,
+                    }));
+                }
+            }
+            let Some(said) = CustomerUtterance::of(&said) else { continue };
+            let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+            let Some(read) = read.as_mut() else { continue };
+            let Some(understood) = self.try_to(|| (*read)(&said)) else { continue };
+            if let Some(words) = understood.mood {
+                let (arc, turn) = known.arc.observe(Observation::of(&said, words.sentiment, before));
+                publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency())));
+                self.figures.moods.fetch_add(1, Relaxed);
+            }
+            if let Some(wanted) = understood.wanted {
+                known.wanted.insert(id);
+                let Wanted { name, title, confidence, alert } = wanted;
+                let (name, nothing) = (Some(name), Intent::none(&said, latency()));
+                publish(EventBody::Intent(Intent { name, title, confidence, alert, ..nothing }));
+                self.figures.intents.fetch_add(1, Relaxed);
+            } else if known.wanted.remove(&id) {
+                publish(EventBody::Intent(Intent::none(&said, latency())));
+            }
+            if since.is_some() {
+                self.figures.latency.record(latency().0);
+            }
+        }
     }
-    for Job { heard: Heard { memory, what, before }, publish, since } in inbox {
-        let said = match what {
-            What::Said(said) => said,
-            What::TakenBack(id) => {
-                let mut memory = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
-                memory.arc.forget(id);
-                memory.wanted.remove(&id);
-                continue;
-            }
-        };
-        let understood = catch_unwind(AssertUnwindSafe(|| understand(&said)));
-        let understood = match understood {
-            Ok(Ok(understood)) => understood,
-            Ok(Err(error)) => {
-                tracing::warn!(%error, "words were not understood");
-                figures.failed.fetch_add(1, Relaxed);
-                continue;
-            }
-            Err(_) => {
-                tracing::error!("understanding panicked");
-                figures.failed.fetch_add(1, Relaxed);
-                continue;
-            }
-        };
-        let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
-        let mut memory = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(words) = understood.mood {
-            let (arc, turn) = memory.arc.observe(Observation::of(&said, words.sentiment, before));
-            publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency())));
-            figures.moods.fetch_add(1, Relaxed);
+
+    /// What something comes to; nothing, and that is counted, when it fails or panics.
+    fn try_to<T>(&self, understand: impl FnOnce() -> Result<T, InsightError>) -> Option<T> {
+        match catch_unwind(AssertUnwindSafe(understand)) {
+            Ok(Ok(understood)) => return Some(understood),
+            Ok(Err(error)) => tracing::warn!(%error, "words were not understood"),
+            Err(_) => tracing::error!("understanding panicked"),
         }
-        let id = said.utterance().utterance_id;
-        if let Some(wanted) = understood.wanted {
-            memory.wanted.insert(id);
-            let Wanted { name, title, confidence, alert } = wanted;
-            let (name, nothing) = (Some(name), Intent::none(&said, latency()));
-            publish(EventBody::Intent(Intent { name, title, confidence, alert, ..nothing }));
-            figures.intents.fetch_add(1, Relaxed);
-        } else if memory.wanted.remove(&id) {
-            publish(EventBody::Intent(Intent::none(&said, latency())));
-        }
-        if since.is_some() {
-            figures.latency.record(latency().0);
-        }
+        self.figures.failed.fetch_add(1, Relaxed);
+        None
     }
+}
+
+/// What is named in an utterance of a call that began at a wall-clock time.
+fn entities(said: &Utterance, started_at_unix_ms: u64, Offset(offset): Offset) -> Vec<Entity> {
+    let unix_s = started_at_unix_ms.saturating_add(said.start_ms.0) / 1_000;
+    let at = i64::try_from(unix_s).ok().and_then(|unix_s| OffsetDateTime::from_unix_timestamp(unix_s).ok());
+    let at = at.and_then(|at| at.checked_to_offset(offset)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    let now = PrimitiveDateTime::new(at.date(), at.time());
+    let span = |range: Range<usize>| Span { start: range.start as u32, end: range.end as u32 };
+    let entity = |found: sotto_insight::Entity| Entity {
+        kind: found.kind,
+        value: found.value,
+        chars: span(found.chars),
+        words: found.words.map(span),
+        // A recogniser may say that it does not know: that is no number in JSON.
+        confidence: found.confidence.max(0.0),
+    };
+    sotto_insight::entities(&said.text, &said.words, now).into_iter().map(entity).collect()
 }
 
 #[cfg(test)]
@@ -318,7 +429,7 @@ mod tests {
 
     use super::*;
     use sotto_call::testing::utterance;
-    use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
+    use sotto_call::{Emotion, EntityKind, Party, Sentiment, TurnDirection, WordsMood};
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -341,9 +452,21 @@ mod tests {
         Ok(Understood { mood: Some(mood), wanted })
     }
 
+    fn start(config: &InsightConfig) -> Insight {
+        let insight = Insight::start(config).unwrap();
+        insight.read_by(Box::new(simply));
+        insight
+    }
+
+    /// Without entities.
+    fn feelings() -> InsightConfig {
+        InsightConfig { entities: false, ..InsightConfig::default() }
+    }
+
     /// What is published of a call in which all this is said, in order.
     fn published(insight: &Insight, said: &[Utterance]) -> Vec<EventBody> {
-        let memory = Arc::new(CallMemory::default());
+        // The 29th of November 2026, 20:45 UTC.
+        let memory = Arc::new(CallMemory::since(1_795_985_100_000));
         let (publish, events) = channel();
         for utterance in said {
             let publish = publish.clone();
@@ -369,24 +492,86 @@ mod tests {
     }
 
     #[test]
-    fn nothing_but_the_customers_final_words_is_understood() {
-        let memory = Arc::new(CallMemory::default());
+    fn of_nobody_but_the_customer_is_a_mood_or_an_intent_read() {
+        let insight = start(&InsightConfig::default());
         for party in [Party::Agent, Party::Other] {
             for text in ["this is bad, I want a refund", ""] {
-                for (r#final, revision) in [(true, 0), (true, 3), (false, 0)] {
-                    let said = Utterance { r#final, revision, ..utterance(1, party, text) };
-                    assert!(memory.hear(&said).is_none(), "{said:?}");
+                for revision in [0, 3] {
+                    let said = Utterance { revision, ..utterance(1, party, text) };
+                    assert_eq!(published(&insight, &[said]), []);
                 }
             }
         }
+        let memory = Arc::new(CallMemory::default());
         let partial = Utterance { r#final: false, ..utterance(2, Party::Customer, "this is bad") };
         assert!(memory.hear(&partial).is_none());
         assert!(memory.hear(&utterance(2, Party::Customer, "this is bad")).is_some());
     }
 
     #[test]
+    fn what_is_named_is_found_whoever_names_it_and_taken_back_with_its_words() {
+        let insight = start(&InsightConfig::default());
+        let heard = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Agent, text) };
+        let events = published(
+            &insight,
+            &[
+                heard(0, "the order number is 4711 and it comes tomorrow"),
+                heard(1, "the other number is nothing"),
+                heard(2, "nothing at all"),
+                utterance(2, Party::Customer, "call me on 0912 345 6789"),
+            ],
+        );
+        let found: Vec<_> = events
+            .iter()
+            .filter_map(|e| if let EventBody::Entities(found) = e { Some(found) } else { None })
+            .map(|found| {
+                let entities = found.entities.iter().map(|entity| (entity.kind, entity.value.as_str()));
+                (found.utterance_id.0, found.revision, entities.collect::<Vec<_>>())
+            })
+            .collect();
+        let order = (EntityKind::Order, "4711");
+        assert_eq!(
+            found,
+            [
+                (1, 0, vec![order, (EntityKind::DateTime, "2026-11-30")]),
+                (1, 1, vec![]),
+                (2, 0, vec![(EntityKind::Phone, "+989123456789")]),
+            ]
+        );
+        let text: Vec<char> = "the order number is 4711 and it comes tomorrow".chars().collect();
+        let EventBody::Entities(first) = &events[0] else { panic!() };
+        let Span { start, end } = first.entities[0].chars;
+        assert!(text[start as usize..end as usize].iter().collect::<String>().ends_with("4711"));
+        assert_eq!(insight.figures().entities.load(Relaxed), 3);
+    }
+
+    #[test]
+    fn tomorrow_begins_where_the_clocks_are() {
+        let said = [utterance(1, Party::Customer, "it comes tomorrow")];
+        let on = |utc_offset: &str| {
+            let utc_offset = utc_offset.parse().unwrap();
+            let events = published(&start(&InsightConfig { utc_offset, ..InsightConfig::default() }), &said);
+            let EventBody::Entities(found) = &events[0] else { panic!("{events:?}") };
+            found.entities[0].value.clone()
+        };
+        assert_eq!(on("+00:00"), "2026-11-30");
+        assert_eq!(on("+03:30"), "2026-12-01");
+        assert_eq!(on("-08:00"), "2026-11-30");
+    }
+
+    #[test]
+    fn offsets_are_written_as_they_are_read() {
+        for text in ["+00:00", "+03:30", "-08:00", "-03:30", "+14:00"] {
+            assert_eq!(String::from(text.parse::<Offset>().unwrap()), text);
+        }
+        for text in ["", "3", "03:30", "+3:30", "+03:3", "+03:+3", "+26:00", "+03:60", "+€1:00", "Z"] {
+            assert!(text.parse::<Offset>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
     fn a_mood_and_an_intent_come_with_their_evidence_and_a_turn_with_its_trigger() {
-        let insight = Insight::with(simply).unwrap();
+        let insight = start(&feelings());
         let events = published(
             &insight,
             &[
@@ -410,7 +595,7 @@ mod tests {
 
     #[test]
     fn revisions_replace_and_take_back() {
-        let insight = Insight::with(simply).unwrap();
+        let insight = start(&feelings());
         let heard = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, text) };
         let events = published(
             &insight,
@@ -428,7 +613,7 @@ mod tests {
 
     #[test]
     fn a_model_that_fails_costs_one_utterance() {
-        let insight = Insight::with(simply).unwrap();
+        let insight = start(&feelings());
         let said =
             ["nonsense", "panic", "good"].map(|text| utterance(text.len() as u32, Party::Customer, text));
         assert_eq!(moods(&published(&insight, &said)).len(), 1);
@@ -438,12 +623,12 @@ mod tests {
     #[test]
     fn what_comes_too_fast_is_left_out_and_counted() {
         let (go, gone) = channel::<()>();
-        let insight = Insight::with(move |said| {
+        let insight = Insight::start(&feelings()).unwrap();
+        insight.read_by(Box::new(move |said| {
             // Holds on until it is let go, for ever after.
             let _ = gone.recv();
             simply(said)
-        })
-        .unwrap();
+        }));
         let memory = Arc::new(CallMemory::default());
         let (publish, events) = channel();
         for id in 0..QUEUE as u32 + 10 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
     CallEnded, CallEvent, CallId, CallStarted, CallState, EndReason, Millis, Participant, Party, Source,
+    UtteranceId,
 };
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -149,11 +150,22 @@ pub struct CallFilter {
     pub limit: u32,
 }
 
-/// What one transaction writes: rows of new calls first, then events, then the closing of calls.
+/// What was said in an utterance is to be taken out of a call's events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Redaction {
+    pub call: CallId,
+    pub utterance: UtteranceId,
+    /// Of events with smaller numbers than this.
+    pub before: u64,
+}
+
+/// What one transaction writes: rows of new calls first, then events, then what is taken out of events, then the closing
+/// of calls.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     pub begins: Vec<CallRow>,
     pub events: Vec<(CallId, Arc<CallEvent>)>,
+    pub redactions: Vec<Redaction>,
     pub ends: Vec<(CallId, Closing)>,
 }
 
@@ -167,10 +179,18 @@ impl Batch {
         for (id, event) in &self.events {
             calls.entry(*id).or_default().events.push((*id, Arc::clone(event)));
         }
+        for redaction in &self.redactions {
+            calls.entry(redaction.call).or_default().redactions.push(*redaction);
+        }
         for (id, closing) in &self.ends {
             calls.entry(*id).or_default().ends.push((*id, closing.clone()));
         }
         calls
+    }
+
+    /// How many writes there are in it.
+    pub fn len(&self) -> usize {
+        self.begins.len() + self.events.len() + self.redactions.len() + self.ends.len()
     }
 }
 
@@ -306,6 +326,31 @@ impl Store {
                     }
                 }
             }
+            for Redaction { call, utterance, before } in &batch.redactions {
+                // As serde_json writes it. Few events are looked at that are about something else.
+                let quotes = format!("%\"utterance_id\":{},%", utterance.0);
+                let stored: Vec<(i64, String)> = sqlx::query_as(
+                    "SELECT seq, event FROM events WHERE call_id = $1 AND seq < $2 AND event LIKE $3",
+                )
+                .bind(call.0)
+                .bind(signed(*before, "event number")?)
+                .bind(quotes)
+                .fetch_all(&mut **tx)
+                .await?;
+                for (seq, json) in stored {
+                    let mut event: CallEvent = from_json(&json, "event")?;
+                    if event.body.quotes() != Some(*utterance) {
+                        continue;
+                    }
+                    event.body.redact();
+                    sqlx::query("UPDATE events SET event = $3 WHERE call_id = $1 AND seq = $2")
+                        .bind(call.0)
+                        .bind(seq)
+                        .bind(to_json(&event)?)
+                        .execute(&mut **tx)
+                        .await?;
+                }
+            }
             for (call, closing) in &batch.ends {
                 let last = closing.last.as_ref().map(to_json).transpose()?;
                 let reason = name_of(&closing.ended.reason)?;
@@ -334,6 +379,9 @@ impl Store {
                 }
             }
         });
+        if !batch.redactions.is_empty() {
+            self.forget_old_rows().await;
+        }
         Ok(())
     }
 

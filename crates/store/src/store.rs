@@ -96,6 +96,8 @@ impl Store {
             // A commit survives the death of this process, not necessarily that of the machine.
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
+            // What is taken out of a row, or goes with it, is overwritten, not only marked as free.
+            .pragma("secure_delete", "ON")
             .busy_timeout(Duration::from_secs(5));
         let write = SqlitePoolOptions::new()
             .max_connections(1)
@@ -136,6 +138,15 @@ impl Store {
     pub async fn ping(&self) -> Result<(), StoreError> {
         read!(self, db => sqlx::query("SELECT 1").execute(db).await.map(|_| ())?);
         Ok(())
+    }
+
+    /// Lets go of earlier versions of rows, as far as that is for us to do: SQLite's write-ahead log is taken over into the
+    /// database and emptied. PostgreSQL does the like by itself (autovacuum).
+    pub(crate) async fn forget_old_rows(&self) {
+        let Db::Sqlite { write, .. } = &self.db else { return };
+        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await {
+            tracing::warn!(%error, "the database keeps what was taken out of it for a while");
+        }
     }
 
     /// Takes the database for this process, until the lock is dropped or the process dies. A second server

@@ -6,11 +6,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sotto_call::{CallEvent, CallId, EventBody};
+use sotto_call::{CallEvent, CallId, EventBody, UtteranceId};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::calls::Batch;
+use crate::calls::{Batch, Redaction};
 use crate::{CallRow, Closing, Store, StoreError};
 
 /// Where batches go: a [`Store`], or in tests something that fails on demand.
@@ -125,6 +125,7 @@ struct Queued {
 enum What {
     Begin(Box<CallRow>),
     Event(CallId, Arc<CallEvent>),
+    Redact(Redaction),
     End(CallId, Box<Closing>, oneshot::Sender<Result<(), NotStored>>),
 }
 
@@ -189,6 +190,22 @@ impl EventWriter {
         queue.last
     }
 
+    /// Takes what was said in an utterance out of a call's events numbered below `before`: what waits never reaches the
+    /// database, what is there is replaced with the next batch. It is done however full memory is.
+    pub fn redact(&self, call: CallId, utterance: UtteranceId, before: u64) {
+        let mut queue = self.shared.lock();
+        for queued in &mut queue.waiting {
+            if let What::Event(of, event) = &mut queued.what
+                && *of == call
+                && event.seq < before
+                && event.body.quotes() == Some(utterance)
+            {
+                Arc::make_mut(event).body.redact();
+            }
+        }
+        self.shared.push(&mut queue, 64, What::Redact(Redaction { call, utterance, before }));
+    }
+
     /// The number of the newest write such that it and all before it are stored, or given up for good.
     #[must_use]
     pub fn settled(&self) -> u64 {
@@ -250,6 +267,9 @@ fn size_of_event(event: &CallEvent) -> usize {
             FIXED + utterance.text.len() + utterance.words.iter().map(|word| 64 + word.w.len()).sum::<usize>()
         }
         EventBody::CallStarted(_) => 4 * FIXED,
+        EventBody::Entities(found) => {
+            FIXED + found.entities.iter().map(|entity| 64 + entity.value.len()).sum::<usize>()
+        }
         _ => FIXED,
     }
 }
@@ -328,6 +348,7 @@ async fn run(sink: impl Sink, shared: Arc<Shared>) {
             match queued.what {
                 What::Begin(row) => batch.begins.push(*row),
                 What::Event(call, event) => batch.events.push((call, event)),
+                What::Redact(redaction) => batch.redactions.push(redaction),
                 What::End(call, closing, done) => {
                     batch.ends.push((call, *closing));
                     waiting.push((call, done));
@@ -360,7 +381,7 @@ async fn store_for_good(sink: &impl Sink, batch: &Batch, shared: &Shared) -> Vec
             let mut refused = Vec::new();
             for (call, batch) in batch.by_call() {
                 if let Err(error) = store_patiently(sink, &batch, shared).await {
-                    let lost = (batch.begins.len() + batch.events.len() + batch.ends.len()) as u64;
+                    let lost = batch.len() as u64;
                     shared.rejected.fetch_add(lost, Ordering::Relaxed);
                     tracing::error!(%call, writes = lost, %error, "the database refuses what a call says");
                     refused.push(call);
@@ -379,8 +400,7 @@ async fn store_patiently(sink: &impl Sink, batch: &Batch, shared: &Shared) -> Re
     loop {
         match sink.commit(batch).await {
             Ok(()) => {
-                let writes = batch.begins.len() + batch.events.len() + batch.ends.len();
-                shared.stored.fetch_add(writes as u64, Ordering::Relaxed);
+                shared.stored.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 shared.batches.fetch_add(1, Ordering::Relaxed);
                 return Ok(());
             }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Dtmf, EndReason, EventBody, LegStarted,
-    Load, Millis, Participant, Party, Shedding, Source, Utterance, UtteranceId, Word,
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Dtmf, EndReason, Entities, Entity,
+    EntityKind, EventBody, LegStarted, Load, MASK, Millis, Participant, Party, Redacted, Secret, Shedding,
+    Source, Span, Utterance, UtteranceId, Word,
 };
 use sotto_store::testing;
 use sotto_store::{
@@ -93,6 +94,42 @@ fn ended(events: &[CallEvent], reason: EndReason, duration: u64) -> (CallEvent, 
     (event, Closing::of(&CallState::of(events), ended))
 }
 
+/// Bodies in which a card number is dictated in two turns; the first with what was found in it.
+fn dictated() -> Vec<EventBody> {
+    let entity = Entity {
+        kind: EntityKind::Phone,
+        value: "42424242".to_owned(),
+        chars: Span { start: 0, end: 9 },
+        words: None,
+        confidence: 0.5,
+    };
+    let entities = vec![entity];
+    vec![
+        utterance(1, "it is", false),
+        utterance(1, "it is 4242 4242", true),
+        EventBody::Entities(Entities {
+            utterance_id: UtteranceId(1),
+            revision: 0,
+            entities,
+            latency_ms: Millis(0),
+        }),
+        // Begins with the same digit as the other's number.
+        utterance(11, "go on", true),
+    ]
+}
+
+/// What follows when the second turn is heard.
+fn found() -> Vec<EventBody> {
+    let redacted = Redacted {
+        utterance_id: UtteranceId(1),
+        party: Party::Customer,
+        secrets: vec![Secret::Card],
+        ranges: Vec::new(),
+        muted: false,
+    };
+    vec![EventBody::Redacted(redacted), utterance(1, "it is ••••", true), utterance(12, "••••", true)]
+}
+
 async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
     store.events(id, 0, u32::MAX).await.unwrap()
 }
@@ -117,6 +154,47 @@ on_both! {
         assert_eq!((kept.utterances, kept.last.unwrap().text.as_str()), (2, "سلام"));
         assert_eq!((kept.last_seq, kept.last_at), (4, Millis(9000)));
         assert_eq!(store.state(id).await.unwrap(), CallState::of(events.iter().chain([&last])));
+    }
+
+    async fn a_secret_is_taken_out_of_what_is_stored_and_of_what_waits(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        // What was said is stored when the secret is found, or waits, or some of each.
+        for stored in 0..=dictated().len() {
+            let (id, other) = (CallId::new(), CallId::new());
+            let mut logs = [CallLog::default(), CallLog::default()];
+            for (call, log) in [id, other].into_iter().zip(&mut logs) {
+                writer.begin(row(call)).unwrap();
+                writer.write(call, Arc::new(log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))));
+            }
+            for (n, body) in dictated().into_iter().enumerate() {
+                if n == stored {
+                    writer.flush().await;
+                }
+                for (call, log) in [id, other].into_iter().zip(&mut logs) {
+                    writer.write(call, Arc::new(log.append(Millis(1), body.clone())));
+                }
+            }
+            if stored == dictated().len() {
+                writer.flush().await;
+            }
+            writer.redact(id, UtteranceId(1), logs[0].last_seq() + 1);
+            for body in found() {
+                writer.write(id, Arc::new(logs[0].append(Millis(2), body)));
+            }
+            writer.flush().await;
+            let kept = all(&store, id).await;
+            assert!(kept.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+            let json = serde_json::to_string(&kept).unwrap();
+            assert!(!json.contains("4242"), "{stored} were stored: {json}");
+            let texts: Vec<&str> = kept.iter().filter_map(|event| match &event.body {
+                EventBody::Utterance(said) => Some(said.text.as_str()),
+                _ => None,
+            }).collect();
+            assert_eq!(texts, [MASK, MASK, "go on", "it is ••••", "••••"]);
+            // What was said in another call is that call's.
+            assert!(serde_json::to_string(&all(&store, other).await).unwrap().contains("4242 4242"));
+        }
+        assert_eq!(writer.figures().rejected, 0);
     }
 
     async fn appending_again_changes_nothing(store: Store) {
@@ -546,6 +624,30 @@ async fn an_sqlite_file_survives_the_process_that_wrote_it() {
     let store = Store::open(&url).await.unwrap();
     assert_eq!(all(&store, id).await, events);
     assert_eq!(recover(&store, |_| None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn what_is_taken_out_is_in_no_file_of_sqlite() {
+    let (store, folder) = testing::sqlite().await;
+    let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+    let (id, mut log) = (CallId::new(), CallLog::default());
+    writer.begin(row(id)).unwrap();
+    writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))));
+    // Long enough for pages of its own.
+    let secret = "4242 4242 ".repeat(2_000);
+    writer.write(id, Arc::new(log.append(Millis(1), utterance(1, &secret, true))));
+    writer.flush().await;
+    let is_there = || {
+        let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+        files
+            .map(|file| std::fs::read(file).unwrap())
+            .any(|bytes| bytes.windows(9).any(|w| w == b"4242 4242"))
+    };
+    assert!(is_there());
+    writer.redact(id, UtteranceId(1), 3);
+    writer.flush().await;
+    assert!(!is_there());
+    assert!(matches!(&all(&store, id).await[1].body, EventBody::Utterance(said) if said.text == MASK));
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What a customer feels and wants, understood while they speak; of the agent, nothing.
+//! What is named on a call, and what a customer feels and wants, understood while they speak; of the agent no feelings.
 
 use serde_json::Value;
 use sotto_tests::audio::Audio;
@@ -6,7 +6,7 @@ use sotto_tests::script::{Script, root};
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{PATIENCE, assert_ordered};
+use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, call};
 
 /// Of the demo conversation: the customer is told that the address is incomplete, and is disappointed; the agent
 /// apologises.
@@ -91,6 +91,32 @@ fn a_customers_complaint_has_a_mood_and_an_intent_and_the_agents_apology_has_non
 }
 
 #[test]
+fn what_is_named_is_found_without_a_model_and_kept() {
+    let more = vec![("insight".to_owned(), "mood = \"off\"".to_owned())];
+    let sotto = Sotto::start_with(&Setup { language: Some("en".into()), more, ..Setup::default() }).unwrap();
+    let (id, events) = call(&sotto, &Sipp::siprec(sotto.sip));
+    assert_ordered(&events);
+    // "This is Sarah speaking."
+    let is_sarah = |e: &Value| {
+        let mut named = e["entities"].as_array().unwrap().iter();
+        named.any(|one| one["kind"] == "person" && one["value"].as_str().unwrap().starts_with("Sara"))
+    };
+    let found = of_kind(&events, "entities");
+    let sarah = found.iter().find(|e| is_sarah(e)).unwrap_or_else(|| panic!("nobody was named: {found:?}"));
+    let text: Vec<char> = said(&events, sarah)["text"].as_str().unwrap().chars().collect();
+    for one in sarah["entities"].as_array().unwrap() {
+        let [start, end] = ["start", "end"].map(|edge| one["chars"][edge].as_u64().unwrap() as usize);
+        assert!(start < end && end <= text.len(), "{one}");
+    }
+    let kept = &sotto.api.client.json(&format!("/api/calls/{id}")).unwrap()["state"]["entities"];
+    assert!(kept.as_array().unwrap().iter().any(is_sarah), "{kept}");
+    assert!(sotto.api.metric("sotto_insight_entities_total").unwrap() >= 1.0);
+    // There was no secret in these words.
+    assert_eq!(of_kind(&events, "redacted"), [] as [&Value; 0], "in {EXCERPT_MS} ms");
+    assert_eq!(sotto.api.metric("sotto_redactions_total{kind=\"card\"}").unwrap(), 0.0);
+}
+
+#[test]
 fn where_mood_is_off_there_is_none_of_anybody() {
     let sotto = Sotto::start_with(&set_up(&["mood = \"off\""])).unwrap();
     let (_, events) = complaint(&sotto);
@@ -103,6 +129,8 @@ fn where_nothing_is_to_be_understood_calls_are_as_ever() {
     let more = vec![("insight".to_owned(), "enabled = false".to_owned())];
     let sotto = Sotto::start_with(&Setup { language: Some("en".into()), more, ..Setup::default() }).unwrap();
     let (_, events) = complaint(&sotto);
-    assert!(of_kind(&events, "mood").is_empty() && of_kind(&events, "intent").is_empty());
+    for kind in ["mood", "intent", "entities"] {
+        assert_eq!(of_kind(&events, kind), [] as [&Value; 0]);
+    }
     assert!(events.iter().any(|e| e["party"] == "customer" && e["final"] == true));
 }

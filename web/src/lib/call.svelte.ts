@@ -4,19 +4,22 @@
 // replaced, keys pressed, pauses and losses in their place. Each event costs the same however long the call is:
 // a new line goes (almost always) to the end, and words change only inside the line they belong to.
 
-import { FORMAT_VERSION } from './generated/call';
+import { FORMAT_VERSION, MASK } from './generated/call';
 import type {
   Attention,
   CallEnded,
   CallEvent,
   CallStarted,
   CallState,
+  Entities,
   Intent,
   LostTo,
   Millis,
   Mood,
   Participant,
   Party,
+  Redacted,
+  Secret,
   Shedding,
   Utterance,
 } from './generated/call';
@@ -36,8 +39,11 @@ export class Line {
   fresh = $state.raw(false);
   /** First of its speaker's turn. */
   head = $state.raw(true);
+  /** What was taken out of it. */
+  removed: readonly Secret[] = $state.raw([]);
 
-  constructor(utterance: Utterance) {
+  constructor(utterance: Utterance, removed: readonly Secret[] = []) {
+    this.removed = removed;
     this.key = `u${utterance.utterance_id}`;
     this.party = utterance.party;
     this.at = utterance.start_ms;
@@ -103,6 +109,8 @@ export class CallModel {
   moods: Mood[] = $state.raw([]);
   /** What the customer wanted, utterance by utterance. */
   intents: Intent[] = $state.raw([]);
+  /** What was named, utterance by utterance. */
+  entities: Entities[] = $state.raw([]);
   /** Milliseconds of final speech. */
   spoken: Record<Party, Millis> = $state({ agent: 0, customer: 0, other: 0 });
   /** Written by a newer Sotto than this page was built for. */
@@ -116,6 +124,8 @@ export class CallModel {
   #items: Item[] = [];
   #changes = $state.raw(0);
   #lines = new Map<number, Line>();
+  /** What was taken out of utterances. */
+  #removed = new Map<number, readonly Secret[]>();
   #told = new Set<number>();
   #latencies: Millis[] = [];
 
@@ -131,6 +141,8 @@ export class CallModel {
     this.paused = state.paused;
     this.moods = state.moods;
     this.intents = state.intents;
+    this.entities = state.entities;
+    this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
     this.#lines.clear();
     this.#told.clear();
     this.#latencies = [];
@@ -145,7 +157,8 @@ export class CallModel {
       this.heardMs = Math.max(this.heardMs, utterance.end_ms);
       this.#latency(utterance);
       if (utterance.text === '') continue;
-      const line = new Line(state.ended ? { ...utterance, final: true } : utterance);
+      const now = state.ended ? { ...utterance, final: true } : utterance;
+      const line = new Line(now, this.#removed.get(utterance.utterance_id));
       this.#lines.set(utterance.utterance_id, line);
       this.#talk(utterance, 1);
       this.language = utterance.language;
@@ -211,6 +224,13 @@ export class CallModel {
       case 'intent':
         if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
         break;
+      case 'entities':
+        if (this.#isFinal(event))
+          this.entities = put(this.entities, event).filter(({ entities }) => entities.length > 0);
+        break;
+      case 'redacted':
+        this.#redact(event);
+        break;
     }
     this.#notice(event);
   }
@@ -224,8 +244,8 @@ export class CallModel {
     if (event.kind === 'utterance') {
       if (!event.final) return;
       const line = this.#lines.get(event.utterance_id);
-      if (line && event.revision < line.now.revision && event.text !== line.now.text)
-        line.was = event.text || null;
+      const was = event.text === MASK ? null : event.text || null;
+      if (line && event.revision < line.now.revision && was !== line.now.text) line.was = was;
     } else {
       this.#there(event);
       this.#notice(event);
@@ -289,9 +309,33 @@ export class CallModel {
   }
 
   /** Whether these are the customer's words as they are now: all that anything is understood of. */
-  #isSaid({ utterance_id, revision }: { utterance_id: number; revision: number }): boolean {
+  #isSaid(about: { utterance_id: number; revision: number }): boolean {
+    return this.#lines.get(about.utterance_id)?.party === 'customer' && this.#isFinal(about);
+  }
+
+  /** Whether these are the final words of an utterance as they are now. */
+  #isFinal({ utterance_id, revision }: { utterance_id: number; revision: number }): boolean {
+    const now = this.#lines.get(utterance_id)?.now;
+    return now !== undefined && now.final && now.revision === revision;
+  }
+
+  /** Forgets what was named in words that are no more. */
+  #forget(utterance: number): void {
+    const others = this.entities.filter(({ utterance_id }) => utterance_id !== utterance);
+    if (others.length < this.entities.length) this.entities = others;
+  }
+
+  /** Forgets what was said in an utterance; what is left of it comes next. */
+  #redact({ utterance_id, secrets }: Redacted): void {
+    this.#removed.set(utterance_id, secrets);
+    this.#forget(utterance_id);
     const line = this.#lines.get(utterance_id);
-    return line?.party === 'customer' && line.now.final && line.now.revision === revision;
+    if (!line) return;
+    line.removed = secrets;
+    line.was = null;
+    line.fresh = false;
+    line.now = { ...line.now, text: MASK, stable_chars: 0, words: [] };
+    if (this.said?.line === line) this.said = null;
   }
 
   #utterance(next: Utterance): void {
@@ -299,7 +343,7 @@ export class CallModel {
     const line = this.#lines.get(next.utterance_id);
     if (!line) {
       if (next.text === '') return;
-      const made = new Line(next);
+      const made = new Line(next, this.#removed.get(next.utterance_id));
       this.#lines.set(next.utterance_id, made);
       this.#insert(made);
       this.#talk(next, 1);
@@ -314,6 +358,7 @@ export class CallModel {
     // A partial that was overtaken by its final, or an older revision, must not undo it.
     if ((before.final && !next.final) || before.revision > next.revision) return;
     this.#talk(before, -1);
+    this.#forget(next.utterance_id);
     if (next.final) {
       this.settled++;
       if (!before.final) this.open = this.open.filter((other) => other !== line);
@@ -326,7 +371,7 @@ export class CallModel {
       return;
     }
     this.#talk(next, 1);
-    if (before.final && before.text !== next.text) {
+    if (before.final && before.text !== next.text && before.text !== MASK) {
       line.was = before.text;
       line.fresh = true;
     }

@@ -66,6 +66,8 @@ describe('people', () => {
       supervisors: [],
       moods: [],
       intents: [],
+      entities: [],
+      redactions: [],
     };
     later.load({ ...nothing, seq: log.model.seq, started: log.model.started });
     for (const event of log.events) later.recall(event);
@@ -229,6 +231,8 @@ describe('the log', () => {
       supervisors: [],
       moods: [],
       intents: [],
+      entities: [],
+      redactions: [],
     };
     const joined = new CallModel();
     joined.load(state);
@@ -324,6 +328,67 @@ describe('what is not words', () => {
     for (let i = 0; i < 9; i++) log.add(said(i, 'agent', 'w', { latency_ms: 500 + i * 100 }));
     log.add(said(8, 'agent', 'W', { revision: 1, latency_ms: 9000 }));
     expect(log.model.latencyMs).toBe(900);
+  });
+});
+
+describe('secrets', () => {
+  const redacted = (id: number): EventBody => ({
+    kind: 'redacted',
+    utterance_id: id,
+    party: 'customer',
+    secrets: ['card'],
+    ranges: [{ start_ms: 0, end_ms: 900 }],
+    muted: true,
+  });
+  const entities = (id: number, revision: number, ...values: string[]): EventBody => ({
+    kind: 'entities',
+    utterance_id: id,
+    revision,
+    entities: values.map((value) => ({
+      kind: 'phone' as const,
+      value,
+      chars: { start: 0, end: 9 },
+      confidence: 0.9,
+    })),
+    latency_ms: 1,
+  });
+  const named = ({ model }: Log) =>
+    model.entities.flatMap(({ entities }) => entities.map(({ value }) => value));
+
+  it('leave nothing behind when they show late', () => {
+    const log = begun()
+      .add(said(1, 'customer', '4242 4242'))
+      .add(entities(1, 0, '42424242'));
+    expect(named(log)).toEqual(['42424242']);
+    log
+      .add(redacted(1))
+      .add(said(1, 'customer', 'It is ••••', { revision: 1 }))
+      .add(said(2, 'customer', '••••'));
+    const line = log.model.lines[0];
+    expect(line).toMatchObject({ was: null, fresh: false, removed: ['card'] });
+    expect(texts(log)).toEqual(['It is ••••', '••••']);
+    expect([named(log), log.model.said?.text]).toEqual([[], '••••']);
+    // Whoever recalls the log is told the same.
+    log.model.recall({ seq: 4, at_ms: 0, ...said(1, 'customer', '••••') } as CallEvent);
+    expect(line?.was).toBeNull();
+  });
+
+  it('are known of a line that begins with one', () => {
+    const log = begun()
+      .add(redacted(1))
+      .add(said(1, 'customer', '••••', { final: false }));
+    expect(log.model.lines[0]?.removed).toEqual(['card']);
+  });
+
+  it('are no part of what is named, and what is named goes with its words', () => {
+    const log = begun()
+      .add(said(1, 'agent', 'call 4711'))
+      .add(entities(1, 0, '4711'))
+      .add(said(1, 'agent', 'call 4712', { revision: 1 }));
+    expect(named(log)).toEqual([]);
+    expect(named(log.add(entities(1, 0, '4711')))).toEqual([]);
+    expect(named(log.add(entities(1, 1, '4712')))).toEqual(['4712']);
+    expect(named(log.add(entities(1, 1)))).toEqual([]);
   });
 });
 

@@ -16,6 +16,8 @@ export interface Format {
   time(unixMs: number): string;
   /** “Today”, “Yesterday”, “Monday 3 March”. */
   day(unixMs: number, now: number): string;
+  /** “3 March 2027” */
+  date(unixMs: number): string;
   /** “3 March, 14:02” */
   dateTime(unixMs: number): string;
   /** The whole of it, with the year. */
@@ -71,6 +73,7 @@ export function format(locale: string): Format {
       if (ago <= 1) return capital(relative.format(-Math.max(0, ago), 'day'));
       return (year.format(unixMs) === year.format(now) ? day : dayOfOtherYear).format(unixMs);
     },
+    date: (unixMs) => dayOfOtherYear.format(unixMs),
     dateTime: (unixMs) => dateTime.format(unixMs),
     moment: (unixMs) => moment.format(unixMs),
     digits: (text) => text.replace(/[0-9]/g, (digit) => plain.format(Number(digit))),

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Intent, Mood } from './generated/call';
-import { confidenceOf, draw, intentsNow, levelOf, put, shapeOf, titleOf } from './understood';
+import { format } from './format';
+import type { Entities, Entity, EntityKind, Intent, Mood } from './generated/call';
+import { confidenceOf, draw, intentsNow, levelOf, namedNow, put, shapeOf, titleOf, valueOf } from './understood';
 
 const mood = (id: number, at_ms: number, valence: number, deviation = 0.25): Mood => ({
   utterance_id: id,
@@ -80,5 +81,59 @@ describe('intents', () => {
       [3, 'b'],
       [5, 'a'],
     ]);
+  });
+});
+
+describe('what was named', () => {
+  const entity = (kind: EntityKind, value: string, chars = { start: 0, end: 0 }): Entity => ({
+    kind,
+    value,
+    chars,
+    confidence: 0.9,
+  });
+  const found = (id: number, ...entities: Entity[]): Entities => ({
+    utterance_id: id,
+    revision: 0,
+    entities,
+    latency_ms: 1,
+  });
+  const written = (one: Entity, language: 'en-GB' | 'fa-IR', said = '') =>
+    valueOf(one, said, format(language), (code) => (code === 'IRT' ? 'tomans' : code));
+
+  it('is told once, the newest first', () => {
+    const order = entity('order', '4711');
+    const all = [
+      found(1, order, entity('account', '4711')),
+      found(2, entity('city', 'Tehran')),
+      found(4, order),
+    ];
+    expect(namedNow(all).map(({ entity: { kind }, utterance_id }) => [kind, utterance_id])).toEqual([
+      ['order', 4],
+      ['city', 2],
+      ['account', 1],
+    ]);
+  });
+
+  it('is written as the reader writes it', () => {
+    expect(written(entity('money', '250000 IRT'), 'en-GB')).toBe('250,000 tomans');
+    expect(written(entity('money', '12.5 XTS'), 'en-GB')).toBe('12.5 XTS');
+    expect(written(entity('phone', '+989121234567'), 'fa-IR')).toBe('+۹۸۹۱۲۱۲۳۴۵۶۷');
+    expect(written(entity('date_time', '2026-12-01'), 'en-GB')).toBe('1 December 2026');
+    expect(written(entity('date_time', '2026-12-01'), 'fa-IR')).toContain('آذر');
+    expect(written(entity('date_time', '2026-12-01T10:30'), 'en-GB')).toContain('10:30');
+    expect(written(entity('date_time', 'T10:30'), 'en-GB')).toBe('10:30');
+    expect(written(entity('order', 'AB1234'), 'fa-IR')).toBe('AB1234');
+  });
+
+  it('has the name it was given', () => {
+    const said = 'من در 𝒜 تهران هستم';
+    expect(written(entity('city', 'Tehran', { start: 8, end: 13 }), 'fa-IR', said)).toBe('تهران');
+    expect(written(entity('city', 'Tehran'), 'fa-IR')).toBe('Tehran');
+  });
+
+  it('survives what is no value', () => {
+    for (const value of ['', 'x', 'T', '2026-99-99', 'T99:99', '1 2 3'])
+      for (const kind of ['date_time', 'money'] as const)
+        expect(typeof written(entity(kind, value), 'en-GB')).toBe('string');
   });
 });

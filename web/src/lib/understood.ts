@@ -1,6 +1,7 @@
-// What was understood of the customer's words, as a reader sees it: in words and shapes first, numbers on demand.
+// What was understood of what was said, as a reader sees it: in words and shapes first, numbers on demand.
 
-import type { ArcPoint, Intent, Millis, Mood } from './generated/call';
+import type { Format } from './format';
+import type { ArcPoint, Entities, Entity, Intent, Millis, Mood } from './generated/call';
 
 export type MoodLevel = 'very_low' | 'low' | 'even' | 'high' | 'very_high';
 export type Confidence = 'sure' | 'likely' | 'perhaps';
@@ -40,6 +41,60 @@ export function intentsNow(intents: readonly Intent[]): Intent[] {
   const now: Intent[] = [];
   for (const intent of intents.toReversed()) if (!now.some(({ name }) => name === intent.name)) now.push(intent);
   return now;
+}
+
+/** Something that was named, with the utterance in which that was last. */
+export interface Named {
+  entity: Entity;
+  utterance_id: number;
+}
+
+/** Each thing that was named once with its newest evidence, the newest first. */
+export function namedNow(all: readonly Entities[]): Named[] {
+  const now: Named[] = [];
+  for (const { utterance_id, entities } of all.toReversed())
+    for (const entity of entities.toReversed())
+      if (!now.some(({ entity: { kind, value } }) => kind === entity.kind && value === entity.value))
+        now.push({ entity, utterance_id });
+  return now;
+}
+
+/** Whether a thing is written from left to right whatever the language around it. */
+export function isCode({ kind }: Pick<Entity, 'kind'>): boolean {
+  return kind === 'phone' || kind === 'email' || kind === 'order' || kind === 'account';
+}
+
+/**
+ * A thing that was named, as a reader of a language writes it. `said` is the text that it was named in, which a place or a
+ * name is taken from: cities have English names otherwise. `currency` is what one is called.
+ */
+export function valueOf(
+  { kind, value, chars }: Entity,
+  said: string,
+  format: Pick<Format, 'number' | 'digits' | 'date' | 'dateTime' | 'time'>,
+  currency: (code: string) => string,
+): string {
+  switch (kind) {
+    case 'phone':
+      return format.digits(value);
+    case 'money': {
+      const [amount = '', code = ''] = value.split(' ');
+      const number = Number(amount);
+      return Number.isFinite(number) ? `${format.number(number)} ${currency(code)}` : value;
+    }
+    case 'date_time': {
+      const [, date, time] = /^(\d{4}-\d{2}-\d{2})?(?:T(\d{2}:\d{2}))?$/.exec(value) ?? [];
+      // Without a zone: that of the reader, in which it is written again.
+      const at = new Date(`${date ?? '2000-01-01'}T${time ?? '00:00'}`).getTime();
+      if (Number.isNaN(at) || (!date && !time)) return value;
+      return date ? (time ? format.dateTime(at) : format.date(at)) : format.time(at);
+    }
+    case 'person':
+    case 'city':
+      return [...said].slice(chars.start, chars.end).join('') || value;
+    default:
+      return value;
+  }
 }
 
 /** Puts something about an utterance in its place, where it replaces what was there about the same one. */

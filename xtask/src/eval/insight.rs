@@ -112,7 +112,7 @@ fn wanted(events: &[Value], until_ms: u64) -> Vec<String> {
 pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = understanding(bench, "tiny.en")?;
     let calls = concurrency::load(&server, &bench.recorded_calls()?, CALLS, 1)?;
-    for kind in ["mood", "intent"] {
+    for kind in ["mood", "intent", "entities"] {
         let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == kind);
         let mut ms: Vec<i64> = events.filter_map(|event| event["latency_ms"].as_i64()).collect();
         ms.sort_unstable();

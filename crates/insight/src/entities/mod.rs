@@ -11,37 +11,10 @@ mod when;
 
 use std::ops::Range;
 
-use sotto_call::Word;
+use sotto_call::{EntityKind as Kind, Word};
 use time::PrimitiveDateTime;
 
 use crate::spoken::{Number, Shape, Token, Words, numbers, places, tokens};
-
-/// What an entity is, and how its value is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Kind {
-    /// A telephone number: E.164 (`+989123456789`) where the country is known, which it is for Iran's;
-    /// otherwise the digits.
-    Phone,
-    /// An e-mail address, in lower case.
-    Email,
-    /// An amount and a currency: `250000 IRT`, `12.5 USD`. ISO 4217, and `IRT` for the toman, which has no
-    /// code there.
-    Money,
-    /// ISO 8601: a date (`2026-12-01`), a time of day (`T10:30`) or both (`2026-12-01T10:30`), Gregorian
-    /// whatever was said.
-    DateTime,
-    /// The number of an order, a ticket, an invoice: letters in upper case and digits, without signs.
-    Order,
-    /// The number of an account, a contract, a customer: as [`Kind::Order`].
-    Account,
-    /// A person's name, as it was written.
-    Person,
-    /// A city, by its English name.
-    City,
-    /// `IELTS`, `TOEFL`, …, or a level of the CEFR: `A1` to `C2`.
-    Course,
-}
 
 /// Something that was named.
 #[derive(Debug, Clone, PartialEq)]

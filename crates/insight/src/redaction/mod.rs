@@ -4,7 +4,8 @@
 //! People dictate such numbers in groups, over several turns, in words, with "let me see" in between, and it
 //! is often the other side who says what the number will be. So a [`Redactor`] listens to a whole call, and
 //! what a party says now may make a secret of what it said before. Telephone numbers, order numbers and
-//! amounts of money stay.
+//! amounts of money stay. A number that is still being spoken, and may become a secret, is hidden until that is
+//! known.
 
 mod checks;
 mod cues;
@@ -14,50 +15,40 @@ mod speech;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use sotto_call::{Millis, Utterance, UtteranceId, Word};
+use sotto_call::{MASK, Millis, Secret, Utterance, UtteranceId, Word};
 
 use crate::spoken::tokens;
 use search::{Found, Spoken};
-use speech::{MASK, Speech};
+use speech::Speech;
 
 /// Utterances that are listened to again when another comes. More than any number takes.
 const KEPT: usize = 32;
 /// Audio that is muted before and after a secret: recognisers place words no better than that.
 const MARGIN: Millis = Millis(200);
 
-/// What must not be kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Secret {
-    /// The number of a payment card (primary account number, ISO/IEC 7812-1).
-    Card,
-    /// The check value of a card: CVV, CVV2, CVC.
-    Cvv,
-    /// When a card expires.
-    Expiry,
-    /// A password, a PIN or a one-time code.
-    Password,
-    /// An account number (ISO 13616), such as Iran's Sheba.
-    Iban,
-    /// An Iranian national ID (کد ملی).
-    NationalId,
-}
-
-/// What is left of secrets. By default nothing is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What is taken out, and what is left of it. By default everything, and nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// What is taken out.
+    pub secrets: BTreeSet<Secret>,
     /// The last four digits of a card number stay in the text, by which a customer knows the card. They are
     /// muted in the audio nevertheless.
     pub keep_last_four: bool,
 }
 
+impl Default for Policy {
+    fn default() -> Self {
+        Self { secrets: Secret::ALL.into(), keep_last_four: false }
+    }
+}
+
 /// An utterance without its secrets.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Redacted {
-    /// The utterance; `••••` stands in its text and words for every secret. The words of a secret are one
+    /// The utterance; [`MASK`] stands in its text and words for every secret. The words of a secret are one
     /// word.
     pub utterance: Utterance,
-    /// What was taken out, in the order of the text.
+    /// What was taken out, in the order of the text. What is only hidden until more is known is not among it.
     pub secrets: Vec<Secret>,
     /// What to mute of the party's audio, in order, without overlap.
     pub mute: Vec<Range<Millis>>,
@@ -98,10 +89,11 @@ impl Redactor {
             changed.extend(more);
         }
         changed.remove(&id);
+        self.hide_unsettled(id);
         let out = [id]
             .iter()
             .chain(&changed)
-            .filter_map(|id| Some(self.heard.get(id)?.redacted(self.policy)))
+            .filter_map(|id| Some(self.heard.get(id)?.redacted(&self.policy)))
             .collect();
         while self.heard.len() > KEPT {
             self.heard.pop_first();
@@ -117,11 +109,30 @@ impl Redactor {
         let call: Vec<Spoken<'_>> = self.heard.values().map(|heard| heard.spoken(form(heard))).collect();
         let mut found: BTreeMap<usize, Vec<Found>> = BTreeMap::new();
         for (n, one) in search::search(&call) {
-            found.entry(n).or_default().push(one);
+            if self.policy.secrets.contains(&one.secret) {
+                found.entry(n).or_default().push(one);
+            }
         }
         let heard = self.heard.iter_mut().enumerate();
         let new = heard.filter_map(|(n, (id, heard))| heard.add(found.get(&n)?).then_some(*id));
         new.collect()
+    }
+
+    /// Hides what may become a secret in words that may still change. In those that may not, it is seen until more is
+    /// said: most long numbers are harmless, and somebody waits to read them.
+    fn hide_unsettled(&mut self, id: UtteranceId) {
+        let is_partial = self.heard.get(&id).is_some_and(|heard| !heard.utterance.r#final);
+        let mut unsettled = Vec::new();
+        if is_partial {
+            let call: Vec<Spoken<'_>> = self.heard.values().map(|heard| heard.spoken(&heard.left)).collect();
+            let own = self.heard.keys().position(|other| *other == id);
+            let found = search::unsettled(&call).into_iter().filter(|(n, _)| Some(*n) == own);
+            let found = found.map(|(_, found)| found);
+            unsettled.extend(found.filter(|found| self.policy.secrets.contains(&found.secret)));
+        }
+        if let Some(heard) = self.heard.get_mut(&id) {
+            heard.unsettled = heard.masks_of(&unsettled).collect();
+        }
     }
 }
 
@@ -143,12 +154,14 @@ struct Heard {
     left: Speech,
     /// In order, without overlap.
     masks: Vec<Mask>,
+    /// What may become a secret, outside of them.
+    unsettled: Vec<Mask>,
 }
 
 impl Heard {
     fn new(utterance: Utterance) -> Self {
         let said = Speech::new(tokens(&utterance.text));
-        Self { utterance, left: said.clone(), said, masks: vec![] }
+        Self { utterance, left: said.clone(), said, masks: vec![], unsettled: vec![] }
     }
 
     fn spoken<'a>(&self, form: &'a Speech) -> Spoken<'a> {
@@ -164,9 +177,9 @@ impl Heard {
         }
     }
 
-    /// Adds secrets to those that are known; true if there are more now.
-    fn add(&mut self, found: &[Found]) -> bool {
-        let new = found.iter().filter_map(|found| {
+    /// Where in the text something was found.
+    fn masks_of(&self, found: &[Found]) -> impl Iterator<Item = Mask> {
+        found.iter().filter_map(|found| {
             let (first, last) =
                 (self.said.tokens.get(found.tokens.start)?, self.said.tokens.get(found.tokens.end - 1)?);
             Some(Mask {
@@ -174,21 +187,12 @@ impl Heard {
                 secret: found.secret,
                 last: found.last.clone(),
             })
-        });
-        let mut all: Vec<Mask> = self.masks.iter().cloned().chain(new).collect();
-        // Of two that begin alike the longer one comes first, and swallows the other.
-        all.sort_by_key(|mask| (mask.chars.start, std::cmp::Reverse(mask.chars.end)));
-        let mut masks: Vec<Mask> = Vec::new();
-        for mask in all {
-            match masks.last_mut().filter(|before| mask.chars.start < before.chars.end) {
-                Some(before) if mask.chars.end > before.chars.end => {
-                    before.chars.end = mask.chars.end;
-                    before.last = mask.last;
-                }
-                Some(_) => {}
-                None => masks.push(mask),
-            }
-        }
+        })
+    }
+
+    /// Adds secrets to those that are known; true if there are more now.
+    fn add(&mut self, found: &[Found]) -> bool {
+        let masks = merged(self.masks.iter().cloned().chain(self.masks_of(found)));
         let covered = |masks: &[Mask]| masks.iter().map(|mask| mask.chars.len()).sum::<usize>();
         let more = covered(&masks) > covered(&self.masks);
         self.masks = masks;
@@ -200,17 +204,20 @@ impl Heard {
         more
     }
 
-    fn redacted(&self, policy: Policy) -> Redacted {
+    fn redacted(&self, policy: &Policy) -> Redacted {
         let mut utterance = self.utterance.clone();
-        if self.masks.is_empty() {
+        let masks = merged(self.masks.iter().chain(&self.unsettled).cloned());
+        if masks.is_empty() {
             return Redacted { utterance, secrets: vec![], mute: vec![] };
         }
         let original: Vec<char> = utterance.text.chars().collect();
-        let render = |range: Range<usize>| self.render(&original, range, policy);
+        let render = |range: Range<usize>| rendered(&original, range, &masks, policy);
         let stable = usize::try_from(utterance.stable_chars).unwrap_or(usize::MAX).min(original.len());
-        // What is inside a mask may change.
-        let inside = self.masks.iter().find(|mask| mask.chars.start < stable && stable < mask.chars.end);
-        let stable = inside.map_or(stable, |mask| mask.chars.start);
+        // What is inside a mask may change, and so may what is hidden for the time being.
+        let inside = masks.iter().find(|mask| mask.chars.start < stable && stable < mask.chars.end);
+        let hidden = self.unsettled.iter().filter(|mask| mask.chars.start < stable);
+        let starts = inside.into_iter().chain(hidden).map(|mask| mask.chars.start);
+        let stable = starts.min().unwrap_or(stable);
         utterance.stable_chars = render(0..stable).chars().count() as u32;
         utterance.text = render(0..original.len());
         let whole = utterance.start_ms..utterance.end_ms;
@@ -218,16 +225,21 @@ impl Heard {
         match places(&self.utterance) {
             Some(places) => {
                 utterance.words.clear();
-                for group in self.groups(&places) {
+                for group in groups(&places, &masks) {
                     let said = &self.utterance.words[group.clone()];
                     let place = places[group.start].start..places[group.end - 1].end;
-                    if !self.masks.iter().any(|mask| overlap(&mask.chars, &place)) {
+                    let is_in = |masks: &[Mask]| masks.iter().any(|mask| overlap(&mask.chars, &place));
+                    if !is_in(&masks) {
                         utterance.words.extend_from_slice(said);
                         continue;
                     }
+                    let is_secret = is_in(&self.masks);
                     let (start_ms, end_ms) = (said[0].start_ms, said[said.len() - 1].end_ms);
                     let p = said.iter().map(|word| word.p).fold(1.0, f32::min);
                     utterance.words.push(Word { w: render(place), start_ms, end_ms, p });
+                    if !is_secret {
+                        continue;
+                    }
                     let muted = start_ms.since(MARGIN)..end_ms + MARGIN;
                     match mute.last_mut().filter(|before| muted.start <= before.end) {
                         Some(before) => before.end = before.end.max(muted.end),
@@ -242,45 +254,63 @@ impl Heard {
                     let (start_ms, end_ms) = (whole.start, whole.end);
                     utterance.words = vec![Word { w: utterance.text.clone(), start_ms, end_ms, p }];
                 }
-                mute.push(whole.start.since(MARGIN)..whole.end + MARGIN);
+                if !self.masks.is_empty() {
+                    mute.push(whole.start.since(MARGIN)..whole.end + MARGIN);
+                }
             }
         }
         Redacted { utterance, secrets: self.masks.iter().map(|mask| mask.secret).collect(), mute }
     }
+}
 
-    /// Words that share a secret, together; every other word by itself.
-    fn groups(&self, places: &[Range<usize>]) -> Vec<Range<usize>> {
-        let mut groups: Vec<Range<usize>> = Vec::new();
-        for (n, place) in places.iter().enumerate() {
-            let goes_on = n > 0
-                && self
-                    .masks
-                    .iter()
-                    .any(|mask| overlap(&mask.chars, place) && overlap(&mask.chars, &places[n - 1]));
-            match groups.last_mut().filter(|_| goes_on) {
-                Some(group) => group.end = n + 1,
-                None => groups.push(n..n + 1),
+/// In order, and without overlap.
+fn merged(masks: impl Iterator<Item = Mask>) -> Vec<Mask> {
+    let mut all: Vec<Mask> = masks.collect();
+    // Of two that begin alike the longer one comes first, and swallows the other.
+    all.sort_by_key(|mask| (mask.chars.start, std::cmp::Reverse(mask.chars.end)));
+    let mut masks: Vec<Mask> = Vec::new();
+    for mask in all {
+        match masks.last_mut().filter(|before| mask.chars.start < before.chars.end) {
+            Some(before) if mask.chars.end > before.chars.end => {
+                before.chars.end = mask.chars.end;
+                before.last = mask.last;
             }
+            Some(_) => {}
+            None => masks.push(mask),
         }
-        groups
     }
+    masks
+}
 
-    /// The characters of a range, which begins and ends in no secret.
-    fn render(&self, original: &[char], range: Range<usize>, policy: Policy) -> String {
-        let mut out = String::new();
-        let mut at = range.start;
-        for mask in self.masks.iter().filter(|mask| overlap(&mask.chars, &range)) {
-            out.extend(&original[at..mask.chars.start.max(at)]);
-            out.push_str(MASK);
-            if policy.keep_last_four && !mask.last.is_empty() {
-                out.push(' ');
-                out.push_str(&mask.last);
-            }
-            at = mask.chars.end;
+/// Words that share a secret, together; every other word by itself.
+fn groups(places: &[Range<usize>], masks: &[Mask]) -> Vec<Range<usize>> {
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for (n, place) in places.iter().enumerate() {
+        let goes_on = n > 0
+            && masks.iter().any(|mask| overlap(&mask.chars, place) && overlap(&mask.chars, &places[n - 1]));
+        match groups.last_mut().filter(|_| goes_on) {
+            Some(group) => group.end = n + 1,
+            None => groups.push(n..n + 1),
         }
-        out.extend(original.get(at..range.end).unwrap_or_default());
-        out
     }
+    groups
+}
+
+/// The characters of a range, which begins and ends in no secret.
+fn rendered(original: &[char], range: Range<usize>, masks: &[Mask], policy: &Policy) -> String {
+    let mut out = String::new();
+    let mut at = range.start;
+    for mask in masks.iter().filter(|mask| overlap(&mask.chars, &range)) {
+        out.extend(&original[at..mask.chars.start.max(at)]);
+        out.push_str(MASK);
+        if policy.keep_last_four && !mask.last.is_empty() {
+            out.push(' ');
+            out.push_str(&mask.last);
+        }
+        at = mask.chars.end;
+    }
+    out.extend(original.get(at..range.end).unwrap_or_default());
+    out
 }
 
 fn overlap(a: &Range<usize>, b: &Range<usize>) -> bool {

@@ -3,10 +3,9 @@
 
 use std::ops::Range;
 
-use sotto_call::{Millis, Party};
+use sotto_call::{Millis, Party, Secret};
 
-use super::Secret;
-use super::checks::{is_card, is_card_shape, is_iban, is_iranian_bank, is_national_id};
+use super::checks::{is_card, is_card_shape, is_iban, is_iranian_bank, is_national_id, may_begin_card};
 use super::cues::{CUES, Cue};
 use super::speech::{self, Part, What};
 use crate::spoken::{Shape, Token};
@@ -19,6 +18,9 @@ const MAX_WORDS_INSIDE: u32 = 5;
 const MAX_DIGITS_BEHIND_CARD: usize = 8;
 /// Digits of a card that may be left.
 const LAST: usize = 4;
+/// Digits that may be seen of a number while nobody knows yet what it becomes: as many as may be shown of a card's
+/// (PCI DSS 4.0, requirement 3.4.1).
+const SEEN: usize = 6;
 
 /// An utterance of the call.
 pub(super) struct Spoken<'a> {
@@ -43,7 +45,12 @@ pub(super) struct Found {
 
 /// The secrets that are found in a call, each with the utterance it is in.
 pub(super) fn search(call: &[Spoken<'_>]) -> Vec<(usize, Found)> {
-    Search::new(call).go()
+    Search::new(call).go(Run::secrets, over_several_runs)
+}
+
+/// Numbers that may become secrets when more is said.
+pub(super) fn unsettled(call: &[Spoken<'_>]) -> Vec<(usize, Found)> {
+    Search::new(call).go(Run::unsettled, |_, _| {})
 }
 
 /// Digits that were said without another word between.
@@ -208,10 +215,14 @@ impl<'a> Search<'a> {
         }
     }
 
-    fn go(mut self) -> Vec<(usize, Found)> {
+    fn go(
+        mut self,
+        of_run: fn(&Run) -> Vec<Option<Mark>>,
+        of_several: fn(&[Run], &mut [Vec<Option<Mark>>]),
+    ) -> Vec<(usize, Found)> {
         for speaker in std::mem::take(&mut self.speakers) {
-            let mut secrets: Vec<Vec<Option<Mark>>> = speaker.runs.iter().map(|run| run.secrets()).collect();
-            over_several_runs(&speaker.runs, &mut secrets);
+            let mut secrets: Vec<Vec<Option<Mark>>> = speaker.runs.iter().map(of_run).collect();
+            of_several(&speaker.runs, &mut secrets);
             for (run, secrets) in speaker.runs.iter().zip(&secrets) {
                 self.take(run, secrets);
             }
@@ -340,6 +351,21 @@ impl Run {
             }
         }
         marks
+    }
+
+    /// All of it, if it is longer than may be seen and may go on as the number of a card or an account.
+    fn unsettled(&self) -> Vec<Option<Mark>> {
+        let digits = self.digits();
+        let at = self.seen();
+        let account = self.pieces[0].after_country || seen(at, Cue::Iban) > 0;
+        let announced = account || seen(at, Cue::CardNumber).max(seen(at, Cue::Card)) > 0;
+        let may_be = announced || may_begin_card(&digits);
+        let mark = if digits.len() > SEEN && may_be && (account || !self.is_of_something_else()) {
+            Mark::new(if account { Secret::Iban } else { Secret::Card })
+        } else {
+            None
+        };
+        vec![mark; self.pieces.len()]
     }
 
     /// The short ones: the cue that was given last decides.

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
+use sotto_call::MASK;
+
 use super::cues::{Cue, cue};
 use crate::spoken::{Number, Shape, Token, Words, numbers};
-
-/// What replaces a secret.
-pub(super) const MASK: &str = "••••";
 
 /// A part of an utterance.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -31,6 +31,7 @@ impl Offline {
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         let hub = Hub::new(store, writer, HubLimits::default());
         let load = Arc::new(LoadTold::default());
+        let redaction = config.redaction.clone();
         let (config, told) = (config.clone(), load.clone());
         let engine = tokio::task::spawn_blocking(move || {
             let cache = Cache::open(config.speech.models_dir.clone())?;
@@ -44,13 +45,16 @@ impl Offline {
             )
         })
         .await??;
-        let calls = Calls::new(hub, None, None, load, None);
+        let calls = Calls::new(hub, None, None, load, None, redaction);
         calls.listen_with(engine);
         Ok(Self { calls, _folder: folder })
     }
 
-    /// From now on what customers say is understood as in a live call, if the models can be had.
+    /// From now on what is said is understood as in a live call; moods and intents if the models can be had.
     pub(crate) async fn understand(&self, config: &Config) -> anyhow::Result<()> {
+        if config.insight.enabled {
+            self.calls.understand_with(Insight::start(&config.insight)?);
+        }
         if !config.insight.is_wanted() {
             return Ok(());
         }
@@ -61,7 +65,7 @@ impl Offline {
             insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())
         };
         match tokio::task::spawn_blocking(open).await? {
-            Ok(opened) => self.calls.understand_with(Insight::start(opened)?),
+            Ok(opened) => self.calls.read_with(opened),
             Err(error) => tracing::warn!("neither mood nor intents: {error:#}"),
         }
         Ok(())

@@ -86,7 +86,15 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 
     let recordings = || Recordings { data: data.clone(), supervisors: config.recording.supervisors };
     let recordings = config.recording.enabled.then(recordings);
-    let calls = Calls::new(hub.clone(), recordings, config.speech.language.clone(), load.clone(), Some(desk));
+    let calls = Calls::new(
+        hub.clone(),
+        recordings,
+        config.speech.language.clone(),
+        load.clone(),
+        Some(desk),
+        config.redaction.clone(),
+    );
+    figures::redaction(&metrics, &calls.redacted());
     let missing = calls.clone();
     figures::missing(&metrics, move || missing.missing());
     let failing = calls.clone();
@@ -107,8 +115,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
+    if config.insight.enabled {
+        let insight = Insight::start(&config.insight)?;
+        figures::insight(&metrics, &insight.figures());
+        calls.understand_with(insight);
+    }
     if config.insight.is_wanted() {
-        start_insight(config.clone(), intents, calls.clone(), metrics.clone(), readiness.clone());
+        read_feelings(config.clone(), intents, calls.clone(), readiness.clone());
     }
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
@@ -170,22 +183,14 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
     });
 }
 
-/// Fetches and loads what understands customers, beside the calls, which do without until then.
-fn start_insight(
-    config: Config,
-    intents: Option<IntentSet>,
-    calls: Calls,
-    metrics: Metrics,
-    readiness: Readiness,
-) {
+/// Fetches and loads what mood and intents are read with, beside the calls, which do without until then.
+fn read_feelings(config: Config, intents: Option<IntentSet>, calls: Calls, readiness: Readiness) {
     readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     let lacks = readiness.clone();
     let start = move || {
         let cache = Cache::open(config.speech.models_dir.clone())?;
         let opened = insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())?;
-        let insight = Insight::start(opened)?;
-        figures::insight(&metrics, &insight.figures());
-        calls.understand_with(insight);
+        calls.read_with(opened);
         readiness.degraded("insight", None);
         Ok(())
     };

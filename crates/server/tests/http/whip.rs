@@ -8,6 +8,7 @@ use serde_json::json;
 use sotto_call::CallId;
 use sotto_media::Ports;
 use sotto_server::calls::{Calls, LoadTold};
+use sotto_server::redaction::RedactionConfig;
 use sotto_sip::{Endpoint, SipConfig};
 use sotto_store::Role;
 
@@ -53,7 +54,14 @@ fn text<'a>(response: &'a Response<Body>, name: &str) -> &'a str {
 
 /// From now on there are calls to join.
 async fn listen_for_calls(bench: &Bench) -> Arc<Endpoint> {
-    let calls = Calls::new(bench.hub.clone(), None, None, Arc::new(LoadTold::default()), None);
+    let calls = Calls::new(
+        bench.hub.clone(),
+        None,
+        None,
+        Arc::new(LoadTold::default()),
+        None,
+        RedactionConfig::default(),
+    );
     let config =
         SipConfig { udp: vec!["127.0.0.1:0".parse().unwrap()], tcp: Vec::new(), ..SipConfig::default() };
     let ports = Ports::new("127.0.0.1".parse().unwrap(), 42_000..=42_099);

@@ -3,6 +3,9 @@
 /** The version of the event format that these types describe. */
 export const FORMAT_VERSION = 1;
 
+/** What stands in a text in place of a secret. */
+export const MASK = '••••';
+
 export type CallId = string;
 
 export type UtteranceId = number;
@@ -233,6 +236,92 @@ alert?: boolean,
  */
 latency_ms: Millis, };
 
+export type Span = { 
+/**
+ * The first.
+ */
+start: number, 
+/**
+ * The first that is no part of it any more.
+ */
+end: number, };
+
+export type EntityKind = "phone" | "email" | "money" | "date_time" | "order" | "account" | "person" | "city" | "course";
+
+export type Entity = { 
+/**
+ * What it is.
+ */
+kind: EntityKind, 
+/**
+ * What was named, in the form that its kind has.
+ */
+value: string, 
+/**
+ * The characters (Unicode scalar values) of the text that it rests on.
+ */
+chars: Span, 
+/**
+ * The words that it rests on; absent where the words are not those of the text.
+ */
+words?: Span, 
+/**
+ * From 0 to 1: how sure the rule is that found it, times how sure the recogniser was of the words.
+ */
+confidence: number, };
+
+export type Entities = { 
+/**
+ * The utterance, whoever spoke.
+ */
+utterance_id: UtteranceId, 
+/**
+ * The revision of its words.
+ */
+revision: number, 
+/**
+ * In the order of the text, without overlap.
+ */
+entities: Array<Entity>, 
+/**
+ * From the publication of the words to that of this event.
+ */
+latency_ms: Millis, };
+
+export type Secret = "card" | "cvv" | "expiry" | "password" | "iban" | "national_id";
+
+export type TimeRange = { 
+/**
+ * Where it begins.
+ */
+start_ms: Millis, 
+/**
+ * Where it ends.
+ */
+end_ms: Millis, };
+
+export type Redacted = { 
+/**
+ * The utterance.
+ */
+utterance_id: UtteranceId, 
+/**
+ * Who said it.
+ */
+party: Party, 
+/**
+ * What was taken out, in the order of the text.
+ */
+secrets: Array<Secret>, 
+/**
+ * Where in the party's audio they were said, in order, without overlap. Empty while the words may still change.
+ */
+ranges: Array<TimeRange>, 
+/**
+ * The ranges are silent in the recording.
+ */
+muted: boolean, };
+
 export type CallStarted = { 
 /**
  * [`crate::FORMAT_VERSION`] of this log.
@@ -381,7 +470,7 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -391,7 +480,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -433,4 +522,12 @@ moods: Array<Mood>,
 /**
  * What the customer wanted, utterance by utterance.
  */
-intents: Array<Intent>, };
+intents: Array<Intent>, 
+/**
+ * What was named, utterance by utterance.
+ */
+entities: Array<Entities>, 
+/**
+ * What was taken out of utterances.
+ */
+redactions: Array<Redacted>, };
