@@ -38,8 +38,9 @@ export const english = {
     {
       party: 'customer',
       at: 14.2,
-      text: 'We paid the deposit on the fourteenth.',
-      first: 'We paid the deposit on the fourteen.',
+      text: 'We paid the deposit on the fourteenth, with the card ••••.',
+      first: 'We paid the deposit on the fourteen, with the card ••••.',
+      secrets: ['card'],
       mood: [-0.1, 'neutral'],
       wants: ['payment', 0.58],
     },
@@ -55,7 +56,12 @@ export const english = {
       tail: ['for'],
       mood: [0.05, 'neutral'],
     },
-    { party: 'agent', at: 30.2, text: 'Seven four one, nine nine two. One moment while I look.' },
+    {
+      party: 'agent',
+      at: 30.2,
+      text: 'Seven four one, nine nine two. One moment while I look.',
+      names: [['order', '741992', 'Seven four one, nine nine two']],
+    },
     { party: 'customer', at: 32.4, text: 'Yes.' },
     {
       party: 'agent',
@@ -91,6 +97,7 @@ export const english = {
       at: 76.9,
       text: 'Then I renew it myself. You will have a message from me either way before half past five.',
       first: 'Then I renew it myself. You will have a massage from me either way before half past five.',
+      names: [['date_time', 'T17:30', 'half past five']],
     },
     {
       party: 'customer',
@@ -105,7 +112,7 @@ export const english = {
       text: 'Of course. Please key in the last four digits of the number, so that I have the right one.',
     },
     { party: 'agent', at: 101.2, text: 'Thank you, that matches. You will hear from me today.' },
-    { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.', mood: [0.9, 'gratitude'], turn: 'improvement' },
+    { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.', mood: [0.9, 'gratitude'], turn: 'improvement', names: [['person', 'Mina', 'Mina']] },
     { party: 'agent', at: 109.2, text: 'Thank you for your patience, Mr Miller. Goodbye.' },
   ],
   other: [
@@ -143,8 +150,9 @@ export const persian = {
     {
       party: 'customer',
       at: 13.6,
-      text: 'بیعانه را هم چهاردهم ماه واریز کردم.',
-      first: 'بیعانه را هم چهارده ماه واریز کردم.',
+      text: 'بیعانه را هم چهاردهم ماه با کارت •••• واریز کردم.',
+      first: 'بیعانه را هم چهارده ماه با کارت •••• واریز کردم.',
+      secrets: ['card'],
       mood: [-0.1, 'neutral'],
       wants: ['payment', 0.64],
     },
@@ -154,7 +162,12 @@ export const persian = {
       text: 'متأسفم، با پرداخت بیعانه نباید چنین اتفاقی بیفتد. شمارهٔ ثبت‌نام را می‌فرمایید؟',
     },
     { party: 'customer', at: 25.2, text: 'بله، هفتصد و چهل و یک، نهصد و نود و دو.' },
-    { party: 'agent', at: 31.4, text: '۷۴۱۹۹۲، درست است؟ یک لحظه اجازه بدهید نگاه کنم.' },
+    {
+      party: 'agent',
+      at: 31.4,
+      text: '۷۴۱۹۹۲، درست است؟ یک لحظه اجازه بدهید نگاه کنم.',
+      names: [['order', '741992', '۷۴۱۹۹۲']],
+    },
     { party: 'customer', at: 34.2, text: 'بله.' },
     {
       party: 'agent',
@@ -185,6 +198,7 @@ export const persian = {
       at: 81.2,
       text: 'خودم تمدیدش می‌کنم. به هر حال تا پنج و نیم از من پیام می‌گیرید.',
       first: 'خودم تمدیدش می‌کنم. به هر حال تا پنج و نیم از من پیامک می‌گیرید.',
+      names: [['date_time', 'T17:30', 'پنج و نیم']],
     },
     { party: 'customer', at: 88.3, text: 'باشد. لطفاً پیامک بفرستید، ایمیل را کمتر نگاه می‌کنم.' },
     { party: 'agent', at: 94.0, text: 'حتماً. امروز خبرتان می‌کنم.' },
@@ -459,6 +473,11 @@ export function events(script, startedAtUnixMs, externalId) {
         }),
       );
     }
+    if (line.secrets) {
+      const ranges = [{ start_ms: end - 600, end_ms: end }];
+      const { party, secrets } = line;
+      add(end + FINAL_AFTER_MS + late - 1, { kind: 'redacted', utterance_id: id, party, secrets, ranges, muted: true });
+    }
     for (const revision of line.first ? [0, 1] : [0]) {
       const at = end + (revision ? REVISED_AFTER_MS : FINAL_AFTER_MS) + late + UNDERSTOOD_AFTER_MS;
       const about = { utterance_id: id, revision, latency_ms: UNDERSTOOD_AFTER_MS };
@@ -487,6 +506,7 @@ export function events(script, startedAtUnixMs, externalId) {
         const [name, confidence] = line.wants;
         add(at, { kind: 'intent', ...about, name, title: TITLES[name], confidence });
       }
+      if (line.names) add(at, { kind: 'entities', ...about, entities: line.names.map((one) => named(line.text, one)) });
     }
     id++;
   }
@@ -499,10 +519,15 @@ export function events(script, startedAtUnixMs, externalId) {
   return out.map(({ at, body }, i) => ({ seq: i + 1, at_ms: at, ...body }));
 }
 
+function named(text, [kind, value, said]) {
+  const start = [...text.slice(0, text.indexOf(said))].length;
+  return { kind, value, chars: { start, end: start + [...said].length }, confidence: 0.8 };
+}
+
 /** What `CallState` of crates/call makes of events. */
 export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
-  const [byId, moods, intents] = [new Map(), new Map(), new Map()];
+  const [byId, moods, intents, entities, redactions] = Array.from({ length: 5 }, () => new Map());
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
@@ -514,10 +539,14 @@ export function stateOf(list) {
     else if (kind === 'utterance') byId.set(body.utterance_id, body);
     else if (kind === 'mood') moods.set(body.utterance_id, body);
     else if (kind === 'intent') intents.set(body.utterance_id, body);
+    else if (kind === 'entities') entities.set(body.utterance_id, body);
+    else if (kind === 'redacted') redactions.set(body.utterance_id, body);
   }
   const sorted = (map) => [...map.values()].sort((a, b) => a.utterance_id - b.utterance_id);
   state.utterances = sorted(byId);
   state.moods = sorted(moods);
   state.intents = sorted(intents);
+  state.entities = sorted(entities);
+  state.redactions = sorted(redactions);
   return state;
 }

@@ -42,6 +42,10 @@ fn an_agent_mutes_holds_writes_down_how_it_came_out_and_is_ready_again() {
     until("who is muted is not heard", || hears_silence(&customer));
     until_heard(&mut [("agent", &mut || agent.heard(2).ok(), &[CUSTOMER])]);
     assert!(hears_silence(&customer), "who is muted is heard again");
+    agent.reload().unwrap();
+    agent.wait("section.phone [aria-pressed=true]:has-text('Unmute')").unwrap();
+    until_heard(&mut [("agent", &mut || agent.heard(2).ok(), &[CUSTOMER])]);
+    until("who is muted stays so when the page is loaded anew", || hears_silence(&customer));
     agent.press("m").unwrap();
     ears::both_hear(&mut agent, &customer).unwrap();
 
@@ -60,7 +64,8 @@ fn an_agent_mutes_holds_writes_down_how_it_came_out_and_is_ready_again() {
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     let of = |kind: &str| events.iter().filter(|e| e["kind"] == kind).count();
-    assert_eq!((of("paused"), of("resumed")), (1, 1));
+    // Loading a page takes some machines so long that the agent is missed.
+    assert!(of("paused") >= 1 && of("paused") == of("resumed"), "{events:?}");
     let call = sotto.api.client.json(&format!("/api/calls/{id}")).unwrap();
     let outcome = &call["call"]["outcome"];
     assert_eq!((&outcome["outcome"], &outcome["by"]), (&json!("Call back"), &json!(ADMIN.0)), "{call}");

@@ -8,6 +8,8 @@ export interface Kept {
   ready: boolean;
   /** The call whose outcome is left to be written down. */
   after: string | null;
+  /** The call whose customer does not hear the agent. */
+  muted: string | null;
 }
 
 const KEY = 'sotto.phone';

@@ -428,6 +428,7 @@ export class Phone {
 
   mute(): void {
     this.muted = !this.muted;
+    this.#remember();
     for (const track of this.microphone?.getAudioTracks() ?? []) track.enabled = !this.muted;
   }
 
@@ -562,12 +563,15 @@ export class Phone {
     const last = call ? null : (wraps_up ?? before?.after ?? null);
     if (this.after?.call !== last) this.after = last ? { call: last, outcome: null } : null;
     this.#agent = agent;
+    // Nobody is heard again because a page was loaded anew.
+    if (call && before?.muted === call.call_id) this.muted = true;
     this.#remember(state === 'ready' || (before?.ready ?? false));
   }
 
   #remember(ready = kept()?.ready ?? false): void {
     const { after } = this;
-    keep({ agent: this.#agent, ready, after: after && !after.outcome ? after.call : null });
+    const muted = this.muted ? (this.call?.id ?? kept()?.muted ?? null) : null;
+    keep({ agent: this.#agent, ready, after: after && !after.outcome ? after.call : null, muted });
   }
 
   async #answered(sdp: string): Promise<void> {
