@@ -101,6 +101,7 @@ fn english_times() {
         ("at 10.30 a.m.", "datetime T10:30"),
         ("last Friday", "datetime 2026-11-27"),
         ("it takes two hours", ""),
+        ("How can I help you today?", ""),
         ("you may 2 times", ""),
         ("at 10 percent", ""),
         ("31 February 2026", ""),

@@ -494,6 +494,7 @@ fn relative(speech: &Speech<'_>, at: usize, today: Date) -> Option<(Date, usize,
         ("day", "after", "tomorrow") => (2, the + 3),
         ("day", "before", "yesterday") => (-2, the + 3),
         _ if the > 0 => return None,
+        ("today", ..) if is_courtesy(speech, at) => return None,
         ("today" | "امروز", ..) => (0, 1),
         ("tonight" | "امشب", ..) => (0, 1),
         ("tomorrow" | "فردا", ..) => (1, 1),
@@ -508,6 +509,12 @@ fn relative(speech: &Speech<'_>, at: usize, today: Date) -> Option<(Date, usize,
         }
     };
     Some((days(today, count)?, at + length, 0.95))
+}
+
+/// "How can I help you today?" is about no day.
+fn is_courtesy(speech: &Speech<'_>, at: usize) -> bool {
+    let before = |n: usize| at.checked_sub(n).map_or("", |at| speech.word(at));
+    matches!((before(2), before(1)), ("help" | "assist" | "are", "you") | ("you", "doing"))
 }
 
 /// A day of the week: the word, how many tokens it takes, and whether it is Persian.
