@@ -112,22 +112,10 @@ impl EventBody {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{CallEvent, CallState, Entities, Entity, EntityKind, Span, Word};
+    use crate::{CallEvent, CallState, Entities, Entity, EntityKind, Span, testing};
 
     fn utterance(id: u32, revision: u32, text: &str) -> Utterance {
-        Utterance {
-            utterance_id: UtteranceId(id),
-            party: Party::Customer,
-            r#final: true,
-            revision,
-            text: text.to_owned(),
-            stable_chars: text.chars().count() as u32,
-            start_ms: Millis(0),
-            end_ms: Millis(900),
-            words: vec![Word { w: text.to_owned(), start_ms: Millis(0), end_ms: Millis(900), p: 0.5 }],
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
+        testing::with_words(Utterance { revision, ..testing::utterance(id, Party::Customer, text) }, 300)
     }
 
     fn entities(id: u32, revision: u32, values: &[&str]) -> EventBody {

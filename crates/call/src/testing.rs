@@ -1,6 +1,6 @@
 //! Values that tests of several crates need.
 
-use crate::{Millis, Party, Utterance, UtteranceId};
+use crate::{Millis, Party, Utterance, UtteranceId, Word};
 
 /// Final words that took five seconds, ten seconds after those of the id before. Tests name what else they care for:
 /// `Utterance { revision: 1, ..utterance(1, party, text) }`.
@@ -20,4 +20,14 @@ pub fn utterance(id: u32, party: Party, text: &str) -> Utterance {
         language: "en".to_owned(),
         latency_ms: Millis(0),
     }
+}
+
+/// The same with its words, one after the other from its begin, each of which takes `word_ms`.
+#[must_use]
+pub fn with_words(utterance: Utterance, word_ms: u64) -> Utterance {
+    let at = |n: u64| utterance.start_ms + Millis(n * word_ms);
+    let word =
+        |(n, word): (u64, &str)| Word { w: word.to_owned(), start_ms: at(n), end_ms: at(n + 1), p: 0.9 };
+    let words: Vec<Word> = (0..).zip(utterance.text.split_whitespace()).map(word).collect();
+    Utterance { end_ms: words.last().map_or(utterance.start_ms, |word| word.end_ms), words, ..utterance }
 }

@@ -174,6 +174,7 @@ impl Zigzag {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sotto_call::testing::utterance;
     use sotto_call::{Party, Utterance, Word};
 
     use super::*;
@@ -181,20 +182,10 @@ mod tests {
     /// The customer's utterance `id`, which ends after `s` seconds, of so many words of this certainty.
     fn said(id: u32, s: u64, words: usize, p: f32) -> CustomerUtterance {
         let word = Word { w: "well".to_owned(), start_ms: Millis(0), end_ms: Millis(0), p };
-        let utterance = Utterance {
-            utterance_id: UtteranceId(id),
-            party: Party::Customer,
-            r#final: true,
-            revision: 0,
-            text: "well ".repeat(words),
-            stable_chars: 0,
-            start_ms: Millis(0),
-            end_ms: Millis(s * 1_000),
-            words: vec![word; words],
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        };
-        CustomerUtterance::of(&utterance).unwrap()
+        let said = utterance(id, Party::Customer, &"well ".repeat(words));
+        let words = vec![word; words];
+        let said = Utterance { start_ms: Millis(0), end_ms: Millis(s * 1_000), words, ..said };
+        CustomerUtterance::of(&said).unwrap()
     }
 
     fn sentiment(valence: f32) -> Sentiment {

@@ -2,7 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
-use sotto_call::{CustomerUtterance, Emotion, Millis, Party, Utterance, UtteranceId};
+use sotto_call::testing::utterance;
+use sotto_call::{CustomerUtterance, Emotion, Party, Utterance};
 use sotto_insight::{
     BuiltIn, Embedder, Head, IntentSet, Intents, MAX_TOKENS, MoodReader, Purpose, Understanding, Understood,
 };
@@ -106,19 +107,7 @@ fn heads_say_what_is_felt() {
 
 /// A customer's final words.
 fn said(text: &str) -> CustomerUtterance {
-    let utterance = Utterance {
-        utterance_id: UtteranceId(0),
-        party: Party::Customer,
-        r#final: true,
-        revision: 0,
-        text: text.to_owned(),
-        stable_chars: 0,
-        start_ms: Millis(0),
-        end_ms: Millis(1_000),
-        words: Vec::new(),
-        language: String::new(),
-        latency_ms: Millis(0),
-    };
+    let utterance = Utterance { language: String::new(), ..utterance(0, Party::Customer, text) };
     CustomerUtterance::of(&utterance).unwrap()
 }
 

@@ -990,35 +990,17 @@ impl Host for Calls {
 #[cfg(test)]
 mod tests {
     use sotto_audio::{FRAME_SAMPLES, Frame};
-    use sotto_call::{CallEvent, CallState, EntityKind, MASK, Source, UtteranceId, Word};
+    use sotto_call::testing::{utterance, with_words};
+    use sotto_call::{CallEvent, CallState, EntityKind, MASK, Source, UtteranceId};
     use sotto_store::{EventWriter, WriterLimits, testing};
 
     use super::*;
     use crate::hub::{HubLimits, Update};
     use crate::insight::InsightConfig;
 
-    /// Words that take 500 ms each.
     fn said(id: u32, party: Party, start_ms: u64, text: &str) -> Utterance {
-        let words = (0..).zip(text.split_whitespace()).map(|(n, word)| Word {
-            w: word.to_owned(),
-            start_ms: Millis(start_ms + n * 500),
-            end_ms: Millis(start_ms + n * 500 + 500),
-            p: 0.9,
-        });
-        let words: Vec<Word> = words.collect();
-        Utterance {
-            utterance_id: UtteranceId(id),
-            party,
-            r#final: true,
-            revision: 0,
-            text: text.to_owned(),
-            stable_chars: text.chars().count() as u32,
-            start_ms: Millis(start_ms),
-            end_ms: words.last().map_or(Millis(start_ms), |word| word.end_ms),
-            words,
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
+        let said = Utterance { start_ms: Millis(start_ms), ..utterance(id, party, text) };
+        with_words(said, 500)
     }
 
     fn loud(index: u64) -> Frame {

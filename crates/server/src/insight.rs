@@ -28,6 +28,8 @@ use sotto_insight::{
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
@@ -68,6 +70,8 @@ impl Default for InsightConfig {
     }
 }
 
+const OFFSET: &[BorrowedFormatItem<'_>] = format_description!("[offset_hour sign:mandatory]:[offset_minute]");
+
 /// A difference from UTC, written `+03:30`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -77,19 +81,8 @@ pub struct Offset(UtcOffset);
 impl FromStr for Offset {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no difference from UTC like +03:30");
-        let sign = match text.as_bytes() {
-            [b'+', ..] => 1,
-            [b'-', ..] => -1,
-            _ => return Err(wrong()),
-        };
-        let (hours, minutes) = text[1..].split_once(':').ok_or_else(wrong)?;
-        let part = |digits: &str| {
-            let is_part = digits.len() == 2 && digits.bytes().all(|byte| byte.is_ascii_digit());
-            is_part.then(|| digits.parse::<i8>().ok()).flatten().ok_or_else(wrong)
-        };
-        let (hours, minutes) = (part(hours)?, part(minutes)?);
-        UtcOffset::from_hms(sign * hours, sign * minutes, 0).map(Self).map_err(|_| wrong())
+        let offset = UtcOffset::parse(text, OFFSET);
+        offset.map(Self).map_err(|_| format!("`{text}` is no difference from UTC like +03:30"))
     }
 }
 

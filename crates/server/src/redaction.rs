@@ -161,29 +161,11 @@ impl Redaction {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use sotto_call::{MASK, Millis, Party, Word};
+    use sotto_call::testing::{self, with_words};
+    use sotto_call::{MASK, Millis, Party};
 
     fn utterance(id: u32, r#final: bool, revision: u32, text: &str) -> Utterance {
-        let start = u64::from(id) * 10_000;
-        let words = (0..).zip(text.split_whitespace()).map(|(n, word)| Word {
-            w: word.to_owned(),
-            start_ms: Millis(start + n * 300),
-            end_ms: Millis(start + n * 300 + 300),
-            p: 0.9,
-        });
-        Utterance {
-            utterance_id: UtteranceId(id),
-            party: Party::Customer,
-            r#final,
-            revision,
-            text: text.to_owned(),
-            stable_chars: 0,
-            start_ms: Millis(start),
-            end_ms: Millis(start + 5_000),
-            words: words.collect(),
-            language: "en".to_owned(),
-            latency_ms: Millis(0),
-        }
+        with_words(Utterance { r#final, revision, ..testing::utterance(id, Party::Customer, text) }, 300)
     }
 
     fn redaction(config: &RedactionConfig) -> (Redaction, Arc<Figures>) {

@@ -559,12 +559,8 @@ impl Worker {
     fn decode(&mut self, pending: &Pending, threads: usize) -> Result<Option<Heard>, SpeechError> {
         let job = &pending.job;
         let model = self.models.for_language(job.language.as_deref());
-        let decoder = match self.decoders.entry(model.name().to_owned()) {
-            std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
-            std::collections::hash_map::Entry::Vacant(entry) => {
-                entry.insert(model.decoder(Arc::clone(&self.give_up))?)
-            }
-        };
+        let decoder = (self.decoders.entry(model.name().to_owned()))
+            .or_insert_with(|| model.decoder(Arc::clone(&self.give_up)));
         let only = (!model.is_multilingual()).then_some("en");
         let language = job.language.as_deref().or(only);
         decoder

@@ -60,21 +60,12 @@ impl Model {
         self.context.is_multilingual()
     }
 
-    /// Working memory for one thread. A decode ends with an error soon after `give_up` has become true: before its next
-    /// token.
-    ///
-    /// # Errors
-    /// When there is not enough memory.
-    pub fn decoder(self: &Arc<Self>, give_up: Arc<AtomicBool>) -> Result<Decoder, SpeechError> {
+    /// Decodes for one thread. A decode ends with an error soon after `give_up` has become true: before its next token.
+    #[must_use]
+    pub fn decoder(self: &Arc<Self>, give_up: Arc<AtomicBool>) -> Decoder {
         let is_tiny = self.context.model_n_audio_state() < BASE_WIDTH;
         let least_context = if is_tiny { LEAST_CONTEXT_TINY } else { LEAST_CONTEXT };
-        Ok(Decoder {
-            model: self.clone(),
-            state: self.context.create_state()?,
-            params: HashMap::new(),
-            least_context,
-            give_up,
-        })
+        Decoder { model: self.clone(), state: None, params: HashMap::new(), least_context, give_up }
     }
 }
 
@@ -132,7 +123,8 @@ pub struct Heard {
 /// One thread's working memory.
 pub struct Decoder {
     model: Arc<Model>,
-    state: WhisperState,
+    /// Absent until the first quick decode: thorough ones bring their own.
+    state: Option<WhisperState>,
     /// Each that is made keeps its strings and its callback for ever, so none is made twice.
     params: HashMap<Wanted, FullParams<'static, 'static>>,
     /// Encoder positions.
@@ -171,8 +163,9 @@ impl Decoder {
         match request.effort {
             Effort::Quick => {
                 params.set_audio_ctx(audio_context(samples.len(), self.least_context) as c_int);
-                self.state.full(params, samples)?;
-                Ok(heard(&self.state, samples.len()))
+                let state = working_memory(&mut self.state, &self.model)?;
+                state.full(params, samples)?;
+                Ok(heard(state, samples.len()))
             }
             Effort::Thorough => {
                 params.set_audio_ctx(audio_context(samples.len(), THOROUGH_CONTEXT) as c_int);
@@ -194,14 +187,26 @@ impl Decoder {
         if languages.is_empty() {
             return Ok(None);
         }
-        self.state.pcm_to_mel(samples, 1)?;
-        let (_, probabilities) = self.state.lang_detect(0, 1)?;
+        let state = working_memory(&mut self.state, &self.model)?;
+        state.pcm_to_mel(samples, 1)?;
+        let (_, probabilities) = state.lang_detect(0, 1)?;
         let probability = |language: &str| {
             let id = whisper_rs::get_lang_id(language).and_then(|id| usize::try_from(id).ok());
             id.and_then(|id| probabilities.get(id).copied()).unwrap_or(0.0)
         };
         Ok(languages.iter().map(String::as_str).max_by(|a, b| probability(a).total_cmp(&probability(b))))
     }
+}
+
+/// What is there, or is made now.
+fn working_memory<'s>(
+    state: &'s mut Option<WhisperState>,
+    model: &Model,
+) -> Result<&'s mut WhisperState, SpeechError> {
+    Ok(match state {
+        Some(state) => state,
+        None => state.insert(model.context.create_state()?),
+    })
 }
 
 fn heard(state: &WhisperState, samples: usize) -> Heard {

@@ -12,7 +12,7 @@ use sotto_tests::proxy::Proxy;
 use sotto_tests::server::{ADMIN, Setup, Sotto};
 
 use crate::phone::{AGENT, desk};
-use crate::support::{PATIENCE, assert_ordered};
+use crate::support::{PATIENCE, assert_ordered, until};
 
 #[test]
 fn a_call_goes_on_when_the_browser_changes_its_network() {
@@ -57,11 +57,9 @@ fn a_browser_talks_with_a_server_that_only_answers_checks() {
     agent.accept().unwrap();
     ears::both_hear(&mut agent, &customer).unwrap();
     // Both sides report how the line is, and we know what they say.
-    let until = Instant::now() + PATIENCE;
-    while sotto.api.metric("sotto_browser_round_trip_seconds").unwrap() == 0.0 {
-        assert!(Instant::now() < until, "no report of the browser's has come");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    until("a report of the browser's comes", || {
+        sotto.api.metric("sotto_browser_round_trip_seconds").unwrap() > 0.0
+    });
     assert_eq!(sotto.api.metric("sotto_browsers").unwrap(), 1.0);
     let metrics = sotto.api.client.get("/metrics").unwrap().text();
     for direction in ["sent", "received"] {

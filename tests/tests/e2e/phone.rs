@@ -15,7 +15,7 @@ use sotto_tests::server::{ADMIN, Setup, Sotto, binary, free_address};
 use sotto_tests::sipp::Sipp;
 use sotto_tests::turn::Turn;
 
-use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, excerpt};
+use crate::support::{EXCERPT_MS, PATIENCE, Talk, assert_ordered, excerpt};
 
 /// A server whose number 100 rings at agents; absent where baresip cannot be.
 pub fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
@@ -216,11 +216,7 @@ pub fn add_agent(sotto: &Sotto, who: (&str, &str)) {
 #[test]
 fn a_page_that_is_loaded_anew_goes_on_with_its_call() {
     let Some(sotto) = desk(&[]) else { return };
-    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
-    let customer = ears::customer(&sotto, 120).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    ears::both_hear(&mut agent, &customer).unwrap();
+    let Talk { id, mut agent, customer } = Talk::begin(&sotto);
     agent.reload().unwrap();
     agent.wait("section.phone.talking .line.connected").unwrap();
     ears::both_hear(&mut agent, &customer).unwrap();

@@ -3,49 +3,14 @@
 use std::io::Write;
 
 use serde_json::Value;
-use sotto_tests::baresip::{Baresip, has_network};
-use sotto_tests::browser::Browser;
-use sotto_tests::ears;
+use sotto_tests::baresip::has_network;
 use sotto_tests::http::Client;
 use sotto_tests::postgres::Postgres;
 use sotto_tests::server::{ADMIN, Setup, Sotto, binary};
 use sotto_tests::sipp::Sipp;
 
 use crate::phone::shots;
-use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt, until};
-
-/// A call between a browser and a telephone.
-struct Talk {
-    id: String,
-    agent: Browser,
-    customer: Baresip,
-}
-
-impl Talk {
-    fn begin(sotto: &Sotto) -> Self {
-        let mut agent = ears::agent(sotto, ADMIN).unwrap();
-        let customer = ears::customer(sotto, 180).unwrap();
-        agent.accept().unwrap();
-        let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-        let mut talk = Self { id, agent, customer };
-        talk.both_hear();
-        talk
-    }
-
-    fn both_hear(&mut self) {
-        ears::both_hear(&mut self.agent, &self.customer).unwrap();
-    }
-
-    /// Hangs up; the events.
-    fn end(mut self, sotto: &Sotto) -> Vec<Value> {
-        self.agent.press("x").unwrap();
-        self.agent.wait("section.phone:not(.talking)").unwrap();
-        assert_eq!(self.agent.errors().unwrap(), Vec::<String>::new());
-        let events = sotto.api.ended(&self.id, PATIENCE).unwrap();
-        assert_ordered(&events);
-        events
-    }
-}
+use crate::support::{PATIENCE, Talk, assert_ordered, assert_understood, excerpt, until};
 
 fn setup() -> Option<Setup> {
     if !has_network() {

@@ -10,7 +10,7 @@ use sotto_tests::ears;
 use sotto_tests::server::{ADMIN, Sotto};
 
 use crate::phone::{AGENT, CUSTOMER, SUPERVISOR, add_agent, desk, shots, until_heard};
-use crate::support::{PATIENCE, assert_ordered, lately, until};
+use crate::support::{PATIENCE, Talk, assert_ordered, lately, until};
 
 /// The notes of an announcement.
 const ANNOUNCED: [u32; 2] = [700, 1_050];
@@ -70,6 +70,17 @@ fn supervised(sotto: &Sotto, id: &str) -> Vec<String> {
     of_call.map(|r| r["detail"].as_str().unwrap().to_owned()).collect()
 }
 
+/// A call of Mina's, and a supervisor who looks at its page.
+fn attended(sotto: &Sotto) -> (Talk, Browser) {
+    add_agent(sotto, MINA);
+    let agent = ears::agent(sotto, MINA).unwrap();
+    let mut supervisor = ears::page(sotto, ADMIN, SUPERVISOR).unwrap();
+    let talk = Talk::of(sotto, agent);
+    supervisor.open(&format!("/#/calls/{}", talk.id)).unwrap();
+    supervisor.wait("main.ready .supervise").unwrap();
+    (talk, supervisor)
+}
+
 fn attentions(events: &[Value]) -> Vec<Value> {
     events.iter().filter(|e| e["kind"] == "supervisor").map(|e| e["attention"].clone()).collect()
 }
@@ -77,14 +88,7 @@ fn attentions(events: &[Value]) -> Vec<Value> {
 #[test]
 fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     let Some(sotto) = desk(&[("desk", "announce = \"everyone\"")]) else { return };
-    add_agent(&sotto, MINA);
-    let mut agent = ears::agent(&sotto, MINA).unwrap();
-    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
-    let customer = ears::customer(&sotto, 300).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    supervisor.open(&format!("/#/calls/{id}")).unwrap();
-    supervisor.wait("main.ready .supervise").unwrap();
+    let (Talk { id, mut agent, customer }, mut supervisor) = attended(&sotto);
 
     for (step, agents, customers) in [
         ("Listen", &[CUSTOMER][..], &[AGENT][..]),
@@ -143,11 +147,7 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
     reviewer.wait("section.player button.play[aria-label=Pause]").unwrap();
     let in_step = "(() => { const [a, b] = document.querySelectorAll('section.player audio'); \
                    return !!b && !b.paused && b.currentTime > 1 && Math.abs(a.currentTime - b.currentTime) < 0.2; })()";
-    let until = Instant::now() + PATIENCE;
-    while reviewer.run(in_step).unwrap() != true {
-        assert!(Instant::now() < until, "the third channel does not play in step");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    until("the third channel plays in step", || reviewer.run(in_step).unwrap() == true);
     reviewer.shot(&shots("supervisor").join("review.png")).unwrap();
     assert_eq!(reviewer.errors().unwrap(), Vec::<String>::new());
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
@@ -156,14 +156,7 @@ fn what_a_supervisor_says_is_a_third_channel_and_who_vanishes_has_left() {
 #[test]
 fn where_only_agents_are_told_of_supervisors_customers_hear_nothing_of_them() {
     let Some(sotto) = desk(&[("desk", "announce = \"agent\"")]) else { return };
-    add_agent(&sotto, MINA);
-    let mut agent = ears::agent(&sotto, MINA).unwrap();
-    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
-    let customer = ears::customer(&sotto, 300).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    supervisor.open(&format!("/#/calls/{id}")).unwrap();
-    supervisor.wait("main.ready .supervise").unwrap();
+    let (Talk { id, mut agent, customer }, mut supervisor) = attended(&sotto);
 
     let until_told = |notes: [u32; 2], agent: &mut Browser| {
         until("the agent is told", || agent.heard(4).is_ok_and(|audio| is_announced(&audio, notes)));
@@ -191,13 +184,7 @@ fn where_only_agents_are_told_of_supervisors_customers_hear_nothing_of_them() {
 #[test]
 fn a_call_that_ends_is_over_for_its_supervisor() {
     let Some(sotto) = desk(&[]) else { return };
-    add_agent(&sotto, MINA);
-    let mut agent = ears::agent(&sotto, MINA).unwrap();
-    let mut supervisor = ears::page(&sotto, ADMIN, SUPERVISOR).unwrap();
-    let customer = ears::customer(&sotto, 300).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    supervisor.open(&format!("/#/calls/{id}")).unwrap();
+    let (Talk { id, agent: _agent, customer }, mut supervisor) = attended(&sotto);
     supervisor.click(".supervise button:has-text('Listen')").unwrap();
     supervisor.wait(".supervise [aria-pressed=true]").unwrap();
     until_heard(&mut [("supervisor", &mut || supervisor.heard(2).ok(), &[AGENT, CUSTOMER])]);

@@ -5,8 +5,10 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::baresip::Baresip;
+use sotto_tests::browser::Browser;
+use sotto_tests::ears;
 use sotto_tests::script::{Script, edits, transcript, word_error_rate, words};
-use sotto_tests::server::Sotto;
+use sotto_tests::server::{ADMIN, Sotto};
 use sotto_tests::sipp::Sipp;
 
 /// The first two turns of the demo conversation end here: the agent greets, the customer complains.
@@ -29,6 +31,43 @@ pub fn lately(phone: &Baresip, ms: u64) -> Option<Audio> {
     let heard = phone.heard().unwrap()?;
     let end = heard.duration_ms();
     Some(heard.cut(end.saturating_sub(ms), end))
+}
+
+/// A call between a browser and a telephone.
+pub struct Talk {
+    pub id: String,
+    pub agent: Browser,
+    pub customer: Baresip,
+}
+
+impl Talk {
+    pub fn begin(sotto: &Sotto) -> Self {
+        Self::of(sotto, ears::agent(sotto, ADMIN).unwrap())
+    }
+
+    /// Of an agent who is ready.
+    pub fn of(sotto: &Sotto, mut agent: Browser) -> Self {
+        let customer = ears::customer(sotto, 300).unwrap();
+        agent.accept().unwrap();
+        let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+        let mut talk = Self { id, agent, customer };
+        talk.both_hear();
+        talk
+    }
+
+    pub fn both_hear(&mut self) {
+        ears::both_hear(&mut self.agent, &self.customer).unwrap();
+    }
+
+    /// Hangs up; the events.
+    pub fn end(mut self, sotto: &Sotto) -> Vec<Value> {
+        self.agent.press("x").unwrap();
+        self.agent.wait("section.phone:not(.talking)").unwrap();
+        assert_eq!(self.agent.errors().unwrap(), Vec::<String>::new());
+        let events = sotto.api.ended(&self.id, PATIENCE).unwrap();
+        assert_ordered(&events);
+        events
+    }
 }
 
 pub fn excerpt() -> (Script, Audio) {

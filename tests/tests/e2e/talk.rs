@@ -8,7 +8,7 @@ use sotto_tests::server::ADMIN;
 
 use crate::phone::{AGENT, CUSTOMER, assert_pressed, desk, press_keys, until_heard};
 use crate::supervisors::has_heard;
-use crate::support::{PATIENCE, assert_ordered, lately, until};
+use crate::support::{PATIENCE, Talk, assert_ordered, lately, until};
 
 /// By these notes customers are told that their agent is waited for.
 const AWAITED: [u32; 2] = [523, 392];
@@ -31,11 +31,7 @@ fn hears_music(phone: &Baresip) -> bool {
 #[test]
 fn an_agent_mutes_holds_writes_down_how_it_came_out_and_is_ready_again() {
     let Some(sotto) = desk(&[]) else { return };
-    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
-    let customer = ears::customer(&sotto, 300).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    ears::both_hear(&mut agent, &customer).unwrap();
+    let Talk { id, mut agent, customer } = Talk::begin(&sotto);
 
     agent.press("m").unwrap();
     agent.wait("section.phone [aria-pressed=true]:has-text('Unmute')").unwrap();
@@ -80,31 +76,19 @@ fn an_agent_whose_browser_speaks_pcmu_alone_hears_is_heard_and_presses_keys() {
     let mut agent = ears::page(&sotto, ADMIN, AGENT).unwrap();
     agent.run("bench.speak('PCMU', 8000)").unwrap();
     agent.ready().unwrap();
-    let customer = ears::customer(&sotto, 120).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    ears::both_hear(&mut agent, &customer).unwrap();
-    press_keys(&mut agent, &customer);
-    ears::both_hear(&mut agent, &customer).unwrap();
-    agent.click("section.phone button.end").unwrap();
-    agent.wait("section.phone:not(.talking)").unwrap();
-
-    let events = sotto.api.ended(&id, PATIENCE).unwrap();
-    assert_ordered(&events);
+    let mut talk = Talk::of(&sotto, agent);
+    press_keys(&mut talk.agent, &talk.customer);
+    talk.both_hear();
+    let events = talk.end(&sotto);
     let leg = events.iter().find(|e| e["kind"] == "leg_started" && e["party"] == "agent").unwrap();
     assert_eq!(leg["codec"], "PCMU");
     assert_pressed(&events);
-    assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
 }
 
 #[test]
 fn a_customer_is_told_that_the_agent_has_vanished_and_the_call_ends_when_they_stay_away() {
     let Some(sotto) = desk(&[]) else { return };
-    let mut agent = ears::agent(&sotto, ADMIN).unwrap();
-    let customer = ears::customer(&sotto, 300).unwrap();
-    agent.accept().unwrap();
-    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    ears::both_hear(&mut agent, &customer).unwrap();
+    let Talk { id, mut agent, customer } = Talk::begin(&sotto);
     assert_eq!(agent.errors().unwrap(), Vec::<String>::new());
     // The browser is gone without a word.
     drop(agent);

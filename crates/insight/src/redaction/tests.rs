@@ -1,34 +1,12 @@
 use proptest::prelude::*;
-use sotto_call::Party;
+use sotto_call::{Party, testing};
 
 use super::checks::is_card;
 use super::*;
 
 /// An utterance whose words take 300 ms each, ten seconds after the one before.
 fn utterance(id: u32, party: Party, text: &str) -> Utterance {
-    let start = u64::from(id) * 10_000;
-    let words: Vec<Word> = (0..)
-        .zip(text.split_whitespace())
-        .map(|(n, word)| Word {
-            w: word.to_owned(),
-            start_ms: Millis(start + n * 300),
-            end_ms: Millis(start + (n + 1) * 300),
-            p: 0.9,
-        })
-        .collect();
-    Utterance {
-        utterance_id: UtteranceId(id),
-        party,
-        r#final: true,
-        revision: 0,
-        text: text.to_owned(),
-        stable_chars: text.chars().count() as u32,
-        start_ms: Millis(start),
-        end_ms: words.last().map_or(Millis(start), |word| word.end_ms),
-        words,
-        language: "en".to_owned(),
-        latency_ms: Millis(0),
-    }
+    testing::with_words(testing::utterance(id, party, text), 300)
 }
 
 /// What is left of turns parted by `|`; an agent's begin with `A:`.
