@@ -56,20 +56,21 @@ fn words_appear_while_they_are_spoken_and_a_broken_connection_loses_none() {
     let sotto = Sotto::start().unwrap();
     let proxy = Proxy::to(sotto.http).unwrap();
     let (script, audio) = excerpt();
-    // The browser needs a moment before it sees the first word; the call waits a little with it.
+    // From the list to the call's page it takes a browser a moment; the call waits a little with its words.
     let padded = Audio {
         rate: audio.rate,
         channels: audio.channels.iter().map(|c| [vec![0; 8000 * 4], c.clone()].concat()).collect(),
     };
-    let running = Sipp::siprec(sotto.sip).call(&padded).unwrap();
-    sotto.api.next_live_call(&[], PATIENCE).unwrap();
-    let mut cuts = 0;
+    let (mut running, mut cuts) = (None, 0);
     let all = watch(&format!("http://{}", proxy.address), &shots("english"), |saw| {
+        if saw["saw"] == "calls" {
+            running = Some(Sipp::siprec(sotto.sip).call(&padded).unwrap());
+        }
         if cuts == 0 && saw["saw"] == "final" {
             cuts = proxy.cut();
         }
     });
-    running.finish().unwrap();
+    running.expect("the page shows the calls").finish().unwrap();
 
     assert!(cuts > 0, "the connection was cut");
     assert!(saw(&all, "error").is_empty(), "{:?}", saw(&all, "error"));
