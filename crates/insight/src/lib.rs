@@ -20,7 +20,7 @@ mod understanding;
 
 pub use arc::{EmotionalArc, Observation};
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
-pub use entities::{Entity, entities};
+pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
 pub use redaction::{Policy, Redacted, Redactor};

@@ -20,11 +20,12 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    CustomerUtterance, Entities, Entity, EventBody, Intent, Millis, Mood, Span, Utterance, UtteranceId,
+    CustomerUtterance, Entities, Entity, EntityKind, EventBody, Intent, Millis, Mood, Party, Span, Utterance,
+    UtteranceId,
 };
 use sotto_insight::{
     Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation, Understanding,
-    Understood, Wanted,
+    Understood, Wanted, asked_for,
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
@@ -36,6 +37,8 @@ use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 const QUEUE: usize = 64;
 /// Utterances of a call among which the one just before is looked for.
 const REMEMBERED: usize = 32;
+/// An answer begins at most this long after the question.
+const ANSWERED_WITHIN: Millis = Millis(20_000);
 /// The largest file of intents that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -186,6 +189,22 @@ struct Remembered {
     wanted: BTreeSet<UtteranceId>,
     /// Utterances in which something is named.
     named: BTreeSet<UtteranceId>,
+    /// The last question for the number of something.
+    asked: Option<Asked>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    by: Party,
+    at: Millis,
+    of: EntityKind,
+}
+
+impl Asked {
+    /// Whether somebody's words may be the answer.
+    fn is_to(&self, said: &Utterance) -> bool {
+        said.party != self.by && (self.at..=self.at + ANSWERED_WITHIN).contains(&said.start_ms)
+    }
 }
 
 impl CallMemory {
@@ -344,8 +363,13 @@ impl Thread {
                 continue;
             };
             if let Some(offset) = self.entities
-                && let Some(found) = self.try_to(|| Ok(entities(&said, memory.started_at_unix_ms, offset)))
+                && let asked = known.asked.filter(|asked| asked.is_to(&said)).map(|asked| asked.of)
+                && let Some(found) =
+                    self.try_to(|| Ok(entities(&said, memory.started_at_unix_ms, offset, asked)))
             {
+                if let Some(of) = self.try_to(|| Ok(asked_for(&said.text))).flatten() {
+                    known.asked = Some(Asked { by: said.party, at: said.start_ms, of });
+                }
                 self.figures.entities.fetch_add(found.len() as u64, Relaxed);
                 // An empty list takes back what was found in the words as they were before.
                 let had_some = known.named.remove(&id);
@@ -399,7 +423,12 @@ impl Thread {
 }
 
 /// What is named in an utterance of a call that began at a wall-clock time.
-fn entities(said: &Utterance, started_at_unix_ms: u64, Offset(offset): Offset) -> Vec<Entity> {
+fn entities(
+    said: &Utterance,
+    started_at_unix_ms: u64,
+    Offset(offset): Offset,
+    asked: Option<EntityKind>,
+) -> Vec<Entity> {
     let unix_s = started_at_unix_ms.saturating_add(said.start_ms.0) / 1_000;
     let at = i64::try_from(unix_s).ok().and_then(|unix_s| OffsetDateTime::from_unix_timestamp(unix_s).ok());
     let at = at.and_then(|at| at.checked_to_offset(offset)).unwrap_or(OffsetDateTime::UNIX_EPOCH);
@@ -413,7 +442,7 @@ fn entities(said: &Utterance, started_at_unix_ms: u64, Offset(offset): Offset) -
         // A recogniser may say that it does not know: that is no number in JSON.
         confidence: found.confidence.max(0.0),
     };
-    sotto_insight::entities(&said.text, &said.words, now).into_iter().map(entity).collect()
+    sotto_insight::entities(&said.text, &said.words, now, asked).into_iter().map(entity).collect()
 }
 
 #[cfg(test)]
@@ -422,7 +451,7 @@ mod tests {
 
     use super::*;
     use sotto_call::testing::utterance;
-    use sotto_call::{Emotion, EntityKind, Party, Sentiment, TurnDirection, WordsMood};
+    use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -499,6 +528,27 @@ mod tests {
         let partial = Utterance { r#final: false, ..utterance(2, Party::Customer, "this is bad") };
         assert!(memory.hear(&partial).is_none());
         assert!(memory.hear(&utterance(2, Party::Customer, "this is bad")).is_some());
+    }
+
+    #[test]
+    fn a_number_is_that_of_what_the_other_party_has_asked_for() {
+        let insight = start(&InsightConfig::default());
+        let answers = |question: Utterance, answer: Utterance| -> Vec<EntityKind> {
+            let events = published(&insight, &[question, answer]);
+            let entities = events.iter().filter_map(|body| match body {
+                EventBody::Entities(found) => Some(found.entities.iter().map(|entity| entity.kind)),
+                _ => None,
+            });
+            entities.flatten().collect()
+        };
+        let question = utterance(1, Party::Agent, "Could you give me your order number?");
+        let answer = |party, start_ms| {
+            let said = utterance(2, party, "Sure, it is 471 926.");
+            Utterance { start_ms: question.start_ms + Millis(start_ms), ..said }
+        };
+        assert_eq!(answers(question.clone(), answer(Party::Customer, 3_000)), [EntityKind::Order]);
+        assert_eq!(answers(question.clone(), answer(Party::Agent, 3_000)), []);
+        assert_eq!(answers(question.clone(), answer(Party::Customer, 30_000)), []);
     }
 
     #[test]

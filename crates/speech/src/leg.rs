@@ -16,6 +16,7 @@
 //!    after them, which halves the error on telephone speech; published where it differs.
 
 use std::collections::VecDeque;
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -117,13 +118,21 @@ impl Purpose {
 }
 
 /// A decode to do.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Job {
     pub ticket: Ticket,
     pub purpose: Purpose,
     pub samples: Arc<[f32]>,
     pub language: Option<String>,
     pub effort: Effort,
+}
+
+impl fmt::Debug for Job {
+    /// Without the samples: they are somebody's voice, and many.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { ticket, purpose, samples, .. } = self;
+        write!(f, "{purpose:?} {ticket:?} of {} samples", samples.len())
+    }
 }
 
 /// What the leg wants done.

@@ -2,7 +2,7 @@
 
 use std::f32::consts::TAU;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
@@ -11,13 +11,14 @@ use sotto_tests::server::binary;
 
 use crate::support::{EXCERPT_MS, assert_ordered, excerpt};
 
+fn sotto_replay(file: &Path) -> Command {
+    let mut command = Command::new(binary().unwrap());
+    command.arg("replay").arg(file).args(["--json", "--set", "speech.model=tiny.en"]);
+    command
+}
+
 fn replay(file: &Path) -> Vec<Value> {
-    let out = Command::new(binary().unwrap())
-        .arg("replay")
-        .arg(file)
-        .args(["--json", "--set", "speech.model=tiny.en"])
-        .output()
-        .unwrap();
+    let out = sotto_replay(file).output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -47,6 +48,19 @@ fn a_recording_gives_the_same_log_every_time() {
         said
     };
     assert_eq!(said(&first), said(&second));
+}
+
+#[test]
+fn who_reads_a_replay_may_have_seen_enough() {
+    let (_, audio) = excerpt();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("call.wav");
+    audio.write_wav(&file).unwrap();
+    let mut replay = sotto_replay(&file).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(replay.stdout.take());
+    let out = replay.wait_with_output().unwrap();
+    let errors = String::from_utf8_lossy(&out.stderr);
+    assert!(out.status.success() && !errors.contains("panicked"), "{errors}");
 }
 
 /// Sounds that are not speech: a mains hum, hold music, a ringing tone, hiss.

@@ -47,7 +47,7 @@ fn find(misses: bool) -> Result<()> {
         let mut left: Vec<String> =
             truth.split(';').filter(|one| !one.is_empty()).map(str::to_lowercase).collect();
         let begun = Instant::now();
-        let found = entities(text, &[], now);
+        let found = entities(text, &[], now, None);
         longest = longest.max(begun.elapsed());
         let found: Vec<String> =
             found.iter().map(|entity| format!("{:?}={}", entity.kind, entity.value).to_lowercase()).collect();

@@ -33,10 +33,10 @@ pub struct Entity {
 
 /// Finds entities in an utterance, in the order of the text and without overlap. `words` may be empty.
 ///
-/// `now` is when it was said, on the speaker's clock: "tomorrow" is the day after. The work grows with the
-/// text.
+/// `now` is when it was said, on the speaker's clock: "tomorrow" is the day after. `asked` is what the other party has
+/// just [`asked_for`]. The work grows with the text.
 #[must_use]
-pub fn entities(text: &str, words: &[Word], now: PrimitiveDateTime) -> Vec<Entity> {
+pub fn entities(text: &str, words: &[Word], now: PrimitiveDateTime, asked: Option<Kind>) -> Vec<Entity> {
     let tokens = tokens(text);
     let mut speech = Speech::new(&tokens);
     // What is surer of its tokens comes first.
@@ -45,6 +45,9 @@ pub fn entities(text: &str, words: &[Word], now: PrimitiveDateTime) -> Vec<Entit
     when::times(&mut speech, now);
     reference::references(&mut speech);
     contact::phones(&mut speech);
+    if let Some(asked) = asked {
+        reference::answer(&mut speech, asked);
+    }
     names::courses(&mut speech);
     names::people(&mut speech, text);
     names::cities(&mut speech);
@@ -52,6 +55,12 @@ pub fn entities(text: &str, words: &[Word], now: PrimitiveDateTime) -> Vec<Entit
     let mut found = speech.found;
     found.sort_by_key(|found| found.tokens.start);
     found.into_iter().map(|found| found.entity(&tokens, places.as_deref(), words)).collect()
+}
+
+/// The kind of number that an utterance asks the other party for: of an order, or of an account.
+#[must_use]
+pub fn asked_for(text: &str) -> Option<Kind> {
+    reference::asked_for(&Speech::new(&tokens(text)))
 }
 
 /// An entity over tokens.

@@ -33,6 +33,38 @@ static BETWEEN: Words = Words::new(
 /// Words between, at most.
 const REACH: usize = 5;
 
+/// Digits of a number that answers a question without being named again.
+const ANSWER: std::ops::RangeInclusive<usize> = 4..=12;
+
+/// Words that make a question about an order one about its number.
+static NUMBERS: Words = Words::new("number no num id code reference شماره کد");
+
+/// What a question is for, such as "could you give me your order number?": the answer names it only by its digits.
+pub(super) fn asked_for(speech: &Speech<'_>) -> Option<Kind> {
+    let is_number = |at: usize| NUMBERS.has(speech.word(at));
+    let asked = (0..speech.tokens.len()).rev().find_map(|at| {
+        let near = is_number(at + 1) || at > 0 && is_number(at - 1);
+        kind(speech.word(at)).filter(|_| near)
+    });
+    let is_told = |at: usize| speech.row(at).is_some_and(|row| row.digits.len() >= *ANSWER.start());
+    asked.filter(|_| !(0..speech.tokens.len()).any(is_told))
+}
+
+/// The first row of digits in an answer, where nothing of that kind was named.
+pub(super) fn answer(speech: &mut Speech<'_>, asked: Kind) {
+    if speech.found.iter().any(|found| found.kind == asked) {
+        return;
+    }
+    let answer = (0..speech.tokens.len()).find_map(|at| {
+        let row = speech.row(at)?;
+        let is_answer = ANSWER.contains(&row.digits.len()) && !is_counted(speech, row.end);
+        is_answer.then_some((at, row))
+    });
+    if let Some((at, row)) = answer {
+        speech.take(asked, row.digits, at..row.end, 0.7);
+    }
+}
+
 pub(super) fn references(speech: &mut Speech<'_>) {
     for at in 0..speech.tokens.len() {
         let Some(kind) = kind(speech.word(at)) else { continue };

@@ -12,7 +12,7 @@ fn now() -> PrimitiveDateTime {
 
 /// What is found, as `kind value`, parted by semicolons.
 fn found(text: &str) -> String {
-    let found = entities(text, &[], now());
+    let found = entities(text, &[], now(), None);
     found.iter().map(|e| format!("{:?} {}", e.kind, e.value).to_lowercase()).collect::<Vec<_>>().join("; ")
 }
 
@@ -254,13 +254,13 @@ fn an_entity_says_what_it_rests_on() {
         .zip(text.split(' '))
         .map(|(n, w)| Word { w: w.into(), start_ms: Millis(n * 100), end_ms: Millis(n * 100 + 100), p: 0.5 })
         .collect();
-    let found = entities(text, &words, now());
+    let found = entities(text, &words, now(), None);
     assert_eq!(found.len(), 1);
     assert_eq!(text.get(found[0].chars.clone()), Some("0912 345 6789"));
     assert_eq!(found[0].words, Some(4..7));
     assert!((found[0].confidence - 0.475).abs() < 1e-6, "{}", found[0].confidence);
     // Words of another text are no ground for anything.
-    assert_eq!(entities(text, &words[1..], now())[0].words, None);
+    assert_eq!(entities(text, &words[1..], now(), None)[0].words, None);
 }
 
 #[test]
@@ -268,8 +268,8 @@ fn dates_at_the_end_of_time_are_none() {
     let end = PrimitiveDateTime::MAX;
     for text in ["tomorrow", "in 60000 hours", "next Tuesday", "فردا", "سه هفته دیگه", "12 May", "۱۲ خرداد"]
     {
-        let _ = entities(text, &[], end);
-        let _ = entities(text, &[], PrimitiveDateTime::MIN);
+        let _ = entities(text, &[], end, None);
+        let _ = entities(text, &[], PrimitiveDateTime::MIN, None);
     }
 }
 
@@ -370,7 +370,7 @@ proptest! {
             .map(|w| Word { w: w.into(), start_ms: Millis(0), end_ms: Millis(0), p: 1.0 })
             .collect();
         let now = now() + time::Duration::seconds(seconds.into());
-        let found = entities(&text, &words, now);
+        let found = entities(&text, &words, now, asked_for(&text));
         let mut last = 0;
         for entity in found {
             prop_assert!(entity.chars.start >= last && entity.chars.end > entity.chars.start);
@@ -380,4 +380,22 @@ proptest! {
         }
         prop_assert!(last <= text.chars().count());
     }
+}
+
+#[test]
+fn an_answer_is_what_was_asked_for() {
+    let answer = |question: &str, said: &str| -> Vec<String> {
+        let found = entities(said, &[], now(), asked_for(question));
+        found.iter().map(|e| format!("{:?} {}", e.kind, e.value).to_lowercase()).collect()
+    };
+    let question = "I am sorry to hear that. Could you give me your order number, please?";
+    assert_eq!(answer(question, "Sure, let me see. It is 471 926."), ["order 471926"]);
+    assert_eq!(answer(question, "four seven one, nine two six"), ["order 471926"]);
+    assert_eq!(answer("شماره سفارشتون رو می‌فرمایید؟", "بله، ۴۷۱ ۹۲۶"), ["order 471926"]);
+    assert_eq!(answer("What is your account number?", "4471 and it is 12 days late"), ["account 4471"]);
+    // What names itself is that; and a number that nobody asked for is nothing.
+    assert_eq!(answer(question, "The invoice is 5512, and I have 3 boxes."), ["order 5512"]);
+    assert_eq!(answer(question, "My number is 0912 345 6789."), ["phone +989123456789"]);
+    assert_eq!(answer("Where is your order?", "It is 471 926."), [""; 0]);
+    assert_eq!(answer("Your order number is 471 926, is it?", "I have 5512 of them."), [""; 0]);
 }

@@ -1,5 +1,6 @@
 //! `sotto replay` and `sotto transcribe`.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
@@ -53,9 +54,10 @@ impl Replay {
         offline.understand(&config).await?;
         let language = self.language.or(config.speech.language.clone());
         let mut events = offline.play(&self.file, self.speed == Speed::Real, language).await?;
+        let mut out = std::io::stdout();
         while let Some(event) = events.recv().await {
             if self.json {
-                println!("{}", serde_json::to_string(&event)?);
+                writeln!(out, "{}", serde_json::to_string(&event)?)?;
             } else if let sotto_call::EventBody::Utterance(utterance) = &event.body {
                 let mark = match (utterance.r#final, utterance.revision) {
                     (false, _) => "…",
@@ -63,7 +65,7 @@ impl Replay {
                     (true, _) => "↻",
                 };
                 let (time, party) = (clock(utterance.start_ms), utterance.party.as_str());
-                println!("{time} {mark} {party:<8} {}", utterance.text);
+                writeln!(out, "{time} {mark} {party:<8} {}", utterance.text)?;
             }
         }
         Ok(())
@@ -81,11 +83,13 @@ impl Transcribe {
         }
         let mut finals: Vec<_> = state.finals().collect();
         finals.sort_by_key(|utterance| utterance.start_ms);
+        let mut out = std::io::stdout();
         if self.json {
-            println!("{}", serde_json::to_string_pretty(&finals)?);
+            writeln!(out, "{}", serde_json::to_string_pretty(&finals)?)?;
         } else {
             for utterance in finals {
-                println!("{} {:<8} {}", clock(utterance.start_ms), utterance.party.as_str(), utterance.text);
+                let (time, party) = (clock(utterance.start_ms), utterance.party.as_str());
+                writeln!(out, "{time} {party:<8} {}", utterance.text)?;
             }
         }
         Ok(())
