@@ -17,7 +17,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
-import { busy, crowd, english, events, inLine, long, persian, silent, stateOf } from './script.mjs';
+import { busy, crowd, english, events, inLine, long, persian, silent, stateOf, TITLES } from './script.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const option = (name, otherwise) => {
@@ -228,6 +228,64 @@ function recording(call) {
   return file;
 }
 
+// ---- intents ---------------------------------------------------------------------------------------------
+
+/** How long it takes until a change is learned. */
+const LEARNED_AFTER_MS = 3_000;
+const OWN = {
+  registration: ['I would like to register.', 'Is there still a place in the evening course?', 'می‌خواستم ثبت‌نام کنم.'],
+  payment: ['Can I pay by card?', 'We paid the deposit.', 'I was charged twice.', 'شهریه رو کجا پرداخت کنم؟'],
+  complaint: ['That is your mistake, not ours.', 'این طرز برخورد درست نیست.'],
+};
+const taught = {
+  learning: 'done',
+  none: [{ text: 'I am on the train just now.', by: 'sara', at_unix_ms: begun - 26 * HOUR }],
+  intents: Object.entries(TITLES).map(([name, title]) => ({
+    name,
+    title,
+    alert: name === 'complaint',
+    in_file: true,
+    examples: OWN[name].map((text) => ({ text })),
+  })),
+};
+
+let learned;
+
+async function teach(request, response, url, user) {
+  const { method } = request;
+  if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  if (method === 'GET') {
+    const intents = taught.intents.map((one) => ({ ...one, learnable: one.examples.length >= 3 }));
+    return answer(response, 200, { ...taught, intents });
+  }
+  const [, , kind, part] = url.pathname.split('/');
+  const named = (name) => taught.intents.find((one) => one.name === name);
+  const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
+  const body = method === 'DELETE' ? {} : await bodyOf(request);
+  if (kind === 'intent-examples') {
+    const text = body.text?.trim() ?? url.searchParams.get('text');
+    if (method === 'POST' && /[0-9]{4} ?[0-9]{4}|••••/.test(text)) return refuse(response, 400, 'secret', 'a secret');
+    const place = !body.intent ? taught.none : named(body.intent)?.examples;
+    if (!place) return unknown();
+    const all = [{ examples: taught.none }, ...taught.intents].map(({ examples }) => examples);
+    for (const examples of all) examples.splice(0, Infinity, ...examples.filter((one) => one.text !== text));
+    if (method === 'POST') place.push({ text, by: user.name, at_unix_ms: Date.now() });
+  } else if (method === 'POST') {
+    const { name, title, alert } = body;
+    if (named(name)) return refuse(response, 409, 'name_taken', 'there is one already');
+    taught.intents.push({ name, title, alert, in_file: false, examples: [] });
+  } else {
+    const one = named(decodeURIComponent(part));
+    if (!one) return unknown();
+    if (method === 'PUT') Object.assign(one, body);
+    else taught.intents = taught.intents.filter((other) => other !== one);
+  }
+  taught.learning = 'going';
+  clearTimeout(learned);
+  learned = setTimeout(() => (taught.learning = 'done'), LEARNED_AFTER_MS);
+  return answer(response, method === 'POST' && kind === 'intents' ? 201 : 204);
+}
+
 // ---- HTTP ------------------------------------------------------------------------------------------------
 
 const TYPES = {
@@ -342,6 +400,7 @@ function resource(request, response, url, user) {
     const there = agents.filter((one) => one.name !== user.name);
     return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
+  if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');

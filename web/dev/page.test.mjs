@@ -868,6 +868,106 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   assert.match(await focused(), /That is your mistake/);
 });
 
+test('a supervisor adds an intent and its examples, and takes them away again', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('i');
+  await page.waitForSelector('[data-intent]');
+  assert.equal(await page.title(), 'What customers want · Sotto');
+  // By the keyboard: the first row, and what is in it.
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('[data-intent="registration"][aria-expanded="true"]');
+  const form = page.getByRole('form', { name: 'New intent' });
+  await form.getByLabel('Title in English').fill('Opening hours');
+  await form.getByLabel('Title in Persian').fill('ساعت کاری');
+  await form.getByLabel('Tell supervisors').check();
+  await form.getByRole('button', { name: 'Add intent' }).click();
+  await page.waitForSelector('[data-intent="opening_hours"][aria-expanded="true"]');
+  await page.waitForFunction(() => document.activeElement.dataset.intent === 'opening_hours');
+  await page.getByText('Learning what has changed').waitFor();
+  const card = page.locator('.rows > li', { has: page.locator('[data-intent="opening_hours"]') });
+  assert.match(await card.innerText(), /too few examples to be recognised[\s\S]*supervisors are told/);
+  const field = card.getByLabel('A sentence, as a customer says it');
+  await field.fill('My card is 4242 4242 4242 4242.');
+  await field.press('Enter');
+  await page.getByText('Something in it must not be kept').waitFor();
+  await field.fill('When do you open?');
+  await field.press('Enter');
+  await card.getByText('When do you open?').waitFor();
+  assert.equal(await field.inputValue(), '');
+  assert.equal(await page.getByText('Something in it must not be kept').count(), 0);
+  await card.getByText('1 example', { exact: true }).waitFor();
+  // The same name again.
+  await form.getByLabel('Title in English').fill('opening hours!');
+  await form.getByLabel('Title in English').press('Enter');
+  await page.getByText('There is such an intent already.').waitFor();
+  await form.getByLabel('Title in English').fill('');
+  await card.getByLabel('Title in English').fill('When we are there');
+  await card.getByRole('button', { name: 'Save' }).click();
+  await card.locator('strong', { hasText: 'When we are there' }).waitFor();
+  await card.getByRole('button', { name: 'Remove “When do you open?”' }).click();
+  await card.getByText('0 examples').waitFor();
+  await card.getByRole('button', { name: 'Remove intent' }).click();
+  await card.getByRole('button', { name: /^Remove it with/ }).click();
+  await card.waitFor({ state: 'detached' });
+  await page.getByText('In use as they are here').waitFor();
+});
+
+test('what a customer said becomes an example with one click, or two keys', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await openEnded(page);
+  const line = page.locator('.line.customer', { hasText: 'Fine. Can you send it to my number' });
+  await line.hover();
+  await line.getByRole('button', { name: 'Use as an example' }).click();
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Payment' }).click();
+  await dialog.getByText('Kept as an example: Payment').waitFor();
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  // What was wrongly recognised is put right: it is an example of one intent only.
+  await line.focus();
+  await page.keyboard.press('e');
+  await dialog.getByRole('button', { name: 'None of these' }).waitFor();
+  await page.keyboard.press('1');
+  await dialog.getByText('Kept as an example: Registration').waitFor();
+  await page.keyboard.press('Enter');
+  await dialog.waitFor({ state: 'detached' });
+  const { intents } = await (await page.request.get(`${base}/api/intents`)).json();
+  const having = intents.filter(({ examples }) => examples.some(({ text }) => text.startsWith('Fine. Can you')));
+  assert.deepEqual(having.map(({ name }) => name), ['registration']);
+  // What is recognised now is marked, in words.
+  await page.locator('.line.customer', { hasText: 'That is your mistake' }).focus();
+  await page.keyboard.press('e');
+  assert.match(await dialog.getByRole('button', { name: /^Complaint/ }).innerText(), /recognised/);
+  await page.keyboard.press('Escape');
+  await dialog.waitFor({ state: 'detached' });
+  // Nothing with something taken out is offered, and nothing to agents.
+  const masked = page.locator('.line.customer', { hasText: '••••' });
+  assert.equal(await masked.locator('[data-teach]').count(), 0);
+  const agent = await visit(t);
+  await openEnded(agent);
+  assert.equal(await agent.locator('[data-teach]').count(), 0);
+  await agent.goto(`${base}/#/intents`);
+  await agent.getByText('There is nothing at this address.').waitFor();
+});
+
+test('the intents fit a telephone, and are reached there from the menu, from the right in Persian', async (t) => {
+  const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: /خواسته‌های مشتریان/ }).click();
+  await page.locator('[data-intent]').first().click();
+  await page.waitForSelector('[data-intent][aria-expanded="true"]');
+  assert.equal(await page.evaluate(() => document.documentElement.dir), 'rtl');
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
+});
+
 test('reads from the right in Persian, and remembers it', async (t) => {
   const page = await visit(t);
   await page.waitForSelector('[data-call]');

@@ -11,7 +11,7 @@ const REVISED_AFTER_MS = 5200;
 const PARTIAL_EVERY_MS = 850;
 const UNDERSTOOD_AFTER_MS = 24;
 
-const TITLES = {
+export const TITLES = {
   registration: { en: 'Registration', fa: 'ثبت‌نام' },
   payment: { en: 'Payment', fa: 'پرداخت' },
   complaint: { en: 'Complaint', fa: 'شکایت' },

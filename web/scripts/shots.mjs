@@ -171,6 +171,14 @@ const scenes = {
       await page.waitForTimeout(1200);
     },
   },
+  intents: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/intents`);
+      await page.locator('[data-intent]').nth(2).click();
+      await page.waitForSelector('[data-intent][aria-expanded="true"]');
+    },
+  },
   live: {
     async run(page, language) {
       // In the middle of its script.

@@ -9,8 +9,12 @@ use crate::{Embedder, Embedding, Example, InsightError, Purpose, Recogniser};
 /// Limits of a set: what a recogniser learns from in seconds.
 const MAX_INTENTS: usize = 500;
 const MAX_EXAMPLES: usize = 20_000;
-/// Of a name, a title or a sentence, in characters.
+/// Of a title or a sentence, in characters.
 const MAX_CHARS: usize = 500;
+/// Of a name.
+const MAX_NAME_CHARS: usize = 100;
+/// Languages that an intent has titles in.
+const MAX_TITLES: usize = 20;
 /// Fewer examples of an intent tell nothing about what else would be one.
 const LEAST_EXAMPLES: usize = 3;
 /// What is less probable than this is none of the intents.
@@ -29,7 +33,7 @@ type Sentences = BTreeMap<String, Vec<String>>;
 /// [intents.examples]
 /// en = ["I want my money back.", "Can I have a refund?", "Please return what I paid."]
 /// ```
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IntentSet {
     /// The intents.
@@ -54,6 +58,19 @@ pub struct Definition {
     examples: Sentences,
 }
 
+impl Definition {
+    /// What somebody says who wants it.
+    pub fn examples(&self) -> impl Iterator<Item = &str> {
+        self.examples.values().flatten().map(String::as_str)
+    }
+
+    /// Whether it has as many examples as it takes to be recognised.
+    #[must_use]
+    pub fn is_learnable(&self) -> bool {
+        self.examples().count() >= LEAST_EXAMPLES
+    }
+}
+
 impl IntentSet {
     /// Reads a set from the text of its file.
     ///
@@ -65,32 +82,51 @@ impl IntentSet {
             let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
             InsightError::Intents(format!("line {line}: {}", error.message()))
         })?;
-        set.check().map_err(InsightError::Intents)?;
+        set.within_limits().and_then(|()| set.all_learnable()).map_err(InsightError::Intents)?;
         Ok(set)
     }
 
-    fn check(&self) -> Result<(), String> {
-        if self.intents.is_empty() || self.intents.len() > MAX_INTENTS {
-            return Err(format!("there must be from 1 to {MAX_INTENTS} intents"));
+    /// Whether it is within the limits of a set. An intent may have too few examples to be recognised yet.
+    ///
+    /// # Errors
+    /// [`InsightError::Intents`] with what is wrong.
+    pub fn check(&self) -> Result<(), InsightError> {
+        self.within_limits().map_err(InsightError::Intents)
+    }
+
+    fn all_learnable(&self) -> Result<(), String> {
+        if self.intents.is_empty() {
+            return Err("there must be at least one intent".to_owned());
+        }
+        match self.intents.iter().find(|intent| !intent.is_learnable()) {
+            Some(Definition { name, .. }) => {
+                Err(format!("`{name}` needs at least {LEAST_EXAMPLES} example sentences"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn within_limits(&self) -> Result<(), String> {
+        if self.intents.len() > MAX_INTENTS {
+            return Err(format!("there are more than {MAX_INTENTS} intents"));
         }
         let mut names = BTreeSet::new();
         let mut total = self.none.values().map(Vec::len).sum::<usize>();
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= MAX_CHARS;
         for Definition { name, title, examples, .. } in &self.intents {
-            if !is_text(name) {
-                return Err(format!("an intent needs a name of at most {MAX_CHARS} characters"));
+            if !is_text(name) || name.chars().count() > MAX_NAME_CHARS {
+                return Err(format!("an intent needs a name of at most {MAX_NAME_CHARS} characters"));
             }
             if !names.insert(name) {
                 return Err(format!("there are two intents called `{name}`"));
             }
-            if title.is_empty() || !title.values().all(|title| is_text(title)) {
-                return Err(format!("`{name}` needs a title, at least in one language"));
+            let is_title = |(language, title): (&String, &String)| is_text(language) && is_text(title);
+            if title.is_empty() || title.len() > MAX_TITLES || !title.iter().all(is_title) {
+                return Err(format!(
+                    "`{name}` needs a title of at most {MAX_CHARS} characters, in 1 to {MAX_TITLES} languages"
+                ));
             }
-            let count = examples.values().map(Vec::len).sum::<usize>();
-            if count < LEAST_EXAMPLES {
-                return Err(format!("`{name}` needs at least {LEAST_EXAMPLES} example sentences"));
-            }
-            total += count;
+            total += examples.values().map(Vec::len).sum::<usize>();
         }
         let mut sentences = self.intents.iter().map(|intent| &intent.examples).chain([&self.none]);
         if !sentences.all(|sentences| sentences.values().flatten().all(|sentence| is_text(sentence))) {
@@ -108,6 +144,67 @@ impl IntentSet {
         &self.intents
     }
 
+    /// The intent of a name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Definition> {
+        self.intents.iter().find(|intent| intent.name == name)
+    }
+
+    /// Sentences that are none of the intents, besides those that are none anywhere.
+    pub fn none(&self) -> impl Iterator<Item = &str> {
+        self.none.values().flatten().map(String::as_str)
+    }
+
+    /// Adds an intent, or gives the one of this name another title. Its examples stay.
+    pub fn put(&mut self, name: &str, title: BTreeMap<String, String>, alert: bool) {
+        match self.intents.iter_mut().find(|intent| intent.name == name) {
+            Some(intent) => (intent.title, intent.alert) = (title, alert),
+            None => {
+                let examples = Sentences::new();
+                self.intents.push(Definition { name: name.to_owned(), title, alert, examples });
+            }
+        }
+    }
+
+    /// Takes an intent out, with its examples.
+    pub fn remove(&mut self, name: &str) {
+        self.intents.retain(|intent| intent.name != name);
+    }
+
+    /// Makes a sentence an example of an intent or, without one, of none of them. False if there is no such intent.
+    pub fn add_example(&mut self, intent: Option<&str>, sentence: &str) -> bool {
+        let examples = match intent {
+            None => Some(&mut self.none),
+            Some(name) => {
+                let found = self.intents.iter_mut().find(|intent| intent.name == name);
+                found.map(|intent| &mut intent.examples)
+            }
+        };
+        let Some(examples) = examples else { return false };
+        examples.entry(language_of(sentence).to_owned()).or_default().push(sentence.to_owned());
+        true
+    }
+
+    /// Keeps the examples that are to stay, of whichever intent or of none.
+    pub fn retain_examples(&mut self, stays: impl Fn(&str) -> bool) {
+        let examples = self.intents.iter_mut().map(|intent| &mut intent.examples).chain([&mut self.none]);
+        for sentences in examples {
+            // A language without sentences is none of the set's.
+            sentences.retain(|_, all| {
+                all.retain(|sentence| stays(sentence));
+                !all.is_empty()
+            });
+        }
+    }
+
+    /// What of it can be recognised: the intents with enough examples. Absent when there are none.
+    #[must_use]
+    pub fn learnable(&self) -> Option<Self> {
+        let intents: Vec<Definition> =
+            self.intents.iter().filter(|intent| intent.is_learnable()).cloned().collect();
+        (!intents.is_empty()).then(|| Self { intents, none: self.none.clone() })
+    }
+
     /// Every sentence with the number of its intent; one more than the last stands for none of them.
     fn sentences(&self) -> Vec<(usize, &str)> {
         let languages: BTreeSet<&String> = self.intents.iter().flat_map(|i| i.examples.keys()).collect();
@@ -119,6 +216,12 @@ impl IntentSet {
         let anywhere = small_talk().iter().filter(|(language, _)| languages.contains(language));
         own.chain(anywhere.flat_map(|(_, all)| all.iter().map(move |s| (none, s.as_str())))).collect()
     }
+}
+
+/// The language of a sentence that comes without one, as far as its letters tell: all that hangs on it is whether what is
+/// said on every telephone is known in that language.
+fn language_of(sentence: &str) -> &'static str {
+    if sentence.chars().any(|c| matches!(c, '\u{620}'..='\u{6ff}')) { "fa" } else { "en" }
 }
 
 /// What is said on every telephone and wants nothing.
@@ -224,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_a_set_is_said() {
-        assert!(wrong("intents = []").contains("from 1 to 500 intents"));
+        assert!(wrong("intents = []").contains("at least one intent"));
         assert!(wrong("\n[[intents]]\nnme = \"x\"").starts_with("the intents: line "));
         assert!(wrong(&SET.replace("prices\"", "refund\"")).contains("two intents called `refund`"));
         assert!(wrong(&SET.replace(r#", fa = ["چنده؟"]"#, "")).contains("`prices` needs at least 3"));
@@ -232,8 +335,35 @@ mod tests {
         assert!(wrong(&SET.replace("How much is it?", " ")).contains("example sentences must have"));
         let long = "a".repeat(MAX_CHARS + 1);
         assert!(wrong(&SET.replace("How much is it?", &long)).contains("example sentences must have"));
+        assert!(wrong(&SET.replace("refund\"", &format!("{}\"", "r".repeat(101)))).contains("needs a name"));
         let many = "\"a\",".repeat(MAX_EXAMPLES);
         assert!(wrong(&format!("none = {{ en = [{many}] }}\n{SET}")).contains("more than 20000"));
+    }
+
+    #[test]
+    fn a_set_is_changed_and_only_what_has_enough_examples_is_learned() {
+        let mut set = IntentSet::parse(SET).unwrap();
+        let names = |set: &IntentSet| set.intents.iter().map(|i| i.name.clone()).collect::<Vec<_>>();
+        let title = |text: &str| BTreeMap::from([("en".to_owned(), text.to_owned())]);
+        set.put("complaint", title("Complaint"), true);
+        set.put("prices", title("What it costs"), false);
+        assert_eq!(names(&set), ["refund", "prices", "complaint"]);
+        assert_eq!(set.get("prices").map(|prices| prices.title["en"].as_str()), Some("What it costs"));
+        assert!(set.add_example(Some("complaint"), "این درست نیست.") && !set.add_example(Some("x"), "x"));
+        assert!(set.add_example(None, "I am on the train."));
+        assert_eq!(set.get("complaint").unwrap().examples["fa"], ["این درست نیست."]);
+        assert_eq!(set.none().collect::<Vec<_>>(), ["I am on the train."]);
+        set.check().unwrap();
+        assert_eq!(names(&set.learnable().unwrap()), ["refund", "prices"]);
+        assert!(set.learnable().unwrap().sentences().contains(&(2, "I am on the train.")));
+
+        set.retain_examples(|sentence| !["چنده؟", "I am on the train."].contains(&sentence));
+        assert!(set.none.is_empty() && !set.get("prices").unwrap().examples.contains_key("fa"));
+        assert_eq!(names(&set.learnable().unwrap()), ["refund"]);
+        set.remove("refund");
+        assert_eq!((names(&set).len(), set.learnable()), (2, None));
+        set.put("a", BTreeMap::new(), false);
+        assert!(set.check().unwrap_err().to_string().contains("`a` needs a title"));
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct InsightConfig {
     pub enabled: bool,
     /// What tells of customers' mood: `words`, or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
-    /// The file with the intents to recognise in what customers say. Absent: none are.
+    /// The file with the intents to recognise in what customers say, to begin with: supervisors change them on the page.
     #[schemars(with = "Option<String>")]
     pub intents: Option<PathBuf>,
     /// Whether what both parties name is found: telephone numbers, e-mail addresses, amounts, dates and times, numbers of

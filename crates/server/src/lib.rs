@@ -10,6 +10,7 @@ pub mod figures;
 pub mod http;
 pub mod hub;
 pub mod insight;
+pub mod intents;
 pub mod logging;
 pub mod metrics;
 pub mod needs;

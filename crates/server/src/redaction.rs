@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{Redacted, Secret, TimeRange, Utterance, UtteranceId};
+use sotto_call::{Millis, Party, Redacted, Secret, TimeRange, Utterance, UtteranceId};
 use sotto_insight::{Policy, Redactor};
 use sotto_media::Muter;
 
@@ -35,6 +35,34 @@ pub struct RedactionConfig {
 impl Default for RedactionConfig {
     fn default() -> Self {
         Self { enabled: true, kinds: Secret::ALL.into(), keep_last_four: false, mute_recording: true }
+    }
+}
+
+impl RedactionConfig {
+    fn policy(&self) -> Policy {
+        Policy { secrets: self.kinds.iter().copied().collect(), keep_last_four: self.keep_last_four }
+    }
+
+    /// What would be taken out of a sentence that a customer says and nothing else.
+    #[must_use]
+    pub fn secrets_in(&self, text: &str) -> Vec<Secret> {
+        if !self.enabled {
+            return Vec::new();
+        }
+        let said = Utterance {
+            utterance_id: UtteranceId(0),
+            party: Party::Customer,
+            r#final: true,
+            revision: 0,
+            text: text.to_owned(),
+            stable_chars: 0,
+            start_ms: Millis(0),
+            end_ms: Millis(0),
+            words: Vec::new(),
+            language: String::new(),
+            latency_ms: Millis(0),
+        };
+        Redactor::new(self.policy()).push(&said).into_iter().flat_map(|left| left.secrets).collect()
     }
 }
 
@@ -89,8 +117,7 @@ impl Redaction {
     /// For a call that begins.
     #[must_use]
     pub fn new(config: &RedactionConfig, recording: Option<Muter>, figures: Arc<Figures>) -> Self {
-        let secrets = config.kinds.iter().copied().collect();
-        let policy = Policy { secrets, keep_last_four: config.keep_last_four };
+        let policy = config.policy();
         let heard = Heard { redactor: Redactor::new(policy.clone()), known: BTreeMap::new() };
         Self {
             policy,
@@ -235,6 +262,9 @@ mod tests {
         let pins = RedactionConfig { kinds: vec![Secret::Password], ..RedactionConfig::default() };
         let left = redaction(&pins).0.hear(utterance(1, true, 0, said));
         assert_eq!(told(&left), [(1, 0, "card number 4242 4242 4242 4242, and my PIN is ••••", true)]);
+        assert_eq!(RedactionConfig::default().secrets_in(said), [Secret::Card, Secret::Password]);
+        assert_eq!((off.secrets_in(said), pins.secrets_in(said)), (vec![], vec![Secret::Password]));
+        assert_eq!(pins.secrets_in("I want my money back, all 40 euros of it."), []);
         let four = RedactionConfig { keep_last_four: true, ..RedactionConfig::default() };
         let left = redaction(&four).0.hear(utterance(1, true, 0, "4242 4242 4242 4242"));
         assert_eq!(left[0].utterance.text, "•••• 4242");

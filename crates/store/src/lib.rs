@@ -8,6 +8,7 @@
 mod audit;
 mod calls;
 mod error;
+mod intents;
 mod missed;
 mod people;
 mod recovery;
@@ -19,6 +20,7 @@ mod writer;
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
 pub use error::StoreError;
+pub use intents::{ExampleRow, IntentEdits, IntentRow};
 pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};

@@ -13,8 +13,9 @@ use sotto_call::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, MissedCall, Outcome, Role,
-    SessionRow, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, ExampleRow, IntentEdits,
+    IntentRow, MissedCall, Outcome, Role, SessionRow, Store, StoreError, UserChange, UserRow, WriterLimits,
+    recover,
 };
 use uuid::Uuid;
 
@@ -329,6 +330,54 @@ on_both! {
         let hostile = AuditRow { detail: "a\0b".into(), ..row(4, None) };
         store.add_audit(&hostile).await.unwrap();
         assert_eq!(store.audit(None, 1).await.unwrap()[0].detail, "a\u{fffd}b");
+    }
+
+    async fn what_was_changed_about_intents_is_kept_once_a_name_and_once_a_sentence(store: Store) {
+        assert_eq!(store.intent_edits().await.unwrap(), IntentEdits::default());
+        let intent = |name: &str, english: &str, removed| IntentRow {
+            name: name.to_owned(),
+            title: [("en", english), ("fa", "شکایت")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
+            alert: true,
+            removed,
+            changed_at_unix_ms: 7,
+            changed_by: "مینا".to_owned(),
+        };
+        let example = |text: &str, intent: Option<&str>, at| ExampleRow {
+            text: text.to_owned(),
+            intent: intent.map(str::to_owned),
+            removed: false,
+            changed_at_unix_ms: at,
+            changed_by: "sara".to_owned(),
+        };
+        for title in ["Complaint", "Complaints"] {
+            store.put_intent(&intent("complaint", title, false)).await.unwrap();
+        }
+        store.put_intent(&intent("a\0", "A", false)).await.unwrap();
+        // As long as a sentence may be, in letters that take the most room.
+        let long = "\u{1f4de}".repeat(500);
+        for row in [
+            example("این درست نیست.", Some("refund"), 1),
+            example(&long, None, 2),
+            example("I am not happy.", Some("complaint"), 3),
+            example("این درست نیست.", Some("complaint"), 4),
+        ] {
+            store.put_example(&row).await.unwrap();
+        }
+        let gone = ExampleRow { removed: true, ..example("Goodbye.", Some("a"), 5) };
+        store.put_example(&gone).await.unwrap();
+        let kept = store.intent_edits().await.unwrap();
+        assert_eq!(kept.intents, [intent("a\u{fffd}", "A", false), intent("complaint", "Complaints", false)]);
+        let complaints =
+            [example("I am not happy.", Some("complaint"), 3), example("این درست نیست.", Some("complaint"), 4)];
+        let [first, second] = complaints;
+        assert_eq!(kept.examples, [example(&long, None, 2), first, second, gone.clone()]);
+
+        store.forget_example("nothing of the kind").await.unwrap();
+        store.forget_example(&long).await.unwrap();
+        let removed = intent("complaint", "Complaints", true);
+        store.put_intent(&removed).await.unwrap();
+        let kept = store.intent_edits().await.unwrap();
+        assert_eq!((kept.intents.get(1), kept.examples.as_slice()), (Some(&removed), &[gone][..]));
     }
 
     async fn hostile_names_are_kept_or_cleaned(store: Store) {

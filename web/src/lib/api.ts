@@ -94,6 +94,33 @@ export interface Outcome {
   at_unix_ms: number;
 }
 
+/** What customers may want, as it is recognised and taught. */
+export interface IntentList {
+  learning: 'done' | 'going' | 'waiting';
+  intents: TaughtIntent[];
+  /** Sentences that are none of them. */
+  none: IntentExample[];
+}
+
+export interface TaughtIntent {
+  name: string;
+  /** What people call it, by language. */
+  title: Record<string, string>;
+  /** Supervisors are told while the call goes on. */
+  alert: boolean;
+  in_file: boolean;
+  /** It has enough examples to be recognised. */
+  learnable: boolean;
+  examples: IntentExample[];
+}
+
+export interface IntentExample {
+  text: string;
+  /** Who added it, and when; absent where it comes from the configured file. */
+  by?: string;
+  at_unix_ms?: number;
+}
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -218,6 +245,7 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 }
 
 const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
+const intent = (name: string) => `api/intents/${encodeURIComponent(name)}`;
 
 export const api = {
   async session(): Promise<User> {
@@ -266,6 +294,23 @@ export const api = {
   },
   async handleMissed(id: string): Promise<void> {
     await request('PUT', `api/missed/${encodeURIComponent(id)}/handled`, {});
+  },
+  intents: (signal?: AbortSignal) => json<IntentList>('GET', 'api/intents', undefined, signal),
+  async addIntent(name: string, title: Record<string, string>, alert: boolean): Promise<void> {
+    await request('POST', 'api/intents', { name, title, alert });
+  },
+  async renameIntent(name: string, title: Record<string, string>, alert: boolean): Promise<void> {
+    await request('PUT', intent(name), { title, alert });
+  },
+  async removeIntent(name: string): Promise<void> {
+    await request('DELETE', intent(name));
+  },
+  /** Without an intent it is an example of none. `said` is the call in which it was. */
+  async addExample(intent: string | null, text: string, said?: CallId): Promise<void> {
+    await request('POST', 'api/intent-examples', { intent, text, ...(said ? { call_id: said } : {}) });
+  },
+  async removeExample(text: string): Promise<void> {
+    await request('DELETE', `api/intent-examples?${new URLSearchParams({ text })}`);
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

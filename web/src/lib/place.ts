@@ -1,11 +1,17 @@
 // Addresses of the page. Kept after the `#`: the server then has one page to serve, under any path.
 
-export type Place = { page: 'calls' } | { page: 'wall' } | { page: 'call'; id: string } | { page: 'missing' };
+export type Place =
+  | { page: 'calls' }
+  | { page: 'wall' }
+  | { page: 'intents' }
+  | { page: 'call'; id: string }
+  | { page: 'missing' };
 
 export function placeOf(hash: string): Place {
   const path = hash.replace(/^#?\/?/, '').replace(/\/$/, '');
   if (path === '' || path === 'calls') return { page: 'calls' };
   if (path === 'wall') return { page: 'wall' };
+  if (path === 'intents') return { page: 'intents' };
   const call = /^calls\/([\w-]+)$/.exec(path);
   if (call?.[1]) return { page: 'call', id: call[1] };
   return { page: 'missing' };
@@ -14,5 +20,6 @@ export function placeOf(hash: string): Place {
 export const href = {
   calls: '#/calls',
   wall: '#/wall',
+  intents: '#/intents',
   call: (id: string) => `#/calls/${id}`,
 };

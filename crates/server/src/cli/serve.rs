@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{Millis, Shedding};
-use sotto_insight::IntentSet;
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
 use sotto_store::{EventWriter, Store, WriterLimits, recover};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
+use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +24,7 @@ use crate::desk::Desk;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::insight::{self, Insight};
+use crate::intents::IntentEditor;
 use crate::metrics::Metrics;
 use crate::streams::Streams;
 use crate::{analysis, figures, people, retention};
@@ -67,6 +68,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
+    let intents = IntentEditor::new(store.clone(), audit.clone(), intents, config.redaction.clone());
     let webrtc = WebRtc::new(config.webrtc.clone());
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
     desk.know_from(store.clone());
@@ -75,6 +77,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         hub: hub.clone(),
         desk: desk.clone(),
         streams: streams.clone(),
+        intents: intents.clone(),
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -119,8 +122,6 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         let insight = Insight::start(&config.insight)?;
         figures::insight(&metrics, &insight.figures());
         calls.understand_with(insight);
-    }
-    if config.insight.is_wanted() {
         read_feelings(config.clone(), intents, calls.clone(), readiness.clone());
     }
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
@@ -183,19 +184,33 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
     });
 }
 
-/// Fetches and loads what mood and intents are read with, beside the calls, which do without until then.
-fn read_feelings(config: Config, intents: Option<IntentSet>, calls: Calls, readiness: Readiness) {
-    readiness.degraded("insight", Some("the models are being loaded".to_owned()));
-    let lacks = readiness.clone();
+/// Fetches and loads what mood and intents are read with, beside the calls, which do without until then; and again
+/// whenever somebody has changed the intents. Must be called within a Tokio runtime.
+fn read_feelings(config: Config, intents: IntentEditor, calls: Calls, readiness: Readiness) {
+    // Without a mood and without intents there is nothing to load until somebody adds one.
+    let mut is_wanted = config.insight.is_wanted();
+    if is_wanted {
+        readiness.degraded("insight", Some("the models are being loaded".to_owned()));
+    }
+    let (lacks, runtime) = (readiness.clone(), Handle::current());
     let start = move || {
-        let cache = Cache::open(config.speech.models_dir.clone())?;
-        let opened = insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())?;
-        calls.read_with(opened);
-        readiness.degraded("insight", None);
-        Ok(())
+        // On Linux this is the thread's own: what is learned while calls go on takes what they leave.
+        if let Err(error) = rustix::process::nice(10) {
+            tracing::debug!(%error, "the thread that learns intents keeps its priority");
+        }
+        intents.keep_learned(&runtime, |set| {
+            is_wanted |= set.is_some();
+            if is_wanted {
+                let cache = Cache::open(config.speech.models_dir.clone())?;
+                // All of it anew: the one that is in use goes on meanwhile.
+                calls.read_with(insight::open(&config.insight, set, &cache, &mut Console::default())?);
+            }
+            readiness.degraded("insight", None);
+            Ok(())
+        })
     };
     until_it_works("insight-models", start, move |error| {
-        tracing::warn!("neither mood nor intents; calls do without: {error}");
+        tracing::warn!("mood and intents are missing, or not as they were changed: {error}");
         lacks.degraded("insight", Some(error));
     });
 }

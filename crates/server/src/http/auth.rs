@@ -142,6 +142,8 @@ pub enum Action {
     Publish,
     /// Listen to others' calls as they go on, whisper to agents, barge in.
     Supervise,
+    /// Say what customers may want, and how they say it.
+    EditIntents,
     /// See how the installation is doing.
     ReadStatus,
     /// Read `/metrics`.
@@ -163,7 +165,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
-            Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
+            Action::Supervise | Action::HearSupervisors(_) | Action::EditIntents => *role >= Role::Supervisor,
             Action::ManagePeople => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
@@ -173,7 +175,8 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadMetrics => Scope::MetricsRead,
                 Action::Publish => Scope::CallsPublish,
                 Action::Supervise => Scope::CallsListen,
-                Action::ManagePeople | Action::TakeCalls | Action::HearSupervisors(_) => Scope::Admin,
+                Action::ManagePeople | Action::TakeCalls => Scope::Admin,
+                Action::HearSupervisors(_) | Action::EditIntents => Scope::Admin,
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
         }
@@ -390,6 +393,7 @@ mod tests {
         for role in [Role::Agent, Role::Supervisor, Role::Admin] {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
+            assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));

@@ -13,7 +13,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
-use super::{App, calls, error, live, missed, ops, people, phone, recording, session, whip};
+use super::{App, calls, error, intents, live, missed, ops, people, phone, recording, session, whip};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -36,6 +36,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Calls", description = "What was said"),
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
+        (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
         (name = "Session", description = "Signing in and out"),
         (name = "People", description = "Users and keys, for admins"),
         (name = "Operation", description = "How the installation is doing"),
@@ -44,6 +45,8 @@ pub(super) fn routes() -> Router<App> {
         calls::list, calls::one, calls::events, calls::outcome, recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
+        intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
+        intents::remove_example,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

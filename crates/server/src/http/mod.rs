@@ -9,6 +9,7 @@ mod calls;
 mod discreet;
 mod docs;
 mod error;
+mod intents;
 mod live;
 mod missed;
 mod ops;
@@ -48,6 +49,7 @@ use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::desk::Desk;
 use crate::hub::Hub;
+use crate::intents::IntentEditor;
 use crate::metrics::Metrics;
 use crate::streams::Streams;
 
@@ -153,6 +155,8 @@ pub struct Parts {
     pub desk: Desk,
     /// Audio of other clients.
     pub streams: Streams,
+    /// What customers may want.
+    pub intents: IntentEditor,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
@@ -297,6 +301,7 @@ pub fn router(app: App) -> Router {
         .merge(phone::routes())
         .merge(whip::routes())
         .merge(missed::routes())
+        .merge(intents::routes())
         .merge(people::routes())
         .route("/status", get(ops::status))
         .merge(docs::routes())

@@ -18,8 +18,10 @@ use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
+use sotto_server::intents::IntentEditor;
 use sotto_server::metrics::Metrics;
 use sotto_server::people;
+use sotto_server::redaction::RedactionConfig;
 use sotto_server::streams::Streams;
 use sotto_store::{EventWriter, Role, Store, WriterLimits};
 use sotto_webrtc::{WebRtc, WebRtcConfig};
@@ -55,12 +57,15 @@ impl Bench {
         let local = "127.0.0.1".parse().unwrap();
         let webrtc =
             WebRtc::new(WebRtcConfig { ip: local, sessions_per_client: 4, ..WebRtcConfig::default() });
-        let desk = Desk::new(DeskConfig::default(), webrtc.clone(), Audit::keep_in(store.clone()));
+        let audit = Audit::keep_in(store.clone());
+        let intents = IntentEditor::new(store.clone(), audit.clone(), None, RedactionConfig::default());
+        let desk = Desk::new(DeskConfig::default(), webrtc.clone(), audit);
         let streams = Streams::new(webrtc, desk.clone());
         let parts = Parts {
             hub: hub.clone(),
             desk,
             streams: streams.clone(),
+            intents,
             settings,
             metrics: Metrics::default(),
             readiness: readiness.clone(),

@@ -5,6 +5,7 @@
 mod bench;
 mod calls;
 mod hostile;
+mod intents;
 mod live;
 mod operation;
 mod phone;

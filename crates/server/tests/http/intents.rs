@@ -1,0 +1,127 @@
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use serde_json::json;
+use sotto_call::CallId;
+use sotto_store::Role;
+
+use crate::bench::{Bench, body, by, bytes, get, post, refused, with_body};
+
+fn remove_example(text: &str) -> Request<Body> {
+    let text = text.replace(' ', "%20");
+    with_body("DELETE", &format!("/api/intent-examples?text={text}"), &json!({}))
+}
+
+#[tokio::test]
+async fn a_supervisor_teaches_what_customers_want() {
+    let bench = Bench::new().await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let sara = bench.sign_in("sara").await;
+    let done = async |request| {
+        let response = bench.send(by(&sara, request)).await;
+        let (status, said) = (response.status(), bytes(response).await);
+        assert!(status.is_success(), "{}", String::from_utf8_lossy(&said));
+        status
+    };
+    let title = json!({ "en": "Refund", "fa": "بازگشت وجه" });
+    let new = json!({ "name": "refund", "title": title, "alert": true });
+    assert_eq!(done(post("/api/intents", &new)).await, StatusCode::CREATED);
+    let call = CallId::new();
+    for text in ["I want my money back.", "پولم رو پس بدید.", "A refund, please."] {
+        let example = json!({ "intent": "refund", "text": text, "call_id": call });
+        done(post("/api/intent-examples", &example)).await;
+    }
+    done(post("/api/intent-examples", &json!({ "text": "I am on the train." }))).await;
+    let renamed = json!({ "title": { "en": "Money back" }, "alert": false });
+    done(with_body("PUT", "/api/intents/refund", &renamed)).await;
+
+    let list = body(bench.send(by(&sara, get("/api/intents"))).await).await;
+    let intent = &list["intents"][0];
+    assert_eq!(
+        (&intent["name"], &intent["title"], &intent["alert"], &intent["in_file"], &intent["learnable"]),
+        (&json!("refund"), &json!({ "en": "Money back" }), &json!(false), &json!(false), &json!(true))
+    );
+    assert_eq!(intent["examples"].as_array().unwrap().len(), 3);
+    let none = json!({ "text": "I am on the train.", "by": "sara", "at_unix_ms": 1_700_000_000_000_u64 });
+    assert_eq!(list["none"], json!([none]));
+    // Nothing is understood on this bench.
+    assert_eq!(list["learning"], "waiting");
+
+    done(remove_example("I am on the train.")).await;
+    done(with_body("DELETE", "/api/intents/refund", &json!({}))).await;
+    let list = body(bench.send(by(&sara, get("/api/intents"))).await).await;
+    assert_eq!((&list["intents"], &list["none"]), (&json!([]), &json!([])));
+
+    // Who, when, about which intent and in which call; what was said is not in it.
+    let admin = bench.key(&["admin"]).await;
+    let records = loop {
+        let list = body(bench.send(by(&admin, get("/api/audit"))).await).await;
+        let records = list["records"].as_array().unwrap().clone();
+        if records.len() == 8 {
+            break records;
+        }
+        tokio::task::yield_now().await;
+    };
+    let told: Vec<_> = records.iter().rev().map(|record| record["detail"].as_str().unwrap()).collect();
+    assert_eq!(
+        told,
+        [
+            "refund: added",
+            "refund: example added",
+            "refund: example added",
+            "refund: example added",
+            "none: example added",
+            "refund: changed",
+            "none: example removed",
+            "refund: removed",
+        ]
+    );
+    assert_eq!(
+        (&records[6]["who"], &records[6]["what"], &records[6]["call_id"]),
+        (&json!("sara"), &json!("intents"), &json!(call))
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_taught_is_refused_and_why() {
+    let bench = Bench::new().await;
+    bench.add_user("mina", Role::Agent).await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let (mina, sara) = (bench.sign_in("mina").await, bench.sign_in("sara").await);
+    let new = json!({ "name": "refund", "title": { "en": "Refund" } });
+    let example = |text: &str| json!({ "intent": "refund", "text": text });
+    for request in [
+        get("/api/intents"),
+        post("/api/intents", &new),
+        with_body("PUT", "/api/intents/refund", &json!({ "title": { "en": "x" }, "alert": true })),
+        with_body("DELETE", "/api/intents/refund", &json!({})),
+        post("/api/intent-examples", &example("A refund, please.")),
+        remove_example("x"),
+    ] {
+        refused(bench.send(by(&mina, request)).await, 403, "forbidden").await;
+    }
+    let send = async |request| bench.send(by(&sara, request)).await;
+    refused(send(post("/api/intent-examples", &example("A refund, please."))).await, 404, "not_found").await;
+    assert_eq!(send(post("/api/intents", &new)).await.status(), StatusCode::CREATED);
+    refused(send(post("/api/intents", &new)).await, 409, "name_taken").await;
+    for (body, status, code) in [
+        (json!({ "name": "", "title": { "en": "x" } }), 400, "invalid"),
+        (json!({ "name": "n".repeat(101), "title": { "en": "x" } }), 400, "invalid"),
+        (json!({ "name": "x", "title": {} }), 400, "invalid"),
+        (json!({ "name": "x", "title": { "en": "x".repeat(501) } }), 400, "invalid"),
+        (json!({ "name": "x" }), 422, "invalid_body"),
+    ] {
+        refused(send(post("/api/intents", &body)).await, status, code).await;
+    }
+    for (text, code) in [
+        (" ", "invalid"),
+        (&*"a".repeat(501), "invalid"),
+        ("My card is 4242 4242 4242 4242.", "secret"),
+        ("It is ••••.", "secret"),
+    ] {
+        refused(send(post("/api/intent-examples", &example(text))).await, 400, code).await;
+    }
+    refused(send(remove_example("x")).await, 404, "not_found").await;
+    refused(send(with_body("DELETE", "/api/intents/x", &json!({}))).await, 404, "not_found").await;
+    let renamed = json!({ "title": { "en": "x" }, "alert": true });
+    refused(send(with_body("PUT", "/api/intents/x", &renamed)).await, 404, "not_found").await;
+}
