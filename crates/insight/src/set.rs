@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sotto_call::EntityKind;
 
 use crate::{Embedder, Embedding, Example, InsightError, Purpose, Recogniser};
 
@@ -11,13 +13,15 @@ const MAX_INTENTS: usize = 500;
 const MAX_EXAMPLES: usize = 20_000;
 /// Of a name, a title or a sentence, in characters.
 const MAX_CHARS: usize = 500;
+/// Steps of an intent's playbook.
+const MAX_STEPS: usize = 20;
 /// Fewer examples of an intent tell nothing about what else would be one.
 const LEAST_EXAMPLES: usize = 3;
 /// What is less probable than this is none of the intents.
 const LEAST_CONFIDENCE: f32 = 0.35;
 
 /// Sentences by the language they are in (BCP 47).
-type Sentences = BTreeMap<String, Vec<String>>;
+pub(crate) type Sentences = BTreeMap<String, Vec<String>>;
 
 /// The intents of an organisation.
 ///
@@ -26,6 +30,7 @@ type Sentences = BTreeMap<String, Vec<String>>;
 /// name = "refund"
 /// title = { en = "Refund" }
 /// alert = true
+/// playbook = [{ text = { en = "Ask for the order number." }, until = "order" }]
 /// [intents.examples]
 /// en = ["I want my money back.", "Can I have a refund?", "Please return what I paid."]
 /// ```
@@ -50,8 +55,31 @@ pub struct Definition {
     /// Whether supervisors are to know of it while the call is live.
     #[serde(default)]
     pub alert: bool,
+    /// What the agent does for somebody who wants it, step by step.
+    #[serde(default)]
+    pub playbook: Vec<Step>,
     /// What somebody says who wants it.
     examples: Sentences,
+}
+
+/// One step of a playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What to do, by language.
+    pub text: BTreeMap<String, String>,
+    /// It is done once such a thing has been named on the call.
+    #[serde(default)]
+    pub until: Option<EntityKind>,
+}
+
+/// Reads the text of a file, or says what is wrong with it and where.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        format!("line {line}: {}", error.message())
+    })
 }
 
 impl IntentSet {
@@ -60,11 +88,7 @@ impl IntentSet {
     /// # Errors
     /// [`InsightError::Intents`] with what is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, InsightError> {
-        let set: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
-            InsightError::Intents(format!("line {line}: {}", error.message()))
-        })?;
+        let set: Self = read(text).map_err(InsightError::Intents)?;
         set.check().map_err(InsightError::Intents)?;
         Ok(set)
     }
@@ -76,7 +100,7 @@ impl IntentSet {
         let mut names = BTreeSet::new();
         let mut total = self.none.values().map(Vec::len).sum::<usize>();
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= MAX_CHARS;
-        for Definition { name, title, examples, .. } in &self.intents {
+        for Definition { name, title, examples, playbook, .. } in &self.intents {
             if !is_text(name) {
                 return Err(format!("an intent needs a name of at most {MAX_CHARS} characters"));
             }
@@ -85,6 +109,13 @@ impl IntentSet {
             }
             if title.is_empty() || !title.values().all(|title| is_text(title)) {
                 return Err(format!("`{name}` needs a title, at least in one language"));
+            }
+            let is_step = |step: &Step| !step.text.is_empty() && step.text.values().all(|text| is_text(text));
+            if playbook.len() > MAX_STEPS || !playbook.iter().all(is_step) {
+                return Err(format!(
+                    "the playbook of `{name}` needs at most {MAX_STEPS} steps, each with a text of at most \
+                     {MAX_CHARS} characters"
+                ));
             }
             let count = examples.values().map(Vec::len).sum::<usize>();
             if count < LEAST_EXAMPLES {
@@ -122,7 +153,7 @@ impl IntentSet {
 }
 
 /// What is said on every telephone and wants nothing.
-fn small_talk() -> &'static Sentences {
+pub(crate) fn small_talk() -> &'static Sentences {
     static SENTENCES: std::sync::LazyLock<Sentences> = std::sync::LazyLock::new(|| {
         // A file of our own, which a test reads.
         toml::from_str(include_str!("../data/small-talk.toml")).unwrap_or_default()
@@ -229,6 +260,9 @@ mod tests {
         assert!(wrong(&SET.replace("prices\"", "refund\"")).contains("two intents called `refund`"));
         assert!(wrong(&SET.replace(r#", fa = ["چنده؟"]"#, "")).contains("`prices` needs at least 3"));
         assert!(wrong(&SET.replace("{ en = \"Prices\" }", "{}")).contains("`prices` needs a title"));
+        let step = |text: &str| SET.replace("alert = true", &format!("playbook = [{{ text = {text} }}]"));
+        assert!(wrong(&step("{}")).contains("the playbook of `refund`"));
+        assert!(wrong(&step("{ en = \"Ask.\" }, until = \"nothing\"")).starts_with("the intents: line "));
         assert!(wrong(&SET.replace("How much is it?", " ")).contains("example sentences must have"));
         let long = "a".repeat(MAX_CHARS + 1);
         assert!(wrong(&SET.replace("How much is it?", &long)).contains("example sentences must have"));
@@ -253,6 +287,9 @@ mod tests {
                 let wanted = if starter { (8, 8) } else { (5, 0) };
                 assert!(count("en") >= wanted.0 && count("fa") >= wanted.1, "{}: {intent:?}", path.display());
                 assert!(!starter || intent.title.contains_key("fa"), "{intent:?}");
+                assert!(!intent.playbook.is_empty(), "{intent:?}");
+                let is_persian = |step: &Step| step.text.contains_key("fa");
+                assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
             }
             read += 1;
         }
