@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{Millis, Shedding};
-use sotto_insight::IntentSet;
+use sotto_insight::{Duty, IntentSet, Playbook};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
@@ -36,7 +36,7 @@ const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15),
 const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
-    let intents = config.insight.read_intents()?;
+    let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     let data = config.server.data.clone();
     std::fs::create_dir_all(data.join("recordings"))
         .with_context(|| format!("making the data folder {}", data.display()))?;
@@ -120,8 +120,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         figures::insight(&metrics, &insight.figures());
         calls.understand_with(insight);
     }
-    if config.insight.is_wanted() {
-        read_feelings(config.clone(), intents, calls.clone(), readiness.clone());
+    let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
+    if let Some(prompts) = prompts {
+        calls.prompt_by(Playbook::new(prompts, intents.as_ref()));
+    }
+    if config.insight.is_wanted(&checklist) {
+        read_feelings(config.clone(), intents, checklist, calls.clone(), readiness.clone());
     }
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
@@ -184,12 +188,19 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
 }
 
 /// Fetches and loads what mood and intents are read with, beside the calls, which do without until then.
-fn read_feelings(config: Config, intents: Option<IntentSet>, calls: Calls, readiness: Readiness) {
+fn read_feelings(
+    config: Config,
+    intents: Option<IntentSet>,
+    checklist: Vec<Duty>,
+    calls: Calls,
+    readiness: Readiness,
+) {
     readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     let lacks = readiness.clone();
     let start = move || {
         let cache = Cache::open(config.speech.models_dir.clone())?;
-        let opened = insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())?;
+        let progress = &mut Console::default();
+        let opened = insight::open(&config.insight, intents.as_ref(), &checklist, &cache, progress)?;
         calls.read_with(opened);
         readiness.degraded("insight", None);
         Ok(())
