@@ -329,11 +329,11 @@ impl Prompter {
                 && agent.end.min(customer.end).since(agent.start) >= OVERLAP
                 && agent.quote.text.split_whitespace().count() >= OVERLAP_WORDS
         };
-        let mut pairs = self.said.iter().flat_map(|other| [(new, other), (other, new)]);
-        let Some((agent, customer)) = pairs.find(|(agent, customer)| interrupts(agent, customer)) else {
-            return;
-        };
-        let (at, utterance) = (agent.start, customer.quote.utterance_id);
+        let found = self.said.iter().find_map(|other| {
+            let (agent, customer) = if new.party == Party::Agent { (new, other) } else { (other, new) };
+            interrupts(agent, customer).then_some((agent.start, customer.quote.utterance_id))
+        });
+        let Some((at, utterance)) = found else { return };
         self.overlaps.retain(|before| at.since(*before) <= OVERLAPS_WITHIN);
         self.overlaps.push_back(at);
         if self.overlaps.len() >= OVERLAPS {
