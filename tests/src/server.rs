@@ -330,6 +330,7 @@ impl Setup {
             ("webrtc", Vec::new()),
             ("redaction", Vec::new()),
             ("insight", Vec::new()),
+            ("prompts", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

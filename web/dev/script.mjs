@@ -1,9 +1,10 @@
 // The calls that the stand-in server plays: what is said, and how a recogniser would hear it.
 
 /** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[],
- *    mood?: [number, string], wants?: [string, number] }} Said
+ *    mood?: [number, string], wants?: [string, number], says?: string, prompt?: [string, number, { en: string, fa: string }] }} Said
  *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials.
- *  `mood` is what the words tell: valence and emotion; `wants` the intent they name, and how surely. */
+ *  `mood` is what the words tell: valence and emotion; `wants` the intent they name, and how surely; `says` an item of the
+ *  checklist that they tick; `prompt` what the agent is told then: about what, how long it stands, and the words. */
 
 const WORD_MS = 330;
 const FINAL_AFTER_MS = 640;
@@ -17,6 +18,19 @@ export const TITLES = {
   complaint: { en: 'Complaint', fa: 'شکایت' },
 };
 
+/** What must be said on every call. */
+const CHECKLIST = {
+  greeting: { en: 'Name and school said', fa: 'معرفی خود و آموزشگاه' },
+  recorded: { en: 'The call is recorded', fa: 'تماس ضبط می‌شود' },
+  next: { en: 'What happens next, and when', fa: 'گام بعدی و زمان آن' },
+};
+
+const SORRY = {
+  en: 'The customer sounds annoyed. Say that you are sorry for the trouble before you explain.',
+  fa: 'مشتری دلخور به نظر می‌رسد. پیش از توضیح، بابت زحمتی که پیش آمده پوزش بخواهید.',
+};
+const NUMBER = { en: 'Ask for the name of the student.', fa: 'نام زبان‌آموز را بپرسید.' };
+
 export const english = {
   language: 'en',
   participants: [
@@ -25,7 +39,7 @@ export const english = {
   ],
   seconds: 118,
   said: [
-    { party: 'agent', at: 0.8, text: 'Good morning, MetaLingua, this is Mina. How can I help you today?' },
+    { party: 'agent', at: 0.8, text: 'Good morning, MetaLingua, this is Mina. How can I help you today?', says: 'greeting' },
     {
       party: 'customer',
       at: 6.4,
@@ -34,6 +48,7 @@ export const english = {
       tail: ['sight', 'plays'],
       mood: [-0.35, 'disappointment'],
       wants: ['registration', 0.86],
+      prompt: ['next_action', 30, NUMBER],
     },
     {
       party: 'customer',
@@ -78,6 +93,7 @@ export const english = {
       mood: [-0.95, 'annoyance'],
       wants: ['complaint', 0.71],
       turn: 'decline',
+      prompt: ['empathy', 20, SORRY],
     },
     { party: 'agent', at: 59.8, text: 'You are right, it is ours.' },
     {
@@ -111,7 +127,7 @@ export const english = {
       at: 91.0,
       text: 'Of course. Please key in the last four digits of the number, so that I have the right one.',
     },
-    { party: 'agent', at: 101.2, text: 'Thank you, that matches. You will hear from me today.' },
+    { party: 'agent', at: 101.2, text: 'Thank you, that matches. You will hear from me today.', says: 'next' },
     { party: 'customer', at: 106.4, text: 'Good. Thank you, Mina.', mood: [0.9, 'gratitude'], turn: 'improvement', names: [['person', 'Mina', 'Mina']] },
     { party: 'agent', at: 109.2, text: 'Thank you for your patience, Mr Miller. Goodbye.' },
   ],
@@ -137,7 +153,7 @@ export const persian = {
   ],
   seconds: 112,
   said: [
-    { party: 'agent', at: 0.9, text: 'سلام، وقت‌تان بخیر. متالینگوا، کریمی هستم. بفرمایید.' },
+    { party: 'agent', at: 0.9, text: 'سلام، وقت‌تان بخیر. متالینگوا، کریمی هستم. بفرمایید.', says: 'greeting' },
     {
       party: 'customer',
       at: 5.8,
@@ -146,6 +162,7 @@ export const persian = {
       tail: ['اثر', 'ظرافت'],
       mood: [-0.35, 'disappointment'],
       wants: ['registration', 0.83],
+      prompt: ['next_action', 30, NUMBER],
     },
     {
       party: 'customer',
@@ -184,6 +201,7 @@ export const persian = {
       mood: [-0.95, 'annoyance'],
       wants: ['complaint', 0.74],
       turn: 'decline',
+      prompt: ['empathy', 20, SORRY],
     },
     { party: 'agent', at: 62.1, text: 'حق با شماست، اشتباه از ما بوده.' },
     {
@@ -201,7 +219,7 @@ export const persian = {
       names: [['date_time', 'T17:30', 'پنج و نیم']],
     },
     { party: 'customer', at: 88.3, text: 'باشد. لطفاً پیامک بفرستید، ایمیل را کمتر نگاه می‌کنم.' },
-    { party: 'agent', at: 94.0, text: 'حتماً. امروز خبرتان می‌کنم.' },
+    { party: 'agent', at: 94.0, text: 'حتماً. امروز خبرتان می‌کنم.', says: 'next' },
     { party: 'customer', at: 97.6, text: 'ممنونم خانم کریمی. خدانگهدار.', mood: [0.9, 'gratitude'], turn: 'improvement' },
     { party: 'agent', at: 101.0, text: 'سپاس از صبوری‌تان. خدانگهدار.' },
   ],
@@ -417,7 +435,9 @@ export function events(script, startedAtUnixMs, externalId) {
   });
   add(20, { kind: 'leg_started', party: 'customer', codec: 'PCMA' });
   add(40, { kind: 'leg_started', party: 'agent', codec: 'PCMA' });
-  let id = 0;
+  if (script.said.length > 0)
+    for (const [name, title] of Object.entries(CHECKLIST)) add(0, { kind: 'checklist', name, title, done: false });
+  let [id, prompts] = [0, 0];
   let arc = { valence: 0, deviation: 0.5 };
   for (const line of script.said) {
     const start = line.at * 1000;
@@ -508,6 +528,27 @@ export function events(script, startedAtUnixMs, externalId) {
       }
       if (line.names) add(at, { kind: 'entities', ...about, entities: line.names.map((one) => named(line.text, one)) });
     }
+    const quoted = { utterance_id: id, revision: 0, text };
+    const told = end + FINAL_AFTER_MS + late + 2 * UNDERSTOOD_AFTER_MS;
+    if (line.says) {
+      const item = { name: line.says, title: CHECKLIST[line.says], done: true };
+      add(told, { kind: 'checklist', ...item, evidence: quoted });
+    }
+    if (line.prompt) {
+      const [about, seconds, words] = line.prompt;
+      add(told, {
+        kind: 'prompt',
+        prompt_id: ++prompts,
+        about,
+        text: words,
+        priority: 70,
+        evidence: quoted,
+        expires_at_ms: Math.round(told) + seconds * 1000,
+        ...(about === 'empathy'
+          ? { held_back: [{ about: 'next_action', text: NUMBER, because: 'matters_less' }] }
+          : {}),
+      });
+    }
     id++;
   }
   for (const { at, ...body } of script.other) add(at * 1000, body);
@@ -527,11 +568,14 @@ function named(text, [kind, value, said]) {
 /** What `CallState` of crates/call makes of events. */
 export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
-  const [byId, moods, intents, entities, redactions] = Array.from({ length: 5 }, () => new Map());
+  const [byId, moods, intents, entities, redactions, checklist] = Array.from({ length: 6 }, () => new Map());
+  state.prompt = null;
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
-    else if (kind === 'call_ended') state.ended = body;
+    else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
+    else if (kind === 'prompt') state.prompt = body;
+    else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;
     else if (kind === 'paused') state.paused.push(body.party);
@@ -548,5 +592,6 @@ export function stateOf(list) {
   state.intents = sorted(intents);
   state.entities = sorted(entities);
   state.redactions = sorted(redactions);
+  state.checklist = [...checklist.values()];
   return state;
 }

@@ -5,11 +5,12 @@
 //! ```
 
 use sotto_call::{
-    ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Dtmf, Emotion,
-    EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, Intent, LegEnded, LegStarted, Load,
-    LostTo, MASK, Millis, Mood, Participant, Participants, Party, PartyChange, Quality, Redacted, Secret,
-    Sentiment, Shedding, Source, Span, Supervisor, TimeRange, Transferred, Trend, Turn, TurnDirection,
-    Utterance, UtteranceId, Withheld, Word, WordsMood,
+    ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, ChecklistItem,
+    Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack,
+    HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
+    Participants, Party, PartyChange, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality, Quote,
+    Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, TimeRange, Transferred, Trend, Turn,
+    TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -52,6 +53,14 @@ fn main() {
         Secret,
         TimeRange,
         Redacted,
+        Quote,
+        PromptKind,
+        HeldBackBecause,
+        HeldBack,
+        Prompt,
+        PromptAnswer,
+        PromptAnswered,
+        ChecklistItem,
         CallStarted,
         CallEnded,
         EndReason,

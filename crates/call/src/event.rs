@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Entities, Intent, Millis, Mood, Redacted};
+use crate::{ChecklistItem, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -129,6 +129,12 @@ pub enum EventBody {
     /// Secrets were found in an utterance. What was said in it is taken out of all earlier events; the next event has what is
     /// left.
     Redacted(Redacted),
+    /// Something that may help the agent now.
+    Prompt(Prompt),
+    /// What the agent, or a supervisor, says of a prompt.
+    PromptAnswered(PromptAnswered),
+    /// Something that must be said on this call, or that the agent has said it.
+    Checklist(ChecklistItem),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.
     Paused(PartyChange),
     /// Recording went on, or the party came back.

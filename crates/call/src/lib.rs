@@ -9,6 +9,7 @@ mod entity;
 mod event;
 mod insight;
 mod log;
+mod prompt;
 mod redaction;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -18,6 +19,7 @@ pub use entity::*;
 pub use event::*;
 pub use insight::*;
 pub use log::{CallLog, CallState, UtteranceState};
+pub use prompt::*;
 pub use redaction::*;
 pub use time::Millis;
 

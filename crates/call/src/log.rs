@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, CustomerUtterance, Entities, EventBody, Intent, Millis, Mood, Party,
-    Redacted, Shedding, Supervisor, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, ChecklistItem, CustomerUtterance, Entities, EventBody, Intent, Millis,
+    Mood, Party, Prompt, Quote, Redacted, Shedding, Supervisor, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -70,6 +70,12 @@ pub struct CallState {
     /// What was taken out of utterances.
     #[serde(default)]
     pub redactions: Vec<Redacted>,
+    /// The newest prompt, until it is answered. Whether it has expired is for the one who shows it to see.
+    #[serde(default)]
+    pub prompt: Option<Prompt>,
+    /// What must be said on this call, in the organisation's order.
+    #[serde(default)]
+    pub checklist: Vec<ChecklistItem>,
 }
 
 /// An utterance with its newest text.
@@ -94,7 +100,10 @@ impl CallState {
         self.seq = event.seq;
         match &event.body {
             EventBody::CallStarted(started) => self.started = Some(started.clone()),
-            EventBody::CallEnded(ended) => self.ended = Some(ended.clone()),
+            EventBody::CallEnded(ended) => {
+                self.ended = Some(ended.clone());
+                self.prompt = None;
+            }
             EventBody::LegStarted(leg) => {
                 self.legs.retain(|(party, _)| *party != leg.party);
                 self.legs.push((leg.party, leg.codec.clone()));
@@ -120,6 +129,22 @@ impl CallState {
             EventBody::Redacted(redacted) => {
                 self.redact(redacted.utterance_id);
                 put(&mut self.redactions, redacted, |redacted| redacted.utterance_id);
+            }
+            EventBody::Prompt(prompt) => {
+                if self.is_quoted(&prompt.evidence) {
+                    self.prompt = Some(prompt.clone());
+                }
+            }
+            EventBody::PromptAnswered(answered) => {
+                self.prompt.take_if(|prompt| prompt.prompt_id == answered.prompt_id);
+            }
+            EventBody::Checklist(item) => {
+                if item.evidence.as_ref().is_none_or(|quote| self.is_quoted(quote)) {
+                    match self.checklist.iter_mut().find(|known| known.name == item.name) {
+                        Some(known) => *known = item.clone(),
+                        None => self.checklist.push(item.clone()),
+                    }
+                }
             }
             EventBody::Load(load) => self.shedding = Some(load.shedding),
             EventBody::Participants(now) => {
@@ -170,6 +195,12 @@ impl CallState {
         if new.r#final && new.text.is_empty() {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
+            self.prompt.take_if(|prompt| prompt.evidence.utterance_id == new.utterance_id);
+            for item in &mut self.checklist {
+                if item.evidence.take_if(|quote| quote.utterance_id == new.utterance_id).is_some() {
+                    item.done = false;
+                }
+            }
         }
     }
 
@@ -179,12 +210,21 @@ impl CallState {
             self.utterances[at].redact();
         }
         self.entities.retain(|found| found.utterance_id != id);
+        let prompted = self.prompt.iter_mut().map(|prompt| &mut prompt.evidence);
+        let ticked = self.checklist.iter_mut().filter_map(|item| item.evidence.as_mut());
+        prompted.chain(ticked).filter(|quote| quote.utterance_id == id).for_each(Quote::redact);
     }
 
     /// Whether these are the final words of an utterance as they are now.
     #[must_use]
     pub fn is_final(&self, id: UtteranceId, revision: u32) -> bool {
         self.utterance(id).is_some_and(|said| said.r#final && said.revision == revision)
+    }
+
+    /// Whether something rests on final words as they are now.
+    #[must_use]
+    pub fn is_quoted(&self, quote: &Quote) -> bool {
+        self.is_final(quote.utterance_id, quote.revision)
     }
 
     /// Whether these are the customer's words, as they are now: all that mood and intent are understood of.

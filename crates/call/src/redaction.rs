@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{EventBody, Millis, Party, Utterance, UtteranceId};
+use crate::{EventBody, Millis, Party, Quote, Utterance, UtteranceId};
 
 /// What stands in a text in place of a secret.
 pub const MASK: &str = "••••";
@@ -95,6 +95,8 @@ impl EventBody {
         match self {
             Self::Utterance(utterance) => Some(utterance.utterance_id),
             Self::Entities(found) => Some(found.utterance_id),
+            Self::Prompt(prompt) => Some(prompt.evidence.utterance_id),
+            Self::Checklist(item) => item.evidence.as_ref().map(|quote| quote.utterance_id),
             _ => None,
         }
     }
@@ -104,6 +106,8 @@ impl EventBody {
         match self {
             Self::Utterance(utterance) => utterance.redact(),
             Self::Entities(found) => found.entities.clear(),
+            Self::Prompt(prompt) => prompt.evidence.redact(),
+            Self::Checklist(item) => item.evidence.iter_mut().for_each(Quote::redact),
             _ => {}
         }
     }

@@ -4,7 +4,8 @@
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
 //! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
 //! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
-//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only.
+//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only. A
+//! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say.
 
 mod arc;
 mod embed;
@@ -12,6 +13,7 @@ mod entities;
 mod intent;
 mod linear;
 mod mood;
+mod prompt;
 mod redaction;
 mod set;
 mod spoken;
@@ -23,8 +25,9 @@ pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
+pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
-pub use set::{Definition, IntentSet, Intents, Wanted};
+pub use set::{Definition, IntentSet, Intents, Step, Wanted};
 pub use understanding::{MoodReader, Understanding, Understood};
 
 /// Why something could not be understood.
@@ -46,4 +49,7 @@ pub enum InsightError {
     /// A set of intents cannot be read.
     #[error("the intents: {0}")]
     Intents(String),
+    /// A set of prompts cannot be read.
+    #[error("the prompts: {0}")]
+    Prompts(String),
 }

@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use sotto_call::EntityKind;
 
 use crate::{Embedder, Embedding, Example, InsightError, Purpose, Recogniser};
 
@@ -15,13 +17,15 @@ const MAX_CHARS: usize = 500;
 const MAX_NAME_CHARS: usize = 100;
 /// Languages that an intent has titles in.
 const MAX_TITLES: usize = 20;
+/// Steps of an intent's playbook.
+const MAX_STEPS: usize = 20;
 /// Fewer examples of an intent tell nothing about what else would be one.
 const LEAST_EXAMPLES: usize = 3;
 /// What is less probable than this is none of the intents.
 const LEAST_CONFIDENCE: f32 = 0.35;
 
 /// Sentences by the language they are in (BCP 47).
-type Sentences = BTreeMap<String, Vec<String>>;
+pub(crate) type Sentences = BTreeMap<String, Vec<String>>;
 
 /// The intents of an organisation.
 ///
@@ -30,6 +34,7 @@ type Sentences = BTreeMap<String, Vec<String>>;
 /// name = "refund"
 /// title = { en = "Refund" }
 /// alert = true
+/// playbook = [{ text = { en = "Ask for the order number." }, until = "order" }]
 /// [intents.examples]
 /// en = ["I want my money back.", "Can I have a refund?", "Please return what I paid."]
 /// ```
@@ -54,6 +59,9 @@ pub struct Definition {
     /// Whether supervisors are to know of it while the call is live.
     #[serde(default)]
     pub alert: bool,
+    /// What the agent does for somebody who wants it, step by step.
+    #[serde(default)]
+    pub playbook: Vec<Step>,
     /// What somebody says who wants it.
     examples: Sentences,
 }
@@ -71,17 +79,33 @@ impl Definition {
     }
 }
 
+/// One step of a playbook.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Step {
+    /// What to do, by language.
+    pub text: BTreeMap<String, String>,
+    /// It is done once such a thing has been named on the call.
+    #[serde(default)]
+    pub until: Option<EntityKind>,
+}
+
+/// Reads the text of a file, or says what is wrong with it and where.
+pub(crate) fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| {
+        let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+        let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
+        format!("line {line}: {}", error.message())
+    })
+}
+
 impl IntentSet {
     /// Reads a set from the text of its file.
     ///
     /// # Errors
     /// [`InsightError::Intents`] with what is wrong, and where.
     pub fn parse(text: &str) -> Result<Self, InsightError> {
-        let set: Self = toml::from_str(text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-            let line = 1 + before.bytes().filter(|byte| *byte == b'\n').count();
-            InsightError::Intents(format!("line {line}: {}", error.message()))
-        })?;
+        let set: Self = read(text).map_err(InsightError::Intents)?;
         set.within_limits().and_then(|()| set.all_learnable()).map_err(InsightError::Intents)?;
         Ok(set)
     }
@@ -113,7 +137,7 @@ impl IntentSet {
         let mut names = BTreeSet::new();
         let mut total = self.none.values().map(Vec::len).sum::<usize>();
         let is_text = |text: &str| !text.trim().is_empty() && text.chars().count() <= MAX_CHARS;
-        for Definition { name, title, examples, .. } in &self.intents {
+        for Definition { name, title, examples, playbook, .. } in &self.intents {
             if !is_text(name) || name.chars().count() > MAX_NAME_CHARS {
                 return Err(format!("an intent needs a name of at most {MAX_NAME_CHARS} characters"));
             }
@@ -124,6 +148,13 @@ impl IntentSet {
             if title.is_empty() || title.len() > MAX_TITLES || !title.iter().all(is_title) {
                 return Err(format!(
                     "`{name}` needs a title of at most {MAX_CHARS} characters, in 1 to {MAX_TITLES} languages"
+                ));
+            }
+            let is_step = |step: &Step| !step.text.is_empty() && step.text.values().all(|text| is_text(text));
+            if playbook.len() > MAX_STEPS || !playbook.iter().all(is_step) {
+                return Err(format!(
+                    "the playbook of `{name}` needs at most {MAX_STEPS} steps, each with a text of at most \
+                     {MAX_CHARS} characters"
                 ));
             }
             total += examples.values().map(Vec::len).sum::<usize>();
@@ -160,8 +191,8 @@ impl IntentSet {
         match self.intents.iter_mut().find(|intent| intent.name == name) {
             Some(intent) => (intent.title, intent.alert) = (title, alert),
             None => {
-                let examples = Sentences::new();
-                self.intents.push(Definition { name: name.to_owned(), title, alert, examples });
+                let (playbook, examples) = (Vec::new(), Sentences::new());
+                self.intents.push(Definition { name: name.to_owned(), title, alert, playbook, examples });
             }
         }
     }
@@ -225,7 +256,7 @@ fn language_of(sentence: &str) -> &'static str {
 }
 
 /// What is said on every telephone and wants nothing.
-fn small_talk() -> &'static Sentences {
+pub(crate) fn small_talk() -> &'static Sentences {
     static SENTENCES: std::sync::LazyLock<Sentences> = std::sync::LazyLock::new(|| {
         // A file of our own, which a test reads.
         toml::from_str(include_str!("../data/small-talk.toml")).unwrap_or_default()
@@ -332,6 +363,9 @@ mod tests {
         assert!(wrong(&SET.replace("prices\"", "refund\"")).contains("two intents called `refund`"));
         assert!(wrong(&SET.replace(r#", fa = ["چنده؟"]"#, "")).contains("`prices` needs at least 3"));
         assert!(wrong(&SET.replace("{ en = \"Prices\" }", "{}")).contains("`prices` needs a title"));
+        let step = |text: &str| SET.replace("alert = true", &format!("playbook = [{{ text = {text} }}]"));
+        assert!(wrong(&step("{}")).contains("the playbook of `refund`"));
+        assert!(wrong(&step("{ en = \"Ask.\" }, until = \"nothing\"")).starts_with("the intents: line "));
         assert!(wrong(&SET.replace("How much is it?", " ")).contains("example sentences must have"));
         let long = "a".repeat(MAX_CHARS + 1);
         assert!(wrong(&SET.replace("How much is it?", &long)).contains("example sentences must have"));
@@ -383,6 +417,9 @@ mod tests {
                 let wanted = if starter { (8, 8) } else { (5, 0) };
                 assert!(count("en") >= wanted.0 && count("fa") >= wanted.1, "{}: {intent:?}", path.display());
                 assert!(!starter || intent.title.contains_key("fa"), "{intent:?}");
+                assert!(!intent.playbook.is_empty(), "{intent:?}");
+                let is_persian = |step: &Step| step.text.contains_key("fa");
+                assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
             }
             read += 1;
         }

@@ -6,20 +6,21 @@
 use serde::Deserialize as _;
 use serde::de::IntoDeserializer as _;
 use serde::de::value::Error as ValueError;
-use sotto_call::{CustomerUtterance, Emotion, Sentiment, WordsMood};
+use sotto_call::{AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Quote, Sentiment, WordsMood};
 use sotto_models::{ModelError, Onnx};
 
-use crate::{BuiltIn, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
+use crate::{BuiltIn, Checklist, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
 
 /// Sentences of an utterance that are looked at by themselves.
 const MAX_SENTENCES: usize = 4;
 
-/// All that understands a customer's utterance. Nothing here takes anybody else's.
+/// All that understands a customer's utterance. Of anybody else's nothing is understood; an agent's may tick a checklist.
 #[derive(Debug)]
 pub struct Understanding {
     embedder: Embedder,
     mood: Option<MoodReader>,
     intents: Option<Intents>,
+    checklist: Option<Checklist>,
 }
 
 /// What was understood of an utterance.
@@ -35,7 +36,37 @@ impl Understanding {
     /// Understands by `embedder`. Without `mood` no mood is read of anybody; without `intents` none is recognised.
     #[must_use]
     pub fn new(embedder: Embedder, mood: Option<MoodReader>, intents: Option<Intents>) -> Self {
-        Self { embedder, mood, intents }
+        Self { embedder, mood, intents, checklist: None }
+    }
+
+    /// With a checklist that agents' words tick. Without one they are not looked at.
+    #[must_use]
+    pub fn with_checklist(self, checklist: Option<Checklist>) -> Self {
+        Self { checklist, ..self }
+    }
+
+    /// The items of the checklist that an agent has said, of those that are open.
+    ///
+    /// # Errors
+    /// [`InsightError::Runtime`] when the embedding fails.
+    pub fn covers(
+        &mut self,
+        said: &AgentUtterance,
+        is_open: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<ChecklistItem>, InsightError> {
+        let Some(checklist) = self.checklist.as_ref().filter(|checklist| checklist.has_open(is_open)) else {
+            return Ok(Vec::new());
+        };
+        let said = said.utterance();
+        let mut embedded = self.embedder.embed(Purpose::Query, &[said.text.as_str()])?;
+        embedded.extend(self.embedder.embed(Purpose::Query, &sentences(&said.text))?);
+        let covered = checklist.covered(&embedded, is_open).into_iter().map(|duty| ChecklistItem {
+            name: duty.name.clone(),
+            title: duty.title.clone(),
+            done: true,
+            evidence: Some(Quote::of(said)),
+        });
+        Ok(covered.collect())
     }
 
     /// Understands what a customer said.

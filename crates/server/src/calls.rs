@@ -14,7 +14,7 @@ use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
     LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance,
 };
-use sotto_insight::Understanding;
+use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
 use sotto_sip::{
     DialError, Endpoint, Host, NewCall, NewLeg, Note, Progress, ReferError, Referral, Refusal, Ringing,
@@ -57,6 +57,8 @@ struct Shared {
     early: Mutex<Vec<Early>>,
     /// Absent where nothing is understood of what is said.
     insight: Arc<OnceLock<Insight>>,
+    /// Absent where agents are told nothing.
+    playbook: OnceLock<Arc<Playbook>>,
     redaction: RedactionConfig,
     redacted: Arc<redaction::Figures>,
     missing: Mutex<Missing>,
@@ -248,6 +250,7 @@ impl Calls {
             speech: OnceLock::new(),
             early: Mutex::default(),
             insight: Arc::default(),
+            playbook: OnceLock::new(),
             redaction,
             redacted: Arc::default(),
             missing: Mutex::default(),
@@ -284,6 +287,11 @@ impl Calls {
         if let Some(insight) = self.shared.insight.get() {
             insight.read_with(understanding);
         }
+    }
+
+    /// From now on agents are told what may help, in calls that begin.
+    pub fn prompt_by(&self, playbook: Playbook) {
+        let _ = self.shared.playbook.set(Arc::new(playbook));
     }
 
     /// What is counted of secrets that are taken out.
@@ -375,6 +383,17 @@ impl Shared {
         let live = self.hub.begin(new, move || stamp.now())?;
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
+        }
+        if let Some(playbook) = self.playbook.get() {
+            let prompter = Prompter::new(Arc::clone(playbook));
+            live.prompt_by(match clock {
+                Clock::Real(_) => prompter,
+                Clock::Position(_) => prompter.without_clock(),
+            });
+            // Where nobody looks whether it is said there is no checklist.
+            if self.insight.get().is_some_and(Insight::is_reading) {
+                playbook.checklist().into_iter().for_each(|item| live.publish(EventBody::Checklist(item)));
+            }
         }
         let to = self.recordings.as_ref().zip(recording);
         let recorder = to.map(|(Recordings { data, .. }, file)| Recorder::start(data.join(file), []));

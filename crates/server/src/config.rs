@@ -22,6 +22,7 @@ use toml::de::{DeTable, DeValue};
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::InsightConfig;
+use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
 
 /// The file that is read when none is named and it is there.
@@ -54,6 +55,9 @@ pub struct Config {
     pub redaction: RedactionConfig,
     /// What is understood of what is said: what is named, how customers feel, and what they want.
     pub insight: InsightConfig,
+    /// What agents are told while they talk: one thing at a time, and seldom. And what they must say, which ticks itself when they
+    /// have said it.
+    pub prompts: PromptsConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.

@@ -18,6 +18,7 @@ use sotto_call::{
     CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis, Redacted, Utterance,
     UtteranceId,
 };
+use sotto_insight::Prompter;
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -159,6 +160,7 @@ enum Command {
     Publish(Option<Millis>, EventBody),
     Redact(Option<Millis>, Box<(Redacted, Utterance)>),
     Becomes(Condition),
+    PromptBy(Box<Prompter>),
     End(CallEnded, oneshot::Sender<Result<(), NotStored>>),
     Join(Option<u64>, oneshot::Sender<Joined>),
 }
@@ -422,6 +424,7 @@ impl Shared {
             log,
             state: Arc::new(state),
             needs,
+            prompter: None,
             backlog,
             tail: broadcast::Sender::new(self.limits.tail),
             taken_out: Arc::default(),
@@ -493,6 +496,12 @@ impl LiveCall {
         let _ = self.inbox.send(Command::Becomes(condition));
     }
 
+    /// From now on the agent is told what may help. Never waits.
+    pub fn prompt_by(&self, prompter: Prompter) {
+        // After the call's end nobody is to be told anything.
+        let _ = self.inbox.send(Command::PromptBy(Box::new(prompter)));
+    }
+
     /// Ends the call: everything published before is numbered, the end is the last event, subscribers hear of
     /// it, and the call leaves the registry when all of it is stored, for which this waits. Ending it again
     /// changes nothing and waits as well.
@@ -523,6 +532,8 @@ struct Task {
     /// Shared with subscribers who are being shown it; copied only if it changes meanwhile.
     state: Arc<CallState>,
     needs: Needs,
+    /// Absent where the agent is told nothing.
+    prompter: Option<Box<Prompter>>,
     /// The newest events, each with the number of its write.
     backlog: VecDeque<(u64, Arc<CallEvent>)>,
     tail: broadcast::Sender<Arc<CallEvent>>,
@@ -542,6 +553,7 @@ impl Task {
         let mut due = None;
         let (ended, first) = loop {
             let wake_at = if changed { Some(show_at) } else { due };
+            let wake_at = wake_at.into_iter().chain(self.prompt_due()).min();
             let command = tokio::select! {
                 command = inbox.recv() => command,
                 () = tokio::time::sleep_until(wake_at.unwrap_or(show_at)), if wake_at.is_some() => {
@@ -553,21 +565,24 @@ impl Task {
                 Some(Command::Publish(at, body)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     changed |= self.number(at, body);
+                    self.prompt(at);
                 }
                 Some(Command::Redact(at, redacted)) => {
                     self.waiting.fetch_sub(1, Ordering::Relaxed);
                     let (redacted, left) = *redacted;
                     self.redact(at, redacted, left);
+                    self.prompt(at);
                     changed = true;
                 }
                 Some(Command::Becomes(condition)) => {
                     self.needs.becomes((self.clock)(), condition);
                     changed = true;
                 }
+                Some(Command::PromptBy(prompter)) => self.prompter = Some(prompter),
                 Some(Command::Join(from, reply)) => self.join(from, reply),
                 Some(Command::End(ended, reply)) => break (ended, reply),
                 // The registry holds a sender, so this is the time to show what has changed.
-                None => {}
+                None => self.prompt(None),
             }
             if changed && show_at <= Instant::now() {
                 self.show();
@@ -588,7 +603,7 @@ impl Task {
         while let Some(command) = inbox.recv().await {
             match command {
                 Command::Publish(..) | Command::Redact(..) => self.too_late(),
-                Command::Becomes(_) => {}
+                Command::Becomes(_) | Command::PromptBy(_) => {}
                 Command::Join(from, reply) => self.join(from, reply),
                 Command::End(_, reply) => drop(reply.send(stored)),
             }
@@ -611,7 +626,7 @@ impl Task {
                 result = &mut stored => break result,
                 command = inbox.recv() => match command {
                     Some(Command::Publish(..) | Command::Redact(..)) => self.too_late(),
-                    Some(Command::Becomes(_)) => {}
+                    Some(Command::Becomes(_) | Command::PromptBy(_)) => {}
                     Some(Command::Join(from, reply)) => self.join(from, reply),
                     Some(Command::End(_, reply)) => waiting.push(reply),
                     None => break stored.as_mut().await,
@@ -638,15 +653,25 @@ impl Task {
                 word.p = 0.0;
             }
         }
-        if let EventBody::Entities(found) = &body
-            && !self.state.is_final(found.utterance_id, found.revision)
-        {
+        let is_late = match &body {
             // Found in words that are no more, perhaps because there was a secret among them.
+            EventBody::Entities(found) => !self.state.is_final(found.utterance_id, found.revision),
+            EventBody::Checklist(item) => {
+                item.evidence.as_ref().is_some_and(|quote| !self.state.is_quoted(quote))
+            }
+            // About a prompt that does not stand any more.
+            EventBody::PromptAnswered(answered) => {
+                self.state.prompt.as_ref().is_none_or(|prompt| prompt.prompt_id != answered.prompt_id)
+            }
+            _ => false,
+        };
+        if is_late {
             return false;
         }
         let listed = match &body {
             EventBody::Utterance(utterance) => utterance.r#final,
             EventBody::Dtmf(_) | EventBody::AudioLost(_) | EventBody::Entities(_) => false,
+            EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
             _ => true,
         };
         let at = at.unwrap_or_else(|| (self.clock)());
@@ -670,6 +695,9 @@ impl Task {
     fn take_in(&mut self, event: Arc<CallEvent>) {
         Arc::make_mut(&mut self.state).apply(&event);
         self.needs.apply(&event);
+        if let Some(prompter) = &mut self.prompter {
+            prompter.apply(&event);
+        }
         self.shared.counters.events.fetch_add(1, Ordering::Relaxed);
         let write = self.shared.writer.write(self.id, Arc::clone(&event));
         let stored = self.shared.writer.settled();
@@ -699,6 +727,22 @@ impl Task {
         };
         // Whoever asked may have gone.
         let _ = reply.send(joined);
+    }
+
+    /// Tells the agent what may help now, if anything does. `at` as for [`LiveCall::publish_at`].
+    fn prompt(&mut self, at: Option<Millis>) {
+        let Some(prompter) = &mut self.prompter else { return };
+        let now = at.unwrap_or_else(|| (self.clock)());
+        if let Some(prompt) = prompter.next(now) {
+            self.number(Some(now), EventBody::Prompt(prompt));
+        }
+    }
+
+    /// When the agent may have to be told something though nothing happens.
+    fn prompt_due(&self) -> Option<Instant> {
+        let prompter = self.prompter.as_ref()?;
+        let now = (self.clock)();
+        Some(Instant::now() + Duration::from_millis(prompter.due(now)?.since(now).0))
     }
 
     /// When lists will have to be told of what time has brought.
@@ -917,10 +961,11 @@ mod tests {
 
     use proptest::prelude::*;
     use sotto_call::{
-        ArcPoint, CustomerUtterance, Emotion, EndReason, Entities, Entity, EntityKind, Intent, Load, MASK,
-        Mood, Participant, Participants, Party, PartyChange, Secret, Sentiment, Shedding, Source, Span,
-        Trend, Utterance, Word, WordsMood,
+        ArcPoint, ChecklistItem, CustomerUtterance, Emotion, EndReason, Entities, Entity, EntityKind, Intent,
+        Load, MASK, Mood, Participant, Participants, Party, PartyChange, PromptAnswer, PromptAnswered,
+        PromptKind, Quote, Secret, Sentiment, Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
     };
+    use sotto_insight::{Playbook, PromptSet};
     use sotto_store::{CallRowState, WriterLimits, testing};
 
     use super::*;
@@ -1349,6 +1394,73 @@ mod tests {
         assert_eq!((intent.name.as_str(), intent.title["en"].as_str()), ("refund", "Refund"));
         assert_eq!(seen.unsupervised().mood, Some(arc), "agents see it as well");
         call.end(hangup(1)).await.unwrap();
+    }
+
+    /// A tick of the checklist that rests on words of this revision.
+    fn ticked(id: u32, revision: u32, text: &str) -> EventBody {
+        let quote = Quote { utterance_id: UtteranceId(id), revision, text: text.to_owned() };
+        let (name, title) = ("recorded".to_owned(), BTreeMap::new());
+        EventBody::Checklist(ChecklistItem { name, title, done: true, evidence: Some(quote) })
+    }
+
+    fn answered(prompt_id: u32) -> EventBody {
+        let (answer, by) = (PromptAnswer::Accepted, "mina".to_owned());
+        EventBody::PromptAnswered(PromptAnswered { prompt_id, answer, by })
+    }
+
+    #[tokio::test]
+    async fn an_agent_is_told_what_may_help_also_when_only_time_has_passed() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        // A tenth of a second before it has been quiet for too long.
+        let clock = Arc::new(AtomicU64::new(13_400));
+        let time = Arc::clone(&clock);
+        let call = hub.begin(new_call("a"), move || Millis(time.load(Ordering::Relaxed))).unwrap();
+        let playbook = Playbook::new(PromptSet::built_in(), None);
+        call.prompt_by(Prompter::new(Arc::new(playbook)));
+        let mut follow = hub.follow(call.id(), Some(0)).await.unwrap();
+        for (id, party) in [(1, Party::Agent), (2, Party::Customer)] {
+            let said = sotto_call::testing::utterance(id, party, "it is 4242");
+            let times = Utterance { start_ms: Millis(0), end_ms: Millis(3_500), ..said };
+            call.publish(EventBody::Utterance(times));
+        }
+        call.publish(answered(1));
+        hub.follow(call.id(), None).await.unwrap();
+        clock.store(13_500, Ordering::Relaxed);
+        let prompt = loop {
+            let Some(Update::Event(event)) = follow.next().await.unwrap() else { panic!() };
+            match &event.body {
+                EventBody::Prompt(prompt) => break prompt.clone(),
+                EventBody::PromptAnswered(_) => panic!("there was nothing to answer"),
+                _ => {}
+            }
+        };
+        assert_eq!((prompt.about, prompt.prompt_id), (PromptKind::DeadAir, 1));
+        assert_eq!(prompt.evidence.text, "it is 4242");
+        // A secret after all: it is quoted nowhere any more.
+        call.redact(None, secret_in(2), left(2, 1, MASK));
+        call.publish(answered(1));
+        call.publish(answered(1));
+        call.end(hangup(1)).await.unwrap();
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        let quoting: Vec<_> = all.iter().filter(|e| e.body.quotes() == Some(UtteranceId(2))).collect();
+        assert!(quoting.len() == 3 && !format!("{quoting:?}").contains("4242"), "{quoting:?}");
+        let answers = all.iter().filter(|e| matches!(e.body, EventBody::PromptAnswered(_)));
+        assert_eq!(answers.count(), 1, "it stands no more");
+    }
+
+    #[tokio::test]
+    async fn a_tick_of_words_that_have_been_revised_since_is_none() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        call.publish(utterance(1, "4242 is recorded", true));
+        call.redact(None, secret_in(1), left(1, 1, "•••• is recorded"));
+        call.publish(ticked(1, 0, "4242 is recorded"));
+        call.publish(ticked(1, 1, "•••• is recorded"));
+        call.end(hangup(1)).await.unwrap();
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        assert!(!format!("{all:?}").contains("4242"));
+        let state = hub.store().state(call.id()).await.unwrap();
+        assert_eq!(state.checklist[0].evidence.as_ref().map(|quote| quote.revision), Some(1));
     }
 
     #[tokio::test]

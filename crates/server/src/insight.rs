@@ -4,13 +4,13 @@
 //! those of customers once, reads from that what there is to read, and has it published by the call's task. When it is
 //! behind, words are left out and counted: a mood that comes late helps nobody, and the next one takes it in.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::Read as _;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -20,12 +20,12 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    CustomerUtterance, Entities, Entity, EntityKind, EventBody, Intent, Millis, Mood, Party, Span, Utterance,
-    UtteranceId,
+    AgentUtterance, ChecklistItem, CustomerUtterance, Entities, Entity, EntityKind, EventBody, Intent,
+    Millis, Mood, Party, Span, Utterance, UtteranceId,
 };
 use sotto_insight::{
-    Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation, Understanding,
-    Understood, Wanted, asked_for,
+    Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
+    Understanding, Understood, Wanted, asked_for,
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
@@ -115,10 +115,10 @@ pub enum MoodFrom {
 }
 
 impl InsightConfig {
-    /// Whether there is anything to understand that takes models.
+    /// Whether there is anything to understand that takes models, with this checklist.
     #[must_use]
-    pub fn is_wanted(&self) -> bool {
-        self.enabled && (self.mood == MoodFrom::Words || self.intents.is_some())
+    pub fn is_wanted(&self, checklist: &[Duty]) -> bool {
+        self.enabled && (self.mood == MoodFrom::Words || self.intents.is_some() || !checklist.is_empty())
     }
 
     /// The intents to recognise.
@@ -135,7 +135,7 @@ impl InsightConfig {
     }
 }
 
-/// Finds the models, fetching what is missing, and learns the intents.
+/// Finds the models, fetching what is missing, and learns the intents and the checklist.
 ///
 /// Blocking: it may download 91 MB, and takes a second otherwise.
 ///
@@ -144,6 +144,7 @@ impl InsightConfig {
 pub fn open(
     config: &InsightConfig,
     intents: Option<&IntentSet>,
+    checklist: &[Duty],
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Understanding> {
@@ -151,7 +152,8 @@ pub fn open(
     let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
     let mood = (config.mood == MoodFrom::Words).then(|| MoodReader::built_in(&onnx)).transpose()?;
     let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?;
-    Ok(Understanding::new(embedder, mood, intents))
+    let checklist = Checklist::learn(checklist, &mut embedder)?;
+    Ok(Understanding::new(embedder, mood, intents).with_checklist(checklist))
 }
 
 /// What is counted of all calls, from the start of the process.
@@ -189,6 +191,8 @@ struct Remembered {
     wanted: BTreeSet<UtteranceId>,
     /// Utterances in which something is named.
     named: BTreeSet<UtteranceId>,
+    /// Items of the checklist that were said, and by which utterance.
+    said: BTreeMap<String, UtteranceId>,
     /// The last question for the number of something.
     asked: Option<Asked>,
 }
@@ -258,15 +262,39 @@ struct Job {
     since: Option<Instant>,
 }
 
-/// Reads mood and intent.
-type Read = Box<dyn FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send>;
+/// Reads what takes models. Of an agent's words nothing comes but which items of a checklist they are.
+trait Read: Send {
+    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError>;
+
+    fn covers(
+        &mut self,
+        said: &AgentUtterance,
+        is_open: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<ChecklistItem>, InsightError>;
+}
+
+impl Read for Understanding {
+    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
+        Self::of(self, said)
+    }
+
+    fn covers(
+        &mut self,
+        said: &AgentUtterance,
+        is_open: &dyn Fn(&str) -> bool,
+    ) -> Result<Vec<ChecklistItem>, InsightError> {
+        Self::covers(self, said, is_open)
+    }
+}
 
 /// The thread that understands, for those who have something for it.
 pub struct Insight {
     /// Taken when it is stopped.
     jobs: Option<SyncSender<Job>>,
     /// Absent until there are models.
-    read: Arc<Mutex<Option<Read>>>,
+    read: Arc<Mutex<Option<Box<dyn Read>>>>,
+    /// Whether there are.
+    is_reading: AtomicBool,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
@@ -287,16 +315,23 @@ impl Insight {
         };
         let builder = std::thread::Builder::new().name("insight".into());
         let thread = builder.spawn(move || thread.run(&inbox))?;
-        Ok(Self { jobs: Some(jobs), read, figures, thread: Some(thread) })
+        Ok(Self { jobs: Some(jobs), read, is_reading: AtomicBool::new(false), figures, thread: Some(thread) })
     }
 
-    /// From now on moods and intents are read.
-    pub fn read_with(&self, mut understanding: Understanding) {
-        self.read_by(Box::new(move |said| understanding.of(said)));
+    /// From now on moods and intents are read, and a checklist ticks itself.
+    pub fn read_with(&self, understanding: Understanding) {
+        self.read_by(Box::new(understanding));
     }
 
-    fn read_by(&self, read: Read) {
+    fn read_by(&self, read: Box<dyn Read>) {
         *self.read.lock().unwrap_or_else(PoisonError::into_inner) = Some(read);
+        self.is_reading.store(true, Relaxed);
+    }
+
+    /// Whether moods and intents are read by now.
+    #[must_use]
+    pub fn is_reading(&self) -> bool {
+        self.is_reading.load(Relaxed)
     }
 
     /// Has words understood, which have just been published, and what is understood published. Never waits: when
@@ -342,7 +377,7 @@ impl Drop for Insight {
 struct Thread {
     /// How far from UTC the clocks are, where entities are wanted.
     entities: Option<Offset>,
-    read: Arc<Mutex<Option<Read>>>,
+    read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
 
@@ -360,6 +395,7 @@ impl Thread {
                 known.arc.forget(id);
                 known.wanted.remove(&id);
                 known.named.remove(&id);
+                known.said.retain(|_, by| *by != id);
                 continue;
             };
             if let Some(offset) = self.entities
@@ -386,10 +422,19 @@ impl Thread {
                     }));
                 }
             }
-            let Some(said) = CustomerUtterance::of(&said) else { continue };
             let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(read) = read.as_mut() else { continue };
-            let Some(understood) = self.try_to(|| (*read)(&said)) else { continue };
+            if let Some(said) = AgentUtterance::of(&said) {
+                // The same words, revised, say it anew.
+                let is_open = |name: &str| known.said.get(name).is_none_or(|by| *by == id);
+                let items = self.try_to(|| read.covers(&said, &is_open)).unwrap_or_default();
+                for item in items {
+                    known.said.insert(item.name.clone(), id);
+                    publish(EventBody::Checklist(item));
+                }
+            }
+            let Some(said) = CustomerUtterance::of(&said) else { continue };
+            let Some(understood) = self.try_to(|| read.of(&said)) else { continue };
             if let Some(words) = understood.mood {
                 let (arc, turn) = known.arc.observe(Observation::of(&said, words.sentiment, before));
                 publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency())));
@@ -451,7 +496,7 @@ mod tests {
 
     use super::*;
     use sotto_call::testing::utterance;
-    use sotto_call::{Emotion, Sentiment, TurnDirection, WordsMood};
+    use sotto_call::{Emotion, Quote, Sentiment, TurnDirection, WordsMood};
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -474,9 +519,35 @@ mod tests {
         Ok(Understood { mood: Some(mood), wanted })
     }
 
+    /// Reads customers' words so, and finds an item of a checklist in agents' words that have its name.
+    struct By<F>(F);
+
+    impl<F: FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send> Read for By<F> {
+        fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
+            (self.0)(said)
+        }
+
+        fn covers(
+            &mut self,
+            said: &AgentUtterance,
+            is_open: &dyn Fn(&str) -> bool,
+        ) -> Result<Vec<ChecklistItem>, InsightError> {
+            let said = said.utterance();
+            let items =
+                ["recorded", "name"].into_iter().filter(|name| said.text.contains(name) && is_open(name));
+            let item = |name: &str| ChecklistItem {
+                name: name.to_owned(),
+                title: BTreeMap::new(),
+                done: true,
+                evidence: Some(Quote::of(said)),
+            };
+            Ok(items.map(item).collect())
+        }
+    }
+
     fn start(config: &InsightConfig) -> Insight {
         let insight = Insight::start(config).unwrap();
-        insight.read_by(Box::new(simply));
+        insight.read_by(Box::new(By(simply)));
         insight
     }
 
@@ -655,6 +726,34 @@ mod tests {
     }
 
     #[test]
+    fn an_item_of_the_checklist_is_ticked_by_the_agent_alone_and_anew_when_the_words_are_taken_back() {
+        let insight = start(&feelings());
+        assert!(insight.is_reading());
+        let heard = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Agent, text) };
+        let events = published(
+            &insight,
+            &[
+                utterance(1, Party::Other, "this is recorded"),
+                heard(2, 0, "this is recorded"),
+                heard(2, 1, "this is being recorded"),
+                heard(3, 0, "recorded it is, and my name is Mina"),
+                heard(2, 2, ""),
+                heard(4, 0, "as I said, recorded"),
+            ],
+        );
+        let items = events.iter().map(|body| match body {
+            EventBody::Checklist(item) => {
+                (item.name.as_str(), item.evidence.as_ref().unwrap().utterance_id.0)
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            items.collect::<Vec<_>>(),
+            [("recorded", 2), ("recorded", 2), ("name", 3), ("recorded", 4)]
+        );
+    }
+
+    #[test]
     fn a_model_that_fails_costs_one_utterance() {
         let insight = start(&feelings());
         let said =
@@ -667,11 +766,11 @@ mod tests {
     fn what_comes_too_fast_is_left_out_and_counted() {
         let (go, gone) = channel::<()>();
         let insight = Insight::start(&feelings()).unwrap();
-        insight.read_by(Box::new(move |said| {
+        insight.read_by(Box::new(By(move |said: &CustomerUtterance| {
             // Holds on until it is let go, for ever after.
             let _ = gone.recv();
             simply(said)
-        }));
+        })));
         let memory = Arc::new(CallMemory::default());
         let (publish, events) = channel();
         for id in 0..QUEUE as u32 + 10 {
@@ -701,7 +800,7 @@ mod tests {
         let why = format!("{:#}", config.read_intents().unwrap_err());
         assert!(why.contains("intents.toml") && why.contains("line 2"), "{why}");
         let off = InsightConfig { enabled: false, ..config };
-        assert!(off.read_intents().unwrap().is_none() && !off.is_wanted());
-        assert!(!InsightConfig { mood: MoodFrom::Off, ..InsightConfig::default() }.is_wanted());
+        assert!(off.read_intents().unwrap().is_none() && !off.is_wanted(&[]));
+        assert!(!InsightConfig { mood: MoodFrom::Off, ..InsightConfig::default() }.is_wanted(&[]));
     }
 }

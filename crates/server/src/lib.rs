@@ -17,6 +17,7 @@ pub mod needs;
 pub mod pace;
 pub mod people;
 pub mod player;
+pub mod prompts;
 pub mod redaction;
 pub mod retention;
 pub mod streams;

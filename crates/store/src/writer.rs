@@ -266,7 +266,7 @@ fn size_of_event(event: &CallEvent) -> usize {
         EventBody::Utterance(utterance) => {
             FIXED + utterance.text.len() + utterance.words.iter().map(|word| 64 + word.w.len()).sum::<usize>()
         }
-        EventBody::CallStarted(_) => 4 * FIXED,
+        EventBody::CallStarted(_) | EventBody::Prompt(_) | EventBody::Checklist(_) => 4 * FIXED,
         EventBody::Entities(found) => {
             FIXED + found.entities.iter().map(|entity| 64 + entity.value.len()).sum::<usize>()
         }

@@ -1,6 +1,7 @@
 //! What is named on a call, and what a customer feels and wants, understood while they speak; of the agent no feelings.
+//! And what the agent is told of it.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::script::{Script, root};
 use sotto_tests::server::{Setup, Sotto};
@@ -114,6 +115,71 @@ fn what_is_named_is_found_without_a_model_and_kept() {
     // There was no secret in these words.
     assert_eq!(of_kind(&events, "redacted"), [] as [&Value; 0], "in {EXCERPT_MS} ms");
     assert_eq!(sotto.api.metric("sotto_redactions_total{kind=\"card\"}").unwrap(), 0.0);
+}
+
+/// What the demo's agent says in the complaint, in other words; and something that they do not say.
+const CHECKLIST: &str = r#"
+[[checklist]]
+name = "apology"
+title = { en = "Apologise" }
+examples.en = ["I am sorry about that.", "I understand you, and I apologize."]
+
+[[checklist]]
+name = "recorded"
+title = { en = "The call is recorded" }
+within_s = 2
+examples.en = ["This call is recorded for training purposes."]
+"#;
+
+#[test]
+fn an_agent_is_told_what_may_help_and_what_they_have_said_is_ticked() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("prompts.toml");
+    std::fs::write(&file, CHECKLIST).unwrap();
+    let mut setup = set_up(&[]);
+    setup.more.push(("prompts".to_owned(), format!("file = {:?}", file.display().to_string())));
+    let sotto = Sotto::start_with(&setup).unwrap();
+    let (id, events) = complaint(&sotto);
+
+    let prompts = of_kind(&events, "prompt");
+    assert!((1..=2).contains(&prompts.len()), "in less than 20 s: {prompts:?}");
+    for prompt in &prompts {
+        let evidence = &prompt["evidence"];
+        let quoted = json!({ "utterance_id": evidence["utterance_id"], "seq": prompt["seq"] });
+        assert_eq!(said(&events, &quoted)["text"], evidence["text"], "{prompt}");
+        assert!(prompt["text"]["en"].as_str().is_some_and(|text| !text.is_empty()), "{prompt}");
+        assert!(prompt["expires_at_ms"].as_u64() > prompt["at_ms"].as_u64(), "{prompt}");
+    }
+
+    let items = of_kind(&events, "checklist");
+    let open: Vec<&Value> = items.iter().filter(|e| e["done"] == false).map(|e| &e["name"]).collect();
+    assert_eq!(open, ["apology", "recorded"], "as the call begins");
+    let ticked: Vec<&&Value> = items.iter().filter(|e| e["done"] == true).collect();
+    assert!(!ticked.is_empty() && ticked.iter().all(|e| e["name"] == "apology"), "{ticked:?}");
+    for tick in ticked {
+        let quoted = json!({ "utterance_id": tick["evidence"]["utterance_id"], "seq": tick["seq"] });
+        let said = said(&events, &quoted);
+        assert_eq!((&said["party"], &said["text"]), (&json!("agent"), &tick["evidence"]["text"]));
+    }
+    let state = &sotto.api.client.json(&format!("/api/calls/{id}")).unwrap()["state"];
+    let done: Vec<&Value> = state["checklist"].as_array().unwrap().iter().map(|item| &item["done"]).collect();
+    assert_eq!(done, [true, false]);
+    // An answer to a prompt of a call that is over comes too late.
+    let late =
+        sotto.api.client.post(&format!("/api/calls/{id}/prompts/1/answer"), &json!({ "answer": "accepted" }));
+    assert_eq!(late.unwrap().status, 404);
+}
+
+#[test]
+fn where_agents_are_to_be_told_nothing_they_are_not() {
+    let mut setup = set_up(&[]);
+    setup.more.push(("prompts".to_owned(), "enabled = false".to_owned()));
+    let sotto = Sotto::start_with(&setup).unwrap();
+    let (_, events) = complaint(&sotto);
+    for kind in ["prompt", "checklist"] {
+        assert_eq!(of_kind(&events, kind), [] as [&Value; 0]);
+    }
+    assert!(!of_kind(&events, "mood").is_empty());
 }
 
 #[test]

@@ -10,6 +10,7 @@ import type {
   Millis,
   Participant,
   Party,
+  PromptAnswer,
   Quality,
   Shedding,
   Source,
@@ -288,6 +289,9 @@ export const api = {
     if (rest.trim()) yield JSON.parse(rest) as CallEvent;
   },
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
+  async answerPrompt(id: CallId, prompt: number, answer: PromptAnswer): Promise<void> {
+    await request('POST', `${call(id)}/prompts/${prompt}/answer`, { answer });
+  },
   desk: (signal?: AbortSignal) => json<Desk>('GET', 'api/desk', undefined, signal),
   async missed(signal?: AbortSignal): Promise<MissedCall[]> {
     return (await json<{ missed: MissedCall[] }>('GET', 'api/missed', undefined, signal)).missed;

@@ -11,6 +11,7 @@ import type {
   CallEvent,
   CallStarted,
   CallState,
+  ChecklistItem,
   Entities,
   Intent,
   LostTo,
@@ -18,6 +19,8 @@ import type {
   Mood,
   Participant,
   Party,
+  Prompt,
+  Quote,
   Redacted,
   Secret,
   Shedding,
@@ -111,6 +114,10 @@ export class CallModel {
   intents: Intent[] = $state.raw([]);
   /** What was named, utterance by utterance. */
   entities: Entities[] = $state.raw([]);
+  /** The newest prompt, until it is answered; it may have expired. */
+  prompt: Prompt | null = $state.raw(null);
+  /** What must be said on this call. */
+  checklist: ChecklistItem[] = $state.raw([]);
   /** Milliseconds of final speech. */
   spoken: Record<Party, Millis> = $state({ agent: 0, customer: 0, other: 0 });
   /** Written by a newer Sotto than this page was built for. */
@@ -142,6 +149,8 @@ export class CallModel {
     this.moods = state.moods;
     this.intents = state.intents;
     this.entities = state.entities;
+    this.prompt = state.prompt;
+    this.checklist = state.checklist;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
     this.#lines.clear();
     this.#told.clear();
@@ -193,6 +202,7 @@ export class CallModel {
         break;
       case 'call_ended':
         this.ended = { reason: event.reason, duration_ms: event.duration_ms };
+        this.prompt = null;
         this.shedding = 'none';
         this.paused = [];
         // A call that was interrupted may end between a word and its final: nothing is being heard any more.
@@ -230,6 +240,15 @@ export class CallModel {
         break;
       case 'redacted':
         this.#redact(event);
+        break;
+      case 'prompt':
+        if (this.#isFinal(event.evidence)) this.prompt = event;
+        break;
+      case 'prompt_answered':
+        if (this.prompt?.prompt_id === event.prompt_id) this.prompt = null;
+        break;
+      case 'checklist':
+        if (!event.evidence || this.#isFinal(event.evidence)) this.#check(event);
         break;
     }
     this.#notice(event);
@@ -325,10 +344,21 @@ export class CallModel {
     if (others.length < this.entities.length) this.entities = others;
   }
 
+  #check(item: ChecklistItem): void {
+    const at = this.checklist.findIndex(({ name }) => name === item.name);
+    this.checklist = at < 0 ? [...this.checklist, item] : this.checklist.with(at, item);
+  }
+
   /** Forgets what was said in an utterance; what is left of it comes next. */
   #redact({ utterance_id, secrets }: Redacted): void {
     this.#removed.set(utterance_id, secrets);
     this.#forget(utterance_id);
+    const masked = (quote: Quote) => ({ ...quote, text: MASK });
+    if (this.prompt?.evidence.utterance_id === utterance_id)
+      this.prompt = { ...this.prompt, evidence: masked(this.prompt.evidence) };
+    for (const item of this.checklist)
+      if (item.evidence?.utterance_id === utterance_id)
+        this.#check({ ...item, evidence: masked(item.evidence) });
     const line = this.#lines.get(utterance_id);
     if (!line) return;
     line.removed = secrets;
@@ -366,6 +396,9 @@ export class CallModel {
     if (next.text === '') {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
+      if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;
+      for (const { evidence, ...item } of this.checklist)
+        if (evidence?.utterance_id === next.utterance_id) this.#check({ ...item, done: false });
       this.#lines.delete(next.utterance_id);
       this.#remove(line);
       return;

@@ -68,6 +68,8 @@ describe('people', () => {
       intents: [],
       entities: [],
       redactions: [],
+      prompt: null,
+      checklist: [],
     };
     later.load({ ...nothing, seq: log.model.seq, started: log.model.started });
     for (const event of log.events) later.recall(event);
@@ -233,6 +235,8 @@ describe('the log', () => {
       intents: [],
       entities: [],
       redactions: [],
+      prompt: null,
+      checklist: [],
     };
     const joined = new CallModel();
     joined.load(state);
@@ -389,6 +393,63 @@ describe('secrets', () => {
     expect(named(log.add(entities(1, 0, '4711')))).toEqual([]);
     expect(named(log.add(entities(1, 1, '4712')))).toEqual(['4712']);
     expect(named(log.add(entities(1, 1)))).toEqual([]);
+  });
+});
+
+describe('prompts', () => {
+  const quote = (id: number, text: string) => ({ utterance_id: id, revision: 0, text });
+  const prompt = (prompt_id: number, id: number, text: string): EventBody => ({
+    kind: 'prompt',
+    prompt_id,
+    about: 'empathy',
+    text: { en: 'Say that you are sorry.' },
+    priority: 70,
+    evidence: quote(id, text),
+    expires_at_ms: 20_000,
+  });
+  const item = (name: string, id?: number, text = ''): EventBody => ({
+    kind: 'checklist',
+    name,
+    title: { en: name },
+    done: id !== undefined,
+    ...(id === undefined ? {} : { evidence: quote(id, text) }),
+  });
+  const redacted = (id: number): EventBody => ({
+    kind: 'redacted',
+    utterance_id: id,
+    party: 'customer',
+    secrets: ['card'],
+    ranges: [],
+    muted: false,
+  });
+  const done = ({ model }: Log) => model.checklist.map((one) => one.done);
+
+  it('stand until they are answered, replaced, or the call ends', () => {
+    const log = begun().add(said(1, 'customer', 'bad')).add(prompt(1, 1, 'bad'));
+    expect(log.model.prompt?.prompt_id).toBe(1);
+    log.add({ kind: 'prompt_answered', prompt_id: 9, answer: 'accepted', by: 'mina' });
+    expect(log.model.prompt?.prompt_id).toBe(1);
+    expect(log.add(prompt(2, 1, 'bad')).model.prompt?.prompt_id).toBe(2);
+    log.add({ kind: 'prompt_answered', prompt_id: 2, answer: 'dismissed', by: 'mina' });
+    expect(log.model.prompt).toBeNull();
+    log.add(prompt(3, 1, 'bad')).add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9000 });
+    expect(log.model.prompt).toBeNull();
+  });
+
+  it('and ticks go with their words, and quote no secret', () => {
+    const log = begun()
+      .add(item('recorded'))
+      .add(item('name'))
+      .add(said(1, 'agent', 'recorded 4242'))
+      .add(item('recorded', 1, 'recorded 4242'))
+      .add(prompt(1, 1, 'recorded 4242'));
+    expect(done(log)).toEqual([true, false]);
+    log.add(redacted(1));
+    expect(JSON.stringify([log.model.prompt, log.model.checklist])).not.toContain('4242');
+    expect(done(log)).toEqual([true, false]);
+    log.add(said(1, 'agent', '', { revision: 1 }));
+    expect([log.model.prompt, ...done(log)]).toEqual([null, false, false]);
+    expect(log.model.checklist[0]).not.toHaveProperty('evidence');
   });
 });
 

@@ -16,6 +16,8 @@ use crate::run::{Run, note, root, tools};
 /// Calls at once under which what is understood has to come in time, and within how many milliseconds.
 const CALLS: usize = 10;
 const IN_TIME_MS: f64 = 80.0;
+/// Prompts a minute at most.
+const CALM: f64 = 1.5;
 /// How long models may be loaded and fetched.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -94,6 +96,39 @@ pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
+/// How often the agents of the six calls are told something, and what it rests on.
+pub fn calm(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = understanding(bench, "base")?;
+    let (mut prompts, mut without, mut minutes) = (0u32, 0u32, 0.0);
+    let mut kinds = BTreeMap::new();
+    for (n, call) in bench.recorded_calls()?.iter().enumerate() {
+        let placed = place(&server, &call.audio, &format!("{}", 15_550_300 + n))?;
+        placed.sipp.finish()?;
+        let events = server.api.ended(&placed.id, Duration::from_secs(60))?;
+        for prompt in events.iter().filter(|event| event["kind"] == "prompt") {
+            prompts += 1;
+            without += u32::from(!rests_on_words(&events, prompt));
+            let about = prompt["about"].as_str().unwrap_or_default().to_owned();
+            *kinds.entry(about).or_insert(0u32) += 1;
+        }
+        minutes += call.audio.duration_ms() as f64 / 60_000.0;
+    }
+    note(&format!("told of {kinds:?} in {minutes:.1} minutes"));
+    sink(Figure::at_most("calm.prompts_per_minute", f64::from(prompts) / minutes, "prompts", CALM));
+    sink(Figure::at_most("calm.without_evidence", f64::from(without), "prompts", 0.0));
+    Ok(())
+}
+
+/// Whether a prompt quotes the final words of an utterance as they were when it came.
+fn rests_on_words(events: &[Value], prompt: &Value) -> bool {
+    let evidence = &prompt["evidence"];
+    let is_it = |e: &&Value| {
+        e["kind"] == "utterance" && e["final"] == true && e["utterance_id"] == evidence["utterance_id"]
+    };
+    let said = events.iter().filter(|e| e["seq"].as_u64() < prompt["seq"].as_u64()).rfind(is_it);
+    said.is_some_and(|said| said["text"] == evidence["text"] && evidence["text"] != "")
+}
+
 /// The intents of a call's utterances up to a time of its clock, in the order in which they were said.
 fn wanted(events: &[Value], until_ms: u64) -> Vec<String> {
     let mut wanted = BTreeMap::new();
@@ -144,6 +179,16 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_prompt_rests_on_the_newest_words_before_it() {
+        let said = |seq: u64, text: &str| json!({ "kind": "utterance", "seq": seq, "final": true, "utterance_id": 1, "text": text });
+        let events = [said(1, "a fund"), said(2, "a refund"), said(9, "a round")];
+        let prompt = |text: &str| json!({ "seq": 5, "evidence": { "utterance_id": 1, "text": text } });
+        assert!(rests_on_words(&events, &prompt("a refund")));
+        assert!(!rests_on_words(&events, &prompt("a fund")) && !rests_on_words(&events, &prompt("a round")));
+        assert!(!rests_on_words(&events, &json!({ "seq": 5 })));
+    }
 
     #[test]
     fn of_what_was_wanted_the_newest_words_count() {

@@ -168,6 +168,7 @@ const INSIGHT: &[Row] = &[
         what: "What the callers of six calls want, live, five sentences a task",
         measure: insight::harper_tasks,
     },
+    Row { name: "calm", what: "What agents of the same six calls are told", measure: insight::calm },
     Row {
         name: "latency",
         what: "From final words to mood and intent, ten calls at once",

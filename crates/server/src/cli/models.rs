@@ -1,6 +1,7 @@
 //! `sotto models`.
 
 use clap::{Args, Subcommand};
+use sotto_insight::PromptSet;
 use sotto_models::{Cache, Console, EMBEDDING, State, VOICE_ACTIVITY};
 
 use crate::config::Config;
@@ -40,7 +41,9 @@ impl Models {
                 let mut progress = Console::default();
                 if names.is_empty() {
                     crate::analysis::fetch(&config.speech, &cache, &mut progress)?;
-                    if config.insight.is_wanted() {
+                    let prompts = config.prompts.read()?;
+                    let checklist = prompts.as_ref().map(PromptSet::duties).unwrap_or_default();
+                    if config.insight.is_wanted(checklist) {
                         cache.require(EMBEDDING, &mut progress)?;
                     }
                 }

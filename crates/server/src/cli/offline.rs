@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{CallEvent, EndReason, EventBody, LegStarted, Participant, Party, Source};
+use sotto_insight::Playbook;
 use sotto_models::{Cache, Console};
 use sotto_sip::{NewCall, NewLeg};
 use sotto_store::{EventWriter, Store, WriterLimits};
@@ -55,14 +56,18 @@ impl Offline {
         if config.insight.enabled {
             self.calls.understand_with(Insight::start(&config.insight)?);
         }
-        if !config.insight.is_wanted() {
+        let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
+        let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
+        if let Some(prompts) = prompts {
+            self.calls.prompt_by(Playbook::new(prompts, intents.as_ref()));
+        }
+        if !config.insight.is_wanted(&checklist) {
             return Ok(());
         }
-        let intents = config.insight.read_intents()?;
         let config = config.clone();
         let open = move || {
             let cache = Cache::open(config.speech.models_dir.clone())?;
-            insight::open(&config.insight, intents.as_ref(), &cache, &mut Console::default())
+            insight::open(&config.insight, intents.as_ref(), &checklist, &cache, &mut Console::default())
         };
         match tokio::task::spawn_blocking(open).await? {
             Ok(opened) => self.calls.read_with(opened),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{Millis, Shedding};
+use sotto_insight::{Duty, Playbook};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
@@ -37,7 +38,7 @@ const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15),
 const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
-    let intents = config.insight.read_intents()?;
+    let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     let data = config.server.data.clone();
     std::fs::create_dir_all(data.join("recordings"))
         .with_context(|| format!("making the data folder {}", data.display()))?;
@@ -68,6 +69,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
+    let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
+    let playbook = prompts.map(|prompts| Playbook::new(prompts, intents.as_ref()));
     let intents = IntentEditor::new(store.clone(), audit.clone(), intents, config.redaction.clone());
     let webrtc = WebRtc::new(config.webrtc.clone());
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
@@ -122,7 +125,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         let insight = Insight::start(&config.insight)?;
         figures::insight(&metrics, &insight.figures());
         calls.understand_with(insight);
-        read_feelings(config.clone(), intents, calls.clone(), readiness.clone());
+    }
+    if let Some(playbook) = playbook {
+        calls.prompt_by(playbook);
+    }
+    if config.insight.enabled {
+        read_feelings(config.clone(), intents, checklist, calls.clone(), readiness.clone());
     }
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
@@ -184,11 +192,17 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
     });
 }
 
-/// Fetches and loads what mood and intents are read with, beside the calls, which do without until then; and again
-/// whenever somebody has changed the intents. Must be called within a Tokio runtime.
-fn read_feelings(config: Config, intents: IntentEditor, calls: Calls, readiness: Readiness) {
-    // Without a mood and without intents there is nothing to load until somebody adds one.
-    let mut is_wanted = config.insight.is_wanted();
+/// Fetches and loads what mood, intents and the checklist are read with, beside the calls, which do without until then;
+/// and again whenever somebody has changed the intents. Must be called within a Tokio runtime.
+fn read_feelings(
+    config: Config,
+    intents: IntentEditor,
+    checklist: Vec<Duty>,
+    calls: Calls,
+    readiness: Readiness,
+) {
+    // With none of them there is nothing to load until somebody adds an intent.
+    let mut is_wanted = config.insight.is_wanted(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
@@ -203,7 +217,8 @@ fn read_feelings(config: Config, intents: IntentEditor, calls: Calls, readiness:
             if is_wanted {
                 let cache = Cache::open(config.speech.models_dir.clone())?;
                 // All of it anew: the one that is in use goes on meanwhile.
-                calls.read_with(insight::open(&config.insight, set, &cache, &mut Console::default())?);
+                let progress = &mut Console::default();
+                calls.read_with(insight::open(&config.insight, set, &checklist, &cache, progress)?);
             }
             readiness.degraded("insight", None);
             Ok(())

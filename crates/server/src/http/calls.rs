@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, CallState, EventBody, Participant, Party};
+use sotto_call::{CallId, CallState, EventBody, Participant, Party, PromptAnswer, PromptAnswered};
 use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
@@ -27,6 +27,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/calls/{id}", get(one))
         .route("/calls/{id}/events", get(events))
         .route("/calls/{id}/outcome", put(outcome))
+        .route("/calls/{id}/prompts/{prompt_id}/answer", post(answer))
         .route("/calls/{id}/recording", get(recording::recording))
 }
 
@@ -213,6 +214,49 @@ pub(super) async fn outcome(
     app.store().set_outcome(id, &outcome).await?;
     app.shared.parts.desk.audit().note(&outcome.by, "outcome", Some(id), &outcome.outcome);
     Ok(axum::Json(outcome))
+}
+
+/// What is said of a prompt.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewAnswer {
+    #[schema(value_type = schema::PromptAnswer)]
+    answer: PromptAnswer,
+}
+
+/// Answer a prompt
+///
+/// The one that stands on a live call: its agent does so, or a supervisor. The answer is an event of the call
+/// (`prompt_answered`).
+#[utoipa::path(post, path = "/api/calls/{id}/prompts/{prompt_id}/answer", tag = "Calls",
+    params(("id" = String, Path), ("prompt_id" = u32, Path)),
+    request_body = NewAnswer, responses(
+        (status = 204, description = "Answered"),
+        (status = 403, description = "Somebody else's call", body = ErrorBody),
+        (status = 404, description = "No such call, or the prompt stands no more", body = ErrorBody),
+    ))]
+pub(super) async fn answer(
+    State(app): State<App>,
+    identity: Identity,
+    Path((id, prompt_id)): Path<(CallId, u32)>,
+    Json(new): Json<NewAnswer>,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::TakeCalls)?;
+    let by = identity.name().to_owned();
+    let live = app.hub().get(id).ok_or_else(|| ApiError::not_found("live call"))?;
+    if !is_agent(&by, &live.summary().participants) {
+        authorize(&identity, Action::Supervise)?;
+    }
+    let Some(Update::Snapshot(state)) = app.hub().follow(id, None).await?.next_now().await? else {
+        return Err(ApiError::not_found("live call"));
+    };
+    if state.prompt.as_ref().is_none_or(|prompt| prompt.prompt_id != prompt_id) {
+        return Err(ApiError::not_found("prompt that stands"));
+    }
+    let detail = format!("{} {prompt_id}", new.answer.as_str());
+    app.shared.parts.desk.audit().note(&by, "prompt", Some(id), &detail);
+    live.publish(EventBody::PromptAnswered(PromptAnswered { prompt_id, answer: new.answer, by }));
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn is_agent(name: &str, participants: &[Participant]) -> bool {

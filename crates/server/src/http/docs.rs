@@ -42,7 +42,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, calls::outcome, calls::answer, recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
@@ -83,6 +83,7 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallEvent>();
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
+    generator.subschema_for::<sotto_call::PromptAnswer>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),

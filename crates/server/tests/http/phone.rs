@@ -1,6 +1,9 @@
 use futures::SinkExt;
 use serde_json::{Value, json};
-use sotto_call::{CallId, EventBody, Participant, Participants, Party};
+use sotto_call::testing::utterance;
+use sotto_call::{
+    CallEvent, CallId, EventBody, Millis, Participant, Participants, Party, Prompt, PromptKind, Quote,
+};
 use sotto_store::{MissedCall, Role};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -174,6 +177,61 @@ async fn whoever_has_handed_a_call_over_writes_down_how_it_came_out_as_well() {
         refused(bench.send(by(&reza, write())).await, 403, "forbidden").await;
         call.end(hangup()).await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_prompt_is_answered_by_the_calls_agent_or_a_supervisor_while_it_stands() {
+    let bench = Bench::new().await;
+    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {
+        bench.add_user(name, role).await;
+    }
+    let call = bench.begin("abc");
+    let mina = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
+    call.publish(EventBody::Participants(Participants { participants: vec![mina] }));
+    let said = utterance(1, Party::Customer, "that is bad");
+    call.publish(EventBody::Utterance(said.clone()));
+    let prompt = |prompt_id| {
+        EventBody::Prompt(Prompt {
+            prompt_id,
+            about: PromptKind::Empathy,
+            text: [("en".to_owned(), "Say that you are sorry.".to_owned())].into(),
+            priority: 70,
+            evidence: Quote::of(&said),
+            expires_at_ms: Millis(20_000),
+            held_back: Vec::new(),
+        })
+    };
+    call.publish(prompt(1));
+    // Lists are told a moment later who takes part.
+    while call.summary().participants.iter().all(|one| one.name.as_deref() != Some("mina")) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let (mina, omid, sara) =
+        (bench.sign_in("mina").await, bench.sign_in("omid").await, bench.sign_in("sara").await);
+    let answer = |id: CallId, prompt_id: u32, answer: &str| {
+        let path = format!("/api/calls/{id}/prompts/{prompt_id}/answer");
+        with_body("POST", &path, &json!({ "answer": answer }))
+    };
+    refused(bench.send(by(&omid, answer(call.id(), 1, "accepted"))).await, 403, "forbidden").await;
+    refused(bench.send(by(&mina, answer(call.id(), 2, "accepted"))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, answer(CallId::new(), 1, "accepted"))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, answer(call.id(), 1, "eaten"))).await, 422, "invalid_body").await;
+    refused(bench.send(answer(call.id(), 1, "accepted")).await, 401, "unauthenticated").await;
+    assert_eq!(bench.send(by(&mina, answer(call.id(), 1, "not_helpful"))).await.status(), 204);
+    refused(bench.send(by(&mina, answer(call.id(), 1, "accepted"))).await, 404, "not_found").await;
+    call.publish(prompt(2));
+    assert_eq!(bench.send(by(&sara, answer(call.id(), 2, "dismissed"))).await.status(), 204);
+    call.end(hangup()).await.unwrap();
+    refused(bench.send(by(&sara, answer(call.id(), 2, "dismissed"))).await, 404, "not_found").await;
+    let all: Vec<CallEvent> = bench.store.events(call.id(), 0, 100).await.unwrap();
+    let answers: Vec<_> = all
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::PromptAnswered(one) => Some((one.prompt_id, one.answer.as_str(), one.by.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [(1, "not_helpful", "mina"), (2, "dismissed", "sara")]);
 }
 
 #[tokio::test]

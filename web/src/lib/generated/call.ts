@@ -322,6 +322,102 @@ ranges: Array<TimeRange>,
  */
 muted: boolean, };
 
+export type Quote = { 
+/**
+ * The utterance.
+ */
+utterance_id: UtteranceId, 
+/**
+ * The revision of its words.
+ */
+revision: number, 
+/**
+ * What was said.
+ */
+text: string, };
+
+export type PromptKind = "empathy" | "next_action" | "dead_air" | "overtalk" | "checklist";
+
+export type HeldBackBecause = "matters_less" | "too_soon" | "not_helpful";
+
+export type HeldBack = { 
+/**
+ * What it would have been about.
+ */
+about: PromptKind, 
+/**
+ * What it would have said, by BCP 47 language.
+ */
+text: { [key in string]: string }, 
+/**
+ * Why it was not shown.
+ */
+because: HeldBackBecause, };
+
+export type Prompt = { 
+/**
+ * Its number within the call, from 1.
+ */
+prompt_id: number, 
+/**
+ * What it is about.
+ */
+about: PromptKind, 
+/**
+ * What it says, by BCP 47 language.
+ */
+text: { [key in string]: string }, 
+/**
+ * How much it matters, from 0 to 100.
+ */
+priority: number, 
+/**
+ * The words that it rests on.
+ */
+evidence: Quote, 
+/**
+ * When it helps no more.
+ */
+expires_at_ms: Millis, 
+/**
+ * What was not said in its place, or since the prompt before.
+ */
+held_back?: Array<HeldBack>, };
+
+export type PromptAnswer = "accepted" | "dismissed" | "not_helpful";
+
+export type PromptAnswered = { 
+/**
+ * Which prompt.
+ */
+prompt_id: number, 
+/**
+ * What was said of it.
+ */
+answer: PromptAnswer, 
+/**
+ * By whom.
+ */
+by: string, };
+
+export type ChecklistItem = { 
+/**
+ * The organisation's name for it.
+ */
+name: string, 
+/**
+ * What people call it, by BCP 47 language.
+ */
+title: { [key in string]: string }, 
+/**
+ * The agent has said it.
+ */
+done: boolean, 
+/**
+ * The words with which they did.
+ */
+evidence?: Quote, };
+
 export type CallStarted = { 
 /**
  * [`crate::FORMAT_VERSION`] of this log.
@@ -470,7 +566,7 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -480,7 +576,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -530,4 +626,12 @@ entities: Array<Entities>,
 /**
  * What was taken out of utterances.
  */
-redactions: Array<Redacted>, };
+redactions: Array<Redacted>, 
+/**
+ * The newest prompt, until it is answered. Whether it has expired is for the one who shows it to see.
+ */
+prompt: Prompt | null, 
+/**
+ * What must be said on this call, in the organisation's order.
+ */
+checklist: Array<ChecklistItem>, };

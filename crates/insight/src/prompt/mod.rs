@@ -1,0 +1,515 @@
+//! What the agent is told while they talk: at most one thing at a time, seldom, and always with the words it rests on.
+//!
+//! Rules look at the events of a call's log and offer prompts: kindness where the customer sounds unhappy, the next step of
+//! the organisation's playbook, a silence, somebody who cannot finish, something that must be said and was not. Whatever is
+//! offered waits for its turn and not for long; when the agent may be told something, what matters most is shown, and says
+//! what was held back and why.
+//!
+//! A plain value: events and times are passed in. The constants are judged, not learned.
+
+mod checklist;
+mod playbook;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use sotto_call::{
+    CallEvent, Emotion, Entities, EntityKind, EventBody, HeldBack, HeldBackBecause, Intent, Millis, Mood,
+    Party, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quote, Shedding, TurnDirection, Utterance,
+    UtteranceId,
+};
+
+pub use self::checklist::Checklist;
+pub use self::playbook::{Duty, Playbook, PromptSet};
+
+use self::playbook::Text;
+
+/// No prompt comes sooner after another one, and none stands for as long.
+const EVERY: Millis = Millis(45_000);
+/// The first words of a call are nobody's to comment on.
+const FIRST: Millis = Millis(5_000);
+/// When nobody has spoken for so long, that is worth a hint.
+const SILENCE: Millis = Millis(10_000);
+/// Emotions less probable than this are not spoken of, as on the page.
+const LEAST_EMOTION: f32 = 0.5;
+/// Both speak at once for so long, so many words and so often within a time, and the customer could not finish.
+const OVERLAP: Millis = Millis(1_000);
+const OVERLAP_WORDS: usize = 3;
+const OVERLAPS: usize = 2;
+const OVERLAPS_WITHIN: Millis = Millis(60_000);
+/// The newest finals that a prompt may rest on.
+const REMEMBERED: usize = 32;
+/// Prompts that are said to have been held back; of more the oldest are left out.
+const MOST_HELD_BACK: usize = 4;
+
+/// How a kind of prompt is treated.
+struct Manner {
+    /// How much it matters, 0 to 100.
+    priority: u8,
+    /// How long it may wait for its turn.
+    waits: Millis,
+    /// How long it helps once it is shown.
+    stands: Millis,
+    /// When the same may be said again; never on this call, when absent.
+    again: Option<Millis>,
+}
+
+fn manner(about: PromptKind) -> Manner {
+    let (priority, waits, stands, again) = match about {
+        PromptKind::Checklist => (80, 60, 30, None),
+        PromptKind::Empathy => (70, 15, 20, Some(120)),
+        PromptKind::DeadAir => (60, 10, 15, Some(120)),
+        PromptKind::NextAction => (50, 40, 30, None),
+        PromptKind::Overtalk => (40, 10, 15, Some(300)),
+    };
+    let seconds = |s: u64| Millis(s * 1_000);
+    Manner { priority, waits: seconds(waits), stands: seconds(stands), again: again.map(seconds) }
+}
+
+/// What tells prompts apart: of one rule only one waits, and it says the same again only after a while.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Rule {
+    Empathy,
+    /// A step of the playbook of an intent.
+    Step(String, usize),
+    DeadAir,
+    Overtalk,
+    /// An item of the checklist.
+    Duty(String),
+}
+
+impl Rule {
+    fn about(&self) -> PromptKind {
+        match self {
+            Self::Empathy => PromptKind::Empathy,
+            Self::Step(..) => PromptKind::NextAction,
+            Self::DeadAir => PromptKind::DeadAir,
+            Self::Overtalk => PromptKind::Overtalk,
+            Self::Duty(_) => PromptKind::Checklist,
+        }
+    }
+}
+
+/// A prompt that waits for its turn.
+#[derive(Debug)]
+struct Waiting {
+    rule: Rule,
+    text: Text,
+    /// What it rests on.
+    utterance: UtteranceId,
+    since: Millis,
+    until: Millis,
+}
+
+/// The prompt that stands.
+#[derive(Debug)]
+struct Standing {
+    prompt_id: u32,
+    about: PromptKind,
+    utterance: UtteranceId,
+    until: Millis,
+}
+
+/// Final words.
+#[derive(Debug)]
+struct Said {
+    quote: Quote,
+    party: Party,
+    start: Millis,
+    end: Millis,
+}
+
+/// Decides what the agent of one call is told, and when.
+#[derive(Debug)]
+pub struct Prompter {
+    playbook: Arc<Playbook>,
+    /// Whether time passes between events.
+    has_clock: bool,
+    now: Millis,
+    /// In the order in which they became final.
+    said: VecDeque<Said>,
+    waiting: Vec<Waiting>,
+    standing: Option<Standing>,
+    held_back: Vec<HeldBack>,
+    /// Prompts so far.
+    count: u32,
+    /// When the next one may come.
+    free: Millis,
+    /// When each was said last.
+    shown: BTreeMap<Rule, Millis>,
+    /// What the agent said is no help on this call.
+    not_helpful: BTreeSet<PromptKind>,
+    /// What the customer wanted last.
+    wanted: Option<String>,
+    /// What has been named.
+    named: BTreeSet<EntityKind>,
+    /// Items of the checklist that have not been said.
+    open: BTreeSet<String>,
+    /// When the first words began.
+    begun: Option<Millis>,
+    /// How far words have been heard.
+    heard: Option<Millis>,
+    /// Who has said something.
+    talk: BTreeSet<Party>,
+    /// Nothing can be heard of the customer, or of anybody, and that is meant to be so.
+    on_hold: bool,
+    /// Words that are being spoken are not shown before a pause.
+    words_late: bool,
+    /// Somebody said goodbye.
+    farewell: Option<UtteranceId>,
+    /// When the customer could not finish.
+    overlaps: VecDeque<Millis>,
+}
+
+impl Prompter {
+    /// For a call that begins.
+    #[must_use]
+    pub fn new(playbook: Arc<Playbook>) -> Self {
+        Self {
+            playbook,
+            has_clock: true,
+            now: Millis(0),
+            said: VecDeque::new(),
+            waiting: Vec::new(),
+            standing: None,
+            held_back: Vec::new(),
+            count: 0,
+            free: FIRST,
+            shown: BTreeMap::new(),
+            not_helpful: BTreeSet::new(),
+            wanted: None,
+            named: BTreeSet::new(),
+            open: BTreeSet::new(),
+            begun: None,
+            heard: None,
+            talk: BTreeSet::new(),
+            on_hold: false,
+            words_late: false,
+            farewell: None,
+            overlaps: VecDeque::new(),
+        }
+    }
+
+    /// For a call that is played as fast as it goes, whose clock may be ahead of its words: a silence cannot be told from words
+    /// that are still to come.
+    #[must_use]
+    pub fn without_clock(self) -> Self {
+        Self { has_clock: false, ..self }
+    }
+
+    /// Takes in the next event of the log.
+    pub fn apply(&mut self, event: &CallEvent) {
+        self.now = self.now.max(event.at_ms);
+        match &event.body {
+            EventBody::Utterance(said) => self.hear(said),
+            EventBody::Redacted(redacted) => {
+                let id = redacted.utterance_id;
+                let known = self.said.iter_mut().find(|said| said.quote.utterance_id == id);
+                known.into_iter().for_each(|said| said.quote.redact());
+            }
+            EventBody::Mood(mood) => self.feel(mood),
+            EventBody::Intent(intent) => self.want(intent),
+            EventBody::Entities(found) => self.name(found),
+            EventBody::Checklist(item) => {
+                if item.done {
+                    self.open.remove(&item.name);
+                    self.withdraw(|one| matches!(&one.rule, Rule::Duty(name) if *name == item.name));
+                } else {
+                    self.open.insert(item.name.clone());
+                }
+            }
+            EventBody::PromptAnswered(answered) => self.learn(answered),
+            EventBody::Paused(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+                self.on_hold = true;
+                self.withdraw(|one| one.rule == Rule::DeadAir);
+            }
+            EventBody::Resumed(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+                self.on_hold = false;
+                self.heard = self.heard.max(Some(self.now));
+            }
+            EventBody::Load(load) => self.words_late = load.shedding >= Shedding::NoPartials,
+            _ => {}
+        }
+    }
+
+    /// What the agent is told now, if anything. To be asked after every event, and when something is [`due`](Self::due).
+    pub fn next(&mut self, now: Millis) -> Option<Prompt> {
+        self.now = self.now.max(now);
+        let now = self.now;
+        self.notice();
+        let (waiting, late): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|one| one.until > now);
+        self.waiting = waiting;
+        for one in late {
+            self.hold_back(one.rule.about(), one.text, HeldBackBecause::TooSoon);
+        }
+        self.standing.take_if(|standing| standing.until <= now);
+        if self.standing.is_some() || now < self.free {
+            return None;
+        }
+        let matters = |one: &Waiting| (manner(one.rule.about()).priority, one.since);
+        let at = (0..self.waiting.len()).max_by_key(|at| matters(&self.waiting[*at]))?;
+        let Waiting { rule, text, utterance, .. } = self.waiting.swap_remove(at);
+        let evidence = self.said(utterance)?.quote.clone();
+        let others: Vec<(PromptKind, Text)> =
+            self.waiting.iter().map(|one| (one.rule.about(), one.text.clone())).collect();
+        for (about, text) in others {
+            self.hold_back(about, text, HeldBackBecause::MattersLess);
+        }
+        let (about, Manner { priority, stands, .. }) = (rule.about(), manner(rule.about()));
+        let expires_at_ms = now + stands;
+        // It was held back, and is not any more.
+        self.held_back.retain(|one| one.text != text);
+        self.count += 1;
+        self.free = now + EVERY;
+        self.shown.insert(rule, now);
+        self.standing = Some(Standing { prompt_id: self.count, about, utterance, until: expires_at_ms });
+        let held_back = std::mem::take(&mut self.held_back);
+        Some(Prompt { prompt_id: self.count, about, text, priority, evidence, expires_at_ms, held_back })
+    }
+
+    /// When there may be something to say though nothing happens.
+    #[must_use]
+    pub fn due(&self, now: Millis) -> Option<Millis> {
+        if !self.has_clock {
+            return None;
+        }
+        let standing = self.standing.as_ref().map_or(Millis(0), |standing| standing.until);
+        let free = (!self.waiting.is_empty()).then_some(self.free.max(standing));
+        let duties = self.open_duties().filter_map(|duty| self.duty_at(duty));
+        free.into_iter().chain(self.silent_at()).chain(duties).filter(|at| *at > now).min()
+    }
+
+    fn said(&self, id: UtteranceId) -> Option<&Said> {
+        self.said.iter().find(|said| said.quote.utterance_id == id)
+    }
+
+    fn hear(&mut self, said: &Utterance) {
+        if self.heard < Some(said.end_ms) {
+            self.heard = Some(said.end_ms);
+            self.withdraw(|one| one.rule == Rule::DeadAir);
+        }
+        if !said.r#final {
+            return;
+        }
+        let (id, party, start, end) = (said.utterance_id, said.party, said.start_ms, said.end_ms);
+        if said.text.trim().is_empty() {
+            // Nothing was said: what rests on it falls.
+            self.said.retain(|known| known.quote.utterance_id != id);
+            self.withdraw(|one| one.utterance == id);
+            self.standing.take_if(|standing| standing.utterance == id);
+            self.farewell.take_if(|farewell| *farewell == id);
+            return;
+        }
+        let quote = Quote::of(said);
+        if let Some(known) = self.said.iter_mut().find(|known| known.quote.utterance_id == id) {
+            known.quote = quote;
+            return;
+        }
+        self.begun = Some(self.begun.map_or(start, |begun| begun.min(start)));
+        self.talk.insert(party);
+        if self.playbook.is_farewell(&said.text) {
+            self.farewell = Some(id);
+        }
+        self.said.push_back(Said { quote, party, start, end });
+        if self.said.len() > REMEMBERED {
+            self.said.pop_front();
+        }
+        self.listen_for_overlap();
+    }
+
+    /// Whether the newest final words are those of somebody who did not let the customer finish, or of a customer who could
+    /// not.
+    fn listen_for_overlap(&mut self) {
+        let Some(new) = self.said.back() else { return };
+        let interrupts = |agent: &Said, customer: &Said| {
+            agent.party == Party::Agent
+                && customer.party == Party::Customer
+                && agent.start > customer.start
+                && agent.end.min(customer.end).since(agent.start) >= OVERLAP
+                && agent.quote.text.split_whitespace().count() >= OVERLAP_WORDS
+        };
+        let found = self.said.iter().find_map(|other| {
+            let (agent, customer) = if new.party == Party::Agent { (new, other) } else { (other, new) };
+            interrupts(agent, customer).then_some((agent.start, customer.quote.utterance_id))
+        });
+        let Some((at, utterance)) = found else { return };
+        self.overlaps.retain(|before| at.since(*before) <= OVERLAPS_WITHIN);
+        self.overlaps.push_back(at);
+        if self.overlaps.len() >= OVERLAPS {
+            self.overlaps.clear();
+            let text = self.playbook.text("overtalk");
+            self.offer(Rule::Overtalk, text, utterance);
+        }
+    }
+
+    /// What answers kindly how the customer sounds.
+    fn feel(&mut self, mood: &Mood) {
+        let id = mood.utterance_id();
+        if self.said(id).is_none_or(|said| said.party != Party::Customer) {
+            return;
+        }
+        let words = &mood.words;
+        let is_unhappy =
+            words.emotion_p >= LEAST_EMOTION && words.sentiment.negative > words.sentiment.positive;
+        let Some(name) = kindness(words.emotion).filter(|_| is_unhappy) else {
+            self.withdraw(|one| one.rule == Rule::Empathy);
+            return;
+        };
+        let mut text = self.playbook.text(name);
+        let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
+        let trigger = decline.and_then(|turn| self.said(turn.trigger?));
+        if trigger.is_some_and(|said| said.party == Party::Agent) {
+            for (language, more) in self.playbook.text("after_agent") {
+                if let Some(text) = text.get_mut(&language) {
+                    text.push(' ');
+                    text.push_str(&more);
+                }
+            }
+        }
+        self.offer(Rule::Empathy, text, id);
+    }
+
+    fn want(&mut self, intent: &Intent) {
+        let id = intent.utterance_id;
+        let Some(name) = &intent.name else {
+            // It was understood wrongly.
+            self.withdraw(|one| one.utterance == id && one.rule.about() == PromptKind::NextAction);
+            return;
+        };
+        self.wanted = Some(name.clone());
+        self.go_on(id);
+    }
+
+    fn name(&mut self, found: &Entities) {
+        let new: Vec<EntityKind> =
+            found.entities.iter().map(|one| one.kind).filter(|kind| self.named.insert(*kind)).collect();
+        let steps = self.wanted.as_ref().map(|name| self.playbook.steps(name)).unwrap_or_default();
+        if steps.iter().any(|step| step.until.is_some_and(|kind| new.contains(&kind))) {
+            self.go_on(found.utterance_id);
+        }
+    }
+
+    /// Offers the next step of the playbook: the first that was neither said nor is done.
+    fn go_on(&mut self, utterance: UtteranceId) {
+        let Some(name) = self.wanted.clone() else { return };
+        self.withdraw(|one| one.rule.about() == PromptKind::NextAction);
+        let playbook = Arc::clone(&self.playbook);
+        let steps = playbook.steps(&name).iter().enumerate();
+        let mut ahead = steps.map(|(n, step)| (Rule::Step(name.clone(), n), step)).filter(|(rule, step)| {
+            !self.shown.contains_key(rule) && step.until.is_none_or(|kind| !self.named.contains(&kind))
+        });
+        let next = ahead.next();
+        if let Some((rule, step)) = next {
+            self.offer(rule, step.text.clone(), utterance);
+        }
+    }
+
+    fn learn(&mut self, answered: &PromptAnswered) {
+        let is_it = |standing: &mut Standing| standing.prompt_id == answered.prompt_id;
+        let Some(Standing { about, .. }) = self.standing.take_if(is_it) else { return };
+        match answered.answer {
+            // What must be said must be said.
+            PromptAnswer::NotHelpful if about != PromptKind::Checklist => {
+                self.not_helpful.insert(about);
+                let all = std::mem::take(&mut self.waiting).into_iter();
+                let (unwanted, waiting): (Vec<_>, Vec<_>) = all.partition(|one| one.rule.about() == about);
+                self.waiting = waiting;
+                for one in unwanted {
+                    self.hold_back(about, one.text, HeldBackBecause::NotHelpful);
+                }
+            }
+            PromptAnswer::Accepted if about == PromptKind::NextAction => {
+                let newest = self.said.iter().rev().find(|said| said.party == Party::Customer);
+                if let Some(id) = newest.map(|said| said.quote.utterance_id) {
+                    self.go_on(id);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Offers what is due by now.
+    fn notice(&mut self) {
+        let Some(newest) = self.said.back().map(|said| said.quote.utterance_id) else { return };
+        if self.silent_at().is_some_and(|at| at <= self.now) {
+            let text = self.playbook.text("dead_air");
+            self.offer(Rule::DeadAir, text, newest);
+        }
+        let playbook = Arc::clone(&self.playbook);
+        for duty in playbook.duties() {
+            if !self.open.contains(&duty.name) {
+                continue;
+            }
+            let rests_on = match self.farewell.filter(|_| duty.before_end) {
+                Some(farewell) => farewell,
+                None if self.duty_at(duty).is_some_and(|at| at <= self.now) => newest,
+                None => continue,
+            };
+            let rule = Rule::Duty(duty.name.clone());
+            if self.waiting.iter().all(|one| one.rule != rule) {
+                self.offer(rule, playbook.reminder(duty), rests_on);
+            }
+        }
+    }
+
+    fn open_duties(&self) -> impl Iterator<Item = &Duty> {
+        self.playbook.duties().iter().filter(|duty| self.open.contains(&duty.name))
+    }
+
+    /// When something should have been said.
+    fn duty_at(&self, duty: &Duty) -> Option<Millis> {
+        Some(self.begun? + Millis(u64::from(duty.within_s?) * 1_000))
+    }
+
+    /// When nobody will have spoken for too long, if nobody speaks before.
+    fn silent_at(&self) -> Option<Millis> {
+        let both_talk = [Party::Agent, Party::Customer].iter().all(|party| self.talk.contains(party));
+        let is_heard = self.has_clock && both_talk && !self.on_hold && !self.words_late;
+        self.heard.filter(|_| is_heard).map(|heard| heard + SILENCE)
+    }
+
+    /// Lets a prompt wait for its turn, unless the same was said of late or its like is no help.
+    fn offer(&mut self, rule: Rule, text: Text, utterance: UtteranceId) {
+        let (about, now) = (rule.about(), self.now);
+        let Manner { waits, again, .. } = manner(about);
+        let is_too_soon = |at: &Millis| again.is_none_or(|again| now.since(*at) < again);
+        if text.is_empty() || self.shown.get(&rule).is_some_and(is_too_soon) {
+            return;
+        }
+        self.withdraw(|one| one.rule == rule);
+        if self.not_helpful.contains(&about) {
+            self.hold_back(about, text, HeldBackBecause::NotHelpful);
+            return;
+        }
+        self.waiting.push(Waiting { rule, text, utterance, since: now, until: now + waits });
+    }
+
+    fn withdraw(&mut self, is_over: impl Fn(&Waiting) -> bool) {
+        self.waiting.retain(|one| !is_over(one));
+    }
+
+    fn hold_back(&mut self, about: PromptKind, text: Text, because: HeldBackBecause) {
+        self.held_back.retain(|one| one.about != about || one.text != text);
+        self.held_back.push(HeldBack { about, text, because });
+        if self.held_back.len() > MOST_HELD_BACK {
+            self.held_back.remove(0);
+        }
+    }
+}
+
+/// The text that answers an emotion; none for those that need no answer.
+fn kindness(emotion: Emotion) -> Option<&'static str> {
+    match emotion {
+        Emotion::Anger => Some("anger"),
+        Emotion::Annoyance => Some("annoyance"),
+        Emotion::Disappointment => Some("disappointment"),
+        Emotion::Confusion => Some("confusion"),
+        Emotion::Worry => Some("worry"),
+        Emotion::Sadness => Some("sadness"),
+        Emotion::Gratitude | Emotion::Joy | Emotion::Neutral => None,
+    }
+}
+
+#[cfg(test)]
+mod tests;
