@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use sotto_call::{Millis, Party, Utterance, UtteranceId};
+use sotto_call::{EntityKind, Millis, Party, Utterance, UtteranceId};
 use sotto_insight::{Policy, Redactor, entities};
 use time::PrimitiveDateTime;
 
@@ -38,8 +38,10 @@ fuzz_target!(|bytes: &[u8]| {
     let turns: Vec<String> = String::from_utf8_lossy(bytes).lines().take(24).map(str::to_owned).collect();
     for text in &turns {
         let length = text.chars().count();
-        for entity in entities(text, &[], PrimitiveDateTime::MAX) {
-            assert!(entity.chars.start < entity.chars.end && entity.chars.end <= length);
+        for asked in [None, Some(EntityKind::Order)] {
+            for entity in entities(text, &[], PrimitiveDateTime::MAX, asked) {
+                assert!(entity.chars.start < entity.chars.end && entity.chars.end <= length);
+            }
         }
     }
     let once = redacted(&turns);
