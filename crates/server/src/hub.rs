@@ -1377,7 +1377,8 @@ mod tests {
         let said = CustomerUtterance::of(said).unwrap();
         let sentiment = Sentiment { negative: 0.7, neutral: 0.3, positive: 0.0 };
         let words = WordsMood { sentiment, valence: -0.7, emotion: Emotion::Anger, emotion_p: 0.6 };
-        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend: Trend::Falling };
+        let trend = Trend::Falling;
+        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend, arousal: None };
         let (name, title) = (Some("refund".to_owned()), [("en".to_owned(), "Refund".to_owned())].into());
         call.publish(body);
         call.publish(EventBody::Mood(Mood::of(&said, words, arc, None, Millis(5))));
