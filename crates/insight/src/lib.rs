@@ -17,6 +17,7 @@ mod prompt;
 mod redaction;
 mod set;
 mod spoken;
+mod talk;
 mod tokenizer;
 mod understanding;
 
@@ -28,6 +29,7 @@ pub use mood::{BuiltIn, Head};
 pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
+pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};
 
 /// Why something could not be understood.
