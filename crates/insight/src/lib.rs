@@ -8,6 +8,7 @@
 //! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say.
 
 mod arc;
+mod arousal;
 mod embed;
 mod entities;
 mod intent;
@@ -22,6 +23,7 @@ mod tokenizer;
 mod understanding;
 
 pub use arc::{EmotionalArc, Observation};
+pub use arousal::Voices;
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
