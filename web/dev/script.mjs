@@ -509,7 +509,12 @@ export function events(script, startedAtUnixMs, externalId) {
         const [valence, emotion] = line.mood;
         // As the filter of crates/insight would, nearly.
         if (revision === 0)
-          arc = { valence: arc.valence + 0.5 * (valence - arc.valence), deviation: 0.2 + 0.5 * (arc.deviation - 0.2) };
+          arc = {
+            ...arc,
+            valence: arc.valence + 0.5 * (valence - arc.valence),
+            deviation: 0.2 + 0.5 * (arc.deviation - 0.2),
+            ...(line.voice ? { arousal: { level: line.voice[0], deviation: 0.25 } } : {}),
+          };
         const trend = valence < -0.8 ? 'falling' : valence > 0.8 ? 'rising' : 'steady';
         add(at, {
           kind: 'mood',
@@ -522,12 +527,7 @@ export function events(script, startedAtUnixMs, externalId) {
           valence,
           emotion,
           emotion_p: emotion === 'neutral' ? 0.8 : 0.62,
-          arc: {
-            at_ms: end,
-            ...arc,
-            trend,
-            ...(line.voice ? { arousal: { level: line.voice[0], deviation: 0.25 } } : {}),
-          },
+          arc: { at_ms: end, ...arc, trend },
           ...(line.voice ? { voice: voiceOf(line.voice) } : {}),
           ...(line.turn ? { turn: { direction: line.turn, since: id, trigger: id - 1 } } : {}),
         });

@@ -4,8 +4,9 @@
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
 //! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
 //! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
-//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only. A
-//! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say.
+//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only, and so do
+//! [`Voices`], which compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of
+//! all that what an agent is told, and a [`Checklist`] recognises what agents must say.
 
 mod arc;
 mod arousal;
