@@ -288,6 +288,14 @@ pub struct PartyChange {
     pub party: Option<Party>,
 }
 
+impl PartyChange {
+    /// Whether a party is meant, by name or with all.
+    #[must_use]
+    pub fn concerns(&self, party: Party) -> bool {
+        self.party.is_none_or(|one| one == party)
+    }
+}
+
 /// See [`EventBody::Dtmf`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

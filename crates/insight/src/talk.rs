@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use sotto_call::{CallEvent, EventBody, Millis, Party, PartyChange, PartyTalk, Talk, Utterance, UtteranceId};
+use sotto_call::{CallEvent, EventBody, Millis, Party, PartyTalk, Talk, Utterance, UtteranceId};
 
 /// When nobody has spoken for so long, the air is dead.
 pub(crate) const DEAD_AIR: Millis = Millis(10_000);
@@ -38,11 +38,6 @@ impl Stretch {
     }
 }
 
-/// Whether with this the customer, or everybody, is put on hold or comes back.
-pub(crate) fn is_hold(change: &PartyChange) -> bool {
-    change.party.is_none_or(|party| party == Party::Customer)
-}
-
 /// Measures how a call's time goes, from the events of its log.
 #[derive(Debug, Default)]
 pub struct TalkMeter {
@@ -64,10 +59,10 @@ impl TalkMeter {
                     self.said.insert(said.utterance_id, Stretch::of(said));
                 }
             }
-            EventBody::Paused(change) if is_hold(change) => {
+            EventBody::Paused(change) if change.concerns(Party::Customer) => {
                 self.held_since.get_or_insert(event.at_ms);
             }
-            EventBody::Resumed(change) if is_hold(change) => {
+            EventBody::Resumed(change) if change.concerns(Party::Customer) => {
                 self.holds.extend(self.held_since.take().map(|since| (since, event.at_ms)));
             }
             _ => {}
@@ -150,6 +145,7 @@ fn joined<'a>(stretches: impl Iterator<Item = &'a Stretch>) -> Vec<(Millis, Mill
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use sotto_call::PartyChange;
     use sotto_call::testing::utterance;
 
     use super::*;

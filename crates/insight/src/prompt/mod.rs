@@ -23,7 +23,7 @@ pub use self::checklist::Checklist;
 pub use self::playbook::{Duty, Playbook, PromptSet};
 
 use self::playbook::Text;
-use crate::talk::{DEAD_AIR, Stretch, is_hold};
+use crate::talk::{DEAD_AIR, Stretch};
 
 /// No prompt comes sooner after another one, and none stands for as long.
 const EVERY: Millis = Millis(45_000);
@@ -214,11 +214,11 @@ impl Prompter {
                 }
             }
             EventBody::PromptAnswered(answered) => self.learn(answered),
-            EventBody::Paused(change) if is_hold(change) => {
+            EventBody::Paused(change) if change.concerns(Party::Customer) => {
                 self.on_hold = true;
                 self.withdraw(|one| one.rule == Rule::DeadAir);
             }
-            EventBody::Resumed(change) if is_hold(change) => {
+            EventBody::Resumed(change) if change.concerns(Party::Customer) => {
                 self.on_hold = false;
                 self.heard = self.heard.max(Some(self.now));
             }
