@@ -1,10 +1,10 @@
 // The calls that the stand-in server plays: what is said, and how a recogniser would hear it.
 
 /** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[],
- *    mood?: [number, string], wants?: [string, number], says?: string, prompt?: [string, number, { en: string, fa: string }] }} Said
+ *    mood?: [number, string], voice?: [number, number, number, number], wants?: [string, number], says?: string, prompt?: [string, number, { en: string, fa: string }] }} Said
  *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials.
- *  `mood` is what the words tell: valence and emotion; `wants` the intent they name, and how surely; `says` an item of the
- *  checklist that they tick; `prompt` what the agent is told then: about what, how long it stands, and the words. */
+ *  `mood` is what the words tell: valence and emotion; `voice` what the voice does beside the first words: arousal,
+ *  semitones, decibels and rate; `wants` the intent they name, and how surely; `says` an item of the checklist that they tick; `prompt` what the agent is told then: about what, how long it stands, and the words. */
 
 const WORD_MS = 330;
 const FINAL_AFTER_MS = 640;
@@ -91,6 +91,7 @@ export const english = {
       at: 52.6,
       text: 'That is your mistake, though, not ours. She has been looking forward to this for weeks.',
       mood: [-0.95, 'annoyance'],
+      voice: [0.62, 3.4, 6.1, 1.2],
       wants: ['complaint', 0.71],
       turn: 'decline',
       prompt: ['empathy', 20, SORRY],
@@ -199,6 +200,7 @@ export const persian = {
       at: 55.0,
       text: 'خب این اشتباه شماست، نه ما. دخترم چند هفته است که منتظر این کلاس است.',
       mood: [-0.95, 'annoyance'],
+      voice: [0.62, 3.4, 6.1, 1.2],
       wants: ['complaint', 0.74],
       turn: 'decline',
       prompt: ['empathy', 20, SORRY],
@@ -438,11 +440,13 @@ export function events(script, startedAtUnixMs, externalId) {
   if (script.said.length > 0)
     for (const [name, title] of Object.entries(CHECKLIST)) add(0, { kind: 'checklist', name, title, done: false });
   let [id, prompts] = [0, 0];
+  const spoken = [];
   let arc = { valence: 0, deviation: 0.5 };
   for (const line of script.said) {
     const start = line.at * 1000;
     const heard = timed(line.first ?? line.text, start);
     const end = heard.at(-1).end_ms;
+    spoken.push({ party: line.party, start, end });
     const utterance = (words, over) => ({
       kind: 'utterance',
       utterance_id: id,
@@ -505,7 +509,12 @@ export function events(script, startedAtUnixMs, externalId) {
         const [valence, emotion] = line.mood;
         // As the filter of crates/insight would, nearly.
         if (revision === 0)
-          arc = { valence: arc.valence + 0.5 * (valence - arc.valence), deviation: 0.2 + 0.5 * (arc.deviation - 0.2) };
+          arc = {
+            ...arc,
+            valence: arc.valence + 0.5 * (valence - arc.valence),
+            deviation: 0.2 + 0.5 * (arc.deviation - 0.2),
+            ...(line.voice ? { arousal: { level: line.voice[0], deviation: 0.25 } } : {}),
+          };
         const trend = valence < -0.8 ? 'falling' : valence > 0.8 ? 'rising' : 'steady';
         add(at, {
           kind: 'mood',
@@ -519,6 +528,7 @@ export function events(script, startedAtUnixMs, externalId) {
           emotion,
           emotion_p: emotion === 'neutral' ? 0.8 : 0.62,
           arc: { at_ms: end, ...arc, trend },
+          ...(line.voice ? { voice: voiceOf(line.voice) } : {}),
           ...(line.turn ? { turn: { direction: line.turn, since: id, trigger: id - 1 } } : {}),
         });
       }
@@ -555,9 +565,34 @@ export function events(script, startedAtUnixMs, externalId) {
   const end = script.seconds * 1000;
   add(end, { kind: 'leg_ended', party: 'customer', packets: Math.round(end / 20), lost: 12 });
   add(end + 10, { kind: 'leg_ended', party: 'agent', packets: Math.round(end / 20), lost: 0 });
+  if (spoken.length > 0) add(end + 19, { kind: 'talk', ...talkOf(spoken) });
   add(end + 20, { kind: 'call_ended', reason: script.reason ?? 'hangup', duration_ms: end });
   out.sort((a, b) => a.at - b.at);
   return out.map(({ at, body }, i) => ({ seq: i + 1, at_ms: at, ...body }));
+}
+
+function voiceOf([arousal, pitch_st, level_db, rate]) {
+  return { arousal, pitch_st, level_db, rate, pauses: 0 };
+}
+
+/** How the time went, as crates/insight measures it, nearly. */
+function talkOf(spoken) {
+  const talk = { parties: [], overlap_ms: 0, silence_ms: 0, dead_air_ms: 0 };
+  for (const party of ['agent', 'customer']) {
+    const own = spoken.filter((one) => one.party === party);
+    const talk_ms = own.reduce((sum, { start, end }) => sum + end - start, 0);
+    if (own.length > 0) talk.parties.push({ party, talk_ms, interruptions: party === 'agent' ? 1 : 0 });
+  }
+  const ordered = spoken.toSorted((a, b) => a.start - b.start);
+  let until = ordered[0].start;
+  for (const { start, end } of ordered) {
+    const silence = Math.max(0, start - until);
+    talk.silence_ms += silence;
+    if (silence >= 10_000) talk.dead_air_ms += silence;
+    talk.overlap_ms += Math.max(0, Math.min(until, end) - start);
+    until = Math.max(until, end);
+  }
+  return talk;
 }
 
 function named(text, [kind, value, said]) {
@@ -569,12 +604,13 @@ function named(text, [kind, value, said]) {
 export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
   const [byId, moods, intents, entities, redactions, checklist] = Array.from({ length: 6 }, () => new Map());
-  state.prompt = null;
+  state.prompt = state.talk = null;
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
     else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
     else if (kind === 'prompt') state.prompt = body;
+    else if (kind === 'talk') state.talk = body;
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;

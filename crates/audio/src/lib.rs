@@ -10,6 +10,7 @@ pub mod g711;
 mod jitter;
 mod mix;
 pub mod netem;
+mod pitch;
 mod resample;
 mod ring;
 mod schedule;
@@ -19,6 +20,7 @@ pub use codec::{AudioError, Codec, Decoder, Encoder, MAX_PACKET_SAMPLES, MAX_PAY
 pub use frame::{FRAME_MS, FRAME_SAMPLES, Frame, RATE};
 pub use jitter::{JitterBuffer, JitterConfig, JitterStats, Packet};
 pub use mix::{Limiter, Mix, bend};
+pub use pitch::{PITCH_SAMPLES, pitch};
 pub use resample::{Downsampler, Resampler, Upsampler};
 pub use ring::{Reader, Writer, ring};
 pub use tone::Tone;

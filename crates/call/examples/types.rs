@@ -5,12 +5,12 @@
 //! ```
 
 use sotto_call::{
-    ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, ChecklistItem,
-    Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack,
-    HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
-    Participants, Party, PartyChange, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality, Quote,
-    Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, TimeRange, Transferred, Trend, Turn,
-    TurnDirection, Utterance, UtteranceId, Withheld, Word, WordsMood,
+    ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState,
+    ChecklistItem, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION,
+    HeldBack, HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
+    Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
+    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk, TimeRange, Transferred,
+    Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -41,9 +41,11 @@ fn main() {
         Emotion,
         WordsMood,
         Trend,
+        Arousal,
         ArcPoint,
         TurnDirection,
         Turn,
+        VoiceMood,
         Mood,
         Intent,
         Span,
@@ -77,6 +79,8 @@ fn main() {
         Withheld,
         AudioLost,
         LostTo,
+        PartyTalk,
+        Talk,
         EventBody,
         CallEvent,
         CallState,

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChecklistItem, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted};
+use crate::{ChecklistItem, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -153,6 +153,8 @@ pub enum EventBody {
     Load(Load),
     /// Audio that did not reach speech recognition or the recording.
     AudioLost(AudioLost),
+    /// How the call's time went, once all words are known. Absent where nobody said anything, or Sotto was killed.
+    Talk(Talk),
     /// Always the last event.
     CallEnded(CallEnded),
 }
@@ -284,6 +286,14 @@ pub struct PartyChange {
     /// Whose audio; absent when all are meant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub party: Option<Party>,
+}
+
+impl PartyChange {
+    /// Whether a party is meant, by name or with all.
+    #[must_use]
+    pub fn concerns(&self, party: Party) -> bool {
+        self.party.is_none_or(|one| one == party)
+    }
 }
 
 /// See [`EventBody::Dtmf`].

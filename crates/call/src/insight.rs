@@ -50,12 +50,16 @@ pub struct Mood {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub turn: Option<Turn>,
+    /// What the voice alone tells, where voices are listened to and there is something to compare it with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub voice: Option<VoiceMood>,
     /// From the publication of the words to that of this event.
     pub latency_ms: Millis,
 }
 
 impl Mood {
-    /// The mood in what the customer has said.
+    /// The mood in what the customer has said, as far as words tell.
     #[must_use]
     pub fn of(
         said: &CustomerUtterance,
@@ -65,7 +69,13 @@ impl Mood {
         latency_ms: Millis,
     ) -> Self {
         let Utterance { utterance_id, revision, .. } = said.0;
-        Self { utterance_id, revision, words, arc, turn, latency_ms }
+        Self { utterance_id, revision, words, arc, turn, voice: None, latency_ms }
+    }
+
+    /// With what the voice tells.
+    #[must_use]
+    pub fn with_voice(self, voice: Option<VoiceMood>) -> Self {
+        Self { voice, ..self }
     }
 
     /// The customer's utterance that it rests on.
@@ -93,6 +103,38 @@ pub struct WordsMood {
     pub emotion: Emotion,
     /// How probable that is, 0 to 1.
     pub emotion_p: f32,
+}
+
+/// What was measured of a voice while an utterance was spoken. It is in no event: see [`VoiceMood`].
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Voice {
+    /// The median pitch, in hertz; absent where too little of it was voiced.
+    pub pitch_hz: Option<f32>,
+    /// How loud the speech was, pauses left out, in decibels of full scale.
+    pub level_dbfs: f32,
+    /// How long there was speech, pauses left out.
+    pub speech_ms: Millis,
+}
+
+/// What the voice of one utterance tells, beside how the customer spoke at first on this call: who speaks loudly and
+/// fast is not agitated for that.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct VoiceMood {
+    /// How agitated it sounds: from −1, calmer than at first, to 1, more agitated.
+    pub arousal: f32,
+    /// How much higher the pitch is, in semitones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub pitch_st: Option<f32>,
+    /// How much louder it is, in decibels.
+    pub level_db: f32,
+    /// How many times as fast it is, pauses left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub rate: Option<f32>,
+    /// How much larger a part of the utterance is pauses, from −1 to 1.
+    pub pauses: f32,
 }
 
 /// How probable each sentiment is; the sum is 1.
@@ -150,6 +192,20 @@ pub struct ArcPoint {
     pub deviation: f32,
     /// Where it has gone of late.
     pub trend: Trend,
+    /// How agitated, where voices are listened to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub arousal: Option<Arousal>,
+}
+
+/// An estimate of how agitated a customer is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Arousal {
+    /// From −1, calm, to 1, agitated.
+    pub level: f32,
+    /// The standard deviation of the estimate.
+    pub deviation: f32,
 }
 
 /// Where a mood goes.
@@ -244,7 +300,8 @@ mod tests {
         let sentiment = Sentiment { negative: 0.75, neutral: 0.25, positive: 0.0 };
         let words =
             WordsMood { sentiment, valence: sentiment.valence(), emotion: Emotion::Anger, emotion_p: 0.5 };
-        let arc = ArcPoint { at_ms: Millis(900), valence: -0.5, deviation: 0.25, trend: Trend::Falling };
+        let trend = Trend::Falling;
+        let arc = ArcPoint { at_ms: Millis(900), valence: -0.5, deviation: 0.25, trend, arousal: None };
         Mood::of(said, words, arc, None, Millis(12))
     }
 
@@ -354,6 +411,23 @@ mod tests {
             "latency_ms": 12,
         });
         assert_eq!(json, expected);
+        assert_eq!(serde_json::from_value::<EventBody>(json).unwrap(), body);
+    }
+
+    #[test]
+    fn what_a_voice_tells_is_part_of_the_mood() {
+        let said = CustomerUtterance::of(&utterance(1, Party::Customer, "enough")).unwrap();
+        let voice =
+            VoiceMood { arousal: 0.5, pitch_st: Some(3.0), level_db: 6.0, rate: None, pauses: -0.25 };
+        let mut mood = mood(&said).with_voice(Some(voice));
+        mood.arc.arousal = Some(Arousal { level: 0.25, deviation: 0.5 });
+        let body = EventBody::Mood(mood);
+        let json = serde_json::to_value(&body).unwrap();
+        assert_eq!(
+            json["voice"],
+            serde_json::json!({ "arousal": 0.5, "pitch_st": 3.0, "level_db": 6.0, "pauses": -0.25 })
+        );
+        assert_eq!(json["arc"]["arousal"], serde_json::json!({ "level": 0.25, "deviation": 0.5 }));
         assert_eq!(serde_json::from_value::<EventBody>(json).unwrap(), body);
     }
 

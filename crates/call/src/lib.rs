@@ -11,6 +11,7 @@ mod insight;
 mod log;
 mod prompt;
 mod redaction;
+mod talk;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod time;
@@ -21,6 +22,7 @@ pub use insight::*;
 pub use log::{CallLog, CallState, UtteranceState};
 pub use prompt::*;
 pub use redaction::*;
+pub use talk::*;
 pub use time::Millis;
 
 /// The version of the event format, written into every `call_started` event. It grows when a reader of the

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     CallEnded, CallEvent, CallStarted, ChecklistItem, CustomerUtterance, Entities, EventBody, Intent, Millis,
-    Mood, Party, Prompt, Quote, Redacted, Shedding, Supervisor, Utterance, UtteranceId,
+    Mood, Party, Prompt, Quote, Redacted, Shedding, Supervisor, Talk, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -76,6 +76,9 @@ pub struct CallState {
     /// What must be said on this call, in the organisation's order.
     #[serde(default)]
     pub checklist: Vec<ChecklistItem>,
+    /// How the call's time went, absent while it is live.
+    #[serde(default)]
+    pub talk: Option<Talk>,
 }
 
 /// An utterance with its newest text.
@@ -146,6 +149,7 @@ impl CallState {
                     }
                 }
             }
+            EventBody::Talk(talk) => self.talk = Some(talk.clone()),
             EventBody::Load(load) => self.shedding = Some(load.shedding),
             EventBody::Participants(now) => {
                 if let Some(started) = &mut self.started {

@@ -1,17 +1,24 @@
-//! The emotional arc of a call: how pleasant it is for the customer, moment by moment, as far as words tell.
+//! The emotional arc of a call: how pleasant it is for the customer, moment by moment, as far as words tell; and how
+//! agitated they are, where their voice is listened to.
 //!
 //! What one utterance says of the mood is uncertain: a word may be misheard, a sentence may be about something else,
 //! a "yes" says nearly nothing. So the arc is an estimate out of all utterances so far, by Kalman's filter for the
 //! local level model (Durbin & Koopman, *Time Series Analysis by State Space Methods*, 2nd ed., chapter 2): the mood
 //! wanders at random, the more the more time passes, and an utterance is a measurement of it whose noise is what its
-//! words leave open. The filter looks at the past only, so an estimate never changes by what comes later.
+//! words leave open. The filter looks at the past only, so an estimate never changes by what comes later. Agitation goes
+//! through a filter of its own, of the same kind.
 //!
 //! Turning points are those of the zigzag: where the estimate has moved by more than [`TURN`] from its last extreme,
 //! the mood has turned at that extreme. What was said just before the first utterance on the new way may be why.
 //!
 //! The constants are judged, not learned: there are no telephone calls with the mood of every moment to learn from.
 
-use sotto_call::{ArcPoint, CustomerUtterance, Millis, Sentiment, Trend, Turn, TurnDirection, UtteranceId};
+use sotto_call::{
+    ArcPoint, Arousal, CustomerUtterance, Millis, Sentiment, Trend, Turn, TurnDirection, UtteranceId,
+    VoiceMood, WordsMood,
+};
+
+use crate::arousal::{self, Measured};
 
 /// The variance of the mood before anything was said, around neutral.
 const PRIOR: f64 = 0.25;
@@ -36,8 +43,9 @@ const TURN: f64 = 0.35;
 pub struct Observation {
     utterance: UtteranceId,
     at: Millis,
-    valence: f64,
-    noise: f64,
+    valence: Measured,
+    /// Where the voice is listened to.
+    arousal: Option<Measured>,
     before: Option<UtteranceId>,
 }
 
@@ -57,10 +65,19 @@ impl Observation {
         Self {
             utterance: said.utterance_id,
             at: said.end_ms,
-            valence: f64::from(sentiment.valence()),
-            noise: (f64::from(sentiment.variance()) + NOISE) / (substance * certainty),
+            valence: Measured {
+                value: f64::from(sentiment.valence()),
+                noise: (f64::from(sentiment.variance()) + NOISE) / (substance * certainty),
+            },
+            arousal: None,
             before,
         }
+    }
+
+    /// With how agitated the customer is, by their words and, if it tells something, their voice.
+    #[must_use]
+    pub fn with_arousal(self, words: &WordsMood, voice: Option<&VoiceMood>) -> Self {
+        Self { arousal: Some(arousal::measured(words, voice)), ..self }
     }
 }
 
@@ -94,41 +111,67 @@ impl EmotionalArc {
     }
 }
 
+/// What is known of something that wanders, after a measurement of it.
+#[derive(Clone, Copy)]
+struct Estimate {
+    at: Millis,
+    mean: f64,
+    variance: f64,
+}
+
+impl Estimate {
+    /// What is known after one more; `before` is absent before the first.
+    fn after(before: Option<Self>, at: Millis, measured: Measured) -> Self {
+        let wandered = |since: Millis| DRIFT * at.since(since).0 as f64 / 1_000.0;
+        let (mean, variance) =
+            before.map_or((0.0, PRIOR), |one| (one.mean, one.variance + wandered(one.at)));
+        let predicted = variance.min(UNKNOWN);
+        let gain = predicted / (predicted + measured.noise);
+        Self { at, mean: mean + gain * (measured.value - mean), variance: (1.0 - gain) * predicted }
+    }
+
+    fn deviation(&self) -> f64 {
+        self.variance.sqrt()
+    }
+}
+
 /// The filter on its way through a call.
 #[derive(Default)]
 struct Filter {
-    valence: f64,
-    variance: Option<f64>,
-    points: Vec<(Millis, f64)>,
+    /// How pleasant it is, utterance by utterance.
+    valence: Vec<Estimate>,
+    arousal: Option<Estimate>,
     zigzag: Zigzag,
 }
 
 impl Filter {
     fn step(&mut self, new: &Observation) -> (ArcPoint, Option<Turn>) {
-        let wandered = self.points.last().map_or(0.0, |(at, _)| DRIFT * new.at.since(*at).0 as f64 / 1_000.0);
-        let predicted = (self.variance.unwrap_or(PRIOR) + wandered).min(UNKNOWN);
-        let gain = predicted / (predicted + new.noise);
-        self.valence += gain * (new.valence - self.valence);
-        let variance = (1.0 - gain) * predicted;
-        self.variance = Some(variance);
-        let trend = self.trend(new.at, variance.sqrt());
-        self.points.push((new.at, self.valence));
+        let valence = Estimate::after(self.valence.last().copied(), new.at, new.valence);
+        if let Some(measured) = new.arousal {
+            self.arousal = Some(Estimate::after(self.arousal, new.at, measured));
+        }
+        let arousal = self.arousal.map(|estimate| Arousal {
+            level: estimate.mean as f32,
+            deviation: estimate.deviation() as f32,
+        });
         let point = ArcPoint {
             at_ms: new.at,
-            valence: self.valence as f32,
-            deviation: variance.sqrt() as f32,
-            trend,
+            valence: valence.mean as f32,
+            deviation: valence.deviation() as f32,
+            trend: self.trend(&valence),
+            arousal,
         };
-        (point, self.zigzag.step(self.valence, new))
+        self.valence.push(valence);
+        (point, self.zigzag.step(valence.mean, new))
     }
 
     /// Where the estimate has gone, if that is further than it may be wrong.
-    fn trend(&self, now: Millis, deviation: f64) -> Trend {
-        let past = self.points.iter().rev().find(|(at, _)| now.since(*at) >= TREND);
-        let past = past.or_else(|| self.points.first().filter(|(at, _)| now.since(*at) >= TREND_AT_LEAST));
-        match past.map(|(_, then)| self.valence - then) {
-            Some(change) if change < -deviation => Trend::Falling,
-            Some(change) if change > deviation => Trend::Rising,
+    fn trend(&self, now: &Estimate) -> Trend {
+        let past = self.valence.iter().rev().find(|then| now.at.since(then.at) >= TREND);
+        let first = self.valence.first().filter(|then| now.at.since(then.at) >= TREND_AT_LEAST);
+        match past.or(first).map(|then| now.mean - then.mean) {
+            Some(change) if change < -now.deviation() => Trend::Falling,
+            Some(change) if change > now.deviation() => Trend::Rising,
             _ => Trend::Steady,
         }
     }
@@ -260,6 +303,34 @@ mod tests {
     fn whoever_calls_in_anger_has_not_been_made_angry() {
         let points = play(&[(5, -0.9), (15, -0.9), (25, -0.9)]);
         assert!(points.iter().all(|(_, turn)| turn.is_none()), "{points:?}");
+    }
+
+    #[test]
+    fn agitation_is_estimated_beside_where_voices_are_listened_to_and_nowhere_else() {
+        let plain = play(&[(5, -0.8), (15, -0.8)]);
+        assert!(plain.iter().all(|(point, _)| point.arousal.is_none()));
+        let words = WordsMood {
+            sentiment: sentiment(-0.8),
+            valence: -0.8,
+            emotion: sotto_call::Emotion::Neutral,
+            emotion_p: 1.0,
+        };
+        let voice = |arousal| VoiceMood { arousal, pitch_st: None, level_db: 0.0, rate: None, pauses: 0.0 };
+        let mut arc = EmotionalArc::default();
+        let mut points = Vec::new();
+        for (n, arousal) in (1..).zip([0.9, 0.9, -0.9]) {
+            let observation = told(n, 10 * u64::from(n), -0.8).with_arousal(&words, Some(&voice(arousal)));
+            points.push(arc.observe(observation).0);
+        }
+        let levels: Vec<Arousal> = points.iter().map(|point| point.arousal.unwrap()).collect();
+        assert!(levels[1].level > levels[0].level && levels[1].deviation < levels[0].deviation, "{levels:?}");
+        assert!(levels[0].level > 0.3 && levels[2].level < levels[1].level, "{levels:?}");
+        // How pleasant it is does not depend on it.
+        let mut plain = EmotionalArc::default();
+        for (n, point) in (1..).zip(&points) {
+            let (same, _) = plain.observe(told(n, 10 * u64::from(n), -0.8));
+            assert_eq!(ArcPoint { arousal: None, ..*point }, same);
+        }
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
 //! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
 //! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
-//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only. A
-//! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say.
+//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only, and so do
+//! [`Voices`], which compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of
+//! all that what an agent is told, and a [`Checklist`] recognises what agents must say.
 
 mod arc;
+mod arousal;
 mod embed;
 mod entities;
 mod intent;
@@ -17,10 +19,12 @@ mod prompt;
 mod redaction;
 mod set;
 mod spoken;
+mod talk;
 mod tokenizer;
 mod understanding;
 
 pub use arc::{EmotionalArc, Observation};
+pub use arousal::Voices;
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
@@ -28,6 +32,7 @@ pub use mood::{BuiltIn, Head};
 pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
+pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};
 
 /// Why something could not be understood.

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use sotto_audio::{Reader, Writer, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
-    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance,
+    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance, Voice,
 };
 use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
@@ -433,7 +433,14 @@ impl Shared {
             Clock::Position(_) => (Pace::Unhurried, None),
         };
         let unhurried = pace == Pace::Unhurried;
-        let spec = LegSpec { party, ids: call.ids.clone(), language: call.language.clone(), pace, clock };
+        let spec = LegSpec {
+            party,
+            ids: call.ids.clone(),
+            language: call.language.clone(),
+            pace,
+            voice: self.insight.get().is_some_and(Insight::listens_to_voices),
+            clock,
+        };
         let listening = Listening::begin(&call.listening);
         let publisher = Publisher {
             live: call.live.clone(),
@@ -444,7 +451,7 @@ impl Shared {
             unhurried,
         };
         let sink: Sink = Box::new(move |event| match event {
-            SpeechEvent::Utterance(utterance) => publisher.hear(utterance),
+            SpeechEvent::Utterance(utterance, voice) => publisher.hear(utterance, voice),
             SpeechEvent::Lost(lost_ms) => {
                 publisher.live.publish(EventBody::AudioLost(AudioLost {
                     party,
@@ -853,12 +860,14 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn hear(&self, utterance: Utterance) {
+    fn hear(&self, utterance: Utterance, voice: Option<Voice>) {
         // The position in the audio at which it was said, so that replays give the same log.
-        let at = self.unhurried.then_some(utterance.end_ms);
+        let (at, id) = (self.unhurried.then_some(utterance.end_ms), utterance.utterance_id);
         for Left { utterance, redacted } in self.redaction.hear(utterance) {
             let insight = self.insight.get();
-            let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance)?)));
+            // Earlier utterances that come once more have no voice: it was heard the first time.
+            let voice = voice.filter(|_| utterance.utterance_id == id);
+            let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance, voice)?)));
             match redacted {
                 Some(redacted) => self.live.redact(at, redacted, utterance),
                 None => publish(&self.live, at, EventBody::Utterance(utterance)),
@@ -1071,10 +1080,10 @@ mod tests {
         // It takes nothing before all is over.
         let mut slow = hub.follow(id, Some(0)).await.unwrap();
         let card = |text| said(2, Party::Customer, 4_000, text);
-        publisher.hear(said(1, Party::Agent, 1_000, "Please read it out to me"));
-        publisher.hear(Utterance { r#final: false, ..card("It is 4242") });
-        publisher.hear(card("It is 4242 4242"));
-        publisher.hear(said(3, Party::Agent, 8_000, "Go on, your order number is 4711"));
+        publisher.hear(said(1, Party::Agent, 1_000, "Please read it out to me"), None);
+        publisher.hear(Utterance { r#final: false, ..card("It is 4242") }, None);
+        publisher.hear(card("It is 4242 4242"), None);
+        publisher.hear(said(3, Party::Agent, 8_000, "Go on, your order number is 4711"), None);
         // All of it is in the database by now, and understood.
         while hub.follow(id, None).await.unwrap().next_now().await.unwrap().is_none_or(|update| {
             !matches!(update, Update::Snapshot(state) if state.entities.iter().any(|e| e.utterance_id == UtteranceId(3)))
@@ -1082,8 +1091,8 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         writer.flush().await;
-        publisher.hear(said(4, Party::Customer, 12_000, "4242 4242"));
-        publisher.hear(said(5, Party::Agent, 16_000, "So that is 4242 4242 4242 4242 thank you"));
+        publisher.hear(said(4, Party::Customer, 12_000, "4242 4242"), None);
+        publisher.hear(said(5, Party::Agent, 16_000, "So that is 4242 4242 4242 4242 thank you"), None);
         drop((publisher, recorded));
         calls.finish(id, EndReason::Hangup).await;
 

@@ -18,7 +18,7 @@ use sotto_call::{
     CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis, Redacted, Utterance,
     UtteranceId,
 };
-use sotto_insight::Prompter;
+use sotto_insight::{Prompter, TalkMeter};
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -424,6 +424,7 @@ impl Shared {
             log,
             state: Arc::new(state),
             needs,
+            talk: TalkMeter::default(),
             prompter: None,
             backlog,
             tail: broadcast::Sender::new(self.limits.tail),
@@ -532,6 +533,7 @@ struct Task {
     /// Shared with subscribers who are being shown it; copied only if it changes meanwhile.
     state: Arc<CallState>,
     needs: Needs,
+    talk: TalkMeter,
     /// Absent where the agent is told nothing.
     prompter: Option<Box<Prompter>>,
     /// The newest events, each with the number of its write.
@@ -591,6 +593,9 @@ impl Task {
                 due = self.due();
             }
         };
+        if let Some(talk) = self.talk.talk() {
+            self.number(None, EventBody::Talk(talk));
+        }
         self.number(None, EventBody::CallEnded(ended.clone()));
         self.show();
         let stored = self.close(ended, vec![first], &mut inbox).await;
@@ -695,6 +700,7 @@ impl Task {
     fn take_in(&mut self, event: Arc<CallEvent>) {
         Arc::make_mut(&mut self.state).apply(&event);
         self.needs.apply(&event);
+        self.talk.apply(&event);
         if let Some(prompter) = &mut self.prompter {
             prompter.apply(&event);
         }
@@ -1086,7 +1092,9 @@ mod tests {
                     followers.push((from, tokio::spawn(collect(follow))));
                 }
                 let all = hub.store().events(call.id(), 0, u32::MAX).await.unwrap();
-                assert_eq!(all.len() as u64, published + 1);
+                // How the time went, where somebody spoke, and the end.
+                let talk = all.iter().filter(|event| matches!(event.body, EventBody::Talk(_))).count() as u64;
+                assert_eq!((all.len() as u64, talk), (published + talk + 1, u64::from(published > 2)));
                 assert!(all.iter().zip(1..).all(|(event, seq)| event.seq == seq));
                 for (from, follower) in followers {
                     let (snapshot, events) = follower.await.unwrap();
@@ -1237,8 +1245,11 @@ mod tests {
         hub.drained().await;
         assert_eq!((hub.live(), hub.figures().begun, hub.figures().dropped), (0, 1, 1));
         let all = hub.store().events(call.id(), 0, 100).await.unwrap();
-        assert_eq!(all.len(), 52);
-        assert_eq!(all[51].body, EventBody::CallEnded(hangup(1234)));
+        assert_eq!(all.len(), 53);
+        let EventBody::Talk(talk) = &all[51].body else { panic!("{:?}", all[51]) };
+        let customer = talk.parties[0];
+        assert_eq!((talk.parties.len(), customer.party, customer.talk_ms), (1, Party::Customer, Millis(9)));
+        assert_eq!(all[52].body, EventBody::CallEnded(hangup(1234)));
         let row = hub.store().call(call.id()).await.unwrap().unwrap();
         assert_eq!((row.state, row.utterances), (CallRowState::Ended, 50));
         assert_eq!(row.last.unwrap().text, "word 49");
@@ -1377,7 +1388,8 @@ mod tests {
         let said = CustomerUtterance::of(said).unwrap();
         let sentiment = Sentiment { negative: 0.7, neutral: 0.3, positive: 0.0 };
         let words = WordsMood { sentiment, valence: -0.7, emotion: Emotion::Anger, emotion_p: 0.6 };
-        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend: Trend::Falling };
+        let trend = Trend::Falling;
+        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend, arousal: None };
         let (name, title) = (Some("refund".to_owned()), [("en".to_owned(), "Refund".to_owned())].into());
         call.publish(body);
         call.publish(EventBody::Mood(Mood::of(&said, words, arc, None, Millis(5))));

@@ -21,11 +21,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
     AgentUtterance, ChecklistItem, CustomerUtterance, Entities, Entity, EntityKind, EventBody, Intent,
-    Millis, Mood, Party, Span, Utterance, UtteranceId,
+    Millis, Mood, Party, Span, Utterance, UtteranceId, Voice,
 };
 use sotto_insight::{
     Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
-    Understanding, Understood, Wanted, asked_for,
+    Understanding, Understood, Voices, Wanted, asked_for,
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
@@ -49,7 +49,8 @@ pub struct InsightConfig {
     /// Whether anything is understood. Mood and intents take a model of 79 MB, for which 91 MB are fetched when it is not
     /// there; calls do not wait for it.
     pub enabled: bool,
-    /// What tells of customers' mood: `words`, or `off` for no mood of anybody. Of agents there is none either way.
+    /// What tells of customers' mood: `words`; `voice_and_words`, for how agitated they are as well, by pitch, loudness,
+    /// rate and pauses; or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
     /// The file with the intents to recognise in what customers say, to begin with: supervisors change them on the page.
     #[schemars(with = "Option<String>")]
@@ -110,6 +111,8 @@ impl From<Offset> for String {
 pub enum MoodFrom {
     /// What the customer says.
     Words,
+    /// How they say it as well.
+    VoiceAndWords,
     /// Nothing: there is no mood.
     Off,
 }
@@ -118,7 +121,7 @@ impl InsightConfig {
     /// Whether there is anything to understand that takes models, with this checklist.
     #[must_use]
     pub fn is_wanted(&self, checklist: &[Duty]) -> bool {
-        self.enabled && (self.mood == MoodFrom::Words || self.intents.is_some() || !checklist.is_empty())
+        self.enabled && (self.mood != MoodFrom::Off || self.intents.is_some() || !checklist.is_empty())
     }
 
     /// The intents to recognise.
@@ -150,7 +153,7 @@ pub fn open(
 ) -> anyhow::Result<Understanding> {
     let (onnx, model) = (cache.onnx(progress)?, cache.require(EMBEDDING, progress)?);
     let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-    let mood = (config.mood == MoodFrom::Words).then(|| MoodReader::built_in(&onnx)).transpose()?;
+    let mood = (config.mood != MoodFrom::Off).then(|| MoodReader::built_in(&onnx)).transpose()?;
     let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?;
     let checklist = Checklist::learn(checklist, &mut embedder)?;
     Ok(Understanding::new(embedder, mood, intents).with_checklist(checklist))
@@ -187,6 +190,7 @@ pub struct CallMemory {
 #[derive(Debug, Default)]
 struct Remembered {
     arc: EmotionalArc,
+    voices: Voices,
     /// Utterances in which an intent was recognised.
     wanted: BTreeSet<UtteranceId>,
     /// Utterances in which something is named.
@@ -218,9 +222,10 @@ impl CallMemory {
         Self { started_at_unix_ms, ..Self::default() }
     }
 
-    /// Takes note of what was said, and gives what there is to understand: nothing, while the words may still change.
+    /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
+    /// still change.
     #[must_use]
-    pub fn hear(self: &Arc<Self>, utterance: &Utterance) -> Option<Heard> {
+    pub fn hear(self: &Arc<Self>, utterance: &Utterance, voice: Option<Voice>) -> Option<Heard> {
         if !utterance.r#final {
             return None;
         }
@@ -237,7 +242,7 @@ impl CallMemory {
         }
         let is_said = !utterance.text.trim().is_empty();
         let said = is_said.then(|| Box::new(utterance.clone()));
-        Some(Heard { memory: Arc::clone(self), id: utterance.utterance_id, said, before })
+        Some(Heard { memory: Arc::clone(self), id: utterance.utterance_id, said, voice, before })
     }
 }
 
@@ -248,6 +253,7 @@ pub struct Heard {
     id: UtteranceId,
     /// Absent when the words were taken back.
     said: Option<Box<Utterance>>,
+    voice: Option<Voice>,
     /// The utterance just before, whoever spoke.
     before: Option<UtteranceId>,
 }
@@ -295,6 +301,7 @@ pub struct Insight {
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     /// Whether there are.
     is_reading: AtomicBool,
+    listens_to_voices: bool,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
@@ -308,14 +315,29 @@ impl Insight {
     pub fn start(config: &InsightConfig) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel(QUEUE);
         let (figures, read) = (Arc::new(Figures::default()), Arc::new(Mutex::new(None)));
+        let listens_to_voices = config.mood == MoodFrom::VoiceAndWords;
         let thread = Thread {
             entities: config.entities.then_some(config.utc_offset),
+            voices: listens_to_voices,
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
         let builder = std::thread::Builder::new().name("insight".into());
         let thread = builder.spawn(move || thread.run(&inbox))?;
-        Ok(Self { jobs: Some(jobs), read, is_reading: AtomicBool::new(false), figures, thread: Some(thread) })
+        Ok(Self {
+            jobs: Some(jobs),
+            read,
+            is_reading: AtomicBool::new(false),
+            listens_to_voices,
+            figures,
+            thread: Some(thread),
+        })
+    }
+
+    /// Whether customers' voices tell something, and are to be measured.
+    #[must_use]
+    pub fn listens_to_voices(&self) -> bool {
+        self.listens_to_voices
     }
 
     /// From now on moods and intents are read, and a checklist ticks itself.
@@ -377,6 +399,8 @@ impl Drop for Insight {
 struct Thread {
     /// How far from UTC the clocks are, where entities are wanted.
     entities: Option<Offset>,
+    /// Whether voices tell something.
+    voices: bool,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
@@ -388,11 +412,12 @@ impl Thread {
         if let Err(error) = rustix::process::nice(5) {
             tracing::debug!(%error, "the thread that understands keeps its priority");
         }
-        for Job { heard: Heard { memory, id, said, before }, publish, since } in inbox {
+        for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(said) = said else {
                 known.arc.forget(id);
+                known.voices.forget(id);
                 known.wanted.remove(&id);
                 known.named.remove(&id);
                 known.said.retain(|_, by| *by != id);
@@ -422,6 +447,12 @@ impl Thread {
                     }));
                 }
             }
+            let customers = CustomerUtterance::of(&said);
+            // Also before there are models: how a customer speaks is heard from the first word on.
+            let voice = customers
+                .as_ref()
+                .filter(|_| self.voices)
+                .and_then(|said| self.try_to(|| Ok(known.voices.hear(said, voice))).flatten());
             let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(read) = read.as_mut() else { continue };
             if let Some(said) = AgentUtterance::of(&said) {
@@ -433,11 +464,15 @@ impl Thread {
                     publish(EventBody::Checklist(item));
                 }
             }
-            let Some(said) = CustomerUtterance::of(&said) else { continue };
+            let Some(said) = customers else { continue };
             let Some(understood) = self.try_to(|| read.of(&said)) else { continue };
             if let Some(words) = understood.mood {
-                let (arc, turn) = known.arc.observe(Observation::of(&said, words.sentiment, before));
-                publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency())));
+                let mut tells = Observation::of(&said, words.sentiment, before);
+                if self.voices {
+                    tells = tells.with_arousal(&words, voice.as_ref());
+                }
+                let (arc, turn) = known.arc.observe(tells);
+                publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency()).with_voice(voice)));
                 self.figures.moods.fetch_add(1, Relaxed);
             }
             if let Some(wanted) = understood.wanted {
@@ -563,7 +598,7 @@ mod tests {
         let (publish, events) = channel();
         for utterance in said {
             let publish = publish.clone();
-            if let Some(heard) = memory.hear(utterance) {
+            if let Some(heard) = memory.hear(utterance, None) {
                 insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
             }
         }
@@ -597,8 +632,8 @@ mod tests {
         }
         let memory = Arc::new(CallMemory::default());
         let partial = Utterance { r#final: false, ..utterance(2, Party::Customer, "this is bad") };
-        assert!(memory.hear(&partial).is_none());
-        assert!(memory.hear(&utterance(2, Party::Customer, "this is bad")).is_some());
+        assert!(memory.hear(&partial, None).is_none());
+        assert!(memory.hear(&utterance(2, Party::Customer, "this is bad"), None).is_some());
     }
 
     #[test]
@@ -707,6 +742,46 @@ mod tests {
         assert_eq!((figures.moods.load(Relaxed), figures.intents.load(Relaxed)), (2, 1));
     }
 
+    /// A customer who becomes loud in the fourth utterance, each of which takes five seconds.
+    fn becomes_loud(mood: MoodFrom, party: Party) -> Vec<EventBody> {
+        let insight = start(&InsightConfig { mood, ..feelings() });
+        assert_eq!(insight.listens_to_voices(), mood == MoodFrom::VoiceAndWords);
+        let memory = Arc::new(CallMemory::default());
+        let (publish, events) = channel();
+        for (id, level_dbfs) in [(1, -30.0), (2, -30.0), (3, -30.0), (4, -15.0)] {
+            let voice = Voice { pitch_hz: Some(150.0), level_dbfs, speech_ms: Millis(4_000) };
+            let heard = memory.hear(&utterance(id, party, "that is what I said"), Some(voice)).unwrap();
+            let publish = publish.clone();
+            insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+        }
+        drop(publish);
+        events.iter().collect()
+    }
+
+    #[test]
+    fn who_becomes_loud_sounds_agitated_where_voices_are_listened_to() {
+        let events = becomes_loud(MoodFrom::VoiceAndWords, Party::Customer);
+        let moods = moods(&events);
+        let heard: Vec<bool> = moods.iter().map(|mood| mood.voice.is_some()).collect();
+        assert_eq!(heard, [false, false, true, true], "eight seconds are enough to compare with");
+        assert!(moods[2].voice.is_some_and(|voice| voice.arousal.abs() < 1e-3), "{moods:?}");
+        let loud = moods[3].voice.unwrap();
+        assert!(loud.arousal > 0.5 && (loud.level_db - 15.0).abs() < 1e-3, "{loud:?}");
+        let levels: Vec<f32> = moods.iter().map(|mood| mood.arc.arousal.unwrap().level).collect();
+        assert!(levels[3] > levels[2] + 0.2, "{levels:?}");
+    }
+
+    #[test]
+    fn where_words_are_to_tell_alone_no_voice_does_and_of_agents_none_ever() {
+        let events = becomes_loud(MoodFrom::Words, Party::Customer);
+        let moods = moods(&events);
+        assert_eq!(moods.len(), 4);
+        assert!(moods.iter().all(|mood| mood.voice.is_none() && mood.arc.arousal.is_none()), "{moods:?}");
+        for party in [Party::Agent, Party::Other] {
+            assert_eq!(becomes_loud(MoodFrom::VoiceAndWords, party), []);
+        }
+    }
+
     #[test]
     fn revisions_replace_and_take_back() {
         let insight = start(&feelings());
@@ -774,7 +849,7 @@ mod tests {
         let memory = Arc::new(CallMemory::default());
         let (publish, events) = channel();
         for id in 0..QUEUE as u32 + 10 {
-            let heard = memory.hear(&utterance(id, Party::Customer, "good")).unwrap();
+            let heard = memory.hear(&utterance(id, Party::Customer, "good"), None).unwrap();
             let publish = publish.clone();
             insight.understand(heard, Box::new(move |body| publish.send(body).unwrap()));
         }

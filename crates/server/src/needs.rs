@@ -208,10 +208,10 @@ impl Needs {
                     *heard = (*heard).max(utterance.end_ms);
                 }
             }
-            EventBody::Paused(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+            EventBody::Paused(change) if change.concerns(Party::Customer) => {
                 self.on_hold.get_or_insert(at);
             }
-            EventBody::Resumed(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+            EventBody::Resumed(change) if change.concerns(Party::Customer) => {
                 self.on_hold = None;
                 self.customer = self.customer.map(|_| at);
             }

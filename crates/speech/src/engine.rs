@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sotto_audio::{FRAME_SAMPLES, Frame, RATE, Reader};
-use sotto_call::{Load, Millis, Party, Shedding, Utterance};
+use sotto_call::{Load, Millis, Party, Shedding, Utterance, Voice};
 
 use crate::error::SpeechError;
 use crate::figures::{DecodeFigures, Figures};
@@ -83,6 +83,8 @@ pub struct LegSpec {
     pub language: Option<String>,
     /// How the audio comes.
     pub pace: Pace,
+    /// Whether the voice is listened to as well. Only a customer's is, whatever this says.
+    pub voice: bool,
     /// The call's clock; absent to use the position in the audio.
     pub clock: Option<Box<dyn Fn() -> Millis + Send>>,
 }
@@ -90,8 +92,8 @@ pub struct LegSpec {
 /// What the engine tells about a leg.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SpeechEvent {
-    /// Words.
-    Utterance(Utterance),
+    /// Words; and how they sounded, of final ones if the voice is listened to.
+    Utterance(Utterance, Option<Voice>),
     /// Audio that did not reach recognition.
     Lost(Millis),
     /// The audio is over and every word is out. Always the last event.
@@ -331,7 +333,7 @@ impl Listener {
                 }
                 Action::Forget(ticket) => self.queue.forget(key, ticket),
                 Action::TakeBack(ticket) => self.queue.take_back(key, ticket),
-                Action::Publish { mut utterance, heard_until } => {
+                Action::Publish { mut utterance, heard_until, voice } => {
                     let heard_until = Millis(heard_until * 1000 / u64::from(RATE));
                     let now = ear.spec.clock.as_ref().map_or(heard_until, |clock| clock());
                     utterance.latency_ms = now.since(heard_until);
@@ -341,7 +343,7 @@ impl Listener {
                         (true, _) => &self.figures.revision,
                     };
                     figures.latency.record(utterance.latency_ms.0);
-                    (ear.sink)(SpeechEvent::Utterance(utterance));
+                    (ear.sink)(SpeechEvent::Utterance(utterance, voice));
                 }
             }
         }
@@ -460,13 +462,14 @@ impl Ear {
             let index = frame.index;
             let next = *self.next_index.get_or_insert(index);
             if self.leg.is_none() {
-                self.leg = Some(Leg::new(
+                let leg = Leg::new(
                     self.spec.party,
                     self.spec.ids.clone(),
                     self.spec.language.clone(),
                     Policy::default(),
                     index * FRAME_SAMPLES as u64,
-                ));
+                );
+                self.leg = Some(if self.spec.voice { leg.with_voice() } else { leg });
             }
             let missing = index.saturating_sub(next).min(GAP_FRAMES);
             self.samples.extend(std::iter::repeat_n(0.0, missing as usize * FRAME_SAMPLES));
@@ -589,6 +592,7 @@ mod tests {
             ids: UtteranceIds::default(),
             language: None,
             pace: Pace::Live,
+            voice: false,
             clock: None,
         };
         let mut ear = Ear::new(spec, reader, Box::new(|_| {}));

@@ -21,11 +21,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use sotto_audio::RATE;
-use sotto_call::{Millis, Party, Shedding, Utterance, UtteranceId, Word};
+use sotto_call::{Millis, Party, Shedding, Utterance, UtteranceId, Voice, Word};
 
 use crate::segment::{Boundary, Segmenter, Thresholds};
 use crate::text::{ends_sentence, plain};
 use crate::vad::CHUNK;
+use crate::voice::VoiceTrack;
 use crate::whisper::{Effort, Heard, HeardWord};
 use crate::window::{Audio, Part, Window};
 
@@ -143,10 +144,12 @@ pub(crate) enum Action {
     Forget(Ticket),
     /// The result is of use only if it has begun: what follows will be here almost as soon.
     TakeBack(Ticket),
-    /// `heard_until` is the last sample that the text rests on; the latency is not filled in.
+    /// `heard_until` is the last sample that the text rests on; the latency is not filled in. `voice` is how it sounded,
+    /// if it is final and the voice is listened to.
     Publish {
         utterance: Utterance,
         heard_until: u64,
+        voice: Option<Voice>,
     },
 }
 
@@ -234,6 +237,8 @@ pub(crate) struct Leg {
     policy: Policy,
     shedding: Shedding,
     audio: Audio,
+    /// Absent where the voice is not listened to.
+    voice: Option<VoiceTrack>,
     segmenter: Segmenter,
     tickets: u64,
     open: Option<Open>,
@@ -264,6 +269,7 @@ impl Leg {
             policy,
             shedding: Shedding::None,
             audio: Audio::new(position),
+            voice: None,
             tickets: 0,
             open: None,
             closing: Vec::new(),
@@ -271,6 +277,11 @@ impl Leg {
             revision: None,
             finished: false,
         }
+    }
+
+    /// Listens to the voice as well from now on, if it is the customer's.
+    pub(crate) fn with_voice(self) -> Self {
+        Self { voice: VoiceTrack::of(self.party, self.position()), ..self }
     }
 
     /// What is given up from now on because the machine is behind.
@@ -298,6 +309,9 @@ impl Leg {
     pub(crate) fn push(&mut self, chunk: &[f32], probability: f32, actions: &mut Vec<Action>) {
         debug_assert_eq!(chunk.len(), CHUNK);
         self.audio.push(chunk);
+        if let Some(voice) = &mut self.voice {
+            voice.push(chunk, probability);
+        }
         if let Some(boundary) = self.segmenter.push(probability) {
             self.boundary(boundary, actions);
         }
@@ -311,7 +325,11 @@ impl Leg {
             .chain(self.closing.iter().map(|c| c.start))
             .chain(self.spoken.front().map(|s| s.start))
             .fold(self.position(), u64::min);
-        self.audio.forget(keep_from.saturating_sub(self.policy.pad_before + 2 * CHUNK as u64));
+        let keep_from = keep_from.saturating_sub(self.policy.pad_before + 2 * CHUNK as u64);
+        self.audio.forget(keep_from);
+        if let Some(voice) = &mut self.voice {
+            voice.forget(keep_from);
+        }
     }
 
     /// What has become too old to help a revision is let go: while the machine is behind, there is none that would.
@@ -478,7 +496,8 @@ impl Leg {
             language: spoken.language.clone(),
             latency_ms: Millis(0),
         };
-        Action::Publish { utterance, heard_until }
+        let voice = self.voice.as_ref().and_then(|voice| voice.between(spoken.start, spoken.end));
+        Action::Publish { utterance, heard_until, voice }
     }
 
     /// Begins a decode of `start..until`.
@@ -658,6 +677,7 @@ impl Leg {
                 latency_ms: Millis(0),
             },
             heard_until,
+            voice: None,
         })
     }
 
@@ -775,13 +795,18 @@ mod tests {
         leg: Leg,
         flying: Vec<Job>,
         published: Vec<Utterance>,
+        /// How each sounded.
+        voices: Vec<Option<Voice>>,
     }
 
     impl Bench {
         fn new() -> Self {
-            let leg =
-                Leg::new(Party::Customer, UtteranceIds::default(), Some("en".into()), Policy::default(), 0);
-            Self { leg, flying: Vec::new(), published: Vec::new() }
+            Self::of(Party::Customer)
+        }
+
+        fn of(party: Party) -> Self {
+            let leg = Leg::new(party, UtteranceIds::default(), Some("en".into()), Policy::default(), 0);
+            Self { leg, flying: Vec::new(), published: Vec::new(), voices: Vec::new() }
         }
 
         fn take(&mut self, actions: Vec<Action>) {
@@ -792,7 +817,10 @@ mod tests {
                     Action::Forget(ticket) | Action::TakeBack(ticket) => {
                         self.flying.retain(|job| job.ticket != ticket);
                     }
-                    Action::Publish { utterance, .. } => self.published.push(utterance),
+                    Action::Publish { utterance, voice, .. } => {
+                        self.published.push(utterance);
+                        self.voices.push(voice);
+                    }
                 }
             }
         }
@@ -857,6 +885,32 @@ mod tests {
         bench.chunks(20, 0.0);
         assert_eq!(bench.texts(), [(false, 0, "good morning"), (true, 0, "good morning")]);
         assert!(bench.flying.iter().all(|job| job.purpose != Purpose::Final));
+    }
+
+    #[test]
+    fn a_customers_final_words_come_with_their_voice_and_nobody_elses_do() {
+        for (party, is_asked, is_heard) in [
+            (Party::Customer, true, true),
+            (Party::Customer, false, false),
+            (Party::Agent, true, false),
+            (Party::Other, true, false),
+        ] {
+            let mut bench = Bench::of(party);
+            if is_asked {
+                bench.leg = bench.leg.with_voice();
+            }
+            bench.chunks(40, 0.95);
+            bench.chunks(20, 0.0);
+            bench.hear(Purpose::Candidate, "good morning");
+            bench.chunks(70, 0.0);
+            bench.hear(Purpose::Revision, "Good morning!");
+            let told: Vec<_> = bench.published.iter().map(|said| said.r#final).zip(&bench.voices).collect();
+            assert!(told.len() >= 2, "{told:?}");
+            for (is_final, voice) in told {
+                assert_eq!(voice.is_some(), is_final && is_heard, "{party:?}");
+                assert!(voice.is_none_or(|voice| voice.speech_ms == Millis(40 * 32)), "{voice:?}");
+            }
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod queue;
 mod segment;
 mod text;
 mod vad;
+mod voice;
 mod whisper;
 mod window;
 

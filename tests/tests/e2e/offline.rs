@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
-use sotto_tests::script::{root, word_error_rate};
+use sotto_tests::script::{Script, root, word_error_rate};
 use sotto_tests::server::binary;
 
 use crate::support::{EXCERPT_MS, assert_ordered, excerpt};
@@ -18,7 +18,11 @@ fn sotto_replay(file: &Path) -> Command {
 }
 
 fn replay(file: &Path) -> Vec<Value> {
-    let out = sotto_replay(file).output().unwrap();
+    events(&mut sotto_replay(file))
+}
+
+fn events(replay: &mut Command) -> Vec<Value> {
+    let out = replay.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     String::from_utf8(out.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
@@ -48,6 +52,43 @@ fn a_recording_gives_the_same_log_every_time() {
         said
     };
     assert_eq!(said(&first), said(&second));
+}
+
+#[test]
+fn what_a_voice_tells_is_told_of_the_customer_where_that_is_wanted_and_how_the_time_went_always() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("call.wav");
+    // The customer speaks three times, the third time into what the agent says.
+    Audio::read(&Script::support().unwrap().audio).unwrap().cut(0, 40_000).write_wav(&file).unwrap();
+    for is_wanted in [true, false] {
+        let mut command = sotto_replay(&file);
+        command.args(["--language", "en"]);
+        if is_wanted {
+            command.args(["--set", "insight.mood=voice_and_words"]);
+        }
+        let events = events(&mut command);
+        let moods: Vec<&Value> = events.iter().filter(|e| e["kind"] == "mood").collect();
+        assert!(!moods.is_empty());
+        for mood in &moods {
+            let is_it = |e: &&Value| e["kind"] == "utterance" && e["utterance_id"] == mood["utterance_id"];
+            assert_eq!(events.iter().find(is_it).unwrap()["party"], "customer");
+            assert_eq!(mood["arc"]["arousal"]["level"].is_number(), is_wanted, "{mood}");
+        }
+        let voices = moods.iter().map(|mood| &mood["voice"]).filter(|voice| !voice.is_null());
+        let voices: Vec<&Value> = voices.collect();
+        assert_eq!(!voices.is_empty(), is_wanted, "{moods:?}");
+        assert!(voices.iter().all(|one| one["arousal"].is_number() && one["level_db"].is_number()));
+
+        let talk = &events[events.len() - 2];
+        assert_eq!(talk["kind"], "talk");
+        let parties = talk["parties"].as_array().unwrap();
+        let spoke: Vec<&Value> = parties.iter().map(|one| &one["party"]).collect();
+        assert_eq!(spoke, ["agent", "customer"]);
+        // Of forty seconds the agent has some twenty, the customer some twelve.
+        let shares: Vec<u64> = parties.iter().map(|one| one["talk_ms"].as_u64().unwrap()).collect();
+        assert!((15_000..26_000).contains(&shares[0]) && (8_000..17_000).contains(&shares[1]), "{talk}");
+        assert!(talk["silence_ms"].as_u64().unwrap() < 12_000, "{talk}");
+    }
 }
 
 #[test]

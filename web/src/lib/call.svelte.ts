@@ -24,6 +24,7 @@ import type {
   Redacted,
   Secret,
   Shedding,
+  Talk,
   Utterance,
 } from './generated/call';
 import { put } from './understood';
@@ -118,6 +119,8 @@ export class CallModel {
   prompt: Prompt | null = $state.raw(null);
   /** What must be said on this call. */
   checklist: ChecklistItem[] = $state.raw([]);
+  /** How the call's time went, once it is over. */
+  talk: Talk | null = $state.raw(null);
   /** Milliseconds of final speech. */
   spoken: Record<Party, Millis> = $state({ agent: 0, customer: 0, other: 0 });
   /** Written by a newer Sotto than this page was built for. */
@@ -151,6 +154,7 @@ export class CallModel {
     this.entities = state.entities;
     this.prompt = state.prompt;
     this.checklist = state.checklist;
+    this.talk = state.talk;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
     this.#lines.clear();
     this.#told.clear();
@@ -243,6 +247,9 @@ export class CallModel {
         break;
       case 'prompt':
         if (this.#isFinal(event.evidence)) this.prompt = event;
+        break;
+      case 'talk':
+        this.talk = event;
         break;
       case 'prompt_answered':
         if (this.prompt?.prompt_id === event.prompt_id) this.prompt = null;

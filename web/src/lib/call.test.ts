@@ -70,6 +70,7 @@ describe('people', () => {
       redactions: [],
       prompt: null,
       checklist: [],
+      talk: null,
     };
     later.load({ ...nothing, seq: log.model.seq, started: log.model.started });
     for (const event of log.events) later.recall(event);
@@ -202,6 +203,16 @@ describe('what is understood', () => {
   });
 });
 
+describe('how the time went', () => {
+  it('is known once the call is over', () => {
+    const talk = { parties: [], overlap_ms: 0, silence_ms: 4_000, dead_air_ms: 0 };
+    const log = begun().add(said(1, 'customer', 'yes'));
+    expect(log.model.talk).toBeNull();
+    log.add({ kind: 'talk', ...talk }).add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9_000 });
+    expect(log.model.talk).toMatchObject(talk);
+  });
+});
+
 describe('the log', () => {
   it('ignores what it has and refuses a gap', () => {
     const log = begun().add(said(1, 'agent', 'a'));
@@ -237,6 +248,7 @@ describe('the log', () => {
       redactions: [],
       prompt: null,
       checklist: [],
+      talk: null,
     };
     const joined = new CallModel();
     joined.load(state);

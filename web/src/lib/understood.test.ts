@@ -1,7 +1,19 @@
 import { describe, expect, it } from 'vitest';
 import { format } from './format';
 import type { Entities, Entity, EntityKind, Intent, Mood } from './generated/call';
-import { confidenceOf, draw, intentsNow, levelOf, namedNow, put, shapeOf, titleOf, valueOf } from './understood';
+import {
+  arousalOf,
+  confidenceOf,
+  draw,
+  intentsNow,
+  levelOf,
+  namedNow,
+  put,
+  shapeOf,
+  titleOf,
+  valueOf,
+  voiceOf,
+} from './understood';
 
 const mood = (id: number, at_ms: number, valence: number, deviation = 0.25): Mood => ({
   utterance_id: id,
@@ -50,6 +62,21 @@ describe('moods', () => {
     expect(points[0]).toMatchObject({ x: 100 });
     expect(band).toBe('M100 0L100 30Z');
     expect(draw([], 0)).toEqual({ points: [], line: '', band: '' });
+  });
+});
+
+describe('voices', () => {
+  const arousal = (level: number) => arousalOf({ arousal: { level, deviation: 0.2 } });
+  it('are called agitated or calm only when they are', () => {
+    expect([-0.5, -0.2, 0.2, 0.5].map(arousal)).toEqual(['calm', null, null, 'agitated']);
+    expect(arousalOf({})).toBeNull();
+  });
+
+  it('say by what that can be heard', () => {
+    const voice = { arousal: 0.5, pauses: 0 };
+    expect(voiceOf({ ...voice, pitch_st: 3, level_db: 6, rate: 1.3 })).toEqual(['higher', 'louder', 'faster']);
+    expect(voiceOf({ ...voice, pitch_st: -3, level_db: -6, rate: 0.7 })).toEqual(['lower', 'quieter', 'slower']);
+    expect(voiceOf({ ...voice, level_db: 1 })).toEqual([]);
   });
 });
 

@@ -1,7 +1,7 @@
 // What was understood of what was said, as a reader sees it: in words and shapes first, numbers on demand.
 
 import type { Format } from './format';
-import type { ArcPoint, Entities, Entity, Intent, Millis, Mood } from './generated/call';
+import type { ArcPoint, Entities, Entity, Intent, Millis, Mood, VoiceMood } from './generated/call';
 
 export type MoodLevel = 'very_low' | 'low' | 'even' | 'high' | 'very_high';
 export type Confidence = 'sure' | 'likely' | 'perhaps';
@@ -23,6 +23,27 @@ export function levelOf({ valence }: Pick<ArcPoint, 'valence'>): MoodLevel {
 export function shapeOf(point: Pick<ArcPoint, 'valence'>): 'up' | 'even' | 'down' {
   const level = levelOf(point);
   return level === 'even' ? 'even' : level.endsWith('high') ? 'up' : 'down';
+}
+
+/** From which level on, either way, somebody is called agitated or calm. */
+const AROUSED = 0.3;
+
+/** How agitated a customer is, where that is worth a word. */
+export function arousalOf({ arousal }: Pick<ArcPoint, 'arousal'>): 'agitated' | 'calm' | null {
+  if (!arousal || Math.abs(arousal.level) < AROUSED) return null;
+  return arousal.level > 0 ? 'agitated' : 'calm';
+}
+
+export type VoiceChange = 'higher' | 'lower' | 'louder' | 'quieter' | 'faster' | 'slower';
+
+/** What can be heard of how a voice differs from what it was at first. */
+export function voiceOf({ pitch_st = 0, level_db, rate = 1 }: VoiceMood): VoiceChange[] {
+  const changes: [number, number, VoiceChange, VoiceChange][] = [
+    [pitch_st, 2, 'higher', 'lower'],
+    [level_db, 3, 'louder', 'quieter'],
+    [Math.log2(rate), 0.25, 'faster', 'slower'],
+  ];
+  return changes.flatMap(([by, least, more, less]) => (Math.abs(by) < least ? [] : by > 0 ? more : less));
 }
 
 /** How sure a recogniser is that calls a thing right as often as it says. */

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
+use sotto_tests::audio::Audio;
 use sotto_tests::server::{Setup, Sotto};
 
 use super::setup::{Bench, place, value_at};
@@ -18,6 +19,11 @@ const CALLS: usize = 10;
 const IN_TIME_MS: f64 = 80.0;
 /// Prompts a minute at most.
 const CALM: f64 = 1.5;
+/// Emotions of acted speech that are loud or fast or high, as they are commonly divided; the others are boredom, disgust,
+/// sadness and none.
+const AGITATED: [&str; 3] = ["anger", "fear", "happiness"];
+/// Silence between two clips: each is an utterance.
+const BETWEEN_MS: u64 = 1_500;
 /// How long models may be loaded and fetched.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -143,6 +149,84 @@ fn wanted(events: &[Value], until_ms: u64) -> Vec<String> {
     wanted.into_values().collect()
 }
 
+/// How well a customer's voice tells that they are agitated: every speaker is the customer of a call of their own, in which
+/// they say all their clips in the order of the list, and is compared with their own first ones.
+pub fn emotion_voice(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let folder = bench.data.join("emotion-voice");
+    let manifest =
+        std::fs::read_to_string(folder.join("manifest.tsv")).context("emotion-voice/manifest.tsv")?;
+    let mut speakers: BTreeMap<&str, Vec<(&str, bool)>> = BTreeMap::new();
+    for line in manifest.lines().skip(1) {
+        let columns: Vec<&str> = line.split('\t').collect();
+        let &[file, speaker, _, emotion, ..] = &columns[..] else { continue };
+        speakers.entry(speaker).or_default().push((file, AGITATED.contains(&emotion)));
+    }
+    ensure!(!speakers.is_empty(), "no rows in emotion-voice/manifest.tsv");
+    let scratch = tempfile::tempdir()?;
+    let settings = ["insight.mood=voice_and_words", "prompts.enabled=false"].map(str::to_owned);
+    let (mut all, mut areas, mut clips) = (Vec::new(), Vec::new(), 0);
+    for (speaker, said) in speakers.iter().take(if bench.quick { 1 } else { usize::MAX }) {
+        let (mut rate, mut voice, mut begins) = (0, Vec::new(), Vec::new());
+        for (file, _) in said {
+            let clip = Audio::read(&folder.join(file))?;
+            ensure!(rate == 0 || rate == clip.rate, "{file} has another rate");
+            rate = clip.rate;
+            begins.push(voice.len() as u64 * 1_000 / u64::from(rate));
+            voice.extend(clip.channels.into_iter().next().unwrap_or_default());
+            voice.resize(voice.len() + (BETWEEN_MS * u64::from(rate) / 1_000) as usize, 0);
+        }
+        let file = scratch.path().join(format!("{speaker}.wav"));
+        Audio { rate, channels: vec![vec![0; voice.len()], voice] }.write_wav(&file)?;
+        let events = bench.replay_with("max", &settings, "base", "de", &file)?;
+        let heard = arousals(&events, &begins);
+        note(&format!("speaker {speaker}: {} of {} clips are told of", heard.len(), said.len()));
+        let score = |(clip, arousal): (usize, f64)| (arousal, said[clip].1);
+        let scores: Vec<(f64, bool)> = heard.into_iter().map(score).collect();
+        areas.extend(area(&scores));
+        all.extend(scores);
+        clips += said.len();
+    }
+    let mean = areas.iter().sum::<f64>() / areas.len() as f64;
+    sink(Figure::reported("emotion_voice.auc_within_speakers", mean, ""));
+    sink(Figure::reported("emotion_voice.auc_over_all", area(&all).unwrap_or(f64::NAN), ""));
+    sink(Figure::reported("emotion_voice.told", all.len() as f64 / clips as f64, "rate"));
+    Ok(())
+}
+
+/// What the voice told in each clip, by the longest utterance in it.
+fn arousals(events: &[Value], begins: &[u64]) -> BTreeMap<usize, f64> {
+    let (mut spans, mut told) = (BTreeMap::new(), BTreeMap::new());
+    for event in events {
+        let id = event["utterance_id"].as_u64();
+        match event["kind"].as_str() {
+            Some("utterance") => _ = spans.insert(id, (event["start_ms"].as_u64(), event["end_ms"].as_u64())),
+            Some("mood") => _ = told.insert(id, event["voice"]["arousal"].as_f64()),
+            _ => {}
+        }
+    }
+    let mut longest: BTreeMap<usize, (u64, f64)> = BTreeMap::new();
+    for (id, arousal) in told {
+        let (Some(arousal), Some((Some(start), Some(end)))) = (arousal, spans.get(&id)) else { continue };
+        let after = begins.partition_point(|begin| *begin <= u64::midpoint(*start, *end));
+        let Some(clip) = after.checked_sub(1) else { continue };
+        let known = longest.entry(clip).or_insert((0, arousal));
+        if end - start > known.0 {
+            *known = (end - start, arousal);
+        }
+    }
+    longest.into_iter().map(|(clip, (_, arousal))| (clip, arousal)).collect()
+}
+
+/// The area under the curve of true against false alarms: how often something true has a higher score than something that
+/// is not (Mann and Whitney's statistic). None where there is but one of the two.
+fn area(scores: &[(f64, bool)]) -> Option<f64> {
+    let of = |which: bool| scores.iter().filter(move |one| one.1 == which).map(|one| one.0);
+    let pairs = of(true).count() * of(false).count();
+    let wins = |a: f64, b: f64| 0.5 * (f64::from(u8::from(a > b)) + f64::from(u8::from(a >= b)));
+    let sum: f64 = of(true).flat_map(|a| of(false).map(move |b| wins(a, b))).sum();
+    (pairs > 0).then(|| sum / pairs as f64)
+}
+
 /// How long it takes from the words to what is understood of them, beside recognition of that many calls.
 pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = understanding(bench, "tiny.en")?;
@@ -188,6 +272,32 @@ mod tests {
         assert!(rests_on_words(&events, &prompt("a refund")));
         assert!(!rests_on_words(&events, &prompt("a fund")) && !rests_on_words(&events, &prompt("a round")));
         assert!(!rests_on_words(&events, &json!({ "seq": 5 })));
+    }
+
+    #[test]
+    fn a_clip_has_what_its_longest_utterance_tells() {
+        let said = |id: u64, start: u64, end: u64| json!({ "kind": "utterance", "utterance_id": id, "start_ms": start, "end_ms": end });
+        let mood = |id: u64, arousal: f64| json!({ "kind": "mood", "utterance_id": id, "voice": { "arousal": arousal } });
+        let events = [
+            said(1, 100, 400),
+            mood(1, 0.1),
+            said(2, 600, 1_900),
+            mood(2, 0.2),
+            said(3, 3_600, 5_000),
+            json!({ "kind": "mood", "utterance_id": 3 }),
+            said(4, 7_100, 8_000),
+            mood(4, 0.3),
+            mood(4, 0.4),
+        ];
+        assert_eq!(arousals(&events, &[0, 3_500, 7_000]), BTreeMap::from([(0, 0.2), (2, 0.4)]));
+    }
+
+    #[test]
+    fn the_area_under_the_curve_counts_pairs_in_order() {
+        let scores = [(0.9, true), (0.5, true), (0.5, false), (0.1, false)];
+        assert_eq!(area(&scores), Some(0.875));
+        assert_eq!(area(&scores[..2]), None);
+        assert_eq!(area(&[]), None);
     }
 
     #[test]

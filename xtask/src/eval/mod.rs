@@ -170,6 +170,11 @@ const INSIGHT: &[Row] = &[
     },
     Row { name: "calm", what: "What agents of the same six calls are told", measure: insight::calm },
     Row {
+        name: "emotion_voice",
+        what: "Agitated from calm by the voice, five actors, each beside themselves",
+        measure: insight::emotion_voice,
+    },
+    Row {
         name: "latency",
         what: "From final words to mood and intent, ten calls at once",
         measure: insight::latency,

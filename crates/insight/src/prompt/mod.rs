@@ -23,18 +23,15 @@ pub use self::checklist::Checklist;
 pub use self::playbook::{Duty, Playbook, PromptSet};
 
 use self::playbook::Text;
+use crate::talk::{DEAD_AIR, Stretch};
 
 /// No prompt comes sooner after another one, and none stands for as long.
 const EVERY: Millis = Millis(45_000);
 /// The first words of a call are nobody's to comment on.
 const FIRST: Millis = Millis(5_000);
-/// When nobody has spoken for so long, that is worth a hint.
-const SILENCE: Millis = Millis(10_000);
 /// Emotions less probable than this are not spoken of, as on the page.
 const LEAST_EMOTION: f32 = 0.5;
-/// Both speak at once for so long, so many words and so often within a time, and the customer could not finish.
-const OVERLAP: Millis = Millis(1_000);
-const OVERLAP_WORDS: usize = 3;
+/// The agent interrupts so often within a time, and the customer could not finish.
 const OVERLAPS: usize = 2;
 const OVERLAPS_WITHIN: Millis = Millis(60_000);
 /// The newest finals that a prompt may rest on.
@@ -114,9 +111,7 @@ struct Standing {
 #[derive(Debug)]
 struct Said {
     quote: Quote,
-    party: Party,
-    start: Millis,
-    end: Millis,
+    stretch: Stretch,
 }
 
 /// Decides what the agent of one call is told, and when.
@@ -219,11 +214,11 @@ impl Prompter {
                 }
             }
             EventBody::PromptAnswered(answered) => self.learn(answered),
-            EventBody::Paused(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+            EventBody::Paused(change) if change.concerns(Party::Customer) => {
                 self.on_hold = true;
                 self.withdraw(|one| one.rule == Rule::DeadAir);
             }
-            EventBody::Resumed(change) if change.party.is_none_or(|party| party == Party::Customer) => {
+            EventBody::Resumed(change) if change.concerns(Party::Customer) => {
                 self.on_hold = false;
                 self.heard = self.heard.max(Some(self.now));
             }
@@ -292,7 +287,7 @@ impl Prompter {
         if !said.r#final {
             return;
         }
-        let (id, party, start, end) = (said.utterance_id, said.party, said.start_ms, said.end_ms);
+        let (id, start) = (said.utterance_id, said.start_ms);
         if said.text.trim().is_empty() {
             // Nothing was said: what rests on it falls.
             self.said.retain(|known| known.quote.utterance_id != id);
@@ -307,11 +302,11 @@ impl Prompter {
             return;
         }
         self.begun = Some(self.begun.map_or(start, |begun| begun.min(start)));
-        self.talk.insert(party);
+        self.talk.insert(said.party);
         if self.playbook.is_farewell(&said.text) {
             self.farewell = Some(id);
         }
-        self.said.push_back(Said { quote, party, start, end });
+        self.said.push_back(Said { quote, stretch: Stretch::of(said) });
         if self.said.len() > REMEMBERED {
             self.said.pop_front();
         }
@@ -322,16 +317,14 @@ impl Prompter {
     /// not.
     fn listen_for_overlap(&mut self) {
         let Some(new) = self.said.back() else { return };
-        let interrupts = |agent: &Said, customer: &Said| {
-            agent.party == Party::Agent
-                && customer.party == Party::Customer
-                && agent.start > customer.start
-                && agent.end.min(customer.end).since(agent.start) >= OVERLAP
-                && agent.quote.text.split_whitespace().count() >= OVERLAP_WORDS
+        let interrupts = |agent: &Stretch, customer: &Stretch| {
+            agent.party == Party::Agent && customer.party == Party::Customer && agent.interrupts(customer)
         };
         let found = self.said.iter().find_map(|other| {
-            let (agent, customer) = if new.party == Party::Agent { (new, other) } else { (other, new) };
-            interrupts(agent, customer).then_some((agent.start, customer.quote.utterance_id))
+            let (agent, customer) =
+                if new.stretch.party == Party::Agent { (new, other) } else { (other, new) };
+            interrupts(&agent.stretch, &customer.stretch)
+                .then_some((agent.stretch.start, customer.quote.utterance_id))
         });
         let Some((at, utterance)) = found else { return };
         self.overlaps.retain(|before| at.since(*before) <= OVERLAPS_WITHIN);
@@ -346,7 +339,7 @@ impl Prompter {
     /// What answers kindly how the customer sounds.
     fn feel(&mut self, mood: &Mood) {
         let id = mood.utterance_id();
-        if self.said(id).is_none_or(|said| said.party != Party::Customer) {
+        if self.said(id).is_none_or(|said| said.stretch.party != Party::Customer) {
             return;
         }
         let words = &mood.words;
@@ -359,7 +352,7 @@ impl Prompter {
         let mut text = self.playbook.text(name);
         let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
         let trigger = decline.and_then(|turn| self.said(turn.trigger?));
-        if trigger.is_some_and(|said| said.party == Party::Agent) {
+        if trigger.is_some_and(|said| said.stretch.party == Party::Agent) {
             for (language, more) in self.playbook.text("after_agent") {
                 if let Some(text) = text.get_mut(&language) {
                     text.push(' ');
@@ -420,7 +413,7 @@ impl Prompter {
                 }
             }
             PromptAnswer::Accepted if about == PromptKind::NextAction => {
-                let newest = self.said.iter().rev().find(|said| said.party == Party::Customer);
+                let newest = self.said.iter().rev().find(|said| said.stretch.party == Party::Customer);
                 if let Some(id) = newest.map(|said| said.quote.utterance_id) {
                     self.go_on(id);
                 }
@@ -466,7 +459,7 @@ impl Prompter {
     fn silent_at(&self) -> Option<Millis> {
         let both_talk = [Party::Agent, Party::Customer].iter().all(|party| self.talk.contains(party));
         let is_heard = self.has_clock && both_talk && !self.on_hold && !self.words_late;
-        self.heard.filter(|_| is_heard).map(|heard| heard + SILENCE)
+        self.heard.filter(|_| is_heard).map(|heard| heard + DEAD_AIR)
     }
 
     /// Lets a prompt wait for its turn, unless the same was said of late or its like is no help.

@@ -84,7 +84,8 @@ impl Call {
             None => Sentiment { negative: 0.0, neutral: 0.2, positive: 0.8 },
         };
         let words = WordsMood { sentiment, valence: sentiment.valence(), emotion, emotion_p: 0.7 };
-        let arc = ArcPoint { at_ms: said.end_ms, valence: 0.0, deviation: 0.3, trend: Trend::Steady };
+        let (at_ms, trend) = (said.end_ms, Trend::Steady);
+        let arc = ArcPoint { at_ms, valence: 0.0, deviation: 0.3, trend, arousal: None };
         let said = CustomerUtterance::of(said).unwrap();
         let at = said.utterance().end_ms.0;
         self.happens(at, EventBody::Mood(Mood::of(&said, words, arc, turn, Millis(0))));

@@ -59,7 +59,8 @@ impl Call {
     fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
         let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
         let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 1.0 };
-        let arc = ArcPoint { at_ms: Millis(s * 1_000), valence, deviation: 0.3, trend: Trend::Steady };
+        let (at_ms, trend) = (Millis(s * 1_000), Trend::Steady);
+        let arc = ArcPoint { at_ms, valence, deviation: 0.3, trend, arousal: None };
         self.happens(s, EventBody::Mood(Mood::of(said, words, arc, turn, Millis(0))));
     }
 

@@ -94,9 +94,10 @@ async fn events_are_lines_live_and_ended() {
     assert_eq!(lines("?from=1000").await.len(), 2);
     call.end(hangup()).await.unwrap();
     let all = lines("?from=0").await;
-    assert_eq!((all.len(), &all[..1001]), (1003, &live[..]));
-    assert!(matches!(all[1002].body, EventBody::CallEnded(_)));
-    assert_eq!(lines("?from=1002").await.len(), 1);
+    assert_eq!((all.len(), &all[..1001]), (1004, &live[..]));
+    assert!(matches!(all[1002].body, EventBody::Talk(_)));
+    assert!(matches!(all[1003].body, EventBody::CallEnded(_)));
+    assert_eq!(lines("?from=1003").await.len(), 1);
     assert_eq!(lines("?from=18446744073709551615").await.len(), 0);
     let path = format!("/api/calls/{}/events?from=-1", call.id());
     refused(bench.send(by(&key, get(&path))).await, 400, "invalid").await;

@@ -133,6 +133,16 @@ emotion_p: number, };
 
 export type Trend = "falling" | "steady" | "rising";
 
+export type Arousal = { 
+/**
+ * From −1, calm, to 1, agitated.
+ */
+level: number, 
+/**
+ * The standard deviation of the estimate.
+ */
+deviation: number, };
+
 export type ArcPoint = { 
 /**
  * When: the end of the utterance.
@@ -149,7 +159,11 @@ deviation: number,
 /**
  * Where it has gone of late.
  */
-trend: Trend, };
+trend: Trend, 
+/**
+ * How agitated, where voices are listened to.
+ */
+arousal?: Arousal, };
 
 export type TurnDirection = "decline" | "improvement";
 
@@ -166,6 +180,28 @@ since: UtteranceId,
  * What was said just before, by whomever, as far as it was final by then: the trigger, perhaps.
  */
 trigger?: UtteranceId, };
+
+export type VoiceMood = { 
+/**
+ * How agitated it sounds: from −1, calmer than at first, to 1, more agitated.
+ */
+arousal: number, 
+/**
+ * How much higher the pitch is, in semitones.
+ */
+pitch_st?: number, 
+/**
+ * How much louder it is, in decibels.
+ */
+level_db: number, 
+/**
+ * How many times as fast it is, pauses left out.
+ */
+rate?: number, 
+/**
+ * How much larger a part of the utterance is pauses, from −1 to 1.
+ */
+pauses: number, };
 
 export type Mood = { 
 /**
@@ -184,6 +220,10 @@ arc: ArcPoint,
  * With these words it shows that the mood has turned.
  */
 turn?: Turn, 
+/**
+ * What the voice alone tells, where voices are listened to and there is something to compare it with.
+ */
+voice?: VoiceMood, 
 /**
  * From the publication of the words to that of this event.
  */
@@ -566,7 +606,39 @@ lost_ms: Millis, };
 
 export type LostTo = "speech" | "recording";
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded;
+export type PartyTalk = { 
+/**
+ * Who.
+ */
+party: Party, 
+/**
+ * How long they spoke.
+ */
+talk_ms: Millis, 
+/**
+ * How often they began while somebody else spoke, and went on beside them.
+ */
+interruptions: number, };
+
+export type Talk = { 
+/**
+ * Everybody who spoke.
+ */
+parties: Array<PartyTalk>, 
+/**
+ * How long two or more spoke at once.
+ */
+overlap_ms: Millis, 
+/**
+ * How long nobody spoke, from the first word to the last, without the time on hold.
+ */
+silence_ms: Millis, 
+/**
+ * Of this the silences that were long: dead air.
+ */
+dead_air_ms: Millis, };
+
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -576,7 +648,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -634,4 +706,8 @@ prompt: Prompt | null,
 /**
  * What must be said on this call, in the organisation's order.
  */
-checklist: Array<ChecklistItem>, };
+checklist: Array<ChecklistItem>, 
+/**
+ * How the call's time went, absent while it is live.
+ */
+talk: Talk | null, };
