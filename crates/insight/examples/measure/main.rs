@@ -2,6 +2,10 @@
 //!
 //! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE.
 
+mod fairness;
+mod mood;
+mod persian;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -22,12 +26,18 @@ fn main() -> Result<()> {
         "banking77" => banking77(&mut bench),
         "clinc" => clinc(&mut bench),
         "massive" => massive(&mut bench),
+        "fairness" => mood::fairness(bench),
+        "persian_mood" => mood::persian(bench),
         other => bail!("there is no row {other}"),
     }
 }
 
 fn figure(name: &str, value: f64, at_least: Option<f64>) {
     println!("{}", json!({ "name": name, "value": value, "unit": "rate", "at_least": at_least }));
+}
+
+fn figure_at_most(name: &str, value: f64, unit: &str, at_most: Option<f64>) {
+    println!("{}", json!({ "name": name, "value": value, "unit": unit, "at_most": at_most }));
 }
 
 struct Bench {
