@@ -9,8 +9,8 @@ mod persian;
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairness::Kind;
-use persian::Polarity;
 use sotto_call::Emotion;
+use sotto_insight::Polarity;
 
 #[test]
 fn groups_say_the_same_in_both_languages_of_every_kind_and_often_enough() {

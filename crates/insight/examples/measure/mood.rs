@@ -10,10 +10,12 @@ use sotto_call::testing::utterance;
 use sotto_call::{
     CallEvent, CustomerUtterance, EventBody, Millis, Mood, Party, PromptKind, Sentiment, WordsMood,
 };
-use sotto_insight::{EmotionalArc, MoodReader, Observation, Playbook, PromptSet, Prompter, Understanding};
+use sotto_insight::{
+    EmotionalArc, MoodReader, Observation, Playbook, Polarity, PromptSet, Prompter, Understanding,
+};
 
 use crate::fairness::{Comparison, Kind, comparisons};
-use crate::persian::{Polarity, sentences};
+use crate::persian::sentences;
 use crate::{Bench, figure, figure_at_most, mean};
 
 /// How far apart the mean valences of two groups may be that say the same.

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use serde::Deserialize;
 use sotto_call::Emotion;
+use sotto_insight::Polarity;
 
 const SENTENCES: &str = include_str!("../../data/persian-mood.tsv");
 
@@ -12,15 +13,6 @@ pub struct Labelled {
     pub sentiment: Polarity,
     pub emotion: Emotion,
     pub text: String,
-}
-
-/// How pleasant something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Polarity {
-    Negative,
-    Neutral,
-    Positive,
 }
 
 /// All of them.
