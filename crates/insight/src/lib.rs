@@ -25,7 +25,7 @@ mod understanding;
 pub use arc::{EmotionalArc, Observation};
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
-pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
+pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head, Polarity};
 pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
