@@ -155,9 +155,8 @@ impl MoodReader {
 
     fn read(&mut self, text: &str, embedding: &Embedding) -> Result<WordsMood, InsightError> {
         let sentiments = self.sentiment.read(text, embedding)?;
-        let share = |of: Polarity| {
-            sentiments.iter().find(|(class, _)| *class == of).map_or(0.0, |(_, share)| *share)
-        };
+        let share =
+            |of: Polarity| sentiments.iter().find(|(class, _)| *class == of).map_or(0.0, |(_, share)| *share);
         let [negative, neutral, positive] =
             [Polarity::Negative, Polarity::Neutral, Polarity::Positive].map(share);
         let sentiment = Sentiment { negative, neutral, positive };

@@ -155,9 +155,8 @@ fn judge<T: Copy + PartialEq + Debug>(what: &str, pairs: &[(T, T)]) {
             classes.push(*truth);
         }
     }
-    let count = |is: &dyn Fn(T, T) -> bool| {
-        pairs.iter().filter(|(truth, read)| is(*truth, *read)).count() as f64
-    };
+    let count =
+        |is: &dyn Fn(T, T) -> bool| pairs.iter().filter(|(truth, read)| is(*truth, *read)).count() as f64;
     let f1 = |class: &T| {
         let right = count(&|truth, read| truth == *class && read == *class);
         2.0 * right / (count(&|truth, _| truth == *class) + count(&|_, read| read == *class))
