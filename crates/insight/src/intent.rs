@@ -27,6 +27,9 @@ const ROWS: usize = 1_024;
 const FALSE_ALARMS: f64 = 0.05;
 /// Parts in cross-validation with few and with many examples; with many, only one part is held out.
 const FOLDS: (usize, usize) = (3, 10);
+/// The share of the kernel's scores where both learners count alike, and the shares that may be tried.
+const EVEN: f64 = 0.5;
+const BALANCES: [f64; 5] = [EVEN, 0.1, 0.3, 0.7, 0.9];
 
 /// An example sentence of an intent.
 #[derive(Debug, Clone)]
@@ -38,6 +41,15 @@ pub struct Example {
     pub sentence: usize,
     /// Its embedding.
     pub embedding: Embedding,
+}
+
+/// How much each of the two learners counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mix {
+    /// Alike.
+    Even,
+    /// As makes sentences that they have not seen most likely.
+    Tried,
 }
 
 /// What was recognised.
@@ -58,6 +70,8 @@ pub struct Recognition {
 #[derive(Debug)]
 pub struct Recogniser {
     learners: Learners,
+    /// The share of the kernel's scores in the sum.
+    balance: f64,
     /// What scores are multiplied by before they are turned into probabilities.
     sharpness: f64,
     /// The least kernel score of what is in scope.
@@ -68,12 +82,20 @@ pub struct Recogniser {
 }
 
 impl Recogniser {
-    /// Learns from examples of `intents` intents.
+    /// Learns from examples of `intents` intents. Both learners count alike.
     ///
     /// # Errors
     /// [`InsightError::Examples`] when there are fewer than two intents, when an intent has no example, or when
     /// an example names an intent that there is not or has an embedding of another width.
     pub fn train(intents: usize, examples: &[Example]) -> Result<Self, InsightError> {
+        Self::train_with(intents, examples, Mix::Even)
+    }
+
+    /// The same with a choice of how much each learner counts.
+    ///
+    /// # Errors
+    /// As [`train`](Self::train).
+    pub fn train_with(intents: usize, examples: &[Example], mix: Mix) -> Result<Self, InsightError> {
         let width = examples.first().map_or(0, |example| example.embedding.len());
         let mut seen = vec![false; intents];
         for example in examples {
@@ -88,16 +110,21 @@ impl Recogniser {
         }
         let all: Vec<&Example> = examples.iter().collect();
         let tried = held_out(intents, &all);
-        let (sharpness, threshold) = calibrate(&tried);
+        let balances: &[f64] = match mix {
+            Mix::Even => &[EVEN],
+            Mix::Tried => &BALANCES,
+        };
+        let (balance, sharpness) = calibrate(&tried, balances);
+        let threshold = least_nearness(&tried);
         let ceiling = (tried.len() + 1) as f64 / (tried.len() + 2) as f64;
-        Ok(Self { learners: Learners::fit(intents, &all), sharpness, threshold, ceiling })
+        Ok(Self { learners: Learners::fit(intents, &all), balance, sharpness, threshold, ceiling })
     }
 
     /// What a sentence most likely wants.
     #[must_use]
     pub fn recognise(&self, embedding: &Embedding) -> Recognition {
         let scores = self.learners.scores(&[embedding]);
-        let sums = scores.sums.row(0).to_vec();
+        let sums = mixed(&scores.of(0), self.balance);
         let (intent, best) = top(&sums);
         let others: f64 = sums.iter().map(|sum| (self.sharpness * (sum - best)).exp()).sum();
         let nearness = scores.nearness(0);
@@ -117,10 +144,16 @@ fn top(numbers: &[f64]) -> (usize, f64) {
 
 /// One sentence that the learners had not seen.
 struct HeldOut {
-    /// The right intent's sum of scores, and the others'.
-    right: f64,
-    sums: Vec<f64>,
+    /// What it wants.
+    intent: usize,
+    /// See [`Scores::of`].
+    scores: Vec<[f64; 2]>,
     nearness: f64,
+}
+
+/// The sum of both learners' scores, of which the kernel's are this share.
+fn mixed(scores: &[[f64; 2]], balance: f64) -> Vec<f64> {
+    scores.iter().map(|[kernel, linear]| 2.0 * (balance * kernel + (1.0 - balance) * linear)).collect()
 }
 
 /// What learners that have not seen a sentence say about it.
@@ -148,35 +181,50 @@ fn held_out(intents: usize, examples: &[&Example]) -> Vec<HeldOut> {
         let learners = Learners::fit(intents, &kept);
         let scores = learners.scores(&out.iter().map(|example| &example.embedding).collect::<Vec<_>>());
         found.extend(out.iter().enumerate().map(|(n, example)| HeldOut {
-            right: scores.sums[(n, example.intent)],
-            sums: scores.sums.row(n).to_vec(),
+            intent: example.intent,
+            scores: scores.of(n),
             nearness: scores.nearness(n),
         }));
     }
     found
 }
 
-/// The sharpness under which held-out sentences are most likely, and the nearness that all but few have.
-fn calibrate(held_out: &[HeldOut]) -> (f64, f64) {
-    if held_out.is_empty() {
-        // One example an intent: nothing is known about how far to trust it.
-        return (1.0, 0.0);
-    }
-    let surprise = |sharpness: f64| -> f64 {
-        let one = |sentence: &HeldOut| {
-            let others = sentence.sums.iter().map(|sum| (sharpness * (sum - sentence.right)).exp());
-            others.sum::<f64>().ln().min(50.0)
+/// The balance and the sharpness under which held-out sentences are most likely.
+fn calibrate(held_out: &[HeldOut], balances: &[f64]) -> (f64, f64) {
+    // One example an intent: nothing is known about how far to trust it.
+    let (mut best, mut least) = ((EVEN, 1.0), f64::INFINITY);
+    for balance in balances.iter().filter(|_| !held_out.is_empty()) {
+        let sums: Vec<(Vec<f64>, f64)> = held_out
+            .iter()
+            .map(|sentence| {
+                let sums = mixed(&sentence.scores, *balance);
+                let right = sums[sentence.intent];
+                (sums, right)
+            })
+            .collect();
+        let surprise = |sharpness: f64| -> f64 {
+            let one = |(sums, right): &(Vec<f64>, f64)| {
+                let others = sums.iter().map(|sum| (sharpness * (sum - right)).exp());
+                others.sum::<f64>().ln().min(50.0)
+            };
+            sums.iter().map(one).sum()
         };
-        held_out.iter().map(one).sum()
-    };
-    let steps = (-20..=40).map(|step| 2f64.powf(f64::from(step) / 8.0));
-    let (sharpness, _) = steps
-        .map(|sharpness| (sharpness, surprise(sharpness)))
-        .fold((1.0, f64::INFINITY), |best, next| if next.1 < best.1 { next } else { best });
+        for sharpness in (-20..=40).map(|step| 2f64.powf(f64::from(step) / 8.0)) {
+            let surprise = surprise(sharpness);
+            if surprise < least {
+                (best, least) = ((*balance, sharpness), surprise);
+            }
+        }
+    }
+    best
+}
+
+/// The nearness that all but few held-out sentences have.
+fn least_nearness(held_out: &[HeldOut]) -> f64 {
     let mut nearness: Vec<f64> = held_out.iter().map(|sentence| sentence.nearness).collect();
     nearness.sort_unstable_by(f64::total_cmp);
     let at = (FALSE_ALARMS * nearness.len() as f64) as usize;
-    (sharpness, nearness.get(at).copied().unwrap_or(0.0))
+    nearness.get(at).copied().unwrap_or(0.0)
 }
 
 /// Both learners, fitted.
@@ -198,10 +246,17 @@ struct Learners {
 /// Scores of some sentences, one row each.
 struct Scores {
     kernel: Array2<f64>,
-    sums: Array2<f64>,
+    /// The kernel's and the discriminants', so that they count alike.
+    scaled: [Array2<f64>; 2],
 }
 
 impl Scores {
+    /// Both learners' scores of a sentence, intent by intent.
+    fn of(&self, row: usize) -> Vec<[f64; 2]> {
+        let [kernel, linear] = &self.scaled;
+        kernel.row(row).iter().zip(linear.row(row)).map(|(kernel, linear)| [*kernel, *linear]).collect()
+    }
+
     /// The kernel's best score: one for what was an example, nothing for what is far from all.
     fn nearness(&self, row: usize) -> f64 {
         self.kernel.row(row).iter().fold(f64::NEG_INFINITY, |a, b| a.max(*b))
@@ -279,8 +334,8 @@ impl Learners {
     fn scores(&self, embeddings: &[&Embedding]) -> Scores {
         let rows = matrix(embeddings);
         let kernel = self.kernel(&rows);
-        let sums = &kernel * self.kernel_scale + self.linear(&rows) * self.linear_scale;
-        Scores { kernel, sums }
+        let scaled = [&kernel * self.kernel_scale, self.linear(&rows) * self.linear_scale];
+        Scores { kernel, scaled }
     }
 
     fn kernel(&self, rows: &Array2<f32>) -> Array2<f64> {
@@ -397,6 +452,28 @@ mod tests {
             all.iter().map(|e| recogniser.recognise(&e.embedding).confidence).fold(0.0, f32::max)
         };
         assert!(sure(4) <= 17.0 / 18.0 && sure(40) > sure(4));
+    }
+
+    /// Where one learner only guesses, the other is listened to; and what counts alike is as without a choice.
+    #[test]
+    fn how_much_each_learner_counts_is_what_held_out_sentences_tell() {
+        let guesses = [[1.0, 0.0], [0.0, 1.0]];
+        let held_out: Vec<HeldOut> = (0..40)
+            .map(|n| {
+                let (intent, guess) = (n % 2, guesses[n / 2 % 2]);
+                let scores = (0..2).map(|one| [guess[one], f64::from(u8::from(one == intent))]).collect();
+                HeldOut { intent, scores, nearness: 1.0 }
+            })
+            .collect();
+        assert_eq!(calibrate(&held_out, &[EVEN]).0, EVEN);
+        assert_eq!(calibrate(&held_out, &BALANCES).0, 0.1);
+        assert_eq!(calibrate(&[], &BALANCES), (EVEN, 1.0));
+        let all = examples(4, 6);
+        let (one, other) = (Recogniser::train(4, &all), Recogniser::train_with(4, &all, Mix::Even));
+        let (one, other) = (one.unwrap(), other.unwrap());
+        assert!(all.iter().all(|e| one.recognise(&e.embedding) == other.recognise(&e.embedding)));
+        let tried = Recogniser::train_with(4, &all, Mix::Tried).unwrap();
+        assert!(all.iter().all(|e| tried.recognise(&e.embedding).intent == e.intent));
     }
 
     #[test]

@@ -2,14 +2,16 @@
 //! that it names; and a [`Redactor`] that takes out what must not be kept.
 //!
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
-//! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
-//! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
-//! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only, and so do
-//! [`Voices`], which compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of
-//! all that what an agent is told, and a [`Checklist`] recognises what agents must say.
+//! languages. A [`MoodReader`] reads the mood from it by a [`Head`], or by a text classifier of the organisation's own.
+//! A [`Recogniser`] learns an organisation's intents from example sentences ([`IntentSet`]), in seconds and while calls
+//! run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`] what the moods of one call's utterances
+//! add up to; both take the customer's words only, and so do [`Voices`], which compare how these sounded. A
+//! [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an agent is told, and a
+//! [`Checklist`] recognises what agents must say.
 
 mod arc;
 mod arousal;
+mod classifier;
 mod embed;
 mod entities;
 mod intent;
@@ -27,8 +29,8 @@ pub use arc::{EmotionalArc, Observation};
 pub use arousal::Voices;
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
-pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
-pub use mood::{BuiltIn, Head};
+pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
+pub use mood::{BuiltIn, Head, Polarity};
 pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
@@ -48,6 +50,14 @@ pub enum InsightError {
     /// A model answered with something that is no probability.
     #[error("a model's answer is no probability")]
     NoNumber,
+    /// A text classifier of the organisation's own cannot be used.
+    #[error("{}: {problem}", file.display())]
+    Classifier {
+        /// The file that is wrong.
+        file: std::path::PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
     /// Nothing can be learned from these examples.
     #[error("examples {0}")]
     Examples(&'static str),

@@ -7,7 +7,7 @@ use sotto_models::e5::Vocabulary;
 use unicode_normalization::UnicodeNormalization;
 
 /// Characters of a text that are looked at. More than fit into the tokens that the network takes.
-const MAX_CHARS: usize = 4_096;
+pub(crate) const MAX_CHARS: usize = 4_096;
 /// How much less likely than the least likely piece an unknown character is (SentencePiece's figure).
 const UNKNOWN_PENALTY: f64 = 10.0;
 /// A space inside pieces.

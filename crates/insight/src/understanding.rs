@@ -3,13 +3,15 @@
 //! The mood is that of the whole utterance. What is wanted is often said in one sentence of it ("Hi, my name is … I
 //! would like to …"), so intents are looked for in each sentence as well, and the surest is taken.
 
-use serde::Deserialize as _;
-use serde::de::IntoDeserializer as _;
-use serde::de::value::Error as ValueError;
-use sotto_call::{AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Quote, Sentiment, WordsMood};
-use sotto_models::{ModelError, Onnx};
+use std::collections::BTreeMap;
+use std::path::Path;
 
-use crate::{BuiltIn, Checklist, Embedder, Embedding, Head, InsightError, Intents, Purpose, Wanted};
+use sotto_call::{AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Quote, Sentiment, WordsMood};
+use sotto_models::Onnx;
+
+use crate::classifier::{CONFIG, wrong};
+use crate::mood::Reading;
+use crate::{BuiltIn, Checklist, Embedder, Embedding, InsightError, Intents, Polarity, Purpose, Wanted};
 
 /// Sentences of an utterance that are looked at by themselves.
 const MAX_SENTENCES: usize = 4;
@@ -80,7 +82,7 @@ impl Understanding {
         let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences)?);
         let whole = embedded.first().ok_or(InsightError::NoNumber)?;
-        let mood = self.mood.as_mut().map(|mood| mood.read(whole)).transpose()?;
+        let mood = self.mood.as_mut().map(|mood| mood.read(text, whole)).transpose()?;
         let wanted = self.intents.as_ref().and_then(|intents| {
             let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
             all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))
@@ -99,14 +101,11 @@ fn sentences(text: &str) -> Vec<&str> {
     if all.len() > 1 { all.into_iter().take(MAX_SENTENCES).collect() } else { Vec::new() }
 }
 
-/// The heads that read a mood from words.
+/// What reads a mood from words: heads over the embedding, or text classifiers in their places.
 #[derive(Debug)]
 pub struct MoodReader {
-    sentiment: Head,
-    /// Where the head has negative, neutral and positive.
-    sentiments: [usize; 3],
-    emotion: Head,
-    emotions: Vec<Emotion>,
+    sentiment: Reading<Polarity>,
+    emotion: Reading<Emotion>,
 }
 
 impl MoodReader {
@@ -115,34 +114,57 @@ impl MoodReader {
     /// # Errors
     /// [`InsightError::Model`] when they do not load, or have other labels than ours.
     pub fn built_in(onnx: &Onnx) -> Result<Self, InsightError> {
-        let (sentiment, emotion) =
-            (Head::built_in(onnx, BuiltIn::Sentiment)?, Head::built_in(onnx, BuiltIn::Emotion)?);
-        let unknown = || ModelError::Onnx("a head for mood with labels that are not known".into());
-        let place = |name| sentiment.labels().iter().position(|label| label == name).ok_or_else(unknown);
-        let sentiments = [place("negative")?, place("neutral")?, place("positive")?];
-        let emotions = emotion.labels().iter().map(|label| emotion_called(label).ok_or_else(unknown));
-        let emotions = emotions.collect::<Result<_, _>>()?;
-        Ok(Self { sentiment, sentiments, emotion, emotions })
+        Ok(Self {
+            sentiment: Reading::built_in(onnx, BuiltIn::Sentiment)?,
+            emotion: Reading::built_in(onnx, BuiltIn::Emotion)?,
+        })
     }
 
-    fn read(&mut self, embedding: &Embedding) -> Result<WordsMood, InsightError> {
-        let probability = |all: &[f32], at: usize| {
-            all.get(at).copied().filter(|p| (0.0..=1.0).contains(p)).ok_or(InsightError::NoNumber)
-        };
-        let sentiments = self.sentiment.probabilities(embedding)?;
-        let [negative, neutral, positive] = self.sentiments.map(|at| probability(&sentiments, at));
-        let sentiment = Sentiment { negative: negative?, neutral: neutral?, positive: positive? };
-        let emotions = self.emotion.probabilities(embedding)?;
-        let most = emotions.iter().zip(&self.emotions).enumerate().max_by(|a, b| a.1.0.total_cmp(b.1.0));
-        let (at, (_, emotion)) = most.ok_or(InsightError::NoNumber)?;
-        let emotion_p = probability(&emotions, at)?;
-        Ok(WordsMood { sentiment, valence: sentiment.valence(), emotion: *emotion, emotion_p })
+    /// With the text classifier in a folder (`model.onnx`, `tokenizer.json`, `config.json`, as Hugging Face's tools export
+    /// it) in the place of the head for sentiment. A label stands for what `meant` says, or else for what it is called;
+    /// small and capital letters are the same. A classifier without a label for neutral finds nothing neutral.
+    ///
+    /// # Errors
+    /// [`InsightError::Classifier`] when a file is missing or wrong, or it is not known what a label stands for;
+    /// [`InsightError::Model`] and [`InsightError::Runtime`] when the network does not load or run.
+    pub fn with_sentiment(
+        self,
+        onnx: &Onnx,
+        folder: &Path,
+        meant: &BTreeMap<String, Polarity>,
+    ) -> Result<Self, InsightError> {
+        let sentiment = Reading::of_text(onnx, folder, meant)?;
+        if ![Polarity::Negative, Polarity::Positive].into_iter().all(|class| sentiment.knows(class)) {
+            return Err(wrong(&folder.join(CONFIG), "no label stands for negative, or none for positive"));
+        }
+        Ok(Self { sentiment, ..self })
     }
-}
 
-fn emotion_called(name: &str) -> Option<Emotion> {
-    let name: serde::de::value::StrDeserializer<'_, ValueError> = name.into_deserializer();
-    Emotion::deserialize(name).ok()
+    /// The same in the place of the head for emotion.
+    ///
+    /// # Errors
+    /// As [`with_sentiment`](Self::with_sentiment).
+    pub fn with_emotion(
+        self,
+        onnx: &Onnx,
+        folder: &Path,
+        meant: &BTreeMap<String, Emotion>,
+    ) -> Result<Self, InsightError> {
+        Ok(Self { emotion: Reading::of_text(onnx, folder, meant)?, ..self })
+    }
+
+    fn read(&mut self, text: &str, embedding: &Embedding) -> Result<WordsMood, InsightError> {
+        let sentiments = self.sentiment.read(text, embedding)?;
+        let share =
+            |of: Polarity| sentiments.iter().find(|(class, _)| *class == of).map_or(0.0, |(_, share)| *share);
+        let [negative, neutral, positive] =
+            [Polarity::Negative, Polarity::Neutral, Polarity::Positive].map(share);
+        let sentiment = Sentiment { negative, neutral, positive };
+        let emotions = self.emotion.read(text, embedding)?;
+        let most = emotions.into_iter().max_by(|a, b| a.1.total_cmp(&b.1));
+        let (emotion, emotion_p) = most.ok_or(InsightError::NoNumber)?;
+        Ok(WordsMood { sentiment, valence: sentiment.valence(), emotion, emotion_p })
+    }
 }
 
 #[cfg(test)]
@@ -157,12 +179,5 @@ mod tests {
         assert_eq!(sentences("I would like to pay."), [] as [&str; 0]);
         assert_eq!(sentences(" . . "), [] as [&str; 0]);
         assert_eq!(sentences(&"Well. ".repeat(1_000)).len(), MAX_SENTENCES);
-    }
-
-    #[test]
-    fn emotions_go_by_the_names_of_the_head() {
-        assert_eq!(emotion_called("anger"), Some(Emotion::Anger));
-        assert_eq!(emotion_called("neutral"), Some(Emotion::Neutral));
-        assert_eq!(emotion_called("Anger"), None);
     }
 }

@@ -2,10 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use sotto_call::testing::utterance;
-use sotto_call::{CustomerUtterance, Emotion, Party, Utterance};
+use sotto_call::{CustomerUtterance, Emotion, Party, Utterance, WordsMood};
 use sotto_insight::{
-    BuiltIn, Embedder, Head, IntentSet, Intents, MAX_TOKENS, MoodReader, Purpose, Understanding, Understood,
+    BuiltIn, Embedder, Head, InsightError, IntentSet, Intents, MAX_TOKENS, MoodReader, Polarity, Purpose,
+    Understanding, Understood,
 };
 use sotto_models::{Cache, EMBEDDING, Onnx, Silent};
 
@@ -150,4 +155,106 @@ fn where_no_mood_is_wanted_none_is_read() {
     let (_, embedder) = open();
     let understood = Understanding::new(embedder, None, None).of(&said("I am furious.")).unwrap();
     assert_eq!(understood, Understood { mood: None, wanted: None });
+}
+
+/// A small text classifier, which knows a few words (`training/tiny_classifier.py`).
+fn classifier() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/classifier")
+}
+
+/// Labels, and what they stand for.
+fn meant<T: Copy>(labels: &[(&str, T)]) -> BTreeMap<String, T> {
+    labels.iter().map(|(label, class)| ((*label).to_owned(), *class)).collect()
+}
+
+/// Reads moods with the built-in heads but for what is put in their place.
+fn reading(instead: impl FnOnce(&Onnx, MoodReader) -> Result<MoodReader, InsightError>) -> Understanding {
+    let (onnx, embedder) = open();
+    let reader = instead(&onnx, MoodReader::built_in(&onnx).unwrap()).unwrap();
+    Understanding::new(embedder, Some(reader), None)
+}
+
+fn mood(understanding: &mut Understanding, text: &str) -> WordsMood {
+    understanding.of(&said(text)).unwrap().mood.unwrap()
+}
+
+#[test]
+fn a_text_classifier_takes_the_place_of_the_head_for_sentiment_alone() {
+    let none = BTreeMap::new();
+    let mut own = reading(|onnx, reader| reader.with_sentiment(onnx, &classifier(), &none));
+    let mut sentiment = |text: &str| mood(&mut own, text).sentiment;
+    assert!(sentiment("This is good, thanks!").positive > 0.99);
+    assert!(sentiment("awful").negative > 0.99);
+    assert!(sentiment("حال من خوب است").positive > 0.9);
+    assert!(sentiment("It is a chair.").neutral > 0.5);
+    // The control token would be as bad as can be; what customers say is none.
+    assert!(sentiment("good [MASK]").positive > 0.9);
+    // What comes after the sixty-second word is not looked at, and the network would fail there.
+    let long = format!("{}{}", "good ".repeat(40), "bad ".repeat(10_000));
+    assert!(sentiment(&long).positive > 0.99);
+    let mut built_in = reading(|_, reader| Ok(reader));
+    let text = "I'm scared that I will lose all my money.";
+    let (own, built_in) = (mood(&mut own, text), mood(&mut built_in, text));
+    assert_eq!((own.emotion, own.emotion_p), (Emotion::Worry, built_in.emotion_p));
+    assert!(own.sentiment.negative < 0.2 && own.sentiment != built_in.sentiment, "{own:?} {built_in:?}");
+}
+
+#[test]
+fn the_labels_of_a_text_classifier_stand_for_what_is_said() {
+    let turned = meant(&[("NEGATIVE", Polarity::Positive), ("positive", Polarity::Negative)]);
+    let mut own = reading(|onnx, reader| reader.with_sentiment(onnx, &classifier(), &turned));
+    assert!(mood(&mut own, "awful").sentiment.positive > 0.99);
+    let emotions = meant(&[("negative", Emotion::Anger), ("positive", Emotion::Gratitude)]);
+    let mut own = reading(|onnx, reader| reader.with_emotion(onnx, &classifier(), &emotions));
+    assert_eq!(mood(&mut own, "awful").emotion, Emotion::Anger);
+    assert_eq!(mood(&mut own, "good").emotion, Emotion::Gratitude);
+    // It has this name.
+    assert_eq!(mood(&mut own, "It is a chair.").emotion, Emotion::Neutral);
+}
+
+#[test]
+fn a_text_classifier_that_does_not_fit_is_refused_with_the_reason() {
+    let (onnx, _) = open();
+    let files = ["config.json", "tokenizer.json", "model.onnx"];
+    let why = |folder: &Path, meant: &BTreeMap<String, Polarity>| {
+        let reader = MoodReader::built_in(&onnx).unwrap();
+        reader.with_sentiment(&onnx, folder, meant).unwrap_err().to_string()
+    };
+    let spoiled = |file: &str, content: Option<&str>| {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files {
+            fs::copy(classifier().join(file), folder.path().join(file)).unwrap();
+        }
+        let file = folder.path().join(file);
+        match content {
+            Some(content) => fs::write(file, content).unwrap(),
+            None => fs::remove_file(file).unwrap(),
+        }
+        why(folder.path(), &BTreeMap::new())
+    };
+    for file in files {
+        for content in [None, Some(""), Some("{}"), Some("null"), Some("\u{0}\u{1}[[[[")] {
+            let why = spoiled(file, content);
+            assert!(why.contains(file), "{file}, {content:?}: {why}");
+        }
+    }
+    let labels = r#""id2label": { "0": "negative", "1": "neutral", "2": "positive" }"#;
+    for (config, problem) in [
+        (r#"{ "id2label": { "0": "negative" } }"#.to_owned(), "needs 2 to 100 labels"),
+        (r#"{ "id2label": { "0": "negative", "2": "positive" } }"#.to_owned(), "not numbered from 0 on"),
+        (r#"{ "id2label": { "0": "negative", "1": "positive" } }"#.to_owned(), "3 logits for 2 labels"),
+        (labels.to_owned(), "column"),
+        (format!("{{ {} }}", labels.replace("positive", "whatever")), "label `whatever` stands for"),
+        (format!("{{ {} }}", labels.replace("positive", "neutral")), "none for positive"),
+        (format!("{{ {labels}, \"max_position_embeddings\": 4 }}"), "too few for a sentence"),
+        // More than the network has places for.
+        (format!("{{ {labels}, \"max_position_embeddings\": 512 }}"), "ONNX Runtime"),
+    ] {
+        let why = spoiled("config.json", Some(&config));
+        assert!(why.contains(problem), "{config}: {why}");
+    }
+    let unknown = why(&classifier(), &meant(&[("LABEL_0", Polarity::Negative)]));
+    assert!(unknown.contains("no label `LABEL_0`; there are Negative, neutral, POSITIVE"), "{unknown}");
+    let emotion = MoodReader::built_in(&onnx).unwrap().with_emotion(&onnx, &classifier(), &BTreeMap::new());
+    assert!(emotion.unwrap_err().to_string().contains("label `Negative` stands for"));
 }

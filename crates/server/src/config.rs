@@ -643,6 +643,7 @@ impl Schema {
 mod tests {
     use proptest::prelude::*;
     use sotto_call::Secret;
+    use sotto_insight::Polarity;
 
     use super::*;
 
@@ -707,6 +708,7 @@ mod tests {
             ("SOTTO_SPEECH__LANGUAGE", ""),
             ("SOTTO_REDACTION__KINDS", "card, cvv"),
             ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
+            ("SOTTO_INSIGHT__SENTIMENT_LABELS__LABEL_0", "negative"),
             ("HOME", "/root"),
         ];
         let config = load(file, &environment, &["server.listen=0.0.0.0:3", "speech.workers = 4"]).unwrap();
@@ -719,6 +721,7 @@ mod tests {
         assert_eq!(config.speech.language, None);
         assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
         assert_eq!(String::from(config.insight.utc_offset), "+03:30");
+        assert_eq!(config.insight.sentiment_labels["label_0"], Polarity::Negative);
     }
 
     #[test]
@@ -773,6 +776,7 @@ mod tests {
         assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
+        assert!(wrong("[insight.emotion_labels]\nLABEL_0 = \"rage\"").starts_with("sotto.toml:2: "));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));
         assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));

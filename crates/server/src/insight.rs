@@ -20,14 +20,14 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    AgentUtterance, ChecklistItem, CustomerUtterance, Entities, Entity, EntityKind, EventBody, Intent,
-    Millis, Mood, Party, Span, Utterance, UtteranceId, Voice,
+    AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Entities, Entity, EntityKind, EventBody,
+    Intent, Millis, Mood, Party, Span, Utterance, UtteranceId, Voice,
 };
 use sotto_insight::{
     Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
-    Understanding, Understood, Voices, Wanted, asked_for,
+    Polarity, Understanding, Understood, Voices, Wanted, asked_for,
 };
-use sotto_models::{Cache, EMBEDDING, Progress};
+use sotto_models::{Cache, EMBEDDING, Onnx, Progress};
 use sotto_speech::Histogram;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
@@ -52,6 +52,18 @@ pub struct InsightConfig {
     /// What tells of customers' mood: `words`; `voice_and_words`, for how agitated they are as well, by pitch, loudness,
     /// rate and pauses; or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
+    /// The folder of a text classifier that tells sentiments apart in the place of what is built in: `model.onnx`,
+    /// `tokenizer.json` and `config.json`, as Hugging Face's tools export them.
+    #[schemars(with = "Option<String>")]
+    pub sentiment_model: Option<PathBuf>,
+    /// What its labels stand for, `negative`, `neutral` or `positive`, unless they are called so: `LABEL_0 = "negative"`.
+    pub sentiment_labels: BTreeMap<String, Polarity>,
+    /// The same for emotions.
+    #[schemars(with = "Option<String>")]
+    pub emotion_model: Option<PathBuf>,
+    /// What its labels stand for: `anger`, `annoyance`, `disappointment`, `confusion`, `worry`, `sadness`, `gratitude`, `joy`
+    /// or `neutral`, unless they are called so.
+    pub emotion_labels: BTreeMap<String, Emotion>,
     /// The file with the intents to recognise in what customers say, to begin with: supervisors change them on the page.
     #[schemars(with = "Option<String>")]
     pub intents: Option<PathBuf>,
@@ -67,6 +79,10 @@ impl Default for InsightConfig {
         Self {
             enabled: true,
             mood: MoodFrom::Words,
+            sentiment_model: None,
+            sentiment_labels: BTreeMap::new(),
+            emotion_model: None,
+            emotion_labels: BTreeMap::new(),
             intents: None,
             entities: true,
             utc_offset: Offset(UtcOffset::UTC),
@@ -136,6 +152,23 @@ impl InsightConfig {
         file.take(MAX_FILE).read_to_string(&mut text).with_context(place)?;
         Ok(Some(IntentSet::parse(&text).with_context(place)?))
     }
+
+    /// What reads moods; nothing, where none is wanted.
+    fn mood_reader(&self, onnx: &Onnx) -> anyhow::Result<Option<MoodReader>> {
+        if self.mood == MoodFrom::Off {
+            return Ok(None);
+        }
+        let mut reader = MoodReader::built_in(onnx)?;
+        if let Some(folder) = &self.sentiment_model {
+            let own = reader.with_sentiment(onnx, folder, &self.sentiment_labels);
+            reader = own.context("`insight.sentiment_model`")?;
+        }
+        if let Some(folder) = &self.emotion_model {
+            let own = reader.with_emotion(onnx, folder, &self.emotion_labels);
+            reader = own.context("`insight.emotion_model`")?;
+        }
+        Ok(Some(reader))
+    }
 }
 
 /// Finds the models, fetching what is missing, and learns the intents and the checklist.
@@ -153,7 +186,7 @@ pub fn open(
 ) -> anyhow::Result<Understanding> {
     let (onnx, model) = (cache.onnx(progress)?, cache.require(EMBEDDING, progress)?);
     let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-    let mood = (config.mood != MoodFrom::Off).then(|| MoodReader::built_in(&onnx)).transpose()?;
+    let mood = config.mood_reader(&onnx)?;
     let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?;
     let checklist = Checklist::learn(checklist, &mut embedder)?;
     Ok(Understanding::new(embedder, mood, intents).with_checklist(checklist))
@@ -531,7 +564,7 @@ mod tests {
 
     use super::*;
     use sotto_call::testing::utterance;
-    use sotto_call::{Emotion, Quote, Sentiment, TurnDirection, WordsMood};
+    use sotto_call::{Quote, Sentiment, TurnDirection, WordsMood};
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {

@@ -7,7 +7,7 @@ use sotto_tests::script::{Script, root};
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, call};
+use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, call, until};
 
 /// Of the demo conversation: the customer is told that the address is incomplete, and is disappointed; the agent
 /// apologises.
@@ -89,6 +89,31 @@ fn a_customers_complaint_has_a_mood_and_an_intent_and_the_agents_apology_has_non
     assert!(about("intents").contains(&wanted["utterance_id"]), "{state}");
     assert!(sotto.api.metric("sotto_insight_moods_total").unwrap() >= moods.len() as f64);
     assert_eq!(sotto.api.metric("sotto_insight_dropped_total").unwrap(), 0.0);
+}
+
+/// The classifier knows the word, and its labels are turned round: nothing that is built in would be pleased.
+#[test]
+fn a_text_classifier_of_the_organisations_own_reads_the_sentiment() {
+    let folder = root().join("crates/insight/tests/classifier");
+    let model = format!("sentiment_model = {:?}", folder.display().to_string());
+    let labels = "sentiment_labels = { negative = \"positive\", positive = \"negative\" }";
+    let sotto = Sotto::start_with(&set_up(&[model.as_str(), labels])).unwrap();
+    let (_, events) = complaint(&sotto);
+    let moods = of_kind(&events, "mood");
+    let disappointed =
+        moods.iter().find(|m| said(&events, m)["text"].as_str().unwrap().contains("disappointed"));
+    let disappointed = disappointed.unwrap_or_else(|| panic!("no mood in the complaint: {moods:?}"));
+    assert!(disappointed["sentiment"]["positive"].as_f64() > Some(0.9), "{disappointed}");
+}
+
+#[test]
+fn a_text_classifier_that_is_not_there_is_said() {
+    let sotto = Sotto::start_with(&set_up(&["sentiment_model = \"/nowhere/model\""])).unwrap();
+    let lack = "`insight.sentiment_model`: /nowhere/model/config.json: ";
+    until("what is missing is said", || {
+        let ready = sotto.api.client.json("/readyz").unwrap();
+        ready["degraded"]["insight"].as_str().is_some_and(|why| why.contains(lack))
+    });
 }
 
 #[test]

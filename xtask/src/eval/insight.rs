@@ -43,6 +43,14 @@ pub fn massive(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("massive", bench, sink)
 }
 
+pub fn fairness(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("fairness", bench, sink)
+}
+
+pub fn persian_mood(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("persian_mood", bench, sink)
+}
+
 pub fn redaction(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     run("words", &["redaction".as_ref()], sink)
 }
@@ -51,7 +59,7 @@ pub fn entities(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     run("words", &["entities".as_ref()], sink)
 }
 
-/// Runs a row of `crates/insight/examples/measure.rs`. Embeddings are kept, so that a second run takes
+/// Runs a row of `crates/insight/examples/measure`. Embeddings are kept, so that a second run takes
 /// seconds.
 fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let cache = tools().join("embeddings");

@@ -158,6 +158,16 @@ const PHONE: &[Row] = &[
 
 const INSIGHT: &[Row] = &[
     Row { name: "goemotions", what: "GoEmotions test, 28 labels", measure: insight::goemotions },
+    Row {
+        name: "persian_mood",
+        what: "Persian telephone sentences, written for it",
+        measure: insight::persian_mood,
+    },
+    Row {
+        name: "fairness",
+        what: "The same words from women and men, of several origins, in several dialects",
+        measure: insight::fairness,
+    },
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },

@@ -2,6 +2,10 @@
 //!
 //! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE.
 
+mod fairness;
+mod mood;
+mod persian;
+
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -10,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sotto_insight::{BuiltIn, Embedder, Embedding, Example, Head, Purpose, Recogniser};
+use sotto_insight::{BuiltIn, Embedder, Embedding, Example, Head, Mix, Purpose, Recogniser};
 use sotto_models::{Cache, Console, EMBEDDING, Onnx};
 
 fn main() -> Result<()> {
@@ -22,12 +26,18 @@ fn main() -> Result<()> {
         "banking77" => banking77(&mut bench),
         "clinc" => clinc(&mut bench),
         "massive" => massive(&mut bench),
+        "fairness" => mood::fairness(bench),
+        "persian_mood" => mood::persian(bench),
         other => bail!("there is no row {other}"),
     }
 }
 
 fn figure(name: &str, value: f64, at_least: Option<f64>) {
     println!("{}", json!({ "name": name, "value": value, "unit": "rate", "at_least": at_least }));
+}
+
+fn figure_at_most(name: &str, value: f64, unit: &str, at_most: Option<f64>) {
+    println!("{}", json!({ "name": name, "value": value, "unit": unit, "at_most": at_most }));
 }
 
 struct Bench {
@@ -83,6 +93,17 @@ struct Sentences {
     passages: Vec<Embedding>,
 }
 
+impl Sentences {
+    /// These, and those after them.
+    fn and(&self, more: &Self) -> Self {
+        Self {
+            intents: [self.intents.as_slice(), &more.intents].concat(),
+            queries: [self.queries.as_slice(), &more.queries].concat(),
+            passages: [self.passages.as_slice(), &more.passages].concat(),
+        }
+    }
+}
+
 /// A recogniser, and the names of its intents.
 struct Trained {
     recogniser: Recogniser,
@@ -91,7 +112,7 @@ struct Trained {
 
 impl Trained {
     /// From the sentences `chosen`.
-    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>) -> Result<Self> {
+    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>, mix: Mix) -> Result<Self> {
         let chosen: Vec<usize> = chosen.into_iter().collect();
         let names: BTreeSet<&String> = chosen.iter().map(|n| &sentences.intents[*n]).collect();
         let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
@@ -105,7 +126,7 @@ impl Trained {
                 embedding: embedding.clone(),
             })
             .collect();
-        let recogniser = Recogniser::train(names.len(), &examples)?;
+        let recogniser = Recogniser::train_with(names.len(), &examples, mix)?;
         Ok(Self { recogniser, names: names.into_iter().cloned().collect() })
     }
 
@@ -134,16 +155,31 @@ fn banking77(bench: &mut Bench) -> Result<()> {
     let test = table(&bench.read("intent/banking77/test.csv")?)?;
     let (train, test) = (bench.sentences(&train, true)?, bench.sentences(&test, false)?);
     let all = 0..test.intents.len();
+    // What an intent is called, as one more example of it.
+    let called: BTreeSet<&String> = train.intents.iter().collect();
+    let called: Vec<(String, String)> =
+        called.into_iter().map(|intent| (intent.replace('_', " "), intent.clone())).collect();
+    let named = train.and(&bench.sentences(&called, true)?);
+    let names = train.intents.len()..named.intents.len();
     for (few, bar) in [(5, 0.75), (10, 0.84)] {
-        // Five draws: one says more about the draw than about the recogniser.
-        let draw = |draw| -> Result<f64> {
-            Ok(Trained::on(&train, some(&train, few, draw))?.accuracy(&test, all.clone()))
-        };
-        let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
-        figure(&format!("banking77.examples_{few}"), mean(accuracies.into_iter()), Some(bar));
+        for (what, is_named, mix, bar) in [
+            ("", false, Mix::Even, Some(bar)),
+            ("_mix_tried", false, Mix::Tried, None),
+            ("_and_name", true, Mix::Even, None),
+            ("_and_name_mix_tried", true, Mix::Tried, None),
+        ] {
+            // Five draws: one says more about the draw than about the recogniser.
+            let draw = |draw| -> Result<f64> {
+                let names = names.clone().filter(|_| is_named);
+                let chosen = some(&train, few, draw).into_iter().chain(names);
+                Ok(Trained::on(&named, chosen, mix)?.accuracy(&test, all.clone()))
+            };
+            let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
+            figure(&format!("banking77.examples_{few}{what}"), mean(accuracies.into_iter()), bar);
+        }
     }
     let queries = Sentences { passages: vec![], ..train };
-    let trained = Trained::on(&queries, 0..queries.intents.len())?;
+    let trained = Trained::on(&queries, 0..queries.intents.len(), Mix::Even)?;
     figure("banking77.full", trained.accuracy(&test, all), Some(0.93));
     Ok(())
 }
@@ -174,7 +210,7 @@ fn clinc(bench: &mut Bench) -> Result<()> {
     let train = bench.sentences(&part("train")?, false)?;
     let val = bench.sentences(&part("val")?, false)?;
     let none = bench.sentences(&[part("oos_val")?, part("oos_train")?].concat(), false)?;
-    let trained = Trained::on(&train, 0..train.intents.len())?;
+    let trained = Trained::on(&train, 0..train.intents.len(), Mix::Even)?;
     figure("clinc.in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
     let nearness = |sentences: &Sentences| -> Vec<f32> {
         sentences.queries.iter().map(|embedding| trained.recogniser.recognise(embedding).nearness).collect()
@@ -207,7 +243,7 @@ fn massive(bench: &mut Bench) -> Result<()> {
     ensure!(english.len() == persian.len(), "the languages have not the same rows");
     let (english, persian) = (bench.sentences(&english, true)?, bench.sentences(&persian, false)?);
     let all = 0..english.intents.len();
-    let trained = Trained::on(&english, all.clone().step_by(2))?;
+    let trained = Trained::on(&english, all.clone().step_by(2), Mix::Even)?;
     figure("massive.english", trained.accuracy(&english, all.clone().skip(1).step_by(2)), Some(0.82));
     figure("massive.persian", trained.accuracy(&persian, all.skip(1).step_by(2)), Some(0.65));
     Ok(())

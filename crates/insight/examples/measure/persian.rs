@@ -1,0 +1,26 @@
+//! Sentences of the telephone in Persian, and the mood that they have.
+
+use anyhow::Result;
+use serde::Deserialize;
+use sotto_call::Emotion;
+use sotto_insight::Polarity;
+
+const SENTENCES: &str = include_str!("../../data/persian-mood.tsv");
+
+/// What somebody says, and how that sounds.
+#[derive(Deserialize)]
+pub struct Labelled {
+    pub sentiment: Polarity,
+    pub emotion: Emotion,
+    pub text: String,
+}
+
+/// All of them.
+///
+/// # Errors
+/// When a line is not what it must be.
+pub fn sentences() -> Result<Vec<Labelled>> {
+    let mut reader = csv::ReaderBuilder::new();
+    reader.delimiter(b'\t').quoting(false).comment(Some(b'#')).has_headers(false);
+    Ok(reader.from_reader(SENTENCES.as_bytes()).deserialize().collect::<Result<_, _>>()?)
+}

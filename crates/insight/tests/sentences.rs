@@ -1,0 +1,78 @@
+//! The sentences that `cargo xtask eval insight` measures fairness and Persian moods with are what they are said to
+//! be.
+
+#[path = "../examples/measure/fairness.rs"]
+mod fairness;
+#[path = "../examples/measure/persian.rs"]
+mod persian;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fairness::Kind;
+use sotto_call::Emotion;
+use sotto_insight::Polarity;
+
+#[test]
+fn groups_say_the_same_in_both_languages_of_every_kind_and_often_enough() {
+    let comparisons = fairness::comparisons().unwrap();
+    let names: BTreeSet<&str> = comparisons.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(
+        names.into_iter().collect::<Vec<_>>(),
+        ["en.dialect", "en.gender", "en.origin", "fa.dialect", "fa.gender", "fa.origin"]
+    );
+    for comparison in &comparisons {
+        let mut sizes = BTreeSet::new();
+        for (group, sentences) in &comparison.groups {
+            let texts: BTreeSet<&str> = sentences.iter().map(|one| one.text.as_str()).collect();
+            assert_eq!(texts.len(), sentences.len(), "{}: {group} says something twice", comparison.name);
+            assert!(texts.iter().all(|text| !text.trim().is_empty() && !text.contains(['{', '}'])));
+            sizes.insert(sentences.len());
+            for kind in [Kind::Complaint, Kind::Thanks, Kind::Question, Kind::Neutral] {
+                let count = sentences.iter().filter(|one| one.kind == kind).count();
+                assert!(count >= 6, "{}: {group} says {count} of {kind:?}", comparison.name);
+            }
+        }
+        assert_eq!(sizes.len(), 1, "{}", comparison.name);
+        let groups = comparison.groups.len();
+        assert_eq!(comparison.pairs().count(), groups * (groups - 1) / 2);
+        assert!(comparison.pairs().all(|(a, b)| a < b));
+    }
+    let english = comparisons.iter().find(|one| one.name == "en.dialect").unwrap();
+    let dialects: Vec<&str> = english.groups.keys().map(String::as_str).collect();
+    assert_eq!(dialects, ["african_american", "indian", "scottish", "standard"]);
+}
+
+#[test]
+fn persian_sentences_are_many_different_and_of_every_mood() {
+    let sentences = persian::sentences().unwrap();
+    assert!(sentences.len() >= 150, "{}", sentences.len());
+    let texts: BTreeSet<&str> = sentences.iter().map(|one| one.text.as_str()).collect();
+    assert_eq!(texts.len(), sentences.len());
+    let is_persian = |text: &str| text.chars().filter(|c| ('\u{600}'..='\u{6ff}').contains(c)).count() >= 8;
+    assert!(texts.iter().all(|text| is_persian(text) && text.trim() == *text), "{texts:?}");
+    let mut sentiments: BTreeMap<Polarity, usize> = BTreeMap::new();
+    sentences.iter().for_each(|one| *sentiments.entry(one.sentiment).or_default() += 1);
+    assert!(sentiments.len() == 3 && sentiments.values().all(|count| *count >= 40), "{sentiments:?}");
+    for emotion in [
+        Emotion::Anger,
+        Emotion::Annoyance,
+        Emotion::Disappointment,
+        Emotion::Confusion,
+        Emotion::Worry,
+        Emotion::Sadness,
+        Emotion::Gratitude,
+        Emotion::Joy,
+        Emotion::Neutral,
+    ] {
+        let of_it: Vec<Polarity> =
+            sentences.iter().filter(|one| one.emotion == emotion).map(|one| one.sentiment).collect();
+        assert!(of_it.len() >= 12, "{emotion:?}: {}", of_it.len());
+        let can_be: &[Polarity] = match emotion {
+            Emotion::Gratitude | Emotion::Joy => &[Polarity::Positive],
+            Emotion::Neutral => &[Polarity::Neutral],
+            Emotion::Confusion => &[Polarity::Negative, Polarity::Neutral],
+            _ => &[Polarity::Negative],
+        };
+        assert!(of_it.iter().all(|sentiment| can_be.contains(sentiment)), "{emotion:?}: {of_it:?}");
+    }
+}
