@@ -6,7 +6,7 @@
 
 use sotto_call::{
     ArcPoint, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, ChecklistItem,
-    Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack,
+    Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack,
     HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
     Participants, Party, PartyChange, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality, Quote,
     Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, TimeRange, Transferred, Trend, Turn,
@@ -45,6 +45,7 @@ fn main() {
         TurnDirection,
         Turn,
         Mood,
+        Consent,
         Intent,
         Span,
         EntityKind,

@@ -229,7 +229,14 @@ export class CallModel {
         this.#utterance(event);
         break;
       case 'mood':
-        if (this.#isSaid(event)) this.moods = put(this.moods, event);
+        if (this.#isSaid(event) && this.consent?.mood !== false) this.moods = put(this.moods, event);
+        break;
+      case 'consent':
+        this.consent = { mood: event.mood };
+        if (!event.mood) {
+          this.moods = [];
+          if (this.prompt?.about === 'empathy') this.prompt = null;
+        }
         break;
       case 'intent':
         if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
