@@ -12,6 +12,7 @@ import type {
   CallStarted,
   CallState,
   ChecklistItem,
+  Consent,
   Entities,
   Intent,
   LostTo,
@@ -110,6 +111,8 @@ export class CallModel {
   language: string | null = $state.raw(null);
   /** The customer's mood, utterance by utterance. */
   moods: Mood[] = $state.raw([]);
+  /** Whether the customer agrees that it is read, where somebody has said so. */
+  consent: Consent | null = $state.raw(null);
   /** What the customer wanted, utterance by utterance. */
   intents: Intent[] = $state.raw([]);
   /** What was named, utterance by utterance. */
@@ -147,6 +150,7 @@ export class CallModel {
     this.behindMs = 0;
     this.paused = state.paused;
     this.moods = state.moods;
+    this.consent = state.consent ?? null;
     this.intents = state.intents;
     this.entities = state.entities;
     this.prompt = state.prompt;
