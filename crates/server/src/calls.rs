@@ -11,8 +11,8 @@ use dashmap::DashMap;
 use futures::future::BoxFuture;
 use sotto_audio::{Reader, Writer, ring};
 use sotto_call::{
-    AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
-    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance,
+    AudioLost, CallEnded, CallId, CallStarted, Consent, Dtmf, EndReason, EventBody, LegEnded, LegStarted,
+    Load, LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance,
 };
 use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
@@ -384,6 +384,11 @@ impl Shared {
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
         }
+        let memory = Arc::new(CallMemory::since(started_at_unix_ms));
+        if let Some(agrees) = call.consent {
+            memory.consents(agrees);
+            live.publish(EventBody::Consent(Consent { mood: agrees }));
+        }
         if let Some(playbook) = self.playbook.get() {
             let prompter = Prompter::new(Arc::clone(playbook));
             live.prompt_by(match clock {
@@ -405,7 +410,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::new(CallMemory::since(started_at_unix_ms)),
+            memory,
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -670,6 +675,7 @@ impl Shared {
             participants: vec![customer],
             headers: Default::default(),
             language: None,
+            consent: None,
         };
         let bridge = Bridge::default();
         let (customer, end) = bridge.join(Role::Customer);
@@ -970,6 +976,12 @@ impl Host for Calls {
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
+            Note::Consent(agrees) => {
+                if let Some(running) = self.shared.running.get(&id) {
+                    running.memory.consents(agrees);
+                }
+                EventBody::Consent(Consent { mood: agrees })
+            }
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");
                 return;
@@ -1045,6 +1057,7 @@ mod tests {
             participants: Vec::new(),
             headers: Default::default(),
             language: Some("en".to_owned()),
+            consent: None,
         };
         let FileCall { id, outputs, .. } = calls.begin_file(call, true).unwrap();
         let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();

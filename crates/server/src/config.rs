@@ -21,12 +21,15 @@ use toml::de::{DeTable, DeValue};
 
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
-use crate::insight::InsightConfig;
+use crate::insight::{InsightConfig, MoodFrom};
+use crate::moods::MoodUse;
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
 
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "sotto.toml";
+/// Characters of what moods are read for, in all languages: the audit keeps no longer ones.
+const LONGEST_PURPOSE: usize = 300;
 /// What environment variables begin with: `SOTTO_SERVER__LISTEN` is `listen` in `[server]`.
 const ENVIRONMENT: &str = "SOTTO_";
 
@@ -369,6 +372,14 @@ impl Config {
                 );
             }
         }
+        let purpose: usize = self.insight.purpose.values().map(|text| text.trim().chars().count()).sum();
+        if self.insight.enabled && self.insight.mood != MoodFrom::Off && purpose == 0 {
+            let problem = "moods are read for a purpose: say which, or set `insight.mood` to `off`";
+            return wrong("insight.purpose", problem.to_owned());
+        }
+        if purpose > LONGEST_PURPOSE {
+            return wrong("insight.purpose", format!("has more than {LONGEST_PURPOSE} characters"));
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -419,6 +430,7 @@ impl Config {
             connections: self.server.max_connections,
             sockets: self.server.max_websockets,
             open_metrics: self.server.open_metrics,
+            moods: MoodUse::from(&self.insight),
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -643,6 +655,7 @@ impl Schema {
 mod tests {
     use proptest::prelude::*;
     use sotto_call::Secret;
+    use sotto_store::Role;
 
     use super::*;
 
@@ -707,6 +720,8 @@ mod tests {
             ("SOTTO_SPEECH__LANGUAGE", ""),
             ("SOTTO_REDACTION__KINDS", "card, cvv"),
             ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
+            ("SOTTO_INSIGHT__MOOD_SEEN_BY", "supervisor, admin"),
+            ("SOTTO_INSIGHT__PURPOSE__EN", "Coaching"),
             ("HOME", "/root"),
         ];
         let config = load(file, &environment, &["server.listen=0.0.0.0:3", "speech.workers = 4"]).unwrap();
@@ -719,6 +734,8 @@ mod tests {
         assert_eq!(config.speech.language, None);
         assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
         assert_eq!(String::from(config.insight.utc_offset), "+03:30");
+        assert_eq!(config.insight.mood_seen_by, [Role::Supervisor, Role::Admin]);
+        assert_eq!(config.insight.purpose, BTreeMap::from([("en".to_owned(), "Coaching".to_owned())]));
     }
 
     #[test]
@@ -772,6 +789,11 @@ mod tests {
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
         assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
+        assert!(wrong("[insight]\npurpose = {}").starts_with("`insight.purpose`: moods are read for a purpose"));
+        assert!(load("[insight]\nmood = \"off\"\npurpose = {}", &[], &[]).is_ok());
+        let long = format!("[insight]\npurpose = {{ en = \"{}\" }}", "x".repeat(301));
+        assert!(wrong(&long).contains("more than 300"));
+        assert!(wrong("[insight]\nmood_seen_by = [\"everyone\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));

@@ -5,8 +5,9 @@
 //! Publishing never waits either, so that neither a thread that recognises speech nor a task that moves media
 //! is ever held up by someone who watches.
 //!
-//! An event that is numbered never changes, with one exception: what was said in it turns out to hold a secret. Then that is
-//! taken out wherever the event is: here, on its way to the store, in the store, and on its way to subscribers.
+//! An event that is numbered never changes, with two exceptions: what was said in it turns out to hold a secret, or it tells
+//! how a customer feels who does not agree to that. Then that is taken out wherever the event is: here, on its way to the
+//! store, in the store, and on its way to subscribers.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -15,8 +16,8 @@ use std::time::Duration;
 
 use dashmap::DashMap;
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis, Redacted, Utterance,
-    UtteranceId,
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EventBody, Millis, Redacted,
+    Utterance, UtteranceId,
 };
 use sotto_insight::Prompter;
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
@@ -178,12 +179,14 @@ struct Joined {
     taken_out: Arc<TakenOut>,
 }
 
-/// The utterances of a call whose secrets were found after they had been published: who has their events in hand passes
-/// them on without what was said.
+/// The utterances of a call whose secrets were found after they had been published, and whether its moods have been: who has
+/// their events in hand passes them on without what was said, or felt.
 #[derive(Default)]
 struct TakenOut {
     /// Each with the event that says so.
     from: RwLock<BTreeMap<UtteranceId, u64>>,
+    /// The event that says so of moods; 0 when none does.
+    moods: AtomicU64,
 }
 
 impl TakenOut {
@@ -192,7 +195,10 @@ impl TakenOut {
     }
 
     /// An event as it is now.
-    fn of_event(&self, event: Arc<CallEvent>) -> Arc<CallEvent> {
+    fn of_event(&self, mut event: Arc<CallEvent>) -> Arc<CallEvent> {
+        if event.seq < self.moods.load(Ordering::Relaxed) && event.body.tells_mood() {
+            Arc::make_mut(&mut event).body.forget_mood();
+        }
         let Some(id) = event.body.quotes() else { return event };
         let from = self.from.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
         if from.is_none_or(|from| event.seq >= from) {
@@ -208,6 +214,9 @@ impl TakenOut {
         let (from, seq) = (self.from.read().unwrap_or_else(PoisonError::into_inner), state.seq);
         for (id, _) in from.iter().filter(|(_, from)| **from > seq) {
             Arc::make_mut(&mut state).redact(*id);
+        }
+        if seq < self.moods.load(Ordering::Relaxed) && state.tells_mood() {
+            Arc::make_mut(&mut state).forget_moods();
         }
         state
     }
@@ -654,6 +663,8 @@ impl Task {
             }
         }
         let is_late = match &body {
+            // They have said since that they do not agree.
+            EventBody::Mood(_) => !self.state.may_have_mood(),
             // Found in words that are no more, perhaps because there was a secret among them.
             EventBody::Entities(found) => !self.state.is_final(found.utterance_id, found.revision),
             EventBody::Checklist(item) => {
@@ -674,10 +685,23 @@ impl Task {
             EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
             _ => true,
         };
+        if matches!(body, EventBody::Consent(Consent { mood: false })) && !self.state.utterances.is_empty() {
+            self.forget_moods();
+        }
         let at = at.unwrap_or_else(|| (self.clock)());
         let event = Arc::new(self.log.append(at, body));
         self.take_in(event);
         listed
+    }
+
+    /// Takes how the customer feels out of everything that was published.
+    fn forget_moods(&mut self) {
+        let seq = self.log.last_seq() + 1;
+        self.taken_out.moods.store(seq, Ordering::Relaxed);
+        for (_, event) in self.backlog.iter_mut().filter(|(_, event)| event.body.tells_mood()) {
+            Arc::make_mut(event).body.forget_mood();
+        }
+        self.shared.writer.forget_moods(self.id, seq);
     }
 
     /// See [`LiveCall::redact`].
@@ -970,6 +994,7 @@ mod tests {
 
     use super::*;
     use crate::needs::{AlertKind, Phase, Severity};
+    use crate::summary::Sight;
 
     fn started(name: &str) -> CallStarted {
         CallStarted {
@@ -1392,7 +1417,10 @@ mod tests {
         assert_eq!(seen.mood, Some(arc));
         let intent = seen.intent.as_ref().unwrap();
         assert_eq!((intent.name.as_str(), intent.title["en"].as_str()), ("refund", "Refund"));
-        assert_eq!(seen.unsupervised().mood, Some(arc), "agents see it as well");
+        for moods in [true, false] {
+            let seen = seen.seen_with(Sight { supervises: false, moods });
+            assert_eq!((seen.mood, seen.now, seen.intent.is_some()), (moods.then_some(arc), None, true));
+        }
         call.end(hangup(1)).await.unwrap();
     }
 

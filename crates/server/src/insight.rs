@@ -29,6 +29,7 @@ use sotto_insight::{
 };
 use sotto_models::{Cache, EMBEDDING, Progress};
 use sotto_speech::Histogram;
+use sotto_store::Role;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -51,6 +52,16 @@ pub struct InsightConfig {
     pub enabled: bool,
     /// What tells of customers' mood: `words`, or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
+    /// What moods are read for, by language: shown beside them on the page, and kept in the audit with who looked.
+    pub purpose: BTreeMap<String, String>,
+    /// Days after which moods are removed from ended calls, whose words stay; 0 keeps them for as long as the call.
+    pub mood_kept_days: u32,
+    /// Who sees moods, and the alerts and prompts that come of them: `agent`, `supervisor`, `admin`. A key with the scope `admin`
+    /// is an admin, one with `calls:listen` a supervisor, any other an agent.
+    #[schemars(with = "Vec<String>")]
+    pub mood_seen_by: Vec<Role>,
+    /// Whether a mood is read in calls that do not say whether their customer agrees (`sip.headers.consent`).
+    pub consent_assumed: bool,
     /// The file with the intents to recognise in what customers say, to begin with: supervisors change them on the page.
     #[schemars(with = "Option<String>")]
     pub intents: Option<PathBuf>,
@@ -66,6 +77,15 @@ impl Default for InsightConfig {
         Self {
             enabled: true,
             mood: MoodFrom::Words,
+            purpose: [
+                ("en", "So that agents can answer kindly, and supervisors see which call needs them."),
+                ("fa", "تا کارشناس بتواند با مهربانی پاسخ دهد و سرپرست ببیند کدام تماس به او نیاز دارد."),
+            ]
+            .map(|(language, purpose)| (language.to_owned(), purpose.to_owned()))
+            .into(),
+            mood_kept_days: 90,
+            mood_seen_by: vec![Role::Agent, Role::Supervisor, Role::Admin],
+            consent_assumed: true,
             intents: None,
             entities: true,
             utc_offset: Offset(UtcOffset::UTC),
@@ -176,6 +196,8 @@ pub struct Figures {
 /// What is remembered of one call.
 #[derive(Debug, Default)]
 pub struct CallMemory {
+    /// Whether the customer agrees that their mood is read, where somebody has said so.
+    consent: Mutex<Option<bool>>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
@@ -216,6 +238,15 @@ impl CallMemory {
     #[must_use]
     pub fn since(started_at_unix_ms: u64) -> Self {
         Self { started_at_unix_ms, ..Self::default() }
+    }
+
+    /// The customer agrees that their mood is read, or does not, from now on.
+    pub fn consents(&self, agrees: bool) {
+        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = Some(agrees);
+    }
+
+    fn may_feel(&self, assumed: bool) -> bool {
+        self.consent.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(assumed)
     }
 
     /// Takes note of what was said, and gives what there is to understand: nothing, while the words may still change.
@@ -264,7 +295,8 @@ struct Job {
 
 /// Reads what takes models. Of an agent's words nothing comes but which items of a checklist they are.
 trait Read: Send {
-    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError>;
+    /// A mood only where one may be read.
+    fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError>;
 
     fn covers(
         &mut self,
@@ -274,8 +306,8 @@ trait Read: Send {
 }
 
 impl Read for Understanding {
-    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-        Self::of(self, said)
+    fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+        Self::of(self, said, may_feel)
     }
 
     fn covers(
@@ -310,6 +342,7 @@ impl Insight {
         let (figures, read) = (Arc::new(Figures::default()), Arc::new(Mutex::new(None)));
         let thread = Thread {
             entities: config.entities.then_some(config.utc_offset),
+            consent_assumed: config.consent_assumed,
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
@@ -377,6 +410,8 @@ impl Drop for Insight {
 struct Thread {
     /// How far from UTC the clocks are, where entities are wanted.
     entities: Option<Offset>,
+    /// See [`InsightConfig::consent_assumed`].
+    consent_assumed: bool,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
@@ -434,7 +469,8 @@ impl Thread {
                 }
             }
             let Some(said) = CustomerUtterance::of(&said) else { continue };
-            let Some(understood) = self.try_to(|| read.of(&said)) else { continue };
+            let may_feel = memory.may_feel(self.consent_assumed);
+            let Some(understood) = self.try_to(|| read.of(&said, may_feel)) else { continue };
             if let Some(words) = understood.mood {
                 let (arc, turn) = known.arc.observe(Observation::of(&said, words.sentiment, before));
                 publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency())));
@@ -523,8 +559,9 @@ mod tests {
     struct By<F>(F);
 
     impl<F: FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send> Read for By<F> {
-        fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-            (self.0)(said)
+        fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            let understood = (self.0)(said)?;
+            Ok(Understood { mood: understood.mood.filter(|_| may_feel), ..understood })
         }
 
         fn covers(
@@ -705,6 +742,29 @@ mod tests {
         assert_eq!(intents(&events), [(3, Some("refund"))]);
         let figures = insight.figures();
         assert_eq!((figures.moods.load(Relaxed), figures.intents.load(Relaxed)), (2, 1));
+    }
+
+    #[test]
+    fn of_a_customer_who_does_not_agree_no_mood_is_read_and_what_they_want_is() {
+        let said = utterance(1, Party::Customer, "that is bad of you and I want a refund");
+        for (assumed, consent, is_read) in [
+            (true, None, true),
+            (true, Some(false), false),
+            (false, None, false),
+            (false, Some(true), true),
+            (false, Some(false), false),
+        ] {
+            let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
+            let memory = Arc::new(CallMemory::default());
+            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            let (publish, events) = channel();
+            let heard = memory.hear(&said).unwrap();
+            insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+            let events: Vec<EventBody> = events.iter().collect();
+            assert_eq!(moods(&events).len(), usize::from(is_read), "{assumed}, {consent:?}");
+            assert_eq!(intents(&events), [(1, Some("refund"))]);
+            assert_eq!(insight.figures().moods.load(Relaxed), u64::from(is_read));
+        }
     }
 
     #[test]

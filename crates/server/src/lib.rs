@@ -13,6 +13,7 @@ pub mod insight;
 pub mod intents;
 pub mod logging;
 pub mod metrics;
+pub mod moods;
 pub mod needs;
 pub mod pace;
 pub mod people;

@@ -146,6 +146,11 @@ pub enum Condition {
 }
 
 impl AlertKind {
+    /// Whether it tells how the customer feels.
+    pub(crate) fn tells_mood(self) -> bool {
+        self == Self::Unhappy
+    }
+
     /// How serious it is after how many milliseconds.
     fn steps(self) -> &'static [(u64, Severity)] {
         match self {

@@ -208,6 +208,11 @@ impl Prompter {
                 known.into_iter().for_each(|said| said.quote.redact());
             }
             EventBody::Mood(mood) => self.feel(mood),
+            EventBody::Consent(consent) if !consent.mood => {
+                self.withdraw(|one| one.rule == Rule::Empathy);
+                self.held_back.retain(|one| one.about != PromptKind::Empathy);
+                self.standing.take_if(|standing| standing.about == PromptKind::Empathy);
+            }
             EventBody::Intent(intent) => self.want(intent),
             EventBody::Entities(found) => self.name(found),
             EventBody::Checklist(item) => {
@@ -497,6 +502,9 @@ impl Prompter {
         }
     }
 }
+
+/// The texts that answer an emotion.
+const KINDNESS: [&str; 6] = ["anger", "annoyance", "disappointment", "confusion", "worry", "sadness"];
 
 /// The text that answers an emotion; none for those that need no answer.
 fn kindness(emotion: Emotion) -> Option<&'static str> {

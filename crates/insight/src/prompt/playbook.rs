@@ -129,6 +129,13 @@ impl Playbook {
         Self { texts, farewells: farewells.collect(), duties: checklist, steps }
     }
 
+    /// For agents who are not to be told how customers feel: there are no words for it.
+    #[must_use]
+    pub fn without_moods(mut self) -> Self {
+        self.texts.retain(|name, _| !super::KINDNESS.contains(&name.as_str()));
+        self
+    }
+
     /// The checklist of a call that begins.
     #[must_use]
     pub fn checklist(&self) -> Vec<ChecklistItem> {

@@ -98,6 +98,7 @@ impl Offline {
                     .collect(),
                 headers: Default::default(),
                 language,
+                consent: None,
             },
             real_time,
         )?;
