@@ -5,7 +5,8 @@
 //! languages. A [`Head`] reads the mood from it. A [`Recogniser`] learns an organisation's intents from example
 //! sentences ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an
 //! [`EmotionalArc`] what the moods of one call's utterances add up to; both take the customer's words only. A
-//! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say.
+//! [`Prompter`] makes of all that what an agent is told, and a [`Checklist`] recognises what agents must say. [`Lapses`] and
+//! [`Phrases`] are what supervisors are told by as well: what is missing on a call, and words that matter.
 
 mod arc;
 mod embed;
@@ -13,6 +14,7 @@ mod entities;
 mod intent;
 mod linear;
 mod mood;
+mod phrases;
 mod prompt;
 mod redaction;
 mod set;
@@ -25,7 +27,8 @@ pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
-pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
+pub use phrases::Phrases;
+pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
 pub use understanding::{MoodReader, Understanding, Understood};

@@ -290,8 +290,8 @@ impl Calls {
     }
 
     /// From now on agents are told what may help, in calls that begin.
-    pub fn prompt_by(&self, playbook: Playbook) {
-        let _ = self.shared.playbook.set(Arc::new(playbook));
+    pub fn prompt_by(&self, playbook: Arc<Playbook>) {
+        let _ = self.shared.playbook.set(playbook);
     }
 
     /// What is counted of secrets that are taken out.

@@ -19,6 +19,7 @@ use sotto_webrtc::WebRtcConfig;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::alerts::AlertsConfig;
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::{InsightConfig, MoodFrom};
@@ -61,6 +62,8 @@ pub struct Config {
     /// What agents are told while they talk: one thing at a time, and seldom. And what they must say, which ticks itself when they
     /// have said it.
     pub prompts: PromptsConfig,
+    /// What supervisors are told of while calls go on, besides what every call has: lines, holds, an unhappy customer.
+    pub alerts: AlertsConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -379,6 +382,9 @@ impl Config {
         }
         if purpose > LONGEST_PURPOSE {
             return wrong("insight.purpose", format!("has more than {LONGEST_PURPOSE} characters"));
+        }
+        if let Err(problem) = self.alerts.check() {
+            return wrong("alerts.words", problem);
         }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
@@ -794,6 +800,9 @@ mod tests {
         let long = format!("[insight]\npurpose = {{ en = \"{}\" }}", "x".repeat(301));
         assert!(wrong(&long).contains("more than 300"));
         assert!(wrong("[insight]\nmood_seen_by = [\"everyone\"]").starts_with("sotto.toml:2: "));
+        let nobody = "[[alerts.words]]\ntitle = { en = \"Lawyer\" }\nphrases = [\"lawyer\"]\nby = \"nobody\"";
+        assert!(wrong(nobody).starts_with("sotto.toml:4: "));
+        assert!(wrong("[[alerts.words]]\ntitle = {}\nphrases = []").starts_with("`alerts.words`: a title"));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));

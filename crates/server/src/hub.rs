@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
@@ -25,6 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::alerts::Rules;
 use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -127,6 +128,8 @@ pub struct Hub {
 
 struct Shared {
     limits: HubLimits,
+    /// Absent where supervisors are told of nothing but what every call has.
+    rules: OnceLock<Arc<Rules>>,
     calls: DashMap<CallId, LiveCall>,
     /// How many calls there are, for those who wait for the last to end.
     count: watch::Sender<usize>,
@@ -229,6 +232,7 @@ impl Hub {
         Self {
             shared: Arc::new(Shared {
                 limits,
+                rules: OnceLock::new(),
                 calls: DashMap::new(),
                 count: watch::Sender::new(0),
                 lists: broadcast::Sender::new(LISTS_TAIL),
@@ -237,6 +241,11 @@ impl Hub {
                 counters: Counters::default(),
             }),
         }
+    }
+
+    /// From now on supervisors are told of what these rules say, in calls that begin.
+    pub fn alert_by(&self, rules: Rules) {
+        let _ = self.shared.rules.set(Arc::new(rules));
     }
 
     /// Begins a call and publishes its first event. `clock` is the call's own; events are stamped with it.
@@ -401,7 +410,7 @@ impl Shared {
         let first = Arc::new(log.append(Millis(0), first));
         let state = CallState::of([first.as_ref()]);
         let recording = call.recording.is_some();
-        let mut needs = Needs::default();
+        let mut needs = Needs::new(self.rules.get().cloned().unwrap_or_default());
         needs.apply(&first);
         let now = Some(needs.now(first.at_ms, &state));
         let shown = Arc::new(CallSummary { now, ..CallSummary::of_state(call.id, recording, &state) });

@@ -1,5 +1,6 @@
 //! HTTP, WebSocket, sign-in, configuration; wires everything.
 
+pub mod alerts;
 pub mod analysis;
 pub mod audit;
 pub mod calls;
