@@ -209,15 +209,15 @@ struct Fact<'a> {
     kind: AlertKind,
     party: Option<Party>,
     since: Millis,
-    /// How long it may be so before it is worth one.
-    grace: Millis,
+    /// When it is worth one, if that is later.
+    from: Millis,
     title: Option<&'a BTreeMap<String, String>>,
     evidence: Option<&'a Evidence>,
 }
 
 impl Fact<'_> {
     fn new(kind: AlertKind, since: Millis) -> Self {
-        Self { kind, party: None, since, grace: Millis(0), title: None, evidence: None }
+        Self { kind, party: None, since, from: Millis(0), title: None, evidence: None }
     }
 }
 
@@ -270,7 +270,7 @@ impl Needs {
     /// Looks whether somebody has said something at last.
     fn listen(&mut self, event: &CallEvent) {
         let before = self.lapses.quiet_since();
-        let told = self.quiet().is_some_and(|fact| event.at_ms >= fact.since + fact.grace);
+        let told = self.quiet().is_some_and(|fact| event.at_ms >= fact.from);
         self.lapses.apply(event, &self.rules.playbook);
         if told && self.lapses.quiet_since() != before {
             self.quiet_until = Some(event.at_ms);
@@ -298,11 +298,11 @@ impl Needs {
 
     /// What there is to see at a time.
     pub fn now(&self, at: Millis, state: &CallState) -> LiveNow {
-        let worst = |Fact { kind, party, since: since_ms, grace, title, evidence }: Fact<'_>| {
-            if grace > Millis(0) && at < since_ms + grace {
+        let worst = |Fact { kind, party, since: since_ms, from, title, evidence }: Fact<'_>| {
+            if at < from {
                 return None;
             }
-            let lasts = at.since(since_ms + grace).0;
+            let lasts = at.since(since_ms.max(from)).0;
             let (_, severity) = *kind.steps().iter().rev().find(|(after, _)| lasts >= *after)?;
             let title = title.cloned().unwrap_or_default();
             Some(Alert { kind, severity, party, since_ms, title, evidence: evidence.cloned() })
@@ -325,8 +325,8 @@ impl Needs {
 
     /// When there will be something else to see by the passing of time alone.
     pub fn due(&self, at: Millis) -> Option<Millis> {
-        let steps = self.facts().flat_map(|Fact { kind, since, grace, .. }| {
-            kind.steps().iter().map(move |(after, _)| since + grace + Millis(*after))
+        let steps = self.facts().flat_map(|Fact { kind, since, from, .. }| {
+            kind.steps().iter().map(move |(after, _)| since.max(from) + Millis(*after))
         });
         steps.filter(|step| *step > at).min()
     }
@@ -356,9 +356,9 @@ impl Needs {
         let silence = self.rules.silence.filter(|_| self.agent_lost.is_none())?;
         let since = self.lapses.quiet_since()?;
         // Silences that follow each other are one alert.
-        let again = self.quiet_until.map_or(Millis(0), |until| (until + QUIET_AGAIN).since(since));
-        let evidence = self.words.newest();
-        Some(Fact { grace: silence.max(again), evidence, ..Fact::new(AlertKind::DeadAir, since) })
+        let again = self.quiet_until.map_or(Millis(0), |until| until + QUIET_AGAIN);
+        let (from, evidence) = ((since + silence).max(again), self.words.newest());
+        Some(Fact { from, evidence, ..Fact::new(AlertKind::DeadAir, since) })
     }
 
     /// What must be said and was not.
@@ -369,8 +369,8 @@ impl Needs {
         unseen.map(move |(duty, missing)| {
             let farewell = missing.farewell.and_then(|id| self.words.said(id));
             let (title, evidence) = (Some(&duty.title), farewell.or(self.words.first()));
-            let party = Some(Party::Agent);
-            Fact { party, title, evidence, ..Fact::new(AlertKind::NotSaid, missing.due) }
+            let (party, from) = (Some(Party::Agent), missing.due);
+            Fact { party, from, title, evidence, ..Fact::new(AlertKind::NotSaid, missing.due) }
         })
     }
 
