@@ -363,11 +363,14 @@ mod tests {
     /// that change, revisions, words taken back, prompts, and a customer who does not agree.
     #[test]
     fn by_no_order_of_events_does_anybody_but_a_customer_have_a_mood() {
-        let heard = |party, r#final, revision| Utterance { r#final, revision, ..utterance(1, party, "enough") };
+        let heard =
+            |party, r#final, revision| Utterance { r#final, revision, ..utterance(1, party, "enough") };
         let mut alphabet = Vec::new();
         for party in [Party::Agent, Party::Customer, Party::Other] {
             for revision in [0, 1] {
-                alphabet.extend([true, false].map(|r#final| EventBody::Utterance(heard(party, r#final, revision))));
+                alphabet.extend(
+                    [true, false].map(|r#final| EventBody::Utterance(heard(party, r#final, revision))),
+                );
             }
         }
         let taken_back = Utterance { text: String::new(), ..heard(Party::Customer, true, 1) };
@@ -407,7 +410,8 @@ mod tests {
         log.extend([EventBody::Consent(refuses), EventBody::Mood(mood(&said))]);
         let after = state(log.clone());
         assert_eq!((after.tells_mood(), after.consent), (false, Some(refuses)));
-        let held: Vec<_> = after.prompt.iter().flat_map(|prompt| &prompt.held_back).map(|one| one.about).collect();
+        let held: Vec<_> =
+            after.prompt.iter().flat_map(|prompt| &prompt.held_back).map(|one| one.about).collect();
         assert_eq!(held, [PromptKind::DeadAir]);
         // What is kept says as little, and whoever reads it comes to the same.
         log.iter_mut().for_each(EventBody::forget_mood);

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody, Intent,
-    Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody,
+    Intent, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor, Utterance,
+    UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.

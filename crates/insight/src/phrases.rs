@@ -71,7 +71,8 @@ mod tests {
         ] {
             assert!(phrases.are_in(text), "{text}");
         }
-        for text in ["", "the lawyers", "cancel the contract", "cancelmycontract", "موکیل", "شکایت نمی‌کنم", "؟"]
+        for text in
+            ["", "the lawyers", "cancel the contract", "cancelmycontract", "موکیل", "شکایت نمی‌کنم", "؟"]
         {
             assert!(!phrases.are_in(text), "{text}");
         }

@@ -71,7 +71,9 @@ impl AlertsConfig {
         let is_text = |text: &String| !text.trim().is_empty() && text.chars().count() <= LONGEST;
         for WordAlert { title, phrases, .. } in &self.words {
             if title.is_empty() || !title.values().all(is_text) {
-                return Err(format!("a title needs from 1 to {LONGEST} characters, at least in one language"));
+                return Err(format!(
+                    "a title needs from 1 to {LONGEST} characters, at least in one language"
+                ));
             }
             if phrases.len() > MOST_PHRASES || !phrases.iter().all(is_text) {
                 return Err(format!("at most {MOST_PHRASES} phrases of from 1 to {LONGEST} characters each"));

@@ -795,7 +795,9 @@ mod tests {
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
         assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
-        assert!(wrong("[insight]\npurpose = {}").starts_with("`insight.purpose`: moods are read for a purpose"));
+        assert!(
+            wrong("[insight]\npurpose = {}").starts_with("`insight.purpose`: moods are read for a purpose")
+        );
         assert!(load("[insight]\nmood = \"off\"\npurpose = {}", &[], &[]).is_ok());
         let long = format!("[insight]\npurpose = {{ en = \"{}\" }}", "x".repeat(301));
         assert!(wrong(&long).contains("more than 300"));

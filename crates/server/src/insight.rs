@@ -526,6 +526,39 @@ fn entities(
     sotto_insight::entities(&said.text, &said.words, now, asked).into_iter().map(entity).collect()
 }
 
+/// For tests of what becomes of a mood.
+#[cfg(test)]
+pub(crate) mod testing {
+    use sotto_call::{Emotion, Quote, Sentiment, WordsMood};
+
+    use super::*;
+
+    /// Reads anger from whatever it is given, and from agents' words that they have said everything.
+    struct Anger;
+
+    impl Read for Anger {
+        fn of(&mut self, _said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            let sentiment = Sentiment { negative: 1.0, neutral: 0.0, positive: 0.0 };
+            let mood = WordsMood { sentiment, valence: -1.0, emotion: Emotion::Anger, emotion_p: 1.0 };
+            Ok(Understood { mood: may_feel.then_some(mood), wanted: None })
+        }
+
+        fn covers(
+            &mut self,
+            said: &AgentUtterance,
+            _is_open: &dyn Fn(&str) -> bool,
+        ) -> Result<Vec<ChecklistItem>, InsightError> {
+            let (name, evidence) = ("everything".to_owned(), Some(Quote::of(said.utterance())));
+            Ok(vec![ChecklistItem { name, title: BTreeMap::new(), done: true, evidence }])
+        }
+    }
+
+    /// From now on everything sounds angry.
+    pub(crate) fn read_anger(insight: &Insight) {
+        insight.read_by(Box::new(Anger));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;

@@ -129,9 +129,12 @@ mod tests {
             note_settings(config, &store, &audit).await.unwrap();
             until(&store, count).await;
         }
-        let details: Vec<String> = noted(&store, SETTINGS).await.into_iter().map(|(.., detail)| detail).collect();
+        let details: Vec<String> =
+            noted(&store, SETTINGS).await.into_iter().map(|(.., detail)| detail).collect();
         assert_eq!((details.len(), &details[0]), (4, &details[3]));
-        assert!(details[0].starts_with("read from: words; kept days: 90; seen by: agent, supervisor, admin;"));
+        assert!(
+            details[0].starts_with("read from: words; kept days: 90; seen by: agent, supervisor, admin;")
+        );
         assert!(details[1].starts_with("read from: off;") && details[2].contains("days: 7; seen by: admin;"));
         assert!(details[0].contains("consent assumed: true; purpose: en: So that agents can"), "{details:?}");
     }
@@ -142,7 +145,8 @@ mod tests {
         let audit = Audit::keep_in(store.clone());
         let (looks, moods) = (Looks::default(), MoodUse::from(&InsightConfig::default()));
         let (one, other) = (Some(CallId::new()), Some(CallId::new()));
-        let all = [("mina", one), ("mina", one), ("mina", other), ("sara", one), ("mina", one), ("sara", None)];
+        let all =
+            [("mina", one), ("mina", one), ("mina", other), ("sara", one), ("mina", one), ("sara", None)];
         for (who, call) in all {
             looks.note(who, call, &moods, &audit);
         }

@@ -566,8 +566,7 @@ mod tests {
 
     #[test]
     fn a_plain_leg_says_whose_it_is_and_which_call() {
-        let headers =
-            "x-sotto-call: 42\r\nX-Sotto-Party: Customer\r\nX-Sotto-Language: fa\r\nX-Queue: sales\r\n\
+        let headers = "x-sotto-call: 42\r\nX-Sotto-Party: Customer\r\nX-Sotto-Language: fa\r\nX-Queue: sales\r\n\
              X-Sotto-Consent: No\r\n";
         let config =
             SipConfig { keep_headers: vec!["X-Queue".into(), "X-None".into()], ..SipConfig::default() };

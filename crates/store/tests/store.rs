@@ -7,10 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
-    ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf, Emotion,
-    EndReason, Entities, Entity, EntityKind, EventBody, LegStarted, Load, MASK, Millis, Mood, Participant,
-    Party, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Trend, Utterance,
-    UtteranceId, Withheld, Word, WordsMood,
+    ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
+    Emotion, EndReason, Entities, Entity, EntityKind, EventBody, LegStarted, Load, MASK, Millis, Mood,
+    Participant, Party, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span,
+    Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_store::testing;
 use sotto_store::{

@@ -217,7 +217,8 @@ fn words(title: &str, phrase: &str, by: SaidBy) -> WordAlert {
 
 #[test]
 fn words_that_matter_are_told_of_once_until_a_supervisor_has_come() {
-    let all = vec![words("Lawyer", "my lawyer", SaidBy::Customer), words("Promise", "I promise", SaidBy::Agent)];
+    let all =
+        vec![words("Lawyer", "my lawyer", SaidBy::Customer), words("Promise", "I promise", SaidBy::Agent)];
     let config = AlertsConfig { words: all, silence_s: 0, checklist: false };
     let mut call = Call::under(Rules::new(&config, Arc::default()));
     call.says_at_last(20, 1, Party::Agent, "Then talk to my lawyer.");
@@ -230,11 +231,17 @@ fn words_that_matter_are_told_of_once_until_a_supervisor_has_come() {
     assert_eq!(call.title(40).as_deref(), Some("Lawyer"));
     // The words are revised: they are shown as they are now, and gone when they were something else.
     call.customer_says(41, 2, "You will hear from my lawyer soon.");
-    assert_eq!(call.evidence(41).map(|(_, text)| text).as_deref(), Some("You will hear from my lawyer soon."));
+    assert_eq!(
+        call.evidence(41).map(|(_, text)| text).as_deref(),
+        Some("You will hear from my lawyer soon.")
+    );
     call.customer_says(42, 2, "You will hear from my foyer soon.");
     assert_eq!(call.alerts(42), []);
     call.says_at_last(50, 5, Party::Agent, "I promise that it comes.");
-    assert_eq!((call.alerts(50), call.title(50).as_deref()), (vec![(AlertKind::Said, Severity::Warning, 50)], Some("Promise")));
+    assert_eq!(
+        (call.alerts(50), call.title(50).as_deref()),
+        (vec![(AlertKind::Said, Severity::Warning, 50)], Some("Promise"))
+    );
     call.supervisor(60, Some(Attention::Listen));
     assert_eq!(call.alerts(60), []);
     call.supervisor(70, None);
@@ -254,7 +261,11 @@ fn nobody_says_anything_is_one_alert_for_silences_that_follow_each_other() {
     assert_eq!((call.alerts(54), call.due(25)), (vec![], Some(55)));
     assert_eq!(call.alerts(55), [(AlertKind::DeadAir, Severity::Warning, 25)]);
     assert_eq!(call.evidence(55), Some((2, "Yes.".to_owned())));
-    assert_eq!(call.alerts(100), [(AlertKind::DeadAir, Severity::Warning, 25)], "and not a silent customer too");
+    assert_eq!(
+        call.alerts(100),
+        [(AlertKind::DeadAir, Severity::Warning, 25)],
+        "and not a silent customer too"
+    );
     // Somebody is being heard, before their words are final.
     call.says(101, Party::Agent);
     assert_eq!(call.alerts(101), [(AlertKind::Silent, Severity::Warning, 25)]);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use axum::http::StatusCode;
 use serde_json::Value;
 use sotto_call::{
-    ArcPoint, Consent, CustomerUtterance, Emotion, EventBody, HeldBack, HeldBackBecause, Millis, Mood, Prompt,
-    PromptKind, Quote, Sentiment, Trend, WordsMood,
+    ArcPoint, Consent, CustomerUtterance, Emotion, EventBody, HeldBack, HeldBackBecause, Millis, Mood,
+    Prompt, PromptKind, Quote, Sentiment, Trend, WordsMood,
 };
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_store::Role;
@@ -176,7 +176,8 @@ async fn who_looks_at_moods_is_written_down_once_a_call() {
     let records = loop {
         let audit = body(bench.send(by(&ada, get("/api/audit"))).await).await;
         let of_moods = |record: &&Value| record["what"] == "moods" && record["call_id"].is_string();
-        let found: Vec<Value> = audit["records"].as_array().unwrap().iter().filter(of_moods).cloned().collect();
+        let found: Vec<Value> =
+            audit["records"].as_array().unwrap().iter().filter(of_moods).cloned().collect();
         // She looked last.
         if found.iter().any(|record| record["who"] == "ada") {
             break found;
