@@ -345,6 +345,37 @@ export function crowd(count, nowUnixMs) {
         },
       ],
     }),
+    now({
+      alerts: [
+        {
+          kind: 'said',
+          severity: 'warning',
+          party: 'customer',
+          since_ms: age - 31_000,
+          title: { en: 'Lawyer', fa: 'وکیل' },
+          evidence: { utterance_id: 6, text: 'Then you will hear from my lawyer.' },
+        },
+        {
+          kind: 'not_said',
+          severity: 'warning',
+          party: 'agent',
+          since_ms: age - 25_000,
+          title: CHECKLIST.recorded,
+          evidence: { utterance_id: 0, text: 'Good morning, MetaLingua, this is Leila. How can I help you?' },
+        },
+      ],
+    }),
+    now({
+      alerts: [
+        {
+          kind: 'dead_air',
+          severity: 'warning',
+          since_ms: age - 42_000,
+          evidence: { utterance_id: 5, text: 'One moment, please, I will have a look.' },
+        },
+      ],
+    }),
+    now({ alerts: [{ kind: 'not_recorded', severity: 'urgent', since_ms: age - 8_000 }] }),
   ];
   return Array.from({ length: count }, (_, n) => {
     const [name, number] = customers[n % customers.length];
