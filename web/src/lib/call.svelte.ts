@@ -404,9 +404,12 @@ export class CallModel {
       this.settled++;
       if (!before.final) this.open = this.open.filter((other) => other !== line);
     }
-    if (next.text === '') {
+    // Whoever these words were taken for, an employee has no mood.
+    if (next.text === '' || next.party !== 'customer') {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
+    }
+    if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;
       for (const { evidence, ...item } of this.checklist)
         if (evidence?.utterance_id === next.utterance_id) this.#check({ ...item, done: false });
