@@ -256,7 +256,7 @@ export const silent = {
   participants: [{ party: 'agent', name: 'Leila Ahmadi', aor: 'sip:1011@pbx.example' }],
   seconds: 600,
   said: [],
-  other: [],
+  other: [{ at: 0.1, kind: 'consent', mood: false }],
 };
 
 /** Live calls of others, as lists show them, of which the first few need somebody. */
@@ -606,6 +606,7 @@ export function stateOf(list) {
     if (kind === 'call_started') state.started = body;
     else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
     else if (kind === 'prompt') state.prompt = body;
+    else if (kind === 'consent') state.consent = body;
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;

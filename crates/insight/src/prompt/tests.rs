@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use sotto_call::testing::utterance;
 use sotto_call::{
-    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Span, Trend,
-    Turn, WordsMood,
+    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Shedding,
+    Span, Trend, Turn, WordsMood,
 };
 
 use super::*;
