@@ -331,6 +331,7 @@ impl Setup {
             ("redaction", Vec::new()),
             ("insight", Vec::new()),
             ("prompts", Vec::new()),
+            ("alerts", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

@@ -381,6 +381,15 @@ function resource(request, response, url, user) {
       version: '0.1.0',
       speech: { shedding: 'none', behind_ms: 0, workers: 2 },
       calls: { live: allLive().length, max: 100 },
+      moods: {
+        is_read: true,
+        purpose: {
+          en: 'So that agents can answer kindly, and supervisors see which call needs them.',
+          fa: 'تا کارشناس بتواند با مهربانی پاسخ دهد و سرپرست ببیند کدام تماس به او نیاز دارد.',
+        },
+        kept_days: 90,
+        seen_by: ['agent', 'supervisor', 'admin'],
+      },
       degraded: Object.fromEntries(lacking.map((part) => [part, 'away'])),
     });
   }

@@ -12,7 +12,7 @@ let server, browser, base;
 before(async () => {
   server = spawn(
     process.execPath,
-    [fileURLToPath(new URL('mock.mjs', import.meta.url)), '--port', '0', '--at', '36', '--others', '10'],
+    [fileURLToPath(new URL('mock.mjs', import.meta.url)), '--port', '0', '--at', '36', '--others', '13'],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
     },
@@ -387,6 +387,28 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   const wants = page.locator('.row.warning', { hasText: 'Complaint,' });
   assert.match(await wants.innerText(), /ago[\s\S]*because\s+I would like to speak to somebody/);
   assert.match(await page.title(), /^\(\d+\) Who needs me\?/);
+});
+
+test('lists what somebody should look at, each with the sentence that says why', async (t) => {
+  const page = await wall(t);
+  await page.keyboard.press('v');
+  await page.locator('[aria-pressed=true]', { hasText: /Alerts \(\d+\)/ }).waitFor();
+  const text = async (alert) => (await alert.innerText()).replace(/\s+/g, ' ');
+  const alert = (hasText) => page.locator('.alert', { hasText });
+  assert.match(await text(page.locator('.alert').first()), /^Now /);
+  assert.match(await text(alert('Lawyer, said')), /^To look at Lawyer, said .+ ago .*because Then you will hear from my lawyer/);
+  assert.match(await text(alert('Not said in time')), /because Good morning, MetaLingua/);
+  assert.match(await text(alert('Nobody has spoken for')), /because One moment, please/);
+  for (const what of ['Customer unhappy', 'Complaint', 'bad line', 'Words come late', 'Not being recorded'])
+    assert.ok((await alert(what).count()) > 0, what);
+  // The arrows move among them, and Enter opens the call.
+  await alert('Lawyer, said').locator('[data-row]').focus();
+  await page.keyboard.press('j');
+  await page.waitForFunction(() => !document.activeElement?.textContent.includes('Lawyer'));
+  await page.keyboard.press('k');
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Lawyer'));
+  await page.keyboard.press('Enter');
+  await page.waitForFunction(() => location.hash.startsWith('#/calls/'));
 });
 
 test('an agent has no wall', async (t) => {

@@ -258,7 +258,7 @@ export const silent = {
   participants: [{ party: 'agent', name: 'Leila Ahmadi', aor: 'sip:1011@pbx.example' }],
   seconds: 600,
   said: [],
-  other: [],
+  other: [{ at: 0.1, kind: 'consent', mood: false }],
 };
 
 /** Live calls of others, as lists show them, of which the first few need somebody. */
@@ -347,6 +347,37 @@ export function crowd(count, nowUnixMs) {
         },
       ],
     }),
+    now({
+      alerts: [
+        {
+          kind: 'said',
+          severity: 'warning',
+          party: 'customer',
+          since_ms: age - 31_000,
+          title: { en: 'Lawyer', fa: 'وکیل' },
+          evidence: { utterance_id: 6, text: 'Then you will hear from my lawyer.' },
+        },
+        {
+          kind: 'not_said',
+          severity: 'warning',
+          party: 'agent',
+          since_ms: age - 25_000,
+          title: CHECKLIST.recorded,
+          evidence: { utterance_id: 0, text: 'Good morning, MetaLingua, this is Leila. How can I help you?' },
+        },
+      ],
+    }),
+    now({
+      alerts: [
+        {
+          kind: 'dead_air',
+          severity: 'warning',
+          since_ms: age - 42_000,
+          evidence: { utterance_id: 5, text: 'One moment, please, I will have a look.' },
+        },
+      ],
+    }),
+    now({ alerts: [{ kind: 'not_recorded', severity: 'urgent', since_ms: age - 8_000 }] }),
   ];
   return Array.from({ length: count }, (_, n) => {
     const [name, number] = customers[n % customers.length];
@@ -611,6 +642,7 @@ export function stateOf(list) {
     else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
     else if (kind === 'prompt') state.prompt = body;
     else if (kind === 'talk') state.talk = body;
+    else if (kind === 'consent') state.consent = body;
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;

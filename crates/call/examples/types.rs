@@ -6,7 +6,7 @@
 
 use sotto_call::{
     ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState,
-    ChecklistItem, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION,
+    ChecklistItem, Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION,
     HeldBack, HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
     Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
     Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk, TimeRange, Transferred,
@@ -47,6 +47,7 @@ fn main() {
         Turn,
         VoiceMood,
         Mood,
+        Consent,
         Intent,
         Span,
         EntityKind,

@@ -3,7 +3,9 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChecklistItem, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk};
+use crate::{
+    ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk,
+};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -122,6 +124,8 @@ pub enum EventBody {
     Utterance(Utterance),
     /// What the customer's words tell of their mood. There is none of anybody else.
     Mood(Mood),
+    /// Whether the customer agrees that their mood is read.
+    Consent(Consent),
     /// What the customer wants, of the intents that the organisation has named.
     Intent(Intent),
     /// What is named in an utterance: numbers, names, amounts, dates.
@@ -147,7 +151,7 @@ pub enum EventBody {
     Transferred(Transferred),
     /// A supervisor has come to the call, does something else there, or has left.
     Supervisor(Supervisor),
-    /// Something that is not for the one who reads. In no log that is kept.
+    /// Something that is not for the one who reads, or that was not to be kept for as long as the call.
     Withheld(Withheld),
     /// Analysis is shedding load, or does so no longer. Audio and recording are not affected.
     Load(Load),

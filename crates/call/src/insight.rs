@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Millis, Party, Utterance, UtteranceId};
+use crate::{CallState, EventBody, Millis, Party, Prompt, PromptKind, Utterance, UtteranceId, Withheld};
 
 /// Final words of the customer: all that mood and intent are ever read from.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,6 +88,52 @@ impl Mood {
     #[must_use]
     pub fn revision(&self) -> u32 {
         self.revision
+    }
+}
+
+/// See [`EventBody::Consent`].
+///
+/// Of several the newest counts. Who does not agree has no mood any more, not even one that was read before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Consent {
+    /// They agree that their mood is read.
+    pub mood: bool,
+}
+
+impl EventBody {
+    /// Whether it tells how the customer feels: a mood, or a prompt that answers one, shown or held back.
+    #[must_use]
+    pub fn tells_mood(&self) -> bool {
+        match self {
+            Self::Mood(_) => true,
+            Self::Prompt(prompt) => prompt.tells_mood(),
+            _ => false,
+        }
+    }
+
+    /// Leaves nothing of how the customer feels. Doing so again changes nothing.
+    pub fn forget_mood(&mut self) {
+        if matches!(self, Self::Mood(_) | Self::Prompt(Prompt { about: PromptKind::Empathy, .. })) {
+            *self = Self::Withheld(Withheld {});
+        } else if let Self::Prompt(prompt) = self {
+            prompt.forget_mood();
+        }
+    }
+}
+
+impl CallState {
+    /// Whether it tells how the customer feels.
+    #[must_use]
+    pub fn tells_mood(&self) -> bool {
+        !self.moods.is_empty() || self.prompt.as_ref().is_some_and(Prompt::tells_mood)
+    }
+
+    /// Leaves nothing of how the customer feels.
+    pub fn forget_moods(&mut self) {
+        self.moods.clear();
+        self.prompt.take_if(|prompt| prompt.about == PromptKind::Empathy);
+        self.prompt.iter_mut().for_each(Prompt::forget_mood);
     }
 }
 
@@ -290,7 +336,7 @@ impl Intent {
 mod tests {
     use super::*;
     use crate::testing::utterance;
-    use crate::{CallEvent, CallState, EventBody};
+    use crate::{CallEvent, HeldBack, HeldBackBecause, Quote};
 
     fn partial(id: u32, text: &str) -> Utterance {
         Utterance { r#final: false, ..utterance(id, Party::Customer, text) }
@@ -354,6 +400,84 @@ mod tests {
             state.apply(&CallEvent { seq, at_ms: Millis(seq * 1_000), body });
         }
         state
+    }
+
+    fn kindness(about: PromptKind, rests_on: &Utterance, held_back: &[PromptKind]) -> EventBody {
+        let (text, because) = (BTreeMap::new(), HeldBackBecause::MattersLess);
+        let held = |about: &PromptKind| HeldBack { about: *about, text: BTreeMap::new(), because };
+        EventBody::Prompt(Prompt {
+            prompt_id: 1,
+            about,
+            text,
+            priority: 70,
+            evidence: Quote::of(rests_on),
+            expires_at_ms: Millis(30_000),
+            held_back: held_back.iter().map(held).collect(),
+        })
+    }
+
+    /// Every log of four events about one utterance, whoever is said to have spoken it when: moods that were forged, parties
+    /// that change, revisions, words taken back, prompts, and a customer who does not agree.
+    #[test]
+    fn by_no_order_of_events_does_anybody_but_a_customer_have_a_mood() {
+        let heard =
+            |party, r#final, revision| Utterance { r#final, revision, ..utterance(1, party, "enough") };
+        let mut alphabet = Vec::new();
+        for party in [Party::Agent, Party::Customer, Party::Other] {
+            for revision in [0, 1] {
+                alphabet.extend(
+                    [true, false].map(|r#final| EventBody::Utterance(heard(party, r#final, revision))),
+                );
+            }
+        }
+        let taken_back = Utterance { text: String::new(), ..heard(Party::Customer, true, 1) };
+        alphabet.push(EventBody::Utterance(taken_back));
+        for revision in [0, 1] {
+            let said = heard(Party::Customer, true, revision);
+            alphabet.push(EventBody::Mood(mood(&CustomerUtterance::of(&said).unwrap())));
+            alphabet.push(kindness(PromptKind::Empathy, &said, &[]));
+        }
+        alphabet.extend([true, false].map(|mood| EventBody::Consent(Consent { mood })));
+        let (count, mut felt) = (alphabet.len(), 0);
+        for n in 0..count.pow(4) {
+            let places = (0..4).map(|place| n / count.pow(place) % count);
+            let state = state(places.clone().map(|at| alphabet[at].clone()));
+            let said = state.utterance(UtteranceId(1)).and_then(CustomerUtterance::of);
+            let may = said.is_some() && state.consent != Some(Consent { mood: false });
+            assert!(may || !state.tells_mood(), "{:?}", places.map(|at| &alphabet[at]).collect::<Vec<_>>());
+            felt += u32::from(state.tells_mood());
+        }
+        assert!(felt > 100, "or nothing was tried: {felt}");
+    }
+
+    #[test]
+    fn of_who_does_not_agree_nothing_is_left_of_a_mood() {
+        let heard = utterance(1, Party::Customer, "enough");
+        let said = CustomerUtterance::of(&heard).unwrap();
+        let (agrees, refuses) = (Consent { mood: true }, Consent { mood: false });
+        let felt = [
+            EventBody::Consent(agrees),
+            EventBody::Utterance(heard.clone()),
+            EventBody::Mood(mood(&said)),
+            kindness(PromptKind::NextAction, &heard, &[PromptKind::Empathy, PromptKind::DeadAir]),
+        ];
+        let before = state(felt.clone());
+        assert!(before.tells_mood() && before.mood_now().is_some());
+        let mut log = felt.to_vec();
+        log.extend([EventBody::Consent(refuses), EventBody::Mood(mood(&said))]);
+        let after = state(log.clone());
+        assert_eq!((after.tells_mood(), after.consent), (false, Some(refuses)));
+        let held: Vec<_> =
+            after.prompt.iter().flat_map(|prompt| &prompt.held_back).map(|one| one.about).collect();
+        assert_eq!(held, [PromptKind::DeadAir]);
+        // What is kept says as little, and whoever reads it comes to the same.
+        log.iter_mut().for_each(EventBody::forget_mood);
+        assert!(log.iter().all(|body| !body.tells_mood()));
+        assert_eq!(log[2], EventBody::Withheld(Withheld {}));
+        assert_eq!(state(log), after);
+        let json = serde_json::json!({ "kind": "consent", "mood": false });
+        assert_eq!(serde_json::to_value(EventBody::Consent(refuses)).unwrap(), json);
+        assert_eq!(serde_json::from_value::<EventBody>(json).unwrap(), EventBody::Consent(refuses));
     }
 
     #[test]

@@ -4,8 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, ChecklistItem, CustomerUtterance, Entities, EventBody, Intent, Millis,
-    Mood, Party, Prompt, Quote, Redacted, Shedding, Supervisor, Talk, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody,
+    Intent, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor, Talk, Utterance,
+    UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -61,6 +62,10 @@ pub struct CallState {
     /// The customer's mood, utterance by utterance: the emotional arc of the call.
     #[serde(default)]
     pub moods: Vec<Mood>,
+    /// Whether the customer agrees that their mood is read, where somebody has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub consent: Option<Consent>,
     /// What the customer wanted, utterance by utterance.
     #[serde(default)]
     pub intents: Vec<Intent>,
@@ -113,8 +118,14 @@ impl CallState {
             }
             EventBody::Utterance(utterance) => self.apply_utterance(utterance),
             EventBody::Mood(mood) => {
-                if self.is_said(mood.utterance_id(), mood.revision()) {
+                if self.may_have_mood() && self.is_said(mood.utterance_id(), mood.revision()) {
                     put(&mut self.moods, mood, Mood::utterance_id);
+                }
+            }
+            EventBody::Consent(consent) => {
+                self.consent = Some(*consent);
+                if !consent.mood {
+                    self.forget_moods();
                 }
             }
             EventBody::Intent(intent) => {
@@ -134,8 +145,15 @@ impl CallState {
                 put(&mut self.redactions, redacted, |redacted| redacted.utterance_id);
             }
             EventBody::Prompt(prompt) => {
-                if self.is_quoted(&prompt.evidence) {
-                    self.prompt = Some(prompt.clone());
+                let Quote { utterance_id, revision, .. } = prompt.evidence;
+                let is_meant = prompt.about != PromptKind::Empathy
+                    || self.may_have_mood() && self.is_said(utterance_id, revision);
+                if is_meant && self.is_quoted(&prompt.evidence) {
+                    let mut prompt = prompt.clone();
+                    if !self.may_have_mood() {
+                        prompt.forget_mood();
+                    }
+                    self.prompt = Some(prompt);
                 }
             }
             EventBody::PromptAnswered(answered) => {
@@ -196,6 +214,14 @@ impl CallState {
         }
         // They lie in words that are no more.
         self.entities.retain(|found| found.utterance_id != new.utterance_id);
+        if new.party != Party::Customer {
+            // Whoever these words were taken for, they are an employee's now.
+            self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
+            self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
+            self.prompt.take_if(|prompt| {
+                prompt.about == PromptKind::Empathy && prompt.evidence.utterance_id == new.utterance_id
+            });
+        }
         if new.r#final && new.text.is_empty() {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
@@ -229,6 +255,12 @@ impl CallState {
     #[must_use]
     pub fn is_quoted(&self, quote: &Quote) -> bool {
         self.is_final(quote.utterance_id, quote.revision)
+    }
+
+    /// Whether the customer has not said that their mood is not to be read.
+    #[must_use]
+    pub fn may_have_mood(&self) -> bool {
+        self.consent.is_none_or(|consent| consent.mood)
     }
 
     /// Whether these are the customer's words, as they are now: all that mood and intent are understood of.

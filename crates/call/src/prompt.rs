@@ -75,6 +75,18 @@ pub struct Prompt {
     pub held_back: Vec<HeldBack>,
 }
 
+impl Prompt {
+    /// Whether it tells how the customer feels.
+    pub(crate) fn tells_mood(&self) -> bool {
+        self.about == PromptKind::Empathy || self.held_back.iter().any(|one| one.about == PromptKind::Empathy)
+    }
+
+    /// Leaves nothing of that among what was held back.
+    pub(crate) fn forget_mood(&mut self) {
+        self.held_back.retain(|one| one.about != PromptKind::Empathy);
+    }
+}
+
 /// What a prompt is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]

@@ -7,7 +7,8 @@
 //! run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`] what the moods of one call's utterances
 //! add up to; both take the customer's words only, and so do [`Voices`], which compare how these sounded. A
 //! [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an agent is told, and a
-//! [`Checklist`] recognises what agents must say.
+//! [`Checklist`] recognises what agents must say. [`Lapses`] and [`Phrases`] are what supervisors are told by as well:
+//! what is missing on a call, and words that matter.
 
 mod arc;
 mod arousal;
@@ -17,6 +18,7 @@ mod entities;
 mod intent;
 mod linear;
 mod mood;
+mod phrases;
 mod prompt;
 mod redaction;
 mod set;
@@ -31,7 +33,8 @@ pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head, Polarity};
-pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
+pub use phrases::Phrases;
+pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
 pub use talk::TalkMeter;

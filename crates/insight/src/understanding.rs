@@ -71,18 +71,19 @@ impl Understanding {
         Ok(covered.collect())
     }
 
-    /// Understands what a customer said.
+    /// Understands what a customer said. `may_feel` is whether a mood may be read of them; without it none is.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
-    pub fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
+    pub fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
         let text = said.utterance().text.as_str();
         let sentences = if self.intents.is_some() { sentences(text) } else { Vec::new() };
         // Not in one go: every sentence would be computed as long as the whole.
         let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences)?);
         let whole = embedded.first().ok_or(InsightError::NoNumber)?;
-        let mood = self.mood.as_mut().map(|mood| mood.read(text, whole)).transpose()?;
+        let mood = self.mood.as_mut().filter(|_| may_feel);
+        let mood = mood.map(|mood| mood.read(text, whole)).transpose()?;
         let wanted = self.intents.as_ref().and_then(|intents| {
             let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
             all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))

@@ -139,21 +139,22 @@ fn what_customers_want_is_recognised_from_a_starter_set() {
         ("سلام، خسته نباشید.", None),
     ];
     for (text, expected) in cases {
-        let wanted = understanding.of(&said(text)).unwrap().wanted;
+        let wanted = understanding.of(&said(text), true).unwrap().wanted;
         assert_eq!(wanted.as_ref().map(|wanted| wanted.name.as_str()), expected, "{text}: {wanted:?}");
     }
-    let mood =
-        understanding.of(&said("I am furious, this is the worst service ever.")).unwrap().mood.unwrap();
+    let furious = said("I am furious, this is the worst service ever.");
+    let mood = understanding.of(&furious, true).unwrap().mood.unwrap();
     assert!(mood.valence < -0.5 && mood.sentiment.negative > 0.5, "{mood:?}");
     assert!([Emotion::Anger, Emotion::Annoyance].contains(&mood.emotion), "{mood:?}");
-    let mood = understanding.of(&said("دست شما درد نکنه، خیلی لطف کردید.")).unwrap().mood.unwrap();
+    let mood = understanding.of(&said("دست شما درد نکنه، خیلی لطف کردید."), true).unwrap().mood.unwrap();
     assert!(mood.valence > 0.3, "{mood:?}");
+    assert_eq!(understanding.of(&furious, false).unwrap().mood, None, "they do not agree");
 }
 
 #[test]
 fn where_no_mood_is_wanted_none_is_read() {
     let (_, embedder) = open();
-    let understood = Understanding::new(embedder, None, None).of(&said("I am furious.")).unwrap();
+    let understood = Understanding::new(embedder, None, None).of(&said("I am furious."), true).unwrap();
     assert_eq!(understood, Understood { mood: None, wanted: None });
 }
 

@@ -15,6 +15,12 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// Characters of a detail, which may come from outside.
 const LONGEST_DETAIL: usize = 500;
 
+/// A detail as it is kept.
+#[must_use]
+pub fn detail(text: &str) -> String {
+    text.chars().take(LONGEST_DETAIL).collect()
+}
+
 /// See the module. Cheap to clone.
 #[derive(Clone)]
 pub struct Audit {
@@ -53,7 +59,7 @@ impl Audit {
             who: who.to_owned(),
             what: what.to_owned(),
             call,
-            detail: detail.chars().take(LONGEST_DETAIL).collect(),
+            detail: self::detail(detail),
         };
         if self.tell.try_send(row).is_err() {
             self.lost.fetch_add(1, Ordering::Relaxed);

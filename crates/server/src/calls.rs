@@ -11,8 +11,8 @@ use dashmap::DashMap;
 use futures::future::BoxFuture;
 use sotto_audio::{Reader, Writer, ring};
 use sotto_call::{
-    AudioLost, CallEnded, CallId, CallStarted, Dtmf, EndReason, EventBody, LegEnded, LegStarted, Load,
-    LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance, Voice,
+    AudioLost, CallEnded, CallId, CallStarted, Consent, Dtmf, EndReason, EventBody, LegEnded, LegStarted,
+    Load, LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance, Voice,
 };
 use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
@@ -290,8 +290,8 @@ impl Calls {
     }
 
     /// From now on agents are told what may help, in calls that begin.
-    pub fn prompt_by(&self, playbook: Playbook) {
-        let _ = self.shared.playbook.set(Arc::new(playbook));
+    pub fn prompt_by(&self, playbook: Arc<Playbook>) {
+        let _ = self.shared.playbook.set(playbook);
     }
 
     /// What is counted of secrets that are taken out.
@@ -384,6 +384,11 @@ impl Shared {
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
         }
+        let memory = Arc::new(CallMemory::since(started_at_unix_ms));
+        if let Some(agrees) = call.consent {
+            memory.consents(agrees);
+            live.publish(EventBody::Consent(Consent { mood: agrees }));
+        }
         if let Some(playbook) = self.playbook.get() {
             let prompter = Prompter::new(Arc::clone(playbook));
             live.prompt_by(match clock {
@@ -405,7 +410,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::new(CallMemory::since(started_at_unix_ms)),
+            memory,
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -677,6 +682,7 @@ impl Shared {
             participants: vec![customer],
             headers: Default::default(),
             language: None,
+            consent: None,
         };
         let bridge = Bridge::default();
         let (customer, end) = bridge.join(Role::Customer);
@@ -979,6 +985,12 @@ impl Host for Calls {
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
+            Note::Consent(agrees) => {
+                if let Some(running) = self.shared.running.get(&id) {
+                    running.memory.consents(agrees);
+                }
+                EventBody::Consent(Consent { mood: agrees })
+            }
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");
                 return;
@@ -1019,7 +1031,9 @@ impl Host for Calls {
 mod tests {
     use sotto_audio::{FRAME_SAMPLES, Frame};
     use sotto_call::testing::{utterance, with_words};
-    use sotto_call::{CallEvent, CallState, EntityKind, MASK, Source, UtteranceId};
+    use sotto_call::{
+        Attention, CallEvent, CallState, EntityKind, MASK, Source, Supervisor, Transferred, UtteranceId,
+    };
     use sotto_store::{EventWriter, WriterLimits, testing};
 
     use super::*;
@@ -1033,6 +1047,147 @@ mod tests {
 
     fn loud(index: u64) -> Frame {
         Frame { index, samples: [0.25; FRAME_SAMPLES] }
+    }
+
+    /// What becomes of the words of a call.
+    fn publisher(calls: &Calls, id: CallId) -> Publisher {
+        let running = calls.shared.running.get(&id).unwrap();
+        Publisher {
+            live: running.live.clone(),
+            redaction: running.redaction.clone(),
+            insight: calls.shared.insight.clone(),
+            memory: running.memory.clone(),
+            legs: running.listening.clone(),
+            unhurried: false,
+        }
+    }
+
+    /// Whoever speaks, however their audio comes, and whatever becomes of the call meanwhile: it is handed over, roles are
+    /// swapped and people renamed, a supervisor barges in, words are revised and taken back.
+    #[tokio::test]
+    async fn by_no_way_in_does_anybody_but_the_customer_have_a_mood() {
+        const PARTIES: [Party; 3] = [Party::Agent, Party::Customer, Party::Other];
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let insight = Insight::start(&InsightConfig::default()).unwrap();
+        crate::insight::testing::read_anger(&insight);
+        calls.understand_with(insight);
+        let mut felt = 0;
+        for source in [Source::Siprec, Source::Sip, Source::Whip, Source::File] {
+            for (called, legs) in [None, Some("100")].into_iter().flat_map(|called| {
+                let pairs = PARTIES.into_iter().flat_map(|one| PARTIES.map(|other| [one, other]));
+                pairs.map(move |legs| (called, legs))
+            }) {
+                let people = |legs: [Party; 2]| {
+                    let person = |party| Participant { party, aor: None, name: Some("Mina".to_owned()) };
+                    legs.map(person).to_vec()
+                };
+                let call = NewCall {
+                    external_id: "a".to_owned(),
+                    source,
+                    called: called.map(str::to_owned),
+                    legs: legs.map(|party| NewLeg { party, label: None, codec: "PCMU" }).into(),
+                    participants: people(legs),
+                    headers: Default::default(),
+                    language: None,
+                    consent: None,
+                };
+                let id = calls.begin_file(call, true).unwrap().id;
+                let publisher = publisher(&calls, id);
+                for (n, party) in (0..).zip(legs) {
+                    let heard = |id: u32, text: &str| said(10 * n + id, party, u64::from(n) * 1_000, text);
+                    publisher.hear(Utterance { r#final: false, ..heard(1, "I am so") });
+                    publisher.hear(heard(1, "I am so angry."));
+                    publisher.hear(Utterance { revision: 1, ..heard(1, "I am so very angry.") });
+                    publisher.hear(heard(2, "This is bad."));
+                    publisher.hear(Utterance { revision: 1, ..heard(2, "") });
+                    let swapped = people([legs[1], legs[0]]);
+                    calls.note(id, Note::ParticipantsChanged(swapped)).await;
+                    let handed = Transferred { party, to: "omid".to_owned() };
+                    publisher.live.publish(EventBody::Transferred(handed));
+                    let attention = Some(Attention::Barge);
+                    let comes = Supervisor { name: "sara".to_owned(), attention };
+                    publisher.live.publish(EventBody::Supervisor(comes));
+                    publisher.hear(heard(3, "I have had enough of this."));
+                }
+                drop(publisher);
+                calls.finish(id, EndReason::Hangup).await;
+                let log = store.events(id, 0, 1_000).await.unwrap();
+                for event in &log {
+                    let about = match &event.body {
+                        EventBody::Mood(mood) => mood.utterance_id(),
+                        EventBody::Prompt(prompt) if event.body.tells_mood() => prompt.evidence.utterance_id,
+                        _ => continue,
+                    };
+                    let by = log.iter().filter_map(|event| match &event.body {
+                        EventBody::Utterance(said) if said.utterance_id == about => Some(said.party),
+                        _ => None,
+                    });
+                    let by: Vec<Party> = by.collect();
+                    assert!(
+                        !by.is_empty() && by.iter().all(|party| *party == Party::Customer),
+                        "{legs:?}: {event:?}"
+                    );
+                    felt += 1;
+                }
+                let has_customer = legs.contains(&Party::Customer);
+                assert_eq!(
+                    log.iter().any(|event| event.body.tells_mood()),
+                    has_customer,
+                    "{source:?} {legs:?}"
+                );
+                // What they said was looked at: it ticks a checklist.
+                let ticks = log.iter().any(|event| matches!(event.body, EventBody::Checklist(_)));
+                assert_eq!(ticks, legs.contains(&Party::Agent), "{source:?} {legs:?}");
+            }
+        }
+        assert!(felt > 50, "or nothing was tried: {felt}");
+    }
+
+    #[tokio::test]
+    async fn a_customer_who_does_not_agree_has_no_mood_and_none_any_more_when_they_say_so_later() {
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let insight = Insight::start(&InsightConfig { entities: false, ..InsightConfig::default() }).unwrap();
+        crate::insight::testing::read_anger(&insight);
+        calls.understand_with(insight);
+        for (first, later, felt) in [
+            (None, None, true),
+            (Some(false), None, false),
+            (Some(true), Some(false), false),
+            (Some(false), Some(true), true),
+        ] {
+            let call = NewCall {
+                external_id: "a".to_owned(),
+                source: Source::Siprec,
+                called: None,
+                legs: vec![NewLeg { party: Party::Customer, label: None, codec: "PCMU" }],
+                participants: Vec::new(),
+                headers: Default::default(),
+                language: None,
+                consent: first,
+            };
+            let id = calls.begin_file(call, true).unwrap().id;
+            let publisher = publisher(&calls, id);
+            publisher.hear(said(1, Party::Customer, 1_000, "I am so angry."));
+            if let Some(agrees) = later {
+                calls.note(id, Note::Consent(agrees)).await;
+            }
+            publisher.hear(said(2, Party::Customer, 4_000, "I have had enough of this."));
+            drop(publisher);
+            calls.finish(id, EndReason::Hangup).await;
+            let log = store.events(id, 0, 1_000).await.unwrap();
+            let tells_mood = log.iter().any(|event| event.body.tells_mood());
+            assert_eq!(tells_mood, felt, "{first:?}, then {later:?}");
+            assert!(log.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+            let state = store.state(id).await.unwrap();
+            assert_eq!(state.consent.map(|consent| consent.mood), later.or(first));
+            assert_eq!(state.finals().count(), 2, "what was said is everybody's business");
+        }
     }
 
     /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.
@@ -1054,6 +1209,7 @@ mod tests {
             participants: Vec::new(),
             headers: Default::default(),
             language: Some("en".to_owned()),
+            consent: None,
         };
         let FileCall { id, outputs, .. } = calls.begin_file(call, true).unwrap();
         let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();
@@ -1065,17 +1221,7 @@ mod tests {
                 recording.push(loud(index));
             }
         }
-        let publisher = {
-            let running = calls.shared.running.get(&id).unwrap();
-            Publisher {
-                live: running.live.clone(),
-                redaction: running.redaction.clone(),
-                insight: calls.shared.insight.clone(),
-                memory: running.memory.clone(),
-                legs: running.listening.clone(),
-                unhurried: false,
-            }
-        };
+        let publisher = publisher(&calls, id);
 
         // It takes nothing before all is over.
         let mut slow = hub.follow(id, Some(0)).await.unwrap();

@@ -19,14 +19,18 @@ use sotto_webrtc::WebRtcConfig;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use crate::alerts::AlertsConfig;
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
-use crate::insight::InsightConfig;
+use crate::insight::{InsightConfig, MoodFrom};
+use crate::moods::MoodUse;
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
 
 /// The file that is read when none is named and it is there.
 pub const USUAL_FILE: &str = "sotto.toml";
+/// Characters of what moods are read for, in all languages: the audit keeps no longer ones.
+const LONGEST_PURPOSE: usize = 300;
 /// What environment variables begin with: `SOTTO_SERVER__LISTEN` is `listen` in `[server]`.
 const ENVIRONMENT: &str = "SOTTO_";
 
@@ -58,6 +62,8 @@ pub struct Config {
     /// What agents are told while they talk: one thing at a time, and seldom. And what they must say, which ticks itself when they
     /// have said it.
     pub prompts: PromptsConfig,
+    /// What supervisors are told of while calls go on, besides what every call has: lines, holds, an unhappy customer.
+    pub alerts: AlertsConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -369,6 +375,17 @@ impl Config {
                 );
             }
         }
+        let purpose: usize = self.insight.purpose.values().map(|text| text.trim().chars().count()).sum();
+        if self.insight.enabled && self.insight.mood != MoodFrom::Off && purpose == 0 {
+            let problem = "moods are read for a purpose: say which, or set `insight.mood` to `off`";
+            return wrong("insight.purpose", problem.to_owned());
+        }
+        if purpose > LONGEST_PURPOSE {
+            return wrong("insight.purpose", format!("has more than {LONGEST_PURPOSE} characters"));
+        }
+        if let Err(problem) = self.alerts.check() {
+            return wrong("alerts.words", problem);
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -419,6 +436,7 @@ impl Config {
             connections: self.server.max_connections,
             sockets: self.server.max_websockets,
             open_metrics: self.server.open_metrics,
+            moods: MoodUse::from(&self.insight),
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -644,6 +662,7 @@ mod tests {
     use proptest::prelude::*;
     use sotto_call::Secret;
     use sotto_insight::Polarity;
+    use sotto_store::Role;
 
     use super::*;
 
@@ -709,6 +728,8 @@ mod tests {
             ("SOTTO_REDACTION__KINDS", "card, cvv"),
             ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
             ("SOTTO_INSIGHT__SENTIMENT_LABELS__LABEL_0", "negative"),
+            ("SOTTO_INSIGHT__MOOD_SEEN_BY", "supervisor, admin"),
+            ("SOTTO_INSIGHT__PURPOSE__EN", "Coaching"),
             ("HOME", "/root"),
         ];
         let config = load(file, &environment, &["server.listen=0.0.0.0:3", "speech.workers = 4"]).unwrap();
@@ -722,6 +743,8 @@ mod tests {
         assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
         assert_eq!(String::from(config.insight.utc_offset), "+03:30");
         assert_eq!(config.insight.sentiment_labels["label_0"], Polarity::Negative);
+        assert_eq!(config.insight.mood_seen_by, [Role::Supervisor, Role::Admin]);
+        assert_eq!(config.insight.purpose, BTreeMap::from([("en".to_owned(), "Coaching".to_owned())]));
     }
 
     #[test]
@@ -775,6 +798,16 @@ mod tests {
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
         assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
+        assert!(
+            wrong("[insight]\npurpose = {}").starts_with("`insight.purpose`: moods are read for a purpose")
+        );
+        assert!(load("[insight]\nmood = \"off\"\npurpose = {}", &[], &[]).is_ok());
+        let long = format!("[insight]\npurpose = {{ en = \"{}\" }}", "x".repeat(301));
+        assert!(wrong(&long).contains("more than 300"));
+        assert!(wrong("[insight]\nmood_seen_by = [\"everyone\"]").starts_with("sotto.toml:2: "));
+        let nobody = "[[alerts.words]]\ntitle = { en = \"Lawyer\" }\nphrases = [\"lawyer\"]\nby = \"nobody\"";
+        assert!(wrong(nobody).contains("nobody"));
+        assert!(wrong("[[alerts.words]]\ntitle = {}\nphrases = []").starts_with("`alerts.words`: a title"));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[insight.emotion_labels]\nLABEL_0 = \"rage\"").starts_with("sotto.toml:2: "));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));

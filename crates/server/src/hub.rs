@@ -5,18 +5,19 @@
 //! Publishing never waits either, so that neither a thread that recognises speech nor a task that moves media
 //! is ever held up by someone who watches.
 //!
-//! An event that is numbered never changes, with one exception: what was said in it turns out to hold a secret. Then that is
-//! taken out wherever the event is: here, on its way to the store, in the store, and on its way to subscribers.
+//! An event that is numbered never changes, with two exceptions: what was said in it turns out to hold a secret, or it tells
+//! how a customer feels who does not agree to that. Then that is taken out wherever the event is: here, on its way to the
+//! store, in the store, and on its way to subscribers.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EventBody, Millis, Redacted, Utterance,
-    UtteranceId,
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EventBody, Millis, Redacted,
+    Utterance, UtteranceId,
 };
 use sotto_insight::{Prompter, TalkMeter};
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
@@ -24,6 +25,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
+use crate::alerts::Rules;
 use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -126,6 +128,8 @@ pub struct Hub {
 
 struct Shared {
     limits: HubLimits,
+    /// Absent where supervisors are told of nothing but what every call has.
+    rules: OnceLock<Arc<Rules>>,
     calls: DashMap<CallId, LiveCall>,
     /// How many calls there are, for those who wait for the last to end.
     count: watch::Sender<usize>,
@@ -178,12 +182,14 @@ struct Joined {
     taken_out: Arc<TakenOut>,
 }
 
-/// The utterances of a call whose secrets were found after they had been published: who has their events in hand passes
-/// them on without what was said.
+/// The utterances of a call whose secrets were found after they had been published, and whether its moods have been: who has
+/// their events in hand passes them on without what was said, or felt.
 #[derive(Default)]
 struct TakenOut {
     /// Each with the event that says so.
     from: RwLock<BTreeMap<UtteranceId, u64>>,
+    /// The event that says so of moods; 0 when none does.
+    moods: AtomicU64,
 }
 
 impl TakenOut {
@@ -192,7 +198,10 @@ impl TakenOut {
     }
 
     /// An event as it is now.
-    fn of_event(&self, event: Arc<CallEvent>) -> Arc<CallEvent> {
+    fn of_event(&self, mut event: Arc<CallEvent>) -> Arc<CallEvent> {
+        if event.seq < self.moods.load(Ordering::Relaxed) && event.body.tells_mood() {
+            Arc::make_mut(&mut event).body.forget_mood();
+        }
         let Some(id) = event.body.quotes() else { return event };
         let from = self.from.read().unwrap_or_else(PoisonError::into_inner).get(&id).copied();
         if from.is_none_or(|from| event.seq >= from) {
@@ -209,6 +218,9 @@ impl TakenOut {
         for (id, _) in from.iter().filter(|(_, from)| **from > seq) {
             Arc::make_mut(&mut state).redact(*id);
         }
+        if seq < self.moods.load(Ordering::Relaxed) && state.tells_mood() {
+            Arc::make_mut(&mut state).forget_moods();
+        }
         state
     }
 }
@@ -220,6 +232,7 @@ impl Hub {
         Self {
             shared: Arc::new(Shared {
                 limits,
+                rules: OnceLock::new(),
                 calls: DashMap::new(),
                 count: watch::Sender::new(0),
                 lists: broadcast::Sender::new(LISTS_TAIL),
@@ -228,6 +241,11 @@ impl Hub {
                 counters: Counters::default(),
             }),
         }
+    }
+
+    /// From now on supervisors are told of what these rules say, in calls that begin.
+    pub fn alert_by(&self, rules: Rules) {
+        let _ = self.shared.rules.set(Arc::new(rules));
     }
 
     /// Begins a call and publishes its first event. `clock` is the call's own; events are stamped with it.
@@ -392,7 +410,7 @@ impl Shared {
         let first = Arc::new(log.append(Millis(0), first));
         let state = CallState::of([first.as_ref()]);
         let recording = call.recording.is_some();
-        let mut needs = Needs::default();
+        let mut needs = Needs::new(self.rules.get().cloned().unwrap_or_default());
         needs.apply(&first);
         let now = Some(needs.now(first.at_ms, &state));
         let shown = Arc::new(CallSummary { now, ..CallSummary::of_state(call.id, recording, &state) });
@@ -659,6 +677,8 @@ impl Task {
             }
         }
         let is_late = match &body {
+            // They have said since that they do not agree.
+            EventBody::Mood(_) => !self.state.may_have_mood(),
             // Found in words that are no more, perhaps because there was a secret among them.
             EventBody::Entities(found) => !self.state.is_final(found.utterance_id, found.revision),
             EventBody::Checklist(item) => {
@@ -679,10 +699,23 @@ impl Task {
             EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
             _ => true,
         };
+        if matches!(body, EventBody::Consent(Consent { mood: false })) && !self.state.utterances.is_empty() {
+            self.forget_moods();
+        }
         let at = at.unwrap_or_else(|| (self.clock)());
         let event = Arc::new(self.log.append(at, body));
         self.take_in(event);
         listed
+    }
+
+    /// Takes how the customer feels out of everything that was published.
+    fn forget_moods(&mut self) {
+        let seq = self.log.last_seq() + 1;
+        self.taken_out.moods.store(seq, Ordering::Relaxed);
+        for (_, event) in self.backlog.iter_mut().filter(|(_, event)| event.body.tells_mood()) {
+            Arc::make_mut(event).body.forget_mood();
+        }
+        self.shared.writer.forget_moods(self.id, seq);
     }
 
     /// See [`LiveCall::redact`].
@@ -976,6 +1009,7 @@ mod tests {
 
     use super::*;
     use crate::needs::{AlertKind, Phase, Severity};
+    use crate::summary::Sight;
 
     fn started(name: &str) -> CallStarted {
         CallStarted {
@@ -1404,7 +1438,10 @@ mod tests {
         assert_eq!(seen.mood, Some(arc));
         let intent = seen.intent.as_ref().unwrap();
         assert_eq!((intent.name.as_str(), intent.title["en"].as_str()), ("refund", "Refund"));
-        assert_eq!(seen.unsupervised().mood, Some(arc), "agents see it as well");
+        for moods in [true, false] {
+            let seen = seen.seen_with(Sight { supervises: false, moods });
+            assert_eq!((seen.mood, seen.now, seen.intent.is_some()), (moods.then_some(arc), None, true));
+        }
         call.end(hangup(1)).await.unwrap();
     }
 

@@ -29,6 +29,7 @@ use sotto_insight::{
 };
 use sotto_models::{Cache, EMBEDDING, Onnx, Progress};
 use sotto_speech::Histogram;
+use sotto_store::Role;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -64,6 +65,16 @@ pub struct InsightConfig {
     /// What its labels stand for: `anger`, `annoyance`, `disappointment`, `confusion`, `worry`, `sadness`, `gratitude`, `joy`
     /// or `neutral`, unless they are called so.
     pub emotion_labels: BTreeMap<String, Emotion>,
+    /// What moods are read for, by language: shown beside them on the page, and kept in the audit with who looked.
+    pub purpose: BTreeMap<String, String>,
+    /// Days after which moods are removed from ended calls, whose words stay; 0 keeps them for as long as the call.
+    pub mood_kept_days: u32,
+    /// Who sees moods, and the alerts and prompts that come of them: `agent`, `supervisor`, `admin`. A key with the scope `admin`
+    /// is an admin, one with `calls:listen` a supervisor, any other an agent.
+    #[schemars(with = "Vec<String>")]
+    pub mood_seen_by: Vec<Role>,
+    /// Whether a mood is read in calls that do not say whether their customer agrees (`sip.headers.consent`).
+    pub consent_assumed: bool,
     /// The file with the intents to recognise in what customers say, to begin with: supervisors change them on the page.
     #[schemars(with = "Option<String>")]
     pub intents: Option<PathBuf>,
@@ -83,6 +94,15 @@ impl Default for InsightConfig {
             sentiment_labels: BTreeMap::new(),
             emotion_model: None,
             emotion_labels: BTreeMap::new(),
+            purpose: [
+                ("en", "So that agents can answer kindly, and supervisors see which call needs them."),
+                ("fa", "تا کارشناس بتواند با مهربانی پاسخ دهد و سرپرست ببیند کدام تماس به او نیاز دارد."),
+            ]
+            .map(|(language, purpose)| (language.to_owned(), purpose.to_owned()))
+            .into(),
+            mood_kept_days: 90,
+            mood_seen_by: vec![Role::Agent, Role::Supervisor, Role::Admin],
+            consent_assumed: true,
             intents: None,
             entities: true,
             utc_offset: Offset(UtcOffset::UTC),
@@ -212,6 +232,8 @@ pub struct Figures {
 /// What is remembered of one call.
 #[derive(Debug, Default)]
 pub struct CallMemory {
+    /// Whether the customer agrees that their mood is read, where somebody has said so.
+    consent: Mutex<Option<bool>>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
@@ -253,6 +275,15 @@ impl CallMemory {
     #[must_use]
     pub fn since(started_at_unix_ms: u64) -> Self {
         Self { started_at_unix_ms, ..Self::default() }
+    }
+
+    /// The customer agrees that their mood is read, or does not, from now on.
+    pub fn consents(&self, agrees: bool) {
+        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = Some(agrees);
+    }
+
+    fn may_feel(&self, assumed: bool) -> bool {
+        self.consent.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(assumed)
     }
 
     /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
@@ -303,7 +334,8 @@ struct Job {
 
 /// Reads what takes models. Of an agent's words nothing comes but which items of a checklist they are.
 trait Read: Send {
-    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError>;
+    /// A mood only where one may be read.
+    fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError>;
 
     fn covers(
         &mut self,
@@ -313,8 +345,8 @@ trait Read: Send {
 }
 
 impl Read for Understanding {
-    fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-        Self::of(self, said)
+    fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+        Self::of(self, said, may_feel)
     }
 
     fn covers(
@@ -352,6 +384,7 @@ impl Insight {
         let thread = Thread {
             entities: config.entities.then_some(config.utc_offset),
             voices: listens_to_voices,
+            consent_assumed: config.consent_assumed,
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
@@ -434,6 +467,8 @@ struct Thread {
     entities: Option<Offset>,
     /// Whether voices tell something.
     voices: bool,
+    /// See [`InsightConfig::consent_assumed`].
+    consent_assumed: bool,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
@@ -481,10 +516,11 @@ impl Thread {
                 }
             }
             let customers = CustomerUtterance::of(&said);
+            let may_feel = memory.may_feel(self.consent_assumed);
             // Also before there are models: how a customer speaks is heard from the first word on.
             let voice = customers
                 .as_ref()
-                .filter(|_| self.voices)
+                .filter(|_| self.voices && may_feel)
                 .and_then(|said| self.try_to(|| Ok(known.voices.hear(said, voice))).flatten());
             let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(read) = read.as_mut() else { continue };
@@ -498,7 +534,7 @@ impl Thread {
                 }
             }
             let Some(said) = customers else { continue };
-            let Some(understood) = self.try_to(|| read.of(&said)) else { continue };
+            let Some(understood) = self.try_to(|| read.of(&said, may_feel)) else { continue };
             if let Some(words) = understood.mood {
                 let mut tells = Observation::of(&said, words.sentiment, before);
                 if self.voices {
@@ -558,6 +594,39 @@ fn entities(
     sotto_insight::entities(&said.text, &said.words, now, asked).into_iter().map(entity).collect()
 }
 
+/// For tests of what becomes of a mood.
+#[cfg(test)]
+pub(crate) mod testing {
+    use sotto_call::{Emotion, Quote, Sentiment, WordsMood};
+
+    use super::*;
+
+    /// Reads anger from whatever it is given, and from agents' words that they have said everything.
+    struct Anger;
+
+    impl Read for Anger {
+        fn of(&mut self, _said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            let sentiment = Sentiment { negative: 1.0, neutral: 0.0, positive: 0.0 };
+            let mood = WordsMood { sentiment, valence: -1.0, emotion: Emotion::Anger, emotion_p: 1.0 };
+            Ok(Understood { mood: may_feel.then_some(mood), wanted: None })
+        }
+
+        fn covers(
+            &mut self,
+            said: &AgentUtterance,
+            _is_open: &dyn Fn(&str) -> bool,
+        ) -> Result<Vec<ChecklistItem>, InsightError> {
+            let (name, evidence) = ("everything".to_owned(), Some(Quote::of(said.utterance())));
+            Ok(vec![ChecklistItem { name, title: BTreeMap::new(), done: true, evidence }])
+        }
+    }
+
+    /// From now on everything sounds angry.
+    pub(crate) fn read_anger(insight: &Insight) {
+        insight.read_by(Box::new(Anger));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc::channel;
@@ -591,8 +660,9 @@ mod tests {
     struct By<F>(F);
 
     impl<F: FnMut(&CustomerUtterance) -> Result<Understood, InsightError> + Send> Read for By<F> {
-        fn of(&mut self, said: &CustomerUtterance) -> Result<Understood, InsightError> {
-            (self.0)(said)
+        fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            let understood = (self.0)(said)?;
+            Ok(Understood { mood: understood.mood.filter(|_| may_feel), ..understood })
         }
 
         fn covers(
@@ -812,6 +882,29 @@ mod tests {
         assert!(moods.iter().all(|mood| mood.voice.is_none() && mood.arc.arousal.is_none()), "{moods:?}");
         for party in [Party::Agent, Party::Other] {
             assert_eq!(becomes_loud(MoodFrom::VoiceAndWords, party), []);
+        }
+    }
+
+    #[test]
+    fn of_a_customer_who_does_not_agree_no_mood_is_read_and_what_they_want_is() {
+        let said = utterance(1, Party::Customer, "that is bad of you and I want a refund");
+        for (assumed, consent, is_read) in [
+            (true, None, true),
+            (true, Some(false), false),
+            (false, None, false),
+            (false, Some(true), true),
+            (false, Some(false), false),
+        ] {
+            let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
+            let memory = Arc::new(CallMemory::default());
+            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            let (publish, events) = channel();
+            let heard = memory.hear(&said).unwrap();
+            insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+            let events: Vec<EventBody> = events.iter().collect();
+            assert_eq!(moods(&events).len(), usize::from(is_read), "{assumed}, {consent:?}");
+            assert_eq!(intents(&events), [(1, Some("refund"))]);
+            assert_eq!(insight.figures().moods.load(Relaxed), u64::from(is_read));
         }
     }
 

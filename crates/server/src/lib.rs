@@ -1,5 +1,6 @@
 //! HTTP, WebSocket, sign-in, configuration; wires everything.
 
+pub mod alerts;
 pub mod analysis;
 pub mod audit;
 pub mod calls;
@@ -13,6 +14,7 @@ pub mod insight;
 pub mod intents;
 pub mod logging;
 pub mod metrics;
+pub mod moods;
 pub mod needs;
 pub mod pace;
 pub mod people;

@@ -2,20 +2,26 @@
 //!
 //! Most of it follows from the call's log. The rest are [`Condition`]s, told by those who carry the call and kept
 //! nowhere. What is only a matter of time (on hold for too long) comes by itself: [`Needs::due`] says when. Here it is
-//! about the call, in `words` about what the customer says.
+//! about the call, in `words` about what is said; what is missing on it is found as it is for the agent ([`Lapses`]).
 
 mod words;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{
     CallEvent, CallState, EventBody, Millis, Party, Quality, Shedding, Supervisor, UtteranceId,
 };
+use sotto_insight::Lapses;
 use utoipa::ToSchema;
 
 use self::words::Words;
+use crate::alerts::Rules;
 use crate::http::schema;
+
+/// After nobody has said anything for too long, it is not told again for so long.
+const QUIET_AGAIN: Millis = Millis(120_000);
 
 /// What supervisors see of a live call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -79,10 +85,11 @@ pub struct Alert {
     /// Since when it is so, on the call's clock.
     #[schema(value_type = u64)]
     pub since_ms: Millis,
-    /// What the customer wants, as people call it, by BCP 47 language: of [`AlertKind::Wants`] only.
+    /// What the customer wants, what was said, or what was not, as people call it, by BCP 47 language: of
+    /// [`AlertKind::Wants`], [`AlertKind::Said`] and [`AlertKind::NotSaid`] only.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub title: BTreeMap<String, String>,
-    /// What the customer said that it rests on.
+    /// What was said that it rests on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<Evidence>,
 }
@@ -118,6 +125,12 @@ pub enum AlertKind {
     Unhappy,
     /// The customer wants something that supervisors are to know of, and none has come to the call since.
     Wants,
+    /// Somebody has said words that supervisors are to know of, and none has come to the call since.
+    Said,
+    /// Nobody has said anything for a while, and nobody is on hold.
+    DeadAir,
+    /// Something that must be said was not said in time, and no supervisor has come to the call since.
+    NotSaid,
 }
 
 /// How soon somebody should look.
@@ -146,6 +159,11 @@ pub enum Condition {
 }
 
 impl AlertKind {
+    /// Whether it tells how the customer feels.
+    pub(crate) fn tells_mood(self) -> bool {
+        self == Self::Unhappy
+    }
+
     /// How serious it is after how many milliseconds.
     fn steps(self) -> &'static [(u64, Severity)] {
         match self {
@@ -153,7 +171,8 @@ impl AlertKind {
             Self::OnHold => &[(60_000, Severity::Warning), (180_000, Severity::Urgent)],
             Self::Unhappy => &[(0, Severity::Warning), (120_000, Severity::Urgent)],
             Self::Silent => &[(60_000, Severity::Warning)],
-            Self::Wants | Self::BadLine => &[(0, Severity::Warning)],
+            Self::Wants | Self::Said | Self::NotSaid => &[(0, Severity::Warning)],
+            Self::BadLine | Self::DeadAir => &[(0, Severity::Warning)],
             Self::WordsLate => &[(0, Severity::Notice)],
         }
     }
@@ -162,6 +181,7 @@ impl AlertKind {
 /// One call's part of it, as a value: times are passed in.
 #[derive(Debug, Default)]
 pub(crate) struct Needs {
+    rules: Arc<Rules>,
     phase: Phase,
     since: Millis,
     bridged: bool,
@@ -177,6 +197,11 @@ pub(crate) struct Needs {
     /// Somebody's words have come, so that recognition works.
     is_understood: bool,
     words: Words,
+    lapses: Lapses,
+    /// When a silence ended that supervisors were told of.
+    quiet_until: Option<Millis>,
+    /// When a supervisor came to the call last.
+    seen: Option<Millis>,
 }
 
 /// Something that may be worth an alert.
@@ -184,14 +209,28 @@ struct Fact<'a> {
     kind: AlertKind,
     party: Option<Party>,
     since: Millis,
+    /// When it is worth one, if that is later.
+    from: Millis,
     title: Option<&'a BTreeMap<String, String>>,
     evidence: Option<&'a Evidence>,
 }
 
+impl Fact<'_> {
+    fn new(kind: AlertKind, since: Millis) -> Self {
+        Self { kind, party: None, since, from: Millis(0), title: None, evidence: None }
+    }
+}
+
 impl Needs {
+    /// Of a call that begins, where supervisors are told of what these rules say.
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, ..Self::default() }
+    }
+
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &CallEvent) {
         let at = event.at_ms;
+        self.listen(event);
         match &event.body {
             EventBody::CallStarted(started) => self.bridged = started.bridged,
             EventBody::LegStarted(leg) => {
@@ -203,7 +242,7 @@ impl Needs {
             EventBody::LegEnded(leg) => self.forget_line(leg.party),
             EventBody::Utterance(utterance) => {
                 self.is_understood = true;
-                self.words.hear(utterance);
+                self.words.hear(utterance, at, &self.rules);
                 if let Some(heard) = self.customer.as_mut().filter(|_| utterance.party == Party::Customer) {
                     *heard = (*heard).max(utterance.end_ms);
                 }
@@ -217,11 +256,25 @@ impl Needs {
             }
             EventBody::Load(load) => set(&mut self.words_late, load.shedding == Shedding::LateFinals, at),
             EventBody::Mood(mood) => self.words.feel(mood, at),
+            EventBody::Consent(consent) if !consent.mood => self.words.forget_mood(),
             EventBody::Intent(intent) => self.words.want(intent, at),
-            EventBody::Supervisor(Supervisor { attention: Some(_), .. }) => self.words.are_seen(),
+            EventBody::Supervisor(Supervisor { attention: Some(_), .. }) => {
+                self.words.are_seen(at);
+                self.seen = Some(at);
+            }
             _ => {}
         }
         self.stands(at);
+    }
+
+    /// Looks whether somebody has said something at last.
+    fn listen(&mut self, event: &CallEvent) {
+        let before = self.lapses.quiet_since();
+        let told = self.quiet().is_some_and(|fact| event.at_ms >= fact.from);
+        self.lapses.apply(event, &self.rules.playbook);
+        if told && self.lapses.quiet_since() != before {
+            self.quiet_until = Some(event.at_ms);
+        }
     }
 
     /// Takes in what is in no log.
@@ -245,13 +298,20 @@ impl Needs {
 
     /// What there is to see at a time.
     pub fn now(&self, at: Millis, state: &CallState) -> LiveNow {
-        let worst = |Fact { kind, party, since: since_ms, title, evidence }: Fact<'_>| {
-            let lasts = at.0.saturating_sub(since_ms.0);
+        let worst = |Fact { kind, party, since: since_ms, from, title, evidence }: Fact<'_>| {
+            if at < from {
+                return None;
+            }
+            let lasts = at.since(since_ms.max(from)).0;
             let (_, severity) = *kind.steps().iter().rev().find(|(after, _)| lasts >= *after)?;
             let title = title.cloned().unwrap_or_default();
             Some(Alert { kind, severity, party, since_ms, title, evidence: evidence.cloned() })
         };
         let mut alerts: Vec<Alert> = self.facts().filter_map(worst).collect();
+        if alerts.iter().any(|alert| alert.kind == AlertKind::DeadAir) {
+            // A customer who is not heard while nobody is: one alert says it.
+            alerts.retain(|alert| alert.kind != AlertKind::Silent);
+        }
         alerts.sort_by_key(|alert| (std::cmp::Reverse(alert.severity), alert.since_ms));
         LiveNow {
             phase: self.phase,
@@ -265,8 +325,8 @@ impl Needs {
 
     /// When there will be something else to see by the passing of time alone.
     pub fn due(&self, at: Millis) -> Option<Millis> {
-        let steps = self.facts().flat_map(|Fact { kind, since, .. }| {
-            kind.steps().iter().map(move |(after, _)| Millis(since.0.saturating_add(*after)))
+        let steps = self.facts().flat_map(|Fact { kind, since, from, .. }| {
+            kind.steps().iter().map(move |(after, _)| since.max(from) + Millis(*after))
         });
         steps.filter(|step| *step > at).min()
     }
@@ -287,9 +347,31 @@ impl Needs {
         let lone = lone.into_iter().filter_map(|(kind, party, since)| Some((kind, party, since?)));
         let lines = self.bad_lines.iter().map(|(party, since)| (AlertKind::BadLine, Some(*party), *since));
         let measured = lone.chain(lines);
-        let measured =
-            measured.map(|(kind, party, since)| Fact { kind, party, since, title: None, evidence: None });
-        measured.chain(self.words.facts())
+        let measured = measured.map(|(kind, party, since)| Fact { party, ..Fact::new(kind, since) });
+        measured.chain(self.words.facts()).chain(self.quiet()).chain(self.not_said())
+    }
+
+    /// That nobody says anything.
+    fn quiet(&self) -> Option<Fact<'_>> {
+        let silence = self.rules.silence.filter(|_| self.agent_lost.is_none())?;
+        let since = self.lapses.quiet_since()?;
+        // Silences that follow each other are one alert.
+        let again = self.quiet_until.map_or(Millis(0), |until| until + QUIET_AGAIN);
+        let (from, evidence) = ((since + silence).max(again), self.words.newest());
+        Some(Fact { from, evidence, ..Fact::new(AlertKind::DeadAir, since) })
+    }
+
+    /// What must be said and was not.
+    fn not_said(&self) -> impl Iterator<Item = Fact<'_>> {
+        let duties = self.rules.checklist.then(|| self.rules.playbook.duties()).unwrap_or_default();
+        let missing = duties.iter().filter_map(move |duty| Some((duty, self.lapses.missing(duty)?)));
+        let unseen = missing.filter(move |(_, missing)| self.seen.is_none_or(|seen| seen < missing.due));
+        unseen.map(move |(duty, missing)| {
+            let farewell = missing.farewell.and_then(|id| self.words.said(id));
+            let (title, evidence) = (Some(&duty.title), farewell.or(self.words.first()));
+            let (party, from) = (Some(Party::Agent), missing.due);
+            Fact { party, from, title, evidence, ..Fact::new(AlertKind::NotSaid, missing.due) }
+        })
     }
 
     fn forget_line(&mut self, party: Party) {

@@ -1,4 +1,5 @@
-//! Removing calls that are older than they may be, with their words and recordings.
+//! Removing calls that are older than they may be, with their words and recordings, and moods, which may not be kept for as
+//! long.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -45,6 +46,23 @@ pub async fn remove_older(
         // Those that cannot be removed would come again and again.
         if gone.len() < TOGETHER as usize {
             return Ok(removed);
+        }
+    }
+}
+
+/// Removes what was read of customers' moods from ended calls that began more than `age` before `now_unix_ms`. Says of how many
+/// calls.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
+    let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+    let mut calls = 0;
+    loop {
+        let forgotten = store.forget_moods(before, TOGETHER).await?;
+        calls += forgotten;
+        if forgotten < u64::from(TOGETHER) {
+            return Ok(calls);
         }
     }
 }

@@ -75,6 +75,15 @@ pub struct CallSummary {
     pub(crate) version: u64,
 }
 
+/// What somebody sees of calls besides what was said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sight {
+    /// What supervisors see.
+    pub supervises: bool,
+    /// How customers feel.
+    pub moods: bool,
+}
+
 /// What a customer wants.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IntentNow {
@@ -129,9 +138,17 @@ impl CallSummary {
         }
     }
 
-    /// As those see it who do not supervise.
-    pub(crate) fn unsupervised(&self) -> Self {
-        Self { now: None, ..self.clone() }
+    /// As somebody sees it.
+    pub(crate) fn seen_with(&self, sight: Sight) -> Self {
+        let mut seen = self.clone();
+        seen.mood = seen.mood.filter(|_| sight.moods);
+        seen.now = seen.now.filter(|_| sight.supervises);
+        if let Some(now) = &mut seen.now
+            && !sight.moods
+        {
+            now.alerts.retain(|alert| !alert.kind.tells_mood());
+        }
+        seen
     }
 
     /// Whether a list would show the two differently.

@@ -48,6 +48,8 @@ struct State {
     was_joined: bool,
     /// Ends the call when the leg that is left has been alone for too long.
     lonely: Option<AbortHandle>,
+    /// What its legs have said of consent.
+    consent: Option<bool>,
 }
 
 /// A dialog's part in a call.
@@ -182,13 +184,13 @@ impl Calls {
         member: impl Fn(&NewCall) -> Member,
     ) -> Result<Entered, Refusal> {
         let room = self.room.clone().try_acquire_owned().map_err(|_| Refusal::Busy)?;
-        let member = member(&new);
+        let (member, consent) = (member(&new), new.consent);
         let parties = member.parties.clone();
         let started = tokio::select! {
             started = self.host.begin(new, ringing) => started?,
             () = ringing.given_up() => return Err(Refusal::Unavailable),
         };
-        let state = State { members: vec![member], ..State::default() };
+        let state = State { members: vec![member], consent, ..State::default() };
         let StartedCall { id, clock, legs, over } = started;
         let call = Call { id, clock, over, joined, state: Mutex::new(state), _room: room };
         if legs.len() != parties.len() {
@@ -245,8 +247,15 @@ impl Calls {
         let output = self.host.add_leg(call.id, leg).await?;
         let member = member(&new);
         let parties = member.parties.clone();
+        let mut news = None;
         let participants = {
             let mut state = call.state();
+            // One that says no is enough.
+            let consent = state.consent.into_iter().chain(new.consent).min();
+            if consent != state.consent {
+                state.consent = consent;
+                news = consent;
+            }
             state.members.push(member);
             state.was_joined = true;
             if let Some(lonely) = state.lonely.take() {
@@ -255,6 +264,9 @@ impl Calls {
             state.members.iter().flat_map(|member| member.participants.clone()).collect()
         };
         self.host.note(call.id, Note::ParticipantsChanged(participants)).await;
+        if let Some(agrees) = news {
+            self.host.note(call.id, Note::Consent(agrees)).await;
+        }
         Ok(Entered { call: call.clone(), outputs: vec![output], parties })
     }
 

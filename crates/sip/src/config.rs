@@ -144,6 +144,9 @@ pub struct HeaderNames {
     pub party: String,
     /// BCP 47 code of the language spoken.
     pub language: String,
+    /// Whether the customer agrees that their mood is read: `yes` or `no`. One leg that says no is enough. SIPREC metadata may
+    /// say so as well, in an element `consent` of its recording, its session or a participant.
+    pub consent: String,
     /// The agent or number a call is for, when that is not the one in the Request-URI. When the agent is not there, the
     /// number in the Request-URI is called, if it is one of `desk.numbers`; otherwise the caller is told 480.
     pub agent: String,
@@ -155,6 +158,7 @@ impl Default for HeaderNames {
             call: "X-Sotto-Call".to_owned(),
             party: "X-Sotto-Party".to_owned(),
             language: "X-Sotto-Language".to_owned(),
+            consent: "X-Sotto-Consent".to_owned(),
             agent: "X-Sotto-Agent".to_owned(),
         }
     }

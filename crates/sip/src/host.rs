@@ -36,6 +36,8 @@ pub struct NewCall {
     pub headers: BTreeMap<String, String>,
     /// BCP 47 code of the language spoken, when the INVITE says.
     pub language: Option<String>,
+    /// Whether the customer agrees that their mood is read, when the INVITE says.
+    pub consent: Option<bool>,
 }
 
 /// A leg that is about to begin.
@@ -218,6 +220,8 @@ pub enum Note {
     /// Someone has joined, left, or been described better: everyone who is there now. (That a plain leg's
     /// person has left is told by [`Note::LegEnded`] alone.)
     ParticipantsChanged(Vec<Participant>),
+    /// The customer agrees that their mood is read, or does not, from now on.
+    Consent(bool),
 }
 
 /// The rest of Sotto, as far as signalling is concerned.

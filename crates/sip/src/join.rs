@@ -25,6 +25,8 @@ pub struct Joining {
     pub name: Option<String>,
     /// BCP 47 code of the language spoken; that of the leg that begins the call counts.
     pub language: Option<String>,
+    /// Whether the customer agrees that their mood is read, when that is known.
+    pub consent: Option<bool>,
     /// Encoding name agreed on.
     pub codec: &'static str,
 }
@@ -41,7 +43,7 @@ pub struct Joined {
 }
 
 pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, LegOutputs), Refusal> {
-    let Joining { call, party, name, language, codec } = leg;
+    let Joining { call, party, name, language, consent, codec } = leg;
     let key = kept(&call).ok_or(Refusal::Unavailable)?;
     if shared.stopping.is_cancelled() {
         return Err(Refusal::Busy);
@@ -65,6 +67,7 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
             participants: vec![Participant { party, aor: None, name: name.clone() }],
             headers: Default::default(),
             language: language.clone().filter(|tag| is_language(tag)),
+            consent,
         }
     };
     let Entered { call, outputs, parties } =

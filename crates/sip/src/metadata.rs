@@ -85,6 +85,9 @@ pub struct Metadata {
     pub streams: Vec<Stream>,
     /// An extension element `pause` says that recording is paused (`true`) or goes on (`false`).
     pub paused: Option<bool>,
+    /// An extension element `consent`, of the recording, a session or a participant, says whether the customer agrees that
+    /// their mood is read. One that says no is enough.
+    pub consent: Option<bool>,
     /// True when this document adds to what was said before instead of replacing it.
     pub partial: bool,
 }
@@ -106,6 +109,7 @@ impl Metadata {
         let mut metadata = Self {
             partial: root.child("datamode").is_some_and(|mode| mode.text.eq_ignore_ascii_case("partial")),
             paused: root.boolean("pause").or_else(|| root.boolean("paused")),
+            consent: root.consent(),
             ..Self::default()
         };
         for element in &root.children {
@@ -162,10 +166,13 @@ impl Metadata {
 
     /// Takes a later document in: a complete one replaces everything, a partial one changes what it names.
     pub fn merge(&mut self, update: Self) {
+        // Whoever has said no is not asked to say it again.
+        let consent = update.consent.or(self.consent);
         if !update.partial {
-            *self = update;
+            *self = Self { consent, ..update };
             return;
         }
+        self.consent = consent;
         self.paused = update.paused.or(self.paused);
         for session in update.sessions {
             if self.sessions.len() < MAX_KEPT && !self.sessions.contains(&session) {
@@ -332,11 +339,22 @@ impl Element {
     }
 
     fn boolean(&self, name: &str) -> Option<bool> {
-        match self.child(name)?.text.to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(true),
-            "false" | "0" => Some(false),
-            _ => None,
-        }
+        yes_or_no(&self.child(name)?.text)
+    }
+
+    /// What this element and those below it say of consent: no, if one does.
+    fn consent(&self) -> Option<bool> {
+        let below = self.children.iter().filter_map(Self::consent);
+        self.boolean("consent").into_iter().chain(below).min()
+    }
+}
+
+/// What a word means that answers a question.
+pub(crate) fn yes_or_no(text: &str) -> Option<bool> {
+    match text.trim().to_ascii_lowercase().as_str() {
+        "true" | "1" | "yes" => Some(true),
+        "false" | "0" | "no" => Some(false),
+        _ => None,
     }
 }
 
@@ -365,6 +383,9 @@ impl std::fmt::Display for Metadata {
         writeln!(f, "  <datamode>{}</datamode>", if self.partial { "partial" } else { "complete" })?;
         if let Some(paused) = self.paused {
             writeln!(f, "  <pause xmlns=\"urn:sotto:recording\">{paused}</pause>")?;
+        }
+        if let Some(consent) = self.consent {
+            writeln!(f, "  <consent xmlns=\"urn:sotto:recording\">{consent}</consent>")?;
         }
         for session in &self.sessions {
             writeln!(f, "  <session session_id=\"{}\"/>", escape(session.as_str()))?;
@@ -409,6 +430,24 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn one_no_is_enough_and_stays_until_somebody_says_yes() {
+        let of = |inside: &str| {
+            let text = format!("<recording><datamode>complete</datamode>{inside}</recording>");
+            Metadata::parse(text.as_bytes()).unwrap()
+        };
+        assert_eq!(of("<consent>yes</consent>").consent, Some(true));
+        assert_eq!(of("<consent>perhaps</consent>").consent, None);
+        let mixed = "<session session_id='s'><consent>Yes</consent></session><participant participant_id='p'>\
+                     <extensiondata><s:Consent xmlns:s='urn:sotto:recording'>no</s:Consent></extensiondata></participant>";
+        let mut metadata = of(mixed);
+        assert_eq!(metadata.consent, Some(false));
+        metadata.merge(of(""));
+        assert_eq!(metadata.consent, Some(false));
+        metadata.merge(Metadata { partial: true, ..of("<consent>1</consent>") });
+        assert_eq!(metadata.consent, Some(true));
+    }
 
     #[test]
     fn the_form_of_the_rfc() {
@@ -535,13 +574,13 @@ mod tests {
         #[test]
         fn what_is_written_is_read_back(session in text(), people in proptest::collection::vec(anyone(), 0..4),
                                         labels in proptest::collection::vec(proptest::option::of(text()), 0..4),
-                                        paused: Option<bool>, partial: bool) {
+                                        paused: Option<bool>, consent: Option<bool>, partial: bool) {
             let streams: Vec<_> = labels.into_iter().enumerate()
                 .map(|(n, label)| Stream { id: format!("s{n}"), label }).collect();
             let people = people.into_iter().enumerate().map(|(n, person)| Person {
                 id: format!("p{n}"), sends: streams.iter().map(|s| s.id.clone()).skip(n).collect(), ..person
             }).collect();
-            let metadata = Metadata { sessions: vec![session], people, streams, paused, partial };
+            let metadata = Metadata { sessions: vec![session], people, streams, paused, consent, partial };
             prop_assert_eq!(Metadata::parse(metadata.to_string().as_bytes()).unwrap(), metadata);
         }
     }

@@ -9,7 +9,7 @@ use sotto_audio::Codec;
 use sotto_call::{Participant, Party, Source};
 
 use crate::config::SipConfig;
-use crate::metadata::{Metadata, Person};
+use crate::metadata::{Metadata, Person, yes_or_no};
 use crate::multipart::{self, Part, split_unquoted, unquote};
 use crate::negotiate::{self, Stream};
 use crate::party::{self, Speaker};
@@ -298,6 +298,7 @@ pub(crate) struct Plan {
     pub(crate) party: Option<Party>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) language: Option<String>,
+    pub(crate) consent: Option<bool>,
     /// The peer takes UPDATE, says its `Allow`.
     pub(crate) takes_update: bool,
     caller: Speaker,
@@ -346,6 +347,7 @@ impl Plan {
             "other" => Some(Party::Other),
             _ => None,
         });
+        let consent = header(&config.headers.consent).and_then(|answer| yes_or_no(&answer));
         let kept = config.keep_headers.iter().filter_map(|name| Some((name.clone(), header(name)?)));
         let in_rules = config.party_rules.iter().filter_map(party::PartyRule::header);
         Ok(Self {
@@ -360,6 +362,7 @@ impl Plan {
             party: party.filter(|_| !siprec),
             headers: kept.collect(),
             language: header(&config.headers.language).filter(|l| is_language(l)),
+            consent: consent.into_iter().chain(metadata.consent).min(),
             takes_update: tokens(request, "Allow").any(|method| method == "update"),
             caller: caller(request),
             rule_headers: RuleHeaders(
@@ -563,14 +566,14 @@ mod tests {
 
     #[test]
     fn a_plain_leg_says_whose_it_is_and_which_call() {
-        let headers =
-            "x-sotto-call: 42\r\nX-Sotto-Party: Customer\r\nX-Sotto-Language: fa\r\nX-Queue: sales\r\n";
+        let headers = "x-sotto-call: 42\r\nX-Sotto-Party: Customer\r\nX-Sotto-Language: fa\r\nX-Queue: sales\r\n\
+             X-Sotto-Consent: No\r\n";
         let config =
             SipConfig { keep_headers: vec!["X-Queue".into(), "X-None".into()], ..SipConfig::default() };
         let plan = plan(&invite(headers, "application/sdp", SDP), &config).unwrap();
         assert_eq!((plan.source, plan.streams.len()), (Source::Sip, 1));
         assert_eq!((plan.join.as_deref(), plan.external_id.as_str()), (Some("42"), "42"));
-        assert_eq!(plan.language.as_deref(), Some("fa"));
+        assert_eq!((plan.language.as_deref(), plan.consent), (Some("fa"), Some(false)));
         assert_eq!(plan.headers, BTreeMap::from([("X-Queue".to_owned(), "sales".to_owned())]));
         assert_eq!(plan.parties(&config, &plan.streams, &[]), [Party::Customer]);
         assert_eq!(plan.parties(&config, &plan.streams, &[Party::Customer]), [Party::Agent]);

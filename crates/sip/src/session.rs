@@ -188,6 +188,8 @@ pub(crate) struct Session {
     /// The description we sent last.
     local: sdp::Session,
     metadata: Metadata,
+    /// What the metadata said of consent when that was told last.
+    consent: Option<bool>,
     rule_headers: RuleHeaders,
     participants: Vec<Participant>,
     /// The number of the INVITE whose ACK has not come.
@@ -423,6 +425,7 @@ impl Session {
             next_leg: 0,
             local: sdp::Session::default(),
             metadata: Metadata::default(),
+            consent: None,
             rule_headers: RuleHeaders::default(),
             participants: Vec::new(),
             unacked: None,
@@ -488,6 +491,7 @@ impl Session {
                 participants: plan.participants(&labelled),
                 headers: plan.headers.clone(),
                 language: plan.language.clone(),
+                consent: plan.consent,
             }
         };
         // Before it is answered, whoever calls a number of ours can be let hear something.
@@ -514,6 +518,7 @@ impl Session {
         let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();
         let mut session = Self {
             participants: plan.participants(&labelled),
+            consent: plan.metadata.consent,
             metadata: plan.metadata,
             rule_headers: plan.rule_headers,
             timer: plan.timer.map(|timer| (timer, now + timer.due())),
@@ -976,6 +981,12 @@ impl Session {
         if participants != self.participants {
             self.participants.clone_from(&participants);
             self.note(Note::ParticipantsChanged(participants)).await;
+        }
+        if self.consent != self.metadata.consent
+            && let Some(agrees) = self.metadata.consent
+        {
+            self.consent = Some(agrees);
+            self.note(Note::Consent(agrees)).await;
         }
         self.tell_pauses(&before).await;
     }

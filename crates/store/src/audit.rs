@@ -58,6 +58,20 @@ impl Store {
         Ok(())
     }
 
+    /// The newest record of what was done, by its word.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn last_audit(&self, what: &str) -> Result<Option<AuditRow>, StoreError> {
+        let row: Option<Raw> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM audit WHERE what = $1 ORDER BY id DESC LIMIT 1")
+                .bind(what)
+                .fetch_optional(db)
+                .await?
+        });
+        row.map(AuditRow::try_from).transpose()
+    }
+
     /// Records, newest first, at most `limit`: those older than `before`, when it is given.
     ///
     /// # Errors
@@ -71,11 +85,14 @@ impl Store {
             query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(limit));
             query.build_query_as().fetch_all(db).await?
         });
-        rows.into_iter()
-            .map(|Raw { id, at, who, what, call_id, detail }| {
-                let at_unix_ms = unsigned(at, "time")?;
-                Ok(AuditRow { id, at_unix_ms, who, what, call: call_id.map(CallId), detail })
-            })
-            .collect()
+        rows.into_iter().map(AuditRow::try_from).collect()
+    }
+}
+
+impl TryFrom<Raw> for AuditRow {
+    type Error = StoreError;
+    fn try_from(Raw { id, at, who, what, call_id, detail }: Raw) -> Result<Self, StoreError> {
+        let at_unix_ms = unsigned(at, "time")?;
+        Ok(Self { id, at_unix_ms, who, what, call: call_id.map(CallId), detail })
     }
 }

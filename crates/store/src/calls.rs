@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallStarted, CallState, EndReason, Millis, Participant, Party, Source,
-    UtteranceId,
+    CallEnded, CallEvent, CallId, CallStarted, CallState, EndReason, EventBody, Millis, Participant, Party,
+    Source, UtteranceId,
 };
 use sqlx::QueryBuilder;
 use uuid::Uuid;
@@ -150,13 +150,51 @@ pub struct CallFilter {
     pub limit: u32,
 }
 
-/// What was said in an utterance is to be taken out of a call's events.
+/// Something is to be taken out of a call's events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Redaction {
     pub call: CallId,
-    pub utterance: UtteranceId,
+    pub what: TakenOut,
     /// Of events with smaller numbers than this.
     pub before: u64,
+}
+
+/// What is taken out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TakenOut {
+    /// What was said in an utterance.
+    Words(UtteranceId),
+    /// How the customer feels.
+    Moods,
+}
+
+impl TakenOut {
+    /// Whether it is in an event.
+    pub fn is_in(self, body: &EventBody) -> bool {
+        match self {
+            Self::Words(id) => body.quotes() == Some(id),
+            Self::Moods => body.tells_mood(),
+        }
+    }
+
+    /// Takes it out of an event that it is in.
+    pub fn remove_from(self, body: &mut EventBody) {
+        match self {
+            Self::Words(_) => body.redact(),
+            Self::Moods => body.forget_mood(),
+        }
+    }
+
+    /// What of events it may be in their JSON has, as serde_json writes it: few are looked at that are about something else.
+    fn patterns(self) -> [String; 2] {
+        match self {
+            Self::Words(id) => {
+                let quotes = format!("%\"utterance_id\":{},%", id.0);
+                [quotes.clone(), quotes]
+            }
+            Self::Moods => ["%\"kind\":\"mood\"%", "%\"about\":\"empathy\"%"].map(str::to_owned),
+        }
+    }
 }
 
 /// What one transaction writes: rows of new calls first, then events, then what is taken out of events, then the closing
@@ -326,23 +364,24 @@ impl Store {
                     }
                 }
             }
-            for Redaction { call, utterance, before } in &batch.redactions {
-                // As serde_json writes it. Few events are looked at that are about something else.
-                let quotes = format!("%\"utterance_id\":{},%", utterance.0);
+            for Redaction { call, what, before } in &batch.redactions {
+                let [one, other] = what.patterns();
                 let stored: Vec<(i64, String)> = sqlx::query_as(
-                    "SELECT seq, event FROM events WHERE call_id = $1 AND seq < $2 AND event LIKE $3",
+                    "SELECT seq, event FROM events WHERE call_id = $1 AND seq < $2 \
+                     AND (event LIKE $3 OR event LIKE $4)",
                 )
                 .bind(call.0)
                 .bind(signed(*before, "event number")?)
-                .bind(quotes)
+                .bind(one)
+                .bind(other)
                 .fetch_all(&mut **tx)
                 .await?;
                 for (seq, json) in stored {
                     let mut event: CallEvent = from_json(&json, "event")?;
-                    if event.body.quotes() != Some(*utterance) {
+                    if !what.is_in(&event.body) {
                         continue;
                     }
-                    event.body.redact();
+                    what.remove_from(&mut event.body);
                     sqlx::query("UPDATE events SET event = $3 WHERE call_id = $1 AND seq = $2")
                         .bind(call.0)
                         .bind(seq)
@@ -474,6 +513,43 @@ impl Store {
             .await?
         });
         rows.into_iter().map(CallRow::try_from).collect()
+    }
+
+    /// Removes what was read of customers' moods from ended calls that began before `unix_ms`, of at most `limit` calls, and
+    /// says of how many. Their words, and the numbers of their events, stay: where a mood was, an event says nothing.
+    ///
+    /// # Errors
+    /// When the database refuses, or holds an event that this version cannot read.
+    pub async fn forget_moods(&self, unix_ms: u64, limit: u32) -> Result<u64, StoreError> {
+        let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+        let ids: Vec<Uuid> = read!(self, db => {
+            sqlx::query_scalar(
+                "SELECT id FROM calls WHERE state = 'ended' AND moods_kept AND started_at < $1 \
+                 ORDER BY id LIMIT $2",
+            )
+            .bind(before)
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await?
+        });
+        if ids.is_empty() {
+            return Ok(0);
+        }
+        let of_all = |id: &Uuid| {
+            let before = i64::MAX.unsigned_abs();
+            Redaction { call: CallId(*id), what: TakenOut::Moods, before }
+        };
+        self.commit(&Batch { redactions: ids.iter().map(of_all).collect(), ..Batch::default() }).await?;
+        transaction!(self, tx => {
+            for id in &ids {
+                sqlx::query("UPDATE calls SET moods_kept = $2 WHERE id = $1")
+                    .bind(*id)
+                    .bind(false)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+        });
+        Ok(ids.len() as u64)
     }
 
     /// Writes down how a call came out, in place of what was written before.

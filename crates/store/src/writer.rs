@@ -10,7 +10,7 @@ use sotto_call::{CallEvent, CallId, EventBody, UtteranceId};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
-use crate::calls::{Batch, Redaction};
+use crate::calls::{Batch, Redaction, TakenOut};
 use crate::{CallRow, Closing, Store, StoreError};
 
 /// Where batches go: a [`Store`], or in tests something that fails on demand.
@@ -193,17 +193,28 @@ impl EventWriter {
     /// Takes what was said in an utterance out of a call's events numbered below `before`: what waits never reaches the
     /// database, what is there is replaced with the next batch. It is done however full memory is.
     pub fn redact(&self, call: CallId, utterance: UtteranceId, before: u64) {
+        self.take_out(Redaction { call, what: TakenOut::Words(utterance), before });
+    }
+
+    /// Takes how the customer feels out of a call's events numbered below `before`, as [`EventWriter::redact`] does what was
+    /// said.
+    pub fn forget_moods(&self, call: CallId, before: u64) {
+        self.take_out(Redaction { call, what: TakenOut::Moods, before });
+    }
+
+    fn take_out(&self, redaction: Redaction) {
+        let Redaction { call, what, before } = redaction;
         let mut queue = self.shared.lock();
         for queued in &mut queue.waiting {
             if let What::Event(of, event) = &mut queued.what
                 && *of == call
                 && event.seq < before
-                && event.body.quotes() == Some(utterance)
+                && what.is_in(&event.body)
             {
-                Arc::make_mut(event).body.redact();
+                what.remove_from(&mut Arc::make_mut(event).body);
             }
         }
-        self.shared.push(&mut queue, 64, What::Redact(Redaction { call, utterance, before }));
+        self.shared.push(&mut queue, 64, What::Redact(redaction));
     }
 
     /// The number of the newest write such that it and all before it are stored, or given up for good.

@@ -7,9 +7,10 @@ use std::sync::Arc;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Dtmf, EndReason, Entities, Entity,
-    EntityKind, EventBody, LegStarted, Load, MASK, Millis, Participant, Party, Redacted, Secret, Shedding,
-    Source, Span, Utterance, UtteranceId, Word,
+    ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
+    Emotion, EndReason, Entities, Entity, EntityKind, EventBody, LegStarted, Load, MASK, Millis, Mood,
+    Participant, Party, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span,
+    Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_store::testing;
 use sotto_store::{
@@ -131,6 +132,26 @@ fn found() -> Vec<EventBody> {
     vec![EventBody::Redacted(redacted), utterance(1, "it is ••••", true), utterance(12, "••••", true)]
 }
 
+/// What a customer said, how they feel, and what answers that.
+fn felt() -> [EventBody; 3] {
+    let words = utterance(1, "that is bad", true);
+    let EventBody::Utterance(said) = &words else { panic!("words") };
+    let sentiment = Sentiment { negative: 0.5, neutral: 0.5, positive: 0.0 };
+    let mood = WordsMood { sentiment, valence: -0.5, emotion: Emotion::Anger, emotion_p: 0.5 };
+    let arc = ArcPoint { at_ms: Millis(1), valence: -0.5, deviation: 0.25, trend: Trend::Steady };
+    let mood = Mood::of(&CustomerUtterance::of(said).unwrap(), mood, arc, None, Millis(0));
+    let prompt = Prompt {
+        prompt_id: 1,
+        about: PromptKind::Empathy,
+        text: [("en".to_owned(), "The customer sounds angry.".to_owned())].into(),
+        priority: 70,
+        evidence: Quote::of(said),
+        expires_at_ms: Millis(20_000),
+        held_back: Vec::new(),
+    };
+    [words, EventBody::Mood(mood), EventBody::Prompt(prompt)]
+}
+
 async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
     store.events(id, 0, u32::MAX).await.unwrap()
 }
@@ -194,6 +215,56 @@ on_both! {
             assert_eq!(texts, [MASK, MASK, "go on", "it is ••••", "••••"]);
             // What was said in another call is that call's.
             assert!(serde_json::to_string(&all(&store, other).await).unwrap().contains("4242 4242"));
+        }
+        assert_eq!(writer.figures().rejected, 0);
+    }
+
+    async fn moods_are_kept_for_a_time_of_their_own(store: Store) {
+        let call = async |started_at_unix_ms, end: bool| {
+            let (id, mut log) = (CallId::new(), CallLog::default());
+            store.create_call(&CallRow { started_at_unix_ms, ..row(id) }).await.unwrap();
+            let mut events = vec![log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))];
+            events.extend(felt().map(|body| log.append(Millis(1), body)));
+            store.append(id, &events).await.unwrap();
+            if end {
+                let (last, closing) = ended(&events, EndReason::Hangup, 9_000);
+                store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+            }
+            id
+        };
+        let (old, older) = (call(2_000, true).await, call(1_000, true).await);
+        let (live, new) = (call(1_000, false).await, call(9_000, true).await);
+        assert_eq!(store.forget_moods(5_000, 1).await.unwrap(), 1);
+        assert_eq!(store.forget_moods(5_000, 9).await.unwrap(), 1);
+        assert_eq!(store.forget_moods(5_000, 9).await.unwrap(), 0, "once is enough");
+        for id in [old, older] {
+            let kept = all(&store, id).await;
+            assert!(kept.iter().zip(1..).all(|(event, seq)| event.seq == seq));
+            assert_eq!((kept.len(), &kept[1].body), (5, &felt()[0]), "the words stay");
+            assert!(kept[2..4].iter().all(|event| event.body == EventBody::Withheld(Withheld {})));
+            assert!(!store.state(id).await.unwrap().tells_mood());
+        }
+        for id in [live, new] {
+            assert!(store.state(id).await.unwrap().tells_mood());
+        }
+    }
+
+    async fn what_a_customer_does_not_agree_to_is_forgotten_while_the_call_goes_on(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        for stored in [false, true] {
+            let (id, mut log) = (CallId::new(), CallLog::default());
+            writer.begin(row(id)).unwrap();
+            writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))));
+            for body in felt() {
+                writer.write(id, Arc::new(log.append(Millis(1), body)));
+            }
+            if stored {
+                writer.flush().await;
+            }
+            writer.forget_moods(id, log.last_seq() + 1);
+            writer.flush().await;
+            let kept = all(&store, id).await;
+            assert_eq!((kept.len(), kept.iter().any(|event| event.body.tells_mood())), (4, false));
         }
         assert_eq!(writer.figures().rejected, 0);
     }
@@ -327,6 +398,8 @@ on_both! {
         let newest = store.audit(None, 2).await.unwrap();
         assert_eq!(newest, [rows[2].clone(), rows[1].clone()]);
         assert_eq!(store.audit(Some(newest[1].id), 2).await.unwrap(), [rows[0].clone()]);
+        assert_eq!(store.last_audit("supervise").await.unwrap().as_ref(), Some(&rows[2]));
+        assert_eq!(store.last_audit("outcome").await.unwrap(), None);
         let hostile = AuditRow { detail: "a\0b".into(), ..row(4, None) };
         store.add_audit(&hostile).await.unwrap();
         assert_eq!(store.audit(None, 1).await.unwrap()[0].detail, "a\u{fffd}b");

@@ -3,6 +3,8 @@
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
+use sotto_tests::http::Client;
+use sotto_tests::live::Live;
 use sotto_tests::script::{Script, root};
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
@@ -205,6 +207,90 @@ fn where_agents_are_to_be_told_nothing_they_are_not() {
         assert_eq!(of_kind(&events, kind), [] as [&Value; 0]);
     }
     assert!(!of_kind(&events, "mood").is_empty());
+}
+
+#[test]
+fn words_that_matter_are_told_to_supervisors_while_the_call_goes_on() {
+    let mut setup = set_up(&["mood = \"off\""]);
+    let words = "words = [{ title = { en = \"Let down\", fa = \"دلسرد\" }, phrases = [\"disappointed\"] }, \
+                 { title = { en = \"Police\" }, phrases = [\"police\"] }]";
+    setup.more.push(("alerts".to_owned(), words.to_owned()));
+    let sotto = Sotto::start_with(&setup).unwrap();
+    sotto.add_user(MINA, "agent").unwrap();
+    let mina = Client::signed_in(sotto.http, MINA.0, MINA.1).unwrap();
+    let audio = Audio::read(&Script::support().unwrap().audio).unwrap().cut(COMPLAINT_MS.0, COMPLAINT_MS.1);
+    let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
+    let mut list = Live::open(&mina, "/api/live").unwrap();
+    let running = Sipp::siprec(sotto.sip).call(&audio).unwrap();
+
+    let alerts = |told: &Value| told["call"]["now"]["alerts"].as_array().cloned().unwrap_or_default();
+    let is_said = |alert: &Value| alert["kind"] == "said";
+    let told = wall.until(PATIENCE, |told| alerts(told).iter().any(is_said)).unwrap();
+    let said: Vec<Value> = alerts(told.last().unwrap()).into_iter().filter(is_said).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert_eq!((&said[0]["title"]["en"], &said[0]["title"]["fa"]), (&json!("Let down"), &json!("دلسرد")));
+    assert_eq!((&said[0]["party"], &said[0]["severity"]), (&json!("customer"), &json!("warning")));
+    let text = said[0]["evidence"]["text"].as_str().unwrap();
+    assert!(text.to_lowercase().contains("disappointed"), "{said:?}");
+    assert!(said[0]["evidence"]["utterance_id"].is_u64());
+    running.finish().unwrap();
+    // Agents are told of no alerts.
+    let seen = list.until(PATIENCE, |told| told["call"]["state"] == "ended").unwrap();
+    assert!(seen.iter().all(|told| told["call"]["now"].is_null()), "{seen:?}");
+}
+
+const MINA: (&str, &str) = ("mina", "a long enough password");
+
+#[test]
+fn an_agent_who_is_not_to_see_moods_is_given_none_by_any_way_and_who_looks_is_written_down() {
+    let mut sotto = Sotto::start_with(&set_up(&["mood_seen_by = [\"supervisor\", \"admin\"]"])).unwrap();
+    sotto.add_user(MINA, "agent").unwrap();
+    let mina = Client::signed_in(sotto.http, MINA.0, MINA.1).unwrap();
+    let mut list = Live::open(&mina, "/api/live").unwrap();
+    sotto.understands(PATIENCE).unwrap();
+    let audio = Audio::read(&Script::support().unwrap().audio).unwrap().cut(COMPLAINT_MS.0, COMPLAINT_MS.1);
+    let running = Sipp::siprec(sotto.sip).call(&audio).unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut live = Live::open(&mina, &format!("/api/calls/{id}/live?from=0")).unwrap();
+    running.finish().unwrap();
+    let events = sotto.api.ended(&id, PATIENCE).unwrap();
+    let moods = of_kind(&events, "mood").len();
+    assert!(moods > 0, "there is something to see");
+
+    let mut seen: Vec<String> = Vec::new();
+    let followed = live.until(PATIENCE, |told| told["type"] == "end").unwrap();
+    let withheld = followed.iter().filter(|told| told["event"]["kind"] == "withheld").count();
+    assert!(withheld >= moods, "{withheld} of {moods}");
+    seen.extend(followed.iter().map(Value::to_string));
+    let listed = list.until(PATIENCE, |told| told["call"]["state"] == "ended").unwrap();
+    seen.extend(listed.iter().map(Value::to_string));
+    for path in ["", "/events", "/events?from=3"] {
+        let answer = mina.get(&format!("/api/calls/{id}{path}")).unwrap();
+        assert_eq!(answer.status, 200);
+        seen.push(answer.text());
+    }
+    for one in &seen {
+        for telling in ["\"valence\"", "\"kind\":\"mood\"", "\"mood\":{", "\"empathy\"", "unhappy"] {
+            assert!(!one.contains(telling), "{telling} in {one}");
+        }
+    }
+    assert!(seen.iter().any(|one| one.contains("disappointed")), "the words are theirs to see");
+    assert_eq!(of_kind(&events, "prompt").iter().filter(|e| e["about"] == "empathy").count(), 0);
+
+    // The administrator has looked, and what is done with moods is in the audit as well, once.
+    let audited = |sotto: &Sotto, what: &str| -> Vec<Value> {
+        let audit = sotto.api.client.json("/api/audit").unwrap();
+        audit["records"].as_array().unwrap().iter().filter(|r| r["what"] == what).cloned().collect()
+    };
+    until("who looks is written down", || {
+        audited(&sotto, "moods").iter().any(|r| r["who"] == "admin" && r["call_id"] == id.as_str())
+    });
+    assert!(audited(&sotto, "moods").iter().all(|r| r["who"] != "mina"));
+    sotto.stop().unwrap();
+    sotto.resume().unwrap();
+    let settings = audited(&sotto, "mood_settings");
+    assert_eq!(settings.len(), 1, "nothing has changed: {settings:?}");
+    assert!(settings[0]["detail"].as_str().unwrap().contains("seen by: supervisor, admin;"), "{settings:?}");
 }
 
 #[test]

@@ -67,14 +67,25 @@ export type Severity = 'notice' | 'warning' | 'urgent';
 
 /** Something about a live call that somebody should look at. */
 export interface Alert {
-  kind: 'agent_lost' | 'not_recorded' | 'on_hold' | 'silent' | 'bad_line' | 'words_late' | 'unhappy' | 'wants';
+  kind:
+    | 'agent_lost'
+    | 'not_recorded'
+    | 'on_hold'
+    | 'silent'
+    | 'bad_line'
+    | 'words_late'
+    | 'unhappy'
+    | 'wants'
+    | 'said'
+    | 'dead_air'
+    | 'not_said';
   severity: Severity;
   party?: Party | null;
   /** Since when it is so, on the call's clock. */
   since_ms: Millis;
-  /** What the customer wants, as people call it, by language. */
+  /** What the customer wants, what was said, or what was not, as people call it, by language. */
   title?: Record<string, string>;
-  /** What the customer said that it rests on. */
+  /** What was said that it rests on. */
   evidence?: { utterance_id: number; text: string } | null;
 }
 
@@ -145,6 +156,8 @@ export interface Status {
   version: string;
   speech?: { shedding?: Shedding | null; behind_ms?: Millis | null } | null;
   calls?: { live?: number; max?: number } | null;
+  /** What customers' moods are read for, by language, and who sees them. */
+  moods?: { is_read: boolean; purpose: Record<string, string>; kept_days: number; seen_by: Role[] } | null;
   /** What is not there yet, and why: `speech`, `sip`, `store`. */
   waiting?: Record<string, string> | null;
   /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`. */

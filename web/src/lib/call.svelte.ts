@@ -12,6 +12,7 @@ import type {
   CallStarted,
   CallState,
   ChecklistItem,
+  Consent,
   Entities,
   Intent,
   LostTo,
@@ -111,6 +112,8 @@ export class CallModel {
   language: string | null = $state.raw(null);
   /** The customer's mood, utterance by utterance. */
   moods: Mood[] = $state.raw([]);
+  /** Whether the customer agrees that it is read, where somebody has said so. */
+  consent: Consent | null = $state.raw(null);
   /** What the customer wanted, utterance by utterance. */
   intents: Intent[] = $state.raw([]);
   /** What was named, utterance by utterance. */
@@ -150,6 +153,7 @@ export class CallModel {
     this.behindMs = 0;
     this.paused = state.paused;
     this.moods = state.moods;
+    this.consent = state.consent ?? null;
     this.intents = state.intents;
     this.entities = state.entities;
     this.prompt = state.prompt;
@@ -233,7 +237,14 @@ export class CallModel {
         this.#utterance(event);
         break;
       case 'mood':
-        if (this.#isSaid(event)) this.moods = put(this.moods, event);
+        if (this.#isSaid(event) && this.consent?.mood !== false) this.moods = put(this.moods, event);
+        break;
+      case 'consent':
+        this.consent = { mood: event.mood };
+        if (!event.mood) {
+          this.moods = [];
+          if (this.prompt?.about === 'empathy') this.prompt = null;
+        }
         break;
       case 'intent':
         if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
@@ -400,9 +411,12 @@ export class CallModel {
       this.settled++;
       if (!before.final) this.open = this.open.filter((other) => other !== line);
     }
-    if (next.text === '') {
+    // Whoever these words were taken for, an employee has no mood.
+    if (next.text === '' || next.party !== 'customer') {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
+    }
+    if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;
       for (const { evidence, ...item } of this.checklist)
         if (evidence?.utterance_id === next.utterance_id) this.#check({ ...item, done: false });

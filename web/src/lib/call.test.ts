@@ -200,6 +200,17 @@ describe('what is understood', () => {
     log.add(said(3, 'customer', 'n', { final: false }));
     for (const id of [0, 1, 2, 3]) log.add(mood(id, -1)).add(intent(id, 'complaint'));
     expect(known(log)).toEqual({ moods: [], intents: [] });
+    // Words that turn out to be an employee's take along what was made of them.
+    log.add(said(4, 'customer', 'no')).add(mood(4, -1)).add(said(4, 'agent', 'no', { revision: 1 }));
+    expect(known(log)).toEqual({ moods: [], intents: [] });
+  });
+
+  it('goes when the customer does not agree, and does not come back', () => {
+    const log = begun().add(said(1, 'customer', 'a refund')).add(mood(1, -0.5)).add(intent(1, 'refund'));
+    expect(known(log).moods).toEqual([[1, -0.5]]);
+    log.add({ kind: 'consent', mood: false }).add(mood(1, -0.5));
+    expect(known(log)).toEqual({ moods: [], intents: [[1, 'refund']] });
+    expect(log.model.consent).toEqual({ mood: false });
   });
 });
 

@@ -26,6 +26,15 @@ export interface Row {
   gone: boolean;
 }
 
+/** An alert in the list of all of them. */
+export interface Listed {
+  id: string;
+  row: Row;
+  alert: Alert;
+  /** It is not so any more, and only still stands where it was. */
+  over: boolean;
+}
+
 /** Somebody in line. */
 export type Caller = InLine & { since: number };
 
@@ -57,8 +66,26 @@ function byNeed(a: Row, b: Row): number {
   );
 }
 
+/** Every alert of every row, the most serious first, then what has lasted longer. */
+function listOf(rows: Row[]): Listed[] {
+  const count = new Map<string, number>();
+  const listed = rows.flatMap((row) =>
+    (row.gone ? [] : row.alerts).map((alert) => {
+      const key = [row.id, alert.kind, alert.party ?? '', alert.evidence?.utterance_id ?? ''].join(' ');
+      const n = count.get(key) ?? 0;
+      count.set(key, n + 1);
+      return { id: `${key} ${n}`, row, alert, over: false };
+    }),
+  );
+  return listed.sort(
+    (a, b) => RANK[b.alert.severity] - RANK[a.alert.severity] || a.alert.since - b.alert.since || (a.id < b.id ? -1 : 1),
+  );
+}
+
 export class Wall {
   rows: Row[] = $state.raw([]);
+  /** The alerts of all rows. */
+  alerts: Listed[] = $state.raw([]);
   /** The list has been received. */
   known = $state.raw(false);
   /** Rows that stand below others that need less, because no row may move now. */
@@ -114,6 +141,7 @@ export class Wall {
       if (this.held || now - since < LINGER_MS) rows.push(row.gone ? row : { ...row, alerts: [], gone: true });
     }
     this.#arrange(rows);
+    this.#list();
   }
 
   /** Lets the rows move now, although somebody is among them. */
@@ -121,7 +149,24 @@ export class Wall {
     const held = this.held;
     this.held = false;
     this.#arrange([...this.rows].filter((row) => !row.gone));
+    this.#list();
     this.held = held;
+  }
+
+  #list(): void {
+    let alerts = listOf(this.rows);
+    if (this.held) {
+      // As rows do: what is new comes last, and what is over stays where it was.
+      const left = new Map(alerts.map((one) => [one.id, one]));
+      const stay = this.alerts.map((one) => left.get(one.id) ?? (one.over ? one : { ...one, over: true }));
+      for (const { id } of stay) left.delete(id);
+      alerts = [...stay, ...left.values()];
+    }
+    const same = (one: Listed, place: number) => {
+      const old = this.alerts[place];
+      return old?.id === one.id && old.alert === one.alert && old.row === one.row && old.over === one.over;
+    };
+    if (alerts.length !== this.alerts.length || !alerts.every(same)) this.alerts = alerts;
   }
 
   #arrange(rows: Row[]): void {

@@ -94,6 +94,42 @@ describe('the wall', () => {
     expect(ids(wall)).toEqual(['b']);
   });
 
+  it('lists every alert, the most serious first, and lets none move while somebody is among them', () => {
+    const said = (utterance_id: number): Alert => ({
+      kind: 'said',
+      severity: 'warning',
+      party: 'customer',
+      since_ms: 7,
+      title: { en: 'Lawyer' },
+      evidence: { utterance_id, text: 'my lawyer' },
+    });
+    const wall = wallOf([call('a', [alert('warning', 3), said(1), said(1)]), call('b', [alert('urgent', 9)])]);
+    const listed = () => wall.alerts.map(({ row, alert, over }) => [row.id, alert.kind, alert.severity, over]);
+    const before = [
+      ['b', 'on_hold', 'urgent', false],
+      ['a', 'on_hold', 'warning', false],
+      ['a', 'said', 'warning', false],
+      ['a', 'said', 'warning', false],
+    ];
+    expect(listed()).toEqual(before);
+    expect(new Set(wall.alerts.map(({ id }) => id)).size, 'each has a name of its own').toBe(4);
+    const same = wall.alerts;
+    wall.show(NOW + 1);
+    expect(wall.alerts, 'nothing has changed').toBe(same);
+    wall.held = true;
+    wall.receive({ type: 'call', call: call('b', []) });
+    wall.receive({ type: 'call', call: call('c', [alert('urgent', 1)]) });
+    wall.show(NOW + 2);
+    expect(listed()).toEqual([
+      ['b', 'on_hold', 'urgent', true],
+      ...before.slice(1),
+      ['c', 'on_hold', 'urgent', false],
+    ]);
+    wall.held = false;
+    wall.show(NOW + 3);
+    expect(listed()).toEqual([['c', 'on_hold', 'urgent', false], ...before.slice(1)]);
+  });
+
   it('draws a row anew only when it has changed', () => {
     const wall = wallOf([call('a'), call('b')], [caller(1, NOW - 1_000)]);
     const before = wall.rows;

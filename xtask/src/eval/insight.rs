@@ -110,10 +110,10 @@ pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// How often the agents of the six calls are told something, and what it rests on.
+/// How often the agents of the six calls are told something, what it rests on, and whether anybody but a customer has a mood.
 pub fn calm(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let server = understanding(bench, "base")?;
-    let (mut prompts, mut without, mut minutes) = (0u32, 0u32, 0.0);
+    let (mut prompts, mut without, mut moods, mut others, mut minutes) = (0u32, 0u32, 0u32, 0u32, 0.0);
     let mut kinds = BTreeMap::new();
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
         let placed = place(&server, &call.audio, &format!("{}", 15_550_300 + n))?;
@@ -125,12 +125,25 @@ pub fn calm(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
             let about = prompt["about"].as_str().unwrap_or_default().to_owned();
             *kinds.entry(about).or_insert(0u32) += 1;
         }
+        for mood in events.iter().filter(|event| event["kind"] == "mood") {
+            moods += 1;
+            others += u32::from(!is_of_customer(&events, mood));
+        }
         minutes += call.audio.duration_ms() as f64 / 60_000.0;
     }
     note(&format!("told of {kinds:?} in {minutes:.1} minutes"));
     sink(Figure::at_most("calm.prompts_per_minute", f64::from(prompts) / minutes, "prompts", CALM));
     sink(Figure::at_most("calm.without_evidence", f64::from(without), "prompts", 0.0));
+    sink(Figure::reported("calm.moods", f64::from(moods), "moods"));
+    sink(Figure::at_most("calm.moods_of_others", f64::from(others), "moods", 0.0));
     Ok(())
+}
+
+/// Whether a mood names words that are the customer's, by everything that the log says of them.
+fn is_of_customer(events: &[Value], mood: &Value) -> bool {
+    let is_it = |e: &&Value| e["kind"] == "utterance" && e["utterance_id"] == mood["utterance_id"];
+    let mut said = events.iter().filter(is_it).peekable();
+    said.peek().is_some() && said.all(|said| said["party"] == "customer")
 }
 
 /// Whether a prompt quotes the final words of an utterance as they were when it came.
@@ -306,6 +319,14 @@ mod tests {
         assert_eq!(area(&scores), Some(0.875));
         assert_eq!(area(&scores[..2]), None);
         assert_eq!(area(&[]), None);
+    }
+
+    #[test]
+    fn a_mood_is_of_who_said_the_words_that_it_names() {
+        let said = |id: u64, party: &str| json!({ "kind": "utterance", "utterance_id": id, "party": party });
+        let events = [said(1, "customer"), said(2, "agent"), said(3, "customer"), said(3, "agent")];
+        let is_fine = |id: u64| is_of_customer(&events, &json!({ "utterance_id": id }));
+        assert_eq!([1, 2, 3, 4].map(is_fine), [true, false, false, false]);
     }
 
     #[test]

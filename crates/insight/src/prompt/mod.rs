@@ -8,6 +8,7 @@
 //! A plain value: events and times are passed in. The constants are judged, not learned.
 
 mod checklist;
+mod lapses;
 mod playbook;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -15,11 +16,11 @@ use std::sync::Arc;
 
 use sotto_call::{
     CallEvent, Emotion, Entities, EntityKind, EventBody, HeldBack, HeldBackBecause, Intent, Millis, Mood,
-    Party, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quote, Shedding, TurnDirection, Utterance,
-    UtteranceId,
+    Party, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quote, TurnDirection, Utterance, UtteranceId,
 };
 
 pub use self::checklist::Checklist;
+pub use self::lapses::{Lapses, Missing};
 pub use self::playbook::{Duty, Playbook, PromptSet};
 
 use self::playbook::Text;
@@ -138,20 +139,7 @@ pub struct Prompter {
     wanted: Option<String>,
     /// What has been named.
     named: BTreeSet<EntityKind>,
-    /// Items of the checklist that have not been said.
-    open: BTreeSet<String>,
-    /// When the first words began.
-    begun: Option<Millis>,
-    /// How far words have been heard.
-    heard: Option<Millis>,
-    /// Who has said something.
-    talk: BTreeSet<Party>,
-    /// Nothing can be heard of the customer, or of anybody, and that is meant to be so.
-    on_hold: bool,
-    /// Words that are being spoken are not shown before a pause.
-    words_late: bool,
-    /// Somebody said goodbye.
-    farewell: Option<UtteranceId>,
+    lapses: Lapses,
     /// When the customer could not finish.
     overlaps: VecDeque<Millis>,
 }
@@ -174,13 +162,7 @@ impl Prompter {
             not_helpful: BTreeSet::new(),
             wanted: None,
             named: BTreeSet::new(),
-            open: BTreeSet::new(),
-            begun: None,
-            heard: None,
-            talk: BTreeSet::new(),
-            on_hold: false,
-            words_late: false,
-            farewell: None,
+            lapses: Lapses::default(),
             overlaps: VecDeque::new(),
         }
     }
@@ -195,6 +177,11 @@ impl Prompter {
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &CallEvent) {
         self.now = self.now.max(event.at_ms);
+        let quiet = self.lapses.quiet_since();
+        self.lapses.apply(event, &self.playbook);
+        if self.lapses.quiet_since() != quiet {
+            self.withdraw(|one| one.rule == Rule::DeadAir);
+        }
         match &event.body {
             EventBody::Utterance(said) => self.hear(said),
             EventBody::Redacted(redacted) => {
@@ -203,26 +190,17 @@ impl Prompter {
                 known.into_iter().for_each(|said| said.quote.redact());
             }
             EventBody::Mood(mood) => self.feel(mood),
+            EventBody::Consent(consent) if !consent.mood => {
+                self.withdraw(|one| one.rule == Rule::Empathy);
+                self.held_back.retain(|one| one.about != PromptKind::Empathy);
+                self.standing.take_if(|standing| standing.about == PromptKind::Empathy);
+            }
             EventBody::Intent(intent) => self.want(intent),
             EventBody::Entities(found) => self.name(found),
-            EventBody::Checklist(item) => {
-                if item.done {
-                    self.open.remove(&item.name);
-                    self.withdraw(|one| matches!(&one.rule, Rule::Duty(name) if *name == item.name));
-                } else {
-                    self.open.insert(item.name.clone());
-                }
+            EventBody::Checklist(item) if item.done => {
+                self.withdraw(|one| matches!(&one.rule, Rule::Duty(name) if *name == item.name));
             }
             EventBody::PromptAnswered(answered) => self.learn(answered),
-            EventBody::Paused(change) if change.concerns(Party::Customer) => {
-                self.on_hold = true;
-                self.withdraw(|one| one.rule == Rule::DeadAir);
-            }
-            EventBody::Resumed(change) if change.concerns(Party::Customer) => {
-                self.on_hold = false;
-                self.heard = self.heard.max(Some(self.now));
-            }
-            EventBody::Load(load) => self.words_late = load.shedding >= Shedding::NoPartials,
             _ => {}
         }
     }
@@ -271,7 +249,8 @@ impl Prompter {
         }
         let standing = self.standing.as_ref().map_or(Millis(0), |standing| standing.until);
         let free = (!self.waiting.is_empty()).then_some(self.free.max(standing));
-        let duties = self.open_duties().filter_map(|duty| self.duty_at(duty));
+        let missing = self.playbook.duties().iter().filter_map(|duty| self.lapses.missing(duty));
+        let duties = missing.map(|missing| missing.due);
         free.into_iter().chain(self.silent_at()).chain(duties).filter(|at| *at > now).min()
     }
 
@@ -280,10 +259,6 @@ impl Prompter {
     }
 
     fn hear(&mut self, said: &Utterance) {
-        if self.heard < Some(said.end_ms) {
-            self.heard = Some(said.end_ms);
-            self.withdraw(|one| one.rule == Rule::DeadAir);
-        }
         if !said.r#final {
             return;
         }
@@ -293,18 +268,16 @@ impl Prompter {
             self.said.retain(|known| known.quote.utterance_id != id);
             self.withdraw(|one| one.utterance == id);
             self.standing.take_if(|standing| standing.utterance == id);
-            self.farewell.take_if(|farewell| *farewell == id);
             return;
         }
         let quote = Quote::of(said);
         if let Some(known) = self.said.iter_mut().find(|known| known.quote.utterance_id == id) {
-            known.quote = quote;
+            (known.quote, known.stretch.party) = (quote, party);
+            if party != Party::Customer {
+                // Whoever these words were taken for, an employee has no mood.
+                self.withdraw(|one| one.rule == Rule::Empathy && one.utterance == id);
+            }
             return;
-        }
-        self.begun = Some(self.begun.map_or(start, |begun| begun.min(start)));
-        self.talk.insert(said.party);
-        if self.playbook.is_farewell(&said.text) {
-            self.farewell = Some(id);
         }
         self.said.push_back(Said { quote, stretch: Stretch::of(said) });
         if self.said.len() > REMEMBERED {
@@ -431,35 +404,18 @@ impl Prompter {
         }
         let playbook = Arc::clone(&self.playbook);
         for duty in playbook.duties() {
-            if !self.open.contains(&duty.name) {
-                continue;
-            }
-            let rests_on = match self.farewell.filter(|_| duty.before_end) {
-                Some(farewell) => farewell,
-                None if self.duty_at(duty).is_some_and(|at| at <= self.now) => newest,
-                None => continue,
-            };
+            let missing = self.lapses.missing(duty).filter(|missing| missing.due <= self.now);
+            let Some(Missing { farewell, .. }) = missing else { continue };
             let rule = Rule::Duty(duty.name.clone());
             if self.waiting.iter().all(|one| one.rule != rule) {
-                self.offer(rule, playbook.reminder(duty), rests_on);
+                self.offer(rule, playbook.reminder(duty), farewell.unwrap_or(newest));
             }
         }
     }
 
-    fn open_duties(&self) -> impl Iterator<Item = &Duty> {
-        self.playbook.duties().iter().filter(|duty| self.open.contains(&duty.name))
-    }
-
-    /// When something should have been said.
-    fn duty_at(&self, duty: &Duty) -> Option<Millis> {
-        Some(self.begun? + Millis(u64::from(duty.within_s?) * 1_000))
-    }
-
     /// When nobody will have spoken for too long, if nobody speaks before.
     fn silent_at(&self) -> Option<Millis> {
-        let both_talk = [Party::Agent, Party::Customer].iter().all(|party| self.talk.contains(party));
-        let is_heard = self.has_clock && both_talk && !self.on_hold && !self.words_late;
-        self.heard.filter(|_| is_heard).map(|heard| heard + DEAD_AIR)
+        self.lapses.quiet_since().filter(|_| self.has_clock).map(|since| since + DEAD_AIR)
     }
 
     /// Lets a prompt wait for its turn, unless the same was said of late or its like is no help.
@@ -490,6 +446,9 @@ impl Prompter {
         }
     }
 }
+
+/// The texts that answer an emotion.
+const KINDNESS: [&str; 6] = ["anger", "annoyance", "disappointment", "confusion", "worry", "sadness"];
 
 /// The text that answers an emotion; none for those that need no answer.
 fn kindness(emotion: Emotion) -> Option<&'static str> {

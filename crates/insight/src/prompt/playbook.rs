@@ -6,7 +6,7 @@ use serde::Deserialize;
 use sotto_call::ChecklistItem;
 
 use crate::set::{self, Sentences};
-use crate::{InsightError, IntentSet, Step};
+use crate::{InsightError, IntentSet, Phrases, Step};
 
 /// Limits of a set.
 const MAX_DUTIES: usize = 50;
@@ -111,8 +111,7 @@ impl PromptSet {
 #[derive(Debug, Default)]
 pub struct Playbook {
     texts: BTreeMap<String, Text>,
-    /// Each as words.
-    farewells: Vec<Vec<String>>,
+    farewells: Phrases,
     duties: Vec<Duty>,
     /// By the name of the intent.
     steps: BTreeMap<String, Vec<Step>>,
@@ -123,10 +122,17 @@ impl Playbook {
     #[must_use]
     pub fn new(set: PromptSet, intents: Option<&IntentSet>) -> Self {
         let PromptSet { texts, farewells, checklist } = set;
-        let farewells = farewells.values().flatten().map(|said| words(said)).filter(|said| !said.is_empty());
+        let farewells = Phrases::new(farewells.values().flatten().map(String::as_str));
         let intents = intents.map(IntentSet::intents).unwrap_or_default();
         let steps = intents.iter().map(|intent| (intent.name.clone(), intent.playbook.clone())).collect();
-        Self { texts, farewells: farewells.collect(), duties: checklist, steps }
+        Self { texts, farewells, duties: checklist, steps }
+    }
+
+    /// For agents who are not to be told how customers feel: there are no words for it.
+    #[must_use]
+    pub fn without_moods(mut self) -> Self {
+        self.texts.retain(|name, _| !super::KINDNESS.contains(&name.as_str()));
+        self
     }
 
     /// The checklist of a call that begins.
@@ -141,7 +147,9 @@ impl Playbook {
         self.duties.iter().map(open).collect()
     }
 
-    pub(super) fn duties(&self) -> &[Duty] {
+    /// What must be said, in the organisation's order.
+    #[must_use]
+    pub fn duties(&self) -> &[Duty] {
         &self.duties
     }
 
@@ -165,14 +173,8 @@ impl Playbook {
 
     /// Whether somebody says goodbye.
     pub(super) fn is_farewell(&self, text: &str) -> bool {
-        let text = words(text);
-        self.farewells.iter().any(|said| text.windows(said.len()).any(|words| words == said.as_slice()))
+        self.farewells.are_in(text)
     }
-}
-
-fn words(text: &str) -> Vec<String> {
-    let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
-    words.map(str::to_lowercase).collect()
 }
 
 #[cfg(test)]

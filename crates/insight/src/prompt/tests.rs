@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use sotto_call::testing::utterance;
 use sotto_call::{
-    ArcPoint, ChecklistItem, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Span, Trend, Turn,
-    WordsMood,
+    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Shedding,
+    Span, Trend, Turn, WordsMood,
 };
 
 use super::*;
@@ -176,6 +176,26 @@ fn contentment_needs_no_prompt_and_takes_one_back_that_waits() {
     let said = call.says(4, 5, 7, Party::Customer, "Very kind.");
     call.feels(&said, Emotion::Joy, None);
     assert_eq!(call.told, []);
+}
+
+#[test]
+fn where_agents_are_not_to_know_of_moods_or_the_customer_does_not_agree_none_is_answered() {
+    let mut call = Call::begun();
+    let said = call.says(2, 3, 4, Party::Customer, "I am so worried.");
+    call.feels(&said, Emotion::Worry, None);
+    call.happens(4_500, EventBody::Consent(Consent { mood: false }));
+    call.passes(6_000);
+    assert_eq!(call.told, [], "it waited, and was withdrawn");
+
+    let playbook = Playbook::new(PromptSet::built_in(), None).without_moods();
+    let mut call = Call { prompter: Prompter::new(Arc::new(playbook)), ..Call::begun() };
+    for (id, emotion) in (2..).zip([Emotion::Anger, Emotion::Worry, Emotion::Sadness, Emotion::Confusion]) {
+        let said = call.says(id, 5, 9, Party::Customer, "That is not what I was promised.");
+        call.feels(&said, emotion, None);
+    }
+    call.says(9, 9, 10, Party::Agent, "I see.");
+    call.passes(60_000);
+    assert_eq!(call.abouts(), [PromptKind::DeadAir], "what is no mood is told as ever");
 }
 
 #[test]

@@ -59,7 +59,7 @@ impl Offline {
         let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
         let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
         if let Some(prompts) = prompts {
-            self.calls.prompt_by(Playbook::new(prompts, intents.as_ref()));
+            self.calls.prompt_by(Arc::new(Playbook::new(prompts, intents.as_ref())));
         }
         if !config.insight.is_wanted(&checklist) {
             return Ok(());
@@ -98,6 +98,7 @@ impl Offline {
                     .collect(),
                 headers: Default::default(),
                 language,
+                consent: None,
             },
             real_time,
         )?;

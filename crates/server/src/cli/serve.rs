@@ -10,7 +10,7 @@ use sotto_insight::{Duty, Playbook};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
-use sotto_store::{EventWriter, Store, WriterLimits, recover};
+use sotto_store::{EventWriter, Role, Store, WriterLimits, recover};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -18,6 +18,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerts::Rules;
 use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold, Recordings};
 use crate::config::{Config, ServerConfig, SpeechConfig};
@@ -28,7 +29,7 @@ use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::metrics::Metrics;
 use crate::streams::Streams;
-use crate::{analysis, figures, people, retention};
+use crate::{analysis, figures, moods, people, retention};
 
 /// How long calls get to hand in their last words when Sotto is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -69,8 +70,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
+    moods::note_settings(&config.insight, &store, &audit).await?;
     let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
     let playbook = prompts.map(|prompts| Playbook::new(prompts, intents.as_ref()));
+    let playbook = playbook.map(|playbook| match config.insight.mood_seen_by.contains(&Role::Agent) {
+        true => Arc::new(playbook),
+        false => Arc::new(playbook.without_moods()),
+    });
+    hub.alert_by(Rules::new(&config.alerts, playbook.clone().unwrap_or_default()));
     let intents = IntentEditor::new(store.clone(), audit.clone(), intents, config.redaction.clone());
     let webrtc = WebRtc::new(config.webrtc.clone());
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
@@ -263,18 +270,24 @@ async fn stopped() -> std::io::Result<()> {
 
 /// Removes what is older than it may be, now and every hour.
 async fn sweep(store: Store, config: Config) {
-    let days = u64::from(config.retention.days);
-    if days == 0 {
-        return;
-    }
+    let age = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
+    let (calls, moods) = (age(config.retention.days), age(config.insight.mood_kept_days));
     let mut hourly = tokio::time::interval(Duration::from_secs(3600));
     loop {
         hourly.tick().await;
-        let age = Duration::from_secs(days * 24 * 3600);
-        match retention::remove_older(&store, &config.server.data, age, super::now_unix_ms()).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "old calls were removed"),
-            Err(error) => tracing::warn!(%error, "old calls could not be removed"),
+        if let Some(age) = calls {
+            match retention::remove_older(&store, &config.server.data, age, super::now_unix_ms()).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "old calls were removed"),
+                Err(error) => tracing::warn!(%error, "old calls could not be removed"),
+            }
+        }
+        if let Some(age) = moods {
+            match retention::forget_moods(&store, age, super::now_unix_ms()).await {
+                Ok(0) => {}
+                Ok(calls) => tracing::info!(calls, "old moods were removed"),
+                Err(error) => tracing::warn!(%error, "old moods could not be removed"),
+            }
         }
     }
 }

@@ -63,6 +63,17 @@ impl Identity {
         }
     }
 
+    /// What they are in the organisation; a program is what its key lets it do.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::User { role, .. } => *role,
+            Self::Key { .. } if authorize(self, Action::ManagePeople).is_ok() => Role::Admin,
+            Self::Key { .. } if authorize(self, Action::Supervise).is_ok() => Role::Supervisor,
+            Self::Key { .. } => Role::Agent,
+        }
+    }
+
     /// Whose the things are that they begin.
     #[must_use]
     pub(super) fn owner(&self) -> Owner {
@@ -407,6 +418,15 @@ mod tests {
         assert!(
             !may(&user(Role::Agent), Action::Supervise) && may(&user(Role::Supervisor), Action::Supervise)
         );
+        for (scopes, role) in [
+            (&["calls:read", "recordings:read", "metrics:read"][..], Role::Agent),
+            (&["calls:publish"], Role::Agent),
+            (&["calls:read", "calls:listen"], Role::Supervisor),
+            (&["admin"], Role::Admin),
+        ] {
+            assert_eq!(key(scopes).role(), role, "{scopes:?}");
+        }
+        assert_eq!(user(Role::Supervisor).role(), Role::Supervisor);
         assert!(!may(&key(&[]), Action::ListCalls));
         assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));
     }

@@ -98,8 +98,8 @@ pub(super) async fn list(
     let wanted = |call: &CallSummary| {
         params.before.is_none_or(|before| call.id < before) && params.state.is_none_or(|s| s == call.state)
     };
-    let supervises = authorize(&identity, Action::Supervise).is_ok();
-    let seen = |call: &Arc<CallSummary>| if supervises { call.as_ref().clone() } else { call.unsupervised() };
+    let sight = app.sight_of_lists(&identity);
+    let seen = |call: &Arc<CallSummary>| call.seen_with(sight);
     let mut calls: Vec<CallSummary> = live.iter().filter(|call| wanted(call)).map(seen).collect();
     if params.state != Some(Lifecycle::Live) {
         let state = params.state.map(|_| CallRowState::Ended);

@@ -1,6 +1,6 @@
-//! What agents are not told about calls: that a supervisor listens, where the organisation wants that so
-//! (`desk.announce = "silent"`). In place of what they are not told, their log has an event that says nothing, so that
-//! its numbers have no gaps.
+//! What those who read are not told about calls: agents, that a supervisor listens, where the organisation wants that so
+//! (`desk.announce = "silent"`); whoever is not to see moods (`insight.mood_seen_by`), how the customer feels. In place of
+//! what they are not told, their log has an event that says nothing, so that its numbers have no gaps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -11,12 +11,14 @@ use super::App;
 use super::auth::{Action, Identity, authorize};
 use crate::desk::Announce;
 use crate::hub::{Follow, FollowError, Update};
+use crate::summary::Sight;
 
 /// A subscription to one call, as the one who reads may see it.
 pub(super) struct Reader {
     follow: Follow,
-    /// Absent for those who see everything.
+    /// Absent for those who see all supervisors.
     discretion: Option<Discretion>,
+    moods: Moods,
     /// Events up to this one are not asked for.
     from: u64,
 }
@@ -38,7 +40,72 @@ impl App {
         // What was said before decides what a later event may say.
         let begin = if discretion.is_some() { from.map(|_| 0) } else { from };
         let follow = self.hub().follow(id, begin).await?;
-        Ok(Reader { follow, discretion, from: from.unwrap_or(0) })
+        let moods = match self.sight(identity).moods {
+            true => Moods::Noted { app: self.clone(), who: identity.name().to_owned(), call: id },
+            false => Moods::Withheld,
+        };
+        Ok(Reader { follow, discretion, moods, from: from.unwrap_or(0) })
+    }
+
+    /// What somebody sees of calls besides what was said.
+    pub(super) fn sight(&self, identity: &Identity) -> Sight {
+        Sight {
+            supervises: authorize(identity, Action::Supervise).is_ok(),
+            moods: self.settings().moods.is_seen_by(identity.role()),
+        }
+    }
+
+    /// What somebody sees of calls in lists. That they look at moods there is noted.
+    pub(super) fn sight_of_lists(&self, identity: &Identity) -> Sight {
+        let sight = self.sight(identity);
+        if sight.moods && self.settings().moods.is_read {
+            self.looked(identity.name(), None);
+        }
+        sight
+    }
+
+    fn looked(&self, who: &str, call: Option<CallId>) {
+        self.shared.looks.note(who, call, &self.settings().moods, self.shared.parts.desk.audit());
+    }
+}
+
+/// How the customer feels, for one who reads.
+enum Moods {
+    /// They see it, and it is noted that they do.
+    Noted { app: App, who: String, call: CallId },
+    /// They saw it, and that is noted.
+    Seen,
+    /// It is not theirs to see.
+    Withheld,
+}
+
+impl Moods {
+    fn shown(&mut self, update: Update) -> Update {
+        let tells_mood = match &update {
+            Update::Snapshot(state) => state.tells_mood(),
+            Update::Event(event) => event.body.tells_mood(),
+        };
+        if !tells_mood {
+            return update;
+        }
+        match self {
+            Self::Seen => update,
+            Self::Noted { app, who, call } => {
+                app.looked(who, Some(*call));
+                *self = Self::Seen;
+                update
+            }
+            Self::Withheld => match update {
+                Update::Snapshot(mut state) => {
+                    Arc::make_mut(&mut state).forget_moods();
+                    Update::Snapshot(state)
+                }
+                Update::Event(mut event) => {
+                    Arc::make_mut(&mut event).body.forget_mood();
+                    Update::Event(event)
+                }
+            },
+        }
     }
 }
 
@@ -65,6 +132,7 @@ impl Reader {
 
     /// None for what was not asked for.
     fn shown(&mut self, update: Update) -> Option<Update> {
+        let update = self.moods.shown(update);
         let Some(discretion) = &mut self.discretion else { return Some(update) };
         match update {
             Update::Snapshot(state) => Some(Update::Snapshot(discretion.state(state))),

@@ -22,7 +22,7 @@ use super::calls::FromParams;
 use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Path, Query};
 use crate::hub::{FollowError, FollowList, ListUpdate, Update};
-use crate::summary::CallSummary;
+use crate::summary::{CallSummary, Sight};
 
 pub(super) fn routes() -> Router<App> {
     Router::new().route("/calls/{id}/live", any(call)).route("/live", any(list))
@@ -107,22 +107,20 @@ impl Feed for Reader {
     }
 }
 
-/// The list of live calls, as one who supervises sees it or as everybody else does.
+/// The list of live calls, as somebody sees it.
 struct List {
     follow: FollowList,
-    supervises: bool,
+    sight: Sight,
 }
 
 impl Feed for List {
     async fn next(&mut self) -> Result<Option<String>, FollowError> {
-        let seen = |call: &Arc<CallSummary>| match self.supervises {
-            true => Arc::clone(call),
-            false => Arc::new(call.unsupervised()),
-        };
+        let sight = self.sight;
+        let seen = |call: &Arc<CallSummary>| call.seen_with(sight);
         Ok(self.follow.next().await?.map(|update| match &update {
             ListUpdate::Calls(calls) => {
                 let calls: Vec<_> = calls.iter().map(seen).collect();
-                json(&ListMessage::Calls { calls: calls.iter().map(|call| call.as_ref()).collect() })
+                json(&ListMessage::Calls { calls: calls.iter().collect() })
             }
             ListUpdate::Call(call) => json(&ListMessage::Call { call: &seen(call) }),
         }))
@@ -164,7 +162,7 @@ pub(super) async fn call(
 ///
 /// Text frames: `{"type":"calls","calls":[CallSummary]}` first, then `{"type":"call","call":CallSummary}` when
 /// a call begins, changes (at most four times a second) or ends. `now`, which says what needs somebody, is for
-/// those who may supervise. Pings and closing as for one call.
+/// those who may supervise, `mood` for those of `insight.mood_seen_by`. Pings and closing as for one call.
 #[utoipa::path(get, path = "/api/live", tag = "Live", responses(
     (status = 101, description = "Switching to WebSocket"),
     (status = 503, description = "Too many connections", body = ErrorBody),
@@ -176,8 +174,8 @@ pub(super) async fn list(
 ) -> Result<Response, ApiError> {
     authorize(&identity, Action::ListCalls)?;
     let upgrade = upgrade.map_err(not_a_socket)?;
-    let supervises = authorize(&identity, Action::Supervise).is_ok();
-    let list = List { follow: app.hub().follow_list(), supervises };
+    let sight = app.sight_of_lists(&identity);
+    let list = List { follow: app.hub().follow_list(), sight };
     open(app, upgrade, identity, Action::ListCalls, list)
 }
 

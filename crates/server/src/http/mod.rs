@@ -49,8 +49,10 @@ use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::desk::Desk;
 use crate::hub::Hub;
+use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
 use crate::metrics::Metrics;
+use crate::moods::{Looks, MoodUse};
 use crate::streams::Streams;
 
 /// What of the configuration HTTP needs.
@@ -71,6 +73,8 @@ pub struct HttpSettings {
     pub sockets: usize,
     /// Whether `/metrics` is open to everyone who can reach it.
     pub open_metrics: bool,
+    /// What moods are read for, and who sees them.
+    pub moods: MoodUse,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -92,6 +96,7 @@ impl HttpSettings {
             connections: 1024,
             sockets: 1024,
             open_metrics: true,
+            moods: MoodUse::from(&InsightConfig::default()),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -186,6 +191,8 @@ struct Shared {
     tasks: TaskTracker,
     stopping: CancellationToken,
     counters: ops::Counters,
+    /// Who has looked at moods.
+    looks: Looks,
     now_unix_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -215,6 +222,7 @@ impl App {
                 tasks: TaskTracker::new(),
                 stopping: CancellationToken::new(),
                 counters: ops::Counters::default(),
+                looks: Looks::default(),
                 now_unix_ms: Box::new(now_unix_ms),
             }),
         };

@@ -16,6 +16,7 @@ use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody};
 use super::{App, schema};
 use crate::metrics::{self, Labels, Metrics};
+use crate::moods::MoodUse;
 use crate::streams::Streams;
 
 /// How long the database may take to answer a look.
@@ -43,6 +44,8 @@ pub struct Status {
     /// Sotto's version.
     version: &'static str,
     speech: SpeechStatus,
+    /// What customers' moods are read for, and who sees them.
+    moods: MoodUse,
     calls: CallsStatus,
     lag: LagStatus,
     store: StoreStatus,
@@ -140,6 +143,7 @@ pub(super) async fn status(
     Ok(axum::Json(Status {
         version: env!("CARGO_PKG_VERSION"),
         speech: (app.shared.parts.speech)(),
+        moods: app.settings().moods.clone(),
         calls: CallsStatus { live: app.hub().live(), max: app.hub().max_calls() },
         lag: LagStatus { store_ms: writer.lag_ms },
         store: StoreStatus {

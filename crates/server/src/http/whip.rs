@@ -49,6 +49,8 @@ pub(super) struct WhipParams {
     party: Option<Party>,
     /// BCP 47 code of the language spoken.
     language: Option<String>,
+    /// Whether the customer agrees that their mood is read. One leg that says no is enough.
+    consent: Option<bool>,
 }
 
 impl From<StreamError> for ApiError {
@@ -113,6 +115,7 @@ pub(super) async fn publish(
             name: matches!((&identity, params.party), (Identity::User { .. }, Some(Party::Agent)))
                 .then(|| identity.name().to_owned()),
             language: params.language,
+            consent: params.consent,
             codec,
         };
         Ok::<_, ApiError>(app.shared.parts.streams.publish(&identity.owner(), leg, &offer).await?)

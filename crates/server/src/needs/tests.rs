@@ -1,10 +1,12 @@
 use sotto_call::testing::utterance;
 use sotto_call::{
-    ArcPoint, Attention, CallLog, CallStarted, CustomerUtterance, Emotion, Intent, LegStarted, Load, Mood,
-    PartyChange, Sentiment, Source, Trend, Turn, TurnDirection, Utterance, WordsMood,
+    ArcPoint, Attention, CallLog, CallStarted, ChecklistItem, Consent, CustomerUtterance, Emotion, Intent,
+    LegStarted, Load, Mood, PartyChange, Sentiment, Source, Trend, Turn, TurnDirection, Utterance, WordsMood,
 };
+use sotto_insight::{Playbook, PromptSet};
 
 use super::*;
+use crate::alerts::{AlertsConfig, SaidBy, WordAlert};
 
 /// A call that goes through us and is 10 s old.
 struct Call {
@@ -14,7 +16,12 @@ struct Call {
 
 impl Call {
     fn new() -> Self {
-        let mut call = Self { log: CallLog::default(), needs: Needs::default() };
+        Self::under(Rules::default())
+    }
+
+    /// One whose supervisors are told of what these rules say.
+    fn under(rules: Rules) -> Self {
+        let mut call = Self { log: CallLog::default(), needs: Needs::new(Arc::new(rules)) };
         call.happens(
             0,
             EventBody::CallStarted(CallStarted {
@@ -54,6 +61,28 @@ impl Call {
         self.happens(s, EventBody::Utterance(said.clone()));
         // What is taken back has no mood; what is made of it here stands for something else that was said.
         CustomerUtterance::of(&Utterance { text: "so".to_owned(), ..said }).unwrap()
+    }
+
+    /// Anybody's final words, which end at this second.
+    fn says_at_last(&mut self, s: u64, id: u32, party: Party, text: &str) {
+        let (start_ms, end_ms) = (Millis(s.saturating_sub(2) * 1_000), Millis(s * 1_000));
+        self.happens(s, EventBody::Utterance(Utterance { start_ms, end_ms, ..utterance(id, party, text) }));
+    }
+
+    fn supervisor(&mut self, s: u64, attention: Option<Attention>) {
+        self.happens(s, EventBody::Supervisor(Supervisor { name: "sara".into(), attention }));
+    }
+
+    fn item(&mut self, s: u64, name: &str, done: bool) {
+        let title = BTreeMap::from([("en".to_owned(), name.to_owned())]);
+        let item = ChecklistItem { name: name.to_owned(), title, done, evidence: None };
+        self.happens(s, EventBody::Checklist(item));
+    }
+
+    /// What the first alert is about, as people call it.
+    fn title(&self, s: u64) -> Option<String> {
+        let now = self.needs.now(Millis(s * 1_000), &CallState::default());
+        now.alerts.first()?.title.get("en").cloned()
     }
 
     fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
@@ -180,6 +209,143 @@ fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
     assert_eq!(call.alerts(50), [(AlertKind::Wants, Severity::Warning, 50)]);
     call.wants(51, &later, None);
     assert_eq!(call.alerts(51), [], "it was misheard");
+}
+
+fn words(title: &str, phrase: &str, by: SaidBy) -> WordAlert {
+    let title = BTreeMap::from([("en".to_owned(), title.to_owned())]);
+    WordAlert { title, phrases: vec![phrase.to_owned()], by }
+}
+
+#[test]
+fn words_that_matter_are_told_of_once_until_a_supervisor_has_come() {
+    let all =
+        vec![words("Lawyer", "my lawyer", SaidBy::Customer), words("Promise", "I promise", SaidBy::Agent)];
+    let config = AlertsConfig { words: all, silence_s: 0, checklist: false };
+    let mut call = Call::under(Rules::new(&config, Arc::default()));
+    call.says_at_last(20, 1, Party::Agent, "Then talk to my lawyer.");
+    assert_eq!(call.alerts(20), [], "the agent does not count");
+    for (s, id) in [(30, 2), (31, 3), (40, 4)] {
+        call.says_at_last(s, id, Party::Customer, "You will hear from MY LAWYER.");
+        assert_eq!(call.alerts(s), [(AlertKind::Said, Severity::Warning, 30)], "one alert, however often");
+    }
+    assert_eq!(call.evidence(40), Some((2, "You will hear from MY LAWYER.".to_owned())));
+    assert_eq!(call.title(40).as_deref(), Some("Lawyer"));
+    // The words are revised: they are shown as they are now, and gone when they were something else.
+    call.customer_says(41, 2, "You will hear from my lawyer soon.");
+    assert_eq!(
+        call.evidence(41).map(|(_, text)| text).as_deref(),
+        Some("You will hear from my lawyer soon.")
+    );
+    call.customer_says(42, 2, "You will hear from my foyer soon.");
+    assert_eq!(call.alerts(42), []);
+    call.says_at_last(50, 5, Party::Agent, "I promise that it comes.");
+    assert_eq!(
+        (call.alerts(50), call.title(50).as_deref()),
+        (vec![(AlertKind::Said, Severity::Warning, 50)], Some("Promise"))
+    );
+    call.supervisor(60, Some(Attention::Listen));
+    assert_eq!(call.alerts(60), []);
+    call.supervisor(70, None);
+    call.says_at_last(80, 6, Party::Agent, "I promise.");
+    assert_eq!(call.alerts(80), [], "they have come for that");
+    call.says_at_last(361, 7, Party::Agent, "I promise.");
+    assert!(call.alerts(361).contains(&(AlertKind::Said, Severity::Warning, 361)), "that was long ago");
+}
+
+#[test]
+fn nobody_says_anything_is_one_alert_for_silences_that_follow_each_other() {
+    let config = AlertsConfig { silence_s: 30, ..AlertsConfig::default() };
+    let mut call = Call::under(Rules::new(&config, Arc::default()));
+    call.says_at_last(20, 1, Party::Agent, "One moment, please.");
+    assert_eq!(call.due(20), Some(70), "before both have talked nobody is expected to");
+    call.says_at_last(25, 2, Party::Customer, "Yes.");
+    assert_eq!((call.alerts(54), call.due(25)), (vec![], Some(55)));
+    assert_eq!(call.alerts(55), [(AlertKind::DeadAir, Severity::Warning, 25)]);
+    assert_eq!(call.evidence(55), Some((2, "Yes.".to_owned())));
+    assert_eq!(
+        call.alerts(100),
+        [(AlertKind::DeadAir, Severity::Warning, 25)],
+        "and not a silent customer too"
+    );
+    // Somebody is being heard, before their words are final.
+    call.says(101, Party::Agent);
+    assert_eq!(call.alerts(101), [(AlertKind::Silent, Severity::Warning, 25)]);
+    call.says_at_last(103, 3, Party::Agent, "It takes a while.");
+    assert_eq!(call.alerts(150), [(AlertKind::Silent, Severity::Warning, 25)], "too soon to tell it again");
+    assert_eq!(call.alerts(221)[0], (AlertKind::DeadAir, Severity::Warning, 103));
+    call.happens(230, EventBody::Paused(customer()));
+    assert!(call.alerts(231).iter().all(|(kind, ..)| *kind != AlertKind::DeadAir), "they hear music");
+}
+
+const CHECKLIST: &str = r#"
+    [[checklist]]
+    name = "recorded"
+    title = { en = "The call is recorded" }
+    within_s = 30
+    examples.en = ["This call is recorded."]
+
+    [[checklist]]
+    name = "more"
+    title = { en = "Anything else?" }
+    before_end = true
+    examples.en = ["Is there anything else I can do for you?"]
+"#;
+
+#[test]
+fn what_must_be_said_and_was_not_is_told_of_until_it_is_said_or_a_supervisor_has_come() {
+    let playbook = || Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+    let config = AlertsConfig { silence_s: 0, ..AlertsConfig::default() };
+    let mut call = Call::under(Rules::new(&config, playbook()));
+    call.says_at_last(12, 1, Party::Agent, "Hello, this is Mina.");
+    assert_eq!(call.alerts(60), [], "where nobody looks whether it is said there is no checklist");
+    for name in ["recorded", "more"] {
+        call.item(12, name, false);
+    }
+    assert_eq!((call.alerts(39), call.due(13)), (vec![], Some(40)));
+    assert_eq!(call.alerts(40), [(AlertKind::NotSaid, Severity::Warning, 40)]);
+    assert_eq!(call.title(40).as_deref(), Some("The call is recorded"));
+    assert_eq!(call.evidence(40), Some((1, "Hello, this is Mina.".to_owned())));
+    call.item(45, "recorded", true);
+    assert_eq!(call.alerts(45), []);
+    call.says_at_last(50, 2, Party::Customer, "Thank you, goodbye.");
+    assert_eq!(call.alerts(50), [(AlertKind::NotSaid, Severity::Warning, 50)]);
+    assert_eq!(call.evidence(50), Some((2, "Thank you, goodbye.".to_owned())));
+    call.supervisor(51, Some(Attention::Whisper));
+    assert_eq!(call.alerts(52), []);
+
+    let config = AlertsConfig { checklist: false, ..config };
+    let mut quiet = Call::under(Rules::new(&config, playbook()));
+    quiet.item(10, "recorded", false);
+    quiet.says_at_last(12, 1, Party::Agent, "Hello, this is Mina.");
+    assert_eq!(quiet.alerts(60), []);
+}
+
+#[test]
+fn of_a_customer_who_does_not_agree_nobody_is_told_how_they_feel() {
+    let mut call = Call::new();
+    let said = call.customer_says(20, 1, "I have had enough of this.");
+    call.feels(20, &said, -0.9, None);
+    assert_eq!(call.alerts(20), [(AlertKind::Unhappy, Severity::Warning, 20)]);
+    call.happens(21, EventBody::Consent(Consent { mood: false }));
+    assert_eq!(call.alerts(21), []);
+}
+
+#[test]
+fn an_employee_is_never_unhappy_whoever_their_words_were_taken_for() {
+    let mut call = Call::new();
+    let said = call.customer_says(20, 1, "I have had enough of this.");
+    call.feels(20, &said, -0.9, None);
+    // The words turn out to be the agent's.
+    call.says_at_last(21, 1, Party::Agent, "I have had enough of this.");
+    assert_eq!(call.alerts(21), []);
+    call.feels(22, &said, -0.9, None);
+    assert_eq!(call.alerts(22), [], "a mood that comes late");
+    for party in [Party::Agent, Party::Other] {
+        call.says_at_last(30, 2, party, "I have had enough of this.");
+        let theirs = CustomerUtterance::of(&utterance(2, Party::Customer, "so")).unwrap();
+        call.feels(31, &theirs, -0.9, None);
+        assert_eq!(call.alerts(31), [], "a mood that names {party:?}'s words");
+    }
 }
 
 #[test]

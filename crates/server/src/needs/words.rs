@@ -1,106 +1,160 @@
-//! What the customer's words say that somebody should look at: that they are unhappy, or want what supervisors are to
-//! know of. Each rests on a sentence, follows its revisions and falls when it is taken back.
+//! What is said that somebody should look at: customers who are unhappy, or want or say what supervisors are to know of. Each
+//! rests on a sentence, follows its revisions and falls when it is taken back.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use sotto_call::{ArcPoint, Intent, Millis, Mood, Party, TurnDirection, Utterance, UtteranceId};
 
 use super::{AlertKind, Evidence, Fact};
+use crate::alerts::Rules;
 
-/// The customer's newest finals that an alert may rest on.
-const REMEMBERED: usize = 16;
+/// The newest finals that an alert may rest on.
+const REMEMBERED: usize = 32;
+/// When supervisors are told again of words that they have come for, if these are said again.
+const AGAIN: Millis = Millis(300_000);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Words {
-    /// What the customer said last, in finals.
-    said: VecDeque<Evidence>,
+    /// What was said last, in finals, and by whom.
+    said: VecDeque<(Party, Evidence)>,
+    /// The first words of the call.
+    first: Option<Evidence>,
     unhappy: Option<(Millis, Evidence)>,
-    wants: Vec<Want>,
+    raised: Vec<Raised>,
 }
 
-/// Something that the customer wants and supervisors are to know of.
+/// Something that somebody wants or says and supervisors are to know of.
 #[derive(Debug)]
-struct Want {
+struct Raised {
+    kind: AlertKind,
+    /// Tells it from the others of its kind.
     name: String,
     title: BTreeMap<String, String>,
+    party: Party,
     since: Millis,
     evidence: Evidence,
-    /// A supervisor has come to the call since.
-    seen: bool,
+    /// When a supervisor came to the call since.
+    seen: Option<Millis>,
 }
 
 impl Words {
-    /// Remembers what the customer said, as it was revised last.
-    pub(super) fn hear(&mut self, utterance: &Utterance) {
-        if utterance.party != Party::Customer || !utterance.r#final {
+    /// Remembers what was said, as it was revised last, and looks for words that matter.
+    pub(super) fn hear(&mut self, utterance: &Utterance, at: Millis, rules: &Rules) {
+        if !utterance.r#final {
             return;
         }
-        let (id, text) = (utterance.utterance_id, utterance.text.as_str());
-        self.said.retain(|said| said.utterance_id != id);
+        let (id, party, text) = (utterance.utterance_id, utterance.party, utterance.text.as_str());
+        self.said.retain(|(_, said)| said.utterance_id != id);
+        if text.is_empty() || party != Party::Customer {
+            self.unhappy.take_if(|(_, evidence)| evidence.utterance_id == id);
+        }
         if text.is_empty() {
             // Nothing was said: what rested on it falls.
-            self.unhappy.take_if(|(_, evidence)| evidence.utterance_id == id);
-            self.wants.retain(|want| want.evidence.utterance_id != id);
+            self.raised.retain(|one| one.evidence.utterance_id != id);
+            self.first.take_if(|first| first.utterance_id == id);
             return;
         }
+        let said = Evidence { utterance_id: id, text: text.to_owned() };
+        self.first.get_or_insert_with(|| said.clone());
         let unhappy = self.unhappy.iter_mut().map(|(_, evidence)| evidence);
-        let shown = unhappy.chain(self.wants.iter_mut().map(|want| &mut want.evidence));
+        let shown = unhappy.chain(self.raised.iter_mut().map(|one| &mut one.evidence)).chain(&mut self.first);
         shown.filter(|shown| shown.utterance_id == id).for_each(|shown| text.clone_into(&mut shown.text));
-        self.said.push_back(Evidence { utterance_id: id, text: text.to_owned() });
+        let found: Vec<_> = rules.words_in(party, text).collect();
+        self.raise(AlertKind::Said, party, &said, &found, at);
+        self.said.push_back((party, said));
         if self.said.len() > REMEMBERED {
             self.said.pop_front();
         }
     }
 
-    fn said(&self, id: UtteranceId) -> Option<&Evidence> {
-        self.said.iter().find(|said| said.utterance_id == id)
+    /// What was said in an utterance, if that is remembered.
+    pub(super) fn said(&self, id: UtteranceId) -> Option<&Evidence> {
+        self.said.iter().map(|(_, said)| said).find(|said| said.utterance_id == id)
+    }
+
+    /// The same, if the customer said it.
+    fn customer_said(&self, id: UtteranceId) -> Option<&Evidence> {
+        let by_customer = self.said.iter().filter(|(party, _)| *party == Party::Customer);
+        by_customer.map(|(_, said)| said).find(|said| said.utterance_id == id)
+    }
+
+    /// The first words of the call, and the newest.
+    pub(super) fn first(&self) -> Option<&Evidence> {
+        self.first.as_ref()
+    }
+
+    pub(super) fn newest(&self) -> Option<&Evidence> {
+        self.said.back().map(|(_, said)| said)
     }
 
     /// Notes how the customer feels, as far as words tell.
     pub(super) fn feel(&mut self, mood: &Mood, at: Millis) {
-        let Some(said) = self.said(mood.utterance_id()) else { return };
+        let Some(said) = self.customer_said(mood.utterance_id()) else { return };
         let ArcPoint { valence, deviation, .. } = mood.arc;
         if valence < -deviation && self.unhappy.is_none() {
             let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
-            let evidence = decline.and_then(|turn| self.said(turn.since)).unwrap_or(said).clone();
+            let evidence = decline.and_then(|turn| self.customer_said(turn.since)).unwrap_or(said).clone();
             self.unhappy = Some((at, evidence));
         } else if valence >= 0.0 {
             self.unhappy = None;
         }
     }
 
+    /// The customer does not agree that anybody knows how they feel.
+    pub(super) fn forget_mood(&mut self) {
+        self.unhappy = None;
+    }
+
     /// Notes what the customer wants, or that they did not want it.
     pub(super) fn want(&mut self, intent: &Intent, at: Millis) {
-        let Some(evidence) = self.said(intent.utterance_id).cloned() else { return };
-        let name = intent.name.as_ref().filter(|_| intent.alert);
-        let is_here = |want: &Want| want.evidence.utterance_id == intent.utterance_id;
-        self.wants.retain(|want| !is_here(want) || Some(&want.name) == name);
-        let Some(name) = name else { return };
-        let mut same = self.wants.iter().filter(|want| want.name == *name);
-        if !same.any(|want| !want.seen || is_here(want)) {
-            self.wants.retain(|want| want.name != *name);
-            let (name, title) = (name.clone(), intent.title.clone());
-            self.wants.push(Want { name, title, since: at, evidence, seen: false });
+        let Some(evidence) = self.customer_said(intent.utterance_id).cloned() else { return };
+        let name = intent.name.iter().filter(|_| intent.alert);
+        let wanted: Vec<_> = name.map(|name| (name.clone(), &intent.title)).collect();
+        self.raise(AlertKind::Wants, Party::Customer, &evidence, &wanted, at);
+    }
+
+    /// Notes all of a kind that an utterance says, in place of what it said before it was revised.
+    fn raise(
+        &mut self,
+        kind: AlertKind,
+        party: Party,
+        evidence: &Evidence,
+        all: &[(String, &BTreeMap<String, String>)],
+        at: Millis,
+    ) {
+        let is_here = |one: &Raised| one.kind == kind && one.evidence.utterance_id == evidence.utterance_id;
+        self.raised.retain(|one| !is_here(one) || all.iter().any(|(name, _)| *name == one.name));
+        let again = if kind == AlertKind::Said { AGAIN } else { Millis(0) };
+        for (name, title) in all {
+            let mut same = self.raised.iter().filter(|one| one.kind == kind && one.name == *name);
+            let is_known = |one: &Raised| is_here(one) || one.seen.is_none_or(|seen| at.since(seen) < again);
+            if !same.any(is_known) {
+                self.raised.retain(|one| one.kind != kind || one.name != *name);
+                let (name, title, evidence) = (name.clone(), (*title).clone(), evidence.clone());
+                self.raised.push(Raised { kind, name, title, party, since: at, evidence, seen: None });
+            }
         }
     }
 
     /// A supervisor has come to the call.
-    pub(super) fn are_seen(&mut self) {
-        self.wants.iter_mut().for_each(|want| want.seen = true);
+    pub(super) fn are_seen(&mut self, at: Millis) {
+        self.raised.iter_mut().for_each(|one| _ = one.seen.get_or_insert(at));
     }
 
     /// What may be worth an alert.
     pub(super) fn facts(&self) -> impl Iterator<Item = Fact<'_>> {
-        let party = Some(Party::Customer);
-        let unhappy = self.unhappy.iter().map(move |(since, evidence)| {
-            let (kind, since, evidence) = (AlertKind::Unhappy, *since, Some(evidence));
-            Fact { kind, party, since, title: None, evidence }
+        let unhappy = self.unhappy.iter().map(|(since, evidence)| Fact {
+            party: Some(Party::Customer),
+            evidence: Some(evidence),
+            ..Fact::new(AlertKind::Unhappy, *since)
         });
-        let wants = self.wants.iter().filter(|want| !want.seen).map(move |want| {
-            let (kind, since) = (AlertKind::Wants, want.since);
-            Fact { kind, party, since, title: Some(&want.title), evidence: Some(&want.evidence) }
+        let raised = self.raised.iter().filter(|one| one.seen.is_none()).map(|one| Fact {
+            party: Some(one.party),
+            title: Some(&one.title),
+            evidence: Some(&one.evidence),
+            ..Fact::new(one.kind, one.since)
         });
-        unhappy.chain(wants)
+        unhappy.chain(raised)
     }
 }

@@ -7,6 +7,7 @@ mod calls;
 mod hostile;
 mod intents;
 mod live;
+mod moods;
 mod operation;
 mod phone;
 mod recording;

@@ -1,0 +1,82 @@
+//! Phrases that are looked for in what is said, however it is spelled: in lower or upper case, with either alphabet's letters
+//! and digits, and in Persian with a space, a half-space or nothing between the parts of a word.
+
+use crate::spoken::{Shape, tokens};
+
+/// See the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Phrases(Vec<String>);
+
+impl Phrases {
+    /// Phrases without a word are none.
+    #[must_use]
+    pub fn new<'a>(phrases: impl IntoIterator<Item = &'a str>) -> Self {
+        let spelled = phrases.into_iter().map(|phrase| words(phrase).concat());
+        Self(spelled.filter(|phrase| !phrase.is_empty()).collect())
+    }
+
+    /// Whether there is nothing to look for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether one of them is said, in whole words.
+    #[must_use]
+    pub fn are_in(&self, text: &str) -> bool {
+        let said = words(text);
+        (0..said.len()).any(|from| self.0.iter().any(|phrase| begins(&said[from..], phrase)))
+    }
+}
+
+/// Whether words begin with a phrase, and one of them ends where it does.
+fn begins(said: &[String], phrase: &str) -> bool {
+    let mut rest = phrase;
+    for word in said {
+        match rest.strip_prefix(word.as_str()) {
+            Some("") => return true,
+            Some(left) => rest = left,
+            None => return false,
+        }
+    }
+    false
+}
+
+/// The words of a text in one spelling. Those of the Latin alphabet end in a space, which tells "the rapist" from
+/// "therapist"; in Persian the space says nothing.
+fn words(text: &str) -> Vec<String> {
+    let spoken = tokens(text).into_iter().filter(|token| token.shape != Shape::Symbol);
+    let spelled = spoken.map(|token| {
+        let end = if token.text.is_ascii() { " " } else { "" };
+        token.text + end
+    });
+    spelled.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn phrases_are_found_however_they_are_spelled() {
+        let phrases = ["lawyer", "cancel my contract", "شکایت می‌کنم", "وکیل", "  ", "?!"];
+        let phrases = Phrases::new(phrases);
+        for text in [
+            "I'll call my LAWYER!",
+            "So, please: cancel my, contract.",
+            "من شکایت می‌کنم.",
+            "من شکایت می کنم.",
+            "من شكايت ميكنم.",
+            "با وکیل‌هایم حرف می‌زنم",
+        ] {
+            assert!(phrases.are_in(text), "{text}");
+        }
+        for text in
+            ["", "the lawyers", "cancel the contract", "cancelmycontract", "موکیل", "شکایت نمی‌کنم", "؟"]
+        {
+            assert!(!phrases.are_in(text), "{text}");
+        }
+        assert!(Phrases::new(["", "…"]).is_empty() && !phrases.is_empty());
+        assert!(!Phrases::new(["therapist"]).are_in("the rapist"));
+    }
+}
