@@ -352,6 +352,11 @@ impl Calls {
 }
 
 impl Shared {
+    /// Whether it can be told what agents say of a checklist: where nobody looks there is none.
+    fn ticks_checklists(&self) -> bool {
+        self.speech.get().is_some() && self.insight.get().is_some_and(Insight::is_reading)
+    }
+
     fn begin(
         self: &Arc<Self>,
         call: NewCall,
@@ -384,14 +389,16 @@ impl Shared {
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
         }
+        let mut memory = CallMemory::since(started_at_unix_ms);
         if let Some(playbook) = self.playbook.get() {
             let prompter = Prompter::new(Arc::clone(playbook));
             live.prompt_by(match clock {
                 Clock::Real(_) => prompter,
                 Clock::Position(_) => prompter.without_clock(),
             });
-            // Where nobody looks whether it is said there is no checklist.
-            if self.insight.get().is_some_and(Insight::is_reading) {
+            // For the whole call: an item that is not shown is not ticked later either.
+            if self.ticks_checklists() {
+                memory = memory.with_checklist();
                 playbook.checklist().into_iter().for_each(|item| live.publish(EventBody::Checklist(item)));
             }
         }
@@ -405,7 +412,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::new(CallMemory::since(started_at_unix_ms)),
+            memory: Arc::new(memory),
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -1011,6 +1018,7 @@ mod tests {
     use sotto_audio::{FRAME_SAMPLES, Frame};
     use sotto_call::testing::{utterance, with_words};
     use sotto_call::{CallEvent, CallState, EntityKind, MASK, Source, UtteranceId};
+    use sotto_insight::PromptSet;
     use sotto_store::{EventWriter, WriterLimits, testing};
 
     use super::*;
@@ -1026,6 +1034,40 @@ mod tests {
         Frame { index, samples: [0.25; FRAME_SAMPLES] }
     }
 
+    fn new_call() -> NewCall {
+        let legs = [Party::Agent, Party::Customer];
+        NewCall {
+            external_id: "a".to_owned(),
+            source: Source::File,
+            called: None,
+            legs: legs.map(|party| NewLeg { party, label: None, codec: "file" }).into(),
+            participants: Vec::new(),
+            headers: Default::default(),
+            language: Some("en".to_owned()),
+        }
+    }
+
+    /// Nobody hears the agent while speech recognition is not there, whatever else is.
+    #[tokio::test]
+    async fn a_call_that_begins_before_all_models_are_there_has_no_checklist() {
+        const CHECKLIST: &str = r#"
+            [[checklist]]
+            name = "recorded"
+            title = { en = "The call is recorded" }
+            examples.en = ["This call is recorded."]
+        "#;
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        calls.understand_with(crate::insight::tests::start(&InsightConfig::default()));
+        calls.prompt_by(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+        let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
+        drop(outputs);
+        calls.finish(id, EndReason::Hangup).await;
+        assert_eq!(store.state(id).await.unwrap().checklist, []);
+    }
+
     /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.
     #[tokio::test]
     async fn no_secret_survives_anywhere() {
@@ -1036,17 +1078,7 @@ mod tests {
         let calls =
             Calls::new(hub.clone(), Some(recordings), None, Arc::default(), None, RedactionConfig::default());
         calls.understand_with(Insight::start(&InsightConfig::default()).unwrap());
-        let legs = [Party::Agent, Party::Customer];
-        let call = NewCall {
-            external_id: "a".to_owned(),
-            source: Source::File,
-            called: None,
-            legs: legs.map(|party| NewLeg { party, label: None, codec: "file" }).into(),
-            participants: Vec::new(),
-            headers: Default::default(),
-            language: Some("en".to_owned()),
-        };
-        let FileCall { id, outputs, .. } = calls.begin_file(call, true).unwrap();
+        let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
         let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();
         for index in 0..1_000 {
             for recording in &mut recorded {
