@@ -26,7 +26,7 @@ pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head};
 pub use prompt::{Checklist, Duty, Playbook, PromptSet, Prompter};
-pub use redaction::{Policy, Redacted, Redactor};
+pub use redaction::{Policy, Redacted, Redactor, has_long_number};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
 pub use understanding::{MoodReader, Understanding, Understood};
 
