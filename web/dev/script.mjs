@@ -575,6 +575,7 @@ export function stateOf(list) {
     if (kind === 'call_started') state.started = body;
     else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
     else if (kind === 'prompt') state.prompt = body;
+    else if (kind === 'prompt_answered') state.prompt = null;
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;
