@@ -10,7 +10,8 @@
 // every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
 // POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
-// nobody.
+// nobody; POST /dev/event?call=ID lets the event in the body happen in a call now; POST /dev/answers?fail=1 lets no answer
+// to a prompt be written down.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -65,6 +66,18 @@ const happened = (call) => {
   while (n < call.events.length && call.events[n].at_ms <= now) n++;
   return n;
 };
+
+const find = (callId) => calls.get(callId) ?? other(callId);
+const stateNow = (call) => stateOf(call.events.slice(0, call.shown));
+
+/** Lets something happen in a call that is not in its script. */
+function tell(call, body) {
+  const at_ms = Date.now() - (call.startedAt ?? call.started_at_unix_ms);
+  const event = { seq: 0, at_ms, ...body };
+  call.events.splice(call.shown++, 0, event);
+  call.events.forEach((one, n) => (one.seq = n + 1));
+  for (const listener of call.listeners) listener([event]);
+}
 
 function summary(call) {
   const state = stateOf(call.events.slice(0, call.shown));
@@ -261,10 +274,16 @@ async function teach(request, response, url, user) {
   const [, , kind, part] = url.pathname.split('/');
   const named = (name) => taught.intents.find((one) => one.name === name);
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
-  const body = method === 'DELETE' ? {} : await bodyOf(request);
+  const body = await bodyOf(request);
   if (kind === 'intent-examples') {
-    const text = body.text?.trim() ?? url.searchParams.get('text');
-    if (method === 'POST' && /[0-9]{4} ?[0-9]{4}|••••/.test(text)) return refuse(response, 400, 'secret', 'a secret');
+    const text = body.text.trim();
+    if (method === 'POST') {
+      const call = find(body.call_id);
+      const redactions = call ? stateNow(call).redactions : [];
+      const isTaken = redactions.some(({ utterance_id }) => utterance_id === body.utterance_id);
+      if (isTaken || /([0-9]{4} ?){4}|••••/.test(text)) return refuse(response, 400, 'secret', 'a secret');
+      if (/([0-9] ?){4}/.test(text)) return refuse(response, 400, 'long_number', 'four or more digits');
+    }
     const place = !body.intent ? taught.none : named(body.intent)?.examples;
     if (!place) return unknown();
     const all = [{ examples: taught.none }, ...taught.intents].map(({ examples }) => examples);
@@ -303,6 +322,7 @@ const sessions = new Map();
 let counter = 0;
 let droppedUntil = 0;
 let lacking = [];
+let answersFail = false;
 
 function answer(response, status, body, headers = {}) {
   response.writeHead(status, { 'content-type': 'application/json', 'cache-control': 'no-store', ...headers });
@@ -342,6 +362,14 @@ async function serve(request, response) {
   }
   if (path === '/dev/lack') {
     lacking = url.searchParams.get('parts').split(',').filter(Boolean);
+    return answer(response, 200, {});
+  }
+  if (path === '/dev/event') {
+    tell(find(url.searchParams.get('call')), await bodyOf(request));
+    return answer(response, 200, {});
+  }
+  if (path === '/dev/answers') {
+    answersFail = url.searchParams.get('fail') === '1';
     return answer(response, 200, {});
   }
   if (path.startsWith('/api/') && lacking.includes('signin'))
@@ -422,8 +450,20 @@ function resource(request, response, url, user) {
     });
   }
   if (path.endsWith('/answer') && request.method === 'POST') {
-    // The page hides what was answered by itself; the script is numbered to its end.
-    return bodyOf(request).then(() => answer(response, 204));
+    const [, , , callId, , promptId] = path.split('/');
+    const call = find(callId);
+    if (!call) return refuse(response, 404, 'not_found', 'no such call');
+    if (answersFail) return refuse(response, 500, 'internal', 'as asked');
+    const { started, prompt } = stateNow(call);
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !started.participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    const prompt_id = Number(promptId);
+    if (prompt?.prompt_id !== prompt_id) return refuse(response, 404, 'not_found', 'it stands no more');
+    return bodyOf(request).then((body) => {
+      tell(call, { kind: 'prompt_answered', prompt_id, answer: body.answer, by: user.name });
+      return answer(response, 204);
+    });
   }
   if (path === '/api/calls') {
     const before = url.searchParams.get('before');
@@ -438,7 +478,7 @@ function resource(request, response, url, user) {
     return answer(response, 200, { calls: page });
   }
   const [, callId, part] = /^\/api\/calls\/([\w-]+)(?:\/(\w+))?$/.exec(path) ?? [];
-  const call = calls.get(callId) ?? other(callId);
+  const call = find(callId);
   if (!call) return refuse(response, 404, 'not_found', 'no such call');
   const known = call.events.slice(0, call.shown);
   const shown = calls.has(callId) ? summary : otherSummary;
@@ -494,7 +534,7 @@ function live(socket, url, user) {
   let leave = () => {};
   socket.on('close', () => (clearInterval(ping), leave()));
   const callId = /^\/api\/calls\/([\w-]+)\/live$/.exec(url.pathname)?.[1];
-  const call = calls.get(callId) ?? other(callId);
+  const call = find(callId);
   if (call) {
     const pass = (list) => {
       for (const event of list) send({ type: 'event', event });
@@ -536,7 +576,7 @@ function phone(socket, user) {
   const becomes = (state) => send({ type: 'state', state: (one.state = state) });
   const refused = (why) => send({ type: 'refused', why });
   const attend = (callId, attention) => {
-    const call = calls.get(callId) ?? other(callId);
+    const call = find(callId);
     if (attention) call.supervisors.set(user.name, attention);
     else call.supervisors.delete(user.name);
     send({ type: 'supervising', call_id: callId, attention });

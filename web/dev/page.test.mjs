@@ -94,6 +94,33 @@ async function openLive(page, language = 'en') {
   await page.waitForSelector('main.ready .line');
   return call;
 }
+let happened = 0;
+/** A live call in which nothing happens but what the test lets happen. Its agent is Omid Rezaei. */
+async function openQuiet(page) {
+  const call = (await list(page, 'live')).find((one) => one.external_id === 'other-0@sbc.example');
+  const tell = (data) => page.request.post(`${base}/dev/event?call=${call.id}`, { data });
+  const now = () => Date.now() - call.started_at_unix_ms;
+  /** The customer says something. */
+  const say = async (text) => {
+    const utterance_id = ++happened;
+    const about = { kind: 'utterance', utterance_id, party: 'customer', final: true, revision: 0, language: 'en' };
+    const times = { start_ms: now() - 1_000, end_ms: now(), words: [], latency_ms: 300 };
+    await tell({ ...about, text, stable_chars: text.length, ...times });
+    return utterance_id;
+  };
+  /** The agent is told something, for so long. */
+  const prompt = async (text, stands_ms = 60_000) => {
+    const evidence = { utterance_id: await say(`So ${text}`), revision: 0, text: `So ${text}` };
+    const prompt_id = ++happened;
+    const said = { about: 'empathy', text: { en: text }, priority: 70 };
+    await tell({ kind: 'prompt', prompt_id, ...said, evidence, expires_at_ms: now() + stands_ms });
+    return prompt_id;
+  };
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.waitForSelector('main.ready');
+  const box = page.getByRole('region', { name: 'What may help now' });
+  return { call, tell, say, prompt, box, way: (name) => box.getByRole('button', { name }) };
+}
 async function openEnded(page, which = (call) => call.language === 'en' && call.utterances === 18) {
   const call = (await list(page, 'ended')).find(
     (one) => one.recording && one.ended === 'hangup' && which(one),
@@ -928,7 +955,12 @@ test('a supervisor adds an intent and its examples, and takes them away again', 
   await card.getByLabel('Title in English').fill('When we are there');
   await card.getByRole('button', { name: 'Save' }).click();
   await card.locator('strong', { hasText: 'When we are there' }).waitFor();
-  await card.getByRole('button', { name: 'Remove “When do you open?”' }).click();
+  const [removed] = await Promise.all([
+    page.waitForRequest((request) => request.method() === 'DELETE'),
+    card.getByRole('button', { name: 'Remove “When do you open?”' }).click(),
+  ]);
+  // What customers say is no part of an address.
+  assert.equal(new URL(removed.url()).search, '');
   await card.getByText('0 examples').waitFor();
   await card.getByRole('button', { name: 'Remove intent' }).click();
   await card.getByRole('button', { name: /^Remove it with/ }).click();
@@ -972,6 +1004,141 @@ test('what a customer said becomes an example with one click, or two keys', asyn
   assert.equal(await agent.locator('[data-teach]').count(), 0);
   await agent.goto(`${base}/#/intents`);
   await agent.getByText('There is nothing at this address.').waitFor();
+});
+
+test('a sentence is no example once a part of it turns out to be a secret, nor while it may', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  const { call, tell, say } = await openQuiet(page);
+  const utterance_id = await say('It is 4242 4242 for bluebird');
+  const line = page.locator(`[data-key="u${utterance_id}"]`);
+  await line.focus();
+  await page.keyboard.press('e');
+  const dialog = page.getByRole('dialog');
+  await dialog.getByRole('button', { name: 'Payment' }).waitFor();
+  await page.keyboard.press('1');
+  await dialog.getByText('Four or more digits in a row').waitFor();
+  // The customer has gone on: the dialog does not keep a copy of what the call has lost.
+  await tell({ kind: 'redacted', utterance_id, party: 'customer', secrets: ['card'], ranges: [], muted: true });
+  await dialog.waitFor({ state: 'detached' });
+  assert.equal(await line.locator('[data-teach]').count(), 0);
+  const example = { intent: 'payment', text: 'for bluebird', call_id: call.id, utterance_id };
+  const refused = await page.request.post(`${base}/api/intent-examples`, { data: example });
+  assert.equal(refused.status(), 400);
+});
+
+test('what a colleague changes meanwhile is not undone by what one saves', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  const put = (title, alert) => page.request.put(`${base}/api/intents/payment`, { data: { title, alert } });
+  await page.goto(`${base}/#/intents`);
+  await page.locator('[data-intent="payment"]').click();
+  const card = page.locator('.rows > li', { has: page.locator('[data-intent="payment"]') });
+  await card.getByLabel('Title in Persian').fill('پرداخت‌ها');
+  await put({ en: 'Paying', fa: 'پرداخت' }, true);
+  // Whatever is done next shows what there is by now.
+  const field = card.getByLabel('A sentence, as a customer says it');
+  await field.fill('Where do I pay?');
+  await field.press('Enter');
+  await card.locator('strong', { hasText: 'Paying' }).waitFor();
+  assert.equal(await card.getByLabel('Title in English').inputValue(), 'Paying');
+  assert.equal(await card.getByLabel('Title in Persian').inputValue(), 'پرداخت‌ها');
+  const [saved] = await Promise.all([
+    page.waitForRequest((request) => request.method() === 'PUT'),
+    card.getByRole('button', { name: 'Save' }).click(),
+  ]);
+  assert.deepEqual(saved.postDataJSON(), { title: { en: 'Paying', fa: 'پرداخت‌ها' }, alert: true });
+  await saved.response();
+  await put({ en: 'Payment', fa: 'پرداخت' }, false);
+  await page.request.delete(`${base}/api/intent-examples`, { data: { text: 'Where do I pay?' } });
+});
+
+test('a prompt is answered with one key or click, by the call’s agent or a supervisor', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { prompt, box, way } = await openQuiet(page);
+  const colleague = await visit(t);
+  const theirs = await openQuiet(colleague);
+  const answered = (by, how) =>
+    Promise.all([by.waitForRequest((request) => request.url().endsWith('/answer')), how()]).then(([request]) => [
+      Number(request.url().split('/').at(-2)),
+      request.postDataJSON().answer,
+    ]);
+  for (const [key, answer] of [
+    ['y', 'accepted'],
+    ['q', 'dismissed'],
+    ['z', 'not_helpful'],
+  ]) {
+    const id = await prompt(`Say ${key}.`);
+    await box.getByText(`Say ${key}.`, { exact: true }).waitFor();
+    // Whoever is neither sees it, and has no say.
+    await theirs.box.getByText(`Say ${key}.`, { exact: true }).waitFor();
+    assert.equal(await theirs.way('I do so').count(), 0);
+    await colleague.keyboard.press(key);
+    assert.deepEqual(await answered(page, () => page.keyboard.press(key)), [id, answer]);
+    await way('I do so').waitFor({ state: 'detached' });
+    await theirs.box.getByText(`Say ${key}.`, { exact: true }).waitFor({ state: 'detached' });
+  }
+  // On a German keyboard Z is where Y is on others.
+  let id = await prompt('Say it in German.');
+  await way('I do so').waitFor();
+  const german = () =>
+    page.evaluate(() => window.dispatchEvent(new KeyboardEvent('keydown', { key: 'z', code: 'KeyY' })));
+  assert.deepEqual(await answered(page, german), [id, 'not_helpful']);
+  const supervisor = await visit(t, { name: 'admin' });
+  const own = await openQuiet(supervisor);
+  id = await prompt('Say that you are sorry.');
+  assert.deepEqual(await answered(supervisor, () => own.way('Not now').click()), [id, 'dismissed']);
+  await way('Not now').waitFor({ state: 'detached' });
+});
+
+test('a prompt goes by itself when it helps no more, but not from under a pointer or the focus', async (t) => {
+  const STANDS_MS = 1_500;
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { prompt, way } = await openQuiet(page);
+  const button = way('No help');
+  await prompt('Say one.', STANDS_MS);
+  await button.waitFor();
+  await button.waitFor({ state: 'detached' });
+  for (const [come, go] of [
+    [() => button.hover(), () => page.mouse.move(2, 2)],
+    [() => button.focus(), () => page.evaluate(() => document.activeElement.blur())],
+  ]) {
+    await prompt('Say two.', STANDS_MS);
+    await button.waitFor();
+    await come();
+    await page.waitForTimeout(STANDS_MS + A_WHILE_MS);
+    assert.equal(await button.count(), 1);
+    await go();
+    await button.waitFor({ state: 'detached' });
+  }
+  // And it can still be answered.
+  const id = await prompt('Say three.', STANDS_MS);
+  await button.hover();
+  await page.waitForTimeout(STANDS_MS + A_WHILE_MS);
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith(`/prompts/${id}/answer`)),
+    button.click(),
+  ]);
+  assert.equal((await request.response()).status(), 204);
+  await button.waitFor({ state: 'detached' });
+});
+
+test('says that an answer could not be written down, of that prompt alone', async (t) => {
+  const fail = (is) => fetch(`${base}/dev/answers?fail=${is ? 1 : 0}`, { method: 'POST' });
+  t.after(() => fail(false));
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { prompt, box, way } = await openQuiet(page);
+  const problem = box.getByText('This could not be written down.');
+  await prompt('Say one.');
+  await way('I do so').waitFor();
+  await fail(true);
+  await page.keyboard.press('y');
+  await problem.waitFor();
+  assert.equal(await way('I do so').count(), 1);
+  await prompt('Say two.');
+  await box.getByText('Say two.', { exact: true }).waitFor();
+  assert.equal(await problem.count(), 0);
+  await fail(false);
+  await page.keyboard.press('y');
+  await way('I do so').waitFor({ state: 'detached' });
 });
 
 test('the intents fit a telephone, and are reached there from the menu, from the right in Persian', async (t) => {

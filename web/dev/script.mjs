@@ -643,6 +643,7 @@ export function stateOf(list) {
     else if (kind === 'prompt') state.prompt = body;
     else if (kind === 'talk') state.talk = body;
     else if (kind === 'consent') state.consent = body;
+    else if (kind === 'prompt_answered') state.prompt = null;
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;

@@ -137,7 +137,7 @@ pub struct PromptAnswered {
     pub prompt_id: u32,
     /// What was said of it.
     pub answer: PromptAnswer,
-    /// By whom.
+    /// By whom. Empty where the reader is not to know that a supervisor is there.
     pub by: String,
 }
 
@@ -152,18 +152,6 @@ pub enum PromptAnswer {
     Dismissed,
     /// The like of it does not help on this call.
     NotHelpful,
-}
-
-impl PromptAnswer {
-    /// The name used in JSON and in the audit.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Accepted => "accepted",
-            Self::Dismissed => "dismissed",
-            Self::NotHelpful => "not_helpful",
-        }
-    }
 }
 
 /// See [`EventBody::Checklist`](crate::EventBody::Checklist).
@@ -330,8 +318,8 @@ mod tests {
             assert_eq!(serde_json::to_value(&body).unwrap(), expected);
             assert_eq!(serde_json::from_value::<EventBody>(expected).unwrap(), body);
         }
-        for answer in [PromptAnswer::Accepted, PromptAnswer::Dismissed, PromptAnswer::NotHelpful] {
-            assert_eq!(serde_json::to_value(answer).unwrap(), answer.as_str());
-        }
+        let answers = [PromptAnswer::Accepted, PromptAnswer::Dismissed, PromptAnswer::NotHelpful];
+        let names = serde_json::json!(["accepted", "dismissed", "not_helpful"]);
+        assert_eq!(serde_json::to_value(answers).unwrap(), names);
     }
 }

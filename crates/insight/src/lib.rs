@@ -35,7 +35,7 @@ pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
 pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
-pub use redaction::{Policy, Redacted, Redactor};
+pub use redaction::{Policy, Redacted, Redactor, has_long_number};
 pub use set::{Definition, IntentSet, Intents, Step, Wanted};
 pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};

@@ -85,7 +85,7 @@ impl Definition {
 pub struct Step {
     /// What to do, by language.
     pub text: BTreeMap<String, String>,
-    /// It is done once such a thing has been named on the call.
+    /// It is done once such a thing has been named on the call, by whichever party.
     #[serde(default)]
     pub until: Option<EntityKind>,
 }
@@ -420,6 +420,10 @@ mod tests {
                 assert!(!intent.playbook.is_empty(), "{intent:?}");
                 let is_persian = |step: &Step| step.text.contains_key("fa");
                 assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
+                // Whoever names a thing, it is named: what the agent is to say would be left out for the customer's words.
+                let is_asked = |step: &Step| ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb));
+                let until = |step: &&Step| step.until.is_some();
+                assert!(!starter || intent.playbook.iter().filter(until).all(is_asked), "{intent:?}");
             }
             read += 1;
         }

@@ -352,6 +352,11 @@ impl Calls {
 }
 
 impl Shared {
+    /// Whether it can be told what agents say of a checklist: where nobody looks there is none.
+    fn ticks_checklists(&self) -> bool {
+        self.speech.get().is_some() && self.insight.get().is_some_and(Insight::is_reading)
+    }
+
     fn begin(
         self: &Arc<Self>,
         call: NewCall,
@@ -384,7 +389,7 @@ impl Shared {
         if let Some(load) = self.load.now().filter(|load| load.shedding > Shedding::None) {
             live.publish(EventBody::Load(load));
         }
-        let memory = Arc::new(CallMemory::since(started_at_unix_ms));
+        let mut memory = CallMemory::since(started_at_unix_ms);
         if let Some(agrees) = call.consent {
             memory.consents(agrees);
             live.publish(EventBody::Consent(Consent { mood: agrees }));
@@ -395,8 +400,9 @@ impl Shared {
                 Clock::Real(_) => prompter,
                 Clock::Position(_) => prompter.without_clock(),
             });
-            // Where nobody looks whether it is said there is no checklist.
-            if self.insight.get().is_some_and(Insight::is_reading) {
+            // For the whole call: an item that is not shown is not ticked later either.
+            if self.ticks_checklists() {
+                memory = memory.with_checklist();
                 playbook.checklist().into_iter().for_each(|item| live.publish(EventBody::Checklist(item)));
             }
         }
@@ -410,7 +416,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory,
+            memory: Arc::new(memory),
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -1034,6 +1040,7 @@ mod tests {
     use sotto_call::{
         Attention, CallEvent, CallState, EntityKind, MASK, Source, Supervisor, Transferred, UtteranceId,
     };
+    use sotto_insight::PromptSet;
     use sotto_store::{EventWriter, WriterLimits, testing};
 
     use super::*;
@@ -1047,6 +1054,41 @@ mod tests {
 
     fn loud(index: u64) -> Frame {
         Frame { index, samples: [0.25; FRAME_SAMPLES] }
+    }
+
+    fn new_call() -> NewCall {
+        let legs = [Party::Agent, Party::Customer];
+        NewCall {
+            external_id: "a".to_owned(),
+            source: Source::File,
+            called: None,
+            legs: legs.map(|party| NewLeg { party, label: None, codec: "file" }).into(),
+            participants: Vec::new(),
+            headers: Default::default(),
+            language: Some("en".to_owned()),
+            consent: None,
+        }
+    }
+
+    /// Nobody hears the agent while speech recognition is not there, whatever else is.
+    #[tokio::test]
+    async fn a_call_that_begins_before_all_models_are_there_has_no_checklist() {
+        const CHECKLIST: &str = r#"
+            [[checklist]]
+            name = "recorded"
+            title = { en = "The call is recorded" }
+            examples.en = ["This call is recorded."]
+        "#;
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        calls.understand_with(crate::insight::tests::start(&InsightConfig::default()));
+        calls.prompt_by(Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None)));
+        let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
+        drop(outputs);
+        calls.finish(id, EndReason::Hangup).await;
+        assert_eq!(store.state(id).await.unwrap().checklist, []);
     }
 
     /// What becomes of the words of a call.
@@ -1085,24 +1127,22 @@ mod tests {
                     legs.map(person).to_vec()
                 };
                 let call = NewCall {
-                    external_id: "a".to_owned(),
                     source,
                     called: called.map(str::to_owned),
                     legs: legs.map(|party| NewLeg { party, label: None, codec: "PCMU" }).into(),
                     participants: people(legs),
-                    headers: Default::default(),
-                    language: None,
-                    consent: None,
+                    ..new_call()
                 };
                 let id = calls.begin_file(call, true).unwrap().id;
-                let publisher = publisher(&calls, id);
+                let memory = Arc::new(CallMemory::default().with_checklist());
+                let publisher = Publisher { memory, ..publisher(&calls, id) };
                 for (n, party) in (0..).zip(legs) {
                     let heard = |id: u32, text: &str| said(10 * n + id, party, u64::from(n) * 1_000, text);
-                    publisher.hear(Utterance { r#final: false, ..heard(1, "I am so") });
-                    publisher.hear(heard(1, "I am so angry."));
-                    publisher.hear(Utterance { revision: 1, ..heard(1, "I am so very angry.") });
-                    publisher.hear(heard(2, "This is bad."));
-                    publisher.hear(Utterance { revision: 1, ..heard(2, "") });
+                    publisher.hear(Utterance { r#final: false, ..heard(1, "I am so") }, None);
+                    publisher.hear(heard(1, "I am so angry."), None);
+                    publisher.hear(Utterance { revision: 1, ..heard(1, "I am so very angry.") }, None);
+                    publisher.hear(heard(2, "This is bad."), None);
+                    publisher.hear(Utterance { revision: 1, ..heard(2, "") }, None);
                     let swapped = people([legs[1], legs[0]]);
                     calls.note(id, Note::ParticipantsChanged(swapped)).await;
                     let handed = Transferred { party, to: "omid".to_owned() };
@@ -1110,7 +1150,7 @@ mod tests {
                     let attention = Some(Attention::Barge);
                     let comes = Supervisor { name: "sara".to_owned(), attention };
                     publisher.live.publish(EventBody::Supervisor(comes));
-                    publisher.hear(heard(3, "I have had enough of this."));
+                    publisher.hear(heard(3, "I have had enough of this."), None);
                 }
                 drop(publisher);
                 calls.finish(id, EndReason::Hangup).await;
@@ -1161,23 +1201,14 @@ mod tests {
             (Some(true), Some(false), false),
             (Some(false), Some(true), true),
         ] {
-            let call = NewCall {
-                external_id: "a".to_owned(),
-                source: Source::Siprec,
-                called: None,
-                legs: vec![NewLeg { party: Party::Customer, label: None, codec: "PCMU" }],
-                participants: Vec::new(),
-                headers: Default::default(),
-                language: None,
-                consent: first,
-            };
+            let call = NewCall { source: Source::Siprec, consent: first, ..new_call() };
             let id = calls.begin_file(call, true).unwrap().id;
             let publisher = publisher(&calls, id);
-            publisher.hear(said(1, Party::Customer, 1_000, "I am so angry."));
+            publisher.hear(said(1, Party::Customer, 1_000, "I am so angry."), None);
             if let Some(agrees) = later {
                 calls.note(id, Note::Consent(agrees)).await;
             }
-            publisher.hear(said(2, Party::Customer, 4_000, "I have had enough of this."));
+            publisher.hear(said(2, Party::Customer, 4_000, "I have had enough of this."), None);
             drop(publisher);
             calls.finish(id, EndReason::Hangup).await;
             let log = store.events(id, 0, 1_000).await.unwrap();
@@ -1200,18 +1231,7 @@ mod tests {
         let calls =
             Calls::new(hub.clone(), Some(recordings), None, Arc::default(), None, RedactionConfig::default());
         calls.understand_with(Insight::start(&InsightConfig::default()).unwrap());
-        let legs = [Party::Agent, Party::Customer];
-        let call = NewCall {
-            external_id: "a".to_owned(),
-            source: Source::File,
-            called: None,
-            legs: legs.map(|party| NewLeg { party, label: None, codec: "file" }).into(),
-            participants: Vec::new(),
-            headers: Default::default(),
-            language: Some("en".to_owned()),
-            consent: None,
-        };
-        let FileCall { id, outputs, .. } = calls.begin_file(call, true).unwrap();
+        let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
         let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();
         for index in 0..1_000 {
             for recording in &mut recorded {

@@ -236,6 +236,8 @@ pub struct CallMemory {
     consent: Mutex<Option<bool>>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
+    /// Whether the call has a checklist, which the agent's words tick.
+    has_checklist: bool,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
     said: Mutex<VecDeque<(Millis, UtteranceId)>>,
     /// Only the thread that understands looks here.
@@ -251,9 +253,34 @@ struct Remembered {
     /// Utterances in which something is named.
     named: BTreeSet<UtteranceId>,
     /// Items of the checklist that were said, and by which utterance.
-    said: BTreeMap<String, UtteranceId>,
+    said: Vec<(UtteranceId, ChecklistItem)>,
     /// The last question for the number of something.
     asked: Option<Asked>,
+    /// What the newest answers to such questions answered: their words may be revised when something else has been asked.
+    answers: BTreeMap<UtteranceId, EntityKind>,
+}
+
+impl Remembered {
+    /// Opens the items again that an utterance said before, and does not say as its words are now.
+    fn unsay(&mut self, id: UtteranceId, says: &[ChecklistItem]) -> Vec<ChecklistItem> {
+        let (gone, said): (Vec<_>, Vec<_>) = std::mem::take(&mut self.said)
+            .into_iter()
+            .partition(|(by, item)| *by == id && says.iter().all(|said| said.name != item.name));
+        self.said = said;
+        gone.into_iter().map(|(_, item)| ChecklistItem { done: false, evidence: None, ..item }).collect()
+    }
+
+    /// What somebody's words answer, if the number of something was asked for.
+    fn answered_by(&mut self, said: &Utterance) -> Option<EntityKind> {
+        let id = said.utterance_id;
+        let asked = || self.asked.filter(|asked| asked.is_to(said)).map(|asked| asked.of);
+        let of = self.answers.get(&id).copied().or_else(asked)?;
+        self.answers.insert(id, of);
+        if self.answers.len() > REMEMBERED {
+            self.answers.pop_first();
+        }
+        Some(of)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -275,6 +302,12 @@ impl CallMemory {
     #[must_use]
     pub fn since(started_at_unix_ms: u64) -> Self {
         Self { started_at_unix_ms, ..Self::default() }
+    }
+
+    /// The same, of a call with a checklist.
+    #[must_use]
+    pub fn with_checklist(self) -> Self {
+        Self { has_checklist: true, ..self }
     }
 
     /// The customer agrees that their mood is read, or does not, from now on.
@@ -488,11 +521,12 @@ impl Thread {
                 known.voices.forget(id);
                 known.wanted.remove(&id);
                 known.named.remove(&id);
-                known.said.retain(|_, by| *by != id);
+                known.answers.remove(&id);
+                known.unsay(id, &[]).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
                 continue;
             };
             if let Some(offset) = self.entities
-                && let asked = known.asked.filter(|asked| asked.is_to(&said)).map(|asked| asked.of)
+                && let asked = known.answered_by(&said)
                 && let Some(found) =
                     self.try_to(|| Ok(entities(&said, memory.started_at_unix_ms, offset, asked)))
             {
@@ -524,13 +558,18 @@ impl Thread {
                 .and_then(|said| self.try_to(|| Ok(known.voices.hear(said, voice))).flatten());
             let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(read) = read.as_mut() else { continue };
-            if let Some(said) = AgentUtterance::of(&said) {
-                // The same words, revised, say it anew.
-                let is_open = |name: &str| known.said.get(name).is_none_or(|by| *by == id);
-                let items = self.try_to(|| read.covers(&said, &is_open)).unwrap_or_default();
-                for item in items {
-                    known.said.insert(item.name.clone(), id);
-                    publish(EventBody::Checklist(item));
+            if memory.has_checklist
+                && let Some(said) = AgentUtterance::of(&said)
+            {
+                // The same words, revised, say it anew, or not any more.
+                let is_open = |name: &str| known.said.iter().all(|(by, item)| item.name != name || *by == id);
+                if let Some(items) = self.try_to(|| read.covers(&said, &is_open)) {
+                    known.unsay(id, &items).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
+                    for item in items {
+                        known.said.retain(|(_, said)| said.name != item.name);
+                        known.said.push((id, item.clone()));
+                        publish(EventBody::Checklist(item));
+                    }
                 }
             }
             let Some(said) = customers else { continue };
@@ -628,7 +667,7 @@ pub(crate) mod testing {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::mpsc::channel;
 
     use super::*;
@@ -683,7 +722,7 @@ mod tests {
         }
     }
 
-    fn start(config: &InsightConfig) -> Insight {
+    pub(crate) fn start(config: &InsightConfig) -> Insight {
         let insight = Insight::start(config).unwrap();
         insight.read_by(Box::new(By(simply)));
         insight
@@ -697,7 +736,12 @@ mod tests {
     /// What is published of a call in which all this is said, in order.
     fn published(insight: &Insight, said: &[Utterance]) -> Vec<EventBody> {
         // The 29th of November 2026, 20:45 UTC.
-        let memory = Arc::new(CallMemory::since(1_795_985_100_000));
+        published_of(CallMemory::since(1_795_985_100_000).with_checklist(), insight, said)
+    }
+
+    /// The same, of a given call.
+    fn published_of(memory: CallMemory, insight: &Insight, said: &[Utterance]) -> Vec<EventBody> {
+        let memory = Arc::new(memory);
         let (publish, events) = channel();
         for utterance in said {
             let publish = publish.clone();
@@ -758,6 +802,31 @@ mod tests {
         assert_eq!(answers(question.clone(), answer(Party::Customer, 3_000)), [EntityKind::Order]);
         assert_eq!(answers(question.clone(), answer(Party::Agent, 3_000)), []);
         assert_eq!(answers(question.clone(), answer(Party::Customer, 30_000)), []);
+    }
+
+    #[test]
+    fn an_answer_that_is_revised_when_something_else_has_been_asked_still_answers_the_first_question() {
+        let insight = start(&InsightConfig::default());
+        let said = |id, party, start_ms, text: &str| Utterance {
+            start_ms: Millis(start_ms),
+            ..utterance(id, party, text)
+        };
+        let answer = said(2, Party::Customer, 3_000, "Sure, it is 471 926.");
+        let revised = Utterance { revision: 1, text: "Sure, it is 471 928.".to_owned(), ..answer.clone() };
+        let events = published(
+            &insight,
+            &[
+                said(1, Party::Agent, 0, "Could you give me your order number?"),
+                answer,
+                said(3, Party::Agent, 8_000, "And could you give me your account number?"),
+                revised,
+            ],
+        );
+        let found = events.iter().filter_map(|body| match body {
+            EventBody::Entities(found) => Some(found.entities.iter().map(|entity| entity.kind)),
+            _ => None,
+        });
+        assert_eq!(found.flatten().collect::<Vec<_>>(), [EntityKind::Order, EntityKind::Order]);
     }
 
     #[test]
@@ -942,16 +1011,61 @@ mod tests {
                 heard(4, 0, "as I said, recorded"),
             ],
         );
-        let items = events.iter().map(|body| match body {
-            EventBody::Checklist(item) => {
-                (item.name.as_str(), item.evidence.as_ref().unwrap().utterance_id.0)
+        assert_eq!(
+            ticks(&events),
+            [
+                ("recorded", Some(2)),
+                ("recorded", Some(2)),
+                ("name", Some(3)),
+                ("recorded", None),
+                ("recorded", Some(4)),
+            ]
+        );
+    }
+
+    /// Items of the checklist with the utterance that ticks them; none opens them again.
+    fn ticks(events: &[EventBody]) -> Vec<(&str, Option<u32>)> {
+        let tick = |body| match body {
+            &EventBody::Checklist(ChecklistItem { ref name, done, ref evidence, .. }) => {
+                assert_eq!(done, evidence.is_some());
+                (name.as_str(), evidence.as_ref().map(|quote| quote.utterance_id.0))
             }
             other => panic!("{other:?}"),
-        });
-        assert_eq!(
-            items.collect::<Vec<_>>(),
-            [("recorded", 2), ("recorded", 2), ("name", 3), ("recorded", 4)]
+        };
+        events.iter().map(tick).collect()
+    }
+
+    #[test]
+    fn a_tick_falls_when_the_words_as_they_are_revised_do_not_say_the_item() {
+        let insight = start(&feelings());
+        let heard = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Agent, text) };
+        let events = published(
+            &insight,
+            &[
+                heard(1, 0, "this is recorded, and my name is Mina"),
+                heard(2, 0, "recorded, as I said"),
+                heard(1, 1, "this is regarded, and my name is Mina"),
+                heard(2, 1, "recorded, as I said"),
+            ],
         );
+        assert_eq!(
+            ticks(&events),
+            [
+                ("recorded", Some(1)),
+                ("name", Some(1)),
+                ("recorded", None),
+                ("name", Some(1)),
+                ("recorded", Some(2)),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_call_without_a_checklist_has_nothing_ticked() {
+        let insight = start(&feelings());
+        let said = [utterance(1, Party::Agent, "this is recorded")];
+        assert_eq!(published_of(CallMemory::since(0), &insight, &said), []);
+        assert_eq!(ticks(&published(&insight, &said)), [("recorded", Some(1))]);
     }
 
     #[test]

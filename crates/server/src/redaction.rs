@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{Millis, Party, Redacted, Secret, TimeRange, Utterance, UtteranceId};
-use sotto_insight::{Policy, Redactor};
+use sotto_insight::{Policy, Redactor, has_long_number};
 use sotto_media::Muter;
 
 /// See [`crate::config::Config::redaction`].
@@ -63,6 +63,12 @@ impl RedactionConfig {
             latency_ms: Millis(0),
         };
         Redactor::new(self.policy()).push(&said).into_iter().flat_map(|left| left.secrets).collect()
+    }
+
+    /// Whether there are digits in a sentence that may turn out to be a part of a secret, when the customer goes on.
+    #[must_use]
+    pub fn may_become_secret(&self, text: &str) -> bool {
+        self.enabled && has_long_number(text)
     }
 }
 

@@ -322,12 +322,16 @@ export const api = {
   async removeIntent(name: string): Promise<void> {
     await request('DELETE', intent(name));
   },
-  /** Without an intent it is an example of none. `said` is the call in which it was. */
-  async addExample(intent: string | null, text: string, said?: CallId): Promise<void> {
-    await request('POST', 'api/intent-examples', { intent, text, ...(said ? { call_id: said } : {}) });
+  /** Without an intent it is an example of none. `said` is where it was. */
+  async addExample(
+    intent: string | null,
+    text: string,
+    said?: { call_id: CallId; utterance_id: number },
+  ): Promise<void> {
+    await request('POST', 'api/intent-examples', { intent, text, ...said });
   },
   async removeExample(text: string): Promise<void> {
-    await request('DELETE', `api/intent-examples?${new URLSearchParams({ text })}`);
+    await request('DELETE', 'api/intent-examples', { text });
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

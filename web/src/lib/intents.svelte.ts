@@ -8,7 +8,7 @@ import { session } from './session.svelte';
 /** How often it is asked whether a change is learned, or the server is back. */
 const ASK_AGAIN_MS = 1_500;
 
-const PROBLEMS = ['secret', 'name_taken', 'invalid', 'not_found'] as const;
+const PROBLEMS = ['secret', 'long_number', 'name_taken', 'invalid', 'not_found'] as const;
 
 export class Intents {
   /** Absent until it is fetched. */

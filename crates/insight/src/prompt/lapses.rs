@@ -64,7 +64,8 @@ impl Lapses {
         }
         self.begun = Some(self.begun.map_or(said.start_ms, |begun| begun.min(said.start_ms)));
         self.talk.insert(said.party);
-        if is_farewell && said.revision == 0 {
+        // Earlier words that are revised do not count for more than later ones.
+        if is_farewell && (said.revision == 0 || self.farewell.is_none()) {
             self.farewell = Some((at, said.utterance_id));
         }
     }
@@ -75,6 +76,11 @@ impl Lapses {
     pub fn quiet_since(&self) -> Option<Millis> {
         let both_talk = [Party::Agent, Party::Customer].iter().all(|party| self.talk.contains(party));
         self.heard.filter(|_| both_talk && !self.on_hold && !self.words_late)
+    }
+
+    /// The words with which somebody says goodbye.
+    pub(super) fn farewell(&self) -> Option<UtteranceId> {
+        self.farewell.map(|(_, id)| id)
     }
 
     /// Whether something must still be said, and by when, as far as that is known.

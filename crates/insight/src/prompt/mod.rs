@@ -57,7 +57,8 @@ fn manner(about: PromptKind) -> Manner {
         PromptKind::Checklist => (80, 60, 30, None),
         PromptKind::Empathy => (70, 15, 20, Some(120)),
         PromptKind::DeadAir => (60, 10, 15, Some(120)),
-        PromptKind::NextAction => (50, 40, 30, None),
+        // Longer than from one prompt to the next: the step after one that was answered at once.
+        PromptKind::NextAction => (50, 60, 30, None),
         PromptKind::Overtalk => (40, 10, 15, Some(300)),
     };
     let seconds = |s: u64| Millis(s * 1_000);
@@ -131,14 +132,14 @@ pub struct Prompter {
     count: u32,
     /// When the next one may come.
     free: Millis,
-    /// When each was said last.
-    shown: BTreeMap<Rule, Millis>,
+    /// When each was said last, and what it rested on.
+    shown: BTreeMap<Rule, (Millis, UtteranceId)>,
     /// What the agent said is no help on this call.
     not_helpful: BTreeSet<PromptKind>,
-    /// What the customer wanted last.
-    wanted: Option<String>,
-    /// What has been named.
-    named: BTreeSet<EntityKind>,
+    /// What the customer wanted, by the words that say so.
+    wanted: BTreeMap<UtteranceId, String>,
+    /// What is named, by the words it is named in.
+    named: BTreeMap<UtteranceId, BTreeSet<EntityKind>>,
     lapses: Lapses,
     /// When the customer could not finish.
     overlaps: VecDeque<Millis>,
@@ -160,8 +161,8 @@ impl Prompter {
             free: FIRST,
             shown: BTreeMap::new(),
             not_helpful: BTreeSet::new(),
-            wanted: None,
-            named: BTreeSet::new(),
+            wanted: BTreeMap::new(),
+            named: BTreeMap::new(),
             lapses: Lapses::default(),
             overlaps: VecDeque::new(),
         }
@@ -177,8 +178,11 @@ impl Prompter {
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &CallEvent) {
         self.now = self.now.max(event.at_ms);
-        let quiet = self.lapses.quiet_since();
+        let (quiet, farewell) = (self.lapses.quiet_since(), self.lapses.farewell());
         self.lapses.apply(event, &self.playbook);
+        if let Some(id) = farewell.filter(|_| self.lapses.farewell().is_none()) {
+            self.stay(id);
+        }
         if self.lapses.quiet_since() != quiet {
             self.withdraw(|one| one.rule == Rule::DeadAir);
         }
@@ -235,7 +239,7 @@ impl Prompter {
         self.held_back.retain(|one| one.text != text);
         self.count += 1;
         self.free = now + EVERY;
-        self.shown.insert(rule, now);
+        self.shown.insert(rule, (now, utterance));
         self.standing = Some(Standing { prompt_id: self.count, about, utterance, until: expires_at_ms });
         let held_back = std::mem::take(&mut self.held_back);
         Some(Prompt { prompt_id: self.count, about, text, priority, evidence, expires_at_ms, held_back })
@@ -268,6 +272,8 @@ impl Prompter {
             self.said.retain(|known| known.quote.utterance_id != id);
             self.withdraw(|one| one.utterance == id);
             self.standing.take_if(|standing| standing.utterance == id);
+            self.wanted.remove(&id);
+            self.named.remove(&id);
             return;
         }
         let quote = Quote::of(said);
@@ -284,6 +290,12 @@ impl Prompter {
             self.said.pop_front();
         }
         self.listen_for_overlap();
+    }
+
+    /// These words were no goodbye after all: what had to be said before it may be asked for again.
+    fn stay(&mut self, id: UtteranceId) {
+        self.withdraw(|one| one.utterance == id && one.rule.about() == PromptKind::Checklist);
+        self.shown.retain(|rule, (_, rested_on)| *rested_on != id || rule.about() != PromptKind::Checklist);
     }
 
     /// Whether the newest final words are those of somebody who did not let the customer finish, or of a customer who could
@@ -338,32 +350,51 @@ impl Prompter {
 
     fn want(&mut self, intent: &Intent) {
         let id = intent.utterance_id;
+        if self.said(id).is_none_or(|said| said.quote.revision != intent.revision) {
+            // Understood of words that are no more.
+            return;
+        }
         let Some(name) = &intent.name else {
             // It was understood wrongly.
+            self.wanted.remove(&id);
             self.withdraw(|one| one.utterance == id && one.rule.about() == PromptKind::NextAction);
             return;
         };
-        self.wanted = Some(name.clone());
-        self.go_on(id);
+        self.wanted.insert(id, name.clone());
+        // Earlier words that are revised do not count for more than later ones.
+        if self.wanted.last_key_value().is_some_and(|(newest, _)| *newest == id) {
+            self.go_on(id);
+        }
+    }
+
+    /// What the customer wanted last.
+    fn wanted(&self) -> Option<&String> {
+        self.wanted.last_key_value().map(|(_, name)| name)
     }
 
     fn name(&mut self, found: &Entities) {
-        let new: Vec<EntityKind> =
-            found.entities.iter().map(|one| one.kind).filter(|kind| self.named.insert(*kind)).collect();
-        let steps = self.wanted.as_ref().map(|name| self.playbook.steps(name)).unwrap_or_default();
-        if steps.iter().any(|step| step.until.is_some_and(|kind| new.contains(&kind))) {
-            self.go_on(found.utterance_id);
+        let (id, before) = (found.utterance_id, self.named());
+        self.named.insert(id, found.entities.iter().map(|one| one.kind).collect());
+        let now = self.named();
+        let steps = self.wanted().map(|name| self.playbook.steps(name)).unwrap_or_default();
+        if steps.iter().any(|step| step.until.is_some_and(|kind| before.contains(&kind) != now.contains(&kind))) {
+            self.go_on(id);
         }
+    }
+
+    /// What has been named, by whomever.
+    fn named(&self) -> BTreeSet<EntityKind> {
+        self.named.values().flatten().copied().collect()
     }
 
     /// Offers the next step of the playbook: the first that was neither said nor is done.
     fn go_on(&mut self, utterance: UtteranceId) {
-        let Some(name) = self.wanted.clone() else { return };
+        let Some(name) = self.wanted().cloned() else { return };
         self.withdraw(|one| one.rule.about() == PromptKind::NextAction);
-        let playbook = Arc::clone(&self.playbook);
+        let (playbook, named) = (Arc::clone(&self.playbook), self.named());
         let steps = playbook.steps(&name).iter().enumerate();
         let mut ahead = steps.map(|(n, step)| (Rule::Step(name.clone(), n), step)).filter(|(rule, step)| {
-            !self.shown.contains_key(rule) && step.until.is_none_or(|kind| !self.named.contains(&kind))
+            !self.shown.contains_key(rule) && step.until.is_none_or(|kind| !named.contains(&kind))
         });
         let next = ahead.next();
         if let Some((rule, step)) = next {
@@ -406,6 +437,7 @@ impl Prompter {
         for duty in playbook.duties() {
             let missing = self.lapses.missing(duty).filter(|missing| missing.due <= self.now);
             let Some(Missing { farewell, .. }) = missing else { continue };
+            let farewell = farewell.filter(|id| self.said(*id).is_some());
             let rule = Rule::Duty(duty.name.clone());
             if self.waiting.iter().all(|one| one.rule != rule) {
                 self.offer(rule, playbook.reminder(duty), farewell.unwrap_or(newest));
@@ -422,7 +454,7 @@ impl Prompter {
     fn offer(&mut self, rule: Rule, text: Text, utterance: UtteranceId) {
         let (about, now) = (rule.about(), self.now);
         let Manner { waits, again, .. } = manner(about);
-        let is_too_soon = |at: &Millis| again.is_none_or(|again| now.since(*at) < again);
+        let is_too_soon = |(at, _): &(Millis, UtteranceId)| again.is_none_or(|again| now.since(*at) < again);
         if text.is_empty() || self.shown.get(&rule).is_some_and(is_too_soon) {
             return;
         }

@@ -106,6 +106,12 @@ impl Call {
         self.happens(said.end_ms.0, EventBody::Entities(found));
     }
 
+    fn names_nothing(&mut self, said: &Utterance) {
+        let (utterance_id, revision, latency_ms) = (said.utterance_id, said.revision, Millis(0));
+        let found = Entities { utterance_id, revision, entities: Vec::new(), latency_ms };
+        self.happens(said.end_ms.0, EventBody::Entities(found));
+    }
+
     fn answers(&mut self, s: u64, prompt_id: u32, answer: PromptAnswer) {
         let by = "mina".to_owned();
         self.happens(s * 1_000, EventBody::PromptAnswered(PromptAnswered { prompt_id, answer, by }));
@@ -234,6 +240,77 @@ fn a_step_that_is_done_before_it_is_due_is_left_out() {
 }
 
 #[test]
+fn the_step_after_one_that_was_answered_at_once_is_shown_when_its_turn_comes() {
+    let mut call = Call::begun();
+    call.prompter = call.prompter.without_clock();
+    let said = call.says(2, 5, 8, Party::Customer, "It has not arrived.");
+    call.wants(&said, Some("delivery"));
+    call.answers(9, 1, PromptAnswer::Accepted);
+    call.passes(52_999);
+    assert_eq!(call.told.len(), 1);
+    call.passes(53_000);
+    assert!(begins(call.newest(), "Say when it comes."));
+}
+
+#[test]
+fn what_was_wanted_or_named_by_mistake_drives_the_playbook_no_more() {
+    let begun = || {
+        let mut call = Call::begun();
+        call.prompter = call.prompter.without_clock();
+        let said = call.says(2, 5, 8, Party::Customer, "My order 471926 has not arrived.");
+        (call, said)
+    };
+    let nothing = |said: &Utterance| Utterance { revision: 1, text: String::new(), ..said.clone() };
+    let revised = |said: &Utterance| Utterance {
+        revision: 1,
+        text: "My daughter has not arrived.".to_owned(),
+        ..said.clone()
+    };
+
+    // It was no intent, or nothing was said at all: what is named later asks for no step.
+    for is_none in [true, false] {
+        let (mut call, said) = begun();
+        call.wants(&said, Some("delivery"));
+        if is_none {
+            call.wants(&said, None);
+        } else {
+            call.hears(9_000, nothing(&said));
+        }
+        let said = call.says(3, 60, 63, Party::Customer, "It is 471926.");
+        call.names(&said, EntityKind::Order);
+        assert_eq!(call.told.len(), 1, "is none: {is_none}");
+    }
+
+    // It was understood late, of words that are no more.
+    let (mut call, said) = begun();
+    call.hears(9_000, revised(&said));
+    call.wants(&said, Some("delivery"));
+    assert_eq!(call.told, []);
+
+    // No number was named after all.
+    let (mut call, said) = begun();
+    call.names(&said, EntityKind::Order);
+    call.hears(9_000, revised(&said));
+    call.names_nothing(&revised(&said));
+    call.wants(&revised(&said), Some("delivery"));
+    assert!(begins(call.newest(), "Ask for the order number."));
+    let (mut call, said) = begun();
+    call.names(&said, EntityKind::Order);
+    call.hears(9_000, nothing(&said));
+    let said = call.says(3, 10, 12, Party::Customer, "It has not arrived.");
+    call.wants(&said, Some("delivery"));
+    assert!(begins(call.newest(), "Ask for the order number."));
+
+    // What was wanted first is understood once more: what was wanted later counts.
+    let (mut call, said) = begun();
+    call.wants(&said, Some("delivery"));
+    let later = call.says(3, 60, 63, Party::Customer, "And I have a complaint.");
+    call.wants(&later, Some("complaint"));
+    call.wants(&said, Some("delivery"));
+    assert_eq!(call.told.len(), 1);
+}
+
+#[test]
 fn a_silence_is_noticed_when_both_have_talked_and_nobody_waits_on_hold() {
     let mut call = Call::begun();
     assert_eq!(call.prompter.due(Millis(4_000)), Some(Millis(14_000)));
@@ -334,6 +411,47 @@ fn what_must_be_said_is_asked_for_when_it_is_due() {
 }
 
 #[test]
+fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothing() {
+    let begun = || {
+        let mut call = Call::begun();
+        call.prompter = call.prompter.without_clock();
+        call
+    };
+    for text in ["Hello, it is about my order.", ""] {
+        let mut call = begun();
+        call.item(4, "more", false);
+        let said = call.says(2, 5, 7, Party::Customer, "Goodbye, it is about my order.");
+        assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
+        call.hears(8_000, Utterance { revision: 1, text: text.to_owned(), ..said });
+        call.says(3, 60, 62, Party::Customer, "It has not arrived.");
+        assert_eq!(call.told.len(), 1);
+        call.says(4, 90, 92, Party::Customer, "Thank you, goodbye.");
+        assert_eq!((call.told.len(), call.newest().evidence.utterance_id), (2, UtteranceId(4)));
+        assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
+    }
+
+    // It was one, as is heard only when the words are revised.
+    let mut call = begun();
+    call.item(4, "more", false);
+    let said = call.says(2, 5, 7, Party::Customer, "Thank you, good eye.");
+    assert_eq!(call.told, []);
+    call.hears(8_000, Utterance { revision: 1, text: "Thank you, goodbye.".to_owned(), ..said });
+    assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
+
+    // They went on for so long that it is forgotten; what is open again then is no obstacle to anything else.
+    let mut call = begun();
+    call.says(2, 5, 7, Party::Customer, "Goodbye.");
+    for id in 3..3 + REMEMBERED as u32 {
+        let from = u64::from(id) * 3;
+        call.says(id, from, from + 2, Party::Agent, "One more thing.");
+    }
+    call.item(200, "more", false);
+    let said = call.says(99, 300, 302, Party::Customer, "I am so worried.");
+    call.feels(&said, Emotion::Worry, None);
+    assert_eq!(call.abouts(), [PromptKind::Empathy]);
+}
+
+#[test]
 fn one_is_shown_at_a_time_and_says_what_was_held_back_and_why() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "It has not arrived, I am so worried.");
@@ -343,13 +461,16 @@ fn one_is_shown_at_a_time_and_says_what_was_held_back_and_why() {
     assert_eq!(call.abouts(), [PromptKind::Empathy], "it matters more");
     let held: Vec<_> = call.newest().held_back.iter().map(|one| (one.about, one.because)).collect();
     assert_eq!(held, [(PromptKind::NextAction, HeldBackBecause::MattersLess)]);
-    // What waited is too late by the time there is room for it.
+    // What helps for a short time only is too late by the time there is room for it.
+    call.says(3, 8, 12, Party::Customer, "I wanted to say that the machine");
+    call.says(4, 10, 13, Party::Agent, "Yes but the policy says");
+    call.says(5, 14, 18, Party::Customer, "Let me just say one more thing");
+    call.says(6, 16, 19, Party::Agent, "No that is not possible");
     call.passes(44_000);
-    let said = call.says(3, 50, 52, Party::Customer, "It is 471926.");
-    call.names(&said, EntityKind::Order);
+    call.says(7, 50, 52, Party::Customer, "It is 471926.");
     let held: Vec<_> = call.newest().held_back.iter().map(|one| (one.about, one.because)).collect();
     assert_eq!(call.abouts()[1], PromptKind::NextAction);
-    assert_eq!(held, [(PromptKind::NextAction, HeldBackBecause::TooSoon)]);
+    assert_eq!(held, [(PromptKind::Overtalk, HeldBackBecause::TooSoon)]);
 }
 
 #[test]

@@ -19,12 +19,30 @@ use sotto_call::{MASK, Millis, Secret, Utterance, UtteranceId, Word};
 
 use crate::spoken::tokens;
 use search::{Found, Spoken};
-use speech::Speech;
+use speech::{Speech, What};
 
 /// Utterances that are listened to again when another comes. More than any number takes.
 const KEPT: usize = 32;
 /// Audio that is muted before and after a secret: recognisers place words no better than that.
 const MARGIN: Millis = Millis(200);
+
+/// So many digits may be half of a card number.
+const LONG_ROW: usize = 4;
+
+/// Whether digits stand in a text, written or spoken, that the rest of a call may make a secret of: four or more in a row.
+/// Amounts, dates and times of day are none.
+#[must_use]
+pub fn has_long_number(text: &str) -> bool {
+    let mut row = 0;
+    Speech::new(tokens(text)).parts.iter().any(|part| {
+        row = match &part.what {
+            What::Digits { digits, .. } => row + digits.len(),
+            What::Filler | What::Comma => row,
+            _ => 0,
+        };
+        row >= LONG_ROW
+    })
+}
 
 /// What is taken out, and what is left of it. By default everything, and nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

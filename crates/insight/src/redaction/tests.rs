@@ -28,6 +28,29 @@ fn redacted(policy: Policy, turns: &str) -> String {
     texts.join(" | ")
 }
 
+#[test]
+fn digits_that_may_be_half_of_a_secret_are_told_from_amounts_dates_and_times() {
+    for text in [
+        "It is 4242 4242",
+        "4242 it is",
+        "four two, uh, four two",
+        "forty two, forty two",
+        "شماره‌اش ۴۲۴۲ ۴۲۴۲ است",
+        "چهار دو چهار دو",
+    ] {
+        assert!(has_long_number(text), "{text}");
+    }
+    for text in [
+        "I want my money back.",
+        "I paid 2500 dollars for 3 months.",
+        "It was on 12/05/2026 at 10:30.",
+        "Two of us, for 3 days, and 12 lessons.",
+        "۲۵۰ هزار تومان پرداخت کردم",
+    ] {
+        assert!(!has_long_number(text), "{text}");
+    }
+}
+
 fn check(cases: &[(&str, &str)]) {
     let wrong: Vec<String> = cases
         .iter()

@@ -227,7 +227,7 @@ pub(super) struct NewAnswer {
 /// Answer a prompt
 ///
 /// The one that stands on a live call: its agent does so, or a supervisor. The answer is an event of the call
-/// (`prompt_answered`).
+/// (`prompt_answered`), which says whose it is.
 #[utoipa::path(post, path = "/api/calls/{id}/prompts/{prompt_id}/answer", tag = "Calls",
     params(("id" = String, Path), ("prompt_id" = u32, Path)),
     request_body = NewAnswer, responses(
@@ -253,8 +253,6 @@ pub(super) async fn answer(
     if state.prompt.as_ref().is_none_or(|prompt| prompt.prompt_id != prompt_id) {
         return Err(ApiError::not_found("prompt that stands"));
     }
-    let detail = format!("{} {prompt_id}", new.answer.as_str());
-    app.shared.parts.desk.audit().note(&by, "prompt", Some(id), &detail);
     live.publish(EventBody::PromptAnswered(PromptAnswered { prompt_id, answer: new.answer, by }));
     Ok(StatusCode::NO_CONTENT)
 }

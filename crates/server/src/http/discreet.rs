@@ -1,11 +1,14 @@
-//! What those who read are not told about calls: agents, that a supervisor listens, where the organisation wants that so
-//! (`desk.announce = "silent"`); whoever is not to see moods (`insight.mood_seen_by`), how the customer feels. In place of
-//! what they are not told, their log has an event that says nothing, so that its numbers have no gaps.
+//! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt, where
+//! the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods (`insight.mood_seen_by`), how
+//! the customer feels. In place of what they are not told, their log has an event that says nothing, so that its numbers
+//! have no gaps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use sotto_call::{Attention, CallEvent, CallId, CallState, EventBody, Supervisor, Withheld};
+use sotto_call::{
+    Attention, CallEvent, CallId, CallState, EventBody, Participant, Party, PromptAnswered, Supervisor, Withheld,
+};
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
@@ -35,8 +38,8 @@ impl App {
         from: Option<u64>,
     ) -> Result<Reader, FollowError> {
         let silent = self.shared.parts.desk.announce() == Announce::Silent;
-        let discretion =
-            (silent && authorize(identity, Action::Supervise).is_err()).then(Discretion::default);
+        let discretion = (silent && authorize(identity, Action::Supervise).is_err())
+            .then(|| Discretion::towards(identity.name()));
         // What was said before decides what a later event may say.
         let begin = if discretion.is_some() { from.map(|_| 0) } else { from };
         let follow = self.hub().follow(id, begin).await?;
@@ -144,14 +147,27 @@ impl Reader {
     }
 }
 
-/// Remembers which supervisors are not hidden.
+/// Remembers who is not hidden.
 #[derive(Default)]
 struct Discretion {
+    /// Supervisors.
     seen: BTreeSet<String>,
+    /// The one who reads, and whoever has been the call's agent.
+    agents: BTreeSet<String>,
 }
 
 impl Discretion {
+    fn towards(reader: &str) -> Self {
+        Self { agents: BTreeSet::from([reader.to_owned()]), ..Self::default() }
+    }
+
+    fn meet(&mut self, participants: &[Participant]) {
+        let agents = participants.iter().filter(|one| one.party == Party::Agent);
+        self.agents.extend(agents.filter_map(|one| one.name.clone()));
+    }
+
     fn state(&mut self, state: Arc<CallState>) -> Arc<CallState> {
+        state.started.iter().for_each(|started| self.meet(&started.participants));
         let seen = |there: &Supervisor| there.attention != Some(Attention::Listen);
         self.seen =
             state.supervisors.iter().filter(|there| seen(there)).map(|there| there.name.clone()).collect();
@@ -164,15 +180,30 @@ impl Discretion {
     }
 
     fn event(&mut self, event: Arc<CallEvent>) -> Arc<CallEvent> {
-        let EventBody::Supervisor(Supervisor { name, attention }) = &event.body else { return event };
-        if matches!(attention, Some(Attention::Whisper | Attention::Barge)) {
-            self.seen.insert(name.clone());
-            return event;
-        }
-        // Whoever was seen, and only listens from now on, has left.
-        let body = match self.seen.remove(name) {
-            true => EventBody::Supervisor(Supervisor { name: name.clone(), attention: None }),
-            false => EventBody::Withheld(Withheld {}),
+        let body = match &event.body {
+            EventBody::Supervisor(Supervisor { name, attention }) => match attention {
+                Some(Attention::Whisper | Attention::Barge) => {
+                    self.seen.insert(name.clone());
+                    return event;
+                }
+                // Whoever was seen, and only listens from now on, has left.
+                _ if self.seen.remove(name) => {
+                    EventBody::Supervisor(Supervisor { name: name.clone(), attention: None })
+                }
+                _ => EventBody::Withheld(Withheld {}),
+            },
+            EventBody::PromptAnswered(answered) if !self.agents.contains(&answered.by) => {
+                EventBody::PromptAnswered(PromptAnswered { by: String::new(), ..answered.clone() })
+            }
+            EventBody::CallStarted(started) => {
+                self.meet(&started.participants);
+                return event;
+            }
+            EventBody::Participants(now) => {
+                self.meet(&now.participants);
+                return event;
+            }
+            _ => return event,
         };
         Arc::new(CallEvent { body, ..CallEvent::clone(&event) })
     }
@@ -180,7 +211,7 @@ impl Discretion {
 
 #[cfg(test)]
 mod tests {
-    use sotto_call::Millis;
+    use sotto_call::{Millis, Participants, PromptAnswer};
 
     use super::*;
 
@@ -192,7 +223,7 @@ mod tests {
     #[test]
     fn who_only_listens_is_not_there_and_whoever_was_heard_is_seen_to_leave() {
         use Attention::{Barge, Listen, Whisper};
-        let mut discretion = Discretion::default();
+        let mut discretion = Discretion::towards("mina");
         let script = [
             ("sara", Some(Listen), None),
             ("omid", Some(Whisper), Some(Some(Whisper))),
@@ -216,5 +247,30 @@ mod tests {
         assert_eq!(names(&discretion.state(state)), ["omid", "sara"]);
         let state = Arc::new(CallState::of(log[..4].iter().map(Arc::as_ref)));
         assert_eq!(names(&discretion.state(state)), ["sara"]);
+    }
+
+    #[test]
+    fn a_supervisor_who_answers_a_prompt_is_not_named_to_agents() {
+        let agent = |name: &str| Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
+        let are = |names: &[&str]| {
+            EventBody::Participants(Participants { participants: names.iter().map(|name| agent(name)).collect() })
+        };
+        let answered = |by: &str| {
+            let (answer, by) = (PromptAnswer::Dismissed, by.to_owned());
+            EventBody::PromptAnswered(PromptAnswered { prompt_id: 1, answer, by })
+        };
+        let mut discretion = Discretion::towards("mina");
+        for (seq, (body, told)) in (1..).zip([
+            (are(&["reza"]), are(&["reza"])),
+            (are(&["omid"]), are(&["omid"])),
+            (answered("sara"), answered("")),
+            (answered("reza"), answered("reza")),
+            (answered("omid"), answered("omid")),
+            (answered("mina"), answered("mina")),
+        ]) {
+            let event = Arc::new(CallEvent { seq, at_ms: Millis(seq), body });
+            let shown = discretion.event(event);
+            assert_eq!((shown.seq, &shown.body), (seq, &told));
+        }
     }
 }

@@ -7,12 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use serde::Deserialize;
-use sotto_call::CallId;
-use utoipa::{IntoParams, ToSchema};
+use sotto_call::{CallId, UtteranceId};
+use utoipa::ToSchema;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
-use super::error::{ApiError, ErrorBody, Json, Path, Query};
+use super::error::{ApiError, ErrorBody, Json, Path};
+use crate::hub::Update;
 use crate::intents::{Change, EditError, IntentEditor, IntentList};
 
 pub(super) fn routes() -> Router<App> {
@@ -30,6 +31,7 @@ impl From<EditError> for ApiError {
             EditError::UnknownExample => Self::not_found("example"),
             EditError::Taken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
             EditError::Secret(_) => Self::new(StatusCode::BAD_REQUEST, "secret", error.to_string()),
+            EditError::LongNumber => Self::new(StatusCode::BAD_REQUEST, "long_number", error.to_string()),
             EditError::Invalid(_) => Self::invalid(error.to_string()),
         }
     }
@@ -70,12 +72,16 @@ pub(super) struct NewExample {
     #[serde(default)]
     #[schema(value_type = Option<String>)]
     call_id: Option<CallId>,
+    /// The utterance of that call in which it was: nothing is learned of one that something was taken out of meanwhile.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    utterance_id: Option<UtteranceId>,
 }
 
 /// Which sentence.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(super) struct ExampleParams {
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OldExample {
     /// The sentence, as the list has it.
     text: String,
 }
@@ -165,9 +171,10 @@ pub(super) async fn remove(
 /// It is an example of nothing else from then on, and learned within seconds, also for calls that go on.
 #[utoipa::path(post, path = "/api/intent-examples", tag = "Intents", request_body = NewExample, responses(
     (status = 204, description = "Added"),
-    (status = 400, description = "It is too long, or there is a secret in it", body = ErrorBody),
+    (status = 400, description = "It is too long, or there is a secret in it, or what may be a part of one",
+        body = ErrorBody),
     (status = 403, description = "For supervisors", body = ErrorBody),
-    (status = 404, description = "No such intent", body = ErrorBody),
+    (status = 404, description = "No such intent, or no such call", body = ErrorBody),
 ))]
 pub(super) async fn add_example(
     State(app): State<App>,
@@ -175,12 +182,20 @@ pub(super) async fn add_example(
     Json(new): Json<NewExample>,
 ) -> Result<StatusCode, ApiError> {
     let (editor, change) = editor(&app, &identity)?;
+    if let Some((call, said)) = new.call_id.zip(new.utterance_id)
+        && let Some(Update::Snapshot(state)) = app.hub().follow(call, None).await?.next_now().await?
+        && let Some(redacted) = state.redactions.iter().find(|redacted| redacted.utterance_id == said)
+    {
+        return Err(EditError::Secret(redacted.secrets.clone()).into());
+    }
     editor.add_example(change, new.intent.as_deref(), &new.text, new.call_id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// Remove an example
-#[utoipa::path(delete, path = "/api/intent-examples", tag = "Intents", params(ExampleParams), responses(
+///
+/// Which one is in the body: what customers say is no part of an address, which is written into logs.
+#[utoipa::path(delete, path = "/api/intent-examples", tag = "Intents", request_body = OldExample, responses(
     (status = 204, description = "It is an example of nothing any more"),
     (status = 403, description = "For supervisors", body = ErrorBody),
     (status = 404, description = "It was none", body = ErrorBody),
@@ -188,9 +203,9 @@ pub(super) async fn add_example(
 pub(super) async fn remove_example(
     State(app): State<App>,
     identity: Identity,
-    Query(which): Query<ExampleParams>,
+    Json(old): Json<OldExample>,
 ) -> Result<StatusCode, ApiError> {
     let (editor, change) = editor(&app, &identity)?;
-    editor.remove_example(change, &which.text).await?;
+    editor.remove_example(change, &old.text).await?;
     Ok(StatusCode::NO_CONTENT)
 }

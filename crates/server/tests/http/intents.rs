@@ -1,14 +1,14 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::json;
-use sotto_call::CallId;
+use sotto_call::testing::utterance;
+use sotto_call::{CallId, EventBody, Party, Redacted, Secret, Utterance};
 use sotto_store::Role;
 
 use crate::bench::{Bench, body, by, bytes, get, post, refused, with_body};
 
 fn remove_example(text: &str) -> Request<Body> {
-    let text = text.replace(' ', "%20");
-    with_body("DELETE", &format!("/api/intent-examples?text={text}"), &json!({}))
+    with_body("DELETE", "/api/intent-examples", &json!({ "text": text }))
 }
 
 #[tokio::test]
@@ -117,6 +117,7 @@ async fn what_cannot_be_taught_is_refused_and_why() {
         (&*"a".repeat(501), "invalid"),
         ("My card is 4242 4242 4242 4242.", "secret"),
         ("It is ••••.", "secret"),
+        ("It is 4242 4242.", "long_number"),
     ] {
         refused(send(post("/api/intent-examples", &example(text))).await, 400, code).await;
     }
@@ -124,4 +125,28 @@ async fn what_cannot_be_taught_is_refused_and_why() {
     refused(send(with_body("DELETE", "/api/intents/x", &json!({}))).await, 404, "not_found").await;
     let renamed = json!({ "title": { "en": "x" }, "alert": true });
     refused(send(with_body("PUT", "/api/intents/x", &renamed)).await, 404, "not_found").await;
+    // What customers say is no part of an address.
+    refused(send(with_body("DELETE", "/api/intent-examples?text=x", &json!({}))).await, 422, "invalid_body").await;
+}
+
+#[tokio::test]
+async fn nothing_is_learned_of_words_that_a_secret_was_taken_out_of_while_somebody_looked_at_them() {
+    let bench = Bench::new().await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let sara = bench.sign_in("sara").await;
+    let call = bench.begin("abc");
+    let said = utterance(1, Party::Customer, "It is bluebird for me.");
+    let (utterance_id, party, secrets) = (said.utterance_id, said.party, vec![Secret::Password]);
+    let example = |call: CallId, utterance: u32| {
+        let text = "It is bluebird for me.";
+        post("/api/intent-examples", &json!({ "text": text, "call_id": call, "utterance_id": utterance }))
+    };
+    let send = async |request| bench.send(by(&sara, request)).await;
+    call.publish(EventBody::Utterance(said.clone()));
+    assert_eq!(send(example(call.id(), 1)).await.status(), StatusCode::NO_CONTENT);
+    let redacted = Redacted { utterance_id, party, secrets, ranges: Vec::new(), muted: false };
+    call.redact(None, redacted, Utterance { revision: 1, text: "It is •••• for me.".to_owned(), ..said });
+    refused(send(example(call.id(), 1)).await, 400, "secret").await;
+    assert_eq!(send(example(call.id(), 2)).await.status(), StatusCode::NO_CONTENT);
+    refused(send(example(CallId::new(), 1)).await, 404, "not_found").await;
 }

@@ -2,7 +2,8 @@ use futures::SinkExt;
 use serde_json::{Value, json};
 use sotto_call::testing::utterance;
 use sotto_call::{
-    CallEvent, CallId, EventBody, Millis, Participant, Participants, Party, Prompt, PromptKind, Quote,
+    CallEvent, CallId, EventBody, Millis, Participant, Participants, Party, Prompt, PromptAnswer, PromptKind,
+    Quote,
 };
 use sotto_store::{MissedCall, Role};
 use tokio_tungstenite::tungstenite::Message;
@@ -227,11 +228,13 @@ async fn a_prompt_is_answered_by_the_calls_agent_or_a_supervisor_while_it_stands
     let answers: Vec<_> = all
         .iter()
         .filter_map(|event| match &event.body {
-            EventBody::PromptAnswered(one) => Some((one.prompt_id, one.answer.as_str(), one.by.as_str())),
+            EventBody::PromptAnswered(one) => Some((one.prompt_id, one.answer, one.by.as_str())),
             _ => None,
         })
         .collect();
-    assert_eq!(answers, [(1, "not_helpful", "mina"), (2, "dismissed", "sara")]);
+    assert_eq!(answers, [(1, PromptAnswer::NotHelpful, "mina"), (2, PromptAnswer::Dismissed, "sara")]);
+    // Who answered what is in the call's log, and nowhere else.
+    assert_eq!(bench.store.audit(None, 100).await.unwrap(), []);
 }
 
 #[tokio::test]

@@ -442,7 +442,7 @@ prompt_id: number,
  */
 answer: PromptAnswer, 
 /**
- * By whom.
+ * By whom. Empty where the reader is not to know that a supervisor is there.
  */
 by: string, };
 

@@ -267,6 +267,8 @@ export const en = {
   'intents.noneOf': 'None of these',
   'intents.noneOfHint': 'Sentences that sound like one of them, and are not.',
   'intents.problem.secret': 'Something in it must not be kept, such as a card number. Write it without.',
+  'intents.problem.long_number':
+    'Four or more digits in a row may be a part of a secret, such as a card number. Write it without.',
   'intents.problem.name_taken': 'There is such an intent already.',
   'intents.problem.invalid': 'This is empty, or longer than 500 characters.',
   'intents.problem.not_found': 'Somebody else has removed this meanwhile.',

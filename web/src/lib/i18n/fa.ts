@@ -256,6 +256,8 @@ export const fa: Record<Key, Message> = {
   'intents.noneOf': 'هیچ‌کدام',
   'intents.noneOfHint': 'جمله‌هایی که به یکی از این‌ها می‌مانند و آن نیستند.',
   'intents.problem.secret': 'چیزی در آن هست که نباید نگه داشته شود، مثل شمارهٔ کارت. بدون آن بنویسید.',
+  'intents.problem.long_number':
+    'چهار رقم یا بیشتر پشت سر هم شاید بخشی از چیزی محرمانه باشد، مثل شمارهٔ کارت. بدون آن بنویسید.',
   'intents.problem.name_taken': 'چنین خواسته‌ای هست.',
   'intents.problem.invalid': 'یا خالی است، یا از ۵۰۰ نویسه بلندتر است.',
   'intents.problem.not_found': 'در این میان کس دیگری آن را حذف کرده است.',
