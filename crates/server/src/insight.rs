@@ -968,7 +968,7 @@ pub(crate) mod tests {
             let memory = Arc::new(CallMemory::default());
             consent.into_iter().for_each(|agrees| memory.consents(agrees));
             let (publish, events) = channel();
-            let heard = memory.hear(&said).unwrap();
+            let heard = memory.hear(&said, None).unwrap();
             insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
             let events: Vec<EventBody> = events.iter().collect();
             assert_eq!(moods(&events).len(), usize::from(is_read), "{assumed}, {consent:?}");
