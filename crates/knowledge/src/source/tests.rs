@@ -145,34 +145,9 @@ fn what_is_too_large_or_broken_is_refused_with_a_reason() {
     assert!(refused(Format::Csv, rows).contains("text of more than"));
 }
 
-/// A page with one line of text, as the standard has it.
-fn pdf(text: &str) -> Vec<u8> {
-    let stream = format!("BT /F1 12 Tf 72 720 Td ({text}) Tj ET");
-    let objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>".to_owned(),
-        "<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_owned(),
-        "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R \
-         /Resources << /Font << /F1 5 0 R >> >> >>"
-            .to_owned(),
-        format!("<< /Length {} >>\nstream\n{stream}\nendstream", stream.len()),
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_owned(),
-    ];
-    let mut out = "%PDF-1.4\n".to_owned();
-    let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
-    for (n, object) in objects.iter().enumerate() {
-        table.push_str(&format!("{:010} 00000 n \n", out.len()));
-        out.push_str(&format!("{} 0 obj\n{object}\nendobj\n", n + 1));
-    }
-    let begin = out.len();
-    out.push_str(&table);
-    out.push_str(&format!("trailer\n<< /Size {} /Root 1 0 R >>\n", objects.len() + 1));
-    out.push_str(&format!("startxref\n{begin}\n%%EOF\n"));
-    out.into_bytes()
-}
-
 #[test]
 fn the_text_of_a_pdf_is_read() {
-    let parts = parts(Format::Pdf, pdf("Refunds take three days."));
+    let parts = parts(Format::Pdf, include_bytes!("../../tests/data/refunds.pdf"));
     assert!(parts.iter().any(|(level, text)| *level == 0 && text.contains("three days")), "{parts:?}");
 }
 
