@@ -136,9 +136,9 @@ fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<()> {
 fn shown(rank: usize, hit: &Hit) -> String {
     let (Hit { document, confidence, why, .. }, passage) = (hit, hit.passage());
     let above = passage.map(|passage| passage.section.as_slice()).unwrap_or_default();
-    let sections: Vec<&str> = above.iter().map(String::as_str).filter(|one| *one != document.title).collect();
-    let place = [&[document.title.as_str()], sections.as_slice()].concat().join(" › ");
-    let mut out = format!("\n{rank}. {place} ({})\n", document.id);
+    let mut headings = vec![document.title.as_str()];
+    headings.extend(above.iter().map(String::as_str).filter(|one| *one != document.title));
+    let mut out = format!("\n{rank}. {} ({})\n", headings.join(" › "), document.id);
     for line in passage.map(|passage| passage.text.as_str()).unwrap_or_default().lines() {
         out.push_str(&format!("   {line}\n"));
     }
