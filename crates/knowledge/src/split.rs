@@ -31,7 +31,7 @@ pub struct Passage {
 impl Passage {
     /// What is embedded, and what words are looked for in: the passage under its title and headings.
     ///
-    /// The title in front is worth much (BENCHMARKS.md): most passages do not repeat what they are about.
+    /// The title in front is worth much: most passages do not repeat what they are about.
     #[must_use]
     pub fn in_context(&self, title: &str) -> String {
         in_context(title, &self.section, &self.text)

@@ -341,7 +341,7 @@ impl Names {
 
     /// The words that a name is made of.
     pub fn terms(&self, name: usize) -> &[String] {
-        self.terms.get(name).map_or(&[], Vec::as_slice)
+        self.terms.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The names that these words mention.
@@ -349,7 +349,7 @@ impl Names {
         let mut said: HashMap<usize, f32> = HashMap::new();
         for one in wanted {
             let term = &one.word.term;
-            for name in self.of.get(term).map_or(&[][..], Vec::as_slice) {
+            for name in self.of.get(term).map(Vec::as_slice).unwrap_or_default() {
                 *said.entry(*name).or_default() += self.rarity(term);
             }
         }

@@ -11,7 +11,7 @@ fn refused(format: Format, bytes: impl AsRef<[u8]>) -> String {
     read(format, bytes.as_ref()).unwrap_err().to_string()
 }
 
-fn seen<'a>(parts: &'a [(u8, String)]) -> Vec<(u8, &'a str)> {
+fn seen(parts: &[(u8, String)]) -> Vec<(u8, &str)> {
     parts.iter().map(|(level, text)| (*level, text.as_str())).collect()
 }
 
