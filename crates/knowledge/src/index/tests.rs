@@ -71,10 +71,9 @@ fn meaning_finds_what_words_do_not() {
 }
 
 #[test]
-fn the_share_of_the_meaning_falls_with_what_words_say() {
-    assert_eq!((share_of_meaning(0.0), share_of_meaning(1.0)), (FEW.1, MANY.1));
-    let middle = share_of_meaning((FEW.0 + MANY.0) / 2.0);
-    assert!((middle - (FEW.1 + MANY.1) / 2.0).abs() < 1e-6);
+fn the_less_of_the_query_words_have_the_more_is_in_doubt() {
+    assert_eq!((doubt(0.0), doubt(FEW), doubt(MANY), doubt(1.0)), (1.0, 1.0, 0.0, 0.0));
+    assert!((doubt((FEW + MANY) / 2.0) - 0.5).abs() < 1e-5);
 }
 
 #[test]
