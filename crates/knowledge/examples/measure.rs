@@ -241,7 +241,7 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
     let mut known: BTreeMap<&str, Ranks> = BTreeMap::new();
     // The best hit's confidence, and whether the turn asks for knowledge at all.
     let mut decided: Vec<(f32, bool)> = Vec::new();
-    let mut shown: Vec<(f32, bool)> = Vec::new();
+    let mut shown: Vec<Shown> = Vec::new();
     for ((label, (text, context)), vector) in labels.iter().zip(&asked).zip(&vectors) {
         let context: Vec<&str> = context.iter().map(String::as_str).collect();
         let query = Query { text, context: &context, vector: Some(vector), ..Query::default() };
@@ -262,10 +262,9 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
             let query = Query { share, ..query };
             let hits = index.search(&query, &viewer, HITS)?;
             all.entry(method).or_default().add(&hits, |id| gold.contains(id));
-            if share.is_none() {
-                let confidence = hits.first().map_or(0.0, |hit| hit.confidence);
-                decided.push((confidence, true));
-                shown.push((confidence, hits.first().is_some_and(|hit| gold.contains(&hit.document.id))));
+            if let (None, Some(hit)) = (share, hits.first()) {
+                decided.push((hit.confidence, true));
+                shown.push(Shown { hit: hit.clone(), right: gold.contains(&hit.document.id) });
             }
             let hits = index.search(&Query { within: Some(&within), ..query }, &viewer, HITS)?;
             known.entry(method).or_default().add(&hits, |id| gold.contains(id));
@@ -295,14 +294,62 @@ fn entity(name: &str) -> Option<&str> {
     Some(&name[..domain.len() + 1 + entity.len()])
 }
 
-/// How the confidence tells right hits from wrong ones.
-fn confidence(row: &str, shown: &[(f32, bool)]) {
-    let sure: Vec<bool> =
-        shown.iter().filter(|(confidence, _)| *confidence >= SURE).map(|(_, right)| *right).collect();
-    let right = sure.iter().filter(|right| **right).count();
+/// The best hit of a query, and whether it is right.
+struct Shown {
+    hit: Hit,
+    right: bool,
+}
+
+/// How the confidence tells right hits from wrong ones, and how far it is from how often they are right. Says, beside
+/// the figures, with which constants it would be nearest.
+fn confidence(row: &str, shown: &[Shown]) {
+    let sure: Vec<&Shown> = shown.iter().filter(|one| one.hit.confidence >= SURE).collect();
+    let right = |of: &[&Shown]| of.iter().filter(|one| one.right).count() as f64 / of.len().max(1) as f64;
     figure(&format!("{row}.shown"), sure.len() as f64 / shown.len() as f64, "rate", None);
-    figure(&format!("{row}.shown_right"), right as f64 / sure.len().max(1) as f64, "rate", None);
-    figure(&format!("{row}.confidence_auc"), auc(shown), "rate", None);
+    figure(&format!("{row}.shown_right"), right(&sure), "rate", None);
+    let numbers: Vec<(f32, bool)> = shown.iter().map(|one| (one.hit.confidence, one.right)).collect();
+    figure(&format!("{row}.confidence_auc"), auc(&numbers), "rate", None);
+    // Ten bins, each weighed by how many are in it.
+    let mut off = 0.0;
+    for bin in 0..10 {
+        let within: Vec<&Shown> =
+            shown.iter().filter(|one| ((one.hit.confidence * 10.0) as usize).min(9) == bin).collect();
+        let said: f64 = within.iter().map(|one| f64::from(one.hit.confidence)).sum();
+        off += (said - right(&within) * within.len() as f64).abs();
+    }
+    figure(&format!("{row}.confidence_error"), off / shown.len() as f64, "rate", None);
+    let [cosine, share, constant] = fitted(shown);
+    // As the constants are written: what is subtracted from the share is 0.4.
+    let middle = -(constant + 0.4 * share) / cosine;
+    eprintln!("{row}: COSINE ({cosine:.1}, {middle:.3}), SHARE ({share:.1}, 0.4) would fit best");
+}
+
+/// Logistic regression of what is right on the cosine and on the share of the query's words, by gradient descent: the
+/// two slopes, and the constant.
+fn fitted(shown: &[Shown]) -> [f64; 3] {
+    let count = shown.len() as f64;
+    let raw: Vec<[f64; 2]> = shown
+        .iter()
+        .map(|one| [f64::from(one.hit.why.cosine.unwrap_or_default()), f64::from(one.hit.why.covered)])
+        .collect();
+    let mean = [0, 1].map(|n| raw.iter().map(|x| x[n]).sum::<f64>() / count);
+    let spread = [0, 1].map(|n| {
+        let squares = raw.iter().map(|x| (x[n] - mean[n]).powi(2)).sum::<f64>();
+        (squares / count).sqrt().max(1e-9)
+    });
+    let mut weights = [0.0; 3];
+    for _ in 0..2_000 {
+        let mut gradient = [0.0; 3];
+        for (x, one) in raw.iter().zip(shown) {
+            let x = [(x[0] - mean[0]) / spread[0], (x[1] - mean[1]) / spread[1], 1.0];
+            let sum: f64 = weights.iter().zip(&x).map(|(w, x)| w * x).sum();
+            let error = 1.0 / (1.0 + (-sum).exp()) - f64::from(u8::from(one.right));
+            gradient.iter_mut().zip(&x).for_each(|(g, x)| *g += error * x / count);
+        }
+        weights.iter_mut().zip(&gradient).for_each(|(w, g)| *w -= g);
+    }
+    let [cosine, share] = [weights[0] / spread[0], weights[1] / spread[1]];
+    [cosine, share, weights[2] - cosine * mean[0] - share * mean[1]]
 }
 
 /// How often what is true has the higher number, of two of which one is.
@@ -358,7 +405,7 @@ fn pquad(bench: &mut Bench) -> Result<()> {
             let hits = index.search(&query, &Viewer::default(), 2 * HITS)?;
             ranks.entry(method).or_default().add(&hits, |id| id == answer);
             if let (None, Some(hit)) = (share, hits.first()) {
-                shown.push((hit.confidence, hit.document.id == *answer));
+                shown.push(Shown { hit: hit.clone(), right: hit.document.id == *answer });
             }
         }
     }
