@@ -97,7 +97,10 @@ pub fn read(path: &Path) -> anyhow::Result<Content> {
     // It ends by itself, at the latest by its limits; one that answers too much has nobody to write to.
     let status = reader.wait()?;
     ensure!(status.success(), "its reader took more memory or time than it may ({status})");
-    match serde_json::from_slice::<Answer>(&answer?).context("its reader's answer")? {
+    // A parser may have printed something of its own before.
+    let answer = answer?;
+    let line = answer.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice::<Answer>(line).context("its reader's answer")? {
         Answer::Read(content) => Ok(content),
         Answer::Refused(why) => bail!(why),
     }
@@ -124,6 +127,7 @@ pub fn answer(extension: &str, input: impl Read, mut output: impl Write) -> anyh
     let read = limited(input, format)
         .and_then(|bytes| sotto_knowledge::read(format, &bytes).map_err(anyhow::Error::from));
     let answer = read.map_or_else(|error| Answer::Refused(format!("{error:#}")), Answer::Read);
+    output.write_all(b"\n")?;
     output.write_all(&serde_json::to_vec(&answer)?)?;
     Ok(output.flush()?)
 }
