@@ -7,6 +7,7 @@ pub mod calls;
 pub mod cli;
 pub mod config;
 pub mod desk;
+pub mod documents;
 pub mod figures;
 pub mod http;
 pub mod hub;

@@ -12,6 +12,7 @@ mod deaf;
 mod hangup;
 mod hostile;
 mod insight;
+mod knowledge;
 mod legs;
 mod limits;
 mod live;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::server::{Setup, Sotto};
 
 use super::setup::{Bench, place, value_at};
 use super::{Figure, concurrency};
-use crate::run::{Run, note, root, tools};
+use crate::run::{note, root, tools};
 
 /// Calls at once under which what is understood has to come in time, and within how many milliseconds.
 const CALLS: usize = 10;
@@ -66,24 +66,8 @@ fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()>
     run("measure", &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()], sink)
 }
 
-/// Runs an example of `crates/insight` and gives its figures on.
 fn run(example: &str, arguments: &[&OsStr], sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let out = Run::cargo()
-        .args(["run", "--quiet", "--release", "--package", "sotto-insight", "--example", example, "--"])
-        .args(arguments)
-        .output()?;
-    let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
-    ensure!(!figures.is_empty(), "the measurement printed no figures");
-    for f in figures {
-        let (name, unit) = (f["name"].as_str().unwrap_or_default(), f["unit"].as_str().unwrap_or_default());
-        let value = f["value"].as_f64().unwrap_or(f64::NAN);
-        sink(match (f["at_least"].as_f64(), f["at_most"].as_f64()) {
-            (Some(bar), _) => Figure::at_least(name, value, unit, bar),
-            (None, Some(bar)) => Figure::at_most(name, value, unit, bar),
-            (None, None) => Figure::reported(name, value, unit),
-        });
-    }
-    Ok(())
+    super::run_example("sotto-insight", example, arguments, sink)
 }
 
 /// The callers' tasks, named from their voices while they speak. The example sentences were written for this and do

@@ -13,6 +13,7 @@ mod hostile;
 mod insight;
 mod janus;
 mod kill;
+mod knowledge;
 mod media;
 mod noise;
 mod paths;
@@ -26,13 +27,15 @@ mod traffic;
 mod vocabulary;
 mod words;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::machine;
-use crate::run::{note, release_build, root, step, tools};
+use crate::run::{Run, note, release_build, root, step, tools};
 pub use setup::Bench;
 
 #[derive(clap::Args)]
@@ -49,6 +52,8 @@ enum What {
     Phone(Area),
     /// What is understood of what was said: mood, intent, entities, secrets.
     Insight(Area),
+    /// Whether what is written down is found: passages for questions and dialogues, latency, ingestion.
+    Knowledge(Area),
 }
 
 #[derive(clap::Args)]
@@ -191,11 +196,32 @@ const INSIGHT: &[Row] = &[
     },
 ];
 
+const KNOWLEDGE: &[Row] = &[
+    Row {
+        name: "dstc11",
+        what: "DSTC11 track 5: snippets for dialogues, all and of the known entity",
+        measure: knowledge::dstc11,
+    },
+    Row { name: "pquad", what: "PQuAD dev: Persian questions to paragraphs", measure: knowledge::pquad },
+    Row { name: "abcd", what: "ABCD: the procedure that a dialogue needs", measure: knowledge::abcd },
+    Row {
+        name: "search",
+        what: "A search among 10,000 and 100,000 passages, one thread",
+        measure: knowledge::latency,
+    },
+    Row {
+        name: "ingestion",
+        what: "1,000 pages, interrupted and taken up again",
+        measure: knowledge::ingestion,
+    },
+];
+
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
         What::Live(area) => (LIVE, area),
         What::Phone(area) => (PHONE, area),
         What::Insight(area) => (INSIGHT, area),
+        What::Knowledge(area) => (KNOWLEDGE, area),
     };
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {
@@ -234,6 +260,31 @@ pub fn eval(options: &Options) -> Result<()> {
         note("--quick: these figures say whether it works, not how well");
     }
     ensure!(failures.is_empty(), "below the bar: {}", failures.join(", "));
+    Ok(())
+}
+
+/// Runs an example of a crate, which prints a JSON object a figure, and gives its figures on.
+fn run_example(
+    package: &str,
+    example: &str,
+    arguments: &[&OsStr],
+    sink: &mut dyn FnMut(Figure),
+) -> Result<()> {
+    let out = Run::cargo()
+        .args(["run", "--quiet", "--release", "--package", package, "--example", example, "--"])
+        .args(arguments)
+        .output()?;
+    let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    ensure!(!figures.is_empty(), "the measurement printed no figures");
+    for f in figures {
+        let (name, unit) = (f["name"].as_str().unwrap_or_default(), f["unit"].as_str().unwrap_or_default());
+        let value = f["value"].as_f64().unwrap_or(f64::NAN);
+        sink(match (f["at_least"].as_f64(), f["at_most"].as_f64()) {
+            (Some(bar), _) => Figure::at_least(name, value, unit, bar),
+            (None, Some(bar)) => Figure::at_most(name, value, unit, bar),
+            (None, None) => Figure::reported(name, value, unit),
+        });
+    }
     Ok(())
 }
 

@@ -8,8 +8,10 @@ use std::ops::Range;
 use std::sync::OnceLock;
 
 use sotto_call::Word;
+use sotto_text::{HALF_SPACE, digit, folded, is_apostrophe, is_persian, is_silent};
 
 pub(crate) use number::{Number, number_word, numbers};
+pub(crate) use sotto_text::fold;
 
 /// What a token is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +48,6 @@ impl Token {
         matches!(self.text.as_str(), "." | "," | ";" | "?" | "!" | ":") && next.is_none_or(|next| !next.glued)
     }
 }
-
-/// The zero width non-joiner: ends a word as a space does, but the next belongs to it.
-const HALF_SPACE: char = '\u{200c}';
 
 /// Cuts a text into tokens. The work grows with its length.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
@@ -146,58 +145,6 @@ fn joined_numbers(letters: &[(char, usize)]) -> Vec<usize> {
     cuts.pop();
     cuts.reverse();
     cuts
-}
-
-fn is_persian(c: char) -> bool {
-    matches!(c, '\u{600}'..='\u{6ff}')
-}
-
-/// A text in the spelling of tokens.
-pub(crate) fn fold(text: &str) -> String {
-    text.chars().filter(|c| !is_silent(*c) && *c != HALF_SPACE).flat_map(folded).collect()
-}
-
-fn folded(c: char) -> impl Iterator<Item = char> {
-    let plain = match c {
-        'ي' | 'ى' | 'ې' | 'ئ' | 'ۍ' => 'ی',
-        'ك' | 'ڪ' => 'ک',
-        'ة' | 'ۀ' | 'ە' | 'ہ' | 'ۃ' => 'ه',
-        'آ' | 'أ' | 'إ' | 'ٱ' => 'ا',
-        'ؤ' => 'و',
-        '،' | '٬' => ',',
-        '٫' => '.',
-        '؛' => ';',
-        '؟' => '?',
-        '٪' => '%',
-        '\u{2010}'..='\u{2015}' | '−' => '-',
-        c if is_apostrophe(c) => '\'',
-        c => digit(c).unwrap_or(c),
-    };
-    plain.to_lowercase()
-}
-
-/// ASCII for digits in Persian, Arabic and full-width form.
-fn digit(c: char) -> Option<char> {
-    let zero = match c {
-        '0'..='9' => '0',
-        '٠'..='٩' => '٠',
-        '۰'..='۹' => '۰',
-        '０'..='９' => '０',
-        _ => return None,
-    };
-    char::from_digit(u32::from(c) - u32::from(zero), 10)
-}
-
-fn is_apostrophe(c: char) -> bool {
-    matches!(c, '\'' | '’' | 'ʼ')
-}
-
-/// Vowel signs, accents, the stretching tatweel, direction marks: no sound of their own, and they part
-/// nothing.
-fn is_silent(c: char) -> bool {
-    matches!(c, '\u{300}'..='\u{36f}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
-        | '\u{6d6}'..='\u{6ed}' | '\u{ad}' | '\u{200b}' | '\u{200d}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fe0f}' | '\u{20e3}')
 }
 
 /// Words to look for, in any spelling: parted by spaces where they are written down.

@@ -2,6 +2,7 @@
 
 mod call;
 mod eval;
+mod kb;
 mod models;
 mod offline;
 mod replay;
@@ -43,10 +44,18 @@ enum Command {
     User(user::User),
     /// Play all calls of a folder through the live path and score the transcripts.
     Eval(eval::Eval),
+    /// Look things up in documents.
+    Kb(kb::Kb),
     /// Place a SIPREC call with a recorded conversation, as a session border controller would.
     Call(call::Call),
     /// Print a documented configuration file with every key and its default.
     Config,
+    /// Read a document from standard input within limits; how this program reads what may be hostile.
+    #[command(hide = true)]
+    ReadDocument {
+        /// The extension of its kind.
+        extension: String,
+    },
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -73,6 +82,9 @@ impl Cli {
             print!("{}", Config::reference());
             return Ok(());
         }
+        if let Command::ReadDocument { extension } = &self.command {
+            return crate::documents::answer(extension, std::io::stdin().lock(), std::io::stdout());
+        }
         let config = Config::load(self.config.as_deref(), std::env::vars(), &self.set)?;
         crate::logging::start(&config.log, matches!(self.command, Command::Serve));
         // Several crates could bring a cryptography provider; one is enough, and it is installed once.
@@ -86,8 +98,9 @@ impl Cli {
                 Command::Models(command) => command.run(&config),
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,
+                Command::Kb(command) => command.run(&config),
                 Command::Call(command) => command.run().await,
-                Command::Config => Ok(()),
+                Command::Config | Command::ReadDocument { .. } => Ok(()),
             }
         })
     }

@@ -1,0 +1,281 @@
+//! The documents of an organisation, their passages, and the passages' vectors.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::source::Content;
+use crate::split::{Passage, split};
+use crate::{Index, KnowledgeError};
+
+/// Who may see a document. An empty set is everybody.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Visibility {
+    /// Only these teams.
+    pub teams: BTreeSet<String>,
+    /// Only these roles.
+    pub roles: BTreeSet<String>,
+}
+
+/// Who looks. The default is somebody of no team and no role, who sees what everybody may.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Viewer {
+    /// Their teams.
+    pub teams: BTreeSet<String>,
+    /// Their roles.
+    pub roles: BTreeSet<String>,
+}
+
+impl Visibility {
+    /// True for somebody who is in one of the teams and has one of the roles, where any are named.
+    #[must_use]
+    pub fn allows(&self, viewer: &Viewer) -> bool {
+        let one =
+            |named: &BTreeSet<String>, has: &BTreeSet<String>| named.is_empty() || !named.is_disjoint(has);
+        one(&self.teams, &viewer.teams) && one(&self.roles, &viewer.roles)
+    }
+}
+
+/// A document as it comes in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paper {
+    /// What it is known by, such as its path. Another paper of the same name replaces it.
+    pub id: String,
+    /// When it was last changed, in milliseconds since 1970; whoever shows a passage says how old it is.
+    pub changed_unix_ms: u64,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// What stands in it.
+    pub content: Content,
+}
+
+/// A document in a hub.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Document {
+    /// What it is known by.
+    pub id: String,
+    /// Its title, or what it is known by where it has none.
+    pub title: String,
+    /// When it was last changed, in milliseconds since 1970.
+    pub changed_unix_ms: u64,
+    /// Who may see it.
+    pub visibility: Visibility,
+    /// All of its text.
+    pub text: String,
+    /// What it is cut into, in order.
+    pub passages: Vec<Passage>,
+    /// The vector of each passage, of length one; none where it has not been embedded yet.
+    #[serde(skip)]
+    pub(crate) vectors: Vec<Option<Arc<[f32]>>>,
+}
+
+/// What came of a paper.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// It is new.
+    Added,
+    /// It takes the place of an earlier one, with so many passages that have a vector already.
+    Replaced {
+        /// Passages that have not changed.
+        kept: usize,
+    },
+    /// It is what the one before it is.
+    Unchanged,
+}
+
+/// See the module.
+#[derive(Debug, Clone, Default)]
+pub struct Hub {
+    pub(crate) documents: BTreeMap<String, Arc<Document>>,
+}
+
+/// Passages that are embedded in one go.
+const BATCH: usize = 64;
+
+impl Hub {
+    /// Without documents.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in a paper, in place of an earlier one of its name. Passages that were in that one keep their vectors.
+    pub fn put(&mut self, paper: Paper) -> Change {
+        let Paper { id, changed_unix_ms, visibility, content } = paper;
+        let title = if content.title.is_empty() { id.clone() } else { content.title.clone() };
+        let (text, passages) = split(&title, &content);
+        let mut document =
+            Document { id, title, changed_unix_ms, visibility, text, passages, vectors: vec![] };
+        let before = self.documents.get(&document.id);
+        let known: HashMap<&[u8; 32], &Arc<[f32]>> = before.map(|before| before.known()).unwrap_or_default();
+        document.vectors =
+            document.passages.iter().map(|passage| known.get(&passage.hash).copied().cloned()).collect();
+        let change = match before {
+            None => Change::Added,
+            Some(before) if **before == document => return Change::Unchanged,
+            Some(_) => Change::Replaced { kept: document.vectors.iter().flatten().count() },
+        };
+        self.documents.insert(document.id.clone(), Arc::new(document));
+        change
+    }
+
+    /// Takes a document out, with its text and its vectors. False if there is none of that name. An index that was
+    /// made before still has it.
+    pub fn remove(&mut self, id: &str) -> bool {
+        self.documents.remove(id).is_some()
+    }
+
+    /// The documents, by name.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.documents.values().map(AsRef::as_ref)
+    }
+
+    /// How many passages there are, and how many of them have no vector yet.
+    #[must_use]
+    pub fn passages(&self) -> (usize, usize) {
+        let vectors = || self.documents.values().flat_map(|document| &document.vectors);
+        (vectors().count(), vectors().filter(|vector| vector.is_none()).count())
+    }
+
+    /// Gives every passage without a vector one, by `embed`, which is asked for some at a time and gives as many
+    /// vectors as it was given texts. Says how many it made; what was made before an error stays.
+    ///
+    /// # Errors
+    /// Those of `embed`, and [`KnowledgeError::Vector`] when the vectors do not fit the passages or one another.
+    pub fn embed_with<E: From<KnowledgeError>>(
+        &mut self,
+        mut embed: impl FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
+    ) -> Result<usize, E> {
+        let mut width = self.width();
+        let mut lacking: Vec<(String, usize, String)> = Vec::new();
+        for document in self.documents.values() {
+            for (at, passage) in document.passages.iter().enumerate() {
+                if document.vectors[at].is_none() {
+                    lacking.push((document.id.clone(), at, passage.in_context(&document.title)));
+                }
+            }
+        }
+        for batch in lacking.chunks(BATCH) {
+            let texts: Vec<&str> = batch.iter().map(|(_, _, text)| text.as_str()).collect();
+            let vectors = embed(&texts)?;
+            if vectors.len() != batch.len() {
+                return Err(KnowledgeError::Vector("is missing, or one too many").into());
+            }
+            for ((id, at, _), vector) in batch.iter().zip(vectors) {
+                let vector = unit(vector)?;
+                if *width.get_or_insert(vector.len()) != vector.len() {
+                    return Err(KnowledgeError::Vector("is not as wide as the others").into());
+                }
+                if let Some(document) = self.documents.get_mut(id) {
+                    Arc::make_mut(document).vectors[*at] = Some(vector);
+                }
+            }
+        }
+        Ok(lacking.len())
+    }
+
+    /// How wide the vectors are.
+    fn width(&self) -> Option<usize> {
+        let mut vectors = self.documents.values().flat_map(|document| document.vectors.iter().flatten());
+        vectors.next().map(|vector| vector.len())
+    }
+
+    /// All of this, to be searched. What changes in the hub afterwards is not in it.
+    ///
+    /// # Errors
+    /// [`KnowledgeError::Words`] when the words cannot be indexed.
+    pub fn index(&self) -> Result<Index, KnowledgeError> {
+        Index::of(self.documents.values())
+    }
+}
+
+impl Document {
+    /// The vectors by what they are made from.
+    fn known(&self) -> HashMap<&[u8; 32], &Arc<[f32]>> {
+        let both = self.passages.iter().zip(&self.vectors);
+        both.filter_map(|(passage, vector)| Some((&passage.hash, vector.as_ref()?))).collect()
+    }
+}
+
+/// A vector of length one in the direction of this one.
+fn unit(mut vector: Vec<f32>) -> Result<Arc<[f32]>, KnowledgeError> {
+    let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+    if !length.is_normal() {
+        return Err(KnowledgeError::Vector("has no direction"));
+    }
+    vector.iter_mut().for_each(|x| *x /= length);
+    Ok(vector.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::Part;
+
+    fn paper(id: &str, paragraphs: &[&str]) -> Paper {
+        let parts = paragraphs.iter().enumerate().flat_map(|(n, text)| {
+            let heading = Part { level: 1, text: format!("Section {n}") };
+            [heading, Part { level: 0, text: (*text).to_owned() }]
+        });
+        let content = Content { title: "Title".into(), parts: parts.collect() };
+        Paper { id: id.into(), changed_unix_ms: 1, visibility: Visibility::default(), content }
+    }
+
+    /// The texts that were embedded.
+    fn embed(hub: &mut Hub) -> Vec<String> {
+        let mut embedded = Vec::new();
+        hub.embed_with(|texts| {
+            embedded.extend(texts.iter().map(|text| (*text).to_owned()));
+            Ok::<_, KnowledgeError>(texts.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+        })
+        .unwrap();
+        embedded
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_embedded_again() {
+        let mut hub = Hub::new();
+        assert_eq!(hub.put(paper("a", &["one", "two"])), Change::Added);
+        assert_eq!(embed(&mut hub), ["Title › Section 0: one", "Title › Section 1: two"]);
+        assert_eq!(hub.put(paper("a", &["one", "two"])), Change::Unchanged);
+        assert_eq!(hub.put(paper("a", &["one", "three", "four"])), Change::Replaced { kept: 1 });
+        assert_eq!(hub.passages(), (3, 2));
+        assert_eq!(embed(&mut hub), ["Title › Section 1: three", "Title › Section 2: four"]);
+        let hidden = Visibility { roles: ["admin".into()].into(), ..Visibility::default() };
+        let moved = Paper { visibility: hidden, ..paper("a", &["one", "three", "four"]) };
+        assert_eq!(hub.put(moved), Change::Replaced { kept: 3 });
+        assert!(embed(&mut hub).is_empty());
+        assert!(hub.remove("a") && !hub.remove("a"));
+        assert_eq!(hub.passages(), (0, 0));
+    }
+
+    #[test]
+    fn vectors_that_do_not_fit_are_refused_and_those_before_stay() {
+        let mut hub = Hub::new();
+        hub.put(paper("a", &["one", "two"]));
+        let mut refused = |vectors: Vec<Vec<f32>>| {
+            hub.embed_with(|_| Ok::<_, KnowledgeError>(vectors.clone())).unwrap_err().to_string()
+        };
+        assert!(refused(vec![vec![1.0]]).contains("missing"));
+        assert!(refused(vec![vec![0.0, 0.0]; 2]).contains("no direction"));
+        assert!(refused(vec![vec![f32::NAN, 0.0]; 2]).contains("no direction"));
+        assert!(refused(vec![vec![3.0, 4.0], vec![1.0]]).contains("wide"));
+        assert_eq!(hub.passages(), (2, 1));
+        assert_eq!(hub.documents().next().unwrap().vectors[0].as_deref(), Some(&[0.6, 0.8][..]));
+    }
+
+    #[test]
+    fn who_may_see_is_by_team_and_by_role() {
+        let set = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>();
+        let viewer = Viewer { teams: set(&["sales"]), roles: set(&["agent"]) };
+        let allows = |teams: &[&str], roles: &[&str]| {
+            Visibility { teams: set(teams), roles: set(roles) }.allows(&viewer)
+        };
+        assert!(
+            allows(&[], &[]) && allows(&["sales", "crt"], &[]) && allows(&["sales"], &["agent", "admin"])
+        );
+        assert!(!allows(&["crt"], &[]) && !allows(&["sales"], &["admin"]) && !allows(&["crt"], &["agent"]));
+        assert!(!Visibility { teams: set(&["crt"]), roles: set(&[]) }.allows(&Viewer::default()));
+    }
+}

@@ -1,0 +1,250 @@
+//! Files of every kind to one form: a title, and parts in reading order.
+//!
+//! What comes in is hostile. Every reader is bounded in what it takes and in what it makes of it, and one that
+//! panics has read nothing. What even that does not bound (a parser that needs a gigabyte, or for ever) is to be
+//! read in a process of its own: [`Format::wants_process`].
+
+mod docx;
+mod html;
+mod markdown;
+mod pdf;
+mod table;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::KnowledgeError;
+
+/// Bytes of text that are taken from one document.
+pub const MAX_TEXT: usize = 8 << 20;
+/// Parts of one document.
+const MAX_PARTS: usize = 200_000;
+/// Characters of a heading; a longer one is text.
+const MAX_HEADING: usize = 300;
+
+/// What a document's file is written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// CommonMark with tables.
+    Markdown,
+    /// HTML of any age.
+    Html,
+    /// Paragraphs with empty lines between them.
+    Plain,
+    /// A table with a heading row, parted by commas, semicolons or tabulators.
+    Csv,
+    /// Objects with questions and answers, or any other.
+    Json,
+    /// Portable Document Format, with text in it: a scanned page has none.
+    Pdf,
+    /// Word's format since 2007.
+    Docx,
+}
+
+impl Format {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Markdown, Self::Html, Self::Plain, Self::Csv, Self::Json, Self::Pdf, Self::Docx];
+
+    /// By a file's extension; none where it is not known.
+    #[must_use]
+    pub fn of(path: &Path) -> Option<Self> {
+        let extension = path.extension()?.to_str()?.to_ascii_lowercase();
+        Some(match extension.as_str() {
+            "md" | "markdown" => Self::Markdown,
+            "html" | "htm" | "xhtml" => Self::Html,
+            "txt" | "text" => Self::Plain,
+            "csv" | "tsv" => Self::Csv,
+            "json" => Self::Json,
+            "pdf" => Self::Pdf,
+            "docx" => Self::Docx,
+            _ => return None,
+        })
+    }
+
+    /// Its name, as people know it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "Markdown",
+            Self::Html => "HTML",
+            Self::Plain => "plain text",
+            Self::Csv => "CSV",
+            Self::Json => "JSON",
+            Self::Pdf => "PDF",
+            Self::Docx => "DOCX",
+        }
+    }
+
+    /// Bytes that a file may have.
+    #[must_use]
+    pub fn max_bytes(self) -> u64 {
+        match self {
+            Self::Pdf | Self::Docx => 32 << 20,
+            Self::Markdown | Self::Html | Self::Plain | Self::Csv | Self::Json => MAX_TEXT as u64,
+        }
+    }
+
+    /// True where a hostile file may take more memory and time than its size lets one expect. Such a file is read
+    /// in a process with limits of its own.
+    #[must_use]
+    pub fn wants_process(self) -> bool {
+        matches!(self, Self::Pdf | Self::Docx)
+    }
+}
+
+/// What stands in a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Content {
+    /// Its title; empty where it names none.
+    pub title: String,
+    /// Headings and what stands under them, in reading order.
+    pub parts: Vec<Part>,
+}
+
+/// A heading, a paragraph, a step, a row.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Part {
+    /// 1 to 6 for headings, 1 being the highest; 0 for everything else.
+    pub level: u8,
+    /// Its words.
+    pub text: String,
+}
+
+impl Content {
+    /// A text without structure.
+    #[must_use]
+    pub fn plain(title: &str, text: &str) -> Self {
+        let part = Part { level: 0, text: tidy(text) };
+        Self { title: tidy(title), parts: if part.text.is_empty() { vec![] } else { vec![part] } }
+    }
+
+    fn unless_empty(self, format: Format) -> Result<Self, KnowledgeError> {
+        if self.parts.is_empty() { Err(unreadable(format, "there is no text in it")) } else { Ok(self) }
+    }
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// [`KnowledgeError::TooLarge`], and [`KnowledgeError::Unreadable`] for what is not of that format, is encrypted, or
+/// has no text.
+pub fn read(format: Format, bytes: &[u8]) -> Result<Content, KnowledgeError> {
+    if bytes.len() as u64 > format.max_bytes() {
+        return Err(KnowledgeError::TooLarge { what: "a file", most: format.max_bytes(), unit: "bytes" });
+    }
+    let read = || match format {
+        Format::Markdown => markdown::read(text(format, bytes)?),
+        Format::Html => html::read(text(format, bytes)?),
+        Format::Plain => plain(text(format, bytes)?),
+        Format::Csv => table::csv(text(format, bytes)?),
+        Format::Json => table::json(text(format, bytes)?),
+        Format::Pdf => pdf::read(bytes),
+        Format::Docx => docx::read(bytes),
+    };
+    // Nothing that a reader has touched outlives its panic.
+    let content = catch_unwind(AssertUnwindSafe(read))
+        .unwrap_or_else(|_| Err(unreadable(format, "its reader gave up on it")))?;
+    content.unless_empty(format)
+}
+
+fn unreadable(format: Format, why: impl ToString) -> KnowledgeError {
+    KnowledgeError::Unreadable { format: format.name(), why: why.to_string() }
+}
+
+fn text(format: Format, bytes: &[u8]) -> Result<&str, KnowledgeError> {
+    let text = std::str::from_utf8(bytes).map_err(|_| unreadable(format, "it is not UTF-8"))?;
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+fn plain(text: &str) -> Result<Content, KnowledgeError> {
+    let mut builder = Builder::default();
+    paragraphs(&mut builder, text)?;
+    Ok(builder.finish())
+}
+
+/// Paragraphs are parted by empty lines.
+fn paragraphs(builder: &mut Builder, text: &str) -> Result<(), KnowledgeError> {
+    let mut paragraph = String::new();
+    for line in text.lines() {
+        if line.trim().is_empty() {
+            builder.body(&std::mem::take(&mut paragraph))?;
+        } else {
+            paragraph.push_str(line);
+            paragraph.push('\n');
+        }
+    }
+    builder.body(&paragraph)
+}
+
+/// Words with one space between them, lines that have any, and no control characters.
+fn tidy(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.lines() {
+        let begun = out.len();
+        for word in line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty())
+        {
+            if out.len() > begun {
+                out.push(' ');
+            } else if begun > 0 {
+                out.push('\n');
+            }
+            out.push_str(word);
+        }
+    }
+    out
+}
+
+/// Content that grows, within bounds.
+#[derive(Default)]
+struct Builder {
+    content: Content,
+    size: usize,
+}
+
+impl Builder {
+    /// A heading of `level` 1 to 6.
+    fn heading(&mut self, level: u8, text: &str) -> Result<(), KnowledgeError> {
+        let text = tidy(text).replace('\n', " ");
+        let level = if text.chars().count() > MAX_HEADING { 0 } else { level.clamp(1, 6) };
+        self.push(level, text)
+    }
+
+    fn body(&mut self, text: &str) -> Result<(), KnowledgeError> {
+        self.push(0, tidy(text))
+    }
+
+    fn push(&mut self, level: u8, text: String) -> Result<(), KnowledgeError> {
+        if text.is_empty() {
+            return Ok(());
+        }
+        self.size += text.len() + 1;
+        if self.size > MAX_TEXT {
+            return Err(KnowledgeError::TooLarge { what: "text", most: MAX_TEXT as u64, unit: "bytes" });
+        }
+        if self.content.parts.len() >= MAX_PARTS {
+            return Err(KnowledgeError::TooLarge {
+                what: "a document",
+                most: MAX_PARTS as u64,
+                unit: "paragraphs",
+            });
+        }
+        self.content.parts.push(Part { level, text });
+        Ok(())
+    }
+
+    /// A document without a title has that of the heading it begins with.
+    fn finish(mut self) -> Content {
+        if self.content.title.is_empty()
+            && let Some(first) = self.content.parts.first().filter(|first| first.level > 0)
+        {
+            self.content.title = first.text.clone();
+        }
+        self.content
+    }
+}
+
+#[cfg(test)]
+mod tests;

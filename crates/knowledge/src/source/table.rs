@@ -1,0 +1,131 @@
+//! Tables: questions with answers where the columns say so, otherwise a line a row, with the columns' names.
+
+use serde_json::Value;
+
+use super::{Builder, Content, Format, tidy, unreadable};
+use crate::KnowledgeError;
+
+/// Columns that hold questions, answers, titles and texts.
+const QUESTIONS: &[&str] = &["question", "questions", "q", "پرسش", "سوال", "سؤال"];
+const ANSWERS: &[&str] = &["answer", "answers", "a", "پاسخ", "جواب"];
+const TITLES: &[&str] = &["title", "name", "heading", "عنوان", "نام"];
+const TEXTS: &[&str] = &["text", "content", "body", "description", "متن", "شرح"];
+/// Columns that are read.
+const MAX_COLUMNS: usize = 256;
+/// Objects inside objects that become headings; what is deeper stays under the last.
+const DEEPEST: u8 = 6;
+
+fn is(name: &str, names: &[&str]) -> bool {
+    let name = sotto_text::fold(name.trim());
+    names.iter().any(|one| sotto_text::fold(one) == name)
+}
+
+/// A row that is being read, under the names of its columns.
+#[derive(Default)]
+pub(super) struct Row {
+    names: Vec<String>,
+    cells: Vec<String>,
+}
+
+impl Row {
+    pub fn cell(&mut self, text: &str) {
+        if self.cells.len() < MAX_COLUMNS {
+            self.cells.push(tidy(text));
+        }
+    }
+
+    /// What was read is the names of the columns.
+    pub fn is_head(&mut self) {
+        self.names = std::mem::take(&mut self.cells);
+    }
+
+    /// The row is whole: a question is a heading of `level`, with the rest of the row under it.
+    pub fn finish(&mut self, builder: &mut Builder, level: u8) -> Result<(), KnowledgeError> {
+        let cells = std::mem::take(&mut self.cells);
+        let column = |names| self.names.iter().position(|name| is(name, names));
+        let question = column(QUESTIONS).filter(|_| column(ANSWERS).is_some());
+        if let Some(question) = question.and_then(|at| cells.get(at)) {
+            builder.heading(level, question)?;
+        }
+        let named = cells.iter().enumerate().filter(|(at, cell)| Some(*at) != question && !cell.is_empty());
+        let line: Vec<String> = named
+            .map(|(at, cell)| match self.names.get(at).filter(|name| !name.is_empty()) {
+                Some(name) if !is(name, ANSWERS) && !is(name, TEXTS) => format!("{name}: {cell}"),
+                _ => cell.clone(),
+            })
+            .collect();
+        builder.body(&line.join("; "))
+    }
+}
+
+pub(super) fn csv(text: &str) -> Result<Content, KnowledgeError> {
+    let head = text.lines().next().unwrap_or_default();
+    let count = |delimiter: u8| head.bytes().filter(|byte| *byte == delimiter).count();
+    let delimiter = [b',', b';', b'\t'].into_iter().max_by_key(|one| count(*one)).unwrap_or(b',');
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .from_reader(text.as_bytes());
+    let mut builder = Builder::default();
+    let mut row = Row::default();
+    let mut record = csv::StringRecord::new();
+    let mut first = true;
+    while reader.read_record(&mut record).map_err(|error| unreadable(Format::Csv, error))? {
+        record.iter().for_each(|cell| row.cell(cell));
+        if std::mem::take(&mut first) {
+            row.is_head();
+        } else {
+            row.finish(&mut builder, 1)?;
+        }
+    }
+    // The first question is no title.
+    Ok(builder.content)
+}
+
+pub(super) fn json(text: &str) -> Result<Content, KnowledgeError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| unreadable(Format::Json, error))?;
+    let mut builder = Builder::default();
+    walk(&mut builder, &value, 1)?;
+    Ok(builder.content)
+}
+
+/// How deep it goes is bounded by the parser (128).
+fn walk(builder: &mut Builder, value: &Value, level: u8) -> Result<(), KnowledgeError> {
+    let deeper = (level + 1).min(DEEPEST);
+    match value {
+        Value::Null => Ok(()),
+        Value::Array(all) => all.iter().try_for_each(|one| walk(builder, one, level)),
+        Value::Object(fields) => {
+            let field = |names| fields.iter().find(|(name, _)| is(name, names)).map(|(name, _)| name);
+            let heading = field(QUESTIONS).filter(|_| field(ANSWERS).is_some()).or_else(|| field(TITLES));
+            let heading = heading.filter(|name| fields[*name].is_string());
+            if let Some(name) = heading {
+                builder.heading(level, fields[name].as_str().unwrap_or_default())?;
+            }
+            let inner = if heading.is_some() { deeper } else { level };
+            let mut lines: Vec<String> = Vec::new();
+            for (name, value) in fields.iter().filter(|(name, _)| Some(*name) != heading) {
+                let Some(text) = scalar(value) else { continue };
+                let own = is(name, ANSWERS) || is(name, TEXTS);
+                lines.push(if own { text } else { format!("{name}: {text}") });
+            }
+            builder.body(&lines.join("\n"))?;
+            for (name, value) in fields.iter().filter(|(_, value)| value.is_array() || value.is_object()) {
+                builder.heading(inner, name)?;
+                walk(builder, value, (inner + 1).min(DEEPEST))?;
+            }
+            Ok(())
+        }
+        value => builder.body(&scalar(value).unwrap_or_default()),
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Bool(truth) => Some(truth.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => None,
+    }
+}

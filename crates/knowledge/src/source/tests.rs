@@ -1,0 +1,162 @@
+use std::io::Write as _;
+
+use super::*;
+
+fn parts(format: Format, bytes: impl AsRef<[u8]>) -> Vec<(u8, String)> {
+    let content = read(format, bytes.as_ref()).unwrap();
+    content.parts.into_iter().map(|part| (part.level, part.text)).collect()
+}
+
+fn refused(format: Format, bytes: impl AsRef<[u8]>) -> String {
+    read(format, bytes.as_ref()).unwrap_err().to_string()
+}
+
+fn seen(parts: &[(u8, String)]) -> Vec<(u8, &str)> {
+    parts.iter().map(|(level, text)| (*level, text.as_str())).collect()
+}
+
+#[test]
+fn markdown_keeps_headings_steps_and_rows() {
+    let text = "---\nauthor: x\n---\n# Refunds\n\nMoney goes\nback in *three* days. <b>Soon</b>\n\n## How\n\n\
+        3. Open `Billing`\n4. Press refund\n   - or call\n\n| Plan | Price |\n| --- | --- |\n| Gold | 100 |\n\n\
+        | Question | Answer |\n| --- | --- |\n| How long? | Three days |\n";
+    let parts = parts(Format::Markdown, text);
+    assert_eq!(
+        seen(&parts),
+        [
+            (1, "Refunds"),
+            (0, "Money goes back in three days. Soon"),
+            (2, "How"),
+            (0, "3. Open Billing"),
+            (0, "4. Press refund"),
+            (0, "- or call"),
+            (0, "Plan: Gold; Price: 100"),
+            (6, "How long?"),
+            (0, "Three days"),
+        ]
+    );
+    assert_eq!(read(Format::Markdown, text.as_bytes()).unwrap().title, "Refunds");
+}
+
+#[test]
+fn html_is_its_words_and_no_programs() {
+    let text = "<!doctype html><html><head><title>Help &amp; more</title><style>p { color: red }</style></head>\
+        <body><nav><a href=/>Home</a></nav><script>if (a < b) { '</p>' }</script><h1>Refunds</h1><p>Money goes\n\
+        back in <b>three</b> days<br>at most</p><ol><li>Open<li>Press</ol>\
+        <table><tr><th>سؤال<th>پاسخ<tr><td>چند روز؟<td>سه روز</table><p>End";
+    let content = read(Format::Html, text.as_bytes()).unwrap();
+    assert_eq!(content.title, "Help & more");
+    let parts = parts(Format::Html, text);
+    assert_eq!(
+        seen(&parts),
+        [
+            (1, "Refunds"),
+            (0, "Money goes back in three days\nat most"),
+            (0, "1. Open"),
+            (0, "2. Press"),
+            (6, "چند روز؟"),
+            (0, "سه روز"),
+            (0, "End"),
+        ]
+    );
+}
+
+#[test]
+fn a_page_of_scripts_has_no_text_and_a_deep_one_is_read() {
+    assert!(refused(Format::Html, "<script>1</script>".repeat(100_000)).contains("no text"));
+    let deep = format!("{}deep{}", "<div>".repeat(200_000), "</div>".repeat(200_000));
+    assert_eq!(seen(&parts(Format::Html, deep)), [(0, "deep")]);
+}
+
+#[test]
+fn tables_of_questions_are_headings_with_answers() {
+    let faq = "Question;Answer;Team\n\"How long; really?\";Three days;CRT\n";
+    assert_eq!(seen(&parts(Format::Csv, faq)), [(1, "How long; really?"), (0, "Three days; Team: CRT")]);
+    let plans = "Plan,Price\nGold,100\n";
+    assert_eq!(seen(&parts(Format::Csv, plans)), [(0, "Plan: Gold; Price: 100")]);
+    let json = r#"[{"پرسش": "چند روز؟", "پاسخ": "سه روز"}, {"title": "Plans", "text": "Gold.", "prices": {"month": 5}}]"#;
+    assert_eq!(
+        seen(&parts(Format::Json, json)),
+        [(1, "چند روز؟"), (0, "سه روز"), (1, "Plans"), (0, "Gold."), (2, "prices"), (0, "month: 5")]
+    );
+}
+
+#[test]
+fn plain_text_is_its_paragraphs() {
+    let text = "\u{feff}One\tand \u{7} two\r\nthree\n\n \nFour\n";
+    assert_eq!(seen(&parts(Format::Plain, text)), [(0, "One and two\nthree"), (0, "Four")]);
+}
+
+/// An archive with one file in it.
+fn archive(name: &str, content: &[u8]) -> Vec<u8> {
+    let mut archive = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    archive.start_file(name, zip::write::SimpleFileOptions::default()).unwrap();
+    archive.write_all(content).unwrap();
+    archive.finish().unwrap().into_inner()
+}
+
+fn docx(body: &str) -> Vec<u8> {
+    let xml =
+        format!("<?xml version=\"1.0\"?><w:document xmlns:w=\"w\"><w:body>{body}</w:body></w:document>");
+    archive("word/document.xml", xml.as_bytes())
+}
+
+#[test]
+fn docx_keeps_headings_steps_and_rows() {
+    let p = |properties: &str, text: &str| {
+        format!("<w:p><w:pPr>{properties}</w:pPr><w:r><w:t>{text}</w:t></w:r></w:p>")
+    };
+    let cell = |text: &str| format!("<w:tc>{}</w:tc>", p("", text));
+    let row = |a: &str, b: &str| format!("<w:tr>{}{}</w:tr>", cell(a), cell(b));
+    let body = [
+        p("<w:pStyle w:val=\"Heading1\"/>", "Refunds"),
+        p("", "Money &amp; days"),
+        p("<w:outlineLvl w:val=\"1\"/>", "How"),
+        p("<w:numPr/>", "Open"),
+        format!("<w:tbl>{}{}</w:tbl>", row("Plan", "Price"), row("Gold", "100")),
+    ];
+    assert_eq!(
+        seen(&parts(Format::Docx, docx(&body.concat()))),
+        [(1, "Refunds"), (0, "Money & days"), (2, "How"), (0, "- Open"), (0, "Plan: Gold; Price: 100")]
+    );
+}
+
+#[test]
+fn what_is_too_large_or_broken_is_refused_with_a_reason() {
+    let large = vec![b'a'; MAX_TEXT + 1];
+    assert!(refused(Format::Plain, &large).contains("more than 8388608 bytes"));
+    assert!(refused(Format::Plain, [0xffu8, 0xfe]).contains("not UTF-8"));
+    assert!(refused(Format::Json, "{").contains("no JSON"));
+    assert!(refused(Format::Json, "[".repeat(100_000)).contains("no JSON"));
+    assert!(refused(Format::Docx, "PK").contains("no DOCX"));
+    assert!(refused(Format::Docx, archive("other.xml", b"<a/>")).contains("no DOCX"));
+    assert!(
+        refused(Format::Docx, archive("word/document.xml", b"<!DOCTYPE a><a/>")).contains("document type")
+    );
+    assert!(refused(Format::Docx, archive("word/document.xml", b"<a><b>")).contains("no DOCX"));
+    // 33 MiB of spaces in some 30 kB.
+    let bomb = archive("word/document.xml", &vec![b' '; 33 << 20]);
+    assert!(bomb.len() < 1 << 20);
+    assert!(refused(Format::Docx, bomb).contains("unpacked document"));
+    assert!(refused(Format::Pdf, "%PDF-1.7 and nothing").contains("no PDF"));
+    // Small rows, each with long names: the text that comes of it is bounded, not the file alone.
+    let names = vec!["n".repeat(1_000); 200].join(",");
+    let rows = format!("{names}\n{}", format!("{}\n", ["1"; 200].join(",")).repeat(1_000));
+    assert!(refused(Format::Csv, rows).contains("text of more than"));
+}
+
+#[test]
+fn the_text_of_a_pdf_is_read() {
+    let parts = parts(Format::Pdf, include_bytes!("../../tests/data/refunds.pdf"));
+    assert!(parts.iter().any(|(level, text)| *level == 0 && text.contains("three days")), "{parts:?}");
+}
+
+#[test]
+fn formats_are_known_by_extension() {
+    let of = |path: &str| Format::of(Path::new(path));
+    assert_eq!(
+        (of("a/b.MD"), of("x.docx"), of("x.exe"), of("md")),
+        (Some(Format::Markdown), Some(Format::Docx), None, None)
+    );
+    assert!(Format::ALL.iter().filter(|format| format.wants_process()).count() == 2);
+}

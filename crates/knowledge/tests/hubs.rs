@@ -1,0 +1,70 @@
+//! The hubs that ship: every document is there in both languages, and says the same in the same order.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use sotto_knowledge::{Content, Format, Hub, MAX_PASSAGE, Paper, Query, Viewer, Visibility, read};
+
+fn documents(hub: &str, language: &str) -> BTreeMap<String, Content> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../knowledge").join(hub).join(language);
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| {
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            (name, read(Format::of(&path).unwrap(), &fs::read(&path).unwrap()).unwrap())
+        })
+        .collect()
+}
+
+fn hub(documents: BTreeMap<String, Content>) -> Hub {
+    let mut hub = Hub::new();
+    for (id, content) in documents {
+        hub.put(Paper { id, changed_unix_ms: 0, visibility: Visibility::default(), content });
+    }
+    hub
+}
+
+#[test]
+fn every_document_is_there_in_both_languages() {
+    for name in ["marfanet", "metalingua"] {
+        let (english, persian) = (documents(name, "en"), documents(name, "fa"));
+        assert!(english.len() >= 12);
+        assert_eq!(english.keys().collect::<Vec<_>>(), persian.keys().collect::<Vec<_>>());
+        for (id, content) in &english {
+            let levels = |content: &Content| content.parts.iter().map(|part| part.level).collect::<Vec<_>>();
+            assert_eq!(levels(content), levels(&persian[id]), "{name}: {id}");
+        }
+        for (documents, language) in [(english, "en"), (persian, "fa")] {
+            let hub = hub(documents);
+            for passage in hub.documents().flat_map(|document| &document.passages) {
+                assert_eq!(passage.language, language, "{}", passage.text);
+                assert!(!passage.section.is_empty() && passage.text.chars().count() < MAX_PASSAGE);
+            }
+        }
+    }
+}
+
+/// Questions as customers ask them, and where the answer stands, by words alone.
+#[test]
+fn questions_find_their_document() {
+    let cases = [
+        ("marfanet", "en", "My customer says the VPN does not connect over Wi-Fi", "cannot-connect.md"),
+        ("marfanet", "en", "What does the starter package cost?", "packages-and-prices.md"),
+        ("marfanet", "fa", "رمز پنل رو فراموش کردم", "panel-password.md"),
+        ("marfanet", "fa", "پنلم منقضی شده، چطور تمدیدش کنم؟", "renewal.md"),
+        ("metalingua", "en", "Nobody hears me in the online class", "no-sound.md"),
+        ("metalingua", "en", "Can I pay in instalments?", "prices.md"),
+        ("metalingua", "fa", "برای ثبت نام قسطی می‌شه پرداخت کرد؟", "prices.md"),
+        ("metalingua", "fa", "گواهی رو چطوری بگیرم؟", "certificates.md"),
+    ];
+    for (name, language, question, expected) in cases {
+        let index = hub(documents(name, language)).index().unwrap();
+        let query = Query { text: question, ..Query::default() };
+        let hits = index.search(&query, &Viewer::default(), 3).unwrap();
+        let found: Vec<&str> = hits.iter().map(|hit| hit.document.id.as_str()).collect();
+        assert!(found.contains(&expected), "{question}: {found:?}");
+    }
+}

@@ -1,0 +1,172 @@
+//! Files of an organisation's knowledge, read: what a hostile one could do harm with, in a process of its own.
+//!
+//! Parsers of PDF and of archives may be made to take any memory and any time, and no thread can be stopped. So this
+//! program starts itself once more (`sotto read-document`), which has limits that the system enforces, is given the
+//! file's bytes and nothing else, and answers with the text.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use anyhow::{Context as _, bail, ensure};
+use rustix::process::{Resource, Rlimit, setrlimit};
+use serde::{Deserialize, Serialize};
+use sotto_knowledge::{Content, Format, MAX_TEXT};
+
+/// Memory that a reader may take, in bytes.
+const MEMORY: u64 = 1 << 30;
+/// Processor time that a reader may take, in seconds.
+const SECONDS: u64 = 30;
+/// What a reader may answer: all of the text, escaped, and its structure.
+const MAX_ANSWER: u64 = 8 * MAX_TEXT as u64;
+/// Files of a folder.
+const MAX_FILES: usize = 100_000;
+/// Folders inside folders.
+const MAX_DEPTH: usize = 16;
+
+/// A file that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Where it is, from the folder that was looked through.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// When it was changed, in milliseconds since 1970; 0 where the system does not know.
+    pub changed_unix_ms: u64,
+}
+
+/// The documents in a folder and the folders in it, in order of their names. Links are not followed.
+///
+/// # Errors
+/// When a folder cannot be read, or there is too much in it.
+pub fn find(folder: &Path) -> anyhow::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    let mut rest = vec![(folder.to_owned(), 0)];
+    while let Some((inside, depth)) = rest.pop() {
+        for entry in std::fs::read_dir(&inside).with_context(|| inside.display().to_string())? {
+            let entry = entry?;
+            let (kind, path) = (entry.file_type()?, entry.path());
+            if kind.is_dir() {
+                ensure!(depth < MAX_DEPTH, "{}: too deep", path.display());
+                rest.push((path, depth + 1));
+            } else if kind.is_file() && Format::of(&path).is_some() {
+                ensure!(found.len() < MAX_FILES, "{}: too many files", folder.display());
+                let changed = entry.metadata()?.modified().ok();
+                let changed = changed.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+                let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
+                let changed_unix_ms =
+                    changed.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+                found.push(Found { name, path, changed_unix_ms });
+            }
+        }
+    }
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(found)
+}
+
+/// What stands in a file.
+///
+/// # Errors
+/// When it cannot be opened, is too large or of no format that is known, and when its reader refuses it or is stopped.
+pub fn read(path: &Path) -> anyhow::Result<Content> {
+    let format = Format::of(path).context("not a kind of document that is read")?;
+    let bytes = limited(std::fs::File::open(path)?, format)?;
+    if !format.wants_process() {
+        return Ok(sotto_knowledge::read(format, &bytes)?);
+    }
+    let extension = path.extension().unwrap_or_default();
+    let mut reader = Command::new(std::env::current_exe()?)
+        .arg("read-document")
+        .arg(extension)
+        .env_clear()
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .context("starting a reader")?;
+    let (input, output) = (reader.stdin.take(), reader.stdout.take());
+    let answer = std::thread::scope(|scope| {
+        scope.spawn(move || {
+            // A reader that stops early has its reasons, and says them.
+            let _ = input.map(|mut input| input.write_all(&bytes));
+        });
+        let mut answer = Vec::new();
+        output.map(|output| output.take(MAX_ANSWER).read_to_end(&mut answer)).transpose().map(|_| answer)
+    });
+    // It ends by itself, at the latest by its limits; one that answers too much has nobody to write to.
+    let status = reader.wait()?;
+    ensure!(status.success(), "its reader took more memory or time than it may ({status})");
+    // A parser may have printed something of its own before.
+    let answer = answer?;
+    let line = answer.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+    match serde_json::from_slice::<Answer>(line).context("its reader's answer")? {
+        Answer::Read(content) => Ok(content),
+        Answer::Refused(why) => bail!(why),
+    }
+}
+
+/// What a reader says.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Answer {
+    Read(Content),
+    Refused(String),
+}
+
+/// The other side of [`read`]: reads a document of the kind that has this extension from `input`, and answers to
+/// `output`.
+///
+/// # Errors
+/// When the limits cannot be set, or nothing can be read or written.
+pub fn answer(extension: &str, input: impl Read, mut output: impl Write) -> anyhow::Result<()> {
+    for (resource, most) in [(Resource::Data, MEMORY), (Resource::Cpu, SECONDS), (Resource::Core, 0)] {
+        setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) }).context("setting limits")?;
+    }
+    let format = Format::of(Path::new(&format!("document.{extension}"))).context("no such kind")?;
+    let read = limited(input, format)
+        .and_then(|bytes| sotto_knowledge::read(format, &bytes).map_err(anyhow::Error::from));
+    let answer = read.map_or_else(|error| Answer::Refused(format!("{error:#}")), Answer::Read);
+    output.write_all(b"\n")?;
+    output.write_all(&serde_json::to_vec(&answer)?)?;
+    Ok(output.flush()?)
+}
+
+/// All bytes of a file, if it is as large as its format may be.
+fn limited(input: impl Read, format: Format) -> anyhow::Result<Vec<u8>> {
+    let most = format.max_bytes();
+    let mut bytes = Vec::new();
+    input.take(most + 1).read_to_end(&mut bytes)?;
+    ensure!(bytes.len() as u64 <= most, "a file of more than {} MB is not read", most >> 20);
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_are_found_in_folders_and_links_are_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str| std::fs::write(folder.path().join(name), "# Title\n\ntext").unwrap();
+        std::fs::create_dir(folder.path().join("fa")).unwrap();
+        for name in ["b.md", "fa/a.txt", "picture.png"] {
+            write(name);
+        }
+        std::os::unix::fs::symlink(folder.path(), folder.path().join("loop")).unwrap();
+        let found = find(folder.path()).unwrap();
+        assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["b.md", "fa/a.txt"]);
+        assert!(found[0].changed_unix_ms > 0);
+        assert_eq!(read(&found[0].path).unwrap().title, "Title");
+        assert!(find(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn a_file_that_is_too_large_is_not_taken_into_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("large.txt");
+        // A gigabyte, of which the disk has nothing.
+        std::fs::File::create(&path).unwrap().set_len(1 << 30).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("more than 8 MB"));
+    }
+}

@@ -1,0 +1,109 @@
+//! One spelling for the letters and digits of English and Persian, whatever keyboard they come from: what is heard,
+//! what is written and what is asked for are compared in it.
+//!
+//! Persian is typed with Arabic letters that look the same (ي for ی, ك for ک), with and without vowel signs, with
+//! digits of three scripts, and with a half-space (zero width non-joiner) that many leave out.
+
+/// The zero width non-joiner: ends a part of a word as a space does, but the next part belongs to it.
+pub const HALF_SPACE: char = '\u{200c}';
+
+/// A text in one spelling: lower case, ASCII digits, one code point per Persian letter, without what has no sound
+/// of its own. Half-spaces are left out, so that what they part is joined.
+#[must_use]
+pub fn fold(text: &str) -> String {
+    text.chars().filter(|c| !is_silent(*c) && *c != HALF_SPACE).flat_map(folded).collect()
+}
+
+/// A character in one spelling. More than one where Unicode's lower case is ("İ").
+pub fn folded(c: char) -> impl Iterator<Item = char> {
+    let plain = match c {
+        'ي' | 'ى' | 'ې' | 'ئ' | 'ۍ' => 'ی',
+        'ك' | 'ڪ' => 'ک',
+        'ة' | 'ۀ' | 'ە' | 'ہ' | 'ۃ' => 'ه',
+        'آ' | 'أ' | 'إ' | 'ٱ' => 'ا',
+        'ؤ' => 'و',
+        '،' | '٬' => ',',
+        '٫' => '.',
+        '؛' => ';',
+        '؟' => '?',
+        '٪' => '%',
+        '\u{2010}'..='\u{2015}' | '−' => '-',
+        c if is_apostrophe(c) => '\'',
+        c => digit(c).unwrap_or(c),
+    };
+    plain.to_lowercase()
+}
+
+/// ASCII for digits in Persian, Arabic and full-width form; none for everything else.
+#[must_use]
+pub fn digit(c: char) -> Option<char> {
+    let zero = match c {
+        '0'..='9' => '0',
+        '٠'..='٩' => '٠',
+        '۰'..='۹' => '۰',
+        '０'..='９' => '０',
+        _ => return None,
+    };
+    char::from_digit(u32::from(c) - u32::from(zero), 10)
+}
+
+/// True for the signs that English writes inside words.
+#[must_use]
+pub fn is_apostrophe(c: char) -> bool {
+    matches!(c, '\'' | '’' | 'ʼ')
+}
+
+/// Vowel signs, accents, the stretching tatweel, direction marks: no sound of their own, and they part
+/// nothing.
+#[must_use]
+pub fn is_silent(c: char) -> bool {
+    matches!(c, '\u{300}'..='\u{36f}' | '\u{610}'..='\u{61a}' | '\u{640}' | '\u{64b}'..='\u{65f}' | '\u{670}'
+        | '\u{6d6}'..='\u{6ed}' | '\u{ad}' | '\u{200b}' | '\u{200d}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{2069}' | '\u{feff}' | '\u{fe0f}' | '\u{20e3}')
+}
+
+/// True for the letters of the Arabic script, which Persian is written in.
+#[must_use]
+pub fn is_persian(c: char) -> bool {
+    matches!(c, '\u{600}'..='\u{6ff}')
+}
+
+/// The language of a text by its letters: `fa` where most are Persian, `en` where most are Latin. Empty for other
+/// scripts, and where there are no letters.
+#[must_use]
+pub fn language(text: &str) -> &'static str {
+    let (mut persian, mut latin, mut other) = (0usize, 0usize, 0usize);
+    for c in text.chars().filter(|c| c.is_alphabetic()) {
+        if is_persian(c) {
+            persian += 1;
+        } else if c.is_ascii() || matches!(c, '\u{c0}'..='\u{24f}') {
+            latin += 1;
+        } else {
+            other += 1;
+        }
+    }
+    match (persian, latin) {
+        (persian, latin) if persian > latin && persian > other => "fa",
+        (_, latin) if latin > other => "en",
+        _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_keyboards_write_differently_is_one() {
+        assert_eq!(fold("كتابهاي ٤٢"), fold("کتاب‌های ۴۲"));
+        assert_eq!(fold("مُدَرِّس، It’s A—B؟"), "مدرس, it's a-b?");
+    }
+
+    #[test]
+    fn a_language_is_known_by_its_letters() {
+        assert_eq!(language("رمز پنل Marzban را عوض کنید"), "fa");
+        assert_eq!(language("Reset the password (رمز)"), "en");
+        assert_eq!(language("Привет"), "");
+        assert_eq!(language("۱۲۳ 45 !"), "");
+    }
+}

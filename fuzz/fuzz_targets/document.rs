@@ -1,0 +1,26 @@
+//! A document from anyone, of a kind that is read in this process: it is read or refused, what is read is bounded,
+//! and every passage is a stretch of the text.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use sotto_knowledge::{Format, Hub, MAX_PASSAGE, MAX_TEXT, Paper, Viewer, Visibility, read};
+
+fuzz_target!(|bytes: &[u8]| {
+    let Some((which, bytes)) = bytes.split_first() else { return };
+    let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| !format.wants_process()).collect();
+    let Ok(content) = read(formats[usize::from(*which) % formats.len()], bytes) else { return };
+    assert!(content.parts.iter().map(|part| part.text.len()).sum::<usize>() <= MAX_TEXT);
+    let mut hub = Hub::new();
+    let visibility = Visibility { teams: ["one".to_owned()].into(), ..Visibility::default() };
+    hub.put(Paper { id: "document".into(), changed_unix_ms: 0, visibility, content });
+    for document in hub.documents() {
+        for passage in &document.passages {
+            assert_eq!(document.text[passage.range.clone()], passage.text);
+            assert!(passage.text.chars().count() <= MAX_PASSAGE);
+        }
+    }
+    // Nobody may see it.
+    let index = hub.index().expect("words are indexed");
+    let query = sotto_knowledge::Query { text: "a", ..Default::default() };
+    assert!(index.search(&query, &Viewer::default(), 1).expect("a search").is_empty());
+});
