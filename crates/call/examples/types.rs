@@ -6,11 +6,12 @@
 
 use sotto_call::{
     ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState,
-    ChecklistItem, Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION,
-    HeldBack, HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis, Mood, Participant,
-    Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
-    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk, TimeRange, Transferred,
-    Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
+    ChecklistItem, Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody,
+    FORMAT_VERSION, HeldBack, HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis,
+    Mood, Participant, Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered,
+    PromptKind, Quality, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk,
+    TimeRange, Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word,
+    WordsMood,
 };
 use ts_rs::{Config, TS};
 

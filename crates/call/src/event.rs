@@ -3,9 +3,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk,
-};
+use crate::{ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]

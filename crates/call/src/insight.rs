@@ -541,8 +541,7 @@ mod tests {
     #[test]
     fn what_a_voice_tells_is_part_of_the_mood() {
         let said = CustomerUtterance::of(&utterance(1, Party::Customer, "enough")).unwrap();
-        let voice =
-            VoiceMood { arousal: 0.5, pitch_st: Some(3.0), level_db: 6.0, rate: None, pauses: -0.25 };
+        let voice = VoiceMood { arousal: 0.5, pitch_st: Some(3.0), level_db: 6.0, rate: None, pauses: -0.25 };
         let mut mood = mood(&said).with_voice(Some(voice));
         mood.arc.arousal = Some(Arousal { level: 0.25, deviation: 0.5 });
         let body = EventBody::Mood(mood);

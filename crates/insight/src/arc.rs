@@ -123,8 +123,7 @@ impl Estimate {
     /// What is known after one more; `before` is absent before the first.
     fn after(before: Option<Self>, at: Millis, measured: Measured) -> Self {
         let wandered = |since: Millis| DRIFT * at.since(since).0 as f64 / 1_000.0;
-        let (mean, variance) =
-            before.map_or((0.0, PRIOR), |one| (one.mean, one.variance + wandered(one.at)));
+        let (mean, variance) = before.map_or((0.0, PRIOR), |one| (one.mean, one.variance + wandered(one.at)));
         let predicted = variance.min(UNKNOWN);
         let gain = predicted / (predicted + measured.noise);
         Self { at, mean: mean + gain * (measured.value - mean), variance: (1.0 - gain) * predicted }
@@ -150,10 +149,9 @@ impl Filter {
         if let Some(measured) = new.arousal {
             self.arousal = Some(Estimate::after(self.arousal, new.at, measured));
         }
-        let arousal = self.arousal.map(|estimate| Arousal {
-            level: estimate.mean as f32,
-            deviation: estimate.deviation() as f32,
-        });
+        let arousal = self
+            .arousal
+            .map(|estimate| Arousal { level: estimate.mean as f32, deviation: estimate.deviation() as f32 });
         let point = ArcPoint {
             at_ms: new.at,
             valence: valence.mean as f32,

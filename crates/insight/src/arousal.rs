@@ -166,9 +166,8 @@ impl Voices {
 /// The mean of what is known of it, the longer the speech, the more it counts.
 fn mean(sounds: &[&Sound], of: impl Fn(&Sound) -> Option<f64>) -> Option<f64> {
     let known = sounds.iter().filter_map(|sound| Some((of(sound)?, sound.voice.speech_ms.0 as f64)));
-    let (sum, weight) = known.fold((0.0, 0.0), |(sum, all), (value, weight): (f64, f64)| {
-        (sum + weight * value, all + weight)
-    });
+    let (sum, weight) = known
+        .fold((0.0, 0.0), |(sum, all), (value, weight): (f64, f64)| (sum + weight * value, all + weight));
     (weight > 0.0).then(|| sum / weight)
 }
 

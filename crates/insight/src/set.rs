@@ -421,7 +421,8 @@ mod tests {
                 let is_persian = |step: &Step| step.text.contains_key("fa");
                 assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
                 // Whoever names a thing, it is named: what the agent is to say would be left out for the customer's words.
-                let is_asked = |step: &Step| ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb));
+                let is_asked =
+                    |step: &Step| ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb));
                 let until = |step: &&Step| step.until.is_some();
                 assert!(!starter || intent.playbook.iter().filter(until).all(is_asked), "{intent:?}");
             }

@@ -176,7 +176,7 @@ fn reading(instead: impl FnOnce(&Onnx, MoodReader) -> Result<MoodReader, Insight
 }
 
 fn mood(understanding: &mut Understanding, text: &str) -> WordsMood {
-    understanding.of(&said(text)).unwrap().mood.unwrap()
+    understanding.of(&said(text), true).unwrap().mood.unwrap()
 }
 
 #[test]

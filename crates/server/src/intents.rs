@@ -519,7 +519,8 @@ mod tests {
         assert_eq!(card.to_string(), "an example must not hold a secret (card)");
         assert!(matches!(add("Refund it to ••••, please.").await, Err(EditError::Secret(_))));
         // Nobody knows yet what the other half is.
-        for half in ["It is 4242 4242", "four two, uh, four two", "شماره‌اش ۴۲۴۲ ۴۲۴۲ است", "چهار دو چهار دو"] {
+        for half in ["It is 4242 4242", "four two, uh, four two", "شماره‌اش ۴۲۴۲ ۴۲۴۲ است", "چهار دو چهار دو"]
+        {
             assert!(matches!(add(half).await, Err(EditError::LongNumber)), "{half}");
         }
         for none in [" \u{0}\n ".to_owned(), "a".repeat(501)] {

@@ -363,7 +363,7 @@ impl Needs {
 
     /// What must be said and was not.
     fn not_said(&self) -> impl Iterator<Item = Fact<'_>> {
-        let duties = self.rules.checklist.then(|| self.rules.playbook.duties()).unwrap_or_default();
+        let duties = if self.rules.checklist { self.rules.playbook.duties() } else { &[] };
         let missing = duties.iter().filter_map(move |duty| Some((duty, self.lapses.missing(duty)?)));
         let unseen = missing.filter(move |(_, missing)| self.seen.is_none_or(|seen| seen < missing.due));
         unseen.map(move |(duty, missing)| {

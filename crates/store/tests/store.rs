@@ -138,7 +138,8 @@ fn felt() -> [EventBody; 3] {
     let EventBody::Utterance(said) = &words else { panic!("words") };
     let sentiment = Sentiment { negative: 0.5, neutral: 0.5, positive: 0.0 };
     let mood = WordsMood { sentiment, valence: -0.5, emotion: Emotion::Anger, emotion_p: 0.5 };
-    let arc = ArcPoint { at_ms: Millis(1), valence: -0.5, deviation: 0.25, trend: Trend::Steady, arousal: None };
+    let arc =
+        ArcPoint { at_ms: Millis(1), valence: -0.5, deviation: 0.25, trend: Trend::Steady, arousal: None };
     let mood = Mood::of(&CustomerUtterance::of(said).unwrap(), mood, arc, None, Millis(0));
     let prompt = Prompt {
         prompt_id: 1,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::server::{Setup, Sotto};

@@ -36,7 +36,7 @@ impl Reader {
 
     fn read(&mut self, text: &str) -> Result<(CustomerUtterance, WordsMood)> {
         let said = CustomerUtterance::of(&utterance(1, Party::Customer, text)).context("nothing is said")?;
-        let mood = self.understanding.of(&said)?.mood.context("no mood was read")?;
+        let mood = self.understanding.of(&said, true)?.mood.context("no mood was read")?;
         Ok((said, mood))
     }
 

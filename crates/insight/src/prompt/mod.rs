@@ -266,7 +266,7 @@ impl Prompter {
         if !said.r#final {
             return;
         }
-        let (id, start) = (said.utterance_id, said.start_ms);
+        let (id, party) = (said.utterance_id, said.party);
         if said.text.trim().is_empty() {
             // Nothing was said: what rests on it falls.
             self.said.retain(|known| known.quote.utterance_id != id);
@@ -377,7 +377,10 @@ impl Prompter {
         self.named.insert(id, found.entities.iter().map(|one| one.kind).collect());
         let now = self.named();
         let steps = self.wanted().map(|name| self.playbook.steps(name)).unwrap_or_default();
-        if steps.iter().any(|step| step.until.is_some_and(|kind| before.contains(&kind) != now.contains(&kind))) {
+        if steps
+            .iter()
+            .any(|step| step.until.is_some_and(|kind| before.contains(&kind) != now.contains(&kind)))
+        {
             self.go_on(id);
         }
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sotto_call::{
-    Attention, CallEvent, CallId, CallState, EventBody, Participant, Party, PromptAnswered, Supervisor, Withheld,
+    Attention, CallEvent, CallId, CallState, EventBody, Participant, Party, PromptAnswered, Supervisor,
+    Withheld,
 };
 
 use super::App;
@@ -253,7 +254,9 @@ mod tests {
     fn a_supervisor_who_answers_a_prompt_is_not_named_to_agents() {
         let agent = |name: &str| Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
         let are = |names: &[&str]| {
-            EventBody::Participants(Participants { participants: names.iter().map(|name| agent(name)).collect() })
+            EventBody::Participants(Participants {
+                participants: names.iter().map(|name| agent(name)).collect(),
+            })
         };
         let answered = |by: &str| {
             let (answer, by) = (PromptAnswer::Dismissed, by.to_owned());

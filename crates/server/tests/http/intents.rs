@@ -126,7 +126,8 @@ async fn what_cannot_be_taught_is_refused_and_why() {
     let renamed = json!({ "title": { "en": "x" }, "alert": true });
     refused(send(with_body("PUT", "/api/intents/x", &renamed)).await, 404, "not_found").await;
     // What customers say is no part of an address.
-    refused(send(with_body("DELETE", "/api/intent-examples?text=x", &json!({}))).await, 422, "invalid_body").await;
+    refused(send(with_body("DELETE", "/api/intent-examples?text=x", &json!({}))).await, 422, "invalid_body")
+        .await;
 }
 
 #[tokio::test]

@@ -56,7 +56,13 @@ fn feels(call: &LiveCall) {
     let said = said.clone();
     let sentiment = Sentiment { negative: 0.75, neutral: 0.25, positive: 0.0 };
     let mood = WordsMood { sentiment, valence: -0.75, emotion: Emotion::Anger, emotion_p: 0.5 };
-    let arc = ArcPoint { at_ms: Millis(900), valence: -0.75, deviation: 0.25, trend: Trend::Falling, arousal: None };
+    let arc = ArcPoint {
+        at_ms: Millis(900),
+        valence: -0.75,
+        deviation: 0.25,
+        trend: Trend::Falling,
+        arousal: None,
+    };
     let mood = Mood::of(&CustomerUtterance::of(&said).unwrap(), mood, arc, None, Millis(9));
     call.publish(words);
     call.publish(EventBody::Mood(mood));
