@@ -438,7 +438,8 @@ fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothin
     call.hears(8_000, Utterance { revision: 1, text: "Thank you, goodbye.".to_owned(), ..said });
     assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
 
-    // They went on for so long that it is forgotten; what is open again then is no obstacle to anything else.
+    // They went on for so long that its words are forgotten: what is open again then rests on newer ones, and is no obstacle
+    // to anything else.
     let mut call = begun();
     call.says(2, 5, 7, Party::Customer, "Goodbye.");
     for id in 3..3 + REMEMBERED as u32 {
@@ -448,7 +449,7 @@ fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothin
     call.item(200, "more", false);
     let said = call.says(99, 300, 302, Party::Customer, "I am so worried.");
     call.feels(&said, Emotion::Worry, None);
-    assert_eq!(call.abouts(), [PromptKind::Empathy]);
+    assert_eq!(call.abouts(), [PromptKind::Checklist, PromptKind::Empathy]);
 }
 
 #[test]
