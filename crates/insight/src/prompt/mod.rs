@@ -180,7 +180,7 @@ impl Prompter {
         self.now = self.now.max(event.at_ms);
         let (quiet, farewell) = (self.lapses.quiet_since(), self.lapses.farewell());
         self.lapses.apply(event, &self.playbook);
-        if let Some(id) = farewell.filter(|_| self.lapses.farewell().is_none()) {
+        if let Some(id) = farewell.filter(|id| self.lapses.farewell() != Some(*id)) {
             self.stay(id);
         }
         if self.lapses.quiet_since() != quiet {

@@ -452,6 +452,19 @@ fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothin
 }
 
 #[test]
+fn of_two_goodbyes_the_second_counts_when_the_first_was_misheard() {
+    let mut call = Call::begun();
+    call.prompter = call.prompter.without_clock();
+    call.item(4, "more", false);
+    let first = call.says(2, 3, 4, Party::Customer, "Goodbye, it is about my order.");
+    call.says(3, 4, 4, Party::Customer, "Thank you, goodbye.");
+    call.hears(4_500, Utterance { revision: 1, text: "Hello, it is about my order.".to_owned(), ..first });
+    call.passes(6_000);
+    assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
+    assert_eq!(call.newest().evidence.utterance_id, UtteranceId(3));
+}
+
+#[test]
 fn one_is_shown_at_a_time_and_says_what_was_held_back_and_why() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "It has not arrived, I am so worried.");

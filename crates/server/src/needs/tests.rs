@@ -211,6 +211,20 @@ fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
     assert_eq!(call.alerts(51), [], "it was misheard");
 }
 
+#[test]
+fn what_is_wanted_twice_is_still_wanted_when_the_first_time_was_misheard() {
+    let mut call = Call::new();
+    let first = call.customer_says(20, 1, "I want to complete it.");
+    call.wants(20, &first, Some("complaint"));
+    let second = call.customer_says(30, 2, "I want to complain.");
+    call.wants(30, &second, Some("complaint"));
+    call.wants(31, &first, None);
+    assert_eq!(call.alerts(31), [(AlertKind::Wants, Severity::Warning, 20)]);
+    assert_eq!(call.evidence(31), Some((2, "I want to complain.".to_owned())));
+    call.wants(32, &second, None);
+    assert_eq!(call.alerts(32), []);
+}
+
 fn words(title: &str, phrase: &str, by: SaidBy) -> WordAlert {
     let title = BTreeMap::from([("en".to_owned(), title.to_owned())]);
     WordAlert { title, phrases: vec![phrase.to_owned()], by }
@@ -237,7 +251,12 @@ fn words_that_matter_are_told_of_once_until_a_supervisor_has_come() {
         Some("You will hear from my lawyer soon.")
     );
     call.customer_says(42, 2, "You will hear from my foyer soon.");
-    assert_eq!(call.alerts(42), []);
+    assert_eq!(call.alerts(42), [(AlertKind::Said, Severity::Warning, 30)], "it was said again");
+    assert_eq!(call.evidence(42), Some((3, "You will hear from MY LAWYER.".to_owned())));
+    call.customer_says(43, 3, "");
+    assert_eq!(call.evidence(43), Some((4, "You will hear from MY LAWYER.".to_owned())));
+    call.customer_says(44, 4, "You will hear from my foyer.");
+    assert_eq!(call.alerts(44), []);
     call.says_at_last(50, 5, Party::Agent, "I promise that it comes.");
     assert_eq!(
         (call.alerts(50), call.title(50).as_deref()),
