@@ -340,6 +340,59 @@ fn what_must_be_said_and_was_not_is_told_of_until_it_is_said_or_a_supervisor_has
 }
 
 #[test]
+fn a_further_goodbye_is_no_further_alert_and_stands_when_the_first_was_misheard() {
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+    let config = AlertsConfig { silence_s: 0, ..AlertsConfig::default() };
+    let begun = || {
+        let mut call = Call::under(Rules::new(&config, Arc::clone(&playbook)));
+        call.item(12, "more", false);
+        call.says_at_last(20, 1, Party::Customer, "Thank you, goodbye.");
+        call
+    };
+    let not_said = |s| [(AlertKind::NotSaid, Severity::Warning, s)];
+    let mut call = begun();
+    call.says_at_last(25, 2, Party::Agent, "Goodbye.");
+    assert_eq!(call.alerts(25), not_said(20));
+    call.says_at_last(26, 2, Party::Agent, "Good buy.");
+    assert_eq!(call.alerts(26), not_said(20), "the first stands");
+    call.says_at_last(27, 2, Party::Agent, "Goodbye.");
+    call.customer_says(28, 1, "Thank you, good buy.");
+    assert_eq!(call.alerts(28), not_said(27));
+    assert_eq!(call.evidence(28), Some((2, "Goodbye.".to_owned())));
+
+    let mut call = begun();
+    call.supervisor(21, Some(Attention::Listen));
+    call.supervisor(22, None);
+    call.says_at_last(25, 2, Party::Agent, "Goodbye.");
+    assert_eq!(call.alerts(25), [], "they have come for that");
+}
+
+#[test]
+fn what_comes_up_while_a_supervisor_is_on_the_call_is_known() {
+    let all = vec![words("Lawyer", "my lawyer", SaidBy::Customer)];
+    let config = AlertsConfig { words: all, silence_s: 0, checklist: true };
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+    let mut call = Call::under(Rules::new(&config, playbook));
+    call.item(12, "recorded", false);
+    call.says_at_last(12, 1, Party::Agent, "Hello, this is Mina.");
+    call.supervisor(20, Some(Attention::Listen));
+    let omid = |attention| EventBody::Supervisor(Supervisor { name: "omid".into(), attention });
+    call.happens(21, omid(Some(Attention::Barge)));
+    call.says_at_last(25, 2, Party::Customer, "I have called my lawyer, and I want to complain.");
+    let said = CustomerUtterance::of(&utterance(2, Party::Customer, "so")).unwrap();
+    call.wants(26, &said, Some("complaint"));
+    assert_eq!(call.alerts(26), []);
+    // One of them goes; then something is due that was not said, by the passing of time alone.
+    call.supervisor(30, None);
+    assert_eq!(call.alerts(45), []);
+    call.happens(50, omid(None));
+    assert_eq!(call.alerts(51), [], "they were there");
+    let later = call.customer_says(55, 3, "And I want to complain about that, too.");
+    call.wants(55, &later, Some("complaint"));
+    assert_eq!(call.alerts(55), [(AlertKind::Wants, Severity::Warning, 55)]);
+}
+
+#[test]
 fn of_a_customer_who_does_not_agree_nobody_is_told_how_they_feel() {
     let mut call = Call::new();
     let said = call.customer_says(20, 1, "I have had enough of this.");

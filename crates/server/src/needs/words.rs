@@ -139,8 +139,7 @@ impl Words {
             if self.raised.iter().any(|one| is_same(one) && one.rests_on(id)) {
                 continue;
             }
-            let is_known =
-                |one: &Raised| is_same(one) && one.seen.is_none_or(|seen| at.since(seen) < again);
+            let is_known = |one: &Raised| is_same(one) && one.seen.is_none_or(|seen| at.since(seen) < again);
             if let Some(known) = self.raised.iter_mut().rfind(|one| is_known(one)) {
                 // What was said so long ago is not revised any more.
                 if known.evidence.len() < REMEMBERED {
