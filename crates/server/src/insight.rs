@@ -251,6 +251,12 @@ struct Agreement {
     was_refused: bool,
 }
 
+impl Agreement {
+    fn may_feel(&self, assumed: bool) -> bool {
+        self.agrees.unwrap_or(assumed)
+    }
+}
+
 #[derive(Debug, Default)]
 struct Remembered {
     arc: EmotionalArc,
@@ -334,7 +340,7 @@ impl CallMemory {
         if std::mem::take(&mut consent.was_refused) {
             (known.arc, known.voices) = Default::default();
         }
-        consent.agrees.unwrap_or(assumed)
+        consent.may_feel(assumed)
     }
 
     /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
@@ -418,6 +424,8 @@ pub struct Insight {
     /// Whether there are.
     is_reading: AtomicBool,
     listens_to_voices: bool,
+    /// See [`InsightConfig::consent_assumed`].
+    consent_assumed: bool,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
@@ -446,15 +454,16 @@ impl Insight {
             read,
             is_reading: AtomicBool::new(false),
             listens_to_voices,
+            consent_assumed: config.consent_assumed,
             figures,
             thread: Some(thread),
         })
     }
 
-    /// Whether customers' voices tell something, and are to be measured.
+    /// Whether the voice of a call's customer tells something, and is to be measured: not of one who does not agree.
     #[must_use]
-    pub fn listens_to_voices(&self) -> bool {
-        self.listens_to_voices
+    pub fn listens_to_voice(&self, memory: &CallMemory) -> bool {
+        self.listens_to_voices && memory.consent().may_feel(self.consent_assumed)
     }
 
     /// From now on moods and intents are read, and a checklist ticks itself.
@@ -935,8 +944,8 @@ pub(crate) mod tests {
     /// A customer who becomes loud in the fourth utterance, each of which takes five seconds.
     fn becomes_loud(mood: MoodFrom, party: Party) -> Vec<EventBody> {
         let insight = start(&InsightConfig { mood, ..feelings() });
-        assert_eq!(insight.listens_to_voices(), mood == MoodFrom::VoiceAndWords);
         let memory = Arc::new(CallMemory::default());
+        assert_eq!(insight.listens_to_voice(&memory), mood == MoodFrom::VoiceAndWords);
         let (publish, events) = channel();
         for (id, level_dbfs) in [(1, -30.0), (2, -30.0), (3, -30.0), (4, -15.0)] {
             let voice = Voice { pitch_hz: Some(150.0), level_dbfs, speech_ms: Millis(4_000) };
@@ -992,6 +1001,22 @@ pub(crate) mod tests {
             assert_eq!(moods(&events).len(), usize::from(is_read), "{assumed}, {consent:?}");
             assert_eq!(intents(&events), [(1, Some("refund"))]);
             assert_eq!(insight.figures().moods.load(Relaxed), u64::from(is_read));
+        }
+    }
+
+    #[test]
+    fn the_voice_of_a_customer_who_does_not_agree_is_not_measured() {
+        for (assumed, consent, is_heard) in [
+            (true, None, true),
+            (true, Some(false), false),
+            (false, None, false),
+            (false, Some(true), true),
+            (false, Some(false), false),
+        ] {
+            let config = InsightConfig { mood: MoodFrom::VoiceAndWords, consent_assumed: assumed, ..feelings() };
+            let memory = CallMemory::default();
+            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");
         }
     }
 
