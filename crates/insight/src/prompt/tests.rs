@@ -503,6 +503,29 @@ fn what_is_no_help_is_not_said_again_on_this_call() {
 }
 
 #[test]
+fn an_answer_counts_also_when_the_prompt_stands_no_more() {
+    let next_step = "Say when it comes.";
+    for (answer, next) in [(PromptAnswer::Accepted, Some(next_step)), (PromptAnswer::NotHelpful, None)] {
+        let mut call = Call::begun();
+        call.prompter = call.prompter.without_clock();
+        let said = call.says(2, 5, 8, Party::Customer, "It has not arrived.");
+        call.wants(&said, Some("delivery"));
+        assert_eq!(call.newest().expires_at_ms, Millis(38_000));
+        call.passes(40_000);
+        call.answers(41, 1, answer);
+        // An answer that comes twice counts once.
+        call.answers(42, 1, PromptAnswer::NotHelpful);
+        if next.is_none() {
+            let said = call.says(3, 50, 52, Party::Customer, "It is 471926.");
+            call.names(&said, EntityKind::Order);
+        }
+        call.passes(53_000);
+        let told = call.told.get(1).map(|prompt| prompt.text["en"].as_str());
+        assert_eq!(told, next, "{answer:?}");
+    }
+}
+
+#[test]
 fn evidence_is_the_words_as_they_are_now_and_words_taken_back_take_prompts_along() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "I am so hurried.");
