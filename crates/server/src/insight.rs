@@ -1013,7 +1013,8 @@ pub(crate) mod tests {
             (false, Some(true), true),
             (false, Some(false), false),
         ] {
-            let config = InsightConfig { mood: MoodFrom::VoiceAndWords, consent_assumed: assumed, ..feelings() };
+            let mood = MoodFrom::VoiceAndWords;
+            let config = InsightConfig { mood, consent_assumed: assumed, ..feelings() };
             let memory = CallMemory::default();
             consent.into_iter().for_each(|agrees| memory.consents(agrees));
             assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");

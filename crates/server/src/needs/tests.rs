@@ -201,9 +201,10 @@ fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
     call.wants(30, &again, Some("complaint"));
     assert_eq!(call.alerts(30), [(AlertKind::Wants, Severity::Warning, 20)], "that is known");
     let attention = Some(Attention::Listen);
-    call.happens(40, EventBody::Supervisor(Supervisor { name: "sara".into(), attention }));
+    call.supervisor(40, attention);
     call.wants(41, &said, Some("complaint"));
     assert_eq!(call.alerts(41), [], "a revision is nothing new");
+    call.supervisor(45, None);
     let later = call.customer_says(50, 3, "And I want to complain about that, too.");
     call.wants(50, &later, Some("complaint"));
     assert_eq!(call.alerts(50), [(AlertKind::Wants, Severity::Warning, 50)]);
