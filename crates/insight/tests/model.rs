@@ -247,7 +247,10 @@ fn a_text_classifier_that_does_not_fit_is_refused_with_the_reason() {
         (r#"{ "id2label": { "0": "negative", "2": "positive" } }"#.to_owned(), "not numbered from 0 on"),
         (r#"{ "id2label": { "0": "negative", "1": "positive" } }"#.to_owned(), "3 logits for 2 labels"),
         (labels.to_owned(), "column"),
-        (format!("{{ {places}, {} }}", labels.replace("positive", "whatever")), "label `whatever` stands for"),
+        (
+            format!("{{ {places}, {} }}", labels.replace("positive", "whatever")),
+            "label `whatever` stands for",
+        ),
         (format!("{{ {places}, {} }}", labels.replace("positive", "neutral")), "none for positive"),
         (format!("{{ {labels}, \"max_position_embeddings\": 4 }}"), "too few for a sentence"),
         // More than the network has places for.
