@@ -1,14 +1,15 @@
-//! A document from anyone, of a kind that is read in this process: it is read or refused, what is read is bounded,
-//! and every passage is a stretch of the text.
+//! A document from anyone, of a kind whose reader unpacks nothing: it is read or refused, what is read is bounded, and
+//! every passage is a stretch of the text.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use sotto_knowledge::{Format, Hub, MAX_PASSAGE, MAX_TEXT, Paper, Viewer, Visibility, read};
 
+const FORMATS: [Format; 5] = [Format::Markdown, Format::Html, Format::Plain, Format::Csv, Format::Json];
+
 fuzz_target!(|bytes: &[u8]| {
     let Some((which, bytes)) = bytes.split_first() else { return };
-    let formats: Vec<Format> = Format::ALL.into_iter().filter(|format| !format.wants_process()).collect();
-    let Ok(content) = read(formats[usize::from(*which) % formats.len()], bytes) else { return };
+    let Ok(content) = read(FORMATS[usize::from(*which) % FORMATS.len()], bytes) else { return };
     assert!(content.parts.iter().map(|part| part.text.len()).sum::<usize>() <= MAX_TEXT);
     let mut hub = Hub::new();
     let visibility = Visibility { teams: ["one".to_owned()].into(), ..Visibility::default() };

@@ -157,7 +157,7 @@ mod tests {
         let found = find(folder.path()).unwrap();
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["b.md", "fa/a.txt"]);
         assert!(found[0].changed_unix_ms > 0);
-        assert_eq!(read(&found[0].path).unwrap().title, "Title");
+        assert_eq!(read(&found[1].path).unwrap().parts[0].text, "# Title");
         assert!(find(&folder.path().join("none")).is_err());
     }
 

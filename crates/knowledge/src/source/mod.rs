@@ -87,11 +87,11 @@ impl Format {
         }
     }
 
-    /// True where a hostile file may take more memory and time than its size lets one expect. Such a file is read
-    /// in a process with limits of its own.
+    /// True where a hostile file may take more memory and time than its size lets one expect, which is so wherever
+    /// there is something to parse. Such a file is read in a process with limits of its own.
     #[must_use]
     pub fn wants_process(self) -> bool {
-        matches!(self, Self::Pdf | Self::Docx)
+        !matches!(self, Self::Plain)
     }
 }
 

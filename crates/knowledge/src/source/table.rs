@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Builder, Content, Format, tidy, unreadable};
+use super::{Builder, Content, Format, MAX_HEADING, tidy, unreadable};
 use crate::KnowledgeError;
 
 /// Columns that hold questions, answers, titles and texts.
@@ -20,11 +20,19 @@ fn is(name: &str, names: &[&str]) -> bool {
     names.iter().any(|one| sotto_text::fold(one) == name)
 }
 
-/// A row that is being read, under the names of its columns.
+/// A row that is being read, under the names of its columns. What these say is found out once, not for every row.
 #[derive(Default)]
 pub(super) struct Row {
-    names: Vec<String>,
+    columns: Vec<Column>,
+    /// The column of the questions, if there is one of answers as well.
+    question: Option<usize>,
     cells: Vec<String>,
+}
+
+struct Column {
+    name: String,
+    /// Its cells need no name in front.
+    plain: bool,
 }
 
 impl Row {
@@ -36,21 +44,27 @@ impl Row {
 
     /// What was read is the names of the columns.
     pub fn is_head(&mut self) {
-        self.names = std::mem::take(&mut self.cells);
+        let names = std::mem::take(&mut self.cells);
+        let column = |which| names.iter().position(|name| is(name, which));
+        self.question = column(QUESTIONS).filter(|_| column(ANSWERS).is_some());
+        let column = |name: String| {
+            let plain = name.is_empty() || is(&name, ANSWERS) || is(&name, TEXTS);
+            Column { name: name.chars().take(MAX_HEADING).collect(), plain }
+        };
+        self.columns = names.into_iter().map(column).collect();
     }
 
     /// The row is whole: a question is a heading of `level`, with the rest of the row under it.
     pub fn finish(&mut self, builder: &mut Builder, level: u8) -> Result<(), KnowledgeError> {
         let cells = std::mem::take(&mut self.cells);
-        let column = |names| self.names.iter().position(|name| is(name, names));
-        let question = column(QUESTIONS).filter(|_| column(ANSWERS).is_some());
-        if let Some(question) = question.and_then(|at| cells.get(at)) {
+        if let Some(question) = self.question.and_then(|at| cells.get(at)) {
             builder.heading(level, question)?;
         }
-        let named = cells.iter().enumerate().filter(|(at, cell)| Some(*at) != question && !cell.is_empty());
-        let line: Vec<String> = named
-            .map(|(at, cell)| match self.names.get(at).filter(|name| !name.is_empty()) {
-                Some(name) if !is(name, ANSWERS) && !is(name, TEXTS) => format!("{name}: {cell}"),
+        let answers =
+            cells.iter().enumerate().filter(|(at, cell)| Some(*at) != self.question && !cell.is_empty());
+        let line: Vec<String> = answers
+            .map(|(at, cell)| match self.columns.get(at) {
+                Some(Column { name, plain: false }) => format!("{name}: {cell}"),
                 _ => cell.clone(),
             })
             .collect();

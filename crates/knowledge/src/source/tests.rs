@@ -82,6 +82,15 @@ fn tables_of_questions_are_headings_with_answers() {
 }
 
 #[test]
+fn the_names_of_columns_are_read_once_and_no_longer_than_headings() {
+    // Two hundred thousand rows with nothing in them, under a name of a megabyte.
+    let name = "n".repeat(1 << 20);
+    let table = format!("{name},Price\n{}Gold,100\n", ",\n".repeat(200_000));
+    let line = format!("{}: Gold; Price: 100", "n".repeat(MAX_HEADING));
+    assert_eq!(seen(&parts(Format::Csv, table)), [(0, line.as_str())]);
+}
+
+#[test]
 fn plain_text_is_its_paragraphs() {
     let text = "\u{feff}One\tand \u{7} two\r\nthree\n\n \nFour\n";
     assert_eq!(seen(&parts(Format::Plain, text)), [(0, "One and two\nthree"), (0, "Four")]);
@@ -158,5 +167,10 @@ fn formats_are_known_by_extension() {
         (of("a/b.MD"), of("x.docx"), of("x.exe"), of("md")),
         (Some(Format::Markdown), Some(Format::Docx), None, None)
     );
-    assert!(Format::ALL.iter().filter(|format| format.wants_process()).count() == 2);
+}
+
+#[test]
+fn all_that_is_parsed_is_read_in_a_process_of_its_own() {
+    let here: Vec<Format> = Format::ALL.into_iter().filter(|format| !format.wants_process()).collect();
+    assert_eq!(here, [Format::Plain]);
 }
