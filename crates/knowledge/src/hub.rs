@@ -1,6 +1,7 @@
 //! The documents of an organisation, their passages, and the passages' vectors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -148,26 +149,29 @@ impl Hub {
         mut embed: impl FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
     ) -> Result<usize, E> {
         let mut width = self.width();
-        let mut lacking: Vec<(String, usize, String)> = Vec::new();
+        let mut lacking: Vec<(Rc<str>, usize)> = Vec::new();
         for document in self.documents.values() {
-            for (at, passage) in document.passages.iter().enumerate() {
-                if document.vectors[at].is_none() {
-                    lacking.push((document.id.clone(), at, passage.in_context(&document.title)));
-                }
-            }
+            let id: Rc<str> = document.id.as_str().into();
+            let without = document.vectors.iter().enumerate().filter(|(_, vector)| vector.is_none());
+            lacking.extend(without.map(|(at, _)| (id.clone(), at)));
         }
         for batch in lacking.chunks(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(|(_, _, text)| text.as_str()).collect();
-            let vectors = embed(&texts)?;
+            // Headings stand above many passages: all of these texts at once would be much more than the documents.
+            let texts = batch.iter().filter_map(|(id, at)| {
+                let document = self.documents.get(&**id)?;
+                Some(document.passages.get(*at)?.in_context(&document.title))
+            });
+            let texts: Vec<String> = texts.collect();
+            let vectors = embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
             if vectors.len() != batch.len() {
                 return Err(KnowledgeError::Vector("is missing, or one too many").into());
             }
-            for ((id, at, _), vector) in batch.iter().zip(vectors) {
+            for ((id, at), vector) in batch.iter().zip(vectors) {
                 let vector = unit(vector)?;
                 if *width.get_or_insert(vector.len()) != vector.len() {
                     return Err(KnowledgeError::Vector("is not as wide as the others").into());
                 }
-                if let Some(document) = self.documents.get_mut(id) {
+                if let Some(document) = self.documents.get_mut(&**id) {
                     Arc::make_mut(document).vectors[*at] = Some(vector);
                 }
             }

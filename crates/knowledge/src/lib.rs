@@ -15,8 +15,8 @@ mod words;
 
 pub use hub::{Change, Document, Hub, Paper, Viewer, Visibility};
 pub use index::{Hit, Index, Query, SURE, Why};
-pub use source::{Content, Format, MAX_TEXT, Part, read};
-pub use split::{MAX_PASSAGE, Passage};
+pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
+pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 
 /// Why something is not in a hub, or is not found.
 #[derive(Debug, thiserror::Error)]

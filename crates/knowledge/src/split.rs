@@ -13,6 +13,10 @@ use crate::source::Content;
 /// Characters (Unicode scalar values) of a passage: about as many as the embedding reads of it.
 pub const MAX_PASSAGE: usize = 1_200;
 
+/// Passages that come of a document that was [`read`](crate::read), at most: one for every heading, and as many as two
+/// for every 600 bytes of text.
+pub const MAX_PASSAGES: usize = 50_000;
+
 /// A stretch of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Passage {
@@ -226,6 +230,19 @@ mod tests {
         assert_eq!(hash("a", "x"), hash("a", "x"));
         assert_ne!(hash("a", "x"), hash("b", "x"));
         assert_ne!(hash("a", "x"), hash("a", "y"));
+    }
+
+    #[test]
+    fn the_passages_of_the_largest_document_are_counted() {
+        // As many headings as are read, every other with text; then as many short passages as cuts can make.
+        let text = format!(
+            "{}{}",
+            "# a\n# b\nc\n".repeat(10_000),
+            format!("{}\n\nd\n\n", "x".repeat(1_199)).repeat(6_000)
+        );
+        let content = read(Format::Markdown, text.as_bytes()).unwrap();
+        let (_, passages) = split(&content.title, &content);
+        assert!((30_000..=MAX_PASSAGES).contains(&passages.len()), "{}", passages.len());
     }
 
     proptest! {

@@ -13,7 +13,7 @@ use html5ever::tokenizer::{
 };
 
 use super::table::Row;
-use super::{Builder, Content, tidy};
+use super::{Builder, Content};
 use crate::KnowledgeError;
 
 /// What these hold is not read: programs, drawings, and ways to other pages.
@@ -129,10 +129,8 @@ impl Page {
             "br" => self.open.push('\u{b}'),
             "title" if begins => self.paragraph(),
             "title" => {
-                let title = tidy(&std::mem::take(&mut self.open)).replace('\n', " ");
-                if self.builder.content.title.is_empty() {
-                    self.builder.content.title = title;
-                }
+                let title = std::mem::take(&mut self.open);
+                self.builder.title(&title);
             }
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if begins => self.paragraph(),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {

@@ -16,13 +16,16 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::KnowledgeError;
+use crate::split::MAX_PASSAGE;
 
 /// Bytes of text that are taken from one document.
 pub const MAX_TEXT: usize = 8 << 20;
 /// Parts of one document.
 const MAX_PARTS: usize = 200_000;
-/// Characters of a heading; a longer one is text.
-const MAX_HEADING: usize = 300;
+/// Headings of one document.
+const MAX_SECTIONS: usize = 20_000;
+/// Characters (Unicode scalar values) of a title and of a heading. A longer heading is text, a longer title is none.
+pub const MAX_HEADING: usize = 300;
 
 /// What a document's file is written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +121,8 @@ impl Content {
     #[must_use]
     pub fn plain(title: &str, text: &str) -> Self {
         let part = Part { level: 0, text: tidy(text) };
-        Self { title: tidy(title), parts: if part.text.is_empty() { vec![] } else { vec![part] } }
+        let parts = if part.text.is_empty() { vec![] } else { vec![part] };
+        Self { title: heading(title).unwrap_or_default(), parts }
     }
 
     fn unless_empty(self, format: Format) -> Result<Self, KnowledgeError> {
@@ -197,19 +201,37 @@ fn tidy(text: &str) -> String {
     out
 }
 
+/// One line of at most [`MAX_HEADING`] characters, or the line that is longer.
+fn heading(text: &str) -> Result<String, String> {
+    let line = tidy(text).replace('\n', " ");
+    if line.chars().count() > MAX_HEADING { Err(line) } else { Ok(line) }
+}
+
 /// Content that grows, within bounds.
 #[derive(Default)]
 struct Builder {
     content: Content,
+    /// Bytes of the text, and of the headings above every passage of it.
     size: usize,
+    sections: usize,
+    /// Bytes of the open heading of every level.
+    open: [usize; 6],
 }
 
 impl Builder {
+    /// The title, if it is none yet.
+    fn title(&mut self, text: &str) {
+        if self.content.title.is_empty() {
+            self.content.title = heading(text).unwrap_or_default();
+        }
+    }
+
     /// A heading of `level` 1 to 6.
     fn heading(&mut self, level: u8, text: &str) -> Result<(), KnowledgeError> {
-        let text = tidy(text).replace('\n', " ");
-        let level = if text.chars().count() > MAX_HEADING { 0 } else { level.clamp(1, 6) };
-        self.push(level, text)
+        match heading(text) {
+            Ok(line) => self.push(level.clamp(1, 6), line),
+            Err(line) => self.push(0, line),
+        }
     }
 
     fn body(&mut self, text: &str) -> Result<(), KnowledgeError> {
@@ -220,16 +242,25 @@ impl Builder {
         if text.is_empty() {
             return Ok(());
         }
-        self.size += text.len() + 1;
+        let too_large =
+            |what, most: usize, unit| Err(KnowledgeError::TooLarge { what, most: most as u64, unit });
+        if level > 0 {
+            self.sections += 1;
+            let at = usize::from(level) - 1;
+            self.open[at..].fill(0);
+            self.open[at] = text.len();
+        }
+        // Every passage that comes of it has the headings above it.
+        let above: usize = self.open.iter().sum();
+        self.size += text.len() + 1 + above * (1 + text.len() / (MAX_PASSAGE / 2));
         if self.size > MAX_TEXT {
-            return Err(KnowledgeError::TooLarge { what: "text", most: MAX_TEXT as u64, unit: "bytes" });
+            return too_large("text, with the headings above it,", MAX_TEXT, "bytes");
         }
         if self.content.parts.len() >= MAX_PARTS {
-            return Err(KnowledgeError::TooLarge {
-                what: "a document",
-                most: MAX_PARTS as u64,
-                unit: "paragraphs",
-            });
+            return too_large("a document", MAX_PARTS, "paragraphs");
+        }
+        if self.sections > MAX_SECTIONS {
+            return too_large("a document", MAX_SECTIONS, "headings");
         }
         self.content.parts.push(Part { level, text });
         Ok(())

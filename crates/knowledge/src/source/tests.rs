@@ -151,7 +151,30 @@ fn what_is_too_large_or_broken_is_refused_with_a_reason() {
     // Small rows, each with long names: the text that comes of it is bounded, not the file alone.
     let names = vec!["n".repeat(1_000); 200].join(",");
     let rows = format!("{names}\n{}", format!("{}\n", ["1"; 200].join(",")).repeat(1_000));
-    assert!(refused(Format::Csv, rows).contains("text of more than"));
+    assert!(refused(Format::Csv, rows).contains("more than 8388608 bytes"));
+}
+
+#[test]
+fn a_title_that_is_longer_than_headings_is_none() {
+    let page = |title: &str| {
+        let page = format!("<title>{title}</title><p>Text");
+        read(Format::Html, page.as_bytes()).unwrap().title
+    };
+    assert_eq!(page(&"ب".repeat(MAX_HEADING)).chars().count(), MAX_HEADING);
+    assert_eq!(page(&"ب".repeat(MAX_HEADING + 1)), "");
+    assert_eq!(Content::plain(&"t".repeat(MAX_HEADING + 1), "Text").title, "");
+}
+
+#[test]
+fn headings_count_for_every_passage_under_them() {
+    // Six headings of 300 letters, and one word or one long paragraph under them, a thousand times.
+    let headings: String =
+        (1..=6).map(|level| format!("{} {}\n", "#".repeat(level), "ب".repeat(MAX_HEADING))).collect();
+    assert!(
+        refused(Format::Markdown, format!("{headings}{}", "word\n\n".repeat(5_000))).contains("headings")
+    );
+    assert!(refused(Format::Markdown, format!("{headings}{}", "word ".repeat(400_000))).contains("headings"));
+    assert!(refused(Format::Markdown, "# a\n".repeat(MAX_SECTIONS + 1)).contains("20000 headings"));
 }
 
 #[test]
