@@ -16,7 +16,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert!(content.title.chars().count() <= MAX_HEADING);
     let mut hub = Hub::new();
     let visibility = Visibility { teams: ["one".to_owned()].into(), ..Visibility::default() };
-    hub.put(Paper { id: "document".into(), changed_unix_ms: 0, visibility, content });
+    hub.put(Paper { id: "document".into(), changed_unix_ms: 0, visibility, bytes: 0, content });
     for document in hub.documents() {
         assert!(document.passages.len() <= MAX_PASSAGES);
         let above = document.passages.iter().flat_map(|passage| &passage.section);

@@ -15,6 +15,7 @@ fn paper(id: &str, title: &str, text: &str) -> Paper {
         id: id.into(),
         changed_unix_ms: 0,
         visibility: Visibility::default(),
+        bytes: 0,
         content: Content::plain(title, text),
     }
 }
