@@ -10,7 +10,7 @@ mod markdown;
 mod pdf;
 mod table;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::catch_unwind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -139,7 +139,14 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<Content, KnowledgeError> {
     if bytes.len() as u64 > format.max_bytes() {
         return Err(KnowledgeError::TooLarge { what: "a file", most: format.max_bytes(), unit: "bytes" });
     }
-    let read = || match format {
+    // Nothing that a reader has touched outlives its panic.
+    catch_unwind(|| parse(format, bytes))
+        .unwrap_or_else(|_| Err(unreadable(format, "its reader gave up on it")))
+}
+
+/// Reads a file by the reader of its format, which may panic.
+pub(crate) fn parse(format: Format, bytes: &[u8]) -> Result<Content, KnowledgeError> {
+    let content = match format {
         Format::Markdown => markdown::read(text(format, bytes)?),
         Format::Html => html::read(text(format, bytes)?),
         Format::Plain => plain(text(format, bytes)?),
@@ -148,10 +155,7 @@ pub fn read(format: Format, bytes: &[u8]) -> Result<Content, KnowledgeError> {
         Format::Pdf => pdf::read(bytes),
         Format::Docx => docx::read(bytes),
     };
-    // Nothing that a reader has touched outlives its panic.
-    let content = catch_unwind(AssertUnwindSafe(read))
-        .unwrap_or_else(|_| Err(unreadable(format, "its reader gave up on it")))?;
-    content.unless_empty(format)
+    content?.unless_empty(format)
 }
 
 fn unreadable(format: Format, why: impl ToString) -> KnowledgeError {
