@@ -119,6 +119,31 @@ fn context_is_embedded_in_the_order_it_was_said() {
 }
 
 #[test]
+fn what_is_hidden_changes_nothing_that_is_seen() {
+    let open = || {
+        vec![
+            paper("a", "Autumn House", "Parking costs ten pounds a day."),
+            paper("h", "Hobsons House", "The refund takes three days, and a zebra is no pet."),
+        ]
+    };
+    let hidden = ["zebra zebra", "refund of parking", "nothing"].map(|text| Paper {
+        visibility: Visibility { teams: ["board".to_owned()].into(), ..Visibility::default() },
+        ..paper(&format!("b {text}"), "Zebra House", text)
+    });
+    let found = |papers: Vec<Paper>, text: &str| -> Vec<(String, f32, Why)> {
+        let vector = Query::blend(&[about(text)]);
+        let query = Query { text, context: &["Hobsons"], vector: Some(&vector), ..Query::default() };
+        let hits = embedded(papers).search(&query, &Viewer::default(), 10).unwrap();
+        hits.into_iter().map(|hit| (hit.document.id.clone(), hit.confidence, hit.why)).collect()
+    };
+    for text in ["Is a zebra allowed?", "refund for the parking in the house", "zebra house"] {
+        let alone = found(open(), text);
+        assert_eq!(alone.len(), 2);
+        assert_eq!(found([open(), hidden.to_vec()].concat(), text), alone, "{text}");
+    }
+}
+
+#[test]
 fn nothing_is_found_in_an_empty_hub() {
     let index = Hub::new().index().unwrap();
     assert!(index.is_empty());
