@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::KnowledgeError;
 use crate::hub::{Document, Viewer};
-use crate::split::Passage;
+use crate::split::{MAX_PASSAGE, Passage};
 use crate::words::{Names, Wanted, Words};
 
 /// The confidence from which a hit is shown. Below it is better to say that nothing was found.
@@ -64,13 +64,24 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// What of a query is to be embedded (as a query): what was asked, and the same in its context if there is any.
+    /// What of a query is to be embedded (as a query): what was asked, and the same behind as much of what was said
+    /// before as the embedding reads together with it, if that is any.
     #[must_use]
     pub fn texts(text: &str, context: &[&str]) -> Vec<String> {
-        let mut texts = vec![limited(text).to_owned()];
-        if !context.is_empty() {
-            let turns = context.iter().take(MAX_CONTEXT).rev().map(|turn| limited(turn));
-            texts.push(turns.chain([limited(text)]).collect::<Vec<_>>().join(" "));
+        let text = limited(text);
+        let mut room = MAX_PASSAGE.saturating_sub(text.chars().count());
+        let turns = context.iter().take(MAX_CONTEXT).map(|turn| limited(turn));
+        let mut turns: Vec<&str> = turns
+            .map_while(|turn| {
+                room = room.checked_sub(turn.chars().count() + 1)?;
+                Some(turn)
+            })
+            .collect();
+        let mut texts = vec![text.to_owned()];
+        if !turns.is_empty() {
+            turns.reverse();
+            turns.push(text);
+            texts.push(turns.join(" "));
         }
         texts
     }

@@ -144,6 +144,15 @@ fn what_is_hidden_changes_nothing_that_is_seen() {
 }
 
 #[test]
+fn long_context_leaves_room_for_the_question() {
+    let (older, newer) = ("a ".repeat(300), "b ".repeat(400));
+    let texts = Query::texts("Is it so?", &[newer.trim(), older.trim(), "c"]);
+    assert_eq!(texts[1], format!("{newer}Is it so?"));
+    assert!(texts.iter().all(|text| text.chars().count() <= MAX_PASSAGE));
+    assert_eq!(Query::texts("Is it so?", &[&"b".repeat(MAX_PASSAGE)]), ["Is it so?"]);
+}
+
+#[test]
 fn nothing_is_found_in_an_empty_hub() {
     let index = Hub::new().index().unwrap();
     assert!(index.is_empty());
