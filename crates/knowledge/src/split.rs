@@ -8,14 +8,14 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::source::Content;
+use crate::source::{Content, Part};
 
 /// Characters (Unicode scalar values) of a passage: about as many as the embedding reads of it.
 pub const MAX_PASSAGE: usize = 1_200;
 
-/// Passages that come of a document that was [`read`](crate::read), at most: one for every heading, and as many as two
+/// Passages that come of a document that was [`read`](crate::read), at most: two for every heading or question, and two
 /// for every 600 bytes of text.
-pub const MAX_PASSAGES: usize = 50_000;
+pub const MAX_PASSAGES: usize = 70_000;
 
 /// A stretch of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +68,8 @@ pub(crate) fn split(title: &str, content: &Content) -> (String, Vec<Passage>) {
         let begin = splitter.text.len() + usize::from(!splitter.text.is_empty());
         if part.level > 0 {
             splitter.close();
+        }
+        if part.is_heading() {
             splitter.under(part.level);
             splitter.append(&part.text);
             splitter.section.push((part.level, part.text.clone()));
@@ -76,6 +78,9 @@ pub(crate) fn split(title: &str, content: &Content) -> (String, Vec<Passage>) {
             splitter.append(&part.text);
             splitter.heading = None;
             splitter.take(begin..splitter.text.len());
+        }
+        if part.level == Part::ALONE {
+            splitter.close();
         }
     }
     splitter.close();
@@ -174,7 +179,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::source::{Format, Part, parse, read};
+    use crate::source::{Format, parse, read};
 
     fn content(parts: &[(u8, &str)]) -> Content {
         let parts = parts.iter().map(|(level, text)| Part { level: *level, text: (*text).to_owned() });
@@ -215,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_alone_is_a_passage_and_what_follows_is_none_of_it() {
+        let content = content(&[
+            (1, "Help"),
+            (0, "Before."),
+            (Part::ALONE, "One?\nYes."),
+            (Part::ALONE, "Two?\nNo."),
+            (0, "After."),
+        ]);
+        let (_, passages) = split("", &content);
+        let seen: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
+        assert_eq!(seen, ["Before.", "One?\nYes.", "Two?\nNo.", "After."]);
+        assert!(passages.iter().all(|passage| passage.section == ["Help"]));
+    }
+
+    #[test]
     fn a_long_paragraph_is_cut_behind_sentences() {
         let sentence = "The panel shows how much traffic is left. ";
         let (_, passages) = split("", &content(&[(0, sentence.repeat(100).trim())]));
@@ -248,7 +268,7 @@ mod tests {
     proptest! {
         #[test]
         fn passages_are_the_text_in_order_without_gaps(
-            parts in proptest::collection::vec((0u8..=6, "[ -~آ-ی\u{200c}\\n]{1,40}"), 0..40),
+            parts in proptest::collection::vec((0u8..=Part::ALONE, "[ -~آ-ی\u{200c}\\n]{1,40}"), 0..40),
             repeated in 0usize..80,
         ) {
             let parts: Vec<Part> = parts
@@ -273,7 +293,7 @@ mod tests {
                 at = range.end + 1;
                 let whole = covered[range].iter().all(|one| *one);
                 let above = passages.iter().any(|passage| passage.section.contains(&part.text));
-                prop_assert!(whole || part.level > 0 && above);
+                prop_assert!(whole || part.is_heading() && above);
             }
         }
 

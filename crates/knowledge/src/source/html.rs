@@ -21,8 +21,6 @@ const HIDDEN: &str = "script style noscript template svg nav iframe object selec
 /// These begin and end a paragraph.
 const BLOCKS: &str = "p div section article main header footer aside address blockquote pre ul ol li dl dt dd figure \
     figcaption details summary form hr body";
-/// FAQ rows of a table stand below every heading.
-const ROW_LEVEL: u8 = 6;
 
 pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
     let queue = BufferQueue::default();
@@ -70,6 +68,9 @@ struct Page {
     /// The next number of every list that is open; none where it has marks.
     lists: Vec<Option<u64>>,
     row: Row,
+    /// Tables that are open, and whether a cell is: what begins a paragraph elsewhere is a space in it.
+    tables: usize,
+    inside: bool,
     /// Cells of the row are names of columns.
     names: bool,
     failed: Option<KnowledgeError>,
@@ -142,16 +143,25 @@ impl Page {
             "table" if begins => {
                 self.paragraph();
                 self.row = Row::default();
+                self.tables += 1;
+                self.inside = false;
             }
-            "table" | "tr" => self.row_ends(),
+            "table" => {
+                self.row_ends();
+                self.tables = self.tables.saturating_sub(1);
+            }
+            "tr" => self.row_ends(),
             "td" | "th" if begins => {
                 self.cell();
                 self.names = name == "th";
+                self.inside = self.tables > 0;
             }
             "td" | "th" => {
                 let cell = std::mem::take(&mut self.open);
                 self.row.cell(&cell);
+                self.inside = false;
             }
+            name if self.inside && is_one_of(name, BLOCKS) => self.open.push(' '),
             name if is_one_of(name, BLOCKS) => {
                 self.paragraph();
                 match name {
@@ -177,10 +187,11 @@ impl Page {
 
     fn row_ends(&mut self) {
         self.cell();
+        self.inside = false;
         if std::mem::take(&mut self.names) {
             self.row.is_head();
         } else {
-            let done = self.row.finish(&mut self.builder, ROW_LEVEL);
+            let done = self.row.finish(&mut self.builder);
             self.note(done);
         }
     }

@@ -6,9 +6,6 @@ use super::table::Row;
 use super::{Builder, Content};
 use crate::KnowledgeError;
 
-/// FAQ rows of a table stand below every heading.
-const ROW_LEVEL: u8 = 6;
-
 pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
     let options = Options::ENABLE_TABLES
         | Options::ENABLE_STRIKETHROUGH
@@ -54,7 +51,7 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
             Event::Start(Tag::TableHead) => row = Row::default(),
             Event::End(TagEnd::TableCell) => row.cell(&std::mem::take(&mut open)),
             Event::End(TagEnd::TableHead) => row.is_head(),
-            Event::End(TagEnd::TableRow) => row.finish(&mut builder, ROW_LEVEL)?,
+            Event::End(TagEnd::TableRow) => row.finish(&mut builder)?,
             _ => {}
         }
     }

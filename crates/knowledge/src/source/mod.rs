@@ -22,7 +22,7 @@ use crate::split::MAX_PASSAGE;
 pub const MAX_TEXT: usize = 8 << 20;
 /// Parts of one document.
 const MAX_PARTS: usize = 200_000;
-/// Headings of one document.
+/// Headings of one document, and parts that stand alone.
 const MAX_SECTIONS: usize = 20_000;
 /// Characters (Unicode scalar values) of a title and of a heading. A longer heading is text, a longer title is none.
 pub const MAX_HEADING: usize = 300;
@@ -110,10 +110,22 @@ pub struct Content {
 /// A heading, a paragraph, a step, a row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// 1 to 6 for headings, 1 being the highest; 0 for everything else.
+    /// 1 to 6 for headings, 1 being the highest; 0 for what may be one passage with what stands beside it, and
+    /// [`Self::ALONE`] for what may not.
     pub level: u8,
     /// Its words.
     pub text: String,
+}
+
+impl Part {
+    /// The level of what is a passage of its own, such as a question with its answer.
+    pub const ALONE: u8 = 7;
+
+    /// True for a heading.
+    #[must_use]
+    pub fn is_heading(&self) -> bool {
+        (1..Self::ALONE).contains(&self.level)
+    }
 }
 
 impl Content {
@@ -242,14 +254,19 @@ impl Builder {
         self.push(0, tidy(text))
     }
 
+    /// A question and its answer, which nothing joins.
+    fn alone(&mut self, text: &str) -> Result<(), KnowledgeError> {
+        self.push(Part::ALONE, tidy(text))
+    }
+
     fn push(&mut self, level: u8, text: String) -> Result<(), KnowledgeError> {
         if text.is_empty() {
             return Ok(());
         }
         let too_large =
             |what, most: usize, unit| Err(KnowledgeError::TooLarge { what, most: most as u64, unit });
-        if level > 0 {
-            self.sections += 1;
+        self.sections += usize::from(level > 0);
+        if (1..Part::ALONE).contains(&level) {
             let at = usize::from(level) - 1;
             self.open[at..].fill(0);
             self.open[at] = text.len();
@@ -264,7 +281,7 @@ impl Builder {
             return too_large("a document", MAX_PARTS, "paragraphs");
         }
         if self.sections > MAX_SECTIONS {
-            return too_large("a document", MAX_SECTIONS, "headings");
+            return too_large("a document", MAX_SECTIONS, "headings and questions");
         }
         self.content.parts.push(Part { level, text });
         Ok(())
@@ -273,7 +290,7 @@ impl Builder {
     /// A document without a title has that of the heading it begins with.
     fn finish(mut self) -> Content {
         if self.content.title.is_empty()
-            && let Some(first) = self.content.parts.first().filter(|first| first.level > 0)
+            && let Some(first) = self.content.parts.first().filter(|first| first.is_heading())
         {
             self.content.title = first.text.clone();
         }

@@ -31,8 +31,7 @@ fn markdown_keeps_headings_steps_and_rows() {
             (0, "4. Press refund"),
             (0, "- or call"),
             (0, "Plan: Gold; Price: 100"),
-            (6, "How long?"),
-            (0, "Three days"),
+            (Part::ALONE, "How long?\nThree days"),
         ]
     );
     assert_eq!(read(Format::Markdown, text.as_bytes()).unwrap().title, "Refunds");
@@ -54,10 +53,19 @@ fn html_is_its_words_and_no_programs() {
             (0, "Money goes back in three days\nat most"),
             (0, "1. Open"),
             (0, "2. Press"),
-            (6, "چند روز؟"),
-            (0, "سه روز"),
+            (Part::ALONE, "چند روز؟\nسه روز"),
             (0, "End"),
         ]
+    );
+}
+
+#[test]
+fn paragraphs_and_lists_in_a_cell_are_its_words() {
+    let text = "<table><tr><th><p>Plan</p></th><th>Price</th></tr><tr><td><p>Gold</p></td>\
+        <td><div>100</div><ul><li>a month</ul></td></tr></table><p>After</p><ul><li>One</ul>";
+    assert_eq!(
+        seen(&parts(Format::Html, text)),
+        [(0, "Plan: Gold; Price: 100 a month"), (0, "After"), (0, "- One")]
     );
 }
 
@@ -69,15 +77,23 @@ fn a_page_of_scripts_has_no_text_and_a_deep_one_is_read() {
 }
 
 #[test]
-fn tables_of_questions_are_headings_with_answers() {
+fn a_question_of_a_table_is_one_part_with_its_answer() {
     let faq = "Question;Answer;Team\n\"How long; really?\";Three days;CRT\n";
-    assert_eq!(seen(&parts(Format::Csv, faq)), [(1, "How long; really?"), (0, "Three days; Team: CRT")]);
+    assert_eq!(seen(&parts(Format::Csv, faq)), [(Part::ALONE, "How long; really?\nThree days; Team: CRT")]);
+    // Neither without a question nor with a long one is an answer that of the row before.
+    let long = "why ".repeat(MAX_HEADING);
+    let rows = format!("q,a\nOne?,Yes\n,No\n{long},Because\n");
+    let long = format!("{}\nBecause", long.trim());
+    assert_eq!(
+        seen(&parts(Format::Csv, rows)),
+        [(Part::ALONE, "One?\nYes"), (Part::ALONE, "No"), (Part::ALONE, long.as_str())]
+    );
     let plans = "Plan,Price\nGold,100\n";
     assert_eq!(seen(&parts(Format::Csv, plans)), [(0, "Plan: Gold; Price: 100")]);
     let json = r#"[{"پرسش": "چند روز؟", "پاسخ": "سه روز"}, {"title": "Plans", "text": "Gold.", "prices": {"month": 5}}]"#;
     assert_eq!(
         seen(&parts(Format::Json, json)),
-        [(1, "چند روز؟"), (0, "سه روز"), (1, "Plans"), (0, "Gold."), (2, "prices"), (0, "month: 5")]
+        [(Part::ALONE, "چند روز؟\nسه روز"), (1, "Plans"), (0, "Gold."), (2, "prices"), (0, "month: 5")]
     );
 }
 
