@@ -84,14 +84,17 @@ impl Analyser {
                 continue;
             }
             for c in folded(c) {
-                let kind = (c.is_alphabetic(), c.is_numeric());
-                if kind == (false, false) {
+                let kind = (c.is_alphabetic(), c.is_numeric(), is_persian(c));
+                let (letter, number, _) = kind;
+                if !letter && !number {
                     self.close(&mut parts, &mut out);
                     (joined, last) = (false, None);
                     continue;
                 }
                 if last != Some(kind) {
-                    if !joined {
+                    // A Persian ending behind a Latin word is another part of it, as behind a half-space.
+                    let ending = letter && last.is_some_and(|(letter, ..)| letter);
+                    if !joined && !ending {
                         self.close(&mut parts, &mut out);
                     }
                     parts.push(String::new());
@@ -447,6 +450,8 @@ mod tests {
     fn what_means_the_same_is_one_term() {
         assert_eq!(terms("Refunds, refunded"), ["refund", "refund"]);
         assert_eq!(terms("10GB"), terms("۱۰ GB"));
+        assert_eq!(terms("VPNها"), ["vpn"]);
+        assert_eq!(terms("پنلPanel"), ["پنل", "panel"]);
         for plural in ["کتاب‌ها", "کتابها", "كتاب‌هاي", "کتاب‌هایی"] {
             assert_eq!(terms(plural), ["کتاب"], "{plural}");
         }

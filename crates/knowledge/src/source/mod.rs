@@ -10,10 +10,12 @@ mod markdown;
 mod pdf;
 mod table;
 
+use std::borrow::Cow;
 use std::panic::catch_unwind;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::KnowledgeError;
 use crate::split::MAX_PASSAGE;
@@ -199,9 +201,12 @@ fn paragraphs(builder: &mut Builder, text: &str) -> Result<(), KnowledgeError> {
     builder.body(&paragraph)
 }
 
-/// Words with one space between them, lines that have any, and no control characters.
+/// Words with one space between them, lines that have any, and no control characters. Letters are letters, also where
+/// a program has written the shape that one, or two together, have in print: "ﬁ", and the four of every Persian letter.
 fn tidy(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    let text: Cow<'_, str> =
+        if text.contains(is_shape) { text.chars().flat_map(letters).collect() } else { text.into() };
     for line in text.lines() {
         let begun = out.len();
         for word in line.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty())
@@ -215,6 +220,17 @@ fn tidy(text: &str) -> String {
         }
     }
     out
+}
+
+/// True for Unicode's presentation forms. Other compatibility characters stay as they are: "m²" is not "m2".
+fn is_shape(c: char) -> bool {
+    matches!(c, '\u{fb00}'..='\u{fb06}' | '\u{fb50}'..='\u{fdff}' | '\u{fe70}'..='\u{fefc}')
+}
+
+/// The letters of a shape (its compatibility decomposition, composed), and every other character itself.
+fn letters(c: char) -> impl Iterator<Item = char> {
+    let (shape, other) = if is_shape(c) { (Some(c), None) } else { (None, Some(c)) };
+    shape.into_iter().nfkc().chain(other)
 }
 
 /// One line of at most [`MAX_HEADING`] characters, or the line that is longer.

@@ -107,6 +107,13 @@ fn the_names_of_columns_are_read_once_and_no_longer_than_headings() {
 }
 
 #[test]
+fn shapes_of_letters_are_letters_and_half_spaces_stay() {
+    // As PDFs have them: "ﬁ", "ﬂ", and کتاب in the shapes of its letters; a square stays one.
+    let text = "\u{fb01}rst \u{fb02}oor\n\u{fb90}\u{fe98}\u{fe8e}\u{fe8f}\u{200c}ها\n100 m²";
+    assert_eq!(seen(&parts(Format::Plain, text)), [(0, "first floor\nکتاب\u{200c}ها\n100 m²")]);
+}
+
+#[test]
 fn plain_text_is_its_paragraphs() {
     let text = "\u{feff}One\tand \u{7} two\r\nthree\n\n \nFour\n";
     assert_eq!(seen(&parts(Format::Plain, text)), [(0, "One and two\nthree"), (0, "Four")]);
