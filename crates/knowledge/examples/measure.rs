@@ -216,7 +216,7 @@ fn snippets(bench: &Bench) -> Result<Vec<Paper>> {
                     Part { level: 0, text: text(&faq["answer"]) },
                 ];
                 let id = snippet(domain, entity, "faq", number, "");
-                papers.push(paper(id, Content { title: title.clone(), parts }));
+                papers.push(paper(id, Content { title: title.clone(), parts, ..Content::default() }));
             }
         }
     }
@@ -253,8 +253,10 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
         let query = Query { text, context: &context, vector: Some(vector), ..Query::default() };
         let gold: HashSet<String> = label["knowledge"].as_array().into_iter().flatten().map(gold).collect();
         if label["target"] != true {
-            let hits = index.search(&query, &viewer, 1)?;
-            decided.push((hits.first().map_or(0.0, |hit| hit.confidence), false));
+            let hit = index.search(&query, &viewer, 1)?.into_iter().next();
+            decided.push((hit.as_ref().map_or(0.0, |hit| hit.confidence), false));
+            // Whatever is shown where nothing is asked for is wrong.
+            shown.extend(hit.map(|hit| Shown { hit, right: false }));
             continue;
         }
         // "hotel/20/": what the answer is about is known.
@@ -445,7 +447,7 @@ fn abcd(bench: &mut Bench) -> Result<()> {
                 body(&action["text"]);
                 action["subtext"].as_array().into_iter().flatten().for_each(&mut body);
             }
-            papers.push(paper(name.clone(), Content { title: name.clone(), parts }));
+            papers.push(paper(name.clone(), Content { title: name.clone(), parts, ..Content::default() }));
         }
     }
     let index = bench.index(papers)?;

@@ -259,7 +259,7 @@ mod tests {
             let heading = Part { level: 1, text: format!("Section {n}") };
             [heading, Part { level: 0, text: (*text).to_owned() }]
         });
-        let content = Content { title: "Title".into(), parts: parts.collect() };
+        let content = Content { title: "Title".into(), parts: parts.collect(), ..Content::default() };
         Paper { id: id.into(), changed_unix_ms: 1, visibility: Visibility::default(), bytes: 0, content }
     }
 

@@ -40,9 +40,15 @@ impl Passage {
     pub fn in_context(&self, title: &str) -> String {
         in_context(title, &self.section, &self.text)
     }
+
+    /// The title and the headings that it stands under, as one line.
+    #[must_use]
+    pub fn above(&self, title: &str) -> String {
+        above(title, &self.section)
+    }
 }
 
-fn in_context(title: &str, section: &[String], text: &str) -> String {
+fn above(title: &str, section: &[String]) -> String {
     let mut out = title.to_owned();
     for heading in section.iter().filter(|heading| *heading != title) {
         if !out.is_empty() {
@@ -50,6 +56,11 @@ fn in_context(title: &str, section: &[String], text: &str) -> String {
         }
         out.push_str(heading);
     }
+    out
+}
+
+fn in_context(title: &str, section: &[String], text: &str) -> String {
+    let mut out = above(title, section);
     // A heading with nothing under it is its own passage.
     if section.last().is_none_or(|last| last != text) {
         if !out.is_empty() {
@@ -183,7 +194,7 @@ mod tests {
 
     fn content(parts: &[(u8, &str)]) -> Content {
         let parts = parts.iter().map(|(level, text)| Part { level: *level, text: (*text).to_owned() });
-        Content { title: String::new(), parts: parts.collect() }
+        Content { parts: parts.collect(), ..Content::default() }
     }
 
     #[test]
@@ -275,7 +286,7 @@ mod tests {
                 .into_iter()
                 .map(|(level, text)| Part { level, text: if level == 0 { text.repeat(repeated + 1) } else { text } })
                 .collect();
-            let content = Content { title: String::new(), parts };
+            let content = Content { parts, ..Content::default() };
             let (text, passages) = split("title", &content);
             let mut at = 0;
             let mut covered = vec![false; text.len()];

@@ -13,7 +13,7 @@ use html5ever::tokenizer::{
 };
 
 use super::table::Row;
-use super::{Builder, Content};
+use super::{Builder, Content, Lists};
 use crate::KnowledgeError;
 
 /// What these hold is not read: programs, drawings, and ways to other pages.
@@ -65,8 +65,7 @@ struct Page {
     open: String,
     /// The element whose content is not read, and how many of its name are open.
     hidden: Option<(LocalName, usize)>,
-    /// The next number of every list that is open; none where it has marks.
-    lists: Vec<Option<u64>>,
+    lists: Lists,
     row: Row,
     /// Tables that are open, and whether a cell is: what begins a paragraph elsewhere is a space in it.
     tables: usize,
@@ -165,11 +164,9 @@ impl Page {
             name if is_one_of(name, BLOCKS) => {
                 self.paragraph();
                 match name {
-                    "ul" | "ol" if begins => self.lists.push((name == "ol").then_some(1)),
-                    "ul" | "ol" => {
-                        self.lists.pop();
-                    }
-                    "li" if begins => self.item(),
+                    "ul" | "ol" if begins => self.lists.begin((name == "ol").then_some(1)),
+                    "ul" | "ol" => self.lists.end(),
+                    "li" if begins => self.open.push_str(&self.lists.mark()),
                     _ => {}
                 }
             }
@@ -193,16 +190,6 @@ impl Page {
         } else {
             let done = self.row.finish(&mut self.builder);
             self.note(done);
-        }
-    }
-
-    fn item(&mut self) {
-        match self.lists.last_mut() {
-            Some(Some(number)) => {
-                self.open.push_str(&format!("{number}. "));
-                *number = number.saturating_add(1);
-            }
-            _ => self.open.push_str("- "),
         }
     }
 }

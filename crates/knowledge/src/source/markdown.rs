@@ -3,7 +3,7 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::table::Row;
-use super::{Builder, Content};
+use super::{Builder, Content, Lists};
 use crate::KnowledgeError;
 
 pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
@@ -13,8 +13,7 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
         | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
     let mut builder = Builder::default();
     let mut open = String::new();
-    // The next number of every list that is open; none where it has marks.
-    let mut lists: Vec<Option<u64>> = Vec::new();
+    let mut lists = Lists::default();
     let mut row = Row::default();
     let mut hidden = false;
     for event in Parser::new_ext(text, options) {
@@ -27,18 +26,10 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
             Event::HardBreak => open.push('\n'),
             Event::Start(Tag::List(first)) => {
                 builder.body(&std::mem::take(&mut open))?;
-                lists.push(first);
+                lists.begin(first);
             }
-            Event::End(TagEnd::List(_)) => {
-                lists.pop();
-            }
-            Event::Start(Tag::Item) => match lists.last_mut() {
-                Some(Some(number)) => {
-                    open.push_str(&format!("{number}. "));
-                    *number = number.saturating_add(1);
-                }
-                _ => open.push_str("- "),
-            },
+            Event::End(TagEnd::List(_)) => lists.end(),
+            Event::Start(Tag::Item) => open.push_str(&lists.mark()),
             Event::Start(Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::BlockQuote(_) | Tag::Table(_)) => {
                 builder.body(&std::mem::take(&mut open))?;
             }

@@ -107,6 +107,8 @@ pub struct Content {
     pub title: String,
     /// Headings and what stands under them, in reading order.
     pub parts: Vec<Part>,
+    /// The pages that could not be read, from 1; what stands on them is in no part.
+    pub missing: Vec<u32>,
 }
 
 /// A heading, a paragraph, a step, a row.
@@ -136,7 +138,7 @@ impl Content {
     pub fn plain(title: &str, text: &str) -> Self {
         let part = Part { level: 0, text: tidy(text) };
         let parts = if part.text.is_empty() { vec![] } else { vec![part] };
-        Self { title: heading(title).unwrap_or_default(), parts }
+        Self { title: heading(title).unwrap_or_default(), parts, missing: vec![] }
     }
 
     fn unless_empty(self, format: Format) -> Result<Self, KnowledgeError> {
@@ -237,6 +239,32 @@ fn letters(c: char) -> impl Iterator<Item = char> {
 fn heading(text: &str) -> Result<String, String> {
     let line = tidy(text).replace('\n', " ");
     if line.chars().count() > MAX_HEADING { Err(line) } else { Ok(line) }
+}
+
+/// The lists that are open, each with the number of its next item; none where it has marks.
+#[derive(Default)]
+struct Lists(Vec<Option<u64>>);
+
+impl Lists {
+    fn begin(&mut self, first: Option<u64>) {
+        self.0.push(first);
+    }
+
+    fn end(&mut self) {
+        self.0.pop();
+    }
+
+    /// What stands before the next item of the innermost list.
+    fn mark(&mut self) -> String {
+        match self.0.last_mut() {
+            Some(Some(number)) => {
+                let mark = format!("{number}. ");
+                *number = number.saturating_add(1);
+                mark
+            }
+            _ => "- ".to_owned(),
+        }
+    }
 }
 
 /// Content that grows, within bounds.

@@ -206,6 +206,44 @@ fn the_text_of_a_pdf_is_read() {
     assert!(parts.iter().any(|(level, text)| *level == 0 && text.contains("three days")), "{parts:?}");
 }
 
+/// A file of these objects, of which the first is its catalogue.
+fn pdf(objects: &[&str]) -> String {
+    let mut out = "%PDF-1.4\n".to_owned();
+    let mut places = "0000000000 65535 f \n".to_owned();
+    for (object, number) in objects.iter().zip(1..) {
+        places.push_str(&format!("{:010} 00000 n \n", out.len()));
+        out.push_str(&format!("{number} 0 obj\n{object}\nendobj\n"));
+    }
+    let (count, begin) = (objects.len() + 1, out.len());
+    out + &format!(
+        "xref\n0 {count}\n{places}trailer\n<< /Size {count} /Root 1 0 R >>\nstartxref\n{begin}\n%%EOF\n"
+    )
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_missing_and_the_others_are_there() {
+    let page = |more: &str| {
+        format!(
+            "<< /Type /Page /Parent 2 0 R {more} /Contents 5 0 R /Resources << /Font << /F1 6 0 R >> >> >>"
+        )
+    };
+    // Its reader panics at a page without a size.
+    let (good, bad) = (page("/MediaBox [0 0 612 792]"), page(""));
+    let of = |pages: [&str; 2]| {
+        let [one, two] = pages;
+        let words = "BT /F1 12 Tf 72 720 Td (Refunds take three days.) Tj ET";
+        let stream = format!("<< /Length {} >>\nstream\n{words}\nendstream", words.len());
+        let font = "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>";
+        let pages = "<< /Type /Pages /Kids [3 0 R 4 0 R] /Count 2 >>";
+        pdf(&["<< /Type /Catalog /Pages 2 0 R >>", pages, one, two, &stream, font])
+    };
+    let content = read(Format::Pdf, of([&bad, &good]).as_bytes()).unwrap();
+    assert_eq!(content.missing, [1]);
+    assert!(content.parts.iter().any(|part| part.text.contains("three days")), "{:?}", content.parts);
+    assert!(refused(Format::Pdf, of([&bad, &bad])).contains("page 2"));
+    assert!(read(Format::Pdf, of([&good, &good]).as_bytes()).unwrap().missing.is_empty());
+}
+
 #[test]
 fn formats_are_known_by_extension() {
     let of = |path: &str| Format::of(Path::new(path));

@@ -130,6 +130,10 @@ fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<bool> {
                 continue;
             }
         };
+        if !content.missing.is_empty() {
+            let pages: Vec<String> = content.missing.iter().map(u32::to_string).collect();
+            eprintln!("{}: without page {}, which cannot be read", file.name, pages.join(", "));
+        }
         there.insert(file.name.clone());
         let paper = Paper {
             id: file.name,
@@ -160,10 +164,8 @@ fn is_kept(hub: &Hub, file: &Found) -> bool {
 /// A hit as people read it: how sure, where, what, and why.
 fn shown(rank: usize, hit: &Hit) -> String {
     let (Hit { document, confidence, why, .. }, passage) = (hit, hit.passage());
-    let above = passage.map(|passage| passage.section.as_slice()).unwrap_or_default();
-    let mut headings = vec![document.title.as_str()];
-    headings.extend(above.iter().map(String::as_str).filter(|one| *one != document.title));
-    let mut out = format!("\n{rank}. {} ({})\n", headings.join(" › "), document.id);
+    let above = passage.map(|passage| passage.above(&document.title)).unwrap_or_default();
+    let mut out = format!("\n{rank}. {above} ({})\n", document.id);
     for line in passage.map(|passage| passage.text.as_str()).unwrap_or_default().lines() {
         out.push_str(&format!("   {line}\n"));
     }
