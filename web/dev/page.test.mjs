@@ -912,7 +912,8 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   await page.keyboard.press('Home');
   for (let n = 0; n < 3; n++) await page.keyboard.press('ArrowRight');
   const label = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
-  assert.match(label, /^0:5\d: unhappy. Here it turned for the worse. They said “That is your mistake/);
+  assert.match(label, /^0:5\d: unhappy\. Their voice was higher, louder, and faster than at first\. /);
+  assert.match(label, / Here it turned for the worse\. They said “That is your mistake/);
   await page.keyboard.press('Enter');
   assert.match(await focused(), /That is your mistake/);
 });

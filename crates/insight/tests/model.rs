@@ -240,13 +240,18 @@ fn a_text_classifier_that_does_not_fit_is_refused_with_the_reason() {
         }
     }
     let labels = r#""id2label": { "0": "negative", "1": "neutral", "2": "positive" }"#;
+    // As many as the network has.
+    let places = "\"max_position_embeddings\": 66";
     for (config, problem) in [
         (r#"{ "id2label": { "0": "negative" } }"#.to_owned(), "needs 2 to 100 labels"),
         (r#"{ "id2label": { "0": "negative", "2": "positive" } }"#.to_owned(), "not numbered from 0 on"),
         (r#"{ "id2label": { "0": "negative", "1": "positive" } }"#.to_owned(), "3 logits for 2 labels"),
         (labels.to_owned(), "column"),
-        (format!("{{ {} }}", labels.replace("positive", "whatever")), "label `whatever` stands for"),
-        (format!("{{ {} }}", labels.replace("positive", "neutral")), "none for positive"),
+        (
+            format!("{{ {places}, {} }}", labels.replace("positive", "whatever")),
+            "label `whatever` stands for",
+        ),
+        (format!("{{ {places}, {} }}", labels.replace("positive", "neutral")), "none for positive"),
         (format!("{{ {labels}, \"max_position_embeddings\": 4 }}"), "too few for a sentence"),
         // More than the network has places for.
         (format!("{{ {labels}, \"max_position_embeddings\": 512 }}"), "ONNX Runtime"),

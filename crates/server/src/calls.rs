@@ -449,7 +449,7 @@ impl Shared {
             ids: call.ids.clone(),
             language: call.language.clone(),
             pace,
-            voice: self.insight.get().is_some_and(Insight::listens_to_voices),
+            voice: self.insight.get().is_some_and(|insight| insight.listens_to_voice(&call.memory)),
             clock,
         };
         let listening = Listening::begin(&call.listening);
@@ -879,6 +879,8 @@ impl Publisher {
             let insight = self.insight.get();
             // Earlier utterances that come once more have no voice: it was heard the first time.
             let voice = voice.filter(|_| utterance.utterance_id == id);
+            // They may have agreed when the leg began.
+            let voice = voice.filter(|_| insight.is_some_and(|one| one.listens_to_voice(&self.memory)));
             let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance, voice)?)));
             match redacted {
                 Some(redacted) => self.live.redact(at, redacted, utterance),

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -232,8 +232,7 @@ pub struct Figures {
 /// What is remembered of one call.
 #[derive(Debug, Default)]
 pub struct CallMemory {
-    /// Whether the customer agrees that their mood is read, where somebody has said so.
-    consent: Mutex<Option<bool>>,
+    consent: Mutex<Agreement>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
     /// Whether the call has a checklist, which the agent's words tick.
@@ -242,6 +241,20 @@ pub struct CallMemory {
     said: Mutex<VecDeque<(Millis, UtteranceId)>>,
     /// Only the thread that understands looks here.
     understood: Mutex<Remembered>,
+}
+
+#[derive(Debug, Default)]
+struct Agreement {
+    /// Whether the customer agrees that their mood is read, where somebody has said so.
+    agrees: Option<bool>,
+    /// They did not since the thread that understands looked last: what it knows of their mood goes.
+    was_refused: bool,
+}
+
+impl Agreement {
+    fn may_feel(&self, assumed: bool) -> bool {
+        self.agrees.unwrap_or(assumed)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -312,11 +325,22 @@ impl CallMemory {
 
     /// The customer agrees that their mood is read, or does not, from now on.
     pub fn consents(&self, agrees: bool) {
-        *self.consent.lock().unwrap_or_else(PoisonError::into_inner) = Some(agrees);
+        let mut consent = self.consent();
+        consent.agrees = Some(agrees);
+        consent.was_refused |= !agrees;
     }
 
-    fn may_feel(&self, assumed: bool) -> bool {
-        self.consent.lock().unwrap_or_else(PoisonError::into_inner).unwrap_or(assumed)
+    fn consent(&self) -> MutexGuard<'_, Agreement> {
+        self.consent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a mood may be read. Of one that was refused since this was asked last nothing is remembered.
+    fn may_feel(&self, assumed: bool, known: &mut Remembered) -> bool {
+        let mut consent = self.consent();
+        if std::mem::take(&mut consent.was_refused) {
+            (known.arc, known.voices) = Default::default();
+        }
+        consent.may_feel(assumed)
     }
 
     /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
@@ -400,6 +424,8 @@ pub struct Insight {
     /// Whether there are.
     is_reading: AtomicBool,
     listens_to_voices: bool,
+    /// See [`InsightConfig::consent_assumed`].
+    consent_assumed: bool,
     figures: Arc<Figures>,
     thread: Option<JoinHandle<()>>,
 }
@@ -428,15 +454,16 @@ impl Insight {
             read,
             is_reading: AtomicBool::new(false),
             listens_to_voices,
+            consent_assumed: config.consent_assumed,
             figures,
             thread: Some(thread),
         })
     }
 
-    /// Whether customers' voices tell something, and are to be measured.
+    /// Whether the voice of a call's customer tells something, and is to be measured: not of one who does not agree.
     #[must_use]
-    pub fn listens_to_voices(&self) -> bool {
-        self.listens_to_voices
+    pub fn listens_to_voice(&self, memory: &CallMemory) -> bool {
+        self.listens_to_voices && memory.consent().may_feel(self.consent_assumed)
     }
 
     /// From now on moods and intents are read, and a checklist ticks itself.
@@ -550,7 +577,7 @@ impl Thread {
                 }
             }
             let customers = CustomerUtterance::of(&said);
-            let may_feel = memory.may_feel(self.consent_assumed);
+            let may_feel = memory.may_feel(self.consent_assumed, &mut known);
             // Also before there are models: how a customer speaks is heard from the first word on.
             let voice = customers
                 .as_ref()
@@ -917,8 +944,8 @@ pub(crate) mod tests {
     /// A customer who becomes loud in the fourth utterance, each of which takes five seconds.
     fn becomes_loud(mood: MoodFrom, party: Party) -> Vec<EventBody> {
         let insight = start(&InsightConfig { mood, ..feelings() });
-        assert_eq!(insight.listens_to_voices(), mood == MoodFrom::VoiceAndWords);
         let memory = Arc::new(CallMemory::default());
+        assert_eq!(insight.listens_to_voice(&memory), mood == MoodFrom::VoiceAndWords);
         let (publish, events) = channel();
         for (id, level_dbfs) in [(1, -30.0), (2, -30.0), (3, -30.0), (4, -15.0)] {
             let voice = Voice { pitch_hz: Some(150.0), level_dbfs, speech_ms: Millis(4_000) };
@@ -975,6 +1002,51 @@ pub(crate) mod tests {
             assert_eq!(intents(&events), [(1, Some("refund"))]);
             assert_eq!(insight.figures().moods.load(Relaxed), u64::from(is_read));
         }
+    }
+
+    #[test]
+    fn the_voice_of_a_customer_who_does_not_agree_is_not_measured() {
+        for (assumed, consent, is_heard) in [
+            (true, None, true),
+            (true, Some(false), false),
+            (false, None, false),
+            (false, Some(true), true),
+            (false, Some(false), false),
+        ] {
+            let mood = MoodFrom::VoiceAndWords;
+            let config = InsightConfig { mood, consent_assumed: assumed, ..feelings() };
+            let memory = CallMemory::default();
+            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");
+        }
+    }
+
+    #[test]
+    fn of_a_mood_that_was_refused_nothing_is_left_when_it_is_agreed_to_again() {
+        let insight = start(&InsightConfig { mood: MoodFrom::VoiceAndWords, ..feelings() });
+        let says = |memory: &Arc<CallMemory>, id: u32, text: &str| -> Vec<EventBody> {
+            let voice = Voice { pitch_hz: Some(150.0), level_dbfs: -30.0, speech_ms: Millis(4_000) };
+            let heard = memory.hear(&utterance(id, Party::Customer, text), Some(voice)).unwrap();
+            let (publish, events) = channel();
+            insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+            events.iter().collect()
+        };
+        let memory = Arc::new(CallMemory::default());
+        memory.consents(true);
+        for id in [1, 2] {
+            assert_eq!(says(&memory, id, "that is bad of you").len(), 1);
+        }
+        memory.consents(false);
+        assert_eq!(says(&memory, 3, "that is bad of you"), []);
+        memory.consents(true);
+        let again = says(&memory, 4, "that is what I said");
+        assert_eq!(again, says(&Arc::new(CallMemory::default()), 4, "that is what I said"));
+        assert_eq!(moods(&again).len(), 1);
+        // Also when nothing was said meanwhile.
+        memory.consents(false);
+        memory.consents(true);
+        let once_more = says(&memory, 5, "that is what I said");
+        assert_eq!(once_more, says(&Arc::new(CallMemory::default()), 5, "that is what I said"));
     }
 
     #[test]

@@ -6,14 +6,14 @@
 
 mod words;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::{
     CallEvent, CallState, EventBody, Millis, Party, Quality, Shedding, Supervisor, UtteranceId,
 };
-use sotto_insight::Lapses;
+use sotto_insight::{Lapses, Missing};
 use utoipa::ToSchema;
 
 use self::words::Words;
@@ -200,7 +200,9 @@ pub(crate) struct Needs {
     lapses: Lapses,
     /// When a silence ended that supervisors were told of.
     quiet_until: Option<Millis>,
-    /// When a supervisor came to the call last.
+    /// Supervisors on the call, by name: they know what comes up meanwhile.
+    watching: BTreeSet<String>,
+    /// When a supervisor was there last.
     seen: Option<Millis>,
 }
 
@@ -230,6 +232,7 @@ impl Needs {
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &CallEvent) {
         let at = event.at_ms;
+        let was_watched = !self.watching.is_empty();
         self.listen(event);
         match &event.body {
             EventBody::CallStarted(started) => self.bridged = started.bridged,
@@ -258,11 +261,13 @@ impl Needs {
             EventBody::Mood(mood) => self.words.feel(mood, at),
             EventBody::Consent(consent) if !consent.mood => self.words.forget_mood(),
             EventBody::Intent(intent) => self.words.want(intent, at),
-            EventBody::Supervisor(Supervisor { attention: Some(_), .. }) => {
-                self.words.are_seen(at);
-                self.seen = Some(at);
-            }
+            EventBody::Supervisor(Supervisor { name, attention: None }) => _ = self.watching.remove(name),
+            EventBody::Supervisor(Supervisor { name, .. }) => _ = self.watching.insert(name.clone()),
             _ => {}
+        }
+        if was_watched || !self.watching.is_empty() {
+            self.words.are_seen(at);
+            self.seen = Some(at);
         }
         self.stands(at);
     }
@@ -365,7 +370,8 @@ impl Needs {
     fn not_said(&self) -> impl Iterator<Item = Fact<'_>> {
         let duties = if self.rules.checklist { self.rules.playbook.duties() } else { &[] };
         let missing = duties.iter().filter_map(move |duty| Some((duty, self.lapses.missing(duty)?)));
-        let unseen = missing.filter(move |(_, missing)| self.seen.is_none_or(|seen| seen < missing.due));
+        let is_new = move |missing: &Missing| self.seen.is_none_or(|seen| seen < missing.due);
+        let unseen = missing.filter(move |(_, missing)| self.watching.is_empty() && is_new(missing));
         unseen.map(move |(duty, missing)| {
             let farewell = missing.farewell.and_then(|id| self.words.said(id));
             let (title, evidence) = (Some(&duty.title), farewell.or(self.words.first()));

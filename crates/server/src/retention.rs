@@ -57,14 +57,7 @@ pub async fn remove_older(
 /// When the store refuses.
 pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
     let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    let mut calls = 0;
-    loop {
-        let forgotten = store.forget_moods(before, TOGETHER).await?;
-        calls += forgotten;
-        if forgotten < u64::from(TOGETHER) {
-            return Ok(calls);
-        }
-    }
+    store.forget_moods(before).await
 }
 
 /// Removes a file below the data folder, if it is there.

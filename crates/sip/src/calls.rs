@@ -4,7 +4,7 @@
 //! one, and with them legs that come under the same name by another way ([`Joined`](crate::Joined)); whoever comes
 //! while the first is still being begun waits for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -48,8 +48,18 @@ struct State {
     was_joined: bool,
     /// Ends the call when the leg that is left has been alone for too long.
     lonely: Option<AbortHandle>,
-    /// What its legs have said of consent.
-    consent: Option<bool>,
+    /// What its dialogs have said of consent, also those that have left.
+    consents: BTreeMap<u64, bool>,
+}
+
+impl State {
+    /// What the call says of consent now that a dialog says this, if it is something else. One that says no is enough.
+    fn says(&mut self, dialog: u64, agrees: Option<bool>) -> Option<bool> {
+        let before = self.consents.values().min().copied();
+        self.consents.extend(agrees.map(|agrees| (dialog, agrees)));
+        let now = self.consents.values().min().copied();
+        now.filter(|_| now != before)
+    }
 }
 
 /// A dialog's part in a call.
@@ -190,7 +200,8 @@ impl Calls {
             started = self.host.begin(new, ringing) => started?,
             () = ringing.given_up() => return Err(Refusal::Unavailable),
         };
-        let state = State { members: vec![member], consent, ..State::default() };
+        let consents = consent.map(|agrees| (member.dialog, agrees)).into_iter().collect();
+        let state = State { members: vec![member], consents, ..State::default() };
         let StartedCall { id, clock, legs, over } = started;
         let call = Call { id, clock, over, joined, state: Mutex::new(state), _room: room };
         if legs.len() != parties.len() {
@@ -247,27 +258,30 @@ impl Calls {
         let output = self.host.add_leg(call.id, leg).await?;
         let member = member(&new);
         let parties = member.parties.clone();
-        let mut news = None;
-        let participants = {
+        let (participants, news) = {
             let mut state = call.state();
-            // One that says no is enough.
-            let consent = state.consent.into_iter().chain(new.consent).min();
-            if consent != state.consent {
-                state.consent = consent;
-                news = consent;
-            }
+            let news = state.says(member.dialog, new.consent);
             state.members.push(member);
             state.was_joined = true;
             if let Some(lonely) = state.lonely.take() {
                 lonely.abort();
             }
-            state.members.iter().flat_map(|member| member.participants.clone()).collect()
+            let participants = state.members.iter().flat_map(|member| member.participants.clone());
+            (participants.collect(), news)
         };
         self.host.note(call.id, Note::ParticipantsChanged(participants)).await;
         if let Some(agrees) = news {
             self.host.note(call.id, Note::Consent(agrees)).await;
         }
         Ok(Entered { call: call.clone(), outputs: vec![output], parties })
+    }
+
+    /// Takes in what a dialog on the call says of consent now.
+    pub(crate) async fn consents(&self, call: &Call, dialog: u64, agrees: bool) {
+        let news = call.state().says(dialog, Some(agrees));
+        if let Some(agrees) = news {
+            self.host.note(call.id, Note::Consent(agrees)).await;
+        }
     }
 
     /// One more leg of a dialog that is on the call.
@@ -355,5 +369,26 @@ impl Call {
     /// Who is on the call now.
     fn parties(&self) -> Vec<Party> {
         self.state().members.iter().flat_map(|member| member.parties.iter().copied()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leg_that_says_no_is_enough_until_it_says_yes_itself() {
+        let mut state = State::default();
+        let said = [
+            ((1, None), None),
+            ((1, Some(true)), Some(true)),
+            ((2, Some(false)), Some(false)),
+            ((1, Some(true)), None),
+            ((3, None), None),
+            ((2, Some(true)), Some(true)),
+        ];
+        for ((dialog, agrees), news) in said {
+            assert_eq!(state.says(dialog, agrees), news, "{dialog}: {agrees:?}");
+        }
     }
 }

@@ -5,6 +5,8 @@
 //! is bounded in size, depth and number of elements, and there are no document types and no entities but the
 //! five predefined ones: nothing can expand.
 
+use std::collections::BTreeMap;
+
 use quick_xml::escape::{escape, resolve_predefined_entity};
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::{Reader, XmlVersion};
@@ -86,8 +88,8 @@ pub struct Metadata {
     /// An extension element `pause` says that recording is paused (`true`) or goes on (`false`).
     pub paused: Option<bool>,
     /// An extension element `consent`, of the recording, a session or a participant, says whether the customer agrees that
-    /// their mood is read. One that says no is enough.
-    pub consent: Option<bool>,
+    /// their mood is read: the last answer of each, by what tells them apart. That of the recording has no name.
+    pub consents: BTreeMap<String, bool>,
     /// True when this document adds to what was said before instead of replacing it.
     pub partial: bool,
 }
@@ -109,9 +111,13 @@ impl Metadata {
         let mut metadata = Self {
             partial: root.child("datamode").is_some_and(|mode| mode.text.eq_ignore_ascii_case("partial")),
             paused: root.boolean("pause").or_else(|| root.boolean("paused")),
-            consent: root.consent(),
             ..Self::default()
         };
+        for (who, agrees) in root.consents() {
+            // Of answers in the same place one no is enough.
+            let agrees = agrees && metadata.consents.get(&who) != Some(&false);
+            metadata.says(who, agrees);
+        }
         for element in &root.children {
             match element.name.as_str() {
                 "session" => {
@@ -164,15 +170,33 @@ impl Metadata {
         self.people.iter_mut().find(|p| p.id == id)
     }
 
+    /// Whether the customer agrees that their mood is read, where that is said. One no is enough.
+    #[must_use]
+    pub fn consent(&self) -> Option<bool> {
+        self.consents.values().min().copied()
+    }
+
+    /// Keeps what somebody says of consent, in place of what they said before. Those who are too many to be kept apart count as
+    /// one, whose no stays.
+    fn says(&mut self, who: String, agrees: bool) {
+        if self.consents.len() < MAX_KEPT || self.consents.contains_key(&who) {
+            self.consents.insert(who, agrees);
+        } else {
+            *self.consents.entry(String::new()).or_insert(agrees) &= agrees;
+        }
+    }
+
     /// Takes a later document in: a complete one replaces everything, a partial one changes what it names.
-    pub fn merge(&mut self, update: Self) {
-        // Whoever has said no is not asked to say it again.
-        let consent = update.consent.or(self.consent);
+    pub fn merge(&mut self, mut update: Self) {
+        for (who, agrees) in std::mem::take(&mut update.consents) {
+            self.says(who, agrees);
+        }
         if !update.partial {
-            *self = Self { consent, ..update };
+            // Whoever has said no is not asked to say it again.
+            let consents = std::mem::take(&mut self.consents);
+            *self = Self { consents, ..update };
             return;
         }
-        self.consent = consent;
         self.paused = update.paused.or(self.paused);
         for session in update.sessions {
             if self.sessions.len() < MAX_KEPT && !self.sessions.contains(&session) {
@@ -342,6 +366,19 @@ impl Element {
         yes_or_no(&self.child(name)?.text)
     }
 
+    /// What a document says of consent, and by which of its elements.
+    fn consents(&self) -> impl Iterator<Item = (String, bool)> {
+        let whole = self.boolean("consent").map(|agrees| (String::new(), agrees));
+        let parts = self.children.iter().filter_map(|part| {
+            let who = match part.name.as_str() {
+                kind @ ("session" | "participant") => format!("{kind} {}", part.id(kind)),
+                _ => String::new(),
+            };
+            Some((who, part.consent()?))
+        });
+        whole.into_iter().chain(parts)
+    }
+
     /// What this element and those below it say of consent: no, if one does.
     fn consent(&self) -> Option<bool> {
         let below = self.children.iter().filter_map(Self::consent);
@@ -384,7 +421,7 @@ impl std::fmt::Display for Metadata {
         if let Some(paused) = self.paused {
             writeln!(f, "  <pause xmlns=\"urn:sotto:recording\">{paused}</pause>")?;
         }
-        if let Some(consent) = self.consent {
+        if let Some(consent) = self.consent() {
             writeln!(f, "  <consent xmlns=\"urn:sotto:recording\">{consent}</consent>")?;
         }
         for session in &self.sessions {
@@ -437,16 +474,34 @@ mod tests {
             let text = format!("<recording><datamode>complete</datamode>{inside}</recording>");
             Metadata::parse(text.as_bytes()).unwrap()
         };
-        assert_eq!(of("<consent>yes</consent>").consent, Some(true));
-        assert_eq!(of("<consent>perhaps</consent>").consent, None);
+        assert_eq!(of("<consent>yes</consent>").consent(), Some(true));
+        assert_eq!(of("<consent>perhaps</consent>").consent(), None);
         let mixed = "<session session_id='s'><consent>Yes</consent></session><participant participant_id='p'>\
                      <extensiondata><s:Consent xmlns:s='urn:sotto:recording'>no</s:Consent></extensiondata></participant>";
         let mut metadata = of(mixed);
-        assert_eq!(metadata.consent, Some(false));
+        assert_eq!(metadata.consent(), Some(false));
         metadata.merge(of(""));
-        assert_eq!(metadata.consent, Some(false));
-        metadata.merge(Metadata { partial: true, ..of("<consent>1</consent>") });
-        assert_eq!(metadata.consent, Some(true));
+        assert_eq!(metadata.consent(), Some(false));
+        let mut says = |inside: &str| {
+            metadata.merge(Metadata { partial: true, ..of(inside) });
+            metadata.consent()
+        };
+        assert_eq!(says("<consent>1</consent>"), Some(false), "somebody else's yes");
+        assert_eq!(says("<participant participant_id='q'><consent>yes</consent></participant>"), Some(false));
+        assert_eq!(says("<participant participant_id='p'><consent>yes</consent></participant>"), Some(true));
+        assert_eq!(says("<session session_id='p'><consent>no</consent></session>"), Some(false));
+    }
+
+    #[test]
+    fn of_more_answers_than_are_kept_apart_a_no_stays() {
+        let mut metadata = Metadata::default();
+        for n in 0..MAX_KEPT {
+            metadata.says(n.to_string(), true);
+        }
+        for agrees in [true, false, true] {
+            metadata.says("another".to_owned(), agrees);
+        }
+        assert_eq!((metadata.consent(), metadata.consents.len()), (Some(false), MAX_KEPT + 1));
     }
 
     #[test]
@@ -580,7 +635,8 @@ mod tests {
             let people = people.into_iter().enumerate().map(|(n, person)| Person {
                 id: format!("p{n}"), sends: streams.iter().map(|s| s.id.clone()).skip(n).collect(), ..person
             }).collect();
-            let metadata = Metadata { sessions: vec![session], people, streams, paused, consent, partial };
+            let consents = consent.map(|agrees| (String::new(), agrees)).into_iter().collect();
+            let metadata = Metadata { sessions: vec![session], people, streams, paused, consents, partial };
             prop_assert_eq!(Metadata::parse(metadata.to_string().as_bytes()).unwrap(), metadata);
         }
     }

@@ -298,6 +298,7 @@ pub(crate) struct Plan {
     pub(crate) party: Option<Party>,
     pub(crate) headers: BTreeMap<String, String>,
     pub(crate) language: Option<String>,
+    /// What its header says; metadata may say something else.
     pub(crate) consent: Option<bool>,
     /// The peer takes UPDATE, says its `Allow`.
     pub(crate) takes_update: bool,
@@ -347,7 +348,6 @@ impl Plan {
             "other" => Some(Party::Other),
             _ => None,
         });
-        let consent = header(&config.headers.consent).and_then(|answer| yes_or_no(&answer));
         let kept = config.keep_headers.iter().filter_map(|name| Some((name.clone(), header(name)?)));
         let in_rules = config.party_rules.iter().filter_map(party::PartyRule::header);
         Ok(Self {
@@ -362,7 +362,7 @@ impl Plan {
             party: party.filter(|_| !siprec),
             headers: kept.collect(),
             language: header(&config.headers.language).filter(|l| is_language(l)),
-            consent: consent.into_iter().chain(metadata.consent).min(),
+            consent: consent(request, config),
             takes_update: tokens(request, "Allow").any(|method| method == "update"),
             caller: caller(request),
             rule_headers: RuleHeaders(
@@ -465,6 +465,11 @@ fn caller(request: &Request) -> Speaker {
 
 fn value(request: &Request, name: &str) -> Option<String> {
     kept(&request.header_value(name)?)
+}
+
+/// Whether the customer agrees that their mood is read, as a request's header says.
+pub(crate) fn consent(request: &Request, config: &SipConfig) -> Option<bool> {
+    value(request, &config.headers.consent).and_then(|answer| yes_or_no(&answer))
 }
 
 /// What is kept of a value from outside, if anything.

@@ -188,7 +188,8 @@ pub(crate) struct Session {
     /// The description we sent last.
     local: sdp::Session,
     metadata: Metadata,
-    /// What the metadata said of consent when that was told last.
+    /// What a header said of consent last, and what was told of it, with what the metadata says.
+    answered: Option<bool>,
     consent: Option<bool>,
     rule_headers: RuleHeaders,
     participants: Vec<Participant>,
@@ -425,6 +426,7 @@ impl Session {
             next_leg: 0,
             local: sdp::Session::default(),
             metadata: Metadata::default(),
+            answered: None,
             consent: None,
             rule_headers: RuleHeaders::default(),
             participants: Vec::new(),
@@ -455,6 +457,7 @@ impl Session {
         let address = media_address(shared, &flow, sockets.first(), remote.map(|r| r.ip()));
         let origin = sdp::Origin { id: u64::from(rand_id()), version: 1, address };
         let talks = called.is_some();
+        let consent = plan.metadata.consent().into_iter().chain(plan.consent).min();
         // Without an offer, ours goes out with the 200 (RFC 3261 section 13.2.1).
         let (streams, answer) = match &plan.offer {
             Some(offer) => {
@@ -491,7 +494,7 @@ impl Session {
                 participants: plan.participants(&labelled),
                 headers: plan.headers.clone(),
                 language: plan.language.clone(),
-                consent: plan.consent,
+                consent,
             }
         };
         // Before it is answered, whoever calls a number of ours can be let hear something.
@@ -518,7 +521,8 @@ impl Session {
         let labelled: Vec<_> = streams.iter().map(|s| s.label.clone()).zip(parties.iter().copied()).collect();
         let mut session = Self {
             participants: plan.participants(&labelled),
-            consent: plan.metadata.consent,
+            answered: plan.consent,
+            consent,
             metadata: plan.metadata,
             rule_headers: plan.rule_headers,
             timer: plan.timer.map(|timer| (timer, now + timer.due())),
@@ -856,6 +860,7 @@ impl Session {
         if is_described {
             self.tell_metadata().await;
         }
+        self.tell_consent(request).await;
         self.dialog.refresh_target(request);
         let now = Instant::now();
         self.timer = match timer {
@@ -982,13 +987,19 @@ impl Session {
             self.participants.clone_from(&participants);
             self.note(Note::ParticipantsChanged(participants)).await;
         }
-        if self.consent != self.metadata.consent
-            && let Some(agrees) = self.metadata.consent
-        {
-            self.consent = Some(agrees);
-            self.note(Note::Consent(agrees)).await;
-        }
         self.tell_pauses(&before).await;
+    }
+
+    /// Tells what a request has changed about consent, by its header or by what the metadata is now. One no is enough.
+    async fn tell_consent(&mut self, request: &Request) {
+        self.answered = plan::consent(request, &self.shared.config).or(self.answered);
+        let consent = self.metadata.consent().into_iter().chain(self.answered).min();
+        if consent != self.consent
+            && let Some(agrees) = consent
+        {
+            self.consent = consent;
+            self.shared.calls.consents(&self.call, self.number, agrees).await;
+        }
     }
 
     /// Pauses and resumes legs as their streams and the metadata say, and tells what has changed since
@@ -1049,6 +1060,7 @@ impl Session {
             self.metadata.merge(update);
             self.tell_metadata().await;
         }
+        self.tell_consent(request).await;
         Ok(None)
     }
 

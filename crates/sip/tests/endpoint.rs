@@ -370,6 +370,34 @@ async fn metadata_comes_later_and_in_pieces() {
 }
 
 #[tokio::test]
+async fn a_header_of_any_later_request_takes_consent_back_and_metadata_does_not_give_it_again() {
+    let mut bench = Bench::start(|_| {}).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "consent");
+    talk.headers = "Require: siprec\r\nX-Sotto-Consent: yes\r\n".into();
+    let streams = offer(&[("1", "sendonly"), ("2", "sendonly")]);
+    talk.establish(&mut raw, &streams).await;
+    assert_eq!(bench.begun().await.1.consent, Some(true));
+    for (method, answer) in [("INFO", "no"), ("UPDATE", "yes"), ("INVITE", "no")] {
+        talk.headers = format!("X-Sotto-Consent: {answer}\r\n");
+        if method == "INVITE" {
+            assert_eq!(raw.status(talk.reinvite(&streams)).await, 200);
+            raw.send(talk.ack("")).await;
+        } else {
+            assert_eq!(raw.status(talk.next(method, "", "")).await, 200);
+        }
+        let note = bench.noted().await;
+        assert!(matches!(note, Note::Consent(agrees) if agrees == (answer == "yes")), "{method}: {note:?}");
+    }
+    talk.headers.clear();
+    let yes = "<recording><datamode>partial</datamode><consent>yes</consent></recording>";
+    assert_eq!(raw.status(talk.next("INFO", "application/rs-metadata+xml", yes)).await, 200);
+    assert_eq!(raw.status(talk.next("INFO", "application/dtmf-relay", "Signal=7\r\nDuration=80")).await, 200);
+    assert!(matches!(bench.noted().await, Note::Dtmf { .. }), "what the header said stands");
+    assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+}
+
+#[tokio::test]
 async fn requests_within_a_dialog_are_each_answered() {
     let mut bench = Bench::start(|_| {}).await;
     let mut raw = Raw::udp(bench.udp()).await;

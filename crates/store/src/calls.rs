@@ -241,6 +241,8 @@ struct EventRow {
 
 /// Rows per statement, well below the limits on parameters of both databases.
 const ROWS_PER_INSERT: usize = 500;
+/// Calls with old moods that are looked up together.
+const CALLS_PER_SWEEP: u32 = 100;
 
 impl Store {
     /// Adds a call. Adding it again does nothing.
@@ -515,41 +517,96 @@ impl Store {
         rows.into_iter().map(CallRow::try_from).collect()
     }
 
-    /// Removes what was read of customers' moods from ended calls that began before `unix_ms`, of at most `limit` calls, and
-    /// says of how many. Their words, and the numbers of their events, stay: where a mood was, an event says nothing.
+    /// Removes what was read of customers' moods from ended calls that began before `unix_ms`, call by call, and says of how
+    /// many. Their words, and the numbers of their events, stay: where a mood was, an event says nothing. A call with an event
+    /// that this version cannot read is left as it is, which is logged.
     ///
     /// # Errors
-    /// When the database refuses, or holds an event that this version cannot read.
-    pub async fn forget_moods(&self, unix_ms: u64, limit: u32) -> Result<u64, StoreError> {
+    /// When the database refuses.
+    pub async fn forget_moods(&self, unix_ms: u64) -> Result<u64, StoreError> {
+        let mut calls = 0;
+        let swept = self.sweep_moods(unix_ms, &mut calls).await;
+        if calls > 0 {
+            self.forget_old_rows().await;
+        }
+        swept.map(|()| calls)
+    }
+
+    async fn sweep_moods(&self, unix_ms: u64, calls: &mut u64) -> Result<(), StoreError> {
         let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-        let ids: Vec<Uuid> = read!(self, db => {
-            sqlx::query_scalar(
-                "SELECT id FROM calls WHERE state = 'ended' AND moods_kept AND started_at < $1 \
-                 ORDER BY id LIMIT $2",
+        let mut after = Uuid::nil();
+        loop {
+            let ids: Vec<Uuid> = read!(self, db => {
+                sqlx::query_scalar(
+                    "SELECT id FROM calls WHERE state = 'ended' AND moods_kept AND started_at < $1 AND id > $2 \
+                     ORDER BY id LIMIT $3",
+                )
+                .bind(before)
+                .bind(after)
+                .bind(i64::from(CALLS_PER_SWEEP))
+                .fetch_all(db)
+                .await?
+            });
+            let Some(last) = ids.last() else { return Ok(()) };
+            after = *last;
+            for id in ids {
+                match self.forget_moods_of(id).await {
+                    Ok(()) => *calls += 1,
+                    Err(error) if error.is_permanent() => {
+                        tracing::error!(call = %id, %error, "old moods of a call cannot be removed");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
+    /// Looks for the moods of an ended call without holding up those who write, and removes them.
+    async fn forget_moods_of(&self, id: Uuid) -> Result<(), StoreError> {
+        let [one, other] = TakenOut::Moods.patterns();
+        let stored: Vec<(i64, String)> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT seq, event FROM events WHERE call_id = $1 AND (event LIKE $2 OR event LIKE $3)",
             )
-            .bind(before)
-            .bind(i64::from(limit))
+            .bind(id)
+            .bind(one)
+            .bind(other)
             .fetch_all(db)
             .await?
         });
-        if ids.is_empty() {
-            return Ok(0);
-        }
-        let of_all = |id: &Uuid| {
-            let before = i64::MAX.unsigned_abs();
-            Redaction { call: CallId(*id), what: TakenOut::Moods, before }
-        };
-        self.commit(&Batch { redactions: ids.iter().map(of_all).collect(), ..Batch::default() }).await?;
-        transaction!(self, tx => {
-            for id in &ids {
-                sqlx::query("UPDATE calls SET moods_kept = $2 WHERE id = $1")
-                    .bind(*id)
-                    .bind(false)
-                    .execute(&mut **tx)
-                    .await?;
+        let mut changed = Vec::new();
+        for (seq, json) in stored {
+            let mut event: CallEvent = from_json(&json, "event")?;
+            if TakenOut::Moods.is_in(&event.body) {
+                TakenOut::Moods.remove_from(&mut event.body);
+                changed.push((seq, json, to_json(&event)?));
             }
+        }
+        transaction!(self, tx => {
+            for (seq, was, is) in &changed {
+                // Something else may have been taken out of it meanwhile: that is not undone.
+                let replaced = sqlx::query(
+                    "UPDATE events SET event = $4 WHERE call_id = $1 AND seq = $2 AND event = $3",
+                )
+                .bind(id)
+                .bind(*seq)
+                .bind(was)
+                .bind(is)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected();
+                if replaced == 0 {
+                    let seq = unsigned(*seq, "event number")?;
+                    return Err(StoreError::Conflict { call: CallId(id), seq });
+                }
+            }
+            sqlx::query("UPDATE calls SET moods_kept = $2 WHERE id = $1")
+                .bind(id)
+                .bind(false)
+                .execute(&mut **tx)
+                .await?;
         });
-        Ok(ids.len() as u64)
+        Ok(())
     }
 
     /// Writes down how a call came out, in place of what was written before.
@@ -623,5 +680,74 @@ impl TryFrom<RawCall> for CallRow {
             last: raw.last_words.map(|json| from_json(&json, "last words")).transpose()?,
             outcome: raw.outcome.map(|json| from_json(&json, "outcome")).transpose()?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::{CallLog, Consent};
+
+    use super::*;
+    use crate::store::Db;
+
+    /// An ended call whose log has this event besides its beginning and end.
+    async fn ended_with(store: &Store, event: &str) -> CallId {
+        let started = CallStarted {
+            version: sotto_call::FORMAT_VERSION,
+            source: Source::Sip,
+            started_at_unix_ms: 1_000,
+            external_id: String::new(),
+            participants: Vec::new(),
+            language: None,
+            bridged: false,
+            headers: Default::default(),
+        };
+        let (id, mut log) = (CallId::new(), CallLog::default());
+        store.create_call(&CallRow::live(id, &started, None)).await.unwrap();
+        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+        let events = [
+            log.append(Millis(0), EventBody::CallStarted(started)),
+            log.append(Millis(1), EventBody::Consent(Consent { mood: true })),
+            log.append(Millis(5), EventBody::CallEnded(ended.clone())),
+        ];
+        store.end_call(id, &events, &Closing::of(&CallState::of(&events), ended)).await.unwrap();
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        let update = sqlx::query("UPDATE events SET event = $2 WHERE call_id = $1 AND seq = 2");
+        update.bind(id.0).bind(event).execute(write).await.unwrap();
+        id
+    }
+
+    #[tokio::test]
+    async fn one_call_that_cannot_be_read_does_not_keep_the_moods_of_all_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let prompt = r#"{"seq":2,"at_ms":1,"kind":"prompt","prompt_id":1,"about":"empathy","priority":70,"text":{},
+            "evidence":{"utterance_id":1,"revision":0,"text":"so"},"expires_at_ms":9,"held_back":[]}"#;
+        let unreadable = r#"{"seq":2,"at_ms":1,"kind":"mood"}"#;
+        let mut calls = Vec::new();
+        for n in 0..CALLS_PER_SWEEP {
+            calls.push(ended_with(&store, if n == 0 { unreadable } else { prompt }).await);
+        }
+        calls.push(ended_with(&store, prompt).await);
+        assert_eq!(store.forget_moods(5_000).await.unwrap(), u64::from(CALLS_PER_SWEEP));
+        for id in &calls[1..] {
+            assert!(!store.events(*id, 0, 9).await.unwrap().iter().any(|event| event.body.tells_mood()));
+        }
+        assert!(store.events(calls[0], 0, 9).await.is_err());
+        assert_eq!(store.forget_moods(5_000).await.unwrap(), 0, "and is tried again");
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn old_moods_are_looked_for_without_the_connection_that_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        ended_with(&store, r#"{"seq":2,"at_ms":1,"kind":"mood"}"#).await;
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        // Held for as long as it takes to see that there is nothing to be written.
+        let held = write.acquire().await.unwrap();
+        assert_eq!(store.forget_moods(5_000).await.unwrap(), 0);
+        drop(held);
+        store.close().await;
     }
 }

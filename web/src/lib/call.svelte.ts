@@ -241,10 +241,7 @@ export class CallModel {
         break;
       case 'consent':
         this.consent = { mood: event.mood };
-        if (!event.mood) {
-          this.moods = [];
-          if (this.prompt?.about === 'empathy') this.prompt = null;
-        }
+        if (!event.mood) this.#forgetMoods();
         break;
       case 'intent':
         if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
@@ -287,6 +284,15 @@ export class CallModel {
       this.#there(event);
       this.#notice(event);
     }
+  }
+
+  /** Leaves nothing of how the customer feels. */
+  #forgetMoods(): void {
+    this.moods = [];
+    const { prompt } = this;
+    if (prompt?.about === 'empathy') this.prompt = null;
+    else if (prompt?.held_back)
+      this.prompt = { ...prompt, held_back: prompt.held_back.filter(({ about }) => about !== 'empathy') };
   }
 
   /** Who spoke as a party at a time: a call that was handed over has had several agents. */

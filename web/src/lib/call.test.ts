@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { CallModel, Gap, Line, Notice } from './call.svelte';
-import type { CallEvent, CallState, EventBody, Party, Utterance } from './generated/call';
+import type { CallEvent, CallState, EventBody, HeldBack, Party, Utterance } from './generated/call';
 
 const said = (id: number, party: Party, text: string, over: Partial<Utterance> = {}): EventBody => ({
   kind: 'utterance',
@@ -211,6 +211,25 @@ describe('what is understood', () => {
     log.add({ kind: 'consent', mood: false }).add(mood(1, -0.5));
     expect(known(log)).toEqual({ moods: [], intents: [[1, 'refund']] });
     expect(log.model.consent).toEqual({ mood: false });
+  });
+
+  it('takes along what was held back when the customer does not agree', () => {
+    const held = (about: HeldBack['about']): HeldBack => ({ about, text: { en: about }, because: 'matters_less' });
+    const log = begun().add(said(1, 'customer', 'a refund'));
+    log.add({
+      kind: 'prompt',
+      prompt_id: 1,
+      about: 'next_action',
+      text: { en: 'Ask for the number.' },
+      priority: 50,
+      evidence: { utterance_id: 1, revision: 0, text: 'a refund' },
+      expires_at_ms: 30_000,
+      held_back: [held('empathy'), held('overtalk')],
+    });
+    expect(log.model.prompt?.held_back).toHaveLength(2);
+    log.add({ kind: 'consent', mood: false });
+    expect(log.model.prompt?.prompt_id).toBe(1);
+    expect(log.model.prompt?.held_back).toEqual([held('overtalk')]);
   });
 });
 

@@ -3,7 +3,7 @@ import { figure, pressed } from './keys';
 
 const typed = (key: string, held: Partial<KeyboardEvent> = {}) => figure({ key, ...held } as KeyboardEvent);
 
-it('takes a letter for what is printed, and for its place only where no Latin letter is printed', () => {
+it('takes a letter for what is printed, and for its place only where a letter of another script is printed', () => {
   const is = (wanted: string, key: string, code: string, held: Partial<KeyboardEvent> = {}) =>
     pressed({ key, code, ...held } as KeyboardEvent, wanted);
   // QWERTZ, AZERTY.
@@ -12,6 +12,8 @@ it('takes a letter for what is printed, and for its place only where no Latin le
   // Persian, Russian; a letter with an accent is none of the others.
   expect([is('j', 'ت', 'KeyJ'), is('y', 'غ', 'KeyY'), is('z', 'я', 'KeyZ')]).toEqual([true, true, true]);
   expect(is('e', 'é', 'KeyE')).toBe(false);
+  // AZERTY has a comma where M is elsewhere; names of keys are no letters.
+  expect([is('m', ',', 'KeyM'), is('m', 'Enter', 'KeyM'), is('y', '-', 'KeyY')]).toEqual([false, false, false]);
   expect([is('y', 'Y', 'KeyY'), is('y', 'Y', 'KeyY', { shiftKey: true })]).toEqual([true, false]);
   expect(is('y', 'y', 'KeyY', { ctrlKey: true })).toBe(false);
 });

@@ -1,14 +1,15 @@
-// Keys, by what is printed on them: on a German layout Z is where Y is elsewhere, and is Z. Where no Latin letter is printed
-// they go by their place: on a Persian layout the J key types ت, and still moves.
+// Keys, by what is printed on them: on a German layout Z is where Y is elsewhere, and is Z. Where a letter of another
+// script is printed they go by their place: on a Persian layout the J key types ت, and still moves.
 
 const LETTER = /^[a-z]$/;
-const LATIN = /^\p{Script=Latin}$/u;
+/** Whether a letter of another script is printed on it; a comma where M is elsewhere is still a comma. */
+const isOther = (key: string) => /\p{L}/u.test(key) && !/\p{Script=Latin}/u.test(key);
 
 /** Whether `event` is `key` (as in `KeyboardEvent.key`). */
 export function pressed(event: KeyboardEvent, key: string): boolean {
   if (event.ctrlKey || event.metaKey || event.altKey) return false;
   if (key === '?') return event.key === '?' || event.key === '؟';
-  if (LETTER.test(key) && !LATIN.test(event.key))
+  if (LETTER.test(key) && isOther(event.key))
     return !event.shiftKey && event.code === `Key${key.toUpperCase()}`;
   if (LETTER.test(key)) return !event.shiftKey && event.key.toLowerCase() === key;
   return event.key === key;

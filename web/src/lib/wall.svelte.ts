@@ -31,8 +31,8 @@ export interface Listed {
   id: string;
   row: Row;
   alert: Alert;
-  /** It is not so any more, and only still stands where it was. */
-  over: boolean;
+  /** When it was seen to be so no more, by the server's wall clock: it only still stands where it was. */
+  overAt: number | null;
 }
 
 /** Somebody in line. */
@@ -71,15 +71,27 @@ function listOf(rows: Row[]): Listed[] {
   const count = new Map<string, number>();
   const listed = rows.flatMap((row) =>
     (row.gone ? [] : row.alerts).map((alert) => {
-      const key = [row.id, alert.kind, alert.party ?? '', alert.evidence?.utterance_id ?? ''].join(' ');
+      // Not by the words it rests on: these may turn out to be others.
+      const key = [row.id, alert.kind, alert.party ?? '', JSON.stringify(alert.title ?? {})].join(' ');
       const n = count.get(key) ?? 0;
       count.set(key, n + 1);
-      return { id: `${key} ${n}`, row, alert, over: false };
+      return { id: `${key} ${n}`, row, alert, overAt: null };
     }),
   );
   return listed.sort(
     (a, b) => RANK[b.alert.severity] - RANK[a.alert.severity] || a.alert.since - b.alert.since || (a.id < b.id ? -1 : 1),
   );
+}
+
+/** How many that somebody should look at stand below others that need less; null is what needs nobody any more. */
+function tooLow(ranks: (number | null)[]): number {
+  let [count, least] = [0, Infinity];
+  for (const rank of ranks) {
+    if (rank === null) continue;
+    if (rank >= 2 && rank > least) count++;
+    least = Math.min(least, rank);
+  }
+  return count;
 }
 
 export class Wall {
@@ -90,12 +102,15 @@ export class Wall {
   known = $state.raw(false);
   /** Rows that stand below others that need less, because no row may move now. */
   misplaced = $state.raw(0);
+  /** The same of alerts. */
+  misplacedAlerts = $state.raw(0);
   /** No row moves while a pointer or the keyboard is among them. */
   held = false;
 
   #calls = new Map<string, CallSummary>();
   #line: Caller[] = [];
   #goneAt = new Map<string, number>();
+  #now = 0;
 
   receive(message: CallsMessage): void {
     if (message.type === 'calls') {
@@ -115,6 +130,7 @@ export class Wall {
 
   /** Shows what has come since, all at once: many calls change many times a second. */
   show(now: number): void {
+    this.#now = now;
     const before = new Map(this.rows.map((row) => [row.id, row]));
     const rows: Row[] = [];
     for (const call of this.#calls.values()) {
@@ -158,15 +174,25 @@ export class Wall {
     if (this.held) {
       // As rows do: what is new comes last, and what is over stays where it was.
       const left = new Map(alerts.map((one) => [one.id, one]));
-      const stay = this.alerts.map((one) => left.get(one.id) ?? (one.over ? one : { ...one, over: true }));
+      const stay = this.alerts.map((one) => left.get(one.id) ?? this.#over(one));
       for (const { id } of stay) left.delete(id);
       alerts = [...stay, ...left.values()];
     }
+    this.misplacedAlerts = tooLow(
+      alerts.map(({ alert, overAt }) => (overAt === null ? RANK[alert.severity] : null)),
+    );
     const same = (one: Listed, place: number) => {
       const old = this.alerts[place];
-      return old?.id === one.id && old.alert === one.alert && old.row === one.row && old.over === one.over;
+      return old?.id === one.id && old.alert === one.alert && old.row === one.row && old.overAt === one.overAt;
     };
     if (alerts.length !== this.alerts.length || !alerts.every(same)) this.alerts = alerts;
+  }
+
+  /** An alert that is not so any more, with its row as that is by now. */
+  #over(one: Listed): Listed {
+    const gone = () => (one.row.gone ? one.row : { ...one.row, alerts: [], gone: true });
+    const row = this.rows.find(({ id }) => id === one.row.id) ?? gone();
+    return { ...one, row, overAt: one.overAt ?? this.#now };
   }
 
   #arrange(rows: Row[]): void {
@@ -179,13 +205,7 @@ export class Wall {
       // What is over stays among those who need nothing, or where it was.
       rows.sort(byNeed);
     }
-    let least = Infinity;
-    let misplaced = 0;
-    for (const row of rows) {
-      if (rank(row) >= 2 && rank(row) > least) misplaced++;
-      if (!row.gone) least = Math.min(least, rank(row));
-    }
-    this.misplaced = misplaced;
+    this.misplaced = tooLow(rows.map((row) => (row.gone ? null : rank(row))));
     const same = rows.length === this.rows.length && rows.every((row, place) => row === this.rows[place]);
     if (!same) this.rows = rows;
   }

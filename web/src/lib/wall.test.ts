@@ -104,7 +104,7 @@ describe('the wall', () => {
       evidence: { utterance_id, text: 'my lawyer' },
     });
     const wall = wallOf([call('a', [alert('warning', 3), said(1), said(1)]), call('b', [alert('urgent', 9)])]);
-    const listed = () => wall.alerts.map(({ row, alert, over }) => [row.id, alert.kind, alert.severity, over]);
+    const listed = () => wall.alerts.map(({ row, alert, overAt }) => [row.id, alert.kind, alert.severity, overAt !== null]);
     const before = [
       ['b', 'on_hold', 'urgent', false],
       ['a', 'on_hold', 'warning', false],
@@ -128,6 +128,47 @@ describe('the wall', () => {
     wall.held = false;
     wall.show(NOW + 3);
     expect(listed()).toEqual([['c', 'on_hold', 'urgent', false], ...before.slice(1)]);
+  });
+
+  it('keeps alerts apart by what they are about, and says of one that is over for how long it was so', () => {
+    const not = (en: string): Alert => ({
+      kind: 'not_said',
+      severity: 'warning',
+      since_ms: 7,
+      title: { en },
+      evidence: { utterance_id: 1, text: 'Goodbye.' },
+    });
+    const wall = wallOf([call('a', [not('Recorded'), not('Anything else?')]), call('b')]);
+    const listed = () =>
+      wall.alerts.map(({ row, alert, overAt }) => [row.id, row.gone, alert.title?.['en'], overAt]);
+    wall.held = true;
+    wall.receive({ type: 'call', call: call('a', [not('Anything else?')]) });
+    wall.show(NOW + 1);
+    expect(listed()).toEqual([
+      ['a', false, 'Anything else?', null],
+      ['a', false, 'Recorded', NOW + 1],
+    ]);
+    wall.receive({ type: 'call', call: call('a', [], { state: 'ended' }) });
+    wall.receive({ type: 'call', call: call('b', [alert('urgent')]) });
+    wall.show(NOW + 2);
+    expect(listed(), 'nobody can be on a call that has ended').toEqual([
+      ['a', true, 'Anything else?', NOW + 2],
+      ['a', true, 'Recorded', NOW + 1],
+      ['b', false, undefined, null],
+    ]);
+    const same = wall.alerts;
+    wall.show(NOW + 3);
+    expect(wall.alerts, 'time passes for what is so').toBe(same);
+  });
+
+  it('counts alerts that stand too far down, and moves them when asked', () => {
+    const wall = wallOf([call('a', [alert('warning')]), call('b')]);
+    wall.held = true;
+    wall.receive({ type: 'call', call: call('b', [alert('urgent')]) });
+    wall.show(NOW);
+    expect(wall.misplacedAlerts).toBe(1);
+    wall.sort();
+    expect([wall.misplacedAlerts, wall.alerts[0]?.row.id]).toEqual([0, 'b']);
   });
 
   it('draws a row anew only when it has changed', () => {

@@ -19,8 +19,8 @@ pub struct Lapses {
     on_hold: bool,
     /// Words that are being spoken are not shown before a pause.
     words_late: bool,
-    /// Somebody said goodbye: when that was known, and with which words.
-    farewell: Option<(Millis, UtteranceId)>,
+    /// Somebody said goodbye: when that was known, and with which words, in the order in which it was.
+    farewells: Vec<(Millis, UtteranceId)>,
     /// Items of the checklist that have not been said.
     open: BTreeSet<String>,
 }
@@ -30,7 +30,7 @@ pub struct Lapses {
 pub struct Missing {
     /// When it should have been said by.
     pub due: Millis,
-    /// The words with which somebody says goodbye, where it should have been said before these.
+    /// The words with which somebody says goodbye first, where it should have been said before these.
     pub farewell: Option<UtteranceId>,
 }
 
@@ -58,15 +58,15 @@ impl Lapses {
             return;
         }
         let is_farewell = playbook.is_farewell(&said.text);
-        self.farewell.take_if(|(_, id)| *id == said.utterance_id && !is_farewell);
+        let id = said.utterance_id;
+        self.farewells.retain(|(_, known)| *known != id || is_farewell);
         if said.text.trim().is_empty() {
             return;
         }
         self.begun = Some(self.begun.map_or(said.start_ms, |begun| begun.min(said.start_ms)));
         self.talk.insert(said.party);
-        // Earlier words that are revised do not count for more than later ones.
-        if is_farewell && (said.revision == 0 || self.farewell.is_none()) {
-            self.farewell = Some((at, said.utterance_id));
+        if is_farewell && self.farewells.iter().all(|(_, known)| *known != id) {
+            self.farewells.push((at, id));
         }
     }
 
@@ -78,9 +78,9 @@ impl Lapses {
         self.heard.filter(|_| both_talk && !self.on_hold && !self.words_late)
     }
 
-    /// The words with which somebody says goodbye.
+    /// The words with which somebody says goodbye first.
     pub(super) fn farewell(&self) -> Option<UtteranceId> {
-        self.farewell.map(|(_, id)| id)
+        self.farewells.first().map(|(_, id)| *id)
     }
 
     /// Whether something must still be said, and by when, as far as that is known.
@@ -89,7 +89,7 @@ impl Lapses {
         if !self.open.contains(&duty.name) {
             return None;
         }
-        if let Some((due, farewell)) = self.farewell.filter(|_| duty.before_end) {
+        if let Some(&(due, farewell)) = self.farewells.first().filter(|_| duty.before_end) {
             return Some(Missing { due, farewell: Some(farewell) });
         }
         let due = self.begun? + Millis(u64::from(duty.within_s?) * 1_000);

@@ -127,6 +127,8 @@ pub struct Prompter {
     said: VecDeque<Said>,
     waiting: Vec<Waiting>,
     standing: Option<Standing>,
+    /// The last one, until it is answered: on a page it may be there for longer than it stands.
+    unanswered: Option<(u32, PromptKind)>,
     held_back: Vec<HeldBack>,
     /// Prompts so far.
     count: u32,
@@ -156,6 +158,7 @@ impl Prompter {
             said: VecDeque::new(),
             waiting: Vec::new(),
             standing: None,
+            unanswered: None,
             held_back: Vec::new(),
             count: 0,
             free: FIRST,
@@ -180,7 +183,7 @@ impl Prompter {
         self.now = self.now.max(event.at_ms);
         let (quiet, farewell) = (self.lapses.quiet_since(), self.lapses.farewell());
         self.lapses.apply(event, &self.playbook);
-        if let Some(id) = farewell.filter(|_| self.lapses.farewell().is_none()) {
+        if let Some(id) = farewell.filter(|id| self.lapses.farewell() != Some(*id)) {
             self.stay(id);
         }
         if self.lapses.quiet_since() != quiet {
@@ -241,6 +244,7 @@ impl Prompter {
         self.free = now + EVERY;
         self.shown.insert(rule, (now, utterance));
         self.standing = Some(Standing { prompt_id: self.count, about, utterance, until: expires_at_ms });
+        self.unanswered = Some((self.count, about));
         let held_back = std::mem::take(&mut self.held_back);
         Some(Prompt { prompt_id: self.count, about, text, priority, evidence, expires_at_ms, held_back })
     }
@@ -406,8 +410,8 @@ impl Prompter {
     }
 
     fn learn(&mut self, answered: &PromptAnswered) {
-        let is_it = |standing: &mut Standing| standing.prompt_id == answered.prompt_id;
-        let Some(Standing { about, .. }) = self.standing.take_if(is_it) else { return };
+        let Some((_, about)) = self.unanswered.take_if(|(id, _)| *id == answered.prompt_id) else { return };
+        self.standing.take_if(|standing| standing.prompt_id == answered.prompt_id);
         match answered.answer {
             // What must be said must be said.
             PromptAnswer::NotHelpful if about != PromptKind::Checklist => {

@@ -438,7 +438,8 @@ fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothin
     call.hears(8_000, Utterance { revision: 1, text: "Thank you, goodbye.".to_owned(), ..said });
     assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
 
-    // They went on for so long that it is forgotten; what is open again then is no obstacle to anything else.
+    // They went on for so long that its words are forgotten: what is open again then rests on newer ones, and is no obstacle
+    // to anything else.
     let mut call = begun();
     call.says(2, 5, 7, Party::Customer, "Goodbye.");
     for id in 3..3 + REMEMBERED as u32 {
@@ -448,7 +449,20 @@ fn a_misheard_goodbye_does_not_spend_the_reminder_and_an_old_one_holds_up_nothin
     call.item(200, "more", false);
     let said = call.says(99, 300, 302, Party::Customer, "I am so worried.");
     call.feels(&said, Emotion::Worry, None);
-    assert_eq!(call.abouts(), [PromptKind::Empathy]);
+    assert_eq!(call.abouts(), [PromptKind::Checklist, PromptKind::Empathy]);
+}
+
+#[test]
+fn of_two_goodbyes_the_second_counts_when_the_first_was_misheard() {
+    let mut call = Call::begun();
+    call.prompter = call.prompter.without_clock();
+    call.item(4, "more", false);
+    let first = call.says(2, 3, 4, Party::Customer, "Goodbye, it is about my order.");
+    call.says(3, 4, 4, Party::Customer, "Thank you, goodbye.");
+    call.hears(4_500, Utterance { revision: 1, text: "Hello, it is about my order.".to_owned(), ..first });
+    call.passes(6_000);
+    assert_eq!(call.newest().text["en"], "Not said yet: Anything else?");
+    assert_eq!(call.newest().evidence.utterance_id, UtteranceId(3));
 }
 
 #[test]
@@ -487,6 +501,29 @@ fn what_is_no_help_is_not_said_again_on_this_call() {
     assert_eq!(call.abouts()[1], PromptKind::Empathy);
     let held: Vec<_> = call.newest().held_back.iter().map(|one| (one.about, one.because)).collect();
     assert_eq!(held, [(PromptKind::NextAction, HeldBackBecause::NotHelpful)]);
+}
+
+#[test]
+fn an_answer_counts_also_when_the_prompt_stands_no_more() {
+    let next_step = "Say when it comes.";
+    for (answer, next) in [(PromptAnswer::Accepted, Some(next_step)), (PromptAnswer::NotHelpful, None)] {
+        let mut call = Call::begun();
+        call.prompter = call.prompter.without_clock();
+        let said = call.says(2, 5, 8, Party::Customer, "It has not arrived.");
+        call.wants(&said, Some("delivery"));
+        assert_eq!(call.newest().expires_at_ms, Millis(38_000));
+        call.passes(40_000);
+        call.answers(41, 1, answer);
+        // An answer that comes twice counts once.
+        call.answers(42, 1, PromptAnswer::NotHelpful);
+        if next.is_none() {
+            let said = call.says(3, 50, 52, Party::Customer, "It is 471926.");
+            call.names(&said, EntityKind::Order);
+        }
+        call.passes(53_000);
+        let told = call.told.get(1).map(|prompt| prompt.text["en"].as_str());
+        assert_eq!(told, next, "{answer:?}");
+    }
 }
 
 #[test]

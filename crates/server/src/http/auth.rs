@@ -291,12 +291,22 @@ impl App {
 
     /// Whether someone who was let in a while ago still would be, and may still do what they do.
     pub(super) async fn still_allowed(&self, identity: &Identity, action: Action) -> bool {
+        self.is_still(identity, |now| authorize(now, action).is_ok()).await
+    }
+
+    /// Whether someone who was let in a while ago still is what they were then.
+    pub(super) async fn has_same_role(&self, identity: &Identity) -> bool {
+        self.is_still(identity, |now| now.role() == identity.role()).await
+    }
+
+    /// Whether something is so of someone who was let in a while ago, as they are known now.
+    async fn is_still(&self, identity: &Identity, is_so: impl FnOnce(&Identity) -> bool + Send) -> bool {
         let now = match identity {
             Identity::User { session, .. } => self.identify_session(session).await,
             Identity::Key { key, .. } => self.identify_key(key).await,
         };
         match now {
-            Ok(now) => now.is_some_and(|now| authorize(&now, action).is_ok()),
+            Ok(now) => now.is_some_and(|now| is_so(&now)),
             // Nobody is thrown out because the database is away.
             Err(_) => true,
         }

@@ -71,6 +71,8 @@ pub(super) trait Feed: Send {
     const LARGEST_MESSAGE: usize = 1024;
     /// Messages a client may send between two of our pings.
     const MOST_MESSAGES: u32 = 20;
+    /// Whether what is shown was decided by the client's role when the connection was opened.
+    const IS_BY_ROLE: bool = false;
 
     fn next(&mut self) -> impl Future<Output = Result<Option<String>, FollowError>> + Send;
 
@@ -95,6 +97,8 @@ pub(super) trait Feed: Send {
 }
 
 impl Feed for Reader {
+    const IS_BY_ROLE: bool = true;
+
     async fn next(&mut self) -> Result<Option<String>, FollowError> {
         Ok(Reader::next(self).await?.map(|update| match &update {
             Update::Snapshot(state) => json(&CallMessage::Snapshot { state }),
@@ -114,6 +118,8 @@ struct List {
 }
 
 impl Feed for List {
+    const IS_BY_ROLE: bool = true;
+
     async fn next(&mut self) -> Result<Option<String>, FollowError> {
         let sight = self.sight;
         let seen = |call: &Arc<CallSummary>| call.seen_with(sight);
@@ -277,11 +283,14 @@ impl Client {
                     if self.since_heard > MISSED_PINGS {
                         return Err(Some(Over { code: close_code::AWAY, reason: "no answer to pings" }));
                     }
-                    if pings.is_multiple_of(PINGS_PER_CHECK)
-                        && !self.app.still_allowed(&identity, action).await
-                    {
-                        let reason = "signed out";
-                        return Err(Some(Over { code: close_code::POLICY, reason }));
+                    if pings.is_multiple_of(PINGS_PER_CHECK) {
+                        let over = |reason| Err(Some(Over { code: close_code::POLICY, reason }));
+                        if !self.app.still_allowed(&identity, action).await {
+                            return over("signed out");
+                        }
+                        if F::IS_BY_ROLE && !self.app.has_same_role(&identity).await {
+                            return over("another role: come back to see what is yours to see now");
+                        }
                     }
                     let beat = Heartbeat::Ping { at_unix_ms: self.app.now_unix_ms() };
                     self.send(Message::Text(json(&beat).into())).await?;

@@ -201,14 +201,29 @@ fn what_supervisors_are_to_know_of_is_told_until_one_has_come() {
     call.wants(30, &again, Some("complaint"));
     assert_eq!(call.alerts(30), [(AlertKind::Wants, Severity::Warning, 20)], "that is known");
     let attention = Some(Attention::Listen);
-    call.happens(40, EventBody::Supervisor(Supervisor { name: "sara".into(), attention }));
+    call.supervisor(40, attention);
     call.wants(41, &said, Some("complaint"));
     assert_eq!(call.alerts(41), [], "a revision is nothing new");
+    call.supervisor(45, None);
     let later = call.customer_says(50, 3, "And I want to complain about that, too.");
     call.wants(50, &later, Some("complaint"));
     assert_eq!(call.alerts(50), [(AlertKind::Wants, Severity::Warning, 50)]);
     call.wants(51, &later, None);
     assert_eq!(call.alerts(51), [], "it was misheard");
+}
+
+#[test]
+fn what_is_wanted_twice_is_still_wanted_when_the_first_time_was_misheard() {
+    let mut call = Call::new();
+    let first = call.customer_says(20, 1, "I want to complete it.");
+    call.wants(20, &first, Some("complaint"));
+    let second = call.customer_says(30, 2, "I want to complain.");
+    call.wants(30, &second, Some("complaint"));
+    call.wants(31, &first, None);
+    assert_eq!(call.alerts(31), [(AlertKind::Wants, Severity::Warning, 20)]);
+    assert_eq!(call.evidence(31), Some((2, "I want to complain.".to_owned())));
+    call.wants(32, &second, None);
+    assert_eq!(call.alerts(32), []);
 }
 
 fn words(title: &str, phrase: &str, by: SaidBy) -> WordAlert {
@@ -237,7 +252,12 @@ fn words_that_matter_are_told_of_once_until_a_supervisor_has_come() {
         Some("You will hear from my lawyer soon.")
     );
     call.customer_says(42, 2, "You will hear from my foyer soon.");
-    assert_eq!(call.alerts(42), []);
+    assert_eq!(call.alerts(42), [(AlertKind::Said, Severity::Warning, 30)], "it was said again");
+    assert_eq!(call.evidence(42), Some((3, "You will hear from MY LAWYER.".to_owned())));
+    call.customer_says(43, 3, "");
+    assert_eq!(call.evidence(43), Some((4, "You will hear from MY LAWYER.".to_owned())));
+    call.customer_says(44, 4, "You will hear from my foyer.");
+    assert_eq!(call.alerts(44), []);
     call.says_at_last(50, 5, Party::Agent, "I promise that it comes.");
     assert_eq!(
         (call.alerts(50), call.title(50).as_deref()),
@@ -318,6 +338,59 @@ fn what_must_be_said_and_was_not_is_told_of_until_it_is_said_or_a_supervisor_has
     quiet.item(10, "recorded", false);
     quiet.says_at_last(12, 1, Party::Agent, "Hello, this is Mina.");
     assert_eq!(quiet.alerts(60), []);
+}
+
+#[test]
+fn a_further_goodbye_is_no_further_alert_and_stands_when_the_first_was_misheard() {
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+    let config = AlertsConfig { silence_s: 0, ..AlertsConfig::default() };
+    let begun = || {
+        let mut call = Call::under(Rules::new(&config, Arc::clone(&playbook)));
+        call.item(12, "more", false);
+        call.says_at_last(20, 1, Party::Customer, "Thank you, goodbye.");
+        call
+    };
+    let not_said = |s| [(AlertKind::NotSaid, Severity::Warning, s)];
+    let mut call = begun();
+    call.says_at_last(25, 2, Party::Agent, "Goodbye.");
+    assert_eq!(call.alerts(25), not_said(20));
+    call.says_at_last(26, 2, Party::Agent, "Good buy.");
+    assert_eq!(call.alerts(26), not_said(20), "the first stands");
+    call.says_at_last(27, 2, Party::Agent, "Goodbye.");
+    call.customer_says(28, 1, "Thank you, good buy.");
+    assert_eq!(call.alerts(28), not_said(27));
+    assert_eq!(call.evidence(28), Some((2, "Goodbye.".to_owned())));
+
+    let mut call = begun();
+    call.supervisor(21, Some(Attention::Listen));
+    call.supervisor(22, None);
+    call.says_at_last(25, 2, Party::Agent, "Goodbye.");
+    assert_eq!(call.alerts(25), [], "they have come for that");
+}
+
+#[test]
+fn what_comes_up_while_a_supervisor_is_on_the_call_is_known() {
+    let all = vec![words("Lawyer", "my lawyer", SaidBy::Customer)];
+    let config = AlertsConfig { words: all, silence_s: 0, checklist: true };
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None));
+    let mut call = Call::under(Rules::new(&config, playbook));
+    call.item(12, "recorded", false);
+    call.says_at_last(12, 1, Party::Agent, "Hello, this is Mina.");
+    call.supervisor(20, Some(Attention::Listen));
+    let omid = |attention| EventBody::Supervisor(Supervisor { name: "omid".into(), attention });
+    call.happens(21, omid(Some(Attention::Barge)));
+    call.says_at_last(25, 2, Party::Customer, "I have called my lawyer, and I want to complain.");
+    let said = CustomerUtterance::of(&utterance(2, Party::Customer, "so")).unwrap();
+    call.wants(26, &said, Some("complaint"));
+    assert_eq!(call.alerts(26), []);
+    // One of them goes; then something is due that was not said, by the passing of time alone.
+    call.supervisor(30, None);
+    assert_eq!(call.alerts(45), []);
+    call.happens(50, omid(None));
+    assert_eq!(call.alerts(51), [], "they were there");
+    let later = call.customer_says(55, 3, "And I want to complain about that, too.");
+    call.wants(55, &later, Some("complaint"));
+    assert_eq!(call.alerts(55), [(AlertKind::Wants, Severity::Warning, 55)]);
 }
 
 #[test]

@@ -33,9 +33,16 @@ struct Raised {
     title: BTreeMap<String, String>,
     party: Party,
     since: Millis,
-    evidence: Evidence,
-    /// When a supervisor came to the call since.
+    /// The utterances that say it, as they are now, never none. The first is what is shown.
+    evidence: Vec<Evidence>,
+    /// When it was seen first by a supervisor on the call.
     seen: Option<Millis>,
+}
+
+impl Raised {
+    fn rests_on(&self, id: UtteranceId) -> bool {
+        self.evidence.iter().any(|said| said.utterance_id == id)
+    }
 }
 
 impl Words {
@@ -51,14 +58,15 @@ impl Words {
         }
         if text.is_empty() {
             // Nothing was said: what rested on it falls.
-            self.raised.retain(|one| one.evidence.utterance_id != id);
+            self.take_back(id, |_| true);
             self.first.take_if(|first| first.utterance_id == id);
             return;
         }
         let said = Evidence { utterance_id: id, text: text.to_owned() };
         self.first.get_or_insert_with(|| said.clone());
         let unhappy = self.unhappy.iter_mut().map(|(_, evidence)| evidence);
-        let shown = unhappy.chain(self.raised.iter_mut().map(|one| &mut one.evidence)).chain(&mut self.first);
+        let raised = self.raised.iter_mut().flat_map(|one| &mut one.evidence);
+        let shown = unhappy.chain(raised).chain(&mut self.first);
         shown.filter(|shown| shown.utterance_id == id).for_each(|shown| text.clone_into(&mut shown.text));
         let found: Vec<_> = rules.words_in(party, text).collect();
         self.raise(AlertKind::Said, party, &said, &found, at);
@@ -123,21 +131,38 @@ impl Words {
         all: &[(String, &BTreeMap<String, String>)],
         at: Millis,
     ) {
-        let is_here = |one: &Raised| one.kind == kind && one.evidence.utterance_id == evidence.utterance_id;
-        self.raised.retain(|one| !is_here(one) || all.iter().any(|(name, _)| *name == one.name));
+        let id = evidence.utterance_id;
+        self.take_back(id, |one| one.kind == kind && all.iter().all(|(name, _)| *name != one.name));
         let again = if kind == AlertKind::Said { AGAIN } else { Millis(0) };
         for (name, title) in all {
-            let mut same = self.raised.iter().filter(|one| one.kind == kind && one.name == *name);
-            let is_known = |one: &Raised| is_here(one) || one.seen.is_none_or(|seen| at.since(seen) < again);
-            if !same.any(is_known) {
-                self.raised.retain(|one| one.kind != kind || one.name != *name);
-                let (name, title, evidence) = (name.clone(), (*title).clone(), evidence.clone());
+            let is_same = |one: &Raised| one.kind == kind && one.name == *name;
+            if self.raised.iter().any(|one| is_same(one) && one.rests_on(id)) {
+                continue;
+            }
+            let is_known = |one: &Raised| is_same(one) && one.seen.is_none_or(|seen| at.since(seen) < again);
+            if let Some(known) = self.raised.iter_mut().rfind(|one| is_known(one)) {
+                // What was said so long ago is not revised any more.
+                if known.evidence.len() < REMEMBERED {
+                    known.evidence.push(evidence.clone());
+                }
+            } else {
+                let (name, title, evidence) = (name.clone(), (*title).clone(), vec![evidence.clone()]);
                 self.raised.push(Raised { kind, name, title, party, since: at, evidence, seen: None });
             }
         }
     }
 
-    /// A supervisor has come to the call.
+    /// An utterance does not say any more what some of these rest on; those that rest on no other fall.
+    fn take_back(&mut self, id: UtteranceId, is_taken: impl Fn(&Raised) -> bool) {
+        self.raised.retain_mut(|one| {
+            if is_taken(one) {
+                one.evidence.retain(|said| said.utterance_id != id);
+            }
+            !one.evidence.is_empty()
+        });
+    }
+
+    /// A supervisor is on the call.
     pub(super) fn are_seen(&mut self, at: Millis) {
         self.raised.iter_mut().for_each(|one| _ = one.seen.get_or_insert(at));
     }
@@ -152,7 +177,7 @@ impl Words {
         let raised = self.raised.iter().filter(|one| one.seen.is_none()).map(|one| Fact {
             party: Some(one.party),
             title: Some(&one.title),
-            evidence: Some(&one.evidence),
+            evidence: one.evidence.first(),
             ..Fact::new(one.kind, one.since)
         });
         unhappy.chain(raised)

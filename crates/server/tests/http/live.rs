@@ -170,6 +170,36 @@ async fn who_is_signed_out_is_shown_out() {
 }
 
 #[tokio::test]
+async fn who_gets_another_role_is_shown_nothing_more_by_the_one_they_had() {
+    let quick = |settings: &mut sotto_server::http::HttpSettings| settings.ping = Duration::from_millis(5);
+    let bench = Bench::with(quick, HubLimits::default()).await;
+    let address = bench.serve().await;
+    bench.add_user("mina", Role::Supervisor).await;
+    let cookie = bench.sign_in("mina").await;
+    let call = bench.begin("a");
+    let mut list = connect(address, "/api/live", &[("cookie", &cookie)]).await.unwrap();
+    let path = format!("/api/calls/{}/live", call.id());
+    let mut reader = connect(address, &path, &[("cookie", &cookie)]).await.unwrap();
+    let user = bench.store.user_by_name("mina").await.unwrap().unwrap();
+    let change = sotto_store::UserChange { role: Some(Role::Agent), ..Default::default() };
+    bench.store.change_user(user.id, &change).await.unwrap();
+    for socket in [&mut list, &mut reader] {
+        let closed = loop {
+            match next(socket).await {
+                Ok(_) => {}
+                Err(closed) => break closed,
+            }
+        };
+        let closed = closed.expect("a reason");
+        assert_eq!(u16::from(closed.code), 1008);
+        assert!(closed.reason.as_str().starts_with("another role"), "{}", closed.reason);
+    }
+    // As an agent, who may read calls as well, they are let in again.
+    let mut list = connect(address, "/api/live", &[("cookie", &cookie)]).await.unwrap();
+    next(&mut list).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_does_not_answer_pings_is_dropped() {
     let quick = |settings: &mut sotto_server::http::HttpSettings| settings.ping = Duration::from_millis(5);
     let bench = Bench::with(quick, HubLimits::default()).await;

@@ -110,6 +110,10 @@ export const en = {
     one: '{n} call further down needs somebody more. Rows stay where they are while you are among them.',
     other: '{n} calls further down need somebody more. Rows stay where they are while you are among them.',
   },
+  'wall.misplacedAlerts': {
+    one: '{n} alert further down is more urgent. Rows stay where they are while you are among them.',
+    other: '{n} alerts further down are more urgent. Rows stay where they are while you are among them.',
+  },
   'wall.sort': 'Bring up',
   'wall.view': 'What to show',
   'wall.view.calls': 'Calls',
