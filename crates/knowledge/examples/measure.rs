@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use sotto_insight::{Embedder, Purpose};
 use sotto_knowledge::{
-    Content, Format, Hit, Hub, Index, KnowledgeError, Paper, Part, Query, SURE, Viewer, Visibility, read,
+    Content, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Part, Query, SURE, Viewer,
+    Visibility, fingerprint, read,
 };
 use sotto_models::{Cache, Console, EMBEDDING};
 
@@ -50,6 +51,8 @@ struct Bench {
     data: PathBuf,
     cache: PathBuf,
     embedder: Embedder,
+    /// What tells the vectors of this embedder from those that another made.
+    fingerprint: String,
 }
 
 impl Bench {
@@ -59,7 +62,10 @@ impl Bench {
         let (onnx, model) = (models.onnx(&mut progress)?, models.require(EMBEDDING, &mut progress)?);
         let embedder = Embedder::open(&onnx, &model, 1)?;
         fs::create_dir_all(cache)?;
-        Ok(Self { data: data.join("knowledge"), cache: cache.to_owned(), embedder })
+        let (data, cache) = (data.join("knowledge"), cache.to_owned());
+        let mut bench = Self { data, cache, embedder, fingerprint: String::new() };
+        bench.fingerprint = fingerprint(&bench.embed(Purpose::Passage, &FINGERPRINT_OF)?);
+        Ok(bench)
     }
 
     fn read<T: DeserializeOwned>(&self, path: &str) -> Result<T> {
@@ -72,12 +78,12 @@ impl Bench {
         Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
     }
 
-    /// Vectors, from the cache if these texts were embedded before.
+    /// Vectors, from the cache if this embedder embedded these texts before.
     fn vectors(&mut self, purpose: Purpose, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let mut vectors = Vec::with_capacity(texts.len());
         for texts in texts.chunks(BATCH) {
             let mut hash = Sha256::new();
-            hash.update(format!("{purpose:?}"));
+            hash.update(format!("{} {purpose:?}", self.fingerprint));
             for text in texts {
                 hash.update([0u8]);
                 hash.update(text);
@@ -136,7 +142,7 @@ impl Bench {
 }
 
 fn paper(id: String, content: Content) -> Paper {
-    Paper { id, changed_unix_ms: 0, visibility: Visibility::default(), content }
+    Paper { id, changed_unix_ms: 0, visibility: Visibility::default(), bytes: 0, content }
 }
 
 /// Where the first right hit is, counted over queries.
@@ -210,7 +216,7 @@ fn snippets(bench: &Bench) -> Result<Vec<Paper>> {
                     Part { level: 0, text: text(&faq["answer"]) },
                 ];
                 let id = snippet(domain, entity, "faq", number, "");
-                papers.push(paper(id, Content { title: title.clone(), parts }));
+                papers.push(paper(id, Content { title: title.clone(), parts, ..Content::default() }));
             }
         }
     }
@@ -247,8 +253,10 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
         let query = Query { text, context: &context, vector: Some(vector), ..Query::default() };
         let gold: HashSet<String> = label["knowledge"].as_array().into_iter().flatten().map(gold).collect();
         if label["target"] != true {
-            let hits = index.search(&query, &viewer, 1)?;
-            decided.push((hits.first().map_or(0.0, |hit| hit.confidence), false));
+            let hit = index.search(&query, &viewer, 1)?.into_iter().next();
+            decided.push((hit.as_ref().map_or(0.0, |hit| hit.confidence), false));
+            // Whatever is shown where nothing is asked for is wrong.
+            shown.extend(hit.map(|hit| Shown { hit, right: false }));
             continue;
         }
         // "hotel/20/": what the answer is about is known.
@@ -439,7 +447,7 @@ fn abcd(bench: &mut Bench) -> Result<()> {
                 body(&action["text"]);
                 action["subtext"].as_array().into_iter().flatten().for_each(&mut body);
             }
-            papers.push(paper(name.clone(), Content { title: name.clone(), parts }));
+            papers.push(paper(name.clone(), Content { title: name.clone(), parts, ..Content::default() }));
         }
     }
     let index = bench.index(papers)?;
@@ -566,8 +574,8 @@ fn ingestion(bench: &mut Bench) -> Result<()> {
         Ok(vec![made_up(); texts.len()])
     });
     ensure!(half.is_err(), "it was not interrupted");
-    hub.save(&bench.cache.join("ingestion.hub"), "made up")?;
-    let mut hub = Hub::load(&bench.cache.join("ingestion.hub"), "made up")?;
+    hub.save(&bench.cache.join("ingestion.hub"))?;
+    let mut hub = Hub::load(&bench.cache.join("ingestion.hub"))?;
     for (page, text) in pages.iter().enumerate() {
         hub.put(paper(format!("{page}.md"), read(Format::Markdown, text.as_bytes())?));
     }

@@ -1,9 +1,11 @@
 //! The documents of an organisation, their passages, and the passages' vectors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use crate::source::Content;
 use crate::split::{Passage, split};
@@ -46,6 +48,8 @@ pub struct Paper {
     pub changed_unix_ms: u64,
     /// Who may see it.
     pub visibility: Visibility,
+    /// How many bytes its file has; 0 where there is none.
+    pub bytes: u64,
     /// What stands in it.
     pub content: Content,
 }
@@ -61,6 +65,8 @@ pub struct Document {
     pub changed_unix_ms: u64,
     /// Who may see it.
     pub visibility: Visibility,
+    /// How many bytes its file has; 0 where there is none.
+    pub bytes: u64,
     /// All of its text.
     pub text: String,
     /// What it is cut into, in order.
@@ -88,6 +94,21 @@ pub enum Change {
 #[derive(Debug, Clone, Default)]
 pub struct Hub {
     pub(crate) documents: BTreeMap<String, Arc<Document>>,
+    /// What made the vectors, as the caller names it.
+    pub(crate) embedding: String,
+}
+
+/// What [`fingerprint`] is of: a sentence in each language.
+pub const FINGERPRINT_OF: [&str; 2] =
+    ["Money goes back to the card within three days.", "وجه تا سه روز دیگر به کارت بازمی‌گردد."];
+
+/// Tells one embedding from another by the vectors that it gives [`FINGERPRINT_OF`]. A name alone would not: what is
+/// done with the words before and with the vectors after may change as well.
+#[must_use]
+pub fn fingerprint(vectors: &[Vec<f32>]) -> String {
+    let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|number| number.to_le_bytes()).collect();
+    let digest: [u8; 32] = Sha256::digest(bytes).into();
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Passages that are embedded in one go.
@@ -102,11 +123,11 @@ impl Hub {
 
     /// Takes in a paper, in place of an earlier one of its name. Passages that were in that one keep their vectors.
     pub fn put(&mut self, paper: Paper) -> Change {
-        let Paper { id, changed_unix_ms, visibility, content } = paper;
+        let Paper { id, changed_unix_ms, visibility, bytes, content } = paper;
         let title = if content.title.is_empty() { id.clone() } else { content.title.clone() };
         let (text, passages) = split(&title, &content);
         let mut document =
-            Document { id, title, changed_unix_ms, visibility, text, passages, vectors: vec![] };
+            Document { id, title, changed_unix_ms, visibility, bytes, text, passages, vectors: vec![] };
         let before = self.documents.get(&document.id);
         let known: HashMap<&[u8; 32], &Arc<[f32]>> = before.map(|before| before.known()).unwrap_or_default();
         document.vectors =
@@ -131,6 +152,23 @@ impl Hub {
         self.documents.values().map(AsRef::as_ref)
     }
 
+    /// The document of this name.
+    #[must_use]
+    pub fn document(&self, id: &str) -> Option<&Document> {
+        self.documents.get(id).map(AsRef::as_ref)
+    }
+
+    /// Names what makes the vectors, such as by its [`fingerprint`]. Those that were made by another are forgotten.
+    pub fn embedded_by(&mut self, embedding: &str) {
+        if self.embedding == embedding {
+            return;
+        }
+        embedding.clone_into(&mut self.embedding);
+        for document in self.documents.values_mut().filter(|one| one.vectors.iter().any(Option::is_some)) {
+            Arc::make_mut(document).vectors.fill(None);
+        }
+    }
+
     /// How many passages there are, and how many of them have no vector yet.
     #[must_use]
     pub fn passages(&self) -> (usize, usize) {
@@ -148,26 +186,29 @@ impl Hub {
         mut embed: impl FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
     ) -> Result<usize, E> {
         let mut width = self.width();
-        let mut lacking: Vec<(String, usize, String)> = Vec::new();
+        let mut lacking: Vec<(Rc<str>, usize)> = Vec::new();
         for document in self.documents.values() {
-            for (at, passage) in document.passages.iter().enumerate() {
-                if document.vectors[at].is_none() {
-                    lacking.push((document.id.clone(), at, passage.in_context(&document.title)));
-                }
-            }
+            let id: Rc<str> = document.id.as_str().into();
+            let without = document.vectors.iter().enumerate().filter(|(_, vector)| vector.is_none());
+            lacking.extend(without.map(|(at, _)| (id.clone(), at)));
         }
         for batch in lacking.chunks(BATCH) {
-            let texts: Vec<&str> = batch.iter().map(|(_, _, text)| text.as_str()).collect();
-            let vectors = embed(&texts)?;
+            // Headings stand above many passages: all of these texts at once would be much more than the documents.
+            let texts = batch.iter().filter_map(|(id, at)| {
+                let document = self.documents.get(&**id)?;
+                Some(document.passages.get(*at)?.in_context(&document.title))
+            });
+            let texts: Vec<String> = texts.collect();
+            let vectors = embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
             if vectors.len() != batch.len() {
                 return Err(KnowledgeError::Vector("is missing, or one too many").into());
             }
-            for ((id, at, _), vector) in batch.iter().zip(vectors) {
+            for ((id, at), vector) in batch.iter().zip(vectors) {
                 let vector = unit(vector)?;
                 if *width.get_or_insert(vector.len()) != vector.len() {
                     return Err(KnowledgeError::Vector("is not as wide as the others").into());
                 }
-                if let Some(document) = self.documents.get_mut(id) {
+                if let Some(document) = self.documents.get_mut(&**id) {
                     Arc::make_mut(document).vectors[*at] = Some(vector);
                 }
             }
@@ -218,8 +259,8 @@ mod tests {
             let heading = Part { level: 1, text: format!("Section {n}") };
             [heading, Part { level: 0, text: (*text).to_owned() }]
         });
-        let content = Content { title: "Title".into(), parts: parts.collect() };
-        Paper { id: id.into(), changed_unix_ms: 1, visibility: Visibility::default(), content }
+        let content = Content { title: "Title".into(), parts: parts.collect(), ..Content::default() };
+        Paper { id: id.into(), changed_unix_ms: 1, visibility: Visibility::default(), bytes: 0, content }
     }
 
     /// The texts that were embedded.
@@ -248,6 +289,19 @@ mod tests {
         assert!(embed(&mut hub).is_empty());
         assert!(hub.remove("a") && !hub.remove("a"));
         assert_eq!(hub.passages(), (0, 0));
+    }
+
+    #[test]
+    fn vectors_of_another_embedding_are_made_anew() {
+        let mut hub = Hub::new();
+        hub.put(paper("a", &["one", "two"]));
+        let first = fingerprint(&[vec![0.5, 0.5], vec![1.0, 0.0]]);
+        hub.embedded_by(&first);
+        assert_eq!(embed(&mut hub).len(), 2);
+        hub.embedded_by(&fingerprint(&[vec![0.5, 0.5], vec![1.0, 0.0]]));
+        assert_eq!(hub.passages(), (2, 0));
+        hub.embedded_by(&fingerprint(&[vec![0.5, 0.5], vec![1.0, 1e-7]]));
+        assert_eq!(hub.passages(), (2, 2));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::sync::Arc;
 
 use crate::KnowledgeError;
 use crate::hub::{Document, Viewer};
-use crate::split::Passage;
+use crate::split::{MAX_PASSAGE, Passage};
 use crate::words::{Names, Wanted, Words};
 
 /// The confidence from which a hit is shown. Below it is better to say that nothing was found.
@@ -64,13 +64,24 @@ pub struct Query<'a> {
 }
 
 impl Query<'_> {
-    /// What of a query is to be embedded (as a query): what was asked, and the same in its context if there is any.
+    /// What of a query is to be embedded (as a query): what was asked, and the same behind as much of what was said
+    /// before as the embedding reads together with it, if that is any.
     #[must_use]
     pub fn texts(text: &str, context: &[&str]) -> Vec<String> {
-        let mut texts = vec![limited(text).to_owned()];
-        if !context.is_empty() {
-            let turns = context.iter().take(MAX_CONTEXT).rev().map(|turn| limited(turn));
-            texts.push(turns.chain([limited(text)]).collect::<Vec<_>>().join(" "));
+        let text = limited(text);
+        let mut room = MAX_PASSAGE.saturating_sub(text.chars().count());
+        let turns = context.iter().take(MAX_CONTEXT).map(|turn| limited(turn));
+        let mut turns: Vec<&str> = turns
+            .map_while(|turn| {
+                room = room.checked_sub(turn.chars().count() + 1)?;
+                Some(turn)
+            })
+            .collect();
+        let mut texts = vec![text.to_owned()];
+        if !turns.is_empty() {
+            turns.reverse();
+            turns.push(text);
+            texts.push(turns.join(" "));
         }
         texts
     }
@@ -200,13 +211,15 @@ impl Index {
         if query.vector.is_some_and(|vector| self.width > 0 && vector.len() != self.width) {
             return Err(KnowledgeError::Vector("is not as wide as the passages' are"));
         }
-        let visible = self.visible(query, viewer);
+        let seen = self.seen(viewer);
+        let visible = self.visible(query, &seen);
         let text = limited(query.text);
         let context: Vec<&str> = query.context.iter().take(MAX_CONTEXT).map(|turn| limited(turn)).collect();
         // Where it is known what a question is about, its name tells no passage from another.
-        let known = self.known(query);
-        let wanted = self.words.wanted(text, &context, CONTEXT_SHARE, &known)?;
-        let by_words = self.words.scores(&wanted, &visible)?;
+        let known = self.known(query, &seen);
+        let counted = self.words.counted(&seen);
+        let wanted = self.words.wanted(text, &context, CONTEXT_SHARE, &known, &counted)?;
+        let by_words = self.words.scores(&wanted, &visible, &counted)?;
         let words =
             Scores::of(self.len(), by_words.into_iter().map(|(entry, score)| (entry as usize, score)));
         let by_meaning = query.vector.map(|vector| self.cosines(vector, &visible));
@@ -219,7 +232,7 @@ impl Index {
             None => 0.0,
         };
         let mentioned = match (query.within, query.share) {
-            (None, None) => self.titles.mentioned(&wanted),
+            (None, None) => self.titles.mentioned(&wanted, &self.seen_titles(&seen)),
             _ => HashSet::new(),
         };
         let mut mixed: Vec<(usize, f32)> = Vec::new();
@@ -263,25 +276,46 @@ impl Index {
         (if worth > 0.0 { has / worth } else { 0.0 }, words)
     }
 
-    /// Which passages may be found at all.
-    fn visible(&self, query: &Query<'_>, viewer: &Viewer) -> Arc<[bool]> {
+    /// Which passages `viewer` may see.
+    fn seen(&self, viewer: &Viewer) -> Arc<[bool]> {
+        self.of_documents(|document| document.visibility.allows(viewer))
+    }
+
+    /// Which of those may be found.
+    fn visible(&self, query: &Query<'_>, seen: &Arc<[bool]>) -> Arc<[bool]> {
+        let Some(names) = query.within else { return seen.clone() };
+        let asked = self.of_documents(|document| names.contains(&document.id));
+        seen.iter().zip(asked.iter()).map(|(seen, asked)| *seen && *asked).collect()
+    }
+
+    /// What is true of a passage's document, which is asked once for all of its passages.
+    fn of_documents(&self, is: impl Fn(&Document) -> bool) -> Arc<[bool]> {
         let mut last: Option<(&Arc<Document>, bool)> = None;
         let entries = self.entries.iter().map(|entry| match last {
-            Some((document, visible)) if Arc::ptr_eq(document, &entry.document) => visible,
+            Some((document, so)) if Arc::ptr_eq(document, &entry.document) => so,
             _ => {
-                let asked = query.within.is_none_or(|names| names.contains(&entry.document.id));
-                let visible = asked && entry.document.visibility.allows(viewer);
-                last = Some((&entry.document, visible));
-                visible
+                let so = is(&entry.document);
+                last = Some((&entry.document, so));
+                so
             }
         });
         entries.collect()
     }
 
+    /// The titles of what may be seen.
+    fn seen_titles(&self, seen: &[bool]) -> Vec<bool> {
+        let mut out = vec![false; self.titles.len()];
+        for (entry, _) in self.entries.iter().zip(seen).filter(|(_, seen)| **seen) {
+            out[entry.title] = true;
+        }
+        out
+    }
+
     /// The words of the titles that a query is confined to.
-    fn known(&self, query: &Query<'_>) -> HashSet<String> {
+    fn known(&self, query: &Query<'_>, seen: &[bool]) -> HashSet<String> {
         let Some(names) = query.within else { return HashSet::new() };
-        let within = self.entries.iter().filter(|entry| names.contains(&entry.document.id));
+        let seen = self.entries.iter().zip(seen).filter(|(_, seen)| **seen).map(|(entry, _)| entry);
+        let within = seen.filter(|entry| names.contains(&entry.document.id));
         let titles: HashSet<usize> = within.map(|entry| entry.title).collect();
         titles.into_iter().flat_map(|title| self.titles.terms(title)).cloned().collect()
     }

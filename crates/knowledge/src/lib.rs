@@ -13,10 +13,10 @@ mod source;
 mod split;
 mod words;
 
-pub use hub::{Change, Document, Hub, Paper, Viewer, Visibility};
+pub use hub::{Change, Document, FINGERPRINT_OF, Hub, Paper, Viewer, Visibility, fingerprint};
 pub use index::{Hit, Index, Query, SURE, Why};
-pub use source::{Content, Format, MAX_TEXT, Part, read};
-pub use split::{MAX_PASSAGE, Passage};
+pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
+pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 
 /// Why something is not in a hub, or is not found.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +46,9 @@ pub enum KnowledgeError {
     /// A kept hub that cannot be taken up again.
     #[error("what was kept cannot be read: {0}")]
     Kept(String),
+    /// A kept hub of a version that is no longer read.
+    #[error("what was kept is of another version")]
+    Version,
     /// A file cannot be read or written.
     #[error(transparent)]
     Io(#[from] std::io::Error),

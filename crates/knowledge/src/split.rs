@@ -8,10 +8,14 @@ use std::ops::Range;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use crate::source::Content;
+use crate::source::{Content, Part};
 
 /// Characters (Unicode scalar values) of a passage: about as many as the embedding reads of it.
 pub const MAX_PASSAGE: usize = 1_200;
+
+/// Passages that come of a document that was [`read`](crate::read), at most: two for every heading or question, and two
+/// for every 600 bytes of text.
+pub const MAX_PASSAGES: usize = 70_000;
 
 /// A stretch of a document.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,9 +40,15 @@ impl Passage {
     pub fn in_context(&self, title: &str) -> String {
         in_context(title, &self.section, &self.text)
     }
+
+    /// The title and the headings that it stands under, as one line.
+    #[must_use]
+    pub fn above(&self, title: &str) -> String {
+        above(title, &self.section)
+    }
 }
 
-fn in_context(title: &str, section: &[String], text: &str) -> String {
+fn above(title: &str, section: &[String]) -> String {
     let mut out = title.to_owned();
     for heading in section.iter().filter(|heading| *heading != title) {
         if !out.is_empty() {
@@ -46,6 +56,11 @@ fn in_context(title: &str, section: &[String], text: &str) -> String {
         }
         out.push_str(heading);
     }
+    out
+}
+
+fn in_context(title: &str, section: &[String], text: &str) -> String {
+    let mut out = above(title, section);
     // A heading with nothing under it is its own passage.
     if section.last().is_none_or(|last| last != text) {
         if !out.is_empty() {
@@ -64,6 +79,8 @@ pub(crate) fn split(title: &str, content: &Content) -> (String, Vec<Passage>) {
         let begin = splitter.text.len() + usize::from(!splitter.text.is_empty());
         if part.level > 0 {
             splitter.close();
+        }
+        if part.is_heading() {
             splitter.under(part.level);
             splitter.append(&part.text);
             splitter.section.push((part.level, part.text.clone()));
@@ -72,6 +89,9 @@ pub(crate) fn split(title: &str, content: &Content) -> (String, Vec<Passage>) {
             splitter.append(&part.text);
             splitter.heading = None;
             splitter.take(begin..splitter.text.len());
+        }
+        if part.level == Part::ALONE {
+            splitter.close();
         }
     }
     splitter.close();
@@ -170,11 +190,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::source::{Format, Part, read};
+    use crate::source::{Format, parse, read};
 
     fn content(parts: &[(u8, &str)]) -> Content {
         let parts = parts.iter().map(|(level, text)| Part { level: *level, text: (*text).to_owned() });
-        Content { title: String::new(), parts: parts.collect() }
+        Content { parts: parts.collect(), ..Content::default() }
     }
 
     #[test]
@@ -211,6 +231,21 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_alone_is_a_passage_and_what_follows_is_none_of_it() {
+        let content = content(&[
+            (1, "Help"),
+            (0, "Before."),
+            (Part::ALONE, "One?\nYes."),
+            (Part::ALONE, "Two?\nNo."),
+            (0, "After."),
+        ]);
+        let (_, passages) = split("", &content);
+        let seen: Vec<&str> = passages.iter().map(|passage| passage.text.as_str()).collect();
+        assert_eq!(seen, ["Before.", "One?\nYes.", "Two?\nNo.", "After."]);
+        assert!(passages.iter().all(|passage| passage.section == ["Help"]));
+    }
+
+    #[test]
     fn a_long_paragraph_is_cut_behind_sentences() {
         let sentence = "The panel shows how much traffic is left. ";
         let (_, passages) = split("", &content(&[(0, sentence.repeat(100).trim())]));
@@ -228,17 +263,30 @@ mod tests {
         assert_ne!(hash("a", "x"), hash("a", "y"));
     }
 
+    #[test]
+    fn the_passages_of_the_largest_document_are_counted() {
+        // As many headings as are read, every other with text; then as many short passages as cuts can make.
+        let text = format!(
+            "{}{}",
+            "# a\n# b\nc\n".repeat(10_000),
+            format!("{}\n\nd\n\n", "x".repeat(1_199)).repeat(6_000)
+        );
+        let content = read(Format::Markdown, text.as_bytes()).unwrap();
+        let (_, passages) = split(&content.title, &content);
+        assert!((30_000..=MAX_PASSAGES).contains(&passages.len()), "{}", passages.len());
+    }
+
     proptest! {
         #[test]
         fn passages_are_the_text_in_order_without_gaps(
-            parts in proptest::collection::vec((0u8..=6, "[ -~آ-ی\u{200c}\\n]{1,40}"), 0..40),
+            parts in proptest::collection::vec((0u8..=Part::ALONE, "[ -~آ-ی\u{200c}\\n]{1,40}"), 0..40),
             repeated in 0usize..80,
         ) {
             let parts: Vec<Part> = parts
                 .into_iter()
                 .map(|(level, text)| Part { level, text: if level == 0 { text.repeat(repeated + 1) } else { text } })
                 .collect();
-            let content = Content { title: String::new(), parts };
+            let content = Content { parts, ..Content::default() };
             let (text, passages) = split("title", &content);
             let mut at = 0;
             let mut covered = vec![false; text.len()];
@@ -256,13 +304,13 @@ mod tests {
                 at = range.end + 1;
                 let whole = covered[range].iter().all(|one| *one);
                 let above = passages.iter().any(|passage| passage.section.contains(&part.text));
-                prop_assert!(whole || part.level > 0 && above);
+                prop_assert!(whole || part.is_heading() && above);
             }
         }
 
         #[test]
         fn any_file_is_read_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..2_000), which in 0..5usize) {
-            if let Ok(content) = read(Format::ALL[which], &bytes) {
+            if let Ok(content) = parse(Format::ALL[which], &bytes) {
                 let (text, passages) = split(&content.title, &content);
                 prop_assert!(passages.iter().all(|passage| text[passage.range.clone()] == passage.text));
             }
@@ -270,7 +318,17 @@ mod tests {
 
         #[test]
         fn any_text_is_read(text in "\\PC{0,400}", which in 0..5usize) {
-            let _ = read(Format::ALL[which], text.as_bytes());
+            match parse(Format::ALL[which], text.as_bytes()) {
+                Ok(content) => {
+                    let (text, passages) = split(&content.title, &content);
+                    prop_assert!(!text.is_empty() && !passages.is_empty());
+                }
+                // What stands in a table's head alone, or is none of the page's words.
+                Err(error) => {
+                    let why = error.to_string();
+                    prop_assert!(Format::ALL[which] == Format::Json || why.contains("no text"), "{}", why);
+                }
+            }
         }
     }
 }

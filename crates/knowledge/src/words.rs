@@ -11,11 +11,11 @@ use rust_stemmers::{Algorithm, Stemmer};
 use sotto_text::{HALF_SPACE, fold, folded, is_persian, is_silent};
 use tantivy::collector::{Collector, SegmentCollector};
 use tantivy::directory::RamDirectory;
-use tantivy::query::{BooleanQuery, BoostQuery, Occur, Query, TermQuery};
+use tantivy::query::{Bm25StatisticsProvider, BooleanQuery, BoostQuery, Occur, Query, TermQuery};
 use tantivy::schema::{Field, IndexRecordOption, Schema, TextFieldIndexing, TextOptions};
 use tantivy::{
-    DocId, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader, SingleSegmentIndexWriter,
-    TantivyDocument, Term,
+    DocId, DocSet as _, ReloadPolicy, Score, Searcher, SegmentOrdinal, SegmentReader,
+    SingleSegmentIndexWriter, TERMINATED, TantivyDocument, Term,
 };
 
 use crate::KnowledgeError;
@@ -84,14 +84,17 @@ impl Analyser {
                 continue;
             }
             for c in folded(c) {
-                let kind = (c.is_alphabetic(), c.is_numeric());
-                if kind == (false, false) {
+                let kind = (c.is_alphabetic(), c.is_numeric(), is_persian(c));
+                let (letter, number, _) = kind;
+                if !letter && !number {
                     self.close(&mut parts, &mut out);
                     (joined, last) = (false, None);
                     continue;
                 }
                 if last != Some(kind) {
-                    if !joined {
+                    // A Persian ending behind a Latin word is another part of it, as behind a half-space.
+                    let ending = letter && last.is_some_and(|(letter, ..)| letter);
+                    if !joined && !ending {
                         self.close(&mut parts, &mut out);
                     }
                     parts.push(String::new());
@@ -167,7 +170,8 @@ pub(crate) struct Words {
     field: Field,
     /// None where there is nothing to look in.
     searcher: Option<Searcher>,
-    count: usize,
+    /// How many words every text has.
+    lengths: Vec<u32>,
 }
 
 impl Words {
@@ -183,22 +187,29 @@ impl Words {
         let mut writer: SingleSegmentIndexWriter = tantivy::Index::builder()
             .schema(schema.build())
             .single_segment_index_writer(RamDirectory::create(), MEMORY)?;
-        let mut count = 0;
+        let mut lengths = Vec::new();
         for text in texts {
             let terms: Vec<String> = analyser.words(&text).into_iter().map(|word| word.term).collect();
             let mut document = TantivyDocument::default();
             document.add_text(field, terms.join(" "));
             writer.add_document(document)?;
-            count += 1;
+            lengths.push(u32::try_from(terms.len()).unwrap_or(u32::MAX));
         }
-        let searcher = if count > 0 {
+        let searcher = if lengths.is_empty() {
+            None
+        } else {
             let index = writer.finalize()?;
             let reader = index.reader_builder().reload_policy(ReloadPolicy::Manual).try_into()?;
             Some(reader.searcher())
-        } else {
-            None
         };
-        Ok(Self { analyser, field, searcher, count })
+        Ok(Self { analyser, field, searcher, lengths })
+    }
+
+    /// What is counted of the texts that may be seen, of which `seen` says by their place whether they may.
+    pub fn counted<'a>(&'a self, seen: &'a [bool]) -> Counted<'a> {
+        let lengths = self.lengths.iter().zip(seen).filter(|(_, seen)| **seen).map(|(length, _)| *length);
+        let (count, tokens) = lengths.fold((0, 0), |(n, sum), length| (n + 1, sum + u64::from(length)));
+        Counted { words: self, seen, count, tokens }
     }
 
     /// The words of a query, with what each is worth: those of `text`, and with `share` of their weight those of
@@ -209,6 +220,7 @@ impl Words {
         context: &[&str],
         share: f32,
         without: &HashSet<String>,
+        counted: &Counted<'_>,
     ) -> Result<Vec<Wanted>, KnowledgeError> {
         let mut seen = HashSet::new();
         let mut out = Vec::new();
@@ -220,18 +232,11 @@ impl Words {
                 {
                     continue;
                 }
-                let rarity = self.rarity(&word.term)?;
+                let rarity = counted.rarity(&word.term)?;
                 out.push(Wanted { word, weight, rarity });
             }
         }
         Ok(out)
-    }
-
-    fn rarity(&self, term: &str) -> Result<f32, KnowledgeError> {
-        let Some(searcher) = &self.searcher else { return Ok(0.0) };
-        let among = searcher.doc_freq(&Term::from_field_text(self.field, term))? as f32;
-        let all = self.count as f32;
-        Ok((1.0 + (all - among + 0.5) / (among + 0.5)).ln())
     }
 
     /// The BM25 of every visible text that has one of the words, by its place.
@@ -239,8 +244,9 @@ impl Words {
         &self,
         wanted: &[Wanted],
         visible: &Arc<[bool]>,
+        counted: &Counted<'_>,
     ) -> Result<Vec<(u32, f32)>, KnowledgeError> {
-        let Some(searcher) = &self.searcher else { return Ok(vec![]) };
+        let Some(searcher) = self.searcher.as_ref().filter(|_| counted.count > 0) else { return Ok(vec![]) };
         let clauses: Vec<(Occur, Box<dyn Query>)> = wanted
             .iter()
             .map(|one| {
@@ -253,13 +259,58 @@ impl Words {
         if clauses.is_empty() {
             return Ok(vec![]);
         }
-        Ok(searcher.search(&BooleanQuery::new(clauses), &VisibleScores(visible.clone()))?)
+        let (query, scores) = (BooleanQuery::new(clauses), VisibleScores(visible.clone()));
+        Ok(searcher.search_with_statistics_provider(&query, &scores, counted)?)
     }
 
     /// Which of the words a text has.
     pub fn matched<'a>(&self, wanted: &'a [Wanted], text: &str) -> Vec<&'a Wanted> {
         let terms: HashSet<String> = self.analyser.words(text).into_iter().map(|word| word.term).collect();
         wanted.iter().filter(|one| terms.contains(&one.word.term)).collect()
+    }
+}
+
+/// What BM25 counts, of the texts that may be seen alone: otherwise how much a word is worth would tell somebody whether
+/// it is in what they may not see.
+pub(crate) struct Counted<'a> {
+    words: &'a Words,
+    seen: &'a [bool],
+    count: u64,
+    tokens: u64,
+}
+
+impl Counted<'_> {
+    fn rarity(&self, term: &str) -> Result<f32, KnowledgeError> {
+        let among = self.doc_freq(&Term::from_field_text(self.words.field, term))? as f32;
+        let all = self.count as f32;
+        Ok((1.0 + (all - among + 0.5) / (among + 0.5)).ln())
+    }
+}
+
+impl Bm25StatisticsProvider for Counted<'_> {
+    fn total_num_tokens(&self, _: Field) -> tantivy::Result<u64> {
+        Ok(self.tokens)
+    }
+
+    fn total_num_docs(&self) -> tantivy::Result<u64> {
+        Ok(self.count)
+    }
+
+    fn doc_freq(&self, term: &Term) -> tantivy::Result<u64> {
+        let Some(searcher) = &self.words.searcher else { return Ok(0) };
+        if self.count == self.words.lengths.len() as u64 {
+            return searcher.doc_freq(term);
+        }
+        let mut among = 0;
+        for segment in searcher.segment_readers() {
+            let texts = segment.inverted_index(self.words.field)?;
+            let Some(mut texts) = texts.read_postings(term, IndexRecordOption::Basic)? else { continue };
+            while texts.doc() != TERMINATED {
+                among += u64::from(self.seen.get(texts.doc() as usize) == Some(&true));
+                texts.advance();
+            }
+        }
+        Ok(among)
     }
 }
 
@@ -329,14 +380,16 @@ impl Names {
             }
             out.terms.push(terms);
         }
-        let worth = |terms: &Vec<String>| terms.iter().map(|term| out.rarity(term)).sum::<f32>();
+        let among = |term: &String| out.of.get(term).map_or(0, Vec::len);
+        let rarity = |term: &String| rarity(among(term), out.terms.len());
+        let worth = |terms: &Vec<String>| terms.iter().map(rarity).sum::<f32>();
         out.worth = out.terms.iter().map(worth).collect();
         out
     }
 
-    fn rarity(&self, term: &str) -> f32 {
-        let among = self.of.get(term).map_or(0, Vec::len);
-        (1.0 + self.terms.len() as f32 / among.max(1) as f32).ln()
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.terms.len()
     }
 
     /// The words that a name is made of.
@@ -344,18 +397,39 @@ impl Names {
         self.terms.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The names that these words mention.
-    pub fn mentioned(&self, wanted: &[Wanted]) -> HashSet<usize> {
+    /// The names that these words mention, of those that may be seen, as if there were no others.
+    pub fn mentioned(&self, wanted: &[Wanted], seen: &[bool]) -> HashSet<usize> {
+        let count = seen.iter().filter(|seen| **seen).count();
+        let of = |term: &str| {
+            let names = self.of.get(term).map(Vec::as_slice).unwrap_or_default();
+            names.iter().copied().filter(move |name| seen.get(*name) == Some(&true))
+        };
         let mut said: HashMap<usize, f32> = HashMap::new();
         for one in wanted {
-            let term = &one.word.term;
-            for name in self.of.get(term).map(Vec::as_slice).unwrap_or_default() {
-                *said.entry(*name).or_default() += self.rarity(term);
+            let rarity = rarity(of(&one.word.term).count(), count);
+            for name in of(&one.word.term) {
+                *said.entry(name).or_default() += rarity;
             }
         }
-        said.retain(|name, said| *said >= Self::ENOUGH * self.worth[*name]);
+        let mut rarities: HashMap<&str, f32> = HashMap::new();
+        said.retain(|name, said| {
+            let worth: f32 = if count == self.terms.len() {
+                self.worth[*name]
+            } else {
+                let own = self.terms(*name).iter().map(|term| {
+                    *rarities.entry(term.as_str()).or_insert_with(|| rarity(of(term).count(), count))
+                });
+                own.sum()
+            };
+            *said >= Self::ENOUGH * worth
+        });
         said.into_keys().collect()
     }
+}
+
+/// How much a word tells a name from others that is in `among` of them.
+fn rarity(among: usize, count: usize) -> f32 {
+    (1.0 + count as f32 / among.max(1) as f32).ln()
 }
 
 #[cfg(test)]
@@ -376,6 +450,8 @@ mod tests {
     fn what_means_the_same_is_one_term() {
         assert_eq!(terms("Refunds, refunded"), ["refund", "refund"]);
         assert_eq!(terms("10GB"), terms("۱۰ GB"));
+        assert_eq!(terms("VPNها"), ["vpn"]);
+        assert_eq!(terms("پنلPanel"), ["پنل", "panel"]);
         for plural in ["کتاب‌ها", "کتابها", "كتاب‌هاي", "کتاب‌هایی"] {
             assert_eq!(terms(plural), ["کتاب"], "{plural}");
         }
@@ -401,7 +477,7 @@ mod tests {
                 .into_iter()
                 .map(|word| Wanted { word, weight: 1.0, rarity: 1.0 })
                 .collect();
-            let mut said: Vec<usize> = names.mentioned(&wanted).into_iter().collect();
+            let mut said: Vec<usize> = names.mentioned(&wanted, &[true; 3]).into_iter().collect();
             said.sort_unstable();
             said
         };
@@ -414,13 +490,16 @@ mod tests {
     fn scores_are_those_of_bm25_and_of_visible_texts_alone() {
         let texts = ["the refund takes three days", "refund refund", "a lesson"];
         let words = Words::of(texts.iter().map(|text| (*text).to_owned())).unwrap();
-        let wanted = words.wanted("How long does a refund take?", &[], 0.2, &HashSet::new()).unwrap();
-        let scores = |visible: [bool; 3]| words.scores(&wanted, &Arc::from(visible)).unwrap();
+        let counted = words.counted(&[true; 3]);
+        let wanted =
+            words.wanted("How long does a refund take?", &[], 0.2, &HashSet::new(), &counted).unwrap();
+        let scores = |visible: [bool; 3]| words.scores(&wanted, &Arc::from(visible), &counted).unwrap();
         let all = scores([true, true, true]);
         assert_eq!(all.iter().map(|(place, _)| *place).collect::<Vec<_>>(), [0, 1]);
         assert!(all.iter().all(|(_, score)| *score > 0.0));
         assert_eq!(scores([false, true, true]), all[1..]);
-        assert!(Words::of(std::iter::empty()).unwrap().scores(&wanted, &Arc::from([])).unwrap().is_empty());
+        let none = Words::of(std::iter::empty()).unwrap();
+        assert!(none.scores(&wanted, &Arc::from([]), &none.counted(&[])).unwrap().is_empty());
     }
 
     proptest! {

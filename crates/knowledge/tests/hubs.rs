@@ -22,7 +22,7 @@ fn documents(hub: &str, language: &str) -> BTreeMap<String, Content> {
 fn hub(documents: BTreeMap<String, Content>) -> Hub {
     let mut hub = Hub::new();
     for (id, content) in documents {
-        hub.put(Paper { id, changed_unix_ms: 0, visibility: Visibility::default(), content });
+        hub.put(Paper { id, changed_unix_ms: 0, visibility: Visibility::default(), bytes: 0, content });
     }
     hub
 }

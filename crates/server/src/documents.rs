@@ -34,6 +34,8 @@ pub struct Found {
     pub path: PathBuf,
     /// When it was changed, in milliseconds since 1970; 0 where the system does not know.
     pub changed_unix_ms: u64,
+    /// How large it is.
+    pub bytes: u64,
 }
 
 /// The documents in a folder and the folders in it, in order of their names. Links are not followed.
@@ -52,12 +54,13 @@ pub fn find(folder: &Path) -> anyhow::Result<Vec<Found>> {
                 rest.push((path, depth + 1));
             } else if kind.is_file() && Format::of(&path).is_some() {
                 ensure!(found.len() < MAX_FILES, "{}: too many files", folder.display());
-                let changed = entry.metadata()?.modified().ok();
+                let metadata = entry.metadata()?;
+                let changed = metadata.modified().ok();
                 let changed = changed.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
                 let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
                 let changed_unix_ms =
                     changed.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
-                found.push(Found { name, path, changed_unix_ms });
+                found.push(Found { name, path, changed_unix_ms, bytes: metadata.len() });
             }
         }
     }
@@ -157,7 +160,7 @@ mod tests {
         let found = find(folder.path()).unwrap();
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["b.md", "fa/a.txt"]);
         assert!(found[0].changed_unix_ms > 0);
-        assert_eq!(read(&found[0].path).unwrap().title, "Title");
+        assert_eq!(read(&found[1].path).unwrap().parts[0].text, "# Title");
         assert!(find(&folder.path().join("none")).is_err());
     }
 

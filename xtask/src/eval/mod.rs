@@ -35,7 +35,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::machine;
-use crate::run::{Run, note, release_build, root, step, tools};
+use crate::run::{Run, note, release_build, root, step, target, tools};
 pub use setup::Bench;
 
 #[derive(clap::Args)]
@@ -270,10 +270,12 @@ fn run_example(
     arguments: &[&OsStr],
     sink: &mut dyn FnMut(Figure),
 ) -> Result<()> {
-    let out = Run::cargo()
-        .args(["run", "--quiet", "--release", "--package", package, "--example", example, "--"])
-        .args(arguments)
-        .output()?;
+    // Together with the server, so that what both need has the same features and is compiled once.
+    Run::cargo()
+        .args(["build", "--quiet", "--release", "--package", "sotto-server", "--package", package])
+        .args(["--example", example])
+        .go()?;
+    let out = Run::new(target().join("release/examples").join(example)).args(arguments).output()?;
     let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     ensure!(!figures.is_empty(), "the measurement printed no figures");
     for f in figures {

@@ -15,6 +15,7 @@ fn paper(id: &str, title: &str, text: &str) -> Paper {
         id: id.into(),
         changed_unix_ms: 0,
         visibility: Visibility::default(),
+        bytes: 0,
         content: Content::plain(title, text),
     }
 }
@@ -115,6 +116,40 @@ fn context_is_embedded_in_the_order_it_was_said() {
     assert_eq!(Query::texts("c", &[]), ["c"]);
     assert_eq!(Query::blend(&[vec![1.0, 0.0], vec![0.0, 1.0]]).len(), 2);
     assert!(Query::blend(&[]).is_empty());
+}
+
+#[test]
+fn what_is_hidden_changes_nothing_that_is_seen() {
+    let open = || {
+        vec![
+            paper("a", "Autumn House", "Parking costs ten pounds a day."),
+            paper("h", "Hobsons House", "The refund takes three days, and a zebra is no pet."),
+        ]
+    };
+    let hidden = ["zebra zebra", "refund of parking", "nothing"].map(|text| Paper {
+        visibility: Visibility { teams: ["board".to_owned()].into(), ..Visibility::default() },
+        ..paper(&format!("b {text}"), "Zebra House", text)
+    });
+    let found = |papers: Vec<Paper>, text: &str| -> Vec<(String, f32, Why)> {
+        let vector = Query::blend(&[about(text)]);
+        let query = Query { text, context: &["Hobsons"], vector: Some(&vector), ..Query::default() };
+        let hits = embedded(papers).search(&query, &Viewer::default(), 10).unwrap();
+        hits.into_iter().map(|hit| (hit.document.id.clone(), hit.confidence, hit.why)).collect()
+    };
+    for text in ["Is a zebra allowed?", "refund for the parking in the house", "zebra house"] {
+        let alone = found(open(), text);
+        assert_eq!(alone.len(), 2);
+        assert_eq!(found([open(), hidden.to_vec()].concat(), text), alone, "{text}");
+    }
+}
+
+#[test]
+fn long_context_leaves_room_for_the_question() {
+    let (older, newer) = ("a ".repeat(300), "b ".repeat(400));
+    let texts = Query::texts("Is it so?", &[newer.trim(), older.trim(), "c"]);
+    assert_eq!(texts[1], format!("{newer}Is it so?"));
+    assert!(texts.iter().all(|text| text.chars().count() <= MAX_PASSAGE));
+    assert_eq!(Query::texts("Is it so?", &[&"b".repeat(MAX_PASSAGE)]), ["Is it so?"]);
 }
 
 #[test]

@@ -13,8 +13,6 @@ use crate::KnowledgeError;
 
 /// Bytes that the document's XML may unpack to.
 const MAX_XML: u64 = 32 << 20;
-/// FAQ rows of a table stand below every heading.
-const ROW_LEVEL: u8 = 6;
 
 pub(super) fn read(bytes: &[u8]) -> Result<Content, KnowledgeError> {
     let wrong = |error: zip::result::ZipError| unreadable(Format::Docx, error);
@@ -117,7 +115,7 @@ impl State {
                 if std::mem::take(&mut self.head) {
                     self.row.is_head();
                 } else {
-                    return self.row.finish(&mut self.builder, ROW_LEVEL);
+                    return self.row.finish(&mut self.builder);
                 }
             }
             "tbl" => {

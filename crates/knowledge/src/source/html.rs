@@ -1,4 +1,7 @@
-//! HTML, token by token and without a tree: the work grows with the page's length, whatever is nested in what.
+//! HTML, token by token and without a tree: what is nested in what costs nothing.
+//!
+//! The work grows with the square of the attributes that one tag has, since its tokenizer compares each with all
+//! before it. It is to be called in a process with limits of its own.
 
 use std::cell::RefCell;
 
@@ -10,7 +13,7 @@ use html5ever::tokenizer::{
 };
 
 use super::table::Row;
-use super::{Builder, Content, tidy};
+use super::{Builder, Content, Lists};
 use crate::KnowledgeError;
 
 /// What these hold is not read: programs, drawings, and ways to other pages.
@@ -18,8 +21,6 @@ const HIDDEN: &str = "script style noscript template svg nav iframe object selec
 /// These begin and end a paragraph.
 const BLOCKS: &str = "p div section article main header footer aside address blockquote pre ul ol li dl dt dd figure \
     figcaption details summary form hr body";
-/// FAQ rows of a table stand below every heading.
-const ROW_LEVEL: u8 = 6;
 
 pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
     let queue = BufferQueue::default();
@@ -64,9 +65,11 @@ struct Page {
     open: String,
     /// The element whose content is not read, and how many of its name are open.
     hidden: Option<(LocalName, usize)>,
-    /// The next number of every list that is open; none where it has marks.
-    lists: Vec<Option<u64>>,
+    lists: Lists,
     row: Row,
+    /// Tables that are open, and whether a cell is: what begins a paragraph elsewhere is a space in it.
+    tables: usize,
+    inside: bool,
     /// Cells of the row are names of columns.
     names: bool,
     failed: Option<KnowledgeError>,
@@ -126,10 +129,8 @@ impl Page {
             "br" => self.open.push('\u{b}'),
             "title" if begins => self.paragraph(),
             "title" => {
-                let title = tidy(&std::mem::take(&mut self.open)).replace('\n', " ");
-                if self.builder.content.title.is_empty() {
-                    self.builder.content.title = title;
-                }
+                let title = std::mem::take(&mut self.open);
+                self.builder.title(&title);
             }
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" if begins => self.paragraph(),
             "h1" | "h2" | "h3" | "h4" | "h5" | "h6" => {
@@ -141,24 +142,31 @@ impl Page {
             "table" if begins => {
                 self.paragraph();
                 self.row = Row::default();
+                self.tables += 1;
+                self.inside = false;
             }
-            "table" | "tr" => self.row_ends(),
+            "table" => {
+                self.row_ends();
+                self.tables = self.tables.saturating_sub(1);
+            }
+            "tr" => self.row_ends(),
             "td" | "th" if begins => {
                 self.cell();
                 self.names = name == "th";
+                self.inside = self.tables > 0;
             }
             "td" | "th" => {
                 let cell = std::mem::take(&mut self.open);
                 self.row.cell(&cell);
+                self.inside = false;
             }
+            name if self.inside && is_one_of(name, BLOCKS) => self.open.push(' '),
             name if is_one_of(name, BLOCKS) => {
                 self.paragraph();
                 match name {
-                    "ul" | "ol" if begins => self.lists.push((name == "ol").then_some(1)),
-                    "ul" | "ol" => {
-                        self.lists.pop();
-                    }
-                    "li" if begins => self.item(),
+                    "ul" | "ol" if begins => self.lists.begin((name == "ol").then_some(1)),
+                    "ul" | "ol" => self.lists.end(),
+                    "li" if begins => self.open.push_str(&self.lists.mark()),
                     _ => {}
                 }
             }
@@ -176,21 +184,12 @@ impl Page {
 
     fn row_ends(&mut self) {
         self.cell();
+        self.inside = false;
         if std::mem::take(&mut self.names) {
             self.row.is_head();
         } else {
-            let done = self.row.finish(&mut self.builder, ROW_LEVEL);
+            let done = self.row.finish(&mut self.builder);
             self.note(done);
-        }
-    }
-
-    fn item(&mut self) {
-        match self.lists.last_mut() {
-            Some(Some(number)) => {
-                self.open.push_str(&format!("{number}. "));
-                *number = number.saturating_add(1);
-            }
-            _ => self.open.push_str("- "),
         }
     }
 }

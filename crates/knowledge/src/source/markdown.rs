@@ -3,11 +3,8 @@
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 
 use super::table::Row;
-use super::{Builder, Content};
+use super::{Builder, Content, Lists};
 use crate::KnowledgeError;
-
-/// FAQ rows of a table stand below every heading.
-const ROW_LEVEL: u8 = 6;
 
 pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
     let options = Options::ENABLE_TABLES
@@ -16,8 +13,7 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
         | Options::ENABLE_YAML_STYLE_METADATA_BLOCKS;
     let mut builder = Builder::default();
     let mut open = String::new();
-    // The next number of every list that is open; none where it has marks.
-    let mut lists: Vec<Option<u64>> = Vec::new();
+    let mut lists = Lists::default();
     let mut row = Row::default();
     let mut hidden = false;
     for event in Parser::new_ext(text, options) {
@@ -30,18 +26,10 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
             Event::HardBreak => open.push('\n'),
             Event::Start(Tag::List(first)) => {
                 builder.body(&std::mem::take(&mut open))?;
-                lists.push(first);
+                lists.begin(first);
             }
-            Event::End(TagEnd::List(_)) => {
-                lists.pop();
-            }
-            Event::Start(Tag::Item) => match lists.last_mut() {
-                Some(Some(number)) => {
-                    open.push_str(&format!("{number}. "));
-                    *number = number.saturating_add(1);
-                }
-                _ => open.push_str("- "),
-            },
+            Event::End(TagEnd::List(_)) => lists.end(),
+            Event::Start(Tag::Item) => open.push_str(&lists.mark()),
             Event::Start(Tag::Heading { .. } | Tag::CodeBlock(_) | Tag::BlockQuote(_) | Tag::Table(_)) => {
                 builder.body(&std::mem::take(&mut open))?;
             }
@@ -54,7 +42,7 @@ pub(super) fn read(text: &str) -> Result<Content, KnowledgeError> {
             Event::Start(Tag::TableHead) => row = Row::default(),
             Event::End(TagEnd::TableCell) => row.cell(&std::mem::take(&mut open)),
             Event::End(TagEnd::TableHead) => row.is_head(),
-            Event::End(TagEnd::TableRow) => row.finish(&mut builder, ROW_LEVEL)?,
+            Event::End(TagEnd::TableRow) => row.finish(&mut builder)?,
             _ => {}
         }
     }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Builder, Content, Format, tidy, unreadable};
+use super::{Builder, Content, Format, MAX_HEADING, tidy, unreadable};
 use crate::KnowledgeError;
 
 /// Columns that hold questions, answers, titles and texts.
@@ -20,11 +20,19 @@ fn is(name: &str, names: &[&str]) -> bool {
     names.iter().any(|one| sotto_text::fold(one) == name)
 }
 
-/// A row that is being read, under the names of its columns.
+/// A row that is being read, under the names of its columns. What these say is found out once, not for every row.
 #[derive(Default)]
 pub(super) struct Row {
-    names: Vec<String>,
+    columns: Vec<Column>,
+    /// The column of the questions, if there is one of answers as well.
+    question: Option<usize>,
     cells: Vec<String>,
+}
+
+struct Column {
+    name: String,
+    /// Its cells need no name in front.
+    plain: bool,
 }
 
 impl Row {
@@ -36,25 +44,32 @@ impl Row {
 
     /// What was read is the names of the columns.
     pub fn is_head(&mut self) {
-        self.names = std::mem::take(&mut self.cells);
+        let names = std::mem::take(&mut self.cells);
+        let column = |which| names.iter().position(|name| is(name, which));
+        self.question = column(QUESTIONS).filter(|_| column(ANSWERS).is_some());
+        let column = |name: String| {
+            let plain = name.is_empty() || is(&name, ANSWERS) || is(&name, TEXTS);
+            Column { name: name.chars().take(MAX_HEADING).collect(), plain }
+        };
+        self.columns = names.into_iter().map(column).collect();
     }
 
-    /// The row is whole: a question is a heading of `level`, with the rest of the row under it.
-    pub fn finish(&mut self, builder: &mut Builder, level: u8) -> Result<(), KnowledgeError> {
+    /// The row is whole: a line, or a question with the rest of the row under it.
+    pub fn finish(&mut self, builder: &mut Builder) -> Result<(), KnowledgeError> {
         let cells = std::mem::take(&mut self.cells);
-        let column = |names| self.names.iter().position(|name| is(name, names));
-        let question = column(QUESTIONS).filter(|_| column(ANSWERS).is_some());
-        if let Some(question) = question.and_then(|at| cells.get(at)) {
-            builder.heading(level, question)?;
-        }
-        let named = cells.iter().enumerate().filter(|(at, cell)| Some(*at) != question && !cell.is_empty());
-        let line: Vec<String> = named
-            .map(|(at, cell)| match self.names.get(at).filter(|name| !name.is_empty()) {
-                Some(name) if !is(name, ANSWERS) && !is(name, TEXTS) => format!("{name}: {cell}"),
+        let answers =
+            cells.iter().enumerate().filter(|(at, cell)| Some(*at) != self.question && !cell.is_empty());
+        let line: Vec<String> = answers
+            .map(|(at, cell)| match self.columns.get(at) {
+                Some(Column { name, plain: false }) => format!("{name}: {cell}"),
                 _ => cell.clone(),
             })
             .collect();
-        builder.body(&line.join("; "))
+        let line = line.join("; ");
+        match self.question.and_then(|at| cells.get(at)) {
+            Some(question) => builder.alone(&format!("{question}\n{line}")),
+            None => builder.body(&line),
+        }
     }
 }
 
@@ -76,17 +91,17 @@ pub(super) fn csv(text: &str) -> Result<Content, KnowledgeError> {
         if std::mem::take(&mut first) {
             row.is_head();
         } else {
-            row.finish(&mut builder, 1)?;
+            row.finish(&mut builder)?;
         }
     }
-    // The first question is no title.
-    Ok(builder.content)
+    Ok(builder.finish())
 }
 
 pub(super) fn json(text: &str) -> Result<Content, KnowledgeError> {
     let value: Value = serde_json::from_str(text).map_err(|error| unreadable(Format::Json, error))?;
     let mut builder = Builder::default();
     walk(&mut builder, &value, 1)?;
+    // The first object's name is no title.
     Ok(builder.content)
 }
 
@@ -98,19 +113,26 @@ fn walk(builder: &mut Builder, value: &Value, level: u8) -> Result<(), Knowledge
         Value::Array(all) => all.iter().try_for_each(|one| walk(builder, one, level)),
         Value::Object(fields) => {
             let field = |names| fields.iter().find(|(name, _)| is(name, names)).map(|(name, _)| name);
-            let heading = field(QUESTIONS).filter(|_| field(ANSWERS).is_some()).or_else(|| field(TITLES));
-            let heading = heading.filter(|name| fields[*name].is_string());
-            if let Some(name) = heading {
-                builder.heading(level, fields[name].as_str().unwrap_or_default())?;
+            let text = |name: &String| fields[name].as_str();
+            let question = field(QUESTIONS).filter(|_| field(ANSWERS).is_some());
+            let title =
+                if question.is_some() { None } else { field(TITLES) }.filter(|name| text(name).is_some());
+            let mut lines: Vec<String> = question.and_then(text).map(str::to_owned).into_iter().collect();
+            if let Some(title) = title.and_then(text) {
+                builder.heading(level, title)?;
             }
-            let inner = if heading.is_some() { deeper } else { level };
-            let mut lines: Vec<String> = Vec::new();
-            for (name, value) in fields.iter().filter(|(name, _)| Some(*name) != heading) {
+            let inner = if title.is_some() { deeper } else { level };
+            let first = question.filter(|name| text(name).is_some()).or(title);
+            for (name, value) in fields.iter().filter(|(name, _)| Some(*name) != first) {
                 let Some(text) = scalar(value) else { continue };
                 let own = is(name, ANSWERS) || is(name, TEXTS);
                 lines.push(if own { text } else { format!("{name}: {text}") });
             }
-            builder.body(&lines.join("\n"))?;
+            let lines = lines.join("\n");
+            match question {
+                Some(_) => builder.alone(&lines)?,
+                None => builder.body(&lines)?,
+            }
             for (name, value) in fields.iter().filter(|(_, value)| value.is_array() || value.is_object()) {
                 builder.heading(inner, name)?;
                 walk(builder, value, (inner + 1).min(DEEPEST))?;
