@@ -183,7 +183,7 @@ async fn who_gets_another_role_is_shown_nothing_more_by_the_one_they_had() {
     let user = bench.store.user_by_name("mina").await.unwrap().unwrap();
     let change = sotto_store::UserChange { role: Some(Role::Agent), ..Default::default() };
     bench.store.change_user(user.id, &change).await.unwrap();
-    let closed = async |socket: &mut WebSocketStream<TcpStream>| loop {
+    let closed = async |socket: &mut Socket| loop {
         if let Err(closed) = next(socket).await {
             break closed.expect("a reason");
         }
