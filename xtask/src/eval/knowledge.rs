@@ -27,12 +27,12 @@ pub fn ingestion(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("ingestion", bench, sink)
 }
 
-/// Runs a row of `crates/knowledge/examples/measure.rs`. Vectors are kept, so that a second run takes seconds.
+/// Runs a row of `crates/knowledge/examples/measure_search.rs`. Vectors are kept, so that a second run takes seconds.
 fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let cache = tools().join("passages");
     run_example(
         "sotto-knowledge",
-        "measure",
+        "measure_search",
         &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()],
         sink,
     )
