@@ -233,6 +233,17 @@ impl FromRequestParts<App> for Place {
     }
 }
 
+/// See [`App::standing`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// What they were.
+    AsBefore,
+    /// Somebody who may still do what they do, and sees something else.
+    OtherRole,
+    /// Nobody, or somebody who may not do it any more.
+    Out,
+}
+
 impl App {
     async fn identify_key(&self, hash: &TokenHash) -> Result<Option<Identity>, ApiError> {
         let Some(key) = self.store().key(hash).await? else { return Ok(None) };
@@ -289,26 +300,23 @@ impl App {
         Ok(found)
     }
 
-    /// Whether someone who was let in a while ago still would be, and may still do what they do.
-    pub(super) async fn still_allowed(&self, identity: &Identity, action: Action) -> bool {
-        self.is_still(identity, |now| authorize(now, action).is_ok()).await
-    }
-
-    /// Whether someone who was let in a while ago still is what they were then.
-    pub(super) async fn has_same_role(&self, identity: &Identity) -> bool {
-        self.is_still(identity, |now| now.role() == identity.role()).await
-    }
-
-    /// Whether something is so of someone who was let in a while ago, as they are known now.
-    async fn is_still(&self, identity: &Identity, is_so: impl FnOnce(&Identity) -> bool + Send) -> bool {
+    /// What someone who was let in a while ago, to do something that they still do, is now.
+    pub(super) async fn standing(&self, identity: &Identity, action: Action) -> Standing {
         let now = match identity {
             Identity::User { session, .. } => self.identify_session(session).await,
             Identity::Key { key, .. } => self.identify_key(key).await,
         };
         match now {
-            Ok(now) => now.is_some_and(|now| is_so(&now)),
+            Ok(Some(now)) if authorize(&now, action).is_ok() => {
+                if now.role() == identity.role() {
+                    Standing::AsBefore
+                } else {
+                    Standing::OtherRole
+                }
+            }
+            Ok(_) => Standing::Out,
             // Nobody is thrown out because the database is away.
-            Err(_) => true,
+            Err(_) => Standing::AsBefore,
         }
     }
 }

@@ -17,7 +17,7 @@ use sotto_call::{CallEvent, CallId, CallState};
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
 
 use super::App;
-use super::auth::{Action, Identity, authorize};
+use super::auth::{Action, Identity, Standing, authorize};
 use super::calls::FromParams;
 use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Path, Query};
@@ -285,11 +285,12 @@ impl Client {
                     }
                     if pings.is_multiple_of(PINGS_PER_CHECK) {
                         let over = |reason| Err(Some(Over { code: close_code::POLICY, reason }));
-                        if !self.app.still_allowed(&identity, action).await {
-                            return over("signed out");
-                        }
-                        if F::IS_BY_ROLE && !self.app.has_same_role(&identity).await {
-                            return over("another role: come back to see what is yours to see now");
+                        match self.app.standing(&identity, action).await {
+                            Standing::Out => return over("signed out"),
+                            Standing::OtherRole if F::IS_BY_ROLE => {
+                                return over("another role: come back to see what is yours to see now");
+                            }
+                            Standing::AsBefore | Standing::OtherRole => {}
                         }
                     }
                     let beat = Heartbeat::Ping { at_unix_ms: self.app.now_unix_ms() };

@@ -18,7 +18,7 @@ use sotto_webrtc::{Fragment, IceServer, WebRtcError};
 use utoipa::IntoParams;
 use uuid::Uuid;
 
-use super::auth::{Action, Identity, authorize};
+use super::auth::{Action, Identity, Standing, authorize};
 use super::error::{ApiError, ErrorBody, Path, Query};
 use super::{App, schema};
 use crate::streams::{Begun, Kind, StreamError};
@@ -301,7 +301,7 @@ fn created(app: &App, identity: Identity, action: Action, under: &str, begun: Be
                 () = stopping.cancelled() => break,
                 () = tokio::time::sleep(CHECK_EVERY) => {}
             }
-            if !watch.still_allowed(&identity, action).await {
+            if watch.standing(&identity, action).await == Standing::Out {
                 break;
             }
         }
