@@ -5,6 +5,7 @@ use sotto_call::{
     CallEvent, CallId, EventBody, Millis, Participant, Participants, Party, Prompt, PromptAnswer, PromptKind,
     Quote,
 };
+use sotto_server::hub::LiveCall;
 use sotto_store::{MissedCall, Role};
 use tokio_tungstenite::tungstenite::Message;
 
@@ -19,6 +20,20 @@ async fn phone(bench: &Bench, address: std::net::SocketAddr, name: &str) -> (Soc
     let mut socket = connect(address, "/api/phone", &headers).await.unwrap();
     let hello = next(&mut socket).await.unwrap();
     (socket, hello)
+}
+
+/// A call whose agent is Mina; and the cookies of Mina, of another agent and of a supervisor.
+async fn attended() -> (Bench, LiveCall, [String; 3]) {
+    let bench = Bench::new().await;
+    let mut cookies = Vec::new();
+    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {
+        bench.add_user(name, role).await;
+        cookies.push(bench.sign_in(name).await);
+    }
+    let call = bench.begin("abc");
+    let mina = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
+    call.publish(EventBody::Participants(Participants { participants: vec![mina] }));
+    (bench, call, cookies.try_into().unwrap())
 }
 
 async fn say(socket: &mut Socket, message: &Value) {
@@ -129,18 +144,10 @@ async fn programs_and_strangers_have_no_telephone() {
 
 #[tokio::test]
 async fn how_a_call_came_out_is_written_down_by_its_agent_or_a_supervisor() {
-    let bench = Bench::new().await;
-    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {
-        bench.add_user(name, role).await;
-    }
-    let call = bench.begin("abc");
-    let mina = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
-    call.publish(EventBody::Participants(Participants { participants: vec![mina] }));
+    let (bench, call, [mina, omid, sara]) = attended().await;
     call.end(hangup()).await.unwrap();
     let path = format!("/api/calls/{}/outcome", call.id());
     let write = |path: &str, outcome: &str| with_body("PUT", path, &json!({ "outcome": outcome }));
-    let (mina, omid, sara) =
-        (bench.sign_in("mina").await, bench.sign_in("omid").await, bench.sign_in("sara").await);
     let written = body(bench.send(by(&mina, write(&path, "Resolved"))).await).await;
     assert_eq!(written, json!({ "outcome": "Resolved", "by": "mina", "at_unix_ms": 1_700_000_000_000_u64 }));
     let shown = body(bench.send(by(&omid, get(&format!("/api/calls/{}", call.id())))).await).await;
@@ -182,13 +189,7 @@ async fn whoever_has_handed_a_call_over_writes_down_how_it_came_out_as_well() {
 
 #[tokio::test]
 async fn a_prompt_is_answered_by_the_calls_agent_or_a_supervisor_while_it_stands() {
-    let bench = Bench::new().await;
-    for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {
-        bench.add_user(name, role).await;
-    }
-    let call = bench.begin("abc");
-    let mina = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
-    call.publish(EventBody::Participants(Participants { participants: vec![mina] }));
+    let (bench, call, [mina, omid, sara]) = attended().await;
     let said = utterance(1, Party::Customer, "that is bad");
     call.publish(EventBody::Utterance(said.clone()));
     let prompt = |prompt_id| {
@@ -207,8 +208,6 @@ async fn a_prompt_is_answered_by_the_calls_agent_or_a_supervisor_while_it_stands
     while call.summary().participants.iter().all(|one| one.name.as_deref() != Some("mina")) {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
-    let (mina, omid, sara) =
-        (bench.sign_in("mina").await, bench.sign_in("omid").await, bench.sign_in("sara").await);
     let answer = |id: CallId, prompt_id: u32, answer: &str| {
         let path = format!("/api/calls/{id}/prompts/{prompt_id}/answer");
         with_body("POST", &path, &json!({ "answer": answer }))
