@@ -12,6 +12,7 @@ mod fetch;
 mod format;
 pub mod manifest;
 mod onnx;
+mod onnx_proto;
 mod progress;
 #[cfg(test)]
 mod testing;

@@ -1,11 +1,12 @@
 //! Speech recognition as the server runs it: models found or fetched, engine started, load told to every call.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use sotto_call::Load;
+use sotto_models::whisper::{Encoder, Precision};
 use sotto_models::{Cache, ModelError, Onnx, Progress, VOICE_ACTIVITY};
 use sotto_speech::{Engine, EngineConfig, Model, Models};
 
@@ -27,7 +28,7 @@ pub fn start(
     let files = fetch(config, cache, progress)?;
     let mut loaded: BTreeMap<&str, Arc<Model>> = BTreeMap::new();
     for (name, path) in &files.whisper {
-        let model = Model::load(path, name).with_context(|| format!("loading {}", path.display()))?;
+        let model = load(path, name, &files.onnx).with_context(|| format!("loading {}", path.display()))?;
         loaded.insert(name, Arc::new(model));
     }
     let default = loaded[config.model.as_str()].clone();
@@ -40,6 +41,25 @@ pub fn start(
     let config =
         EngineConfig { workers: workers(config), languages: config.languages.clone(), vocabulary, on_load };
     Ok(Engine::start(config, Models { default, by_language }, vad)?)
+}
+
+/// A Whisper model, its encoder computed by ONNX Runtime where the weights are kept in a way that allows it.
+fn load(path: &Path, name: &str, onnx: &Onnx) -> anyhow::Result<Model> {
+    let encoder = match std::env::var("SOTTO_ENCODER").as_deref() {
+        Ok("ggml") => return Ok(Model::load(path, name)?),
+        Ok("single") => Encoder::read(onnx, path, Precision::Single),
+        _ => Encoder::read(onnx, path, Precision::best()),
+    };
+    match encoder {
+        Ok(encoder) => {
+            let model = Model::load(path, name)?;
+            Ok(model.encoded_by(Box::new(move || Ok(encoder.session()?)))?)
+        }
+        Err(error) => {
+            tracing::warn!(%error, "this model is slower than it could be");
+            Ok(Model::load(path, name)?)
+        }
+    }
 }
 
 /// What recognition is made from.

@@ -8,6 +8,9 @@ pub enum SpeechError {
     /// The voice activity network failed.
     #[error("voice activity: {0}")]
     Vad(#[from] ort::Error),
+    /// The encoder's network failed.
+    #[error("the encoder: {0}")]
+    Encoder(String),
     /// A thread could not be started.
     #[error("starting a thread: {0}")]
     Thread(#[from] std::io::Error),

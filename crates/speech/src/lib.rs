@@ -1,5 +1,6 @@
 //! Voice activity, streaming policy, Whisper workers, scheduling.
 
+mod encoder;
 mod engine;
 mod error;
 mod figures;
@@ -12,6 +13,7 @@ mod voice;
 mod whisper;
 mod window;
 
+pub use encoder::OpenSession;
 pub use engine::{Engine, EngineConfig, LegSpec, Models, Pace, Sink, SpeechEvent};
 pub use error::SpeechError;
 pub use figures::{BUCKETS_MS, DecodeFigures, Figures, Histogram};

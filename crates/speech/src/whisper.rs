@@ -10,6 +10,7 @@ use sotto_audio::RATE;
 use whisper_rs::{FullParams, SamplingStrategy, WhisperContext, WhisperContextParameters, WhisperState};
 
 use crate::SpeechError;
+use crate::encoder::{self, Encoder, OpenSession};
 
 /// Encoder positions per second of audio.
 const POSITIONS_PER_SECOND: usize = 50;
@@ -32,6 +33,7 @@ pub const LONGEST: usize = 28 * RATE as usize;
 pub struct Model {
     context: WhisperContext,
     name: String,
+    encoder: Option<Arc<Encoder>>,
 }
 
 impl Model {
@@ -45,7 +47,32 @@ impl Model {
         let mut parameters = WhisperContextParameters::default();
         parameters.use_gpu(cfg!(any(feature = "cuda", feature = "vulkan"))).flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters)?;
-        Ok(Self { context, name: name.into() })
+        Ok(Self { context, name: name.into(), encoder: None })
+    }
+
+    /// The same with its encoder computed by sessions that `open` opens, which takes a third of the time or less. It must
+    /// be this model's, see [`OpenSession`].
+    ///
+    /// # Errors
+    /// When a session cannot be opened, or gives something else than this model's decoder takes.
+    pub fn encoded_by(mut self, open: Box<OpenSession>) -> Result<Self, SpeechError> {
+        let size = |n: c_int| usize::try_from(n).unwrap_or(0);
+        let (bands, width) = (size(self.context.model_n_mels()), size(self.context.model_n_audio_state()));
+        let encoder = Encoder::new(open, width);
+        // Said now, and not on the first call.
+        encoder.encode(&vec![0.0; bands * 2], bands, &mut vec![0.0; width])?;
+        self.encoder = Some(Arc::new(encoder));
+        Ok(self)
+    }
+
+    fn state(&self) -> Result<WhisperState, SpeechError> {
+        static WARNED: std::sync::Once = std::sync::Once::new();
+        let Some(encoder) = &self.encoder else { return Ok(self.context.create_state()?) };
+        let (state, is_used) = encoder::with(encoder, || self.context.create_state());
+        if !is_used {
+            WARNED.call_once(|| tracing::warn!("whisper.cpp was built without a way to leave it the encoder"));
+        }
+        Ok(state?)
     }
 
     /// The name it was loaded under.
@@ -165,14 +192,16 @@ impl Decoder {
                 params.set_audio_ctx(audio_context(samples.len(), self.least_context) as c_int);
                 let state = working_memory(&mut self.state, &self.model)?;
                 state.full(params, samples)?;
+                encoder::failure()?;
                 Ok(heard(state, samples.len()))
             }
             Effort::Thorough => {
                 params.set_audio_ctx(audio_context(samples.len(), THOROUGH_CONTEXT) as c_int);
                 // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as
                 // the state. A fresh one gives the same words for the same audio.
-                let mut state = self.model.context.create_state()?;
+                let mut state = self.model.state()?;
                 state.full(params, samples)?;
+                encoder::failure()?;
                 Ok(heard(&state, samples.len()))
             }
         }
@@ -190,6 +219,7 @@ impl Decoder {
         let state = working_memory(&mut self.state, &self.model)?;
         state.pcm_to_mel(samples, 1)?;
         let (_, probabilities) = state.lang_detect(0, 1)?;
+        encoder::failure()?;
         let probability = |language: &str| {
             let id = whisper_rs::get_lang_id(language).and_then(|id| usize::try_from(id).ok());
             id.and_then(|id| probabilities.get(id).copied()).unwrap_or(0.0)
@@ -205,7 +235,7 @@ fn working_memory<'s>(
 ) -> Result<&'s mut WhisperState, SpeechError> {
     Ok(match state {
         Some(state) => state,
-        None => state.insert(model.context.create_state()?),
+        None => state.insert(model.state()?),
     })
 }
 

@@ -1,14 +1,10 @@
 //! The network as an ONNX graph over weights in another file.
 
-use prost::Message;
-
-use super::onnx_proto::{
-    Attribute, FLOAT, Graph, INT4, INT32, INT64, Model, Node, OperatorSet, Tensor, UINT8, ValueInfo,
-};
 use super::{BLOCK, Content, Dims, Stored};
+use crate::onnx_proto::{Builder, FLOAT, INT4, INT32, INT64, MICROSOFT, Tensor, UINT8, ValueInfo};
 
-/// Where ONNX Runtime's own operators live.
-const MICROSOFT: &str = "com.microsoft";
+/// The epsilon of BERT's normalisations.
+const EPSILON: f32 = 1e-12;
 
 /// The graph: `ids` and `mask` `[texts, tokens]` to `mean` `[texts, width]`, with its weights in `file`.
 pub(super) fn build(dims: &Dims, tensors: &[Stored], file: &str) -> Vec<u8> {
@@ -33,7 +29,7 @@ pub(super) fn build(dims: &Dims, tensors: &[Stored], file: &str) -> Vec<u8> {
     graph.node("", "Shape", &["ids"], "length", &[("start", 1), ("end", 2)]);
     graph.node("", "Slice", &["emb.positions", "zero", "length", "zero"], "positions", &[]);
     graph.node("", "Add", &["words", "positions"], "embedded", &[]);
-    graph.normalise("embedded", "emb.ln", "layer0");
+    graph.normalise("embedded", "emb.ln", EPSILON, "layer0");
     graph.node("", "Cast", &["mask"], "mask32", &[("to", INT32.into())]);
 
     for layer in 0..dims.layers {
@@ -41,7 +37,7 @@ pub(super) fn build(dims: &Dims, tensors: &[Stored], file: &str) -> Vec<u8> {
         let input = format!("layer{layer}");
         let Dims { width, inner, .. } = *dims;
         for matrix in ["q", "k", "v"] {
-            graph.multiply(&input, &name(matrix), None, width, width);
+            multiply(&mut graph, &input, &name(matrix), None, width, width);
         }
         graph.node(
             MICROSOFT,
@@ -50,14 +46,14 @@ pub(super) fn build(dims: &Dims, tensors: &[Stored], file: &str) -> Vec<u8> {
             &name("attention"),
             &[("num_heads", dims.heads as i64)],
         );
-        graph.multiply(&name("attention"), &name("ao"), Some(&name("ao.b")), width, width);
+        multiply(&mut graph, &name("attention"), &name("ao"), Some(&name("ao.b")), width, width);
         graph.node("", "Add", &[&name("ao.out"), &input], &name("attended"), &[]);
-        graph.normalise(&name("attended"), &name("aln"), &name("middle"));
-        graph.multiply(&name("middle"), &name("fi"), Some(&name("fi.b")), inner, width);
+        graph.normalise(&name("attended"), &name("aln"), EPSILON, &name("middle"));
+        multiply(&mut graph, &name("middle"), &name("fi"), Some(&name("fi.b")), inner, width);
         graph.node("", "Gelu", &[&name("fi.out")], &name("gelu"), &[]);
-        graph.multiply(&name("gelu"), &name("fo"), Some(&name("fo.b")), width, inner);
+        multiply(&mut graph, &name("gelu"), &name("fo"), Some(&name("fo.b")), width, inner);
         graph.node("", "Add", &[&name("fo.out"), &name("middle")], &name("fed"), &[]);
-        graph.normalise(&name("fed"), &name("oln"), &format!("layer{}", layer + 1));
+        graph.normalise(&name("fed"), &name("oln"), EPSILON, &format!("layer{}", layer + 1));
     }
 
     // The mean over the tokens that the mask keeps.
@@ -70,62 +66,18 @@ pub(super) fn build(dims: &Dims, tensors: &[Stored], file: &str) -> Vec<u8> {
 
     let texts = Err("texts");
     let input = |name| ValueInfo::new(name, INT64, &[texts, Err("tokens")]);
-    let graph = Graph {
-        node: graph.nodes,
-        name: "e5".into(),
-        initializer: graph.tensors,
-        input: vec![input("ids"), input("mask")],
-        output: vec![ValueInfo::new("mean", FLOAT, &[texts, Ok(dims.width as i64)])],
-    };
-    let version = |domain: &str, version| OperatorSet { domain: domain.into(), version };
-    // Version 10 and operator set 21 are the first with four-bit tensors.
-    let opset_import = vec![version("", 21), version(MICROSOFT, 1)];
-    Model { ir_version: 10, graph: Some(graph), opset_import }.encode_to_vec()
+    let output = ValueInfo::new("mean", FLOAT, &[texts, Ok(dims.width as i64)]);
+    graph.finish("e5", vec![input("ids"), input("mask")], vec![output])
 }
 
-#[derive(Default)]
-struct Builder {
-    nodes: Vec<Node>,
-    tensors: Vec<Tensor>,
-}
-
-impl Builder {
-    fn node(
-        &mut self,
-        domain: &str,
-        op_type: &str,
-        inputs: &[&str],
-        output: &str,
-        attributes: &[(&str, i64)],
-    ) -> &mut Node {
-        self.nodes.push(Node {
-            input: inputs.iter().map(|input| (*input).to_owned()).collect(),
-            output: vec![output.to_owned()],
-            name: output.to_owned(),
-            op_type: op_type.to_owned(),
-            attribute: attributes.iter().map(|(name, value)| Attribute::int(name, *value)).collect(),
-            domain: domain.to_owned(),
-        });
-        let last = self.nodes.len() - 1;
-        &mut self.nodes[last]
+/// A product with the four-bit matrix `name`, `[n, k]`, into `name.out`.
+fn multiply(graph: &mut Builder, input: &str, name: &str, bias: Option<&str>, n: usize, k: usize) {
+    let sizes = [("N", n as i64), ("K", k as i64), ("bits", 4), ("block_size", BLOCK as i64)];
+    let (weights, scales) = (format!("{name}.q"), format!("{name}.s"));
+    let mut inputs = vec![input, &weights, &scales];
+    if let Some(bias) = bias {
+        // No zero points: eight. No order of groups.
+        inputs.extend(["", "", bias]);
     }
-
-    /// A product with the four-bit matrix `name`, `[n, k]`, into `name.out`.
-    fn multiply(&mut self, input: &str, name: &str, bias: Option<&str>, n: usize, k: usize) {
-        let sizes = [("N", n as i64), ("K", k as i64), ("bits", 4), ("block_size", BLOCK as i64)];
-        let (weights, scales) = (format!("{name}.q"), format!("{name}.s"));
-        let mut inputs = vec![input, &weights, &scales];
-        if let Some(bias) = bias {
-            // No zero points: eight. No order of groups.
-            inputs.extend(["", "", bias]);
-        }
-        self.node(MICROSOFT, "MatMulNBits", &inputs, &format!("{name}.out"), &sizes);
-    }
-
-    fn normalise(&mut self, input: &str, name: &str, output: &str) {
-        let (scale, bias) = (format!("{name}.w"), format!("{name}.b"));
-        let inputs = [input, &scale, &bias];
-        let node = self.node("", "LayerNormalization", &inputs, output, &[("axis", -1)]);
-        node.attribute.push(Attribute::float("epsilon", 1e-12));
-    }
+    graph.node(MICROSOFT, "MatMulNBits", &inputs, &format!("{name}.out"), &sizes);
 }

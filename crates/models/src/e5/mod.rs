@@ -6,7 +6,6 @@
 //! weights instead of copying them, and there is one file to check.
 
 mod graph;
-mod onnx_proto;
 mod vocabulary;
 
 use std::fs::File;

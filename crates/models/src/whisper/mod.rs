@@ -10,12 +10,14 @@
 
 pub mod assets;
 pub mod ct2;
+mod encoder;
 pub mod ggml;
 mod pickle;
 pub mod quantize;
 pub mod torch;
 
 use crate::format::{FormatError, limit};
+pub use encoder::{Encoder, Precision};
 
 /// The size of a Whisper model, as its publisher's checkpoint names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

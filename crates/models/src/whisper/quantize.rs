@@ -7,12 +7,9 @@ use std::io::{Read, Write};
 
 use half::f16;
 
-use super::ggml::{F16, F32, KEPT_WHOLE, MAGIC, Q8_0, put};
-use super::{FormatError, MAX_ELEMENTS, MAX_TENSORS, limit};
+use super::ggml::{self, BLOCK, BLOCK_BYTES, F16, F32, KEPT_WHOLE, Q8_0, TensorHead, copy, exact};
+use super::{FormatError, limit};
 
-const BLOCK: usize = 32;
-/// Bytes of a block: the scale and one byte a weight.
-const BLOCK_BYTES: usize = 2 + BLOCK;
 /// Wider than any matrix of a Whisper model (large: 5,120).
 const MAX_ROW: u64 = 1 << 16;
 /// Quantisation format 2 (times 1,000), mostly Q8_0 (7): whisper.cpp's `ftype`.
@@ -24,60 +21,22 @@ const FTYPE: u32 = 2_007;
 /// [`FormatError`] when the input is no half precision GGML file or is damaged, or when reading or writing
 /// fails.
 pub fn q8_0(input: &mut impl Read, out: &mut impl Write) -> Result<(), FormatError> {
-    let mut header = [0u32; 12];
-    for field in &mut header {
-        *field = word(input)?;
-    }
-    if header[0] != MAGIC || header[11] != F16 {
-        return Err(FormatError::invalid("this is no GGML model in half precision"));
-    }
-    header[11] = FTYPE;
-    for field in header {
-        put(out, field)?;
-    }
-    let (bands, bins) = (word(input)?, word(input)?);
-    put(out, bands)?;
-    put(out, bins)?;
-    copy(input, out, 4 * limit("filter bank", u64::from(bands) * u64::from(bins), 1 << 20)?)?;
-    let tokens = limit("number of tokens", word(input)?.into(), 100_000)?;
-    put(out, tokens as u32)?;
-    for _ in 0..tokens {
-        let len = word(input)?;
-        put(out, len)?;
-        copy(input, out, limit("token length", len.into(), 1_024)?)?;
-    }
-    for _ in 0..=MAX_TENSORS {
-        if !tensor(input, out)? {
-            return Ok(());
+    ggml::head(input, out, |ftype| match *ftype {
+        F16 => {
+            *ftype = FTYPE;
+            Ok(())
         }
-    }
-    Err(FormatError::TooLarge { what: "number of tensors", value: MAX_TENSORS + 1, limit: MAX_TENSORS })
+        _ => Err(FormatError::invalid("this is no GGML model in half precision")),
+    })?;
+    ggml::tensors(input, |tensor, input| quantised(tensor, input, out))
 }
 
-/// Copies or quantises the next tensor; false at the end of the file.
-fn tensor(input: &mut impl Read, out: &mut impl Write) -> Result<bool, FormatError> {
-    let mut first = [0u8; 4];
-    let n = input.read(&mut first)?;
-    if n == 0 {
-        return Ok(false);
-    }
-    exact(input, first.get_mut(n..).unwrap_or_default())?;
-    let rank = limit("number of dimensions", u32::from_le_bytes(first).into(), 4)?;
-    let name_len = limit("name length", word(input)?.into(), 256)?;
-    let kind = word(input)?;
-    let mut sides = [1u32; 4];
-    let mut total = 1u64;
-    for side in sides.iter_mut().take(rank) {
-        *side = word(input)?;
-        total = total.saturating_mul((*side).into());
-    }
-    let total = limit("tensor size", total, MAX_ELEMENTS)?;
-    let mut name = vec![0; name_len];
-    exact(input, &mut name)?;
-
-    let kept = KEPT_WHOLE.iter().any(|kept| kept.as_bytes() == name);
-    let quantise = rank == 2 && !kept;
-    let width = match kind {
+/// Copies or quantises a tensor.
+fn quantised(tensor: &TensorHead, input: &mut impl Read, out: &mut impl Write) -> Result<(), FormatError> {
+    let TensorHead { name, kind, sides, elements: total } = tensor;
+    let kept = KEPT_WHOLE.contains(&name.as_str());
+    let quantise = sides.len() == 2 && !kept;
+    let width = match *kind {
         F32 => 4,
         F16 => 2,
         other => return Err(FormatError::invalid(format!("tensor type {other} cannot be quantised"))),
@@ -86,17 +45,9 @@ fn tensor(input: &mut impl Read, out: &mut impl Write) -> Result<bool, FormatErr
     if quantise && (row == 0 || !row.is_multiple_of(BLOCK)) {
         return Err(FormatError::invalid("a matrix row is no multiple of 32 weights"));
     }
-
-    put(out, rank as u32)?;
-    put(out, name_len as u32)?;
-    put(out, if quantise { Q8_0 } else { kind })?;
-    for side in sides.iter().take(rank) {
-        put(out, *side)?;
-    }
-    out.write_all(&name)?;
+    tensor.write(if quantise { Q8_0 } else { *kind }, out)?;
     if !quantise {
-        copy(input, out, width * total)?;
-        return Ok(true);
+        return copy(input, out, width * total);
     }
     let mut raw = vec![0; width * row];
     let mut packed = Vec::with_capacity(row / BLOCK * BLOCK_BYTES);
@@ -105,7 +56,7 @@ fn tensor(input: &mut impl Read, out: &mut impl Write) -> Result<bool, FormatErr
         exact(input, &mut raw)?;
         packed.clear();
         for block in raw.chunks_exact(width * BLOCK) {
-            if kind == F16 {
+            if *kind == F16 {
                 for (weight, bytes) in weights.iter_mut().zip(block.as_chunks().0) {
                     *weight = f16::from_le_bytes(*bytes).to_f32();
                 }
@@ -118,7 +69,7 @@ fn tensor(input: &mut impl Read, out: &mut impl Write) -> Result<bool, FormatErr
         }
         out.write_all(&packed)?;
     }
-    Ok(true)
+    Ok(())
 }
 
 /// One block: the largest magnitude becomes ±127.
@@ -133,25 +84,4 @@ fn pack(weights: &[f32; BLOCK]) -> [u8; BLOCK_BYTES] {
         *byte = ((weight * inverse).round() as i8) as u8;
     }
     block
-}
-
-fn word(input: &mut impl Read) -> Result<u32, FormatError> {
-    let mut bytes = [0; 4];
-    exact(input, &mut bytes)?;
-    Ok(u32::from_le_bytes(bytes))
-}
-
-fn exact(input: &mut impl Read, bytes: &mut [u8]) -> Result<(), FormatError> {
-    input.read_exact(bytes).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => FormatError::Truncated("the model"),
-        _ => error.into(),
-    })
-}
-
-fn copy(input: &mut impl Read, out: &mut impl Write, len: usize) -> Result<(), FormatError> {
-    if std::io::copy(&mut input.take(len as u64), out)? == len as u64 {
-        Ok(())
-    } else {
-        Err(FormatError::Truncated("the model"))
-    }
 }

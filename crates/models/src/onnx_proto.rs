@@ -1,4 +1,4 @@
-//! The part of ONNX's protobuf schema that a graph with weights in another file needs.
+//! The part of ONNX's protobuf schema that our graphs need, and what makes them.
 //!
 //! Field numbers are those of `onnx.proto` (ONNX 1.16). What is left out here is optional there.
 
@@ -60,17 +60,23 @@ pub struct Attribute {
     pub f: Option<f32>,
     #[prost(int64, optional, tag = "3")]
     pub i: Option<i64>,
+    #[prost(int64, repeated, tag = "8")]
+    pub ints: Vec<i64>,
     #[prost(int32, tag = "20")]
     pub r#type: i32,
 }
 
 impl Attribute {
     pub fn int(name: &str, i: i64) -> Self {
-        Self { name: name.into(), f: None, i: Some(i), r#type: 2 }
+        Self { name: name.into(), i: Some(i), r#type: 2, ..Self::default() }
     }
 
     pub fn float(name: &str, f: f32) -> Self {
-        Self { name: name.into(), f: Some(f), i: None, r#type: 1 }
+        Self { name: name.into(), f: Some(f), r#type: 1, ..Self::default() }
+    }
+
+    pub fn ints(name: &str, ints: &[i64]) -> Self {
+        Self { name: name.into(), ints: ints.to_vec(), r#type: 7, ..Self::default() }
     }
 }
 
@@ -93,21 +99,34 @@ pub struct Tensor {
 /// Data types of tensors.
 pub const FLOAT: i32 = 1;
 pub const UINT8: i32 = 2;
+pub const INT8: i32 = 3;
 pub const INT32: i32 = 6;
 pub const INT64: i32 = 7;
 pub const INT4: i32 = 22;
 
 impl Tensor {
-    /// Numbers inside the graph.
-    pub fn ints(name: &str, values: &[i64]) -> Self {
+    /// Numbers inside the graph, as little-endian bytes.
+    pub fn inside(name: &str, data_type: i32, dims: &[usize], raw_data: Vec<u8>) -> Self {
         Self {
-            dims: vec![values.len() as i64],
-            data_type: INT64,
+            dims: dims.iter().map(|side| *side as i64).collect(),
+            data_type,
             name: name.into(),
-            raw_data: Some(values.iter().flat_map(|value| value.to_le_bytes()).collect()),
+            raw_data: Some(raw_data),
             external_data: vec![],
             data_location: 0,
         }
+    }
+
+    /// The same, of integers.
+    pub fn ints(name: &str, values: &[i64]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::inside(name, INT64, &[values.len()], bytes)
+    }
+
+    /// The same, of single precision.
+    pub fn floats(name: &str, dims: &[usize], values: &[f32]) -> Self {
+        let bytes = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        Self::inside(name, FLOAT, dims, bytes)
     }
 
     /// Numbers in another file, in the same folder as the graph.
@@ -188,5 +207,55 @@ impl ValueInfo {
             .collect();
         let tensor = TensorType { elem_type, shape: Some(Shape { dim }) };
         Self { name: name.into(), r#type: Some(Type { tensor: Some(tensor) }) }
+    }
+}
+
+/// Where ONNX Runtime's own operators live.
+pub const MICROSOFT: &str = "com.microsoft";
+
+/// A graph in the making: nodes in the order in which they are computed.
+#[derive(Default)]
+pub struct Builder {
+    pub tensors: Vec<Tensor>,
+    nodes: Vec<Node>,
+}
+
+impl Builder {
+    /// A node with one output, which it is named by.
+    pub fn node(
+        &mut self,
+        domain: &str,
+        op_type: &str,
+        inputs: &[&str],
+        output: &str,
+        attributes: &[(&str, i64)],
+    ) -> &mut Node {
+        self.nodes.push(Node {
+            input: inputs.iter().map(|input| (*input).to_owned()).collect(),
+            output: vec![output.to_owned()],
+            name: output.to_owned(),
+            op_type: op_type.to_owned(),
+            attribute: attributes.iter().map(|(name, value)| Attribute::int(name, *value)).collect(),
+            domain: domain.to_owned(),
+        });
+        let last = self.nodes.len() - 1;
+        &mut self.nodes[last]
+    }
+
+    /// Normalises the last axis by the vectors `name.w` and `name.b`.
+    pub fn normalise(&mut self, input: &str, name: &str, epsilon: f32, output: &str) {
+        let (scale, bias) = (format!("{name}.w"), format!("{name}.b"));
+        let inputs = [input, &scale, &bias];
+        let node = self.node("", "LayerNormalization", &inputs, output, &[("axis", -1)]);
+        node.attribute.push(Attribute::float("epsilon", epsilon));
+    }
+
+    /// The model.
+    pub fn finish(self, name: &str, input: Vec<ValueInfo>, output: Vec<ValueInfo>) -> Vec<u8> {
+        let graph = Graph { node: self.nodes, name: name.into(), initializer: self.tensors, input, output };
+        let version = |domain: &str, version| OperatorSet { domain: domain.into(), version };
+        // Version 10 and operator set 21 are the first with four-bit tensors.
+        let opset_import = vec![version("", 21), version(MICROSOFT, 1)];
+        Model { ir_version: 10, graph: Some(graph), opset_import }.encode_to_vec()
     }
 }
