@@ -1,7 +1,7 @@
 //! Phrases that are looked for in what is said, however it is spelled: in lower or upper case, with either alphabet's letters
 //! and digits, and in Persian with a space, a half-space or nothing between the parts of a word.
 
-use crate::spoken::{Shape, tokens};
+use crate::spoken::spelled;
 
 /// See the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,12 +45,11 @@ fn begins(said: &[String], phrase: &str) -> bool {
 /// The words of a text in one spelling. Those of the Latin alphabet end in a space, which tells "the rapist" from
 /// "therapist"; in Persian the space says nothing.
 fn words(text: &str) -> Vec<String> {
-    let spoken = tokens(text).into_iter().filter(|token| token.shape != Shape::Symbol);
-    let spelled = spoken.map(|token| {
-        let end = if token.text.is_ascii() { " " } else { "" };
-        token.text + end
-    });
-    spelled.collect()
+    let spaced = |word: String| {
+        let end = if word.is_ascii() { " " } else { "" };
+        word + end
+    };
+    spelled(text).into_iter().map(spaced).collect()
 }
 
 #[cfg(test)]

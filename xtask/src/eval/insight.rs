@@ -52,24 +52,29 @@ pub fn persian_mood(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 pub fn redaction(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    run("words", &["redaction".as_ref()], sink)
+    run("sotto-insight", "words", &["redaction".as_ref()], sink)
 }
 
 pub fn entities(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    run("words", &["entities".as_ref()], sink)
+    run("sotto-insight", "words", &["entities".as_ref()], sink)
 }
 
 /// Runs a row of `crates/insight/examples/measure`. Embeddings are kept, so that a second run takes
 /// seconds.
 fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let cache = tools().join("embeddings");
-    run("measure", &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()], sink)
+    run("sotto-insight", "measure", &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()], sink)
 }
 
-/// Runs an example of `crates/insight` and gives its figures on.
-fn run(example: &str, arguments: &[&OsStr], sink: &mut dyn FnMut(Figure)) -> Result<()> {
+/// Runs an example of a crate and gives its figures on.
+pub(super) fn run(
+    package: &str,
+    example: &str,
+    arguments: &[&OsStr],
+    sink: &mut dyn FnMut(Figure),
+) -> Result<()> {
     let out = Run::cargo()
-        .args(["run", "--quiet", "--release", "--package", "sotto-insight", "--example", example, "--"])
+        .args(["run", "--quiet", "--release", "--package", package, "--example", example, "--"])
         .args(arguments)
         .output()?;
     let figures: Vec<Value> = out.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();

@@ -18,6 +18,7 @@ mod noise;
 mod paths;
 mod peers;
 mod persian;
+mod review;
 mod rtpengine;
 mod setup;
 mod smooth;
@@ -49,6 +50,8 @@ enum What {
     Phone(Area),
     /// What is understood of what was said: mood, intent, entities, secrets.
     Insight(Area),
+    /// What remains of calls: their insights.
+    Review(Area),
 }
 
 #[derive(clap::Args)]
@@ -191,11 +194,15 @@ const INSIGHT: &[Row] = &[
     },
 ];
 
+const REVIEW: &[Row] =
+    &[Row { name: "insights", what: "Insights of seven calls, from audio", measure: review::insights }];
+
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
         What::Live(area) => (LIVE, area),
         What::Phone(area) => (PHONE, area),
         What::Insight(area) => (INSIGHT, area),
+        What::Review(area) => (REVIEW, area),
     };
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {
