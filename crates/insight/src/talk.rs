@@ -192,13 +192,31 @@ mod tests {
         PartyChange { party }
     }
 
-    /// What is measured of events at these seconds.
-    fn measured(events: impl IntoIterator<Item = (u64, EventBody)>) -> Option<Talk> {
+    /// What has taken in events at these seconds.
+    fn meter(events: impl IntoIterator<Item = (u64, EventBody)>) -> TalkMeter {
         let mut meter = TalkMeter::default();
         for ((s, body), seq) in events.into_iter().zip(1..) {
             meter.apply(&CallEvent { seq, at_ms: Millis(s * 1_000), body });
         }
-        meter.talk()
+        meter
+    }
+
+    fn measured(events: impl IntoIterator<Item = (u64, EventBody)>) -> Option<Talk> {
+        meter(events).talk()
+    }
+
+    #[test]
+    fn where_the_air_was_dead_and_who_interrupted_is_told() {
+        let meter = meter([
+            (12, said(2, Party::Customer, 5, 12, 20)),
+            (15, said(3, Party::Agent, 10, 15, 9)),
+            (28, said(5, Party::Agent, 27, 28, 4)),
+            (30, said(6, Party::Customer, 29, 30, 4)),
+        ]);
+        assert_eq!(meter.dead_air(), [(Millis(15_000), Millis(27_000))]);
+        assert_eq!(meter.interruptions(Party::Agent), [UtteranceId(3)]);
+        assert_eq!(meter.interruptions(Party::Customer), []);
+        assert_eq!(TalkMeter::default().dead_air(), []);
     }
 
     fn of(talk: &Talk, party: Party) -> (u64, u32) {

@@ -39,7 +39,7 @@ pub(crate) fn bullets(
     let promises: BTreeSet<&str> = promised.iter().map(|one| one.value.text.as_str()).collect();
     let mut scored: Vec<(f32, usize, Vec<Because>)> = Vec::new();
     for (n, (sentence, central)) in sentences.iter().zip(central).enumerate() {
-        if sentence.words.len() < rules.bullets.least_words || rules.small_talk.are_in(&sentence.text) {
+        if sentence.words.len() < rules.bullets.least_words {
             continue;
         }
         let has_named =
@@ -57,6 +57,11 @@ pub(crate) fn bullets(
             is_so && rule.party.is_none_or(|only| only == party)
         });
         let reasons: Vec<_> = reasons.collect();
+        // Whoever says their name may say in the same breath what they want.
+        let is_more = reasons.iter().any(|rule| !matches!(rule.because, Because::Question | Because::Number));
+        if !is_more && rules.small_talk.are_in(&sentence.text) {
+            continue;
+        }
         let sum: f32 = reasons.iter().map(|rule| rule.weight).sum();
         let most = reasons.iter().map(|rule| rule.weight).fold(0.0, f32::max);
         let score = rules.bullets.centrality * central + most + FURTHER * (sum - most);

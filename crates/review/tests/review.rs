@@ -301,7 +301,10 @@ fn a_checklist_counts_by_the_words_that_tick_it() {
     let events = numbered([EventBody::Utterance(said), item("recorded", evidence), item("name", None)]);
     let judged = questions(&events);
     let checklist = question(&judged, "checklist");
-    assert_eq!((&checklist["score"], checklist["evidence"].as_array().unwrap().len()), (&Value::from(0.5), 1));
+    assert_eq!(
+        (&checklist["score"], checklist["evidence"].as_array().unwrap().len()),
+        (&Value::from(0.5), 1)
+    );
 }
 
 #[test]
@@ -358,7 +361,7 @@ fn arbitrary_log() -> impl Strategy<Value = Vec<CallEvent>> {
     let text = prop::collection::vec(prop::sample::select(PIECES), 0..8).prop_map(|pieces| pieces.join(" "));
     let parties = prop::sample::select(vec![Party::Agent, Party::Customer, Party::Other]);
     let one = (0u32..6, parties, text, any::<bool>(), 0u32..3, 0u8..8, (0u32..60, 0u32..60), -1.0f32..1.0);
-    prop::collection::vec(one, 0..24).prop_map(|all| {
+    prop::collection::vec(one, 0..16).prop_map(|all| {
         let mut bodies = vec![started()];
         for (id, party, text, r#final, revision, what, (start, end), valence) in all {
             let said = Utterance { r#final, revision, ..with_words(utterance(id, party, &text), 300) };
@@ -381,6 +384,8 @@ fn arbitrary_log() -> impl Strategy<Value = Vec<CallEvent>> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
     #[test]
     fn whatever_a_log_says_an_insight_says_nothing_else(events in arbitrary_log()) {
         let state = CallState::of(&events);
