@@ -402,7 +402,7 @@ fn intent(transcript: &Transcript<'_>) -> Option<Cited<Wanted>> {
 /// Moods that may be told: none, where the customer does not agree.
 fn moods<'a>(transcript: &Transcript<'a>) -> &'a [Mood] {
     let state = transcript.state();
-    if state.may_have_mood() { &state.moods } else { &[] }
+    if state.may_have_mood() { state.moods.as_slice() } else { &[] }
 }
 
 fn sentiment(transcript: &Transcript<'_>, rules: &Rules) -> Option<Cited<Sentiment>> {

@@ -3,7 +3,7 @@
 //!
 //! Pure logic: no sockets, no clock, no database, and no language model. Nothing is written by us: summaries are sentences
 //! that were said, values are what the cited words say, and a [`Citation`] can only be made of final words of the log.
-//! [`check`] holds an insight against a log, however it came about.
+//! [`check()`] holds an insight against a log, however it came about.
 
 mod actions;
 mod bullets;

@@ -137,7 +137,8 @@ impl Scorecard {
             if !names.insert(name) {
                 return Err(format!("there are two questions `{name}`"));
             }
-            if !(weight.is_finite() && *weight > 0.0) {
+            let counts = weight.is_finite() && *weight > 0.0;
+            if !counts {
                 return Err(format!("the weight of `{name}` must be above 0"));
             }
             let is_judged = match judged {
