@@ -21,6 +21,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/docs", get(async || Html(page())))
         .route("/docs/style.css", get(style))
         .route("/schema/call-event.json", get(async || axum::Json(event_schema())))
+        .route("/schema/call-insight.json", get(async || axum::Json(insight_schema())))
+        .route("/schema/call-quality.json", get(async || axum::Json(quality_schema())))
 }
 
 #[derive(OpenApi)]
@@ -142,6 +144,18 @@ fn event_schema() -> &'static Value {
     SCHEMA.get_or_init(|| schemars::schema_for!(sotto_call::CallEvent).to_value())
 }
 
+/// JSON Schema of what a call came to.
+fn insight_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(sotto_review::CallInsight).to_value())
+}
+
+/// JSON Schema of how good a call was.
+fn quality_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(sotto_review::Quality).to_value())
+}
+
 async fn style() -> impl IntoResponse {
     const STYLE: &str = include_str!("docs.css");
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
@@ -167,7 +181,9 @@ fn write_page(page: &mut String, api: &Value) -> std::fmt::Result {
          <meta name=\"viewport\" content=\"width=device-width\"><title>Sotto: interface</title>\
          <link rel=\"stylesheet\" href=\"docs/style.css\"></head><body><main>\
          <h1>Sotto {}</h1><p>{}</p><p>For programs: <a href=\"openapi.json\">OpenAPI</a>, \
-         <a href=\"schema/call-event.json\">JSON Schema of an event</a>.</p>",
+         <a href=\"schema/call-event.json\">JSON Schema of an event</a>, \
+         <a href=\"schema/call-insight.json\">of an insight</a> and \
+         <a href=\"schema/call-quality.json\">of a quality</a>.</p>",
         text(info, "version"),
         prose(info["description"].as_str().unwrap_or_default()),
     )?;
@@ -296,6 +312,33 @@ mod tests {
             utterance.to_string().contains("utterance_id") || utterance.to_string().contains("Utterance")
         );
         assert_eq!(api["components"]["schemas"]["Role"]["enum"][0], "agent");
+    }
+
+    #[test]
+    fn an_insight_has_the_fields_that_others_read_and_where_they_are_from() {
+        let fields = &insight_schema()["properties"];
+        for field in [
+            "intent",
+            "summary_bullets",
+            "sentiment",
+            "urgency",
+            "entities",
+            "next_actions",
+            "lead_stage_suggestion",
+            "confidence",
+            "evidence",
+        ] {
+            assert!(fields[field].is_object(), "{field}");
+        }
+        assert_eq!(fields["summary_bullets"]["items"]["type"], "string");
+        let shapes = &insight_schema()["$defs"];
+        for field in ["name", "phone", "email", "course", "budget", "city"] {
+            assert!(shapes["EntityFields"]["properties"][field].is_object(), "{field}");
+        }
+        for field in ["type", "when", "channel", "to", "citations"] {
+            assert!(shapes["NextAction"]["properties"][field].is_object(), "{field}");
+        }
+        assert!(quality_schema()["properties"]["questions"].is_object());
     }
 
     #[test]
