@@ -103,6 +103,7 @@ pub enum Because {
 /// How a customer felt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
+#[schemars(rename = "CallSentiment")]
 #[expect(missing_docs, reason = "each says what it is")]
 pub enum Sentiment {
     Positive,

@@ -161,6 +161,7 @@ impl Scorecard {
 
 /// How good a call was by a [`Scorecard`].
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+#[schemars(rename = "CallQuality")]
 pub struct Quality {
     /// The weighted mean of the questions that could be judged, from 0 to 1; null where none could.
     total: Option<f32>,

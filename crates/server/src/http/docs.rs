@@ -13,7 +13,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
-use super::{App, calls, error, intents, live, missed, ops, people, phone, recording, session, whip};
+use super::{
+    App, calls, error, intents, jobs, live, missed, ops, people, phone, recording, review, session, whip,
+};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -44,7 +46,8 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, calls::outcome, calls::answer, review::insight, review::quality,
+        recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
@@ -52,7 +55,7 @@ pub(super) fn routes() -> Router<App> {
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,
-        ops::status, ops::healthz, ops::readyz, ops::metrics,
+        jobs::list, jobs::run, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
     security(("cookie" = []), ("key" = [])),
@@ -86,6 +89,8 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
     generator.subschema_for::<sotto_call::PromptAnswer>();
+    generator.subschema_for::<sotto_review::CallInsight>();
+    generator.subschema_for::<sotto_review::Quality>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),
