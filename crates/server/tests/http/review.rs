@@ -50,7 +50,8 @@ async fn what_a_call_came_to_is_told_once_it_is_known_and_moods_only_to_those_wh
     let told = async |who: &str| body(bench.send(by(who, get(&path))).await).await;
     let (agent, supervisor) = (told(&mina).await, told(&sara).await);
     assert_eq!((&agent["sentiment"], &agent["arc"]), (&Value::Null, &Value::Null));
-    assert_eq!((&supervisor["sentiment"], &supervisor["arc"]["trend"]), (&"negative".into(), &"falling".into()));
+    let felt = [&supervisor["sentiment"], &supervisor["arc"]["trend"]];
+    assert_eq!(felt, ["negative", "falling"]);
     assert_eq!(agent["summary_bullets"], supervisor["summary_bullets"]);
     let reads = bench.key(&["calls:read"]).await;
     assert_eq!(told(&reads).await, agent, "a key that may read sees what agents see");
