@@ -198,9 +198,9 @@ impl Worker {
             let _ = done.send(work(step, &events));
         };
         std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
-        let made = tokio::time::timeout(self.limits.patience, made).await.context("it took too long")?;
+        let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
-        made.context("it panicked")?
+        made.ok().context("it panicked")?
     }
 
     /// Tells the store what came of a try, however long the database is away. False where that is out of date, or cannot be told
@@ -209,9 +209,7 @@ impl Worker {
         loop {
             let told = match outcome {
                 Outcome::Made(review) => self.store.finish_job(job, review).await,
-                Outcome::Failed(error, again) => {
-                    self.store.fail_job(job, error, *again, now_unix_ms()).await
-                }
+                Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
                 Ok(is_ours) => return is_ours,

@@ -15,8 +15,7 @@ use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigne
 use crate::{Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
-pub(crate) const QUEUE: &str =
-    "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
+pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
      FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
 /// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each

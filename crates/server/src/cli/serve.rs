@@ -173,7 +173,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     no_more_jobs.cancel();
     if tokio::time::timeout(LAST_WORDS, jobs).await.is_err() {
-        tracing::warn!("something that is done after calls takes too long; it is begun again at the next start");
+        tracing::warn!(
+            "something that is done after calls takes too long; it is begun again at the next start"
+        );
     }
     stop.cancel();
     http.await??;
