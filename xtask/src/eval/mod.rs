@@ -219,8 +219,14 @@ const KNOWLEDGE: &[Row] = &[
     },
 ];
 
-const REVIEW: &[Row] =
-    &[Row { name: "insights", what: "Insights of seven calls, from audio", measure: review::insights }];
+const REVIEW: &[Row] = &[
+    Row { name: "insights", what: "Insights of seven calls, from audio", measure: review::insights },
+    Row {
+        name: "known",
+        what: "From the hang-up to what a call came to, ten calls at once",
+        measure: review::known,
+    },
+];
 
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {

@@ -1,13 +1,58 @@
 //! What remains of calls, by the code that reads their logs: recorded calls are played through the live path, and their
 //! insights are held against what was said and what is known of them.
 
-use anyhow::{Context, Result};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
+use sotto_tests::server::Sotto;
 
-use super::setup::{Bench, files};
+use super::setup::{Bench, files, place, value_at};
 use super::{Figure, run_example};
 use crate::run::{note, root};
+
+/// Calls that end together, how long they are, and within how many milliseconds of the hang-up it has to be known what they
+/// came to.
+const TOGETHER: usize = 10;
+const TALK_MS: u64 = 30_000;
+const KNOWN_WITHIN_MS: f64 = 3_000.0;
+/// How long that may take before it is given up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// From the hang-up until everybody can read what the call came to.
+pub fn known(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = bench.server("tiny.en")?;
+    let recorded = bench.recorded_calls()?;
+    let (server, recorded) = (&server, &recorded);
+    let mut waited = std::thread::scope(|scope| {
+        let call = |n: usize| {
+            scope.spawn(move || -> Result<i64> {
+                let audio = &recorded.get(n % recorded.len()).context("no calls")?.audio;
+                let placed = place(server, &audio.cut(0, TALK_MS), &format!("{}", 40_000_000 + n))?;
+                placed.sipp.finish()?;
+                until_known(server, &placed.id)
+            })
+        };
+        let threads: Vec<_> = (0..TOGETHER).map(call).collect();
+        let waited = threads.into_iter().map(|thread| thread.join().map_err(|_| anyhow!("a call failed"))?);
+        waited.collect::<Result<Vec<i64>>>()
+    })?;
+    waited.sort_unstable();
+    sink(Figure::reported("known.after_ms.p50", value_at(&waited, 50), "ms"));
+    sink(Figure::at_most("known.after_ms.p95", value_at(&waited, 95), "ms", KNOWN_WITHIN_MS));
+    Ok(())
+}
+
+/// How many milliseconds it takes from now until it is known what a call came to.
+fn until_known(server: &Sotto, id: &str) -> Result<i64> {
+    let begun = Instant::now();
+    while server.api.client.get(&format!("/api/calls/{id}/insight"))?.status != 200 {
+        ensure!(begun.elapsed() < PATIENCE, "nobody knows what {id} came to");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    Ok(begun.elapsed().as_millis() as i64)
+}
 
 /// Insights of recorded calls. What metadata say that was named counts where the transcript holds it.
 pub fn insights(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -41,7 +86,7 @@ pub fn insights(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 
 /// The first channels of two recordings as one of two channels, as long as the longer one.
 fn together(left: Audio, right: Audio) -> Result<Audio> {
-    anyhow::ensure!(left.rate == right.rate, "the sides of a call have different rates");
+    ensure!(left.rate == right.rate, "the sides of a call have different rates");
     let rate = left.rate;
     let first = |audio: Audio| audio.channels.into_iter().next().unwrap_or_default();
     let mut channels = vec![first(left), first(right)];
