@@ -334,7 +334,7 @@ mod tests {
         let calls = ended_calls(store, 1_000).await;
         let tries: Arc<Mutex<BTreeMap<String, (u32, u32)>>> = Arc::default();
         let counted = tries.clone();
-        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| {
+        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
             let name = name_of(events);
             let n: u32 = name.parse()?;
             let is_first = {
@@ -381,7 +381,7 @@ mod tests {
         let calls = ended_calls(&store, 2).await;
         let (held, hold) = std::sync::mpsc::channel::<()>();
         let hold = Mutex::new(hold);
-        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| {
+        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
             assert!(name_of(events) != "0", "a step that panics");
             // For as long as the test lasts.
             let _ = hold.lock().unwrap().recv();
