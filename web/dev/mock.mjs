@@ -18,7 +18,7 @@ import { createServer } from 'node:http';
 import { extname, join, normalize } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { WebSocketServer } from 'ws';
-import { busy, crowd, english, events, inLine, long, persian, silent, stateOf, TITLES } from './script.mjs';
+import { busy, crowd, english, events, inLine, long, persian, reviewOf, silent, stateOf, TITLES } from './script.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const option = (name, otherwise) => {
@@ -495,6 +495,13 @@ function resource(request, response, url, user) {
         .map((event) => `${JSON.stringify(event)}\n`)
         .join(''),
     );
+  }
+  if (part === 'insight' || part === 'quality') {
+    const state = stateOf(known);
+    // Made some moments after the end.
+    const made = state.ended !== null && elapsed(call) > state.ended.duration_ms + 1_500;
+    if (!made) return refuse(response, 404, 'not_yet', 'not known yet');
+    return answer(response, 200, reviewOf(state)[part]);
   }
   if (part === 'recording' && call.recording) {
     call.wav ??= recording(call);

@@ -918,6 +918,23 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   assert.match(await focused(), /That is your mistake/);
 });
 
+test('what a call came to leads to the words that it was', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const focused = () => page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+  const summary = page.getByRole('region', { name: 'What it came to' });
+  const bullet = summary.getByRole('button').first();
+  const text = await bullet.locator('bdi').innerText();
+  await bullet.click();
+  assert.ok((await focused()).includes(text), text);
+  const promised = page.getByRole('region', { name: 'What was promised' }).getByRole('button').first();
+  assert.match(await promised.innerText(), /^Call · 4 March.* 10:00 · by phone/);
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  assert.match(await quality.innerText(), /70%.*not judged: there was no occasion/s);
+  await quality.getByRole('button').first().click();
+  assert.match(await focused(), /Good morning, MetaLingua/);
+});
+
 test('a supervisor adds an intent and its examples, and takes them away again', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');

@@ -626,6 +626,54 @@ function talkOf(spoken) {
   return talk;
 }
 
+/** What a call came to, in the form of crates/review: its longest sentences, and what the agent said last as a promise. */
+export function reviewOf({ utterances }) {
+  const said = utterances.filter(({ final, text }) => final && text);
+  const cite = ({ utterance_id, revision, party, start_ms, text }) => ({
+    utterance_id,
+    revision,
+    party,
+    start_ms,
+    chars: { start: 0, end: [...text].length },
+  });
+  const longest = said
+    .toSorted((a, b) => b.text.length - a.text.length)
+    .slice(0, 4)
+    .sort((a, b) => a.start_ms - b.start_ms);
+  const first = said.find(({ party }) => party === 'agent');
+  const last = said.findLast(({ party }) => party === 'agent');
+  const about = { type: 'callback', when: '2027-03-04T10:00', channel: 'phone', to: '+442079460123', by: 'agent' };
+  const bullet = (one) => ({ party: one.party, because: ['request'], citations: [cite(one)] });
+  const question = (name, title, score, evidence, not_judged) => ({
+    name,
+    area: 'clarity',
+    title,
+    weight: 1,
+    score,
+    ...(not_judged ? { not_judged } : {}),
+    evidence: evidence.filter(Boolean).map(cite),
+  });
+  const insight = {
+    intent: null,
+    summary_bullets: longest.map(({ text }) => text),
+    sentiment: null,
+    urgency: 'normal',
+    entities: {},
+    next_actions: last ? [{ ...about, text: last.text, citations: [cite(last)] }] : [],
+    lead_stage_suggestion: null,
+    confidence: 0.7,
+    arc: null,
+    named: [],
+    evidence: { summary_bullets: longest.map(bullet), urgency: [] },
+  };
+  const questions = [
+    question('greeting', { en: 'Greets, and says who they are', fa: 'سلام می‌کند و خود را معرفی می‌کند' }, 1, [first]),
+    question('pace', { en: 'Answers without letting the customer wait', fa: 'بی‌درنگ پاسخ می‌دهد' }, 0.4, [last]),
+    question('sorry', { en: 'Answers a complaint with understanding', fa: 'به گلایه با همدلی پاسخ می‌دهد' }, null, [], 'did_not_happen'),
+  ];
+  return { insight, quality: { total: said.length > 0 ? 0.7 : null, areas: {}, questions: said.length > 0 ? questions : [] } };
+}
+
 function named(text, [kind, value, said]) {
   const start = [...text.slice(0, text.indexOf(said))].length;
   return { kind, value, chars: { start, end: start + [...said].length }, confidence: 0.8 };

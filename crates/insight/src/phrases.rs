@@ -1,9 +1,9 @@
 //! Phrases that are looked for in what is said, however it is spelled: in lower or upper case, with either alphabet's letters
 //! and digits, and in Persian with a space, a half-space or nothing between the parts of a word.
 
-use crate::spoken::{Shape, tokens};
+use crate::spoken::spelled;
 
-/// See the module.
+/// See the module. In order, so that looking for one of thousands takes little longer than for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Phrases(Vec<String>);
 
@@ -12,7 +12,10 @@ impl Phrases {
     #[must_use]
     pub fn new<'a>(phrases: impl IntoIterator<Item = &'a str>) -> Self {
         let spelled = phrases.into_iter().map(|phrase| words(phrase).concat());
-        Self(spelled.filter(|phrase| !phrase.is_empty()).collect())
+        let mut phrases: Vec<String> = spelled.filter(|phrase| !phrase.is_empty()).collect();
+        phrases.sort_unstable();
+        phrases.dedup();
+        Self(phrases)
     }
 
     /// Whether there is nothing to look for.
@@ -25,32 +28,34 @@ impl Phrases {
     #[must_use]
     pub fn are_in(&self, text: &str) -> bool {
         let said = words(text);
-        (0..said.len()).any(|from| self.0.iter().any(|phrase| begins(&said[from..], phrase)))
+        (0..said.len()).any(|from| self.begin(&said[from..]))
     }
-}
 
-/// Whether words begin with a phrase, and one of them ends where it does.
-fn begins(said: &[String], phrase: &str) -> bool {
-    let mut rest = phrase;
-    for word in said {
-        match rest.strip_prefix(word.as_str()) {
-            Some("") => return true,
-            Some(left) => rest = left,
-            None => return false,
+    /// Whether words begin with one of them, and one of the words ends where it does.
+    fn begin(&self, said: &[String]) -> bool {
+        let (mut left, mut begun) = (self.0.as_slice(), String::new());
+        for word in said {
+            begun.push_str(word);
+            // The phrases that go on like that follow each other, and the one that ends there is the first.
+            left = &left[left.partition_point(|phrase| *phrase < begun)..];
+            match left.first() {
+                Some(phrase) if *phrase == begun => return true,
+                Some(phrase) if phrase.starts_with(&begun) => {}
+                _ => return false,
+            }
         }
+        false
     }
-    false
 }
 
 /// The words of a text in one spelling. Those of the Latin alphabet end in a space, which tells "the rapist" from
 /// "therapist"; in Persian the space says nothing.
 fn words(text: &str) -> Vec<String> {
-    let spoken = tokens(text).into_iter().filter(|token| token.shape != Shape::Symbol);
-    let spelled = spoken.map(|token| {
-        let end = if token.text.is_ascii() { " " } else { "" };
-        token.text + end
-    });
-    spelled.collect()
+    let spaced = |word: String| {
+        let end = if word.is_ascii() { " " } else { "" };
+        word + end
+    };
+    spelled(text).into_iter().map(spaced).collect()
 }
 
 #[cfg(test)]

@@ -72,22 +72,47 @@ impl TalkMeter {
     /// How the time went so far; nothing, when nobody said anything.
     #[must_use]
     pub fn talk(&self) -> Option<Talk> {
+        self.measured().map(|(talk, _)| talk)
+    }
+
+    /// When there was dead air so far, from when to when.
+    #[must_use]
+    pub fn dead_air(&self) -> Vec<(Millis, Millis)> {
+        self.measured().map(|(_, silences)| silences).unwrap_or_default()
+    }
+
+    /// With which utterances a party interrupted somebody so far, in the order of their begins.
+    #[must_use]
+    pub fn interruptions(&self, party: Party) -> Vec<UtteranceId> {
+        let all = self.in_order();
+        let theirs = (0..all.len()).filter(|n| all[*n].1.party == party && interrupts(&all, *n));
+        theirs.map(|n| all[n].0).collect()
+    }
+
+    /// When somebody spoke, in the order of the begins.
+    fn in_order(&self) -> Vec<(UtteranceId, Stretch)> {
+        let mut all: Vec<_> = self.said.iter().map(|(id, one)| (*id, *one)).collect();
+        all.sort_by_key(|(_, one)| one.start);
+        all
+    }
+
+    /// How the time went, and when the air was dead.
+    fn measured(&self) -> Option<(Talk, Vec<(Millis, Millis)>)> {
         let first = self.said.values().map(|one| one.start).min()?;
         let last = self.said.values().map(|one| one.end).max()?.max(first);
-        let mut all: Vec<Stretch> = self.said.values().copied().collect();
-        all.sort_by_key(|one| one.start);
+        let all = self.in_order();
         let mut parties: BTreeMap<Party, PartyTalk> = BTreeMap::new();
         // When somebody begins to speak or stops, each party once at a time; and when a hold begins or ends.
         let mut edges: Vec<(Millis, Edge)> = Vec::new();
-        for (n, one) in all.iter().enumerate() {
+        for (n, (_, one)) in all.iter().enumerate() {
             let party = one.party;
             let of_party = PartyTalk { party, talk_ms: Millis(0), interruptions: 0 };
             let known = parties.entry(party).or_insert(of_party);
-            let interrupts = all[..n].iter().rev().take(NEAR).any(|other| one.interrupts(other));
-            known.interruptions += u32::from(interrupts);
+            known.interruptions += u32::from(interrupts(&all, n));
         }
         for known in parties.values_mut() {
-            for (start, end) in joined(all.iter().filter(|one| one.party == known.party)) {
+            let theirs = all.iter().map(|(_, one)| one).filter(|one| one.party == known.party);
+            for (start, end) in joined(theirs) {
                 known.talk_ms = known.talk_ms + end.since(start);
                 edges.extend([(start, Edge::Speaks(1)), (end, Edge::Speaks(-1))]);
             }
@@ -99,6 +124,7 @@ impl TalkMeter {
         }
         edges.sort_by_key(|(at, _)| *at);
         let mut talk = Talk { parties: parties.into_values().collect(), ..Talk::default() };
+        let mut silences = Vec::new();
         let (mut speaking, mut held, mut at, mut silence) = (0, 0, first, Millis(0));
         for (next, edge) in edges {
             let passed = next.since(at);
@@ -116,12 +142,18 @@ impl TalkMeter {
             if speaking > 0 || held > 0 {
                 if silence >= DEAD_AIR {
                     talk.dead_air_ms = talk.dead_air_ms + silence;
+                    silences.push((at.since(silence), at));
                 }
                 silence = Millis(0);
             }
         }
-        Some(talk)
+        Some((talk, silences))
     }
+}
+
+/// Whether a stretch interrupts one of those before it.
+fn interrupts(all: &[(UtteranceId, Stretch)], n: usize) -> bool {
+    all[..n].iter().rev().take(NEAR).any(|(_, other)| all[n].1.interrupts(other))
 }
 
 #[derive(Clone, Copy)]
@@ -160,13 +192,31 @@ mod tests {
         PartyChange { party }
     }
 
-    /// What is measured of events at these seconds.
-    fn measured(events: impl IntoIterator<Item = (u64, EventBody)>) -> Option<Talk> {
+    /// What has taken in events at these seconds.
+    fn meter(events: impl IntoIterator<Item = (u64, EventBody)>) -> TalkMeter {
         let mut meter = TalkMeter::default();
         for ((s, body), seq) in events.into_iter().zip(1..) {
             meter.apply(&CallEvent { seq, at_ms: Millis(s * 1_000), body });
         }
-        meter.talk()
+        meter
+    }
+
+    fn measured(events: impl IntoIterator<Item = (u64, EventBody)>) -> Option<Talk> {
+        meter(events).talk()
+    }
+
+    #[test]
+    fn where_the_air_was_dead_and_who_interrupted_is_told() {
+        let meter = meter([
+            (12, said(2, Party::Customer, 5, 12, 20)),
+            (15, said(3, Party::Agent, 10, 15, 9)),
+            (28, said(5, Party::Agent, 27, 28, 4)),
+            (30, said(6, Party::Customer, 29, 30, 4)),
+        ]);
+        assert_eq!(meter.dead_air(), [(Millis(15_000), Millis(27_000))]);
+        assert_eq!(meter.interruptions(Party::Agent), [UtteranceId(3)]);
+        assert_eq!(meter.interruptions(Party::Customer), []);
+        assert_eq!(TalkMeter::default().dead_air(), []);
     }
 
     fn of(talk: &Talk, party: Party) -> (u64, u32) {

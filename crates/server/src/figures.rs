@@ -8,7 +8,7 @@ use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::calls::Missing;
 use crate::metrics::{Buckets, Labels, Metrics};
-use crate::{insight, redaction};
+use crate::{insight, jobs, redaction};
 
 /// Registers the engine's figures.
 pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
@@ -86,6 +86,20 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
         ("insight_intents", "Utterances in which an intent was recognised", |f| f.intents.load(Relaxed)),
         ("insight_dropped", "Utterances left out because too many waited", |f| f.dropped.load(Relaxed)),
         ("insight_failed", "Utterances that a model failed to understand", |f| f.failed.load(Relaxed)),
+    ];
+    for (name, help, read) in counters {
+        let figures = figures.clone();
+        metrics.counter(name, help, move || read(&figures));
+    }
+}
+
+/// Registers what is counted of what is done after calls.
+pub fn jobs(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
+    type Count = fn(&jobs::Figures) -> u64;
+    let counters: [(&str, &str, Count); 3] = [
+        ("jobs_done", "Jobs after calls that are done", |f| f.done.load(Relaxed)),
+        ("jobs_failed", "Tries of jobs after calls that failed", |f| f.failed.load(Relaxed)),
+        ("jobs_dead", "Jobs after calls that were given up", |f| f.dead.load(Relaxed)),
     ];
     for (name, help, read) in counters {
         let figures = figures.clone();

@@ -11,6 +11,7 @@ use sotto_call::{
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
 use crate::{Store, StoreError};
 
@@ -263,7 +264,7 @@ impl Store {
         self.commit(&Batch { events, ..Batch::default() }).await
     }
 
-    /// Adds the last events and closes the call, in one transaction. Doing it again does nothing.
+    /// Adds the last events, closes the call and queues what is done after it, in one transaction. Doing it again does nothing.
     ///
     /// # Errors
     /// As [`Store::append`], and [`StoreError::Ended`] when the call was closed otherwise.
@@ -392,6 +393,11 @@ impl Store {
                         .await?;
                 }
             }
+            for call in batch.redactions.iter().map(|redaction| redaction.call).collect::<BTreeSet<_>>() {
+                for statement in MAKE_AGAIN {
+                    sqlx::query(statement).bind(call.0).execute(&mut **tx).await?;
+                }
+            }
             for (call, closing) in &batch.ends {
                 let last = closing.last.as_ref().map(to_json).transpose()?;
                 let reason = name_of(&closing.ended.reason)?;
@@ -417,6 +423,15 @@ impl Store {
                         Some(_) => StoreError::Ended(*call),
                         None => StoreError::UnknownCall(*call),
                     });
+                }
+                for step in Step::ALL {
+                    sqlx::query(QUEUE)
+                        .bind(Uuid::now_v7())
+                        .bind(name_of(&step)?)
+                        .bind(i64::from(step.version()))
+                        .bind(call.0)
+                        .execute(&mut **tx)
+                        .await?;
                 }
             }
         });
@@ -599,6 +614,9 @@ impl Store {
                     let seq = unsigned(*seq, "event number")?;
                     return Err(StoreError::Conflict { call: CallId(id), seq });
                 }
+            }
+            for statement in FORGET_MOODS {
+                sqlx::query(statement).bind(id).execute(&mut **tx).await?;
             }
             sqlx::query("UPDATE calls SET moods_kept = $2 WHERE id = $1")
                 .bind(id)

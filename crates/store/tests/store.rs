@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -15,8 +16,8 @@ use sotto_call::{
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, ExampleRow, IntentEdits,
-    IntentRow, MissedCall, Outcome, Role, SessionRow, Store, StoreError, UserChange, UserRow, WriterLimits,
-    recover,
+    IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow, Step, Store, StoreError,
+    UserChange, UserRow, WriterLimits, recover,
 };
 use uuid::Uuid;
 
@@ -153,6 +154,40 @@ fn felt() -> [EventBody; 3] {
     [words, EventBody::Mood(mood), EventBody::Prompt(prompt)]
 }
 
+/// An ended call with what a customer felt, and its job.
+async fn ended_call(store: &Store, started_at_unix_ms: u64) -> CallId {
+    let (id, mut log) = (CallId::new(), CallLog::default());
+    store.create_call(&CallRow { started_at_unix_ms, ..row(id) }).await.unwrap();
+    let mut events = vec![log.append(Millis(0), EventBody::CallStarted(started("abc@pbx")))];
+    events.extend(felt().map(|body| log.append(Millis(1), body)));
+    let (last, closing) = ended(&events, EndReason::Hangup, 9_000);
+    events.push(last);
+    store.end_call(id, &events, &closing).await.unwrap();
+    id
+}
+
+/// What a call came to, by this name.
+fn review_called(insight: &str) -> ReviewRow {
+    ReviewRow {
+        version: 1,
+        made_at_unix_ms: 50_000,
+        insight: insight.to_owned(),
+        with_moods: Some(format!("{insight}, unhappy")),
+        quality: "good".to_owned(),
+    }
+}
+
+async fn states(store: &Store) -> Vec<(JobState, u64)> {
+    store.job_counts().await.unwrap().into_iter().collect()
+}
+
+/// A time at which everything is due.
+const LATE: u64 = 1_800_000_000_000;
+
+async fn claimed(store: &Store) -> JobRow {
+    store.claim_job(LATE).await.unwrap().unwrap()
+}
+
 async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
     store.events(id, 0, u32::MAX).await.unwrap()
 }
@@ -267,6 +302,139 @@ on_both! {
             assert_eq!((kept.len(), kept.iter().any(|event| event.body.tells_mood())), (4, false));
         }
         assert_eq!(writer.figures().rejected, 0);
+    }
+
+    async fn a_call_that_ends_has_one_job_however_it_ends(store: Store) {
+        let id = CallId::new();
+        store.create_call(&row(id)).await.unwrap();
+        let events = log_of(&["one"]);
+        store.append(id, &events).await.unwrap();
+        assert_eq!(states(&store).await, [], "it goes on");
+        let (last, closing) = ended(&events, EndReason::Timeout, 9_000);
+        for _ in 0..2 {
+            store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+        }
+        let interrupted = CallId::new();
+        store.create_call(&row(interrupted)).await.unwrap();
+        recover(&store, |_| None).await.unwrap();
+        let jobs = store.jobs(Some(JobState::Waiting), 9).await.unwrap();
+        let calls: BTreeMap<CallId, &JobRow> = jobs.iter().map(|job| (job.call, job)).collect();
+        assert_eq!((jobs.len(), calls.len()), (2, 2));
+        let job = calls[&id];
+        assert_eq!((job.step, job.version, job.tries), (Step::Review, Step::Review.version(), 0));
+        assert_eq!(job.due_at_unix_ms, 1_700_000_009_000, "when the call ended");
+        // What is refused ends nothing.
+        let (_, otherwise) = ended(&events, EndReason::Hangup, 9_000);
+        assert!(store.end_call(id, &[], &otherwise).await.is_err());
+        assert_eq!(states(&store).await, [(JobState::Waiting, 2)]);
+    }
+
+    async fn a_job_is_claimed_by_one_and_settled_once(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        assert_eq!(store.claim_job(9_999).await.unwrap(), None, "not due yet");
+        let job = store.claim_job(10_000).await.unwrap().unwrap();
+        assert_eq!((job.call, job.state, job.tries), (id, JobState::Running, 1));
+        assert_eq!(store.claim_job(LATE).await.unwrap(), None, "it is taken");
+        assert!(store.has_jobs(id).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap(), None);
+        assert!(store.finish_job(&job, &review_called("first")).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("second")).await.unwrap());
+        assert!(!store.fail_job(&job, "late", None, LATE).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("first"));
+        assert_eq!(states(&store).await, [(JobState::Done, 1)]);
+        assert!(!store.has_jobs(id).await.unwrap());
+        // Made anew, on request.
+        assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
+        assert_eq!(store.run_job(Uuid::now_v7(), LATE).await.unwrap(), None);
+        let again = claimed(&store).await;
+        assert_eq!((again.id, again.tries), (job.id, 1));
+        assert!(!store.finish_job(&job, &review_called("stale")).await.unwrap(), "somebody else has it");
+        assert!(store.finish_job(&again, &review_called("third")).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
+    }
+
+    async fn a_job_that_fails_comes_again_until_it_is_dead(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let job = store.claim_job(20_000).await.unwrap().unwrap();
+        assert!(store.fail_job(&job, "no\0 luck", Some(30_000), 20_000).await.unwrap());
+        assert_eq!(store.claim_job(29_999).await.unwrap(), None);
+        let job = store.claim_job(30_000).await.unwrap().unwrap();
+        assert_eq!((job.tries, job.error.as_deref()), (2, Some("no\u{fffd} luck")));
+        assert!(store.fail_job(&job, &"x".repeat(9_000), None, 30_000).await.unwrap());
+        assert_eq!(store.claim_job(LATE).await.unwrap(), None);
+        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        assert_eq!((dead.len(), dead[0].call, dead[0].error.as_ref().unwrap().len()), (1, id, 500));
+        assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
+        assert_eq!(claimed(&store).await.tries, 1);
+    }
+
+    async fn what_somebody_had_claimed_who_died_is_taken_up(store: Store) {
+        for _ in 0..2 {
+            ended_call(&store, 1_000).await;
+        }
+        let one = claimed(&store).await;
+        assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 1);
+        assert!(!store.finish_job(&one, &review_called("late")).await.unwrap(), "who died says nothing");
+        let two = [claimed(&store).await, claimed(&store).await];
+        assert_eq!(store.claim_job(LATE).await.unwrap(), None);
+        assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
+        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        assert_eq!((dead.len(), dead[0].id), (1, one.id), "twice it was running when somebody died");
+        assert!(two.iter().any(|job| job.id == one.id));
+        assert_eq!(states(&store).await, [(JobState::Waiting, 1), (JobState::Dead, 1)]);
+    }
+
+    async fn what_is_taken_out_of_a_log_is_in_nothing_that_was_made_of_it(store: Store) {
+        let (id, other) = (ended_call(&store, 1_000).await, ended_call(&store, 1_000).await);
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        }
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(store.review(id).await.unwrap(), None);
+        assert!(store.review(other).await.unwrap().is_some());
+        // Who read the words before they were taken out keeps nothing of them.
+        let job = claimed(&store).await;
+        assert_eq!(job.call, id);
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap());
+        let again = claimed(&store).await;
+        assert!(store.finish_job(&again, &review_called("without")).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap().unwrap().insight, "without");
+    }
+
+    async fn moods_go_from_what_calls_came_to_as_well(store: Store) {
+        let (old, new) = (ended_call(&store, 1_000).await, ended_call(&store, 9_000).await);
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        }
+        let late = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        assert_eq!(store.forget_moods(5_000).await.unwrap(), 2);
+        let kept = |review: Option<ReviewRow>| review.map(|review| (review.insight, review.with_moods));
+        let said = Some("said, unhappy".to_owned());
+        assert_eq!(kept(store.review(old).await.unwrap()), Some(("said".to_owned(), None)));
+        assert_eq!(kept(store.review(new).await.unwrap()), Some(("said".to_owned(), said)));
+        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap(), "it had read them");
+        assert_eq!((claimed(&store).await.call, store.review(late).await.unwrap()), (late, None));
+    }
+
+    async fn what_a_call_came_to_goes_with_it(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        let running = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        assert_eq!(store.delete_calls(&[id, running].into()).await.unwrap(), 2);
+        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap());
+        for id in [id, running] {
+            assert_eq!(store.review(id).await.unwrap(), None);
+        }
+        assert_eq!(states(&store).await, []);
     }
 
     async fn appending_again_changes_nothing(store: Store) {
@@ -881,6 +1049,71 @@ async fn kill_and_recover(url: &str) {
             .iter()
             .all(|event| matches!(&event.body, EventBody::Utterance(said) if said.text == "word"))
     );
+}
+
+#[tokio::test]
+#[ignore = "is run, and killed, by another test"]
+async fn works_until_it_is_killed() {
+    let Ok(url) = std::env::var(DOOMED) else { return };
+    let store = Store::open(&url).await.unwrap();
+    store.take_up_jobs(u32::MAX, LATE).await.unwrap();
+    while let Some(job) = store.claim_job(LATE).await.unwrap() {
+        println!("\nclaimed {}", job.call);
+        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        println!("\ndone {}", job.call);
+    }
+}
+
+/// Whoever works is killed again and again: all is done in the end, and nothing that was done is done again.
+async fn kill_who_works(url: &str) {
+    use std::io::BufRead;
+    let store = Store::open(url).await.unwrap();
+    let mut calls = Vec::new();
+    for _ in 0..60 {
+        calls.push(ended_call(&store, 1_000).await.to_string());
+    }
+    let mut done: Vec<String> = Vec::new();
+    for _ in 0..5 {
+        let mut doomed = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture", "works_until_it_is_killed"])
+            .env(DOOMED, url)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(doomed.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let mut of_this_run = 0;
+        for line in lines {
+            if let Some(call) = line.strip_prefix("claimed ") {
+                assert!(!done.iter().any(|one| one == call), "{call} was done");
+                if of_this_run == 5 {
+                    doomed.kill().unwrap();
+                }
+            } else if let Some(call) = line.strip_prefix("done ") {
+                done.push(call.to_owned());
+                of_this_run += 1;
+            }
+        }
+        doomed.wait().unwrap();
+    }
+    store.take_up_jobs(u32::MAX, LATE).await.unwrap();
+    while let Some(job) = store.claim_job(LATE).await.unwrap() {
+        assert!(!done.contains(&job.call.to_string()));
+        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+    }
+    assert_eq!(states(&store).await, [(JobState::Done, 60)]);
+    for call in calls {
+        assert_eq!(store.review(call.parse().unwrap()).await.unwrap().unwrap(), review_called("said"));
+    }
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_killed_process_leaves_no_job_undone_and_does_none_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_who_works(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
+    if let Some(url) = testing::postgres_url().await {
+        kill_who_works(&url).await;
+    }
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use sotto_tests::audio::Audio;
 use sotto_tests::server::Sotto;
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{PATIENCE, assert_ordered, excerpt};
+use crate::support::{PATIENCE, assert_ordered, excerpt, until};
 
 /// Follows a live call until something final was said and a little more; when each event came.
 fn follow(sotto: &Sotto, id: &str) -> Vec<(Instant, Value)> {
@@ -43,6 +43,11 @@ fn kill_9_loses_at_most_a_quarter_of_a_second() {
             let age = killed.duration_since(*at);
             assert!(age < Duration::from_millis(250) || events.contains(event), "{age:?} old, lost: {event}");
         }
+        // What is done after a call is done after one that was interrupted as well.
+        until("it is known what the call came to", || {
+            let insight = sotto.api.client.get(&format!("/api/calls/{id}/insight")).unwrap();
+            insight.status == 200
+        });
         let summary = sotto.api.calls("ended").unwrap();
         assert_eq!((summary.len(), &summary[0]["ended"]), (time + 1, &Value::from("interrupted")));
 

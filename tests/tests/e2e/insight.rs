@@ -264,7 +264,12 @@ fn an_agent_who_is_not_to_see_moods_is_given_none_by_any_way_and_who_looks_is_wr
     seen.extend(followed.iter().map(Value::to_string));
     let listed = list.until(PATIENCE, |told| told["call"]["state"] == "ended").unwrap();
     seen.extend(listed.iter().map(Value::to_string));
-    for path in ["", "/events", "/events?from=3"] {
+    let came_to = format!("/api/calls/{id}/insight");
+    until("it is known what the call came to", || mina.get(&came_to).unwrap().status == 200);
+    let known = sotto.api.client.json(&came_to).unwrap();
+    assert!(known["sentiment"].is_string(), "the administrator sees it: {known}");
+    assert!(mina.json(&came_to).unwrap()["sentiment"].is_null());
+    for path in ["", "/events", "/events?from=3", "/insight", "/quality"] {
         let answer = mina.get(&format!("/api/calls/{id}{path}")).unwrap();
         assert_eq!(answer.status, 200);
         seen.push(answer.text());

@@ -1,4 +1,5 @@
-//! Recorded calls, played through the same path as live ones: `sotto replay`, `sotto transcribe` and `sotto eval`.
+//! Recorded calls, played through the same path as live ones: `sotto replay`, `sotto transcribe`, `sotto insight` and
+//! `sotto eval`.
 
 use std::f32::consts::TAU;
 use std::path::Path;
@@ -89,6 +90,51 @@ fn what_a_voice_tells_is_told_of_the_customer_where_that_is_wanted_and_how_the_t
         assert!((15_000..26_000).contains(&shares[0]) && (8_000..17_000).contains(&shares[1]), "{talk}");
         assert!(talk["silence_ms"].as_u64().unwrap() < 12_000, "{talk}");
     }
+}
+
+/// Of the demo conversation: the customer asks when it comes, the agent promises to call on Thursday.
+const PROMISE_MS: (u64, u64) = (63_000, 91_306);
+
+#[test]
+fn a_recording_and_its_log_come_to_the_same_and_all_of_it_was_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let [file, log] = ["call.wav", "call.ndjson"].map(|name| folder.path().join(name));
+    let audio = Audio::read(&Script::support().unwrap().audio).unwrap();
+    audio.cut(PROMISE_MS.0, PROMISE_MS.1).write_wav(&file).unwrap();
+    let events = replay(&file);
+    let lines: Vec<String> = events.iter().map(Value::to_string).collect();
+    std::fs::write(&log, lines.join("\n")).unwrap();
+    let insight = |of: &Path, arguments: &[&str]| -> Value {
+        let mut command = Command::new(binary().unwrap());
+        command.arg("insight").arg(of).args(arguments).args(["--set", "speech.model=tiny.en"]);
+        let out = command.output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        serde_json::from_slice(&out.stdout).unwrap()
+    };
+    let of_log = insight(&log, &[]);
+    let of_recording = insight(&file, &[]);
+    assert_eq!(of_recording["summary_bullets"], of_log["summary_bullets"]);
+    let promise = of_log["next_actions"].as_array().unwrap().iter().find(|one| one["type"] == "callback");
+    let promise = promise.unwrap_or_else(|| panic!("{of_log}"));
+    assert_eq!([&promise["channel"], &promise["by"]], ["phone", "agent"]);
+    assert!(promise["when"].is_string(), "{promise}");
+
+    let bullets = of_log["summary_bullets"].as_array().unwrap();
+    let evidence = of_log["evidence"]["summary_bullets"].as_array().unwrap();
+    assert!(!bullets.is_empty() && bullets.len() == evidence.len(), "{of_log}");
+    for (bullet, from) in bullets.iter().zip(evidence) {
+        let cited = &from["citations"][0];
+        let is_it = |e: &&Value| {
+            ["utterance_id", "revision"].iter().all(|key| e[*key] == cited[*key])
+                && e["kind"] == "utterance"
+                && e["final"] == true
+        };
+        let said = events.iter().find(is_it).unwrap();
+        assert!(said["text"].as_str().unwrap().contains(bullet.as_str().unwrap()), "{bullet} {said}");
+        assert_eq!(said["party"], from["party"]);
+    }
+    let quality = insight(&log, &["--quality"]);
+    assert!(quality["total"].as_f64().is_some_and(|total| (0.0..=1.0).contains(&total)), "{quality}");
 }
 
 #[test]

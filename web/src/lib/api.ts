@@ -106,6 +106,50 @@ export interface Outcome {
   at_unix_ms: number;
 }
 
+/** Words of a call that something rests on. */
+export interface Citation {
+  utterance_id: number;
+  party: Party;
+  start_ms: Millis;
+  /** Characters of the utterance's text. */
+  chars: { start: number; end: number };
+}
+
+/** Something that was promised. */
+export interface NextAction {
+  type: 'callback' | 'message' | 'meeting' | 'payment' | 'task';
+  /** As an entity of the kind `date_time` is written. */
+  when: string | null;
+  channel: 'phone' | 'sms' | 'email' | 'telegram' | null;
+  to: string | null;
+  by: Party;
+  /** The sentence, as it was said. */
+  text: string;
+  citations: Citation[];
+}
+
+/** What a call came to: what the page shows of it. */
+export interface CallInsight {
+  summary_bullets: string[];
+  urgency: 'low' | 'normal' | 'high';
+  next_actions: NextAction[];
+  evidence: { summary_bullets: { citations: Citation[] }[]; urgency: Citation[] };
+}
+
+/** How good a call was, by the questions of a scorecard. */
+export interface CallQuality {
+  /** From 0 to 1, of what could be judged. */
+  total: number | null;
+  questions: {
+    name: string;
+    title: Record<string, string>;
+    score: number | null;
+    /** Why there is no score. */
+    not_judged?: 'no_agent' | 'did_not_happen' | 'no_checklist' | 'too_little';
+    evidence: Citation[];
+  }[];
+}
+
 /** What customers may want, as it is recognised and taught. */
 export interface IntentList {
   learning: 'done' | 'going' | 'waiting';
@@ -301,6 +345,10 @@ export const api = {
     }
     if (rest.trim()) yield JSON.parse(rest) as CallEvent;
   },
+  insight: (id: CallId, signal?: AbortSignal) =>
+    json<CallInsight>('GET', `${call(id)}/insight`, undefined, signal),
+  quality: (id: CallId, signal?: AbortSignal) =>
+    json<CallQuality>('GET', `${call(id)}/quality`, undefined, signal),
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
   async answerPrompt(id: CallId, prompt: number, answer: PromptAnswer): Promise<void> {
     await request('POST', `${call(id)}/prompts/${prompt}/answer`, { answer });

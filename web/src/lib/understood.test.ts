@@ -7,6 +7,7 @@ import {
   draw,
   intentsNow,
   levelOf,
+  momentOf,
   namedNow,
   put,
   shapeOf,
@@ -149,6 +150,8 @@ describe('what was named', () => {
     expect(written(entity('date_time', '2026-12-01'), 'fa-IR')).toContain('آذر');
     expect(written(entity('date_time', '2026-12-01T10:30'), 'en-GB')).toContain('10:30');
     expect(written(entity('date_time', 'T10:30'), 'en-GB')).toBe('10:30');
+    expect(momentOf('2026-12-01T10:30', format('en-GB'))).toContain('10:30');
+    expect(momentOf('soon', format('en-GB'))).toBe('soon');
     expect(written(entity('order', 'AB1234'), 'fa-IR')).toBe('AB1234');
   });
 

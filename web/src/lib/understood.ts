@@ -85,6 +85,15 @@ export function isCode({ kind }: Pick<Entity, 'kind'>): boolean {
   return kind === 'phone' || kind === 'email' || kind === 'order' || kind === 'account';
 }
 
+/** A date, a time of day or both, written as entities have them, as a reader of a language writes it. */
+export function momentOf(value: string, format: Pick<Format, 'date' | 'dateTime' | 'time'>): string {
+  const [, date, time] = /^(\d{4}-\d{2}-\d{2})?(?:T(\d{2}:\d{2}))?$/.exec(value) ?? [];
+  // Without a zone: that of the reader, in which it is written again.
+  const at = new Date(`${date ?? '2000-01-01'}T${time ?? '00:00'}`).getTime();
+  if (Number.isNaN(at) || (!date && !time)) return value;
+  return date ? (time ? format.dateTime(at) : format.date(at)) : format.time(at);
+}
+
 /**
  * A thing that was named, as a reader of a language writes it. `said` is the text that it was named in, which a place or a
  * name is taken from: cities have English names otherwise. `currency` is what one is called.
@@ -103,13 +112,8 @@ export function valueOf(
       const number = Number(amount);
       return Number.isFinite(number) ? `${format.number(number)} ${currency(code)}` : value;
     }
-    case 'date_time': {
-      const [, date, time] = /^(\d{4}-\d{2}-\d{2})?(?:T(\d{2}:\d{2}))?$/.exec(value) ?? [];
-      // Without a zone: that of the reader, in which it is written again.
-      const at = new Date(`${date ?? '2000-01-01'}T${time ?? '00:00'}`).getTime();
-      if (Number.isNaN(at) || (!date && !time)) return value;
-      return date ? (time ? format.dateTime(at) : format.date(at)) : format.time(at);
-    }
+    case 'date_time':
+      return momentOf(value, format);
     case 'person':
     case 'city':
       return [...said].slice(chars.start, chars.end).join('') || value;

@@ -19,6 +19,7 @@ mod noise;
 mod paths;
 mod peers;
 mod persian;
+mod review;
 mod rtpengine;
 mod setup;
 mod smooth;
@@ -54,6 +55,8 @@ enum What {
     Insight(Area),
     /// Whether what is written down is found: passages for questions and dialogues, latency, ingestion.
     Knowledge(Area),
+    /// What remains of calls: their insights.
+    Review(Area),
 }
 
 #[derive(clap::Args)]
@@ -216,12 +219,22 @@ const KNOWLEDGE: &[Row] = &[
     },
 ];
 
+const REVIEW: &[Row] = &[
+    Row { name: "insights", what: "Insights of seven calls, from audio", measure: review::insights },
+    Row {
+        name: "known",
+        what: "From the hang-up to what a call came to, ten calls at once",
+        measure: review::known,
+    },
+];
+
 pub fn eval(options: &Options) -> Result<()> {
     let (rows, area) = match &options.what {
         What::Live(area) => (LIVE, area),
         What::Phone(area) => (PHONE, area),
         What::Insight(area) => (INSIGHT, area),
         What::Knowledge(area) => (KNOWLEDGE, area),
+        What::Review(area) => (REVIEW, area),
     };
     let names: Vec<&str> = rows.iter().map(|row| row.name).collect();
     if let Some(unknown) = area.only.iter().find(|only| !names.contains(&only.as_str())) {

@@ -164,9 +164,38 @@ impl Words {
     }
 }
 
+/// The words and rows of digits of a text in one spelling, without signs.
+#[must_use]
+pub fn spelled(text: &str) -> Vec<String> {
+    tokens(text).into_iter().filter(|token| token.shape != Shape::Symbol).map(|token| token.text).collect()
+}
+
+/// The letters and digits of a text in one spelling and without anything between them, its numbers in digits however they
+/// were said: "It's B, four seven" is `it'sb47`.
+#[must_use]
+pub fn plain(text: &str) -> String {
+    let tokens = tokens(text);
+    let numbers = numbers(&tokens);
+    let mut numbers = numbers.iter().peekable();
+    let (mut plain, mut at) = (String::new(), 0);
+    while let Some(token) = tokens.get(at) {
+        if let Some(number) = numbers.next_if(|number| number.tokens.start == at) {
+            plain.push_str(&number.digits);
+            at = number.tokens.end;
+        } else {
+            if token.shape != Shape::Symbol {
+                plain.push_str(&token.text);
+            }
+            at += 1;
+        }
+    }
+    plain
+}
+
 /// Where in the text each word stands, in characters; nothing where the words are not those of the text, in
 /// order.
-pub(crate) fn places(text: &str, words: &[Word]) -> Option<Vec<Range<usize>>> {
+#[must_use]
+pub fn places(text: &str, words: &[Word]) -> Option<Vec<Range<usize>>> {
     let mut rest = text;
     let mut at = 0;
     let place = |word: &Word| {
@@ -208,6 +237,15 @@ mod tests {
         assert_eq!(texts("بیست‌وپنج"), ["بیست", "و", "پنج"]);
         assert_eq!(texts("پانصدهزار"), ["پانصد", "هزار"]);
         assert_eq!(texts("دوست وقت ورود هزاره"), ["دوست", "وقت", "ورود", "هزاره"]);
+    }
+
+    #[test]
+    fn plain_text_has_its_numbers_in_digits() {
+        assert_eq!(plain("It's B, four seven."), "it'sb47");
+        assert_eq!(plain("It's B-47"), plain("it's b four seven"));
+        assert_eq!(plain("•••• ..."), "");
+        assert_eq!(plain("۴۲ تومان"), plain("چهل و دو تومان"));
+        assert_eq!(spelled("Yes, ۴۲!"), ["yes", "42"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod call;
 mod eval;
+mod insight;
 mod kb;
 mod models;
 mod offline;
@@ -38,6 +39,8 @@ enum Command {
     Replay(replay::Replay),
     /// Print what is said in a recorded call.
     Transcribe(replay::Transcribe),
+    /// Print what a call came to: of a recording, or of a call's events.
+    Insight(insight::Insight),
     /// Model files: list them, fetch them, check them.
     Models(models::Models),
     /// People who may sign in.
@@ -95,6 +98,7 @@ impl Cli {
                 Command::Serve => serve::run(config).await,
                 Command::Replay(command) => command.run(config).await,
                 Command::Transcribe(command) => command.run(config).await,
+                Command::Insight(command) => command.run(config).await,
                 Command::Models(command) => command.run(&config),
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,

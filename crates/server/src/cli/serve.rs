@@ -27,9 +27,10 @@ use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
+use crate::jobs::JobLimits;
 use crate::metrics::Metrics;
 use crate::streams::Streams;
-use crate::{analysis, figures, moods, people, retention};
+use crate::{analysis, figures, jobs, moods, people, retention};
 
 /// How long calls get to hand in their last words when Sotto is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -139,7 +140,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     if config.insight.enabled {
         read_feelings(config.clone(), intents, checklist, calls.clone(), readiness.clone());
     }
+    let done_after = Arc::new(jobs::Figures::default());
+    figures::jobs(&metrics, &done_after);
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
+    let no_more_jobs = CancellationToken::new();
+    let limits = JobLimits::default();
+    let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
+    let jobs = tokio::spawn(jobs);
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
 
     println!("The page is at http://{page}");
@@ -162,6 +169,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
         tracing::warn!(
             "some last words were not recognised in time; their calls will be closed at the next start"
+        );
+    }
+    no_more_jobs.cancel();
+    if tokio::time::timeout(LAST_WORDS, jobs).await.is_err() {
+        tracing::warn!(
+            "something that is done after calls takes too long; it is begun again at the next start"
         );
     }
     stop.cancel();

@@ -161,6 +161,8 @@ pub enum Action {
     ReadMetrics,
     /// Add and change users and keys.
     ManagePeople,
+    /// See what is done after calls, and have it done again.
+    ManageJobs,
 }
 
 /// The one place that decides who may do what.
@@ -177,7 +179,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) | Action::EditIntents => *role >= Role::Supervisor,
-            Action::ManagePeople => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -186,7 +188,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadMetrics => Scope::MetricsRead,
                 Action::Publish => Scope::CallsPublish,
                 Action::Supervise => Scope::CallsListen,
-                Action::ManagePeople | Action::TakeCalls => Scope::Admin,
+                Action::ManagePeople | Action::ManageJobs | Action::TakeCalls => Scope::Admin,
                 Action::HearSupervisors(_) | Action::EditIntents => Scope::Admin,
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
@@ -424,6 +426,7 @@ mod tests {
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));

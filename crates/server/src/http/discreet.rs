@@ -68,6 +68,15 @@ impl App {
         sight
     }
 
+    /// Whether somebody sees how the customer of a call felt. That they look is noted.
+    pub(super) fn sees_moods(&self, identity: &Identity, call: CallId) -> bool {
+        let sees = self.sight(identity).moods;
+        if sees {
+            self.looked(identity.name(), Some(call));
+        }
+        sees
+    }
+
     fn looked(&self, who: &str, call: Option<CallId>) {
         self.shared.looks.note(who, call, &self.settings().moods, self.shared.parts.desk.audit());
     }

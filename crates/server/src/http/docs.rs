@@ -13,7 +13,9 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
-use super::{App, calls, error, intents, live, missed, ops, people, phone, recording, session, whip};
+use super::{
+    App, calls, error, intents, jobs, live, missed, ops, people, phone, recording, review, session, whip,
+};
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -21,6 +23,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/docs", get(async || Html(page())))
         .route("/docs/style.css", get(style))
         .route("/schema/call-event.json", get(async || axum::Json(event_schema())))
+        .route("/schema/call-insight.json", get(async || axum::Json(insight_schema())))
+        .route("/schema/call-quality.json", get(async || axum::Json(quality_schema())))
 }
 
 #[derive(OpenApi)]
@@ -42,7 +46,8 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, calls::outcome, calls::answer, review::insight, review::quality,
+        recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
@@ -50,7 +55,7 @@ pub(super) fn routes() -> Router<App> {
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,
-        ops::status, ops::healthz, ops::readyz, ops::metrics,
+        jobs::list, jobs::run, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
     security(("cookie" = []), ("key" = [])),
@@ -84,6 +89,8 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
     generator.subschema_for::<sotto_call::PromptAnswer>();
+    generator.subschema_for::<sotto_review::CallInsight>();
+    generator.subschema_for::<sotto_review::Quality>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),
@@ -142,6 +149,18 @@ fn event_schema() -> &'static Value {
     SCHEMA.get_or_init(|| schemars::schema_for!(sotto_call::CallEvent).to_value())
 }
 
+/// JSON Schema of what a call came to.
+fn insight_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(sotto_review::CallInsight).to_value())
+}
+
+/// JSON Schema of how good a call was.
+fn quality_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(|| schemars::schema_for!(sotto_review::Quality).to_value())
+}
+
 async fn style() -> impl IntoResponse {
     const STYLE: &str = include_str!("docs.css");
     ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE)
@@ -167,7 +186,9 @@ fn write_page(page: &mut String, api: &Value) -> std::fmt::Result {
          <meta name=\"viewport\" content=\"width=device-width\"><title>Sotto: interface</title>\
          <link rel=\"stylesheet\" href=\"docs/style.css\"></head><body><main>\
          <h1>Sotto {}</h1><p>{}</p><p>For programs: <a href=\"openapi.json\">OpenAPI</a>, \
-         <a href=\"schema/call-event.json\">JSON Schema of an event</a>.</p>",
+         <a href=\"schema/call-event.json\">JSON Schema of an event</a>, \
+         <a href=\"schema/call-insight.json\">of an insight</a> and \
+         <a href=\"schema/call-quality.json\">of a quality</a>.</p>",
         text(info, "version"),
         prose(info["description"].as_str().unwrap_or_default()),
     )?;
@@ -296,6 +317,33 @@ mod tests {
             utterance.to_string().contains("utterance_id") || utterance.to_string().contains("Utterance")
         );
         assert_eq!(api["components"]["schemas"]["Role"]["enum"][0], "agent");
+    }
+
+    #[test]
+    fn an_insight_has_the_fields_that_others_read_and_where_they_are_from() {
+        let fields = &insight_schema()["properties"];
+        for field in [
+            "intent",
+            "summary_bullets",
+            "sentiment",
+            "urgency",
+            "entities",
+            "next_actions",
+            "lead_stage_suggestion",
+            "confidence",
+            "evidence",
+        ] {
+            assert!(fields[field].is_object(), "{field}");
+        }
+        assert_eq!(fields["summary_bullets"]["items"]["type"], "string");
+        let shapes = &insight_schema()["$defs"];
+        for field in ["name", "phone", "email", "course", "budget", "city"] {
+            assert!(shapes["EntityFields"]["properties"][field].is_object(), "{field}");
+        }
+        for field in ["type", "when", "channel", "to", "citations"] {
+            assert!(shapes["NextAction"]["properties"][field].is_object(), "{field}");
+        }
+        assert!(quality_schema()["properties"]["questions"].is_object());
     }
 
     #[test]

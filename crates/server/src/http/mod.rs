@@ -10,12 +10,14 @@ mod discreet;
 mod docs;
 mod error;
 mod intents;
+mod jobs;
 mod live;
 mod missed;
 mod ops;
 mod people;
 mod phone;
 mod recording;
+mod review;
 pub(crate) mod schema;
 mod serve;
 mod session;
@@ -305,12 +307,14 @@ pub fn router(app: App) -> Router {
     let api = Router::new()
         .merge(session::routes())
         .merge(calls::routes())
+        .merge(review::routes())
         .merge(live::routes())
         .merge(phone::routes())
         .merge(whip::routes())
         .merge(missed::routes())
         .merge(intents::routes())
         .merge(people::routes())
+        .merge(jobs::routes())
         .route("/status", get(ops::status))
         .merge(docs::routes())
         .fallback(async || ApiError::not_found("endpoint"))

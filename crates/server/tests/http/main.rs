@@ -11,5 +11,6 @@ mod moods;
 mod operation;
 mod phone;
 mod recording;
+mod review;
 mod session;
 mod whip;

@@ -50,7 +50,7 @@ fn prompt(prompt_id: u32, about: PromptKind, evidence: &Quote, held_back: &[Prom
 }
 
 /// A customer becomes unhappy, and the agent is told what may help.
-fn feels(call: &LiveCall) {
+pub fn feels(call: &LiveCall) {
     let words = utterance(1, "I have called three times.", true);
     let EventBody::Utterance(said) = &words else { panic!("words") };
     let said = said.clone();

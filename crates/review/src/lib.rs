@@ -1,0 +1,23 @@
+//! What remains of a call when it is over, drawn from its ordered log alone: a [`CallInsight`], and its [`Quality`] by a
+//! [`Scorecard`]. The same log gives the same, whenever it is read.
+//!
+//! Pure logic: no sockets, no clock, no database, and no language model. Nothing is written by us: summaries are sentences
+//! that were said, values are what the cited words say, and a [`Citation`] can only be made of final words of the log.
+//! [`check()`] holds an insight against a log, however it came about.
+
+mod actions;
+mod bullets;
+mod check;
+mod insight;
+mod named;
+mod rules;
+mod scorecard;
+mod transcript;
+
+pub use check::{Checked, check};
+pub use insight::{
+    ActionType, Arc, Because, BulletEvidence, CallInsight, Channel, EntityFields, Evidence, Field, LeadStage,
+    Named, NextAction, Sentiment, Urgency,
+};
+pub use scorecard::{Area, Judgement, NotJudged, Quality, Scorecard, ScorecardError};
+pub use transcript::Citation;

@@ -1,0 +1,434 @@
+//! Insights and quality of logs that were written by hand, and of arbitrary ones.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use sotto_call::testing::{utterance, with_words};
+use sotto_call::{
+    ArcPoint, CallEvent, CallStarted, CallState, ChecklistItem, Consent, CustomerUtterance, Emotion,
+    Entities, Entity, EntityKind, EventBody, Intent, MASK, Millis, Mood, Party, Quote, Redacted, Secret,
+    Sentiment, Source, Span, Trend, Utterance, UtteranceId, WordsMood,
+};
+use sotto_review::{CallInsight, Quality, Scorecard, check};
+use time::{OffsetDateTime, PrimitiveDateTime};
+
+/// Sunday, the 29th of November 2026, nine in the morning (UTC).
+const STARTED: u64 = 1_795_942_800_000;
+
+const SUPPORT: &[(Party, &str)] = &[
+    (Party::Agent, "Thank you for calling Harbor Home Supply, my name is Sarah. How can I help you today?"),
+    (Party::Customer, "Hi Sarah, my name is Peter Young. My coffee machine still has not arrived."),
+    (Party::Agent, "I am sorry to hear that. Could you give me your order number, please?"),
+    (Party::Customer, "My order number is four seven one, nine two six."),
+    (Party::Agent, "The courier says that the address is incomplete."),
+    (
+        Party::Customer,
+        "This is the second time that this has happened, and nobody told me. I am disappointed.",
+    ),
+    (Party::Agent, "I understand, and I apologize. I have added the apartment to your address."),
+    (Party::Customer, "When will my order be delivered? And can you refund the delivery fee of 12 dollars?"),
+    (Party::Agent, "Yes, I will refund the fee today."),
+    (Party::Agent, "And I will call you myself on Thursday at ten to confirm the delivery."),
+    (Party::Customer, "My phone number is 0912 345 6789."),
+    (Party::Customer, "Sorry, no, it's 0912 345 6788."),
+    (Party::Agent, "Is there anything else I can do for you?"),
+    (Party::Customer, "No, thank you for your help."),
+    (Party::Agent, "You are welcome. Have a nice day. Goodbye."),
+];
+
+/// Numbers events.
+fn numbered(bodies: impl IntoIterator<Item = EventBody>) -> Vec<CallEvent> {
+    let event = |(seq, body)| CallEvent { seq, at_ms: Millis(seq * 1_000), body };
+    (1..).zip(bodies).map(event).collect()
+}
+
+fn started() -> EventBody {
+    EventBody::CallStarted(CallStarted {
+        version: sotto_call::FORMAT_VERSION,
+        source: Source::File,
+        started_at_unix_ms: STARTED,
+        external_id: "test".to_owned(),
+        participants: Vec::new(),
+        language: None,
+        bridged: false,
+        headers: Default::default(),
+    })
+}
+
+/// What the live path finds in an utterance.
+fn named(said: &Utterance) -> EventBody {
+    let at = OffsetDateTime::from_unix_timestamp((STARTED / 1_000) as i64).unwrap();
+    let now = PrimitiveDateTime::new(at.date(), at.time());
+    let span = |range: std::ops::Range<usize>| Span { start: range.start as u32, end: range.end as u32 };
+    let found = sotto_insight::entities(&said.text, &said.words, now, None).into_iter();
+    let entities = found.map(|found| Entity {
+        kind: found.kind,
+        value: found.value,
+        chars: span(found.chars),
+        words: found.words.map(span),
+        confidence: found.confidence,
+    });
+    EventBody::Entities(Entities {
+        utterance_id: said.utterance_id,
+        revision: said.revision,
+        entities: entities.collect(),
+        latency_ms: Millis(1),
+    })
+}
+
+fn mood(said: &Utterance, valence: f32) -> EventBody {
+    let said = CustomerUtterance::of(said).unwrap();
+    let sentiment = Sentiment { negative: 0.5 - valence / 2.0, neutral: 0.0, positive: 0.5 + valence / 2.0 };
+    let words = WordsMood { sentiment, valence, emotion: Emotion::Disappointment, emotion_p: 0.8 };
+    let arc = ArcPoint { at_ms: Millis(1), valence, deviation: 0.2, trend: Trend::Falling, arousal: None };
+    EventBody::Mood(Mood::of(&said, words, arc, None, Millis(1)))
+}
+
+fn intent(said: &Utterance, name: &str) -> EventBody {
+    let said = CustomerUtterance::of(said).unwrap();
+    EventBody::Intent(Intent {
+        name: Some(name.to_owned()),
+        confidence: 0.9,
+        ..Intent::none(&said, Millis(1))
+    })
+}
+
+/// A conversation with what the live path finds in it, and what the customer feels and wants in their second turn.
+fn log(turns: &[(Party, &str)]) -> Vec<CallEvent> {
+    let mut bodies = vec![started()];
+    let mut customers = 0;
+    for (id, (party, text)) in (1..).zip(turns) {
+        let said = with_words(utterance(id, *party, text), 300);
+        bodies.push(EventBody::Utterance(said.clone()));
+        bodies.push(named(&said));
+        customers += usize::from(*party == Party::Customer);
+        if customers == 2 && *party == Party::Customer {
+            bodies.extend([mood(&said, -0.6), intent(&said, "delivery")]);
+        }
+    }
+    numbered(bodies)
+}
+
+/// The insight as it is published, after it was held against its log.
+fn insight(events: &[CallEvent]) -> Value {
+    let insight = CallInsight::of(events);
+    let checked = check(&insight, &CallState::of(events));
+    assert_eq!(checked.faults, Vec::<String>::new());
+    assert_eq!((checked.cited, checked.said), (checked.statements, checked.values));
+    serde_json::to_value(&insight).unwrap()
+}
+
+fn texts(insight: &Value) -> Vec<&str> {
+    insight["summary_bullets"].as_array().unwrap().iter().filter_map(Value::as_str).collect()
+}
+
+#[test]
+fn a_call_has_an_insight_that_says_where_all_of_it_was_said() {
+    let insight = insight(&log(SUPPORT));
+    assert_eq!(insight["intent"], "delivery");
+    assert_eq!(insight["sentiment"], "negative");
+    // They are unhappy, and something is promised for today.
+    assert_eq!(insight["urgency"], "high");
+    assert_eq!(insight["lead_stage_suggestion"], "contacted");
+    let confidence = insight["confidence"].as_f64().unwrap();
+    assert!((0.5..=1.0).contains(&confidence), "{confidence}");
+    // The agent's own name is not the customer's.
+    assert_eq!(insight["entities"]["name"], "Peter Young");
+    assert_eq!(insight["entities"]["phone"], "+989123456788", "the correction wins");
+    assert_eq!(insight["entities"]["budget"], Value::Null, "a fee is no budget");
+    assert_eq!(insight["evidence"]["entities"]["name"][0]["utterance_id"], 2);
+
+    let bullets = texts(&insight);
+    assert!((3..=6).contains(&bullets.len()), "{bullets:?}");
+    assert!(bullets.iter().any(|text| text.contains("I will call you myself")), "{bullets:?}");
+    assert!(bullets.iter().all(|text| SUPPORT.iter().any(|(_, said)| said.contains(text))), "{bullets:?}");
+    assert!(!bullets.iter().any(|text| text.contains("Goodbye") || text.contains("How can I help")));
+    let evidence = insight["evidence"]["summary_bullets"].as_array().unwrap();
+    let at = |one: &Value| one["citations"][0]["start_ms"].as_u64().unwrap();
+    assert_eq!(evidence.len(), bullets.len());
+    assert!(evidence.windows(2).all(|two| at(&two[0]) <= at(&two[1])), "in order of time");
+
+    let actions = insight["next_actions"].as_array().unwrap();
+    let brief: Vec<[&Value; 5]> =
+        actions.iter().map(|one| ["type", "when", "channel", "to", "by"].map(|key| &one[key])).collect();
+    let expected = serde_json::json!([
+        ["payment", "2026-11-29", null, null, "agent"],
+        ["callback", "2026-12-03T10:00", "phone", "+989123456788", "agent"],
+    ]);
+    assert_eq!(serde_json::to_value(brief).unwrap(), expected);
+    let named = insight["named"].as_array().unwrap();
+    assert!(named.iter().any(|one| one["value"] == "12 USD" && one["by"] == serde_json::json!(["customer"])));
+    assert!(named.iter().any(|one| one["kind"] == "order" && one["value"] == "471926"));
+    assert!(!named.iter().any(|one| one["value"] == "+989123456789"), "what was corrected is gone");
+}
+
+#[test]
+fn a_persian_call_has_one_too() {
+    let insight = insight(&log(&[
+        (Party::Agent, "سلام، وقت شما بخیر. چطور می‌توانم به شما کمک کنم؟"),
+        (Party::Customer, "سلام. من دو روز پیش یک کتاب خریدم ولی هنوز به دستم نرسیده است."),
+        (Party::Agent, "خیلی متاسفم. فردا ساعت ده با شما تماس می‌گیرم."),
+        (Party::Customer, "ممنون. من در اصفهان هستم و عجله دارم."),
+    ]));
+    assert!(texts(&insight).iter().any(|text| text.contains("نرسیده")), "{insight}");
+    let action = &insight["next_actions"][0];
+    assert_eq!(
+        [&action["type"], &action["channel"], &action["when"]],
+        ["callback", "phone", "2026-11-30T10:00"]
+    );
+    assert_eq!(insight["entities"]["city"], "Isfahan");
+    assert_eq!(insight["urgency"], "high");
+}
+
+#[test]
+fn moods_that_are_not_to_be_read_are_absent() {
+    let mut bodies: Vec<EventBody> = log(SUPPORT).into_iter().map(|event| event.body).collect();
+    bodies.push(EventBody::Consent(Consent { mood: false }));
+    let insight = insight(&numbered(bodies));
+    assert_eq!((&insight["sentiment"], &insight["arc"]), (&Value::Null, &Value::Null));
+    assert_eq!(insight["evidence"]["sentiment"], serde_json::json!([]));
+    assert_eq!(insight["intent"], "delivery");
+}
+
+#[test]
+fn nothing_is_urgent_by_a_mood_that_somebody_may_not_see() {
+    let events = log(SUPPORT);
+    let mut state = CallState::of(&events);
+    assert!(CallInsight::of_state(&state) == CallInsight::of(&events));
+    state.forget_moods();
+    let insight = serde_json::to_value(CallInsight::of_state(&state)).unwrap();
+    assert_eq!((&insight["sentiment"], &insight["urgency"]), (&Value::Null, &"normal".into()));
+    assert_eq!(insight["evidence"]["urgency"], serde_json::json!([]));
+}
+
+#[test]
+fn what_was_taken_out_is_not_quoted() {
+    let said =
+        with_words(utterance(1, Party::Customer, "I want to pay with 4242 4242 4242 4242, please."), 300);
+    let left = format!("I want to pay with {MASK}, please.");
+    let left = Utterance { revision: 1, ..with_words(utterance(1, Party::Customer, &left), 300) };
+    let redacted = Redacted {
+        utterance_id: UtteranceId(1),
+        party: Party::Customer,
+        secrets: vec![Secret::Card],
+        ranges: Vec::new(),
+        muted: true,
+    };
+    let events = numbered([
+        started(),
+        EventBody::Utterance(said.clone()),
+        named(&said),
+        EventBody::Redacted(redacted),
+        EventBody::Utterance(left.clone()),
+        named(&left),
+    ]);
+    let insight = insight(&events);
+    assert!(!insight.to_string().contains("4242"), "{insight}");
+    assert_eq!(texts(&insight), [left.text]);
+}
+
+#[test]
+fn what_the_words_do_not_say_is_left_out() {
+    let said = with_words(utterance(1, Party::Customer, "Hello there, my name is Ann."), 300);
+    let EventBody::Entities(mut found) = named(&said) else { panic!() };
+    let ann = found.entities[0].clone();
+    let forged = |kind, value: &str, start, end| Entity {
+        kind,
+        value: value.to_owned(),
+        chars: Span { start, end },
+        ..ann.clone()
+    };
+    found.entities = vec![
+        forged(EntityKind::City, "Paris", 0, 5),
+        forged(EntityKind::Phone, "+989123456789", 6, 11),
+        forged(EntityKind::Email, "a@b.com", 500, 600),
+        forged(EntityKind::DateTime, "2026-12-01", 9, 3),
+        forged(EntityKind::Money, "", 0, 5),
+        ann,
+    ];
+    let events = numbered([started(), EventBody::Utterance(said), EventBody::Entities(found)]);
+    let insight = insight(&events);
+    assert_eq!(insight["named"].as_array().unwrap().len(), 1, "{insight}");
+    assert_eq!(insight["entities"]["name"], "Ann");
+}
+
+#[test]
+fn nothing_comes_of_nothing() {
+    for events in [Vec::new(), numbered([started()])] {
+        let insight = insight(&events);
+        let fields = ["intent", "sentiment", "lead_stage_suggestion", "arc"].map(|key| &insight[key]);
+        assert_eq!(fields, [&Value::Null; 4]);
+        assert_eq!((texts(&insight).len(), insight["confidence"].as_f64()), (0, Some(0.0)));
+        assert_eq!(Quality::of(&events, &Scorecard::built_in()).total(), None);
+    }
+}
+
+fn questions(events: &[CallEvent]) -> Vec<Value> {
+    let quality = serde_json::to_value(Quality::of(events, &Scorecard::built_in())).unwrap();
+    quality["questions"].as_array().unwrap().clone()
+}
+
+fn question<'a>(questions: &'a [Value], name: &str) -> &'a Value {
+    questions.iter().find(|one| one["name"] == name).unwrap()
+}
+
+#[test]
+fn quality_is_judged_by_what_was_said_with_evidence() {
+    let events = log(SUPPORT);
+    let judged = questions(&events);
+    for name in ["greeting", "sorry", "thanks", "anything_else", "never"] {
+        assert_eq!(question(&judged, name)["score"], 1.0, "{name}");
+    }
+    let sorry = &question(&judged, "sorry")["evidence"];
+    assert_eq!([&sorry[0]["utterance_id"], &sorry[1]["utterance_id"]], [2, 3]);
+    let checklist = question(&judged, "checklist");
+    assert_eq!((&checklist["score"], &checklist["not_judged"]), (&Value::Null, &"no_checklist".into()));
+    let quality = Quality::of(&events, &Scorecard::built_in());
+    assert!((0.0..=1.0).contains(&quality.total().unwrap()));
+
+    let rude = log(&[
+        (Party::Customer, "This is ridiculous, it still has not arrived."),
+        (Party::Agent, "That's not my problem."),
+        (Party::Customer, "Goodbye."),
+    ]);
+    let judged = questions(&rude);
+    for name in ["greeting", "sorry", "anything_else", "never"] {
+        assert_eq!(question(&judged, name)["score"], 0.0, "{name}");
+    }
+    assert_eq!(question(&judged, "never")["evidence"][0]["utterance_id"], 2);
+    assert_eq!(question(&judged, "pace")["not_judged"], "too_little");
+    // Nobody knows who the agent is: nothing is judged.
+    let unknown = log(&[(Party::Other, "Hello, that's not my problem.")]);
+    assert!(questions(&unknown).iter().all(|one| one["not_judged"] == "no_agent"));
+}
+
+#[test]
+fn a_checklist_counts_by_the_words_that_tick_it() {
+    let said = with_words(utterance(1, Party::Agent, "This call is recorded."), 300);
+    let item = |name: &str, evidence: Option<Quote>| {
+        let (name, title) = (name.to_owned(), Default::default());
+        EventBody::Checklist(ChecklistItem { name, title, done: evidence.is_some(), evidence })
+    };
+    let evidence = Some(Quote::of(&said));
+    let events = numbered([EventBody::Utterance(said), item("recorded", evidence), item("name", None)]);
+    let judged = questions(&events);
+    let checklist = question(&judged, "checklist");
+    assert_eq!(
+        (&checklist["score"], checklist["evidence"].as_array().unwrap().len()),
+        (&Value::from(0.5), 1)
+    );
+}
+
+#[test]
+fn the_scorecard_that_is_built_in_is_whole_and_others_are_checked() {
+    Scorecard::parse(include_str!("../data/scorecard.toml")).unwrap();
+    let wrong = |text: &str| Scorecard::parse(text).unwrap_err().to_string();
+    let question = "[[questions]]\nname = \"a\"\narea = \"clarity\"\ntitle = { en = \"A\" }\n";
+    assert!(wrong("").contains("needs questions") || wrong("").contains("missing field"));
+    assert!(wrong(&format!("{question}weight = 0.0\nby = \"checklist\"")).contains("weight"));
+    assert!(wrong(&format!("{question}weight = 1.0\nby = \"said\"\nphrases.en = []")).contains("phrases"));
+    assert!(
+        wrong(&format!("{question}weight = 1.0\nby = \"pace\"\nfull_s = 3.0\nnone_s = 3.0")).contains("`a`")
+    );
+    assert!(
+        wrong(&format!("{question}weight = 1.0\nby = \"said\"\nwithin = 5\nphrases.en = [\"a\"]"))
+            .contains("within")
+    );
+    let twice = format!("{question}weight = 1.0\nby = \"checklist\"\n").repeat(2);
+    assert!(wrong(&twice).contains("two questions"));
+}
+
+/// Words that rules look at, and others.
+const PIECES: &[&str] = &[
+    "I will call you",
+    "tomorrow",
+    "at ten",
+    "no, it's",
+    "my name is Peter Young",
+    "five hundred dollars",
+    "?",
+    ".",
+    "؟",
+    "فردا ساعت ده تماس می‌گیرم",
+    "پانصد هزار تومان",
+    "۰۹۱۲۳۴۵۶۷۸۹",
+    "0912 345 6789",
+    "ali at gmail dot com",
+    "I need it now",
+    "in two hours",
+    "Tehran",
+    "IELTS",
+    "my budget is",
+    "yes",
+    MASK,
+    "",
+    " ",
+    "\u{200c}",
+    "order number 4711",
+    "🙂",
+    "I'm sorry",
+    "it still has not arrived",
+    "goodbye",
+    "we'll send you an email",
+    "on Friday",
+];
+
+fn arbitrary_log() -> impl Strategy<Value = Vec<CallEvent>> {
+    let text = prop::collection::vec(prop::sample::select(PIECES), 0..8).prop_map(|pieces| pieces.join(" "));
+    let parties = prop::sample::select(vec![Party::Agent, Party::Customer, Party::Other]);
+    let one = (0u32..6, parties, text, any::<bool>(), 0u32..3, 0u8..8, (0u32..60, 0u32..60), -1.0f32..1.0);
+    prop::collection::vec(one, 0..16).prop_map(|all| {
+        let mut bodies = vec![started()];
+        for (id, party, text, r#final, revision, what, (start, end), valence) in all {
+            let said = Utterance { r#final, revision, ..with_words(utterance(id, party, &text), 300) };
+            bodies.push(EventBody::Utterance(said.clone()));
+            match what {
+                0 => {
+                    let EventBody::Entities(mut found) = named(&said) else { continue };
+                    found.entities.iter_mut().for_each(|one| one.chars = Span { start, end });
+                    bodies.push(EventBody::Entities(found));
+                }
+                1 if CustomerUtterance::of(&said).is_some() => {
+                    bodies.extend([mood(&said, valence), intent(&said, "delivery")]);
+                }
+                2 => bodies.push(EventBody::Consent(Consent { mood: valence > 0.0 })),
+                _ => bodies.push(named(&said)),
+            }
+        }
+        numbered(bodies)
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_a_log_says_an_insight_says_nothing_else(events in arbitrary_log()) {
+        let state = CallState::of(&events);
+        let insight = CallInsight::of(&events);
+        let checked = check(&insight, &state);
+        prop_assert_eq!(checked.faults, Vec::<String>::new());
+        let json = serde_json::to_value(&insight).unwrap();
+        let confidence = json["confidence"].as_f64().unwrap();
+        prop_assert!((0.0..=1.0).contains(&confidence));
+        let bullets = texts(&json);
+        prop_assert!(bullets.len() <= 6);
+        for text in bullets {
+            prop_assert!(state.finals().any(|said| said.text.contains(text)), "{}", text);
+        }
+        if !state.may_have_mood() {
+            prop_assert!(json["sentiment"].is_null() && json["arc"].is_null());
+        }
+        prop_assert_eq!(CallInsight::of(&events), insight, "the same log gives the same");
+
+        let quality = Quality::of(&events, &Scorecard::built_in());
+        prop_assert!(quality.total().is_none_or(|total| (0.0..=1.0).contains(&total)));
+        for one in questions(&events) {
+            prop_assert!(one["score"].is_null() != one["not_judged"].is_null());
+        }
+    }
+
+    #[test]
+    fn what_is_no_scorecard_is_refused(text in "\\PC{0,80}") {
+        let _ = Scorecard::parse(&text);
+    }
+}

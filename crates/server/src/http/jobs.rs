@@ -1,0 +1,130 @@
+//! What is done after calls, for admins: what waits, what was given up, and to have it done again.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use sotto_call::CallId;
+use sotto_store::{JobRow, JobState, Step};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use super::App;
+use super::auth::{Action, Identity, authorize};
+use super::error::{ApiError, ErrorBody, Path, Query};
+
+/// Jobs in a list at most.
+const MOST: u32 = 100;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new().route("/jobs", get(list)).route("/jobs/{id}/run", post(run))
+}
+
+/// Which jobs to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListParams {
+    /// Only these: `waiting`, `running`, `done` or `dead`.
+    #[param(value_type = Option<String>)]
+    state: Option<JobState>,
+}
+
+/// Jobs.
+#[derive(Serialize, ToSchema)]
+pub(super) struct JobList {
+    /// How many wait for their turn, or to be tried again.
+    waiting: u64,
+    /// How many are being done.
+    running: u64,
+    /// How many are done.
+    done: u64,
+    /// How many were tried too often, and wait for you.
+    dead: u64,
+    /// Those that changed last come first.
+    jobs: Vec<Job>,
+}
+
+/// What is done after a call.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Job {
+    #[schema(value_type = String)]
+    id: Uuid,
+    #[schema(value_type = String)]
+    call_id: CallId,
+    /// `review`: what the call came to, and how good it was.
+    #[schema(value_type = String)]
+    step: Step,
+    /// Of the step: a newer one may come to something else.
+    version: u32,
+    /// `waiting`, `running`, `done` or `dead`.
+    #[schema(value_type = String)]
+    state: JobState,
+    /// How often it was tried since it was queued last.
+    tries: u32,
+    /// When it may be tried.
+    due_at_unix_ms: u64,
+    /// When it was queued, begun or ended last.
+    changed_at_unix_ms: u64,
+    /// Why the last try failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+impl From<JobRow> for Job {
+    fn from(row: JobRow) -> Self {
+        Self {
+            id: row.id,
+            call_id: row.call,
+            step: row.step,
+            version: row.version,
+            state: row.state,
+            tries: row.tries,
+            due_at_unix_ms: row.due_at_unix_ms,
+            changed_at_unix_ms: row.changed_at_unix_ms,
+            error: row.error,
+        }
+    }
+}
+
+/// What is done after calls
+#[utoipa::path(get, path = "/api/jobs", tag = "Operation", params(ListParams), responses(
+    (status = 200, description = "How many there are, and at most 100 of them", body = JobList),
+    (status = 403, description = "For admins", body = ErrorBody),
+))]
+pub(super) async fn list(
+    State(app): State<App>,
+    identity: Identity,
+    Query(params): Query<ListParams>,
+) -> Result<axum::Json<JobList>, ApiError> {
+    authorize(&identity, Action::ManageJobs)?;
+    let counts = app.store().job_counts().await?;
+    let count = |state: JobState| counts.get(&state).copied().unwrap_or_default();
+    let jobs = app.store().jobs(params.state, MOST).await?.into_iter().map(Job::from).collect();
+    Ok(axum::Json(JobList {
+        waiting: count(JobState::Waiting),
+        running: count(JobState::Running),
+        done: count(JobState::Done),
+        dead: count(JobState::Dead),
+        jobs,
+    }))
+}
+
+/// Have something done again
+///
+/// At once, whatever became of it before. What is being done just now goes on.
+#[utoipa::path(post, path = "/api/jobs/{id}/run", tag = "Operation", params(("id" = String, Path)), responses(
+    (status = 204, description = "It is due now"),
+    (status = 403, description = "For admins", body = ErrorBody),
+    (status = 404, description = "No such job", body = ErrorBody),
+))]
+pub(super) async fn run(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::ManageJobs)?;
+    let call = app.store().run_job(id, app.now_unix_ms()).await?.ok_or_else(|| ApiError::not_found("job"))?;
+    app.shared.parts.desk.audit().note(identity.name(), "job", Some(call), "done again");
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,431 @@
+//! What is done after calls, behind those that go on: the store keeps the jobs, one task claims them, and each is worked on by
+//! a thread of its own.
+//!
+//! Nothing here can hold up or end a call: there are few threads, they yield to all others, and one that panics or takes for
+//! ever is a try that failed. A job is tried again later and later, and then waits for a person. One that was being worked on
+//! when the process died is taken up at the next start.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use sotto_call::{CallEvent, CallState};
+use sotto_review::{CallInsight, Quality, Scorecard};
+use sotto_store::{JobRow, ReviewRow, Step, Store};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::now_unix_ms;
+
+/// How jobs are worked on.
+#[derive(Clone, Copy, Debug)]
+pub struct JobLimits {
+    /// At the same time.
+    pub at_once: usize,
+    /// How often each is tried.
+    pub tries: u32,
+    /// How long a try may take.
+    pub patience: Duration,
+    /// How long after a first failure a job is tried again, about; twice as long after each further one.
+    pub pause: Duration,
+    /// How long at most.
+    pub longest_pause: Duration,
+    /// How soon a job that is due is found.
+    pub every: Duration,
+}
+
+impl Default for JobLimits {
+    fn default() -> Self {
+        Self {
+            at_once: 2,
+            tries: 8,
+            patience: Duration::from_secs(300),
+            pause: Duration::from_secs(2),
+            longest_pause: Duration::from_secs(600),
+            every: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What was done, counted from the start of the process.
+#[derive(Debug, Default)]
+pub struct Figures {
+    /// Jobs that are done.
+    pub done: AtomicU64,
+    /// Tries that failed.
+    pub failed: AtomicU64,
+    /// Jobs that were given up.
+    pub dead: AtomicU64,
+}
+
+/// What a call came to, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// Its insight, in which nothing rests on how the customer felt.
+    pub insight: String,
+    /// Its insight with that; absent where it is the same.
+    pub with_moods: Option<String>,
+    /// Its quality.
+    pub quality: String,
+}
+
+/// What works on jobs: makes of a call's log what a step comes to.
+pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + Sync>;
+
+/// What is built in: without a language model, from the log alone.
+#[must_use]
+pub fn built_in() -> Work {
+    static CARD: LazyLock<Scorecard> = LazyLock::new(Scorecard::built_in);
+    Arc::new(|step: Step, events: &[CallEvent]| match step {
+        Step::Review => review(events, &CARD),
+    })
+}
+
+fn review(events: &[CallEvent], card: &Scorecard) -> anyhow::Result<Made> {
+    let mut state = CallState::of(events);
+    let with_moods = CallInsight::of_state(&state);
+    state.forget_moods();
+    let insight = CallInsight::of_state(&state);
+    let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
+    let quality = serde_json::to_string(&Quality::of(events, card))?;
+    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality })
+}
+
+/// Works on jobs until it is told to stop, and then ends what it has begun. Whoever runs it holds
+/// [`Store::lock_instance`].
+pub async fn run(
+    store: Store,
+    work: Work,
+    limits: JobLimits,
+    figures: Arc<Figures>,
+    stop: CancellationToken,
+) {
+    let worker = Arc::new(Worker { store, work, limits, figures, stop });
+    worker.take_up().await;
+    let mut under_way = JoinSet::new();
+    while !worker.stop.is_cancelled() {
+        while under_way.len() < limits.at_once {
+            let job = match worker.store.claim_job(now_unix_ms()).await {
+                Ok(Some(job)) => job,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "no job can be claimed just now");
+                    break;
+                }
+            };
+            under_way.spawn(Arc::clone(&worker).attend_to(job));
+        }
+        tokio::select! {
+            () = worker.stop.cancelled() => {}
+            Some(_) = under_way.join_next() => {}
+            () = tokio::time::sleep(limits.every) => {}
+        }
+    }
+    while under_way.join_next().await.is_some() {}
+}
+
+struct Worker {
+    store: Store,
+    work: Work,
+    limits: JobLimits,
+    figures: Arc<Figures>,
+    stop: CancellationToken,
+}
+
+/// What came of a try.
+enum Outcome {
+    Made(ReviewRow),
+    /// Why not, and when it is tried again.
+    Failed(String, Option<u64>),
+}
+
+impl Worker {
+    /// Takes up what was being worked on when the process before this one died.
+    async fn take_up(&self) {
+        loop {
+            match self.store.take_up_jobs(self.limits.tries, now_unix_ms()).await {
+                Ok(0) => return,
+                Ok(jobs) => return tracing::warn!(jobs, "took up what was left undone"),
+                Err(error) => tracing::warn!(%error, "what was left undone cannot be taken up just now"),
+            }
+            if self.rests().await {
+                return;
+            }
+        }
+    }
+
+    async fn attend_to(self: Arc<Self>, job: JobRow) {
+        let outcome = match self.made(&job).await {
+            Ok(Made { insight, with_moods, quality }) => {
+                let (version, made_at_unix_ms) = (job.version, now_unix_ms());
+                Outcome::Made(ReviewRow { version, made_at_unix_ms, insight, with_moods, quality })
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                let again = (job.tries < self.limits.tries)
+                    .then(|| now_unix_ms().saturating_add(self.pause_ms(job.tries)));
+                tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
+                Outcome::Failed(error, again)
+            }
+        };
+        if !self.settle(&job, &outcome).await {
+            return;
+        }
+        match outcome {
+            Outcome::Made(_) => _ = self.figures.done.fetch_add(1, Ordering::Relaxed),
+            Outcome::Failed(_, again) => {
+                self.figures.failed.fetch_add(1, Ordering::Relaxed);
+                if again.is_none() {
+                    self.figures.dead.fetch_add(1, Ordering::Relaxed);
+                    tracing::error!(call = %job.call, job = %job.id, "a job is given up");
+                }
+            }
+        }
+    }
+
+    async fn made(&self, job: &JobRow) -> anyhow::Result<Made> {
+        let events = self.store.events(job.call, 0, u32::MAX).await?;
+        let (step, work) = (job.step, Arc::clone(&self.work));
+        let (done, made) = oneshot::channel();
+        let thread = move || {
+            // On Linux this is the thread's own: calls come first.
+            if let Err(error) = rustix::process::nice(10) {
+                tracing::debug!(%error, "a thread that works on a job keeps its priority");
+            }
+            // Nobody waits any more when it took too long.
+            let _ = done.send(work(step, &events));
+        };
+        std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
+        let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
+        // Its end was dropped without a word.
+        made.ok().context("it panicked")?
+    }
+
+    /// Tells the store what came of a try, however long the database is away. False where that is out of date, or cannot be told
+    /// before the process ends: then it is done again.
+    async fn settle(&self, job: &JobRow, outcome: &Outcome) -> bool {
+        loop {
+            let told = match outcome {
+                Outcome::Made(review) => self.store.finish_job(job, review).await,
+                Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
+            };
+            match told {
+                Ok(is_ours) => return is_ours,
+                Err(error) if error.is_permanent() => {
+                    tracing::error!(call = %job.call, %error, "the database refuses what a job came to");
+                    return false;
+                }
+                Err(error) => tracing::warn!(%error, "what a job came to waits for the database"),
+            }
+            if self.rests().await {
+                return false;
+            }
+        }
+    }
+
+    /// Waits a little; whether it is told to stop.
+    async fn rests(&self) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => true,
+            () = tokio::time::sleep(self.limits.every) => false,
+        }
+    }
+
+    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    fn pause_ms(&self, tries: u32) -> u64 {
+        let pause = self.limits.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
+        let pause = pause.min(self.limits.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::Mutex;
+
+    use sotto_call::testing::utterance;
+    use sotto_call::{
+        ArcPoint, CallEnded, CallId, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, EventBody,
+        Millis, Mood, Party, Sentiment, Source, Trend, WordsMood,
+    };
+    use sotto_store::{CallRow, Closing, EventWriter, JobState, WriterLimits};
+
+    use super::*;
+
+    const SOON: JobLimits = JobLimits {
+        at_once: 4,
+        tries: 3,
+        patience: Duration::from_secs(60),
+        pause: Duration::from_millis(1),
+        longest_pause: Duration::from_millis(2),
+        every: Duration::from_millis(1),
+    };
+
+    fn started(name: &str) -> CallStarted {
+        CallStarted {
+            version: sotto_call::FORMAT_VERSION,
+            source: Source::Sip,
+            started_at_unix_ms: 1_000,
+            external_id: name.to_owned(),
+            participants: Vec::new(),
+            language: None,
+            bridged: false,
+            headers: Default::default(),
+        }
+    }
+
+    /// So many calls that have ended, by their names.
+    async fn ended_calls(store: &Store, count: usize) -> Vec<(String, CallId)> {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let calls: Vec<(String, CallId)> = (0..count).map(|n| (n.to_string(), CallId::new())).collect();
+        for (name, id) in &calls {
+            let started = started(name);
+            writer.begin(CallRow::live(*id, &started, None)).unwrap();
+            let event = CallLog::default().append(Millis(0), EventBody::CallStarted(started));
+            writer.write(*id, Arc::new(event));
+        }
+        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+        let closing = Closing { ended, utterances: 0, last: None, participants: None };
+        let ends = calls.iter().map(|(_, id)| writer.end(*id, closing.clone()));
+        for end in futures::future::join_all(ends).await {
+            end.unwrap();
+        }
+        calls
+    }
+
+    /// Names the call that a log is of.
+    fn name_of(events: &[CallEvent]) -> String {
+        let Some(EventBody::CallStarted(started)) = events.first().map(|event| &event.body) else {
+            panic!("no call");
+        };
+        started.external_id.clone()
+    }
+
+    fn made_of(name: &str) -> Made {
+        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned() }
+    }
+
+    /// Works until this is so, and returns what was counted.
+    async fn work_until(
+        store: &Store,
+        work: Work,
+        limits: JobLimits,
+        is_over: impl Fn(&BTreeMap<JobState, u64>) -> bool,
+    ) -> Arc<Figures> {
+        let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
+        let working = tokio::spawn(run(store.clone(), work, limits, figures.clone(), stop.clone()));
+        while !is_over(&store.job_counts().await.unwrap()) {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        working.await.unwrap();
+        figures
+    }
+
+    fn has(state: JobState, count: u64) -> impl Fn(&BTreeMap<JobState, u64>) -> bool {
+        move |counts| counts.get(&state) == Some(&count)
+    }
+
+    /// Of a thousand calls some fail at first, some panic at first, and some always fail.
+    async fn a_thousand(store: &Store) {
+        let calls = ended_calls(store, 1_000).await;
+        let tries: Arc<Mutex<BTreeMap<String, (u32, u32)>>> = Arc::default();
+        let counted = tries.clone();
+        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
+            let name = name_of(events);
+            let n: u32 = name.parse()?;
+            let is_first = {
+                let mut counted = counted.lock().unwrap();
+                let of_call = counted.entry(name.clone()).or_default();
+                of_call.0 += 1;
+                of_call.0 == 1
+            };
+            if n % 100 == 50 || is_first && n % 10 == 3 {
+                anyhow::bail!("no luck with {n}");
+            }
+            assert!(!is_first || n % 10 != 7, "a step that panics");
+            counted.lock().unwrap().entry(name.clone()).or_default().1 += 1;
+            Ok(made_of(&name))
+        });
+        let is_over = |counts: &BTreeMap<JobState, u64>| {
+            has(JobState::Done, 990)(counts) && has(JobState::Dead, 10)(counts)
+        };
+        let figures = work_until(store, work, SOON, is_over).await;
+        let counted = [&figures.done, &figures.failed, &figures.dead].map(|one| one.load(Ordering::Relaxed));
+        assert_eq!(counted, [990, 100 + 100 + 30, 10]);
+        for (name, id) in &calls {
+            let made = store.review(*id).await.unwrap().map(|review| review.insight);
+            let is_dead = name.parse::<u32>().unwrap() % 100 == 50;
+            assert_eq!(made.as_ref(), (!is_dead).then_some(name));
+            assert_eq!(tries.lock().unwrap()[name].1, u32::from(!is_dead), "{name} once");
+        }
+        let dead = store.jobs(Some(JobState::Dead), 20).await.unwrap();
+        assert!(dead.iter().all(|job| job.tries == 3 && job.error.as_ref().unwrap().starts_with("no luck")));
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_thousand_jobs_are_done_once_each_or_given_up() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        a_thousand(&store).await;
+        if let Some(store) = sotto_store::testing::postgres().await {
+            a_thousand(&store).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_takes_for_ever_is_given_up_and_what_panics_too() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let calls = ended_calls(&store, 2).await;
+        let (held, hold) = std::sync::mpsc::channel::<()>();
+        let hold = Mutex::new(hold);
+        let work: Work = Arc::new(move |_: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
+            assert!(name_of(events) != "0", "a step that panics");
+            // For as long as the test lasts.
+            let _ = hold.lock().unwrap().recv();
+            Ok(made_of("late"))
+        });
+        let limits = JobLimits { tries: 1, patience: Duration::from_millis(20), ..SOON };
+        work_until(&store, work, limits, has(JobState::Dead, 2)).await;
+        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let why: BTreeMap<CallId, &str> =
+            dead.iter().map(|job| (job.call, job.error.as_deref().unwrap())).collect();
+        assert_eq!([why[&calls[0].1], why[&calls[1].1]], ["it panicked", "it took too long"]);
+        drop(held);
+    }
+
+    #[tokio::test]
+    async fn what_was_left_undone_is_taken_up() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let calls = ended_calls(&store, 1).await;
+        // Claimed by a process that has died since.
+        store.claim_job(now_unix_ms()).await.unwrap().unwrap();
+        work_until(&store, built_in(), SOON, has(JobState::Done, 1)).await;
+        let review = store.review(calls[0].1).await.unwrap().unwrap();
+        let insight: serde_json::Value = serde_json::from_str(&review.insight).unwrap();
+        assert_eq!((&insight["summary_bullets"], review.with_moods), (&serde_json::json!([]), None));
+        let quality: serde_json::Value = serde_json::from_str(&review.quality).unwrap();
+        assert!(quality["questions"].is_array());
+    }
+
+    #[test]
+    fn what_rests_on_moods_is_kept_apart() {
+        let said = utterance(1, Party::Customer, "My order has not arrived and I am very unhappy.");
+        let sentiment = Sentiment { negative: 1.0, neutral: 0.0, positive: 0.0 };
+        let words = WordsMood { sentiment, valence: -1.0, emotion: Emotion::Anger, emotion_p: 0.9 };
+        let (at_ms, trend) = (Millis(1), Trend::Falling);
+        let arc = ArcPoint { at_ms, valence: -0.8, deviation: 0.1, trend, arousal: None };
+        let mood = Mood::of(&CustomerUtterance::of(&said).unwrap(), words, arc, None, Millis(0));
+        let mut log = CallLog::default();
+        let started = EventBody::CallStarted(started("a"));
+        let bodies = [started, EventBody::Utterance(said), EventBody::Mood(mood)];
+        let events = bodies.map(|body| log.append(Millis(1), body));
+        let made = built_in()(Step::Review, &events).unwrap();
+        assert!(!made.insight.contains("negative") && made.with_moods.unwrap().contains("\"negative\""));
+        // Where nobody was sad or glad there is one.
+        let made = built_in()(Step::Review, &events[..2]).unwrap();
+        assert_eq!(made.with_moods, None);
+    }
+}

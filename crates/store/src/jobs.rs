@@ -1,0 +1,370 @@
+//! What is done after a call: jobs, each a step of one call, and what they come to.
+//!
+//! A job is queued in the transaction that ends its call, and settled in the one that keeps what it came to, so that neither
+//! is ever there without the other. Whoever claims jobs holds [`Store::lock_instance`], and claims one after the other:
+//! a job that is running when they begin is one whose process has died.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sotto_call::CallId;
+use sqlx::FromRow;
+use uuid::Uuid;
+
+use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
+use crate::{Store, StoreError};
+
+/// Queues a step of a call that has just ended, unless it was before.
+pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
+     SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
+     FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
+/// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each
+/// with the call.
+pub(crate) const MAKE_AGAIN: [&str; 2] = [
+    "DELETE FROM ai_call_insights WHERE call_id = $1",
+    "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
+];
+/// A call's moods are kept no more. Whoever reads them just now, for what they make of them, has to read again. Two statements,
+/// each with the call.
+pub(crate) const FORGET_MOODS: [&str; 2] = [
+    "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
+    "UPDATE jobs SET state = 'waiting', due_at = changed_at WHERE call_id = $1 AND state = 'running'",
+];
+/// Characters of an error that are kept.
+const LONGEST_ERROR: usize = 500;
+
+/// What is done after a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// Its insight and its quality are drawn from its log.
+    Review,
+}
+
+impl Step {
+    /// What is queued for every call that ends.
+    pub const ALL: [Self; 1] = [Self::Review];
+
+    /// Grows when the step comes to something else than before. Calls that have ended keep what they came to.
+    #[must_use]
+    pub fn version(self) -> u32 {
+        match self {
+            Self::Review => 1,
+        }
+    }
+}
+
+/// How far a job is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobState {
+    /// Until it is due.
+    Waiting,
+    /// Somebody has claimed it.
+    Running,
+    /// What it came to is kept.
+    Done,
+    /// It has failed too often, and waits for a person.
+    Dead,
+}
+
+/// A step of one call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobRow {
+    /// Its id.
+    pub id: Uuid,
+    /// Of which call.
+    pub call: CallId,
+    /// What is to be done.
+    pub step: Step,
+    /// See [`Step::version`].
+    pub version: u32,
+    /// How far it is.
+    pub state: JobState,
+    /// How often it was tried, this time included, since it was queued last.
+    pub tries: u32,
+    /// When it may be tried, in milliseconds since 1970 (UTC).
+    pub due_at_unix_ms: u64,
+    /// When it was queued, claimed or settled last, in milliseconds since 1970 (UTC).
+    pub changed_at_unix_ms: u64,
+    /// Why the last try failed, if it did.
+    pub error: Option<String>,
+    /// How often it was claimed ever. Only who claimed it last can settle it.
+    claims: i64,
+}
+
+/// What a call came to, as JSON.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReviewRow {
+    /// See [`Step::version`].
+    pub version: u32,
+    /// When it was made, in milliseconds since 1970 (UTC).
+    pub made_at_unix_ms: u64,
+    /// Its insight, in which nothing rests on how the customer felt.
+    pub insight: String,
+    /// Its insight with that; absent where it is the same, or moods are kept no more.
+    pub with_moods: Option<String>,
+    /// Its quality.
+    pub quality: String,
+}
+
+#[derive(FromRow)]
+struct RawJob {
+    id: Uuid,
+    call_id: Uuid,
+    step: String,
+    version: i64,
+    state: String,
+    tries: i64,
+    claims: i64,
+    due_at: i64,
+    changed_at: i64,
+    error: Option<String>,
+}
+
+impl TryFrom<RawJob> for JobRow {
+    type Error = StoreError;
+    fn try_from(raw: RawJob) -> Result<Self, StoreError> {
+        Ok(Self {
+            id: raw.id,
+            call: CallId(raw.call_id),
+            step: from_name(raw.step)?,
+            version: small(raw.version)?,
+            state: from_name(raw.state)?,
+            tries: small(raw.tries)?,
+            due_at_unix_ms: unsigned(raw.due_at, "time")?,
+            changed_at_unix_ms: unsigned(raw.changed_at, "time")?,
+            error: raw.error,
+            claims: raw.claims,
+        })
+    }
+}
+
+#[derive(FromRow)]
+struct RawReview {
+    version: i64,
+    made_at: i64,
+    insight: String,
+    with_moods: Option<String>,
+    quality: String,
+}
+
+impl TryFrom<RawReview> for ReviewRow {
+    type Error = StoreError;
+    fn try_from(raw: RawReview) -> Result<Self, StoreError> {
+        let RawReview { version, made_at, insight, with_moods, quality } = raw;
+        let (version, made_at_unix_ms) = (small(version)?, unsigned(made_at, "time")?);
+        Ok(Self { version, made_at_unix_ms, insight, with_moods, quality })
+    }
+}
+
+fn small(value: i64) -> Result<u32, StoreError> {
+    u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} is out of range")))
+}
+
+impl Store {
+    /// Takes up jobs that were running when the process that had claimed them died. One that was tried `most` times is dead:
+    /// it may be what killed it. Says how many there were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn take_up_jobs(&self, most: u32, now_unix_ms: u64) -> Result<u64, StoreError> {
+        let now = signed(now_unix_ms, "time")?;
+        let taken_up = transaction!(self, tx => {
+            sqlx::query(
+                "UPDATE jobs SET state = CASE WHEN tries >= $1 THEN 'dead' ELSE 'waiting' END, due_at = $2, \
+                 changed_at = $2, error = 'the program ended while it ran' WHERE state = 'running'",
+            )
+            .bind(i64::from(most))
+            .bind(now)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected()
+        });
+        Ok(taken_up)
+    }
+
+    /// Claims the job that has been due for longest, if one is. Nobody else may claim one meanwhile.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn claim_job(&self, now_unix_ms: u64) -> Result<Option<JobRow>, StoreError> {
+        let now = signed(now_unix_ms, "time")?;
+        // Mostly there is none, and then nobody who writes is held up.
+        let due: Option<Uuid> = read!(self, db => {
+            sqlx::query_scalar(
+                "SELECT id FROM jobs WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT 1",
+            )
+            .bind(now)
+            .fetch_optional(db)
+            .await?
+        });
+        let Some(id) = due else { return Ok(None) };
+        let claimed: Option<RawJob> = transaction!(self, tx => {
+            sqlx::query_as(
+                "UPDATE jobs SET state = 'running', tries = tries + 1, claims = claims + 1, changed_at = $2 \
+                 WHERE id = $1 AND state = 'waiting' RETURNING *",
+            )
+            .bind(id)
+            .bind(now)
+            .fetch_optional(&mut **tx)
+            .await?
+        });
+        claimed.map(JobRow::try_from).transpose()
+    }
+
+    /// A claimed job is done, and this is what it came to, in place of what there was before. False, and nothing is kept, where
+    /// somebody else has it by now: the call was removed, or something was taken out of its log.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn finish_job(&self, job: &JobRow, review: &ReviewRow) -> Result<bool, StoreError> {
+        let made_at = signed(review.made_at_unix_ms, "time")?;
+        let is_ours = transaction!(self, tx => {
+            let settled = sqlx::query(
+                "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
+                 WHERE id = $1 AND claims = $2 AND state = 'running'",
+            )
+            .bind(job.id)
+            .bind(job.claims)
+            .bind(made_at)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
+            if settled > 0 {
+                sqlx::query(
+                    "INSERT INTO ai_call_insights (call_id, version, made_at, insight, with_moods, quality) \
+                     VALUES ($1, $2, $3, $4, $5, $6) \
+                     ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
+                     insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality",
+                )
+                .bind(job.call.0)
+                .bind(i64::from(review.version))
+                .bind(made_at)
+                .bind(review.insight.as_str())
+                .bind(review.with_moods.as_deref())
+                .bind(review.quality.as_str())
+                .execute(&mut **tx)
+                .await?;
+            }
+            settled > 0
+        });
+        Ok(is_ours)
+    }
+
+    /// A claimed job has failed, and is tried again at a time, or is dead. False where somebody else has it by now.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn fail_job(
+        &self,
+        job: &JobRow,
+        error: &str,
+        again_at_unix_ms: Option<u64>,
+        now_unix_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let now = signed(now_unix_ms, "time")?;
+        let due = again_at_unix_ms.map(|at| signed(at, "time")).transpose()?.unwrap_or(now);
+        let state = if again_at_unix_ms.is_some() { JobState::Waiting } else { JobState::Dead };
+        let state = name_of(&state)?;
+        let error: String = clean(error).chars().take(LONGEST_ERROR).collect();
+        let settled = transaction!(self, tx => {
+            sqlx::query(
+                "UPDATE jobs SET state = $3, error = $4, due_at = $5, changed_at = $6 \
+                 WHERE id = $1 AND claims = $2 AND state = 'running'",
+            )
+            .bind(job.id)
+            .bind(job.claims)
+            .bind(state.as_str())
+            .bind(error.as_str())
+            .bind(due)
+            .bind(now)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected()
+        });
+        Ok(settled > 0)
+    }
+
+    /// Jobs, those that changed last first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+        let state = state.map(|state| name_of(&state)).transpose()?;
+        let rows: Vec<RawJob> = read!(self, db => {
+            let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs");
+            if let Some(state) = state {
+                query.push(" WHERE state = ").push_bind(state);
+            }
+            query.push(" ORDER BY changed_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
+            query.build_query_as().fetch_all(db).await?
+        });
+        rows.into_iter().map(JobRow::try_from).collect()
+    }
+
+    /// How many jobs there are in each state; states without any are absent.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn job_counts(&self) -> Result<BTreeMap<JobState, u64>, StoreError> {
+        let rows: Vec<(String, i64)> = read!(self, db => {
+            sqlx::query_as("SELECT state, count(*) FROM jobs GROUP BY state").fetch_all(db).await?
+        });
+        rows.into_iter().map(|(state, count)| Ok((from_name(state)?, unsigned(count, "count")?))).collect()
+    }
+
+    /// Queues a job anew, due at once, whatever became of it; one that is running goes on. Says of which call it is, where there
+    /// is such a job.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn run_job(&self, id: Uuid, now_unix_ms: u64) -> Result<Option<CallId>, StoreError> {
+        let now = signed(now_unix_ms, "time")?;
+        let call: Option<Uuid> = transaction!(self, tx => {
+            sqlx::query(
+                "UPDATE jobs SET state = 'waiting', tries = 0, due_at = $2, changed_at = $2 \
+                 WHERE id = $1 AND state <> 'running'",
+            )
+            .bind(id)
+            .bind(now)
+            .execute(&mut **tx)
+            .await?;
+            sqlx::query_scalar("SELECT call_id FROM jobs WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut **tx)
+                .await?
+        });
+        Ok(call.map(CallId))
+    }
+
+    /// What a call came to, once that is known.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn review(&self, id: CallId) -> Result<Option<ReviewRow>, StoreError> {
+        let row: Option<RawReview> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT version, made_at, insight, with_moods, quality FROM ai_call_insights WHERE call_id = $1",
+            )
+            .bind(id.0)
+            .fetch_optional(db)
+            .await?
+        });
+        row.map(ReviewRow::try_from).transpose()
+    }
+
+    /// Whether something is still to be done for a call.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn has_jobs(&self, id: CallId) -> Result<bool, StoreError> {
+        let open: i64 = read!(self, db => {
+            sqlx::query_scalar("SELECT count(*) FROM jobs WHERE call_id = $1 AND state IN ('waiting', 'running')")
+                .bind(id.0)
+                .fetch_one(db)
+                .await?
+        });
+        Ok(open > 0)
+    }
+}
