@@ -2,12 +2,14 @@
 //!
 //! Parsers of PDF and of archives may be made to take any memory and any time, and no thread can be stopped. So this
 //! program starts itself once more (`sotto read-document`), which has limits that the system enforces, is given the
-//! file's bytes and nothing else, and answers with the text.
+//! file's bytes and nothing else, and answers with the text. It reads one file and ends: a start takes milliseconds,
+//! and nothing of a file is there when the next one is read.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
+use std::sync::mpsc;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail, ensure};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -18,6 +20,9 @@ use sotto_knowledge::{Content, Format, MAX_TEXT};
 const MEMORY: u64 = 1 << 30;
 /// Processor time that a reader may take, in seconds.
 const SECONDS: u64 = 30;
+/// How long a reader may take by the clock: one that sleeps takes no processor time, and on a busy machine that time
+/// is long in coming.
+const PATIENCE: Duration = Duration::from_secs(4 * SECONDS);
 /// What a reader may answer: all of the text, escaped, and its structure.
 const MAX_ANSWER: u64 = 8 * MAX_TEXT as u64;
 /// Files of a folder.
@@ -78,10 +83,15 @@ pub fn read(path: &Path) -> anyhow::Result<Content> {
     if !format.wants_process() {
         return Ok(sotto_knowledge::read(format, &bytes)?);
     }
-    let extension = path.extension().unwrap_or_default();
-    let mut reader = Command::new(std::env::current_exe()?)
-        .arg("read-document")
-        .arg(extension)
+    let mut reader = Command::new(std::env::current_exe()?);
+    reader.arg("read-document").arg(path.extension().unwrap_or_default());
+    ask(reader, bytes, PATIENCE)
+}
+
+/// What `reader` makes of a file's bytes. Whatever it does, it has ended when this returns, at the latest soon after
+/// `patience`.
+fn ask(mut reader: Command, bytes: Vec<u8>, patience: Duration) -> anyhow::Result<Content> {
+    let mut reader = reader
         .env_clear()
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -89,17 +99,24 @@ pub fn read(path: &Path) -> anyhow::Result<Content> {
         .spawn()
         .context("starting a reader")?;
     let (input, output) = (reader.stdin.take(), reader.stdout.take());
-    let answer = std::thread::scope(|scope| {
-        scope.spawn(move || {
-            // A reader that stops early has its reasons, and says them.
-            let _ = input.map(|mut input| input.write_all(&bytes));
-        });
-        let mut answer = Vec::new();
-        output.map(|output| output.take(MAX_ANSWER).read_to_end(&mut answer)).transpose().map(|_| answer)
+    // Both threads end with their pipes, and so with the reader.
+    std::thread::spawn(move || {
+        // A reader that stops early has its reasons, and says them.
+        let _ = input.map(|mut input| input.write_all(&bytes));
     });
-    // It ends by itself, at the latest by its limits; one that answers too much has nobody to write to.
+    let (answered, answer) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut said = Vec::new();
+        let read = output.map(|output| output.take(MAX_ANSWER).read_to_end(&mut said)).transpose();
+        let _ = answered.send(read.map(|_| said));
+    });
+    let answer = answer.recv_timeout(patience);
+    // It has said all, or too much, or has had its time. To one that is ending already Linux sends no signal, so the
+    // status is its own.
+    reader.kill()?;
     let status = reader.wait()?;
-    ensure!(status.success(), "its reader took more memory or time than it may ({status})");
+    let Ok(answer) = answer else { bail!("its reader took longer than it may") };
+    ensure!(status.success(), "its reader took more than it may ({status})");
     // A parser may have printed something of its own before.
     let answer = answer?;
     let line = answer.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
@@ -162,6 +179,38 @@ mod tests {
         assert!(found[0].changed_unix_ms > 0);
         assert_eq!(read(&found[1].path).unwrap().parts[0].text, "# Title");
         assert!(find(&folder.path().join("none")).is_err());
+    }
+
+    /// What becomes of a reader that does this.
+    fn asked(script: &str, patience: Duration) -> anyhow::Result<Content> {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", script]);
+        // More than a pipe holds.
+        ask(shell, vec![b'x'; 1 << 20], patience)
+    }
+
+    #[test]
+    fn a_reader_that_never_answers_is_stopped() {
+        let why = asked("exec sleep 1000", Duration::from_millis(50)).unwrap_err().to_string();
+        assert!(why.contains("longer than it may"), "{why}");
+    }
+
+    #[test]
+    fn a_reader_that_has_said_all_or_too_much_is_not_waited_for() {
+        for script in ["exec >&-; exec sleep 1000", "exec cat /dev/zero"] {
+            let why = asked(script, PATIENCE).unwrap_err().to_string();
+            assert!(why.contains("more than it may (signal: "), "{script}: {why}");
+        }
+    }
+
+    #[test]
+    fn an_answer_counts_if_its_reader_ends_well() {
+        let answer = r#"echo noise; printf '{"read":{"title":"T","parts":[],"missing":[]}}'"#;
+        // It has read nothing of what it was given.
+        assert_eq!(asked(answer, PATIENCE).unwrap().title, "T");
+        let failed = format!("{answer}; kill -KILL $$");
+        assert!(asked(&failed, PATIENCE).unwrap_err().to_string().contains("more than it may"));
+        assert_eq!(asked(r#"printf '{"refused":"why"}'"#, PATIENCE).unwrap_err().to_string(), "why");
     }
 
     #[test]

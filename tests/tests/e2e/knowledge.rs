@@ -1,8 +1,9 @@
 //! Documents of a folder, looked up: `sotto kb search`.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use sotto_tests::script::root;
 use sotto_tests::server::binary;
@@ -41,7 +42,8 @@ fn a_pdf_is_read_and_what_is_hostile_is_named_and_left_out() {
     fs::copy(root().join("crates/knowledge/tests/data/refunds.pdf"), path("refunds.pdf")).unwrap();
     fs::write(path("prices.md"), "# Prices\n\nA lesson costs ten pounds.").unwrap();
     // Deeper than any stack, larger than any page, and not what their names say.
-    fs::write(path("deep.pdf"), format!("%PDF-1.4\n1 0 obj\n{}\nendobj\n", "[".repeat(4 << 20))).unwrap();
+    let deep = format!("%PDF-1.4\n1 0 obj\n{}\nendobj\nstartxref\n9\n%%EOF\n", "[".repeat(4 << 20));
+    fs::write(path("deep.pdf"), deep).unwrap();
     File::create(path("large.txt")).unwrap().set_len(1 << 30).unwrap();
     fs::write(path("archive.docx"), "PK\u{3}\u{4} and no more").unwrap();
     let (out, text) = search(folder.path(), "How many days do refunds take?", &[]);
@@ -53,6 +55,28 @@ fn a_pdf_is_read_and_what_is_hostile_is_named_and_left_out() {
             "{name}: {complaints}"
         );
     }
+}
+
+#[test]
+fn a_reader_has_its_limits_before_it_reads() {
+    let mut reader = Command::new(binary().unwrap())
+        .args(["read-document", "txt"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = reader.stdin.take().unwrap();
+    // More than a pipe holds: when all is written, it reads.
+    input.write_all(&vec![b'x'; 4 << 20]).unwrap();
+    let limits = fs::read_to_string(format!("/proc/{}/limits", reader.id())).unwrap();
+    let expected = [("Max cpu time", "30"), ("Max data size", "1073741824"), ("Max core file size", "0")];
+    for (resource, most) in expected {
+        let line = limits.lines().find_map(|line| line.strip_prefix(resource)).unwrap_or_default();
+        // The soft limit, and the hard one, above which it cannot raise that.
+        assert!(line.split_whitespace().take(2).eq([most, most]), "{resource}: {limits}");
+    }
+    drop(input);
+    assert!(reader.wait_with_output().unwrap().status.success());
 }
 
 #[test]
