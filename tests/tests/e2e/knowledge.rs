@@ -10,7 +10,7 @@ use sotto_tests::server::binary;
 /// By words alone, so that no model is needed.
 fn search(folder: &Path, query: &str, more: &[&str]) -> (Output, String) {
     let mut command = Command::new(binary().unwrap());
-    command.args(["kb", "search", "--words"]).args(more).arg(folder).arg(query);
+    command.args(["kb", "search", "--words", "--folder"]).arg(folder).args(more).arg(query);
     let out = command.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout.clone()).unwrap();

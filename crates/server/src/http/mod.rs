@@ -10,6 +10,7 @@ mod discreet;
 mod docs;
 mod error;
 mod intents;
+mod knowledge;
 mod live;
 mod missed;
 mod ops;
@@ -51,6 +52,7 @@ use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
+use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::moods::{Looks, MoodUse};
 use crate::streams::Streams;
@@ -162,6 +164,8 @@ pub struct Parts {
     pub streams: Streams,
     /// What customers may want.
     pub intents: IntentEditor,
+    /// What is written down.
+    pub library: Library,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
@@ -310,6 +314,7 @@ pub fn router(app: App) -> Router {
         .merge(whip::routes())
         .merge(missed::routes())
         .merge(intents::routes())
+        .merge(knowledge::routes())
         .merge(people::routes())
         .route("/status", get(ops::status))
         .merge(docs::routes())
