@@ -305,6 +305,123 @@ async function teach(request, response, url, user) {
   return answer(response, method === 'POST' && kind === 'intents' ? 201 : 204);
 }
 
+// ---- what is written down --------------------------------------------------------------------------------
+
+/** How long it takes until what is uploaded is found by its meaning. */
+const READ_AFTER_MS = 3_000;
+const DAY = 24 * HOUR;
+const ALL = { source: 'folder', state: 'ready', version: 1, passages: 1, roles: [], teams: [] };
+const written = [
+  {
+    ...ALL,
+    id: 'school/en/prices.md',
+    title: 'Prices',
+    changed_unix_ms: begun - 12 * DAY,
+    bytes: 2_140,
+    headings: ['How can I pay?'],
+    text: 'You can pay by card, or in two instalments: one half when you enrol, the other after six weeks.',
+  },
+  {
+    ...ALL,
+    id: 'school/en/cancellation.md',
+    title: 'Cancellation and refunds',
+    changed_unix_ms: begun - 200 * DAY,
+    bytes: 1_870,
+    version: 3,
+    headings: ['Do I get my money back?'],
+    text: 'Whoever cancels before the first lesson gets all of the money back, within five working days.',
+  },
+  {
+    ...ALL,
+    id: 'school/fa/prices.md',
+    title: 'شهریه',
+    changed_unix_ms: begun - 3 * DAY,
+    bytes: 3_020,
+    headings: ['چطور شهریه را بپردازم؟'],
+    text: 'شهریه را با کارت یا در دو قسط می‌پردازید: نیمی هنگام ثبت‌نام و نیمی پس از شش هفته.',
+  },
+  {
+    ...ALL,
+    id: 'school/fa/scanned.pdf',
+    title: 'school/fa/scanned.pdf',
+    state: 'failed',
+    passages: 0,
+    changed_unix_ms: begun - 40 * DAY,
+    bytes: 812_000,
+    problem: 'this is no PDF that can be read: there is no text in it',
+    headings: [],
+    text: '',
+  },
+  {
+    ...ALL,
+    id: 'goodwill.txt',
+    title: 'Goodwill',
+    source: 'upload',
+    changed_unix_ms: begun - 2 * HOUR,
+    bytes: 240,
+    roles: ['supervisor', 'admin'],
+    headings: [],
+    text: 'A supervisor may give up to ten percent of the price back when a lesson was cancelled by us.',
+  },
+];
+
+const wordsOf = (text) => new Set(text.toLowerCase().match(/\p{L}{3,}/gu) ?? []);
+
+function lookUp(query, seen) {
+  const asked = [...wordsOf(query)];
+  const hits = seen.flatMap((one) => {
+    const there = wordsOf([one.title, ...one.headings, one.text].join(' '));
+    const words = asked.filter((word) => there.has(word));
+    const covered = words.length / Math.max(1, asked.length);
+    const why = { words, covered, bm25: 4 * covered, rank_by_words: 1, cosine: 0.8 + covered / 8, share: 0.4 };
+    const { id: document, title, headings, text, changed_unix_ms } = one;
+    const found = { document, title, headings, text, language: 'en', changed_unix_ms, confidence: covered };
+    return words.length === 0 ? [] : [{ ...found, sure: covered >= 0.5, why: { ...why, mentioned: false } }];
+  });
+  return hits.sort((a, b) => b.confidence - a.confidence);
+}
+
+async function library(request, response, url, user) {
+  const { method } = request;
+  const editable = user.role !== 'agent';
+  const seen = written.filter(({ roles }) => roles.length === 0 || roles.includes(user.role));
+  if (url.pathname === '/api/ai/assist/search') {
+    const { query } = await bodyOf(request);
+    const found = lookUp(query, seen.filter(({ passages }) => passages > 0));
+    return answer(response, 200, { snippets: found });
+  }
+  const id = decodeURIComponent(url.pathname.slice('/api/knowledge/documents/'.length));
+  if (method === 'GET' && !id) {
+    const documents = seen.map(({ headings, text, ...one }) => one);
+    return answer(response, 200, { documents, editable });
+  }
+  if (method !== 'GET' && !editable) return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  if (method === 'POST') {
+    const name = url.searchParams.get('name');
+    let text = '';
+    for await (const chunk of request) text += chunk;
+    if (!/\.(md|html|txt|csv|json|pdf|docx)$/.test(name)) return refuse(response, 415, 'kind', 'no such kind');
+    if (!text.trim()) return refuse(response, 422, 'unreadable', 'there is no text in it');
+    const roles = url.searchParams.get('roles').split(',').filter(Boolean);
+    const of = { id: name, title: name, source: 'upload', state: 'words', bytes: text.length, roles };
+    const one = { ...ALL, ...of, changed_unix_ms: Date.now(), headings: [], text };
+    const before = written.findIndex((other) => other.id === name);
+    if (before >= 0) written.splice(before, 1, { ...one, version: written[before].version + 1 });
+    else written.push(one);
+    setTimeout(() => written.forEach((other) => other.id === name && (other.state = 'ready')), READ_AFTER_MS);
+    return answer(response, 204);
+  }
+  const one = seen.find((other) => other.id === id);
+  if (!one) return refuse(response, 404, 'not_found', 'there is no such document');
+  if (method === 'DELETE') {
+    if (one.source === 'folder') return refuse(response, 409, 'in_folder', 'it lies in a folder');
+    written.splice(written.indexOf(one), 1);
+    return answer(response, 204);
+  }
+  const { title, changed_unix_ms } = one;
+  return answer(response, 200, { id, title, changed_unix_ms, text: [...one.headings, one.text].join('\n') });
+}
+
 // ---- HTTP ------------------------------------------------------------------------------------------------
 
 const TYPES = {
@@ -438,6 +555,8 @@ function resource(request, response, url, user) {
     return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
+  if (/^\/api\/(knowledge\/documents|ai\/assist\/search)(\/|$)/.test(path))
+    return library(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');

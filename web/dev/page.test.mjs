@@ -1159,6 +1159,73 @@ test('says that an answer could not be written down, of that prompt alone', asyn
   await way('I do so').waitFor({ state: 'detached' });
 });
 
+test('a question is looked up, and a supervisor uploads a document and removes it', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('f');
+  await page.waitForSelector('ul [data-row]');
+  assert.equal(await page.title(), 'What is written down · Sotto');
+  await page.keyboard.press('/');
+  await page.keyboard.type('Do I get my money back?');
+  await page.keyboard.press('Enter');
+  const first = page.locator('ol > li').first();
+  await first.getByText('answers this').waitFor();
+  assert.match(await first.innerText(), /Cancellation and refunds › Do I get my money back\?[\s\S]*by its words \(/);
+  // Down from the question, and into the document.
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.waitForSelector('ol [data-row][aria-expanded="true"]');
+  await first.locator('.text').getByText('within five working days').waitFor();
+  await page.keyboard.press('/');
+  await page.locator('input[type="search"]').fill('zzz');
+  await page.keyboard.press('Enter');
+  await page.getByText('Nothing that is written down answers this.').waitFor();
+
+  const form = page.getByRole('form', { name: 'Upload documents' });
+  const upload = async (name, text) => {
+    const file = { name, mimeType: 'text/plain', buffer: Buffer.from(text) };
+    await form.getByLabel('Files').setInputFiles([file]);
+    await form.getByRole('button', { name: 'Upload' }).click();
+  };
+  await upload('holidays.txt', ' ');
+  await page.getByText('“holidays.txt” cannot be read').waitFor();
+  await form.getByLabel('Supervisor').check();
+  await upload('holidays.txt', 'We are closed over the holidays.');
+  const card = page.locator('ul > li', { has: page.locator('[data-row="document holidays.txt"]') });
+  await card.getByText('only for: Supervisor · Administrator').waitFor();
+  await card.getByText('found by words and meaning').waitFor();
+  assert.equal(await page.getByText('“holidays.txt” cannot be read').count(), 0);
+  await card.locator('[data-row]').click();
+  await card.getByRole('button', { name: 'Remove' }).click();
+  await card.getByRole('button', { name: 'Remove it for good?' }).click();
+  await card.waitFor({ state: 'detached' });
+
+  // An agent looks things up, and changes nothing.
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.keyboard.press('f');
+  await agent.waitForSelector('ul [data-row]');
+  assert.equal(await agent.locator('[data-row="document goodwill.txt"]').count(), 0);
+  assert.equal(await agent.getByRole('form', { name: 'Upload documents' }).count(), 0);
+});
+
+test('what is written down fits a telephone, from the right in Persian', async (t) => {
+  const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: /نوشته‌ها/ }).click();
+  await page.locator('input[type="search"]').fill('شهریه');
+  await page.keyboard.press('Enter');
+  await page.locator('ol [data-row]').first().click();
+  await page.waitForSelector('ol [data-row][aria-expanded="true"]');
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
+});
+
 test('the intents fit a telephone, and are reached there from the menu, from the right in Persian', async (t) => {
   const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
   await page.waitForSelector('[data-call]');

@@ -179,6 +179,16 @@ const scenes = {
       await page.waitForSelector('[data-intent][aria-expanded="true"]');
     },
   },
+  knowledge: {
+    name: 'admin',
+    async run(page, language) {
+      await page.goto(`${base}/#/knowledge`);
+      const questions = { en: 'Do I get my money back?', fa: 'شهریه را چطور با کارت بپردازم؟' };
+      await page.locator('input[type="search"]').fill(questions[language]);
+      await page.keyboard.press('Enter');
+      await page.waitForSelector('ol [data-row]');
+    },
+  },
   live: {
     async run(page, language) {
       // In the middle of its script.

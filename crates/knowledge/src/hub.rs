@@ -1,7 +1,6 @@
 //! The documents of an organisation, their passages, and the passages' vectors.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::rc::Rc;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -74,6 +73,17 @@ pub struct Document {
     /// The vector of each passage, of length one; none where it has not been embedded yet.
     #[serde(skip)]
     pub(crate) vectors: Vec<Option<Arc<[f32]>>>,
+}
+
+/// A passage that has no vector yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lacking {
+    /// The name of its document.
+    pub document: String,
+    /// Its [`Passage::hash`].
+    pub hash: [u8; 32],
+    /// What is to be embedded.
+    pub text: String,
 }
 
 /// What came of a paper.
@@ -176,6 +186,44 @@ impl Hub {
         (vectors().count(), vectors().filter(|vector| vector.is_none()).count())
     }
 
+    /// Passages that have no vector yet, at most so many.
+    #[must_use]
+    pub fn lacking(&self, most: usize) -> Vec<Lacking> {
+        let documents = self.documents.values();
+        let lacking = documents.flat_map(|document| {
+            let passages = document.passages.iter().zip(&document.vectors);
+            let without = passages.filter(|(_, vector)| vector.is_none());
+            without.map(move |(passage, _)| Lacking {
+                document: document.id.clone(),
+                hash: passage.hash,
+                text: passage.in_context(&document.title),
+            })
+        });
+        lacking.take(most).collect()
+    }
+
+    /// Gives a document's passages that have no vector those that were made from what they are, by
+    /// [`Passage::hash`]. Says how many passages got one.
+    ///
+    /// # Errors
+    /// [`KnowledgeError::Vector`] for one that is not like the others; what was given before stays.
+    pub fn give(&mut self, id: &str, vectors: &HashMap<[u8; 32], Vec<f32>>) -> Result<usize, KnowledgeError> {
+        let mut width = self.width();
+        let Some(document) = self.documents.get_mut(id) else { return Ok(0) };
+        let document = Arc::make_mut(document);
+        let mut given = 0;
+        for (passage, place) in document.passages.iter().zip(&mut document.vectors) {
+            let Some(vector) = vectors.get(&passage.hash).filter(|_| place.is_none()) else { continue };
+            let vector = unit(vector.clone())?;
+            if *width.get_or_insert(vector.len()) != vector.len() {
+                return Err(KnowledgeError::Vector("is not as wide as the others"));
+            }
+            *place = Some(vector);
+            given += 1;
+        }
+        Ok(given)
+    }
+
     /// Gives every passage without a vector one, by `embed`, which is asked for some at a time and gives as many
     /// vectors as it was given texts. Says how many it made; what was made before an error stays.
     ///
@@ -185,35 +233,18 @@ impl Hub {
         &mut self,
         mut embed: impl FnMut(&[&str]) -> Result<Vec<Vec<f32>>, E>,
     ) -> Result<usize, E> {
-        let mut width = self.width();
-        let mut lacking: Vec<(Rc<str>, usize)> = Vec::new();
-        for document in self.documents.values() {
-            let id: Rc<str> = document.id.as_str().into();
-            let without = document.vectors.iter().enumerate().filter(|(_, vector)| vector.is_none());
-            lacking.extend(without.map(|(at, _)| (id.clone(), at)));
-        }
-        for batch in lacking.chunks(BATCH) {
+        let mut made = 0;
+        loop {
             // Headings stand above many passages: all of these texts at once would be much more than the documents.
-            let texts = batch.iter().filter_map(|(id, at)| {
-                let document = self.documents.get(&**id)?;
-                Some(document.passages.get(*at)?.in_context(&document.title))
-            });
-            let texts: Vec<String> = texts.collect();
-            let vectors = embed(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
-            if vectors.len() != batch.len() {
-                return Err(KnowledgeError::Vector("is missing, or one too many").into());
+            let lacking = self.lacking(BATCH);
+            if lacking.is_empty() {
+                return Ok(made);
             }
-            for ((id, at), vector) in batch.iter().zip(vectors) {
-                let vector = unit(vector)?;
-                if *width.get_or_insert(vector.len()) != vector.len() {
-                    return Err(KnowledgeError::Vector("is not as wide as the others").into());
-                }
-                if let Some(document) = self.documents.get_mut(&**id) {
-                    Arc::make_mut(document).vectors[*at] = Some(vector);
-                }
+            let vectors = embed(&lacking.iter().map(|one| one.text.as_str()).collect::<Vec<_>>())?;
+            for (id, vectors) in by_document(&lacking, vectors)? {
+                made += self.give(id, &vectors)?;
             }
         }
-        Ok(lacking.len())
     }
 
     /// How wide the vectors are.
@@ -232,11 +263,35 @@ impl Hub {
 }
 
 impl Document {
+    /// How many of its passages have no vector yet.
+    #[must_use]
+    pub fn without_vector(&self) -> usize {
+        self.vectors.iter().filter(|vector| vector.is_none()).count()
+    }
+
     /// The vectors by what they are made from.
     fn known(&self) -> HashMap<&[u8; 32], &Arc<[f32]>> {
         let both = self.passages.iter().zip(&self.vectors);
         both.filter_map(|(passage, vector)| Some((&passage.hash, vector.as_ref()?))).collect()
     }
+}
+
+/// The vectors of passages, in their order, by document and by what they are made from.
+///
+/// # Errors
+/// [`KnowledgeError::Vector`] when there are more or less than passages.
+pub fn by_document(
+    lacking: &[Lacking],
+    vectors: Vec<Vec<f32>>,
+) -> Result<BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>>, KnowledgeError> {
+    if vectors.len() != lacking.len() {
+        return Err(KnowledgeError::Vector("is missing, or one too many"));
+    }
+    let mut out: BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>> = BTreeMap::new();
+    for (one, vector) in lacking.iter().zip(vectors) {
+        out.entry(&one.document).or_default().insert(one.hash, vector);
+    }
+    Ok(out)
 }
 
 /// A vector of length one in the direction of this one.
@@ -317,6 +372,24 @@ mod tests {
         assert!(refused(vec![vec![3.0, 4.0], vec![1.0]]).contains("wide"));
         assert_eq!(hub.passages(), (2, 1));
         assert_eq!(hub.documents().next().unwrap().vectors[0].as_deref(), Some(&[0.6, 0.8][..]));
+    }
+
+    #[test]
+    fn vectors_that_were_kept_elsewhere_are_given_to_the_passages_they_are_of() {
+        let mut hub = Hub::new();
+        hub.put(paper("a", &["one", "two"]));
+        let lacking = hub.lacking(10);
+        assert_eq!(lacking.iter().map(|one| one.document.as_str()).collect::<Vec<_>>(), ["a", "a"]);
+        assert_eq!(hub.lacking(1), lacking[..1]);
+        let kept = HashMap::from([(lacking[1].hash, vec![3.0, 4.0]), ([0; 32], vec![1.0, 0.0])]);
+        assert_eq!(hub.give("b", &kept).unwrap(), 0);
+        assert_eq!(hub.give("a", &kept).unwrap(), 1);
+        assert_eq!(hub.give("a", &kept).unwrap(), 0, "it has one");
+        assert_eq!(hub.lacking(10), lacking[..1]);
+        let document = hub.document("a").unwrap();
+        assert_eq!((document.without_vector(), document.vectors[1].as_deref()), (1, Some(&[0.6, 0.8][..])));
+        let wide = HashMap::from([(lacking[0].hash, vec![1.0, 0.0, 0.0])]);
+        assert!(hub.give("a", &wide).unwrap_err().to_string().contains("wide"));
     }
 
     #[test]

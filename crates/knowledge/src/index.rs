@@ -197,6 +197,12 @@ impl Index {
         self.entries.is_empty()
     }
 
+    /// The document of this name, whoever may see it; none if it has no passages.
+    #[must_use]
+    pub fn document(&self, id: &str) -> Option<&Arc<Document>> {
+        self.entries.iter().map(|entry| &entry.document).find(|document| document.id == id)
+    }
+
     /// The passages that answer a query best, of those that `viewer` may see; the best first, at most `limit`.
     ///
     /// # Errors

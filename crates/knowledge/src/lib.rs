@@ -13,7 +13,9 @@ mod source;
 mod split;
 mod words;
 
-pub use hub::{Change, Document, FINGERPRINT_OF, Hub, Paper, Viewer, Visibility, fingerprint};
+pub use hub::{
+    Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document, fingerprint,
+};
 pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};

@@ -23,6 +23,7 @@ use crate::alerts::AlertsConfig;
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::{InsightConfig, MoodFrom};
+use crate::library::KnowledgeConfig;
 use crate::moods::MoodUse;
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
@@ -64,6 +65,8 @@ pub struct Config {
     pub prompts: PromptsConfig,
     /// What supervisors are told of while calls go on, besides what every call has: lines, holds, an unhappy customer.
     pub alerts: AlertsConfig,
+    /// What is written down: documents in which answers are looked up.
+    pub knowledge: KnowledgeConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -386,6 +389,9 @@ impl Config {
         if let Err(problem) = self.alerts.check() {
             return wrong("alerts.words", problem);
         }
+        if let Err(problem) = self.knowledge.check() {
+            return wrong("knowledge.folders", problem);
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -394,6 +400,7 @@ impl Config {
             ("server.session_idle_hours", self.server.session_idle_hours as usize),
             ("server.max_connections", self.server.max_connections),
             ("server.max_websockets", self.server.max_websockets),
+            ("knowledge.look_every_s", self.knowledge.look_every_s as usize),
         ] {
             if value == 0 {
                 return wrong(key, "must not be 0".to_owned());
@@ -808,6 +815,13 @@ mod tests {
         let nobody = "[[alerts.words]]\ntitle = { en = \"Lawyer\" }\nphrases = [\"lawyer\"]\nby = \"nobody\"";
         assert!(wrong(nobody).contains("nobody"));
         assert!(wrong("[[alerts.words]]\ntitle = {}\nphrases = []").starts_with("`alerts.words`: a title"));
+        assert!(
+            wrong("[[knowledge.folders]]\npath = \"/a/en\"\n[[knowledge.folders]]\npath = \"/b/en\"")
+                .starts_with("`knowledge.folders`: two folders")
+        );
+        assert!(wrong("[[knowledge.folders]]\npath = \"/a\"\nrole = [\"admin\"]").contains("`role`"));
+        assert!(wrong("[[knowledge.folders]]\npath = \"/a\"\nroles = [\"boss\"]").contains("boss"));
+        assert!(wrong("[knowledge]\nlook_every_s = 0").starts_with("`knowledge.look_every_s`: "));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[insight.emotion_labels]\nLABEL_0 = \"rage\"").starts_with("sotto.toml:2: "));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));

@@ -1,4 +1,4 @@
-//! What recognition, redaction, insight and signalling count, registered for `/metrics`.
+//! What recognition, redaction, insight, the library and signalling count, registered for `/metrics`.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
@@ -7,6 +7,7 @@ use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::calls::Missing;
+use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
 use crate::{insight, jobs, redaction};
 
@@ -105,6 +106,39 @@ pub fn jobs(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }
+}
+
+/// Registers how much is written down, and what is done with it.
+pub fn knowledge(metrics: &Metrics, library: &Library) {
+    type Read = fn(&LibraryFigures) -> u64;
+    let gauges: [(&str, &str, Read); 4] = [
+        ("knowledge_documents", "Documents that can be found", |f| f.documents),
+        ("knowledge_documents_failed", "Documents that cannot be read", |f| f.failed),
+        ("knowledge_passages", "Passages that can be found", |f| f.passages),
+        ("knowledge_passages_without_vector", "Passages found by their words alone", |f| f.without_vector),
+    ];
+    for (name, help, read) in gauges {
+        let library = library.clone();
+        metrics.gauge(name, help, move || read(&library.figures()) as f64);
+    }
+    let counters: [(&str, &str, Read); 2] = [
+        ("knowledge_embedded", "Passages embedded", |f| f.embedded),
+        ("knowledge_searches", "Questions looked up", |f| f.searches),
+    ];
+    for (name, help, read) in counters {
+        let library = library.clone();
+        metrics.counter(name, help, move || read(&library.figures()));
+    }
+    let library = library.clone();
+    metrics.counters("knowledge_milliseconds", "Time spent on documents, by what was done", move || {
+        let figures = library.figures();
+        let times = [
+            ("reading", figures.reading_ms),
+            ("embedding", figures.embedding_ms),
+            ("indexing", figures.indexing_ms),
+        ];
+        times.map(|(of, ms)| (vec![("of", of.to_owned())], ms)).to_vec()
+    });
 }
 
 /// Registers what is counted of secrets.

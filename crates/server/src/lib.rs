@@ -14,6 +14,7 @@ pub mod hub;
 pub mod insight;
 pub mod intents;
 pub mod jobs;
+pub mod library;
 pub mod logging;
 pub mod metrics;
 pub mod moods;

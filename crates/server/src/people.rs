@@ -27,7 +27,8 @@ pub enum PeopleError {
     Password,
     /// A scope is not known.
     #[error(
-        "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, metrics:read and admin"
+        "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, knowledge:read, metrics:read and \
+         admin"
     )]
     Scope(String),
     /// The store refuses.
@@ -64,6 +65,8 @@ pub enum Scope {
     CallsListen,
     /// Recordings.
     RecordingsRead,
+    /// What is written down.
+    KnowledgeRead,
     /// `/metrics`, where that is not open.
     MetricsRead,
     /// Everything an admin may do.
@@ -72,11 +75,12 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::CallsRead,
         Self::CallsPublish,
         Self::CallsListen,
         Self::RecordingsRead,
+        Self::KnowledgeRead,
         Self::MetricsRead,
         Self::Admin,
     ];
@@ -89,6 +93,7 @@ impl Scope {
             Self::CallsPublish => "calls:publish",
             Self::CallsListen => "calls:listen",
             Self::RecordingsRead => "recordings:read",
+            Self::KnowledgeRead => "knowledge:read",
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }

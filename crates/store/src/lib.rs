@@ -7,6 +7,7 @@
 
 mod audit;
 mod calls;
+mod documents;
 mod error;
 mod intents;
 mod jobs;
@@ -20,6 +21,7 @@ mod writer;
 
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
+pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
 pub use intents::{ExampleRow, IntentEdits, IntentRow};
 pub use jobs::{JobRow, JobState, ReviewRow, Step};

@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -15,9 +15,9 @@ use sotto_call::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, EventWriter, ExampleRow, IntentEdits,
-    IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow, Step, Store, StoreError,
-    UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, DocumentRow, EmbeddingRow, EventWriter,
+    ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow,
+    Step, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
 };
 use uuid::Uuid;
 
@@ -619,6 +619,66 @@ on_both! {
         store.put_intent(&removed).await.unwrap();
         let kept = store.intent_edits().await.unwrap();
         assert_eq!((kept.intents.get(1), kept.examples.as_slice()), (Some(&removed), &[gone][..]));
+    }
+
+    async fn a_document_is_kept_once_with_the_vectors_of_what_still_stands_in_it(store: Store) {
+        let row = |name: &str, content: u8| DocumentRow {
+            name: name.to_owned(),
+            uploaded: true,
+            title: "بازگشت وجه".to_owned(),
+            changed_unix_ms: 7,
+            bytes: 9,
+            teams: BTreeSet::new(),
+            roles: BTreeSet::from(["admin".to_owned(), "supervisor".to_owned()]),
+            hash: [content; 32],
+            version: 1,
+            problem: None,
+        };
+        let vector = |document: &str, passage: u8, model: &str| EmbeddingRow {
+            document: document.to_owned(),
+            passage: [passage; 32],
+            model: model.to_owned(),
+            vector: vec![passage, 0, 0xff],
+        };
+        let put = async |row: &DocumentRow, content: &str, passages: &[u8]| {
+            let passages = passages.iter().map(|one| [*one; 32]).collect();
+            store.put_document(row, content, &passages).await.unwrap();
+        };
+        assert_eq!(store.documents().await.unwrap(), []);
+        put(&row("a.md", 1), "one", &[1, 2]).await;
+        put(&row("b.md", 1), "two \0", &[1]).await;
+        assert_eq!(store.documents().await.unwrap(), [row("a.md", 1), row("b.md", 1)]);
+        assert_eq!(store.document_content("b.md").await.unwrap().as_deref(), Some("two \u{fffd}"));
+        assert_eq!(store.document_content("c.md").await.unwrap(), None);
+
+        // Those of a document that is gone are left out, and the others kept all the same; twice is once.
+        for _ in 0..2 {
+            let rows = [vector("a.md", 1, "e5"), vector("a.md", 2, "e5"), vector("c.md", 1, "e5")];
+            store.put_embeddings(&rows).await.unwrap();
+        }
+        store.put_embeddings(&[vector("b.md", 1, "e5")]).await.unwrap();
+        assert_eq!(
+            store.embeddings("a.md").await.unwrap(),
+            [vector("a.md", 1, "e5"), vector("a.md", 2, "e5")]
+        );
+
+        // The same content is the same version, whatever else has changed.
+        put(&DocumentRow { problem: Some("page 3".into()), ..row("a.md", 1) }, "one", &[1, 2]).await;
+        assert_eq!(store.documents().await.unwrap()[0].version, 1);
+        assert_eq!(store.embeddings("a.md").await.unwrap().len(), 2);
+        put(&row("a.md", 2), "three", &[2, 3]).await;
+        assert_eq!(store.documents().await.unwrap()[0], DocumentRow { version: 2, ..row("a.md", 2) });
+        assert_eq!(store.document_content("a.md").await.unwrap().as_deref(), Some("three"));
+        assert_eq!(store.embeddings("a.md").await.unwrap(), [vector("a.md", 2, "e5")]);
+
+        store.put_embeddings(&[vector("a.md", 3, "another"), vector("a.md", 2, "another")]).await.unwrap();
+        assert_eq!(store.keep_embeddings_of("another").await.unwrap(), 1);
+        assert_eq!(store.embeddings("b.md").await.unwrap(), []);
+        assert_eq!(store.embeddings("a.md").await.unwrap().len(), 2);
+        assert!(store.remove_document("a.md").await.unwrap());
+        assert!(!store.remove_document("a.md").await.unwrap());
+        assert_eq!(store.embeddings("a.md").await.unwrap(), []);
+        assert_eq!(store.documents().await.unwrap(), [row("b.md", 1)]);
     }
 
     async fn hostile_names_are_kept_or_cleaned(store: Store) {

@@ -1,17 +1,21 @@
-//! Documents of a folder, looked up: `sotto kb search`.
+//! What is written down: looked up in a folder (`sotto kb`), and kept and searched by a server.
 
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::{Value, json};
+use sotto_tests::api::Api;
 use sotto_tests::script::root;
-use sotto_tests::server::binary;
+use sotto_tests::server::{Setup, Sotto, binary};
+
+use crate::support::until;
 
 /// By words alone, so that no model is needed.
 fn search(folder: &Path, query: &str, more: &[&str]) -> (Output, String) {
     let mut command = Command::new(binary().unwrap());
-    command.args(["kb", "search", "--words"]).args(more).arg(folder).arg(query);
+    command.args(["kb", "search", "--words", "--folder"]).arg(folder).args(more).arg(query);
     let out = command.output().unwrap();
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
     let text = String::from_utf8(out.stdout.clone()).unwrap();
@@ -93,4 +97,153 @@ fn what_was_removed_from_the_folder_is_not_in_what_is_kept() {
     assert!(!search(&documents, "zebra", &keep).1.contains("a.md"));
     let bytes = fs::read(&kept).unwrap();
     assert!(!bytes.windows(7).any(|window| window == b"striped"));
+}
+
+/// The passages that somebody is given for a question, as their documents and all that is said of them.
+fn asked(api: &Api, query: &str) -> Vec<(String, Value)> {
+    let answer =
+        api.client.post("/api/ai/assist/search", &json!({ "query": query })).unwrap().json().unwrap();
+    let snippets = answer["snippets"].as_array().unwrap().iter();
+    snippets.map(|one| (one["document"].as_str().unwrap().to_owned(), one.clone())).collect()
+}
+
+/// The names of the documents that somebody sees.
+fn listed(api: &Api) -> Vec<String> {
+    let answer = api.client.json("/api/knowledge/documents").unwrap();
+    let documents = answer["documents"].as_array().unwrap().iter();
+    documents.map(|one| one["id"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Whether these words are anywhere in the files of an SQLite database.
+fn in_database(database: &Path, words: &str) -> bool {
+    let name = |more: &str| format!("{}{more}", database.display());
+    let files = ["", "-wal"].map(|more| fs::read(name(more)).unwrap_or_default());
+    files.iter().any(|bytes| bytes.windows(words.len()).any(|window| window == words.as_bytes()))
+}
+
+#[test]
+fn a_server_keeps_what_folders_have_and_what_is_uploaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let [hub, few] = ["hub", "few"].map(|name| folder.path().join(name));
+    for path in [&hub, &few] {
+        fs::create_dir(path).unwrap();
+    }
+    fs::write(hub.join("refunds.md"), "# Refunds\n\nMoney goes back to the card within three days.").unwrap();
+    fs::write(few.join("margins.md"), "# Margins\n\nEvery refund costs us seventy zebras.").unwrap();
+    let [hub_path, few_path] = [&hub, &few].map(|path| path.display().to_string());
+    let folders = format!(
+        "folders = [{{ path = {hub_path:?} }}, {{ path = {few_path:?}, roles = [\"supervisor\", \"admin\"] }}]"
+    );
+    let more = [folders, "look_every_s = 1".to_owned()].map(|line| ("knowledge".to_owned(), line)).to_vec();
+    // Nobody speaks here.
+    let setup = Setup { model: "/nowhere/model.bin".into(), more, ..Setup::default() };
+    let mut sotto = Sotto::start_with(&setup).unwrap();
+    let people = [("mina", "agent"), ("sara", "supervisor")].map(|(name, role)| {
+        let who = (name, "a long enough password");
+        sotto.add_user(who, role).unwrap();
+        Api::sign_in(sotto.http, who.0, who.1).unwrap()
+    });
+    let [mina, sara] = &people;
+    let metric = |sotto: &Sotto, name: &str| sotto.api.metric(&format!("sotto_knowledge_{name}")).unwrap();
+    let is_whole = |sotto: &Sotto, passages: f64| {
+        (metric(sotto, "passages"), metric(sotto, "passages_without_vector")) == (passages, 0.0)
+    };
+    until("what is in the folders is embedded", || is_whole(&sotto, 2.0));
+
+    // By its meaning, in other words; and only for whom it is.
+    let question = "When do I get what I paid returned?";
+    let (first, why) = &asked(mina, question)[0];
+    assert!(first == "hub/refunds.md" && why["why"]["cosine"].is_number(), "{why}");
+    assert_eq!(asked(sara, "What do refunds cost in zebras?")[0].0, "few/margins.md");
+    assert!(asked(mina, "What do refunds cost in zebras?").iter().all(|(name, _)| name == "hub/refunds.md"));
+    assert_eq!((listed(mina), listed(sara).len()), (vec!["hub/refunds.md".to_owned()], 2));
+    let margins = "/api/knowledge/documents/few/margins.md";
+    assert_eq!(
+        (mina.client.get(margins).unwrap().status, sara.client.get(margins).unwrap().status),
+        (404, 200)
+    );
+
+    // What comes is found, whichever way.
+    fs::write(hub.join("hours.md"), "# Hours\n\nOn Fridays the hedgehogs answer until noon.").unwrap();
+    until("a new file is found", || listed(mina).contains(&"hub/hours.md".to_owned()));
+    assert_eq!(asked(mina, "Do hedgehogs answer on Fridays?")[0].0, "hub/hours.md");
+    let voucher = "/api/knowledge/documents?name=voucher.txt";
+    let text = "A voucher is worth twelve walruses.";
+    let kind = [("Content-Type", "text/plain")];
+    assert_eq!(mina.client.request("POST", voucher, &kind, text.as_bytes()).unwrap().status, 403);
+    assert_eq!(sara.client.request("POST", voucher, &kind, text.as_bytes()).unwrap().status, 204);
+    assert_eq!(asked(mina, "What is a voucher worth?")[0].0, "voucher.txt");
+    until("all of it is embedded", || is_whole(&sotto, 4.0));
+    let database = sotto.data().join("sotto.db");
+    assert!(in_database(&database, "hedgehogs") && in_database(&database, "walruses"));
+
+    // What goes is gone, from the database's file as well.
+    fs::remove_file(hub.join("hours.md")).unwrap();
+    until("a removed file is found no more", || !listed(mina).contains(&"hub/hours.md".to_owned()));
+    let remove = sara.client.request("DELETE", "/api/knowledge/documents/voucher.txt", &[], b"").unwrap();
+    assert_eq!(remove.status, 204);
+    let in_folder =
+        sara.client.request("DELETE", "/api/knowledge/documents/hub/refunds.md", &[], b"").unwrap();
+    assert_eq!(in_folder.status, 409);
+    for (question, gone) in [("hedgehogs", "hub/hours.md"), ("voucher walruses", "voucher.txt")] {
+        assert!(asked(sara, question).iter().all(|(name, _)| name != gone), "{gone}");
+    }
+    until("its words are on the disk no more", || {
+        !in_database(&database, "hedgehogs") && !in_database(&database, "walruses")
+    });
+    assert!(in_database(&database, "three days"), "what is left can be read there");
+
+    sotto.stop().unwrap();
+    sotto.resume().unwrap();
+    until("all of it is there again", || is_whole(&sotto, 2.0));
+    until("questions are embedded", || {
+        let answer = mina.client.post("/api/ai/assist/search", &json!({ "query": question })).unwrap();
+        // Whoever asks this often is refused at times.
+        answer.status == 200 && answer.json().unwrap()["snippets"][0]["why"]["cosine"].is_number()
+    });
+    assert!(asked(sara, question).iter().any(|(name, _)| name == "hub/refunds.md"));
+    assert_eq!(metric(&sotto, "embedded_total"), 0.0, "nothing is embedded again");
+}
+
+#[test]
+fn documents_are_added_listed_measured_and_removed_on_the_command_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = folder.path().join("sotto.db");
+    let store = format!("store.url=sqlite:{}", database.display());
+    let kb = |arguments: &[&str]| {
+        let out = Command::new(binary().unwrap())
+            .args(["kb", "--set", store.as_str()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        let [said, complaints] =
+            [&out.stdout, &out.stderr].map(|text| String::from_utf8_lossy(text).into_owned());
+        (out.status.success(), said, complaints)
+    };
+    let hub = root().join("knowledge/marfanet/en");
+    let (added, said, complaints) = kb(&["add", hub.to_str().unwrap()]);
+    assert!(added && said.contains("refunds.md was added"), "{said}{complaints}");
+    let (_, list, _) = kb(&["list"]);
+    assert_eq!(list.lines().count(), fs::read_dir(&hub).unwrap().count(), "{list}");
+    let (_, found, _) = kb(&["search", "--words", "How long does a refund take?"]);
+    assert!(found.lines().any(|line| line.starts_with("1. ") && line.ends_with("(refunds.md)")), "{found}");
+
+    let questions = folder.path().join("questions.csv");
+    fs::write(&questions, "question,document\nHow long does a refund take?,refunds.md\nzebra,apps.md\n")
+        .unwrap();
+    let (_, figures, missed) = kb(&["eval", "--words", questions.to_str().unwrap()]);
+    let figures: Vec<Value> = figures.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&figures[0]["name"], figures[0]["value"].as_f64()), (&json!("recall@1"), Some(0.5)));
+    assert!(missed.contains("zebra: nothing instead of apps.md"), "{missed}");
+
+    let text = fs::read_to_string(hub.join("refunds.md")).unwrap();
+    let line = text.lines().max_by_key(|line| line.len()).unwrap();
+    let words: String = line.chars().filter(|c| c.is_ascii_alphanumeric() || *c == ' ').take(30).collect();
+    assert!(line.contains(&words) && in_database(&database, &words), "{words}");
+    assert!(kb(&["remove", "refunds.md"]).0);
+    assert!(!in_database(&database, &words));
+    let (again, _, why) = kb(&["remove", "refunds.md"]);
+    assert!(!again && why.contains("no document called refunds.md"), "{why}");
+    let (_, found, _) = kb(&["search", "--words", "How long does a refund take?"]);
+    assert!(!found.contains("(refunds.md)"), "{found}");
 }

@@ -177,6 +177,57 @@ export interface IntentExample {
   at_unix_ms?: number;
 }
 
+/** What is written down, as far as it is for whoever asks. */
+export interface DocumentList {
+  documents: ListedDocument[];
+  /** Whoever asks may upload some, and remove those that were. */
+  editable: boolean;
+}
+
+export interface ListedDocument {
+  /** What it is known by. */
+  id: string;
+  title: string;
+  source: 'folder' | 'upload';
+  /** Found by words and meaning, by words so far, or not at all. */
+  state: 'ready' | 'words' | 'failed';
+  changed_unix_ms: number;
+  bytes: number;
+  version: number;
+  passages: number;
+  /** Why it cannot be read, or what of it cannot. */
+  problem?: string;
+  /** Only these see it; everybody if there are none. */
+  roles: Role[];
+  teams: string[];
+}
+
+/** A passage that may answer a question. */
+export interface FoundPassage {
+  document: string;
+  title: string;
+  headings: string[];
+  text: string;
+  language: string;
+  changed_unix_ms: number;
+  /** From 0 to 1; `sure` is whether that is enough. */
+  confidence: number;
+  sure: boolean;
+  why: {
+    /** The question's words that it has. */
+    words: string[];
+    covered: number;
+    bm25: number;
+    rank_by_words?: number;
+    cosine?: number;
+    rank_by_meaning?: number;
+    /** What the meaning counted, from 0 to 1. */
+    share: number;
+    /** The question mentions the document by its title. */
+    mentioned: boolean;
+  };
+}
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -204,7 +255,7 @@ export interface Status {
   moods?: { is_read: boolean; purpose: Record<string, string>; kept_days: number; seen_by: Role[] } | null;
   /** What is not there yet, and why: `speech`, `sip`, `store`. */
   waiting?: Record<string, string> | null;
-  /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`. */
+  /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`, `knowledge`. */
   degraded?: Record<string, string> | null;
 }
 
@@ -261,12 +312,15 @@ async function request(
   signal?: AbortSignal,
 ): Promise<Response> {
   let response: Response;
+  // A file goes as it is, everything else as JSON.
+  const file = body instanceof Blob ? body : null;
+  const type = file ? file.type || 'application/octet-stream' : 'application/json';
   try {
     response = await fetch(address(path), {
       method,
       credentials: 'same-origin',
-      headers: body === undefined ? {} : { 'content-type': 'application/json' },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      headers: body === undefined ? {} : { 'content-type': type },
+      ...(body === undefined ? {} : { body: file ?? JSON.stringify(body) }),
       ...(signal ? { signal } : {}),
     });
   } catch (cause) {
@@ -303,6 +357,7 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 }
 
 const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
+const written = (id: string) => `api/knowledge/documents/${encodeURIComponent(id)}`;
 const intent = (name: string) => `api/intents/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -380,6 +435,21 @@ export const api = {
   },
   async removeExample(text: string): Promise<void> {
     await request('DELETE', 'api/intent-examples', { text });
+  },
+  documents: (signal?: AbortSignal) => json<DocumentList>('GET', 'api/knowledge/documents', undefined, signal),
+  async documentText(id: string, signal?: AbortSignal): Promise<string> {
+    return (await json<{ text: string }>('GET', written(id), undefined, signal)).text;
+  },
+  /** Without roles it is for everybody. */
+  async uploadDocument(file: File, roles: Role[]): Promise<void> {
+    const query = new URLSearchParams({ name: file.name, roles: roles.join(',') });
+    await request('POST', `api/knowledge/documents?${query}`, file);
+  },
+  async removeDocument(id: string): Promise<void> {
+    await request('DELETE', written(id));
+  },
+  async search(query: string): Promise<FoundPassage[]> {
+    return (await json<{ snippets: FoundPassage[] }>('POST', 'api/ai/assist/search', { query })).snippets;
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

@@ -4,6 +4,7 @@ export type Place =
   | { page: 'calls' }
   | { page: 'wall' }
   | { page: 'intents' }
+  | { page: 'knowledge' }
   | { page: 'call'; id: string }
   | { page: 'missing' };
 
@@ -12,6 +13,7 @@ export function placeOf(hash: string): Place {
   if (path === '' || path === 'calls') return { page: 'calls' };
   if (path === 'wall') return { page: 'wall' };
   if (path === 'intents') return { page: 'intents' };
+  if (path === 'knowledge') return { page: 'knowledge' };
   const call = /^calls\/([\w-]+)$/.exec(path);
   if (call?.[1]) return { page: 'call', id: call[1] };
   return { page: 'missing' };
@@ -21,5 +23,6 @@ export const href = {
   calls: '#/calls',
   wall: '#/wall',
   intents: '#/intents',
+  knowledge: '#/knowledge',
   call: (id: string) => `#/calls/${id}`,
 };

@@ -1,20 +1,21 @@
 //! `sotto kb`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
-use sotto_insight::{Embedder, InsightError, Purpose};
+use serde::Deserialize;
+use serde_json::json;
 use sotto_knowledge::{
-    Change, Document, FINGERPRINT_OF, Hit, Hub, KnowledgeError, Paper, Query, SURE, Viewer, Visibility,
-    fingerprint,
+    Change, Content, Hit, Hub, Index, KnowledgeError, Paper, Query, SURE, Viewer, Visibility,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_store::{Role, Store};
 
 use crate::config::Config;
-use crate::documents::{self, Found};
+use crate::documents;
+use crate::library::{self, Books, Embed, Taken, open_embedding};
 
 /// What is written down.
 #[derive(Debug, Args)]
@@ -25,14 +26,41 @@ pub(crate) struct Kb {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Look something up in a folder's documents: Markdown, HTML, text, CSV, JSON, PDF, DOCX.
+    /// Add a file, or all documents of a folder, as if they were uploaded: Markdown, HTML, text, CSV, JSON, PDF, DOCX.
+    /// Those of the same names are replaced. A server that runs takes them in when it next looks through its folders.
+    Add {
+        /// The file, or the folder.
+        path: PathBuf,
+    },
+    /// The documents there are.
+    List,
+    /// Remove a document that was added or uploaded.
+    Remove {
+        /// Its name, as the list has it.
+        name: String,
+    },
+    /// Look something up in the documents there are, or in those of a folder.
     Search(Search),
+    /// Measure how often the right document is found, for questions of which you know in which document the answer is.
+    Eval(Eval),
+}
+
+/// Where something is looked up, and how.
+#[derive(Debug, Args)]
+struct Where {
+    /// In the documents of this folder, instead of those there are.
+    #[arg(long, value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// A file in which what was read of the folder is kept, so that the next search begins at once.
+    #[arg(long, value_name = "FILE", requires = "folder")]
+    keep: Option<PathBuf>,
+    /// By words alone: without the sentence embedding.
+    #[arg(long)]
+    words: bool,
 }
 
 #[derive(Debug, Args)]
 struct Search {
-    /// The folder.
-    folder: PathBuf,
     /// The question.
     query: String,
     /// What was said before it, the newest first. May be repeated.
@@ -41,54 +69,145 @@ struct Search {
     /// How many passages are printed.
     #[arg(long, default_value_t = 3)]
     limit: usize,
-    /// A file in which what was read is kept, so that the next search begins at once.
-    #[arg(long, value_name = "FILE")]
-    keep: Option<PathBuf>,
-    /// By words alone: without the sentence embedding.
-    #[arg(long)]
-    words: bool,
+    #[command(flatten)]
+    place: Where,
+}
+
+/// Prints one JSON object a figure. What was missed is named beside them.
+#[derive(Debug, Args)]
+struct Eval {
+    /// The questions: a CSV file with the columns `question` and `document`, or a JSON array of objects with these two.
+    questions: PathBuf,
+    #[command(flatten)]
+    place: Where,
 }
 
 impl Kb {
-    pub(crate) fn run(self, config: &Config) -> anyhow::Result<()> {
+    pub(crate) async fn run(self, config: &Config) -> anyhow::Result<()> {
         match self.command {
-            Command::Search(search) => search.run(config),
+            Command::Search(search) => search.run(config).await,
+            Command::Eval(eval) => eval.run(config).await,
+            Command::Add { path } => {
+                let store = Store::open(&config.store_url()).await?;
+                add(&store, config, &path).await?;
+                store.close().await;
+                Ok(())
+            }
+            Command::List => {
+                let store = Store::open(&config.store_url()).await?;
+                let mut out = std::io::stdout();
+                for row in store.documents().await? {
+                    let source = if row.uploaded { "upload" } else { "folder" };
+                    writeln!(out, "{}  ({source}, version {}) {}", row.name, row.version, row.title)?;
+                    if let Some(problem) = row.problem {
+                        writeln!(out, "    {problem}")?;
+                    }
+                }
+                store.close().await;
+                Ok(())
+            }
+            Command::Remove { name } => {
+                let store = Store::open(&config.store_url()).await?;
+                match store.documents().await?.iter().find(|row| row.name == name) {
+                    None => bail!("there is no document called {name}"),
+                    Some(row) if !row.uploaded => bail!("{name} lies in a folder: remove it there"),
+                    Some(_) => store.remove_document(&name).await?,
+                };
+                println!("{name} was removed");
+                store.close().await;
+                Ok(())
+            }
         }
     }
 }
 
-impl Search {
-    fn run(self, config: &Config) -> anyhow::Result<()> {
-        let mut hub = match &self.keep {
-            Some(file) if file.exists() => kept(file)?,
-            _ => Hub::new(),
+/// Adds a file, or those of a folder, as uploads for everybody.
+async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> {
+    let files = match path.is_dir() {
+        true => documents::find(path)?.into_iter().map(|found| found.path).collect(),
+        false => vec![path.to_owned()],
+    };
+    let mut names: BTreeMap<String, PathBuf> = BTreeMap::new();
+    for file in files {
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let name = library::upload_name(name).with_context(|| file.display().to_string())?;
+        if let Some(other) = names.get(&name) {
+            bail!("{} and {} have the same name", other.display(), file.display());
+        }
+        names.insert(name, file);
+    }
+    let there = store.documents().await?;
+    let uploads = there.iter().filter(|row| row.uploaded && !names.contains_key(&row.name)).count();
+    let most = config.knowledge.max_uploads as usize;
+    ensure!(uploads + names.len() <= most, "no more than {most} may be uploaded (`knowledge.max_uploads`)");
+    for (name, file) in names {
+        let Some(content) = read(&name, &file) else { continue };
+        let bytes = std::fs::metadata(&file)?.len();
+        let taken = Taken::upload(&name, bytes, super::now_unix_ms(), &Visibility::default(), content)?;
+        taken.keep_in(store).await?;
+        println!("{name} was added");
+    }
+    Ok(())
+}
+
+/// What is looked up in, and what embeds questions.
+struct Opened {
+    index: Index,
+    embed: Option<Embed>,
+    viewer: Viewer,
+}
+
+impl Where {
+    async fn open(&self, config: &Config) -> anyhow::Result<Opened> {
+        let (mut hub, mut changed) = match &self.folder {
+            Some(folder) => {
+                let mut hub = match &self.keep {
+                    Some(file) if file.exists() => kept(file)?,
+                    _ => Hub::new(),
+                };
+                let changed = read_folder(&mut hub, folder)?;
+                (hub, changed)
+            }
+            None => {
+                let (store, mut books) = (Store::open(&config.store_url()).await?, Books::default());
+                books.sync(&store).await?;
+                store.close().await;
+                (books.hub, false)
+            }
         };
-        let mut changed = read_folder(&mut hub, &self.folder)?;
-        let context: Vec<&str> = self.context.iter().map(String::as_str).collect();
-        let mut vector = None;
+        let mut embed = None;
         if !self.words {
-            let cache = Cache::open(config.speech.models_dir.clone())?;
-            let mut progress = Console::default();
-            let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-            let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-            let mut embed = |purpose, texts: &[&str]| -> Result<Vec<Vec<f32>>, InsightError> {
-                let embedded = embedder.embed(purpose, texts)?;
-                Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
-            };
-            hub.embedded_by(&fingerprint(&embed(Purpose::Passage, &FINGERPRINT_OF)?));
-            let made =
-                hub.embed_with(|texts| -> anyhow::Result<_> { Ok(embed(Purpose::Passage, texts)?) })?;
-            changed |= made > 0;
-            let texts = Query::texts(&self.query, &context);
-            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            vector = Some(Query::blend(&embed(Purpose::Query, &texts)?));
+            let mut opened = open_embedding(config.speech.models_dir.clone())?;
+            hub.embedded_by(&library::fingerprint_of(&mut opened)?);
+            // What of the documents that are kept has no vector yet, a server gives it: here its words have to do.
+            if self.folder.is_some() {
+                changed |= hub.embed_with(|texts| opened(sotto_insight::Purpose::Passage, texts))? > 0;
+            }
+            embed = Some(opened);
         }
         if let Some(file) = self.keep.as_ref().filter(|_| changed) {
             hub.save(file).with_context(|| file.display().to_string())?;
         }
-        let query =
-            Query { text: &self.query, context: &context, vector: vector.as_deref(), ..Query::default() };
-        let hits = hub.index()?.search(&query, &Viewer::default(), self.limit)?;
+        // Whoever reaches the database sees all that is in it.
+        let teams = hub.documents().flat_map(|document| document.visibility.teams.iter().cloned()).collect();
+        let roles = [Role::Agent, Role::Supervisor, Role::Admin].map(library::viewer);
+        let roles = roles.into_iter().flat_map(|viewer| viewer.roles).collect();
+        Ok(Opened { index: hub.index()?, embed, viewer: Viewer { teams, roles } })
+    }
+}
+
+impl Opened {
+    fn search(&mut self, text: &str, context: &[&str], limit: usize) -> anyhow::Result<Vec<Hit>> {
+        let vector = self.embed.as_mut().map(|embed| library::meaning(embed, text, context)).transpose()?;
+        let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
+        Ok(self.index.search(&query, &self.viewer, limit)?)
+    }
+}
+
+impl Search {
+    async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let context: Vec<&str> = self.context.iter().map(String::as_str).collect();
+        let hits = self.place.open(config).await?.search(&self.query, &context, self.limit)?;
         let mut out = std::io::stdout();
         if hits.first().is_none_or(|best| best.confidence < SURE) {
             writeln!(
@@ -102,6 +221,72 @@ impl Search {
         }
         Ok(())
     }
+}
+
+/// A question, and the document in which its answer is.
+#[derive(Debug, PartialEq, Deserialize)]
+struct Pair {
+    question: String,
+    document: String,
+}
+
+/// Passages that are looked at for the right document.
+const LOOKED_AT: usize = 50;
+
+impl Eval {
+    async fn run(self, config: &Config) -> anyhow::Result<()> {
+        let pairs = pairs(&self.questions).with_context(|| self.questions.display().to_string())?;
+        let mut opened = self.place.open(config).await?;
+        let mut ranks = Vec::new();
+        for Pair { question, document } in &pairs {
+            if opened.index.document(document).is_none() {
+                eprintln!("{document}: there is no such document");
+            }
+            let mut seen: Vec<String> = Vec::new();
+            for hit in opened.search(question, &[], LOOKED_AT)? {
+                if !seen.contains(&hit.document.id) {
+                    seen.push(hit.document.id.clone());
+                }
+            }
+            let rank = seen.iter().position(|id| id == document);
+            if rank.is_none_or(|rank| rank > 0) {
+                let first = seen.first().map_or("nothing", String::as_str);
+                eprintln!("{question}: {first} instead of {document}");
+            }
+            ranks.push(rank);
+        }
+        for (name, value) in figures(&ranks) {
+            println!("{}", json!({ "name": name, "value": value, "unit": "share" }));
+        }
+        println!("{}", json!({ "name": "questions", "value": pairs.len(), "unit": "questions" }));
+        Ok(())
+    }
+}
+
+/// How often the right document was among the first, and the mean of the reciprocal of its rank (0 if it was not found),
+/// from ranks that begin at 0.
+fn figures(ranks: &[Option<usize>]) -> [(&'static str, f64); 4] {
+    let share = |of: &dyn Fn(usize) -> f64| {
+        let sum: f64 = ranks.iter().flatten().map(|rank| of(*rank)).sum();
+        sum / ranks.len().max(1) as f64
+    };
+    let within = |most: usize| share(&|rank: usize| if rank < most { 1.0 } else { 0.0 });
+    [
+        ("recall@1", within(1)),
+        ("recall@3", within(3)),
+        ("recall@5", within(5)),
+        ("MRR", share(&|rank: usize| 1.0 / (rank + 1) as f64)),
+    ]
+}
+
+fn pairs(file: &Path) -> anyhow::Result<Vec<Pair>> {
+    let pairs = match file.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => csv::Reader::from_path(file)?.into_deserialize().collect::<Result<Vec<Pair>, _>>()?,
+        Some("json") => serde_json::from_slice::<Vec<Pair>>(&std::fs::read(file)?)?,
+        _ => bail!("neither .csv nor .json"),
+    };
+    ensure!(!pairs.is_empty(), "no questions");
+    Ok(pairs)
 }
 
 /// What an earlier search kept; nothing if that was another version's.
@@ -119,21 +304,12 @@ fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<bool> {
     let mut there = HashSet::new();
     let mut changed = false;
     for file in found {
-        if is_kept(hub, &file) {
+        let kept = hub.document(&file.name);
+        if kept.is_some_and(|one| library::is_as_it_was(&file, one.changed_unix_ms, one.bytes)) {
             there.insert(file.name);
             continue;
         }
-        let content = match documents::read(&file.path) {
-            Ok(content) => content,
-            Err(error) => {
-                eprintln!("{}: {error:#}", file.name);
-                continue;
-            }
-        };
-        if !content.missing.is_empty() {
-            let pages: Vec<String> = content.missing.iter().map(u32::to_string).collect();
-            eprintln!("{}: without page {}, which cannot be read", file.name, pages.join(", "));
-        }
+        let Some(content) = read(&file.name, &file.path) else { continue };
         there.insert(file.name.clone());
         let paper = Paper {
             id: file.name,
@@ -154,11 +330,20 @@ fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<bool> {
     Ok(changed)
 }
 
-/// True for a file that was read when it was as large as now and last changed when it was now.
-fn is_kept(hub: &Hub, file: &Found) -> bool {
-    let same = |one: &Document| (one.changed_unix_ms, one.bytes) == (file.changed_unix_ms, file.bytes);
-    // Where the system knows no time, nothing tells.
-    file.changed_unix_ms > 0 && hub.document(&file.name).is_some_and(same)
+/// What stands in a file; none if it cannot be read, which is said.
+fn read(name: &str, path: &Path) -> Option<Content> {
+    match documents::read(path) {
+        Ok(content) => {
+            if let Some(problem) = library::missing_pages(&content) {
+                eprintln!("{name}: {problem}");
+            }
+            Some(content)
+        }
+        Err(error) => {
+            eprintln!("{name}: {error:#}");
+            None
+        }
+    }
 }
 
 /// A hit as people read it: how sure, where, what, and why.
@@ -232,5 +417,33 @@ mod tests {
         assert_eq!(kept(&path).unwrap().passages(), (0, 0));
         fs::write(&path, "somebody's letters, which are not to be written over").unwrap();
         assert!(kept(&path).is_err());
+    }
+
+    #[test]
+    fn questions_come_as_a_table_or_as_objects() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            path
+        };
+        let expected = [("How long, please?", "a.md"), ("چند روز؟", "fa/b.md")]
+            .map(|(question, document)| Pair { question: question.into(), document: document.into() });
+        let table = "document,question\na.md,\"How long, please?\"\nfa/b.md,چند روز؟\n";
+        assert_eq!(pairs(&path("a.csv", table)).unwrap(), expected);
+        let objects = r#"[{ "question": "How long, please?", "document": "a.md" },
+            { "question": "چند روز؟", "document": "fa/b.md" }]"#;
+        assert_eq!(pairs(&path("a.json", objects)).unwrap(), expected);
+        for (name, text) in [("b.csv", "question\nx\n"), ("c.csv", "question,document\n"), ("d.txt", "x")] {
+            assert!(pairs(&path(name, text)).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn recall_is_the_share_of_what_is_found_and_counts_what_is_not() {
+        let [one, three, five, mrr] = figures(&[Some(0), Some(1), Some(4), None]).map(|(_, value)| value);
+        assert_eq!((one, three, five), (0.25, 0.5, 0.75));
+        assert!((mrr - (1.0 + 0.5 + 0.2) / 4.0).abs() < 1e-9);
+        assert_eq!(figures(&[])[0].1, 0.0);
     }
 }

@@ -47,7 +47,7 @@ enum Command {
     User(user::User),
     /// Play all calls of a folder through the live path and score the transcripts.
     Eval(eval::Eval),
-    /// Look things up in documents.
+    /// What is written down: add documents, list and remove them, look things up in them.
     Kb(kb::Kb),
     /// Place a SIPREC call with a recorded conversation, as a session border controller would.
     Call(call::Call),
@@ -102,7 +102,7 @@ impl Cli {
                 Command::Models(command) => command.run(&config),
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,
-                Command::Kb(command) => command.run(&config),
+                Command::Kb(command) => command.run(&config).await,
                 Command::Call(command) => command.run().await,
                 Command::Config | Command::ReadDocument { .. } => Ok(()),
             }

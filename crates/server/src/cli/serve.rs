@@ -28,6 +28,7 @@ use crate::hub::{Hub, HubLimits};
 use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
+use crate::library::{Library, open_embedding};
 use crate::metrics::Metrics;
 use crate::streams::Streams;
 use crate::{analysis, figures, jobs, moods, people, retention};
@@ -84,11 +85,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
     desk.know_from(store.clone());
     let streams = Streams::new(webrtc, desk.clone());
+    let library = Library::new(config.knowledge.clone(), store.clone());
+    figures::knowledge(&metrics, &library);
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
         streams: streams.clone(),
         intents: intents.clone(),
+        library: library.clone(),
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -147,6 +151,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let limits = JobLimits::default();
     let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
+    keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
 
     println!("The page is at http://{page}");
@@ -165,6 +170,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     tracing::info!("stopping");
     sweeper.abort();
     watcher.abort();
+    library.stop();
     endpoint.shutdown().await;
     if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
         tracing::warn!(
@@ -248,6 +254,22 @@ fn read_feelings(
         tracing::warn!("mood and intents are missing, or not as they were changed: {error}");
         lacks.degraded("insight", Some(error));
     });
+}
+
+/// Keeps what is written down as it is in the folders, beside the calls. Must be called within a Tokio runtime.
+fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
+    let runtime = Handle::current();
+    let keep = move || {
+        // On Linux this is the thread's own, and that of the readers it starts.
+        if let Err(error) = rustix::process::nice(10) {
+            tracing::debug!(%error, "the thread that keeps documents keeps its priority");
+        }
+        let open = || open_embedding(config.models_dir.clone());
+        library.keep(&runtime, open, |problem| readiness.degraded("knowledge", problem));
+    };
+    if let Err(error) = std::thread::Builder::new().name("library".into()).spawn(keep) {
+        tracing::error!(%error, "no thread to keep documents on");
+    }
 }
 
 /// Tries again until it works, and says why it did not.

@@ -34,7 +34,8 @@ enum Command {
     Key {
         /// What it is for.
         purpose: String,
-        /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `metrics:read`, `admin`.
+        /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `knowledge:read`,
+        /// `metrics:read`, `admin`.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
     },

@@ -155,6 +155,10 @@ pub enum Action {
     Supervise,
     /// Say what customers may want, and how they say it.
     EditIntents,
+    /// Look up what is written down, as far as it is for them.
+    ReadKnowledge,
+    /// Add to what is written down, and remove from it.
+    EditKnowledge,
     /// See how the installation is doing.
     ReadStatus,
     /// Read `/metrics`.
@@ -177,8 +181,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
         Identity::User { role, .. } => match action {
             Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
-            Action::ReadStatus | Action::ReadMetrics => *role >= Role::Agent,
-            Action::Supervise | Action::HearSupervisors(_) | Action::EditIntents => *role >= Role::Supervisor,
+            Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
+            Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
+            Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
             Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
@@ -189,7 +194,8 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::Publish => Scope::CallsPublish,
                 Action::Supervise => Scope::CallsListen,
                 Action::ManagePeople | Action::ManageJobs | Action::TakeCalls => Scope::Admin,
-                Action::HearSupervisors(_) | Action::EditIntents => Scope::Admin,
+                Action::HearSupervisors(_) | Action::EditIntents | Action::EditKnowledge => Scope::Admin,
+                Action::ReadKnowledge => Scope::KnowledgeRead,
             };
             scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
         }
@@ -425,6 +431,8 @@ mod tests {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
+            assert!(may(&user(role), Action::ReadKnowledge));
+            assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
         }
@@ -448,6 +456,9 @@ mod tests {
             assert_eq!(key(scopes).role(), role, "{scopes:?}");
         }
         assert_eq!(user(Role::Supervisor).role(), Role::Supervisor);
+        assert!(may(&key(&["knowledge:read"]), Action::ReadKnowledge));
+        assert!(!may(&key(&["knowledge:read"]), Action::EditKnowledge));
+        assert!(!may(&key(&["calls:read", "calls:listen"]), Action::ReadKnowledge));
         assert!(!may(&key(&[]), Action::ListCalls));
         assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));
     }

@@ -14,7 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, error, intents, jobs, live, missed, ops, people, phone, recording, review, session, whip,
+    App, calls, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review, session,
+    whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -41,6 +42,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
+        (name = "Knowledge", description = "What is written down: documents, and the passages that answer a question"),
         (name = "Session", description = "Signing in and out"),
         (name = "People", description = "Users and keys, for admins"),
         (name = "Operation", description = "How the installation is doing"),
@@ -52,6 +54,7 @@ pub(super) fn routes() -> Router<App> {
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
         intents::remove_example,
+        knowledge::search, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

@@ -11,6 +11,7 @@ mod docs;
 mod error;
 mod intents;
 mod jobs;
+mod knowledge;
 mod live;
 mod missed;
 mod ops;
@@ -53,6 +54,7 @@ use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
+use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::moods::{Looks, MoodUse};
 use crate::streams::Streams;
@@ -164,6 +166,8 @@ pub struct Parts {
     pub streams: Streams,
     /// What customers may want.
     pub intents: IntentEditor,
+    /// What is written down.
+    pub library: Library,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
@@ -313,6 +317,7 @@ pub fn router(app: App) -> Router {
         .merge(whip::routes())
         .merge(missed::routes())
         .merge(intents::routes())
+        .merge(knowledge::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .route("/status", get(ops::status))

@@ -52,7 +52,8 @@ pub struct Status {
     /// What is not ready yet, and why not; empty when calls can be taken.
     waiting: BTreeMap<&'static str, String>,
     /// What calls do without just now, and why: `store` (words are shown and not kept yet), `recording` (what is
-    /// said is missing from recordings), `disk` (room runs out), `insight` (neither moods nor intents are read).
+    /// said is missing from recordings), `disk` (room runs out), `insight` (neither moods nor intents are read),
+    /// `knowledge` (documents are not as they are in the folders, or found by their words alone).
     degraded: BTreeMap<&'static str, String>,
 }
 

@@ -1,4 +1,4 @@
-//! How often somebody may try a password.
+//! How often somebody may try a password, or ask for what takes work.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -19,6 +19,8 @@ const PAIR: Limit = Limit { burst: 6.0, seconds_each: 30.0 };
 const PLACE: Limit = Limit { burst: 40.0, seconds_each: 5.0 };
 /// One name tried from everywhere.
 const NAME: Limit = Limit { burst: 60.0, seconds_each: 10.0 };
+/// What somebody who is known asks for, each of which takes a core for some tens of milliseconds.
+const WORK: Limit = Limit { burst: 30.0, seconds_each: 1.0 };
 
 /// Names and places that are remembered.
 const REMEMBERED: usize = 20_000;
@@ -30,6 +32,7 @@ enum Who {
     Pair(String, IpAddr),
     Place(IpAddr),
     Name(String),
+    Known(String),
 }
 
 impl Who {
@@ -38,6 +41,7 @@ impl Who {
             Self::Pair(..) => PAIR,
             Self::Place(_) => PLACE,
             Self::Name(_) => NAME,
+            Self::Known(_) => WORK,
         }
     }
 }
@@ -56,7 +60,7 @@ impl Used {
     }
 }
 
-/// Counts attempts to sign in, per name, per place and per both, in bounded memory.
+/// Counts attempts to sign in, per name, per place and per both, and work for those who have, in bounded memory.
 #[derive(Debug, Default)]
 pub struct Throttle {
     used: Mutex<HashMap<Who, Used>>,
@@ -68,10 +72,21 @@ impl Throttle {
     /// # Errors
     /// Seconds after which to try again.
     pub fn attempt(&self, name: &str, place: IpAddr, now_ms: u64) -> Result<(), u64> {
+        self.take(&keys(name, place), now_ms)
+    }
+
+    /// Takes some work for somebody who is known, by what tells them from others.
+    ///
+    /// # Errors
+    /// Seconds after which to ask again.
+    pub fn work(&self, id: &str, now_ms: u64) -> Result<(), u64> {
+        self.take(&[Who::Known(limited(id))], now_ms)
+    }
+
+    fn take(&self, all: &[Who], now_ms: u64) -> Result<(), u64> {
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
-        let all = keys(name, place);
         let mut wait: f64 = 0.0;
-        for who in &all {
+        for who in all {
             let limit = who.limit();
             let so_far = used.get(who).map_or(0.0, |used| used.now(limit, now_ms));
             wait = wait.max((so_far + 1.0 - limit.burst) * limit.seconds_each);
@@ -84,7 +99,7 @@ impl Throttle {
         }
         for who in all {
             let limit = who.limit();
-            let entry = used.entry(who).or_insert(Used { attempts: 0.0, at_ms: now_ms });
+            let entry = used.entry(who.clone()).or_insert(Used { attempts: 0.0, at_ms: now_ms });
             *entry = Used { attempts: entry.now(limit, now_ms) + 1.0, at_ms: now_ms };
         }
         Ok(())
@@ -105,14 +120,18 @@ impl Throttle {
 
 fn keys(name: &str, place: IpAddr) -> [Who; 3] {
     let place = network(place);
-    let name: String = name
-        .chars()
+    let name = limited(name);
+    [Who::Pair(name.clone(), place), Who::Place(place), Who::Name(name)]
+}
+
+/// As much of a name as tells it from others here.
+fn limited(name: &str) -> String {
+    name.chars()
         .scan(0, |bytes, c| {
             *bytes += c.len_utf8();
             (*bytes <= NAME_BYTES).then_some(c)
         })
-        .collect();
-    [Who::Pair(name.clone(), place), Who::Place(place), Who::Name(name)]
+        .collect()
 }
 
 /// Forgets those who have nothing used up, then those who have used the least.
@@ -178,6 +197,18 @@ mod tests {
             throttle.attempt("ada", place(1), 0).unwrap();
             throttle.succeeded("ada", place(1));
         }
+    }
+
+    #[test]
+    fn work_is_counted_by_who_asks_for_it() {
+        let throttle = Throttle::default();
+        let asked = (0..100).filter(|_| throttle.work("ada", 0).is_ok()).count();
+        assert_eq!((asked, throttle.work("ada", 0)), (30, Err(1)));
+        throttle.work("bob", 0).unwrap();
+        throttle.work("ada", 1_000).unwrap();
+        assert!(throttle.work("ada", 1_000).is_err());
+        // It is no attempt to sign in.
+        throttle.attempt("ada", place(1), 0).unwrap();
     }
 
     #[test]

@@ -16,9 +16,11 @@ use sotto_call::{
 };
 use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
+use sotto_server::figures;
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
 use sotto_server::intents::IntentEditor;
+use sotto_server::library::{KnowledgeConfig, Library};
 use sotto_server::metrics::Metrics;
 use sotto_server::people;
 use sotto_server::redaction::RedactionConfig;
@@ -61,13 +63,17 @@ impl Bench {
         let intents = IntentEditor::new(store.clone(), audit.clone(), None, RedactionConfig::default());
         let desk = Desk::new(DeskConfig::default(), webrtc.clone(), audit);
         let streams = Streams::new(webrtc, desk.clone());
+        let config = KnowledgeConfig { max_uploads: 3, max_upload_mb: 1, ..KnowledgeConfig::default() };
+        let (library, metrics) = (Library::new(config, store.clone()), Metrics::default());
+        figures::knowledge(&metrics, &library);
         let parts = Parts {
             hub: hub.clone(),
             desk,
             streams: streams.clone(),
             intents,
+            library,
             settings,
-            metrics: Metrics::default(),
+            metrics,
             readiness: readiness.clone(),
             speech: Box::new(|| SpeechStatus {
                 models: BTreeMap::from([("default".to_owned(), "base".to_owned())]),

@@ -6,6 +6,7 @@ mod bench;
 mod calls;
 mod hostile;
 mod intents;
+mod knowledge;
 mod live;
 mod moods;
 mod operation;

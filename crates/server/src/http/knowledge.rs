@@ -1,0 +1,344 @@
+//! What is written down: looked up by everybody, as far as it is for them; kept by supervisors.
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::routing::{get, post};
+use futures::StreamExt as _;
+use serde::{Deserialize, Serialize};
+use sotto_knowledge::{Hit, SURE};
+use sotto_store::{Role, StoreError};
+use tokio::task::spawn_blocking;
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::auth::{Action, Identity, authorize};
+use super::error::{ApiError, ErrorBody, Json, Path, Query};
+use crate::library::{self, LibraryError, ListedDocument};
+
+/// What a change is called in the audit.
+const AUDITED: &str = "knowledge";
+/// Characters of a question, and of what names a customer.
+const LONGEST_QUERY: usize = 2_000;
+const LONGEST_LEAD: usize = 200;
+/// Passages that are found.
+const HITS: usize = 10;
+
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/ai/assist/search", post(search))
+        .route("/knowledge/documents", get(list).post(upload))
+        // Names of documents in folders have slashes in them.
+        .route("/knowledge/documents/{*id}", get(one).delete(remove))
+}
+
+impl From<LibraryError> for ApiError {
+    fn from(error: LibraryError) -> Self {
+        let message = error.to_string();
+        let (status, code) = match error {
+            LibraryError::Store(error) => return error.into(),
+            LibraryError::Failed(error) => {
+                return match error.downcast::<StoreError>() {
+                    Ok(error) => error.into(),
+                    Err(error) => internal(&format!("{error:#}")),
+                };
+            }
+            LibraryError::Unknown => return Self::not_found("document"),
+            LibraryError::Name => (StatusCode::BAD_REQUEST, "invalid"),
+            LibraryError::Kind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "kind"),
+            LibraryError::Unreadable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
+            LibraryError::Full(_) | LibraryError::Fixed => (StatusCode::CONFLICT, "full"),
+            LibraryError::InFolder(_) => (StatusCode::CONFLICT, "in_folder"),
+            LibraryError::Taken(_) => (StatusCode::CONFLICT, "name_taken"),
+        };
+        Self::new(status, code, message)
+    }
+}
+
+/// What went wrong is for the log, not for strangers.
+fn internal(error: &str) -> ApiError {
+    tracing::error!(error, "documents cannot be looked up or kept");
+    ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong")
+}
+
+/// What is looked up.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Question {
+    /// What was asked, in whatever words.
+    query: String,
+    /// Whom it is about, as the program that asks knows them. Nothing depends on it yet.
+    #[serde(default, rename = "leadId")]
+    lead_id: Option<String>,
+}
+
+/// What was found.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Snippets {
+    /// The best first.
+    snippets: Vec<Snippet>,
+}
+
+/// A passage that may answer.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Snippet {
+    /// The document it is in.
+    document: String,
+    /// That document's title.
+    title: String,
+    /// The headings that it stands under, the highest first.
+    headings: Vec<String>,
+    /// Its words.
+    text: String,
+    /// `en` or `fa`; empty for others.
+    language: String,
+    /// When the document was last changed, in milliseconds since 1970.
+    changed_unix_ms: u64,
+    /// How likely it answers, from 0 to 1.
+    confidence: f32,
+    /// Whether that is enough to be shown without being asked for.
+    sure: bool,
+    why: WhyFound,
+}
+
+/// Why a passage was found, and found here.
+#[derive(Serialize, ToSchema)]
+pub(super) struct WhyFound {
+    /// The question's words that it has, in one spelling.
+    words: Vec<String>,
+    /// The share of the question, by what its words are worth, that it has.
+    covered: f32,
+    /// What its words are worth to the question (BM25).
+    bm25: f32,
+    /// Its rank by words, from 1; absent if it has none of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank_by_words: Option<usize>,
+    /// How near its meaning is to the question's (cosine); absent if that was not looked at.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cosine: Option<f32>,
+    /// Its rank by meaning, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rank_by_meaning: Option<usize>,
+    /// The share that the meaning had.
+    share: f32,
+    /// The question mentions the document by its title.
+    mentioned: bool,
+}
+
+impl From<Hit> for Snippet {
+    fn from(hit: Hit) -> Self {
+        let passage = hit.passage().cloned();
+        let (headings, text, language) =
+            passage.map(|passage| (passage.section, passage.text, passage.language)).unwrap_or_default();
+        let Hit { document, confidence, why, .. } = hit;
+        Self {
+            document: document.id.clone(),
+            title: document.title.clone(),
+            headings,
+            text,
+            language,
+            changed_unix_ms: document.changed_unix_ms,
+            confidence,
+            sure: confidence >= SURE,
+            why: WhyFound {
+                words: why.words,
+                covered: why.covered,
+                bm25: why.bm25,
+                rank_by_words: why.rank_by_words,
+                cosine: why.cosine,
+                rank_by_meaning: why.rank_by_meaning,
+                share: why.share,
+                mentioned: why.mentioned,
+            },
+        }
+    }
+}
+
+/// Look something up
+///
+/// Passages that may answer, of those that are for whoever asks: a key is an admin with the scope `admin`, a supervisor
+/// with `calls:listen`, otherwise an agent. It may be done 30 times at once, and once a second from then on. Keys need
+/// `knowledge:read`.
+#[utoipa::path(post, path = "/api/ai/assist/search", tag = "Knowledge", request_body = Question, responses(
+    (status = 200, description = "What was found, perhaps nothing", body = Snippets),
+    (status = 400, description = "Nothing is asked, or too much", body = ErrorBody),
+    (status = 403, description = "Not theirs to do", body = ErrorBody),
+    (status = 429, description = "Too often", body = ErrorBody),
+))]
+pub(super) async fn search(
+    State(app): State<App>,
+    identity: Identity,
+    Json(Question { query, lead_id }): Json<Question>,
+) -> Result<axum::Json<Snippets>, ApiError> {
+    authorize(&identity, Action::ReadKnowledge)?;
+    let too_long = |text: &str, most| text.chars().nth(most).is_some();
+    if query.trim().is_empty() || too_long(&query, LONGEST_QUERY) {
+        return Err(ApiError::invalid(format!("`query` has 1 to {LONGEST_QUERY} characters")));
+    }
+    if lead_id.is_some_and(|lead| too_long(&lead, LONGEST_LEAD)) {
+        return Err(ApiError::invalid(format!("`leadId` has at most {LONGEST_LEAD} characters")));
+    }
+    app.work(&identity)?;
+    let (library, viewer) = (app.shared.parts.library.clone(), library::viewer(identity.role()));
+    let found = spawn_blocking(move || library.search(query.trim(), &viewer, HITS)).await;
+    let hits = found.map_err(|error| internal(&error.to_string()))?;
+    let hits = hits.map_err(|error| internal(&error.to_string()))?;
+    Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
+}
+
+/// The documents there are.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Documents {
+    /// By name.
+    documents: Vec<ListedDocument>,
+    /// Whether whoever asks may upload some, and remove those that were.
+    editable: bool,
+}
+
+/// The documents
+///
+/// Those that are for whoever asks. Keys need `knowledge:read`.
+#[utoipa::path(get, path = "/api/knowledge/documents", tag = "Knowledge", responses(
+    (status = 200, description = "As they are now", body = Documents),
+    (status = 403, description = "Not theirs to see", body = ErrorBody),
+))]
+pub(super) async fn list(
+    State(app): State<App>,
+    identity: Identity,
+) -> Result<axum::Json<Documents>, ApiError> {
+    authorize(&identity, Action::ReadKnowledge)?;
+    let documents = app.shared.parts.library.documents(&library::viewer(identity.role()));
+    let editable = authorize(&identity, Action::EditKnowledge).is_ok();
+    Ok(axum::Json(Documents { documents, editable }))
+}
+
+/// What is uploaded.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct UploadParams {
+    /// What it is called; its ending says how it is read (`.md`, `.html`, `.txt`, `.csv`, `.json`, `.pdf`, `.docx`).
+    name: String,
+    /// Who finds and sees it, with commas between them: `agent`, `supervisor`, `admin`. Absent: everybody.
+    roles: Option<String>,
+}
+
+/// Upload a document
+///
+/// In place of an earlier upload of that name. It can be found by its words at once, and by its meaning soon.
+#[utoipa::path(post, path = "/api/knowledge/documents", tag = "Knowledge", params(UploadParams),
+    request_body(content = String, content_type = "application/octet-stream"), responses(
+    (status = 204, description = "Taken in"),
+    (status = 400, description = "The name or a role is none", body = ErrorBody),
+    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 409, description = "There are as many as there may be, or the name is that of one hidden from them",
+        body = ErrorBody),
+    (status = 413, description = "Too large", body = ErrorBody),
+    (status = 415, description = "By its name it is nothing that is read", body = ErrorBody),
+    (status = 422, description = "It cannot be read, and why", body = ErrorBody),
+    (status = 429, description = "Too often", body = ErrorBody),
+))]
+pub(super) async fn upload(
+    State(app): State<App>,
+    identity: Identity,
+    Query(UploadParams { name, roles }): Query<UploadParams>,
+    body: Body,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::EditKnowledge)?;
+    let named =
+        roles.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty());
+    let roles = named.map(|role| serde_json::from_value(role.into())).collect::<Result<Vec<Role>, _>>();
+    let roles = roles.map_err(|_| ApiError::invalid("`roles` are `agent`, `supervisor` and `admin`"))?;
+    app.work(&identity)?;
+    let library = &app.shared.parts.library;
+    let bytes = collected(body, library.max_upload()).await?;
+    let (visibility, by) = (library::seen_by(&roles), library::viewer(identity.role()));
+    library.upload(&name, bytes, visibility, by, app.now_unix_ms()).await?;
+    app.noted(&identity, &format!("{}: uploaded", name.trim()));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// All of a body, if it is no larger than it may be.
+async fn collected(body: Body, most: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|_| ApiError::invalid("the body was cut short"))?;
+        if bytes.len() + chunk.len() > most {
+            let message = format!("more than {} MB (`knowledge.max_upload_mb`)", most >> 20);
+            return Err(ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+/// A document's text.
+#[derive(Serialize, ToSchema)]
+pub(super) struct DocumentText {
+    /// What it is known by.
+    id: String,
+    /// Its title.
+    title: String,
+    /// When it was last changed, in milliseconds since 1970.
+    changed_unix_ms: u64,
+    /// All of its text, without how it was set.
+    text: String,
+}
+
+/// A document
+///
+/// Its name goes into the address as it is, slashes included. Keys need `knowledge:read`.
+#[utoipa::path(get, path = "/api/knowledge/documents/{id}", tag = "Knowledge", params(("id" = String, Path)), responses(
+    (status = 200, description = "Its text", body = DocumentText),
+    (status = 403, description = "Not theirs to see", body = ErrorBody),
+    (status = 404, description = "No such document, or none that is for them", body = ErrorBody),
+))]
+pub(super) async fn one(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<axum::Json<DocumentText>, ApiError> {
+    authorize(&identity, Action::ReadKnowledge)?;
+    let document = app.shared.parts.library.document(&id, &library::viewer(identity.role()));
+    let document = document.ok_or_else(|| ApiError::not_found("document"))?;
+    Ok(axum::Json(DocumentText {
+        id,
+        title: document.title.clone(),
+        changed_unix_ms: document.changed_unix_ms,
+        text: document.text.clone(),
+    }))
+}
+
+/// Remove a document
+///
+/// With all of its text, for good. What lies in a folder is removed there.
+#[utoipa::path(delete, path = "/api/knowledge/documents/{id}", tag = "Knowledge", params(("id" = String, Path)),
+    responses(
+    (status = 204, description = "It is found no more"),
+    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 404, description = "No such document, or none that is for them", body = ErrorBody),
+    (status = 409, description = "It lies in a folder", body = ErrorBody),
+))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<String>,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::EditKnowledge)?;
+    app.shared.parts.library.remove(id.clone(), library::viewer(identity.role())).await?;
+    app.noted(&identity, &format!("{id}: removed"));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl App {
+    /// Takes what is asked for, unless it is asked for too often.
+    fn work(&self, identity: &Identity) -> Result<(), ApiError> {
+        self.shared.throttle.work(&identity.owner().id, self.now_unix_ms()).map_err(ApiError::too_many)
+    }
+
+    /// Who has changed something is in the audit.
+    fn noted(&self, identity: &Identity, what: &str) {
+        self.shared.parts.desk.audit().note(identity.name(), AUDITED, None, what);
+    }
+}

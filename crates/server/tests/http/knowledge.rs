@@ -1,0 +1,292 @@
+use axum::body::Body;
+use axum::http::{Request, StatusCode, header};
+use serde_json::{Value, json};
+use sotto_store::Role;
+
+use crate::bench::{Bench, body, by, bytes, get, post, refused};
+
+fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
+    let path = format!("/api/knowledge/documents?name={name}&roles={roles}");
+    Request::post(path).header(header::CONTENT_TYPE, "text/plain").body(text.into()).unwrap()
+}
+
+fn ask(query: &str) -> Request<Body> {
+    post("/api/ai/assist/search", &json!({ "query": query }))
+}
+
+fn remove(id: &str) -> Request<Body> {
+    Request::delete(format!("/api/knowledge/documents/{id}")).body(Body::empty()).unwrap()
+}
+
+/// What is for everybody, for supervisors and admins, and for admins.
+const REFUNDS: &str = "The refund takes three days.";
+const MARGINS: &str = "A refund costs us ten zebras.";
+const KEYS: &str = "The refund safe opens with a giraffe.";
+
+/// A bench with three documents, and an agent, a supervisor and an admin who are signed in.
+async fn bench() -> (Bench, [String; 3]) {
+    let bench = Bench::new().await;
+    let people = [("mina", Role::Agent), ("sara", Role::Supervisor), ("omid", Role::Admin)];
+    let mut cookies = Vec::new();
+    for (name, role) in people {
+        bench.add_user(name, role).await;
+        cookies.push(bench.sign_in(name).await);
+    }
+    let admin = &cookies[2];
+    for (name, roles, text) in [
+        ("refunds.txt", "", REFUNDS),
+        ("margins.txt", "supervisor,admin", MARGINS),
+        ("keys.txt", "admin", KEYS),
+    ] {
+        let response = bench.send(by(admin, upload(name, roles, text))).await;
+        assert_eq!(response.status(), StatusCode::NO_CONTENT, "{name}");
+    }
+    (bench, cookies.try_into().unwrap())
+}
+
+fn names(list: &Value, key: &str) -> Vec<String> {
+    let list = list.as_array().unwrap().iter();
+    list.map(|one| one[key].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn whoever_asks_gets_passages_with_where_they_stand_and_why() {
+    let (bench, [mina, ..]) = bench().await;
+    let asked = json!({ "query": " Does the refund take three days? ", "leadId": "4711" });
+    let found = body(bench.send(by(&mina, post("/api/ai/assist/search", &asked))).await).await;
+    let first = &found["snippets"][0];
+    assert_eq!(
+        (&first["document"], &first["title"], &first["text"], &first["headings"]),
+        (&json!("refunds.txt"), &json!("refunds.txt"), &json!(REFUNDS), &json!([]))
+    );
+    assert_eq!(first["changed_unix_ms"], 1_700_000_000_000_u64);
+    assert_eq!(first["language"], "en");
+    assert!(first["why"]["words"].as_array().unwrap().contains(&json!("refund")), "{first}");
+    assert!(first["why"]["rank_by_words"] == 1 && first["why"].get("cosine").is_none(), "{first}");
+    assert!(first["confidence"].as_f64().unwrap() > 0.5 && first["sure"] == true, "{first}");
+    assert_eq!(body(bench.send(by(&mina, ask("weather"))).await).await, json!({ "snippets": [] }));
+
+    for (query, status, code) in [
+        (json!({ "query": " " }), 400, "invalid"),
+        (json!({ "query": "x".repeat(2_001) }), 400, "invalid"),
+        (json!({ "query": "x", "leadId": "x".repeat(201) }), 400, "invalid"),
+        (json!({ "query": "x", "role": "admin" }), 422, "invalid_body"),
+        (json!({}), 422, "invalid_body"),
+    ] {
+        let response = bench.send(by(&mina, post("/api/ai/assist/search", &query))).await;
+        refused(response, status, code).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_hidden_from_a_role_never_reaches_it() {
+    let (bench, [mina, sara, omid]) = bench().await;
+    let few = bench.key(&["knowledge:read"]).await;
+    let listens = bench.key(&["knowledge:read", "calls:listen"]).await;
+    let all = ["keys.txt", "margins.txt", "refunds.txt"];
+    for (who, seen) in [(&mina, 1), (&few, 1), (&sara, 2), (&listens, 2), (&omid, 3)] {
+        let hidden = &all[..3 - seen];
+        let secrets = &["zebra", "giraffe"][seen - 1..];
+        let hides = |said: &str| {
+            hidden.iter().all(|name| !said.contains(name)) && secrets.iter().all(|word| !said.contains(word))
+        };
+        let list = body(bench.send(by(who, get("/api/knowledge/documents"))).await).await;
+        assert_eq!(names(&list["documents"], "id"), all[3 - seen..]);
+        for query in ["refund", "What does a refund cost in zebras?", "giraffe safe keys margins"] {
+            let said = bytes(bench.send(by(who, ask(query))).await).await;
+            let said = String::from_utf8(said).unwrap();
+            assert!(hides(&said), "{query}: {said}");
+        }
+        for name in all {
+            let response = bench.send(by(who, get(&format!("/api/knowledge/documents/{name}")))).await;
+            if hidden.contains(&name) {
+                // As if there were none.
+                let unknown = bench.send(by(who, get("/api/knowledge/documents/nothing.txt"))).await;
+                assert_eq!(response.status(), unknown.status());
+                assert_eq!(bytes(response).await, bytes(unknown).await);
+            } else {
+                assert_eq!(body(response).await["id"], name);
+            }
+        }
+        let status = bytes(bench.send(by(who, get("/api/status"))).await).await;
+        assert!(hides(&String::from_utf8(status).unwrap()));
+    }
+    // Figures have neither names nor words.
+    let figures = String::from_utf8(bytes(bench.send(get("/metrics")).await).await).unwrap();
+    assert!(figures.contains("sotto_knowledge_documents 3"), "{figures}");
+    assert!(figures.contains("sotto_knowledge_passages_without_vector 3"), "{figures}");
+    assert!([".txt", "zebra", "giraffe"].iter().all(|word| !figures.contains(word)));
+}
+
+#[tokio::test]
+async fn who_may_not_look_or_change_is_refused() {
+    let (bench, [mina, sara, _]) = bench().await;
+    let other = bench.key(&["calls:read", "calls:listen", "metrics:read"]).await;
+    let reads = bench.key(&["knowledge:read"]).await;
+    let looks =
+        || [get("/api/knowledge/documents"), get("/api/knowledge/documents/refunds.txt"), ask("refund")];
+    let changes = || [upload("a.txt", "", "one"), remove("refunds.txt"), remove("keys.txt")];
+    for request in looks().into_iter().chain(changes()) {
+        refused(bench.send(request).await, 401, "unauthenticated").await;
+    }
+    for request in looks().into_iter().chain(changes()) {
+        refused(bench.send(by(&other, request)).await, 403, "forbidden").await;
+    }
+    for who in [&mina, &reads] {
+        for request in changes() {
+            refused(bench.send(by(who, request)).await, 403, "forbidden").await;
+        }
+        let list = body(bench.send(by(who, get("/api/knowledge/documents"))).await).await;
+        assert_eq!(
+            (list["editable"].as_bool(), list["documents"].as_array().unwrap().len()),
+            (Some(false), 1)
+        );
+    }
+    // A page of somebody else's sends nothing in a supervisor's name.
+    let mut foreign = by(&sara, upload("a.txt", "", "one"));
+    foreign.headers_mut().insert(header::ORIGIN, "https://evil.example".parse().unwrap());
+    refused(bench.send(foreign).await, 403, "forbidden").await;
+}
+
+#[tokio::test]
+async fn a_supervisor_uploads_replaces_and_removes_what_they_see() {
+    let (bench, [_, sara, _]) = bench().await;
+    let send = async |request| bench.send(by(&sara, request)).await;
+    // There may be three.
+    refused(send(upload("more.txt", "", "one")).await, 409, "full").await;
+    refused(send(upload("keys.txt", "", "Mine.")).await, 409, "name_taken").await;
+    refused(send(remove("keys.txt")).await, 404, "not_found").await;
+    refused(send(remove("nothing.txt")).await, 404, "not_found").await;
+    for (name, roles, text, status, code) in [
+        ("a%2Fb.txt", "", "one", 400, "invalid"),
+        ("%00.txt", "", "one", 400, "invalid"),
+        ("", "", "one", 400, "invalid"),
+        ("a.txt", "boss", "one", 400, "invalid"),
+        ("a.exe", "", "one", 415, "kind"),
+        ("refunds.txt", "", " \n ", 422, "unreadable"),
+    ] {
+        refused(send(upload(name, roles, text)).await, status, code).await;
+    }
+    refused(send(upload("refunds.txt", "", vec![b'x'; (1 << 20) + 1])).await, 413, "too_large").await;
+    refused(send(upload("refunds.txt", "", vec![0xff_u8; 9])).await, 422, "unreadable").await;
+
+    assert_eq!(
+        send(upload("refunds.txt", "", "It takes a fortnight.")).await.status(),
+        StatusCode::NO_CONTENT
+    );
+    let found = body(send(ask("fortnight")).await).await;
+    assert_eq!(names(&found["snippets"], "document"), ["refunds.txt"]);
+    let text = body(send(get("/api/knowledge/documents/refunds.txt")).await).await;
+    assert_eq!(text["text"], "It takes a fortnight.");
+    let list = body(send(get("/api/knowledge/documents")).await).await;
+    assert_eq!(
+        list["documents"][1],
+        json!({
+            "id": "refunds.txt", "title": "refunds.txt", "source": "upload", "state": "words",
+            "changed_unix_ms": 1_700_000_000_000_u64, "bytes": 21, "version": 2, "passages": 1,
+            "roles": [], "teams": [],
+        })
+    );
+    assert_eq!((list["editable"].as_bool(), names(&list["documents"], "id").len()), (Some(true), 2));
+
+    assert_eq!(send(remove("refunds.txt")).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(body(send(ask("fortnight")).await).await, json!({ "snippets": [] }));
+    refused(send(get("/api/knowledge/documents/refunds.txt")).await, 404, "not_found").await;
+    refused(send(remove("refunds.txt")).await, 404, "not_found").await;
+    // A name in the reader's own language, as an address has it.
+    assert_eq!(send(upload("%D9%88%D8%AC%D9%87.txt", "", "سه روز")).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        body(send(get("/api/knowledge/documents/%D9%88%D8%AC%D9%87.txt")).await).await["id"],
+        "وجه.txt"
+    );
+
+    // Who did what, without what stands in it.
+    let admin = bench.key(&["admin"]).await;
+    let told = loop {
+        let list = body(bench.send(by(&admin, get("/api/audit"))).await).await;
+        let records = list["records"].as_array().unwrap().clone();
+        if records.len() == 6 {
+            break records;
+        }
+        tokio::task::yield_now().await;
+    };
+    let told = Value::Array(told);
+    assert_eq!(
+        names(&told, "detail"),
+        [
+            "وجه.txt: uploaded",
+            "refunds.txt: removed",
+            "refunds.txt: uploaded",
+            "keys.txt: uploaded",
+            "margins.txt: uploaded",
+            "refunds.txt: uploaded",
+        ]
+    );
+    assert_eq!((&told[0]["who"], &told[0]["what"]), (&json!("sara"), &json!("knowledge")));
+}
+
+#[tokio::test]
+async fn a_file_of_a_folder_is_removed_there() {
+    let bench = Bench::new().await;
+    let content = json!({ "title": "Fees", "parts": [{ "level": 0, "text": "Ten pounds." }], "missing": [] });
+    let row = sotto_store::DocumentRow {
+        name: "hub/fees.md".to_owned(),
+        uploaded: false,
+        title: "Fees".to_owned(),
+        changed_unix_ms: 7,
+        bytes: 9,
+        teams: Default::default(),
+        roles: Default::default(),
+        hash: [1; 32],
+        version: 1,
+        problem: None,
+    };
+    bench.store.put_document(&row, &content.to_string(), &Default::default()).await.unwrap();
+    bench.add_user("sara", Role::Supervisor).await;
+    let sara = bench.sign_in("sara").await;
+    let send = async |request| bench.send(by(&sara, request)).await;
+    // Whatever is done with documents takes over what is there.
+    assert_eq!(send(upload("a.txt", "", "one")).await.status(), StatusCode::NO_CONTENT);
+    for id in ["hub/fees.md", "hub%2Ffees.md"] {
+        refused(send(remove(id)).await, 409, "in_folder").await;
+        let text = body(send(get(&format!("/api/knowledge/documents/{id}"))).await).await;
+        assert_eq!((&text["title"], &text["text"]), (&json!("Fees"), &json!("Ten pounds.")));
+    }
+}
+
+#[tokio::test]
+async fn nobody_asks_without_end() {
+    let (bench, [mina, sara, _]) = bench().await;
+    let mut answered = 0;
+    let refusal = loop {
+        let response = bench.send(by(&mina, ask("refund"))).await;
+        if response.status() != StatusCode::OK {
+            break response;
+        }
+        answered += 1;
+    };
+    assert_eq!(answered, 30);
+    assert_eq!(refusal.headers()[header::RETRY_AFTER], "1");
+    refused(refusal, 429, "too_many_attempts").await;
+    // Nobody else is held up, and what costs little goes on.
+    assert_eq!(bench.send(by(&sara, ask("refund"))).await.status(), StatusCode::OK);
+    assert_eq!(bench.send(by(&mina, get("/api/knowledge/documents"))).await.status(), StatusCode::OK);
+    bench.wait(std::time::Duration::from_secs(1));
+    assert_eq!(bench.send(by(&mina, ask("refund"))).await.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_change_that_the_database_does_not_take_is_said() {
+    let (bench, [_, sara, _]) = bench().await;
+    // Somebody who was there before is remembered.
+    assert_eq!(bench.send(by(&sara, ask("refund"))).await.status(), StatusCode::OK);
+    bench.store.close().await;
+    // Whoever is signed in still finds what is there.
+    let found = body(bench.send(by(&sara, ask("refund"))).await).await;
+    assert_eq!(found["snippets"].as_array().unwrap().len(), 2);
+    refused(bench.send(by(&sara, remove("refunds.txt"))).await, 503, "store").await;
+    assert_eq!(
+        bench.send(by(&sara, get("/api/knowledge/documents/refunds.txt"))).await.status(),
+        StatusCode::OK
+    );
+}
