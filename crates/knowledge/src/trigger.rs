@@ -64,7 +64,7 @@ const MAX_TURNS: usize = 3;
 const MAX_CONTEXT: usize = 300;
 /// With fewer words that mean something, a question leans on what was said before.
 const ALONE: usize = 3;
-/// Words of a sentence about the conversation itself, and of one that says no more than who somebody is.
+/// A sentence about the conversation itself has fewer words.
 const SHORT: usize = 9;
 
 /// Phrases are compared in one spelling, and as whole words.

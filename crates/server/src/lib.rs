@@ -13,6 +13,7 @@ pub mod http;
 pub mod hub;
 pub mod insight;
 pub mod intents;
+pub mod library;
 pub mod logging;
 pub mod metrics;
 pub mod moods;

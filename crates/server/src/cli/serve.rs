@@ -27,6 +27,7 @@ use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
+use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::streams::Streams;
 use crate::{analysis, figures, moods, people, retention};
@@ -128,8 +129,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let counted = endpoint.clone();
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
+    // What is written down: nothing yet.
+    let library = Library::default();
     if config.insight.enabled {
-        let insight = Insight::start(&config.insight)?;
+        let insight = Insight::start(&config.insight, library)?;
         figures::insight(&metrics, &insight.figures());
         calls.understand_with(insight);
     }

@@ -42,7 +42,8 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, calls::outcome, calls::answer, calls::answer_card,
+        recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
@@ -84,6 +85,7 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
     generator.subschema_for::<sotto_call::PromptAnswer>();
+    generator.subschema_for::<sotto_call::CardAnswer>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),
