@@ -1,20 +1,15 @@
 //! `sotto kb`.
 
-use std::collections::HashSet;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use sotto_insight::{Embedder, InsightError, Purpose};
-use sotto_knowledge::{
-    Change, Document, FINGERPRINT_OF, Hit, Hub, KnowledgeError, Paper, Query, SURE, Viewer, Visibility,
-    fingerprint,
-};
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_insight::Purpose;
+use sotto_knowledge::{Hit, Query, SURE, Viewer};
 
+use super::folder;
 use crate::config::Config;
-use crate::documents::{self, Found};
 
 /// What is written down.
 #[derive(Debug, Args)]
@@ -59,29 +54,15 @@ impl Kb {
 
 impl Search {
     fn run(self, config: &Config) -> anyhow::Result<()> {
-        let mut hub = match &self.keep {
-            Some(file) if file.exists() => kept(file)?,
-            _ => Hub::new(),
-        };
-        let mut changed = read_folder(&mut hub, &self.folder)?;
+        let (mut hub, mut changed) = folder::read(&self.folder, self.keep.as_deref())?;
         let context: Vec<&str> = self.context.iter().map(String::as_str).collect();
         let mut vector = None;
         if !self.words {
-            let cache = Cache::open(config.speech.models_dir.clone())?;
-            let mut progress = Console::default();
-            let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-            let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-            let mut embed = |purpose, texts: &[&str]| -> Result<Vec<Vec<f32>>, InsightError> {
-                let embedded = embedder.embed(purpose, texts)?;
-                Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
-            };
-            hub.embedded_by(&fingerprint(&embed(Purpose::Passage, &FINGERPRINT_OF)?));
-            let made =
-                hub.embed_with(|texts| -> anyhow::Result<_> { Ok(embed(Purpose::Passage, texts)?) })?;
-            changed |= made > 0;
+            let mut embedder = folder::embedder(config)?;
+            changed |= folder::embed(&mut hub, &mut embedder)?;
             let texts = Query::texts(&self.query, &context);
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            vector = Some(Query::blend(&embed(Purpose::Query, &texts)?));
+            vector = Some(Query::blend(&folder::vectors(&mut embedder, Purpose::Query, &texts)?));
         }
         if let Some(file) = self.keep.as_ref().filter(|_| changed) {
             hub.save(file).with_context(|| file.display().to_string())?;
@@ -102,63 +83,6 @@ impl Search {
         }
         Ok(())
     }
-}
-
-/// What an earlier search kept; nothing if that was another version's.
-fn kept(file: &Path) -> anyhow::Result<Hub> {
-    match Hub::load(file) {
-        Err(KnowledgeError::Version) => Ok(Hub::new()),
-        hub => hub.with_context(|| format!("{}: remove it, or keep in another file", file.display())),
-    }
-}
-
-/// Takes the documents of a folder in that are not in the hub as they are, and out those that are no longer there.
-/// One that cannot be read is named and left out. False if nothing has changed.
-fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<bool> {
-    let found = documents::find(folder)?;
-    let mut there = HashSet::new();
-    let mut changed = false;
-    for file in found {
-        if is_kept(hub, &file) {
-            there.insert(file.name);
-            continue;
-        }
-        let content = match documents::read(&file.path) {
-            Ok(content) => content,
-            Err(error) => {
-                eprintln!("{}: {error:#}", file.name);
-                continue;
-            }
-        };
-        if !content.missing.is_empty() {
-            let pages: Vec<String> = content.missing.iter().map(u32::to_string).collect();
-            eprintln!("{}: without page {}, which cannot be read", file.name, pages.join(", "));
-        }
-        there.insert(file.name.clone());
-        let paper = Paper {
-            id: file.name,
-            changed_unix_ms: file.changed_unix_ms,
-            visibility: Visibility::default(),
-            bytes: file.bytes,
-            content,
-        };
-        changed |= hub.put(paper) != Change::Unchanged;
-    }
-    let gone: Vec<String> =
-        hub.documents().map(|document| document.id.clone()).filter(|id| !there.contains(id)).collect();
-    gone.iter().for_each(|id| {
-        changed |= hub.remove(id);
-    });
-    let (passages, _) = hub.passages();
-    anyhow::ensure!(passages > 0, "{}: no documents that can be read", folder.display());
-    Ok(changed)
-}
-
-/// True for a file that was read when it was as large as now and last changed when it was now.
-fn is_kept(hub: &Hub, file: &Found) -> bool {
-    let same = |one: &Document| (one.changed_unix_ms, one.bytes) == (file.changed_unix_ms, file.bytes);
-    // Where the system knows no time, nothing tells.
-    file.changed_unix_ms > 0 && hub.document(&file.name).is_some_and(same)
 }
 
 /// A hit as people read it: how sure, where, what, and why.
@@ -189,48 +113,4 @@ fn shown(rank: usize, hit: &Hit) -> String {
 
 fn percent(share: f32) -> String {
     format!("{:.0} %", share * 100.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs::{self, File};
-
-    use super::*;
-
-    #[test]
-    fn a_file_of_the_same_name_size_and_time_is_not_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.txt");
-        let mut hub = Hub::new();
-        fs::write(&path, "one").unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert!(!read_folder(&mut hub, folder.path()).unwrap());
-        // What nothing tells from the file before is not looked into.
-        let time = fs::metadata(&path).unwrap().modified().unwrap();
-        fs::write(&path, "two").unwrap();
-        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        assert!(!read_folder(&mut hub, folder.path()).unwrap());
-        assert_eq!(hub.document("a.txt").unwrap().text, "one");
-        fs::write(&path, "three").unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert_eq!(hub.document("a.txt").unwrap().text, "three");
-        fs::write(folder.path().join("b.txt"), "four").unwrap();
-        fs::remove_file(&path).unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert!(hub.document("a.txt").is_none());
-    }
-
-    #[test]
-    fn what_another_version_kept_is_made_anew_and_what_is_none_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hub.kept");
-        Hub::new().save(&path).unwrap();
-        assert!(kept(&path).is_ok());
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[4] = 0xff;
-        fs::write(&path, &bytes).unwrap();
-        assert_eq!(kept(&path).unwrap().passages(), (0, 0));
-        fs::write(&path, "somebody's letters, which are not to be written over").unwrap();
-        assert!(kept(&path).is_err());
-    }
 }

@@ -2,6 +2,7 @@
 
 mod call;
 mod eval;
+mod folder;
 mod kb;
 mod models;
 mod offline;

@@ -1,7 +1,7 @@
 //! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt or a
 //! card, where the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods
-//! (`insight.mood_seen_by`), how the customer feels; whose role may not see a document, what stands in it. In place of what they are not told, their log has an event that says nothing, so that its numbers
-//! have no gaps.
+//! (`insight.mood_seen_by`), how the customer feels; whose role may not see a document, what stands in it. In place of what
+//! they are not told, their log has an event that says nothing, so that its numbers have no gaps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
