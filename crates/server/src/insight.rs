@@ -49,7 +49,7 @@ const TURNS: usize = 8;
 /// The role that things are looked up for, whoever follows the call.
 const AGENT: &str = "agent";
 /// Characters (Unicode scalar values) of a card.
-const CARD: usize = 500;
+const CARD: usize = 400;
 /// The largest file of intents that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
