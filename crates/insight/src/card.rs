@@ -213,7 +213,11 @@ mod tests {
         /// What was held back with the newest card.
         fn held(&self) -> Vec<(&str, CardHeldBackBecause)> {
             let newest = self.state.cards.last();
-            newest.into_iter().flat_map(|card| &card.held_back).map(|one| (one.title.as_str(), one.because)).collect()
+            newest
+                .into_iter()
+                .flat_map(|card| &card.held_back)
+                .map(|one| (one.title.as_str(), one.because))
+                .collect()
         }
 
         fn open(&self) -> Vec<u32> {

@@ -147,7 +147,10 @@ mod tests {
     #[test]
     fn what_follows_a_question_answers_it() {
         let row = "How long does a refund take?\nThree working days.";
-        assert_eq!(marked(row, "How long is the refund?", &[], 1_000).1.as_deref(), Some("Three working days."));
+        assert_eq!(
+            marked(row, "How long is the refund?", &[], 1_000).1.as_deref(),
+            Some("Three working days.")
+        );
         assert_eq!(marked("A refund?", "refund", &[], 1_000).1.as_deref(), Some("A refund?"));
     }
 

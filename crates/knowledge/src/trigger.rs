@@ -147,14 +147,16 @@ const LEANING: &str = "
     it, that, this, these, those, them, they, one, ones, there, then, too, also, else, instead,
     این, اینو, اون, اونو, آن, همین, همون, اینا, اونا, آنها, هم, اینجا, اونجا";
 
-const YES_AND_NO: &str = "yes yeah yep yup no nope nah not really correct right exactly sure definitely absolutely
+const YES_AND_NO: &str =
+    "yes yeah yep yup no nope nah not really correct right exactly sure definitely absolutely
     course of i do dont did didnt am is it that thats true
     بله بلی آره اره نه نخیر خیر درسته درست دقیقا حتما همینطور همینه هست نیست بله";
 
 /// With a name behind them they are a greeting, or thanks.
 const GREETINGS: &str = "hi hello hey thanks bye goodbye سلام درود ممنون مرسی خداحافظ";
 
-const FILLERS: &str = "uh um er erm oh ah eh mm hm hmm mhm well okay ok so alright great good perfect fine wonderful
+const FILLERS: &str =
+    "uh um er erm oh ah eh mm hm hmm mhm well okay ok so alright great good perfect fine wonderful
     excellent please just like you know i mean
     خب خوب اهان آهان آها اوکی باشه لطفا ببخشید یعنی والا دیگه عزیزم جان چشم";
 
@@ -173,12 +175,14 @@ const NUMBERS: &str = "zero oh one two three four five six seven eight nine ten 
     هزار میلیون میلیارد";
 
 /// What stands around a number that is dictated.
-const AROUND_NUMBERS: &str = "and my the is its it number numbers code zip phone account order card reference amount of
+const AROUND_NUMBERS: &str =
+    "and my the is its it number numbers code zip phone account order card reference amount of
     bill for dollar dollars cents euro euros pounds percent address street
     و شماره شمارهام من است هست مبلغ تومن تومان ریال درصد کد سفارش کارت حساب تلفن موبایل میشه";
 
 /// Words that name nothing to look up.
-const EMPTY: &str = "much many long far often one ones thing things something anything else again now still really maybe
+const EMPTY: &str =
+    "much many long far often one ones thing things something anything else again now still really maybe
     first second third next more other same
     چیز چیزی بعد دوم سوم اول دیگه بیشتر الان";
 
@@ -470,7 +474,8 @@ mod tests {
 
     #[test]
     fn questions_and_problems_are_looked_up_in_persian() {
-        let help = Turn { is_customers: false, text: "سلام، چطور می‌تونم کمکتون کنم؟" };
+        let help =
+            Turn { is_customers: false, text: "سلام، چطور می‌تونم کمکتون کنم؟" };
         for said in [
             "چطور پنلم رو تمدید کنم؟",
             "رمز پنل رو فراموش کردم",
@@ -491,7 +496,8 @@ mod tests {
         use Unasked::*;
         let number = Turn { is_customers: false, text: "Could you give me your order number, please?" };
         let which = Turn { is_customers: false, text: "Which card would you like to replace?" };
-        let persian = Turn { is_customers: false, text: "لطفا شماره سفارشتون رو بگید." };
+        let persian =
+            Turn { is_customers: false, text: "لطفا شماره سفارشتون رو بگید." };
         for (said, before, why) in [
             ("", HELP, Nothing),
             ("...", HELP, Nothing),
@@ -531,11 +537,11 @@ mod tests {
     fn what_stands_around_a_question_is_left_out() {
         for (said, text) in [
             ("Hi, my name is Patricia Brown. I lost my debit card.", "I lost my debit card."),
-            ("Hi Linda, my name is Robert. I was wondering about your fees, thanks.", "I was wondering about your fees"),
             (
-                "hi my name is robert johnson i would like to transfer money",
-                "i would like to transfer money",
+                "Hi Linda, my name is Robert. I was wondering about your fees, thanks.",
+                "I was wondering about your fees",
             ),
+            ("hi my name is robert johnson i would like to transfer money", "i would like to transfer money"),
             ("Okay. When will it be delivered? Thank you.", "When will it be delivered?"),
             ("سلام، من رضا هستم. پنلم منقضی شده.", "پنلم منقضی شده."),
         ] {

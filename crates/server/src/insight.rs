@@ -315,10 +315,9 @@ impl Remembered {
         let earlier = |turn: &&Said| turn.start < said.start_ms && turn.id != said.utterance_id;
         let mut turns: Vec<&Said> = self.turns.iter().filter(earlier).collect();
         turns.sort_by_key(|turn| std::cmp::Reverse(turn.start));
-        let turn = turns.into_iter().map(|turn| Turn {
-            is_customers: turn.party == Party::Customer,
-            text: turn.text.as_str(),
-        });
+        let turn = turns
+            .into_iter()
+            .map(|turn| Turn { is_customers: turn.party == Party::Customer, text: turn.text.as_str() });
         turn.collect()
     }
 
@@ -1291,7 +1290,11 @@ pub(crate) mod tests {
         let mut hub = Hub::new();
         for (id, text, roles) in [
             ("salaries.md", "A refund of the salary of the panel takes three days.", &["admin"][..]),
-            ("refunds.md", "Who pays? Nobody. A refund of the panel takes three days.", &["admin", "agent"][..]),
+            (
+                "refunds.md",
+                "Who pays? Nobody. A refund of the panel takes three days.",
+                &["admin", "agent"][..],
+            ),
             ("lessons.md", "A lesson takes fifty minutes.", &[][..]),
         ] {
             let roles = roles.iter().map(|role| (*role).to_owned()).collect();
@@ -1307,7 +1310,10 @@ pub(crate) mod tests {
     }
 
     fn cards(events: &[EventBody]) -> Vec<&Card> {
-        events.iter().filter_map(|e| if let EventBody::Card(card) = e { Some(&**card) } else { None }).collect()
+        events
+            .iter()
+            .filter_map(|e| if let EventBody::Card(card) = e { Some(&**card) } else { None })
+            .collect()
     }
 
     #[test]
@@ -1326,7 +1332,10 @@ pub(crate) mod tests {
         assert_eq!(cards.len(), 1, "{events:?}");
         let card = cards[0];
         assert_eq!((card.document.as_str(), card.evidence.utterance_id.0), ("refunds.md", 2));
-        assert_eq!((&card.roles[..], card.changed_unix_ms), (&["admin".to_owned(), "agent".to_owned()][..], 7));
+        assert_eq!(
+            (&card.roles[..], card.changed_unix_ms),
+            (&["admin".to_owned(), "agent".to_owned()][..], 7)
+        );
         assert!(card.confidence > SURE && card.why.words.contains(&"refund".to_owned()), "{card:?}");
         let Span { start, end } = card.answer.unwrap();
         let marked: String = card.text.chars().skip(start as usize).take((end - start) as usize).collect();

@@ -115,24 +115,28 @@ fn a_question_brings_the_card_that_answers_it() {
         events(&mut command)
     };
     let [first, second] = [replay(), replay()];
-    let cards = |events: &[Value]| -> Vec<Value> {
-        events.iter().filter(|e| e["kind"] == "card").cloned().collect()
-    };
+    let cards =
+        |events: &[Value]| -> Vec<Value> { events.iter().filter(|e| e["kind"] == "card").cloned().collect() };
     let shown = cards(&first);
     assert!(!shown.is_empty(), "{first:?}");
     for card in &shown {
         let document = card["document"].as_str().unwrap();
-        assert!(document.starts_with("demo-knowledge/") && card["confidence"].as_f64() >= Some(0.5), "{card}");
-        let is_it = |e: &&Value| {
-            e["kind"] == "utterance" && e["utterance_id"] == card["evidence"]["utterance_id"]
-        };
+        assert!(
+            document.starts_with("demo-knowledge/") && card["confidence"].as_f64() >= Some(0.5),
+            "{card}"
+        );
+        let is_it =
+            |e: &&Value| e["kind"] == "utterance" && e["utterance_id"] == card["evidence"]["utterance_id"];
         assert_eq!(first.iter().find(is_it).unwrap()["party"], "customer");
     }
     let about = |name: &str| shown.iter().any(|card| card["document"].as_str().unwrap().ends_with(name));
     assert!(about("delivery.md") || about("refunds.md"), "{shown:?}");
     // The same is shown the second time, of what was kept.
     let places = |cards: &[Value]| -> Vec<String> {
-        cards.iter().map(|card| format!("{} {} {}", card["card_id"], card["document"], card["text"])).collect()
+        cards
+            .iter()
+            .map(|card| format!("{} {} {}", card["card_id"], card["document"], card["text"]))
+            .collect()
     };
     assert_eq!(places(&shown), places(&cards(&second)));
     assert!(scratch.path().join("hub.kept").is_file());

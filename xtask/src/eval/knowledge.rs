@@ -93,7 +93,8 @@ fn shown(events: &[Value], turns: &[&Value]) -> Vec<(String, i64)> {
         let is_it = |e: &&Value| e["kind"] == "utterance" && e["final"] == true && e["utterance_id"] == *id;
         let heard_to = events[..at].iter().rfind(is_it).map_or(0, |said| number(&said["end_ms"]));
         let of_caller = turns.iter().filter(|turn| turn["role"] == "caller");
-        let spans = of_caller.map(|turn| (number(&turn["offset_ms_call_clock"]), number(&turn["duration_ms"])));
+        let spans =
+            of_caller.map(|turn| (number(&turn["offset_ms_call_clock"]), number(&turn["duration_ms"])));
         let asked = spans.filter(|(begin, _)| *begin < heard_to).map(|(begin, length)| begin + length).max();
         let document = card["document"].as_str().unwrap_or_default().to_owned();
         out.push((document, number(&card["at_ms"]) - asked.unwrap_or(heard_to)));
@@ -203,11 +204,13 @@ mod tests {
     fn a_card_comes_after_the_end_of_what_was_asked() {
         let said = |id: u64, end: u64| json!({ "kind": "utterance", "final": true, "utterance_id": id, "end_ms": end });
         let card = |id: u64, at: u64| json!({ "kind": "card", "document": "a.md", "at_ms": at, "evidence": { "utterance_id": id } });
-        let turn = |role: &str, begin: u64, length: u64| {
-            json!({ "role": role, "offset_ms_call_clock": begin, "duration_ms": length })
-        };
-        let turns =
-            [turn("caller", 1_000, 900), turn("agent", 2_100, 500), turn("caller", 2_500, 1_000), turn("caller", 6_000, 10)];
+        let turn = |role: &str, begin: u64, length: u64| json!({ "role": role, "offset_ms_call_clock": begin, "duration_ms": length });
+        let turns = [
+            turn("caller", 1_000, 900),
+            turn("agent", 2_100, 500),
+            turn("caller", 2_500, 1_000),
+            turn("caller", 6_000, 10),
+        ];
         let turns: Vec<&Value> = turns.iter().collect();
         let events = [said(1, 2_000), card(1, 2_300), said(2, 3_600), said(2, 3_650), card(2, 4_500)];
         let after = |ms: i64| ("a.md".to_owned(), ms);

@@ -106,15 +106,20 @@ impl Transcribe {
 
 /// A card as people read it: where it stands, what answers, how sure that is.
 fn shown(card: &Card) -> String {
-    let place: Vec<&str> =
-        std::iter::once(&card.title).chain(&card.section).map(String::as_str).collect();
+    let place: Vec<&str> = std::iter::once(&card.title).chain(&card.section).map(String::as_str).collect();
     let answer: String = match card.answer {
         Some(Span { start, end }) => {
             card.text.chars().skip(start as usize).take(end.saturating_sub(start) as usize).collect()
         }
         None => card.text.clone(),
     };
-    format!("{} ({}, {:.2}): {}", place.join(" › "), card.document, card.confidence, answer.replace('\n', " "))
+    format!(
+        "{} ({}, {:.2}): {}",
+        place.join(" › "),
+        card.document,
+        card.confidence,
+        answer.replace('\n', " ")
+    )
 }
 
 fn clock(at: Millis) -> String {

@@ -2,8 +2,8 @@ use futures::SinkExt;
 use serde_json::{Value, json};
 use sotto_call::testing::{card, utterance};
 use sotto_call::{
-    CallEvent, CallId, Card, CardAnswer, EventBody, Millis, Participant, Participants, Party, Prompt, PromptAnswer, PromptKind,
-    Quote,
+    CallEvent, CallId, Card, CardAnswer, EventBody, Millis, Participant, Participants, Party, Prompt,
+    PromptAnswer, PromptKind, Quote,
 };
 use sotto_server::hub::LiveCall;
 use sotto_store::{MissedCall, Role};
