@@ -569,18 +569,20 @@ function resource(request, response, url, user) {
     });
   }
   if (path.endsWith('/answer') && request.method === 'POST') {
-    const [, , , callId, , promptId] = path.split('/');
+    const [, , , callId, what, number] = path.split('/');
     const call = find(callId);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');
     if (answersFail) return refuse(response, 500, 'internal', 'as asked');
-    const { started, prompt } = stateNow(call);
+    const { started, prompt, cards } = stateNow(call);
     const isOwn = (one) => one.party === 'agent' && one.name === user.name;
     if (user.role === 'agent' && !started.participants.some(isOwn))
       return refuse(response, 403, 'forbidden', 'you may not do this');
-    const prompt_id = Number(promptId);
-    if (prompt?.prompt_id !== prompt_id) return refuse(response, 404, 'not_found', 'it stands no more');
+    const which = Number(number);
+    const stands = what === 'cards' ? cards.some(({ card_id }) => card_id === which) : prompt?.prompt_id === which;
+    if (!stands) return refuse(response, 404, 'not_found', 'it stands no more');
     return bodyOf(request).then((body) => {
-      tell(call, { kind: 'prompt_answered', prompt_id, answer: body.answer, by: user.name });
+      const about = what === 'cards' ? { kind: 'card_answered', card_id: which } : { kind: 'prompt_answered', prompt_id: which };
+      tell(call, { ...about, answer: body.answer, by: user.name });
       return answer(response, 204);
     });
   }

@@ -1139,6 +1139,46 @@ test('a prompt goes by itself when it helps no more, but not from under a pointe
   await button.waitFor({ state: 'detached' });
 });
 
+test('a card is reached by one key and answered there by those of prompts, and marks what answers', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { call, tell, say } = await openQuiet(page);
+  const show = async (title, text, end) => {
+    const evidence = { utterance_id: await say(`How about ${title}?`), revision: 0, text: `How about ${title}?` };
+    const card_id = ++happened;
+    const where = { document: 'a.md', passage: 0, title, section: ['How long'], text, answer: { start: 0, end } };
+    const why = { words: ['long'], covered: 0.5, cosine: 0.87 };
+    const times = { changed_unix_ms: Date.now() - 91 * 86_400_000, latency_ms: 40 };
+    const expires_at_ms = Date.now() - call.started_at_unix_ms + 60_000;
+    await tell({ kind: 'card', card_id, ...where, ...times, confidence: 0.75, why, evidence, expires_at_ms });
+    return card_id;
+  };
+  const named = (name) => page.getByRole('article', { name });
+  const answered = (how) =>
+    Promise.all([page.waitForRequest((request) => request.url().endsWith('/answer')), how()]).then(([request]) => [
+      request.url().split('/').slice(-3, -1).join('/'),
+      request.postDataJSON().answer,
+    ]);
+  const first = await show('Refunds', 'It takes three days. Ask for it.', 20);
+  await named('Refunds › How long').waitFor();
+  assert.equal(await named('Refunds › How long').locator('mark').textContent(), 'It takes three days.');
+  assert.match(await named('Refunds › How long').textContent(), /changed 3 months ago/);
+  const second = await show('پنل', 'سه روز طول می‌کشد. از ربات بخواهید.', 18);
+  await named('پنل › How long').waitFor();
+  const direction = (name) => named(name).locator('p.text').evaluate((text) => getComputedStyle(text).direction);
+  assert.deepEqual([await direction('Refunds › How long'), await direction('پنل › How long')], ['ltr', 'rtl']);
+  // Where nothing has the focus the keys are for prompts, and for the transcript.
+  await page.keyboard.press('y');
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.equal(await page.getByRole('article').count(), 2);
+  await page.keyboard.press('g');
+  assert.deepEqual(await answered(() => page.keyboard.press('z')), [`cards/${second}`, 'wrong']);
+  await named('پنل › How long').waitFor({ state: 'detached' });
+  await page.keyboard.press('g');
+  await named('Refunds › How long').getByRole('button', { name: 'Copy' }).waitFor();
+  assert.deepEqual(await answered(() => page.keyboard.press('q')), [`cards/${first}`, 'dismissed']);
+  await named('Refunds › How long').waitFor({ state: 'detached' });
+});
+
 test('says that an answer could not be written down, of that prompt alone', async (t) => {
   const fail = (is) => fetch(`${base}/dev/answers?fail=${is ? 1 : 0}`, { method: 'POST' });
   t.after(() => fail(false));

@@ -1,10 +1,11 @@
 // The calls that the stand-in server plays: what is said, and how a recogniser would hear it.
 
 /** @typedef {{ party: 'agent'|'customer', at: number, text: string, first?: string, tail?: string[],
- *    mood?: [number, string], voice?: [number, number, number, number], wants?: [string, number], says?: string, prompt?: [string, number, { en: string, fa: string }] }} Said
+ *    mood?: [number, string], voice?: [number, number, number, number], wants?: [string, number], says?: string, prompt?: [string, number, { en: string, fa: string }],
+ *    card?: Record<string, unknown> }} Said
  *  `first` is the final as heard at first (revised to `text` later); `tail` are misheard last words of partials.
  *  `mood` is what the words tell: valence and emotion; `voice` what the voice does beside the first words: arousal,
- *  semitones, decibels and rate; `wants` the intent they name, and how surely; `says` an item of the checklist that they tick; `prompt` what the agent is told then: about what, how long it stands, and the words. */
+ *  semitones, decibels and rate; `wants` the intent they name, and how surely; `says` an item of the checklist that they tick; `prompt` what the agent is told then: about what, how long it stands, and the words; `card` the passage that may answer. */
 
 const WORD_MS = 330;
 const FINAL_AFTER_MS = 640;
@@ -29,6 +30,55 @@ const SORRY = {
   en: 'The customer sounds annoyed. Say that you are sorry for the trouble before you explain.',
   fa: 'مشتری دلخور به نظر می‌رسد. پیش از توضیح، بابت زحمتی که پیش آمده پوزش بخواهید.',
 };
+const MONTH_MS = 30 * 86_400_000;
+/** A passage with the sentence of it that answers. */
+const passage = (title, section, text, answer, confidence, words, months) => {
+  const start = [...text.slice(0, text.indexOf(answer))].length;
+  return {
+    document: 'enrolment.md',
+    passage: 2,
+    title,
+    section: [section],
+    text,
+    answer: { start, end: start + [...answer].length },
+    changed_unix_ms: Date.now() - months * MONTH_MS,
+    confidence,
+    why: { words, covered: 0.6, cosine: 0.87 },
+  };
+};
+const FULL = passage(
+  'Enrolment',
+  'The class is full',
+  'Press “Waiting list”. Places that become free are offered by SMS in order, for 12 hours each. When seven people wait we open another class.',
+  'Places that become free are offered by SMS in order, for 12 hours each.',
+  0.71,
+  ['course', 'place'],
+  3,
+);
+const LATE = {
+  ...passage(
+    'Prices',
+    'When a payment is late',
+    'A place is held for two working days while a payment is on its way. After that it goes to the next on the list.',
+    'A place is held for two working days while a payment is on its way.',
+    0.63,
+    ['place', 'payment'],
+    14,
+  ),
+  document: 'prices.md',
+};
+const PERSIAN = {
+  ...passage(
+    'ثبت‌نام',
+    'کلاس پر است',
+    'گزینهٔ «فهرست انتظار» را بزنید. جای خالی به ترتیب و هر بار برای ۱۲ ساعت با پیامک پیشنهاد می‌شود.',
+    'جای خالی به ترتیب و هر بار برای ۱۲ ساعت با پیامک پیشنهاد می‌شود.',
+    0.68,
+    ['کلاس', 'جا'],
+    5,
+  ),
+  passage: 3,
+};
 const NUMBER = { en: 'Ask for the name of the student.', fa: 'نام زبان‌آموز را بپرسید.' };
 
 export const english = {
@@ -49,6 +99,7 @@ export const english = {
       mood: [-0.35, 'disappointment'],
       wants: ['registration', 0.86],
       prompt: ['next_action', 30, NUMBER],
+      card: FULL,
     },
     {
       party: 'customer',
@@ -108,6 +159,7 @@ export const english = {
       at: 72.8,
       text: 'And if accounting does not manage that by six?',
       mood: [-0.5, 'worry'],
+      card: { ...LATE, held_back: [{ title: 'Enrolment', section: ['The class is full'], confidence: 0.58, because: 'shown' }] },
     },
     {
       party: 'agent',
@@ -164,6 +216,7 @@ export const persian = {
       mood: [-0.35, 'disappointment'],
       wants: ['registration', 0.83],
       prompt: ['next_action', 30, NUMBER],
+      card: PERSIAN,
     },
     {
       party: 'customer',
@@ -470,7 +523,7 @@ export function events(script, startedAtUnixMs, externalId) {
   add(40, { kind: 'leg_started', party: 'agent', codec: 'PCMA' });
   if (script.said.length > 0)
     for (const [name, title] of Object.entries(CHECKLIST)) add(0, { kind: 'checklist', name, title, done: false });
-  let [id, prompts] = [0, 0];
+  let [id, prompts, cards] = [0, 0, 0];
   const spoken = [];
   let arc = { valence: 0, deviation: 0.5 };
   for (const line of script.said) {
@@ -574,6 +627,11 @@ export function events(script, startedAtUnixMs, externalId) {
     if (line.says) {
       const item = { name: line.says, title: CHECKLIST[line.says], done: true };
       add(told, { kind: 'checklist', ...item, evidence: quoted });
+    }
+    if (line.card) {
+      const latency_ms = 2 * UNDERSTOOD_AFTER_MS;
+      const rests = { evidence: quoted, expires_at_ms: Math.round(told) + 90_000, latency_ms };
+      add(told, { kind: 'card', card_id: ++cards, ...line.card, ...rests });
     }
     if (line.prompt) {
       const [about, seconds, words] = line.prompt;
@@ -684,14 +742,18 @@ export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
   const [byId, moods, intents, entities, redactions, checklist] = Array.from({ length: 6 }, () => new Map());
   state.prompt = state.talk = null;
+  state.cards = [];
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
-    else if (kind === 'call_ended') [state.ended, state.prompt] = [body, null];
+    else if (kind === 'call_ended') [state.ended, state.prompt, state.cards] = [body, null, []];
     else if (kind === 'prompt') state.prompt = body;
     else if (kind === 'talk') state.talk = body;
     else if (kind === 'consent') state.consent = body;
     else if (kind === 'prompt_answered') state.prompt = null;
+    else if (kind === 'card') state.cards = [...state.cards, body].slice(-2);
+    else if (kind === 'card_answered')
+      state.cards = state.cards.filter(({ card_id }) => card_id !== body.card_id);
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;

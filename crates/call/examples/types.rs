@@ -5,13 +5,13 @@
 //! ```
 
 use sotto_call::{
-    ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState,
-    ChecklistItem, Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody,
-    FORMAT_VERSION, HeldBack, HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, Millis,
-    Mood, Participant, Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered,
-    PromptKind, Quality, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk,
-    TimeRange, Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word,
-    WordsMood,
+    ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Card,
+    CardAnswer, CardAnswered, CardHeldBack, CardHeldBackBecause, CardWhy, ChecklistItem, Consent, Dtmf,
+    Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack, HeldBackBecause,
+    Intent, LegEnded, LegStarted, Load, LostTo, MASK, MOST_OPEN_CARDS, Millis, Mood, Participant,
+    Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
+    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk, TimeRange, Transferred,
+    Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -28,6 +28,8 @@ fn main() {
     println!("export const FORMAT_VERSION = {FORMAT_VERSION};");
     println!("\n/** What stands in a text in place of a secret. */");
     println!("export const MASK = '{MASK}';");
+    println!("\n/** Cards that are open at the same time. */");
+    println!("export const MOST_OPEN_CARDS = {MOST_OPEN_CARDS};");
     declare!(
         CallId,
         UtteranceId,
@@ -64,6 +66,12 @@ fn main() {
         Prompt,
         PromptAnswer,
         PromptAnswered,
+        CardWhy,
+        CardHeldBackBecause,
+        CardHeldBack,
+        Card,
+        CardAnswer,
+        CardAnswered,
         ChecklistItem,
         CallStarted,
         CallEnded,

@@ -3,7 +3,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered, Redacted, Talk};
+use crate::{
+    Card, CardAnswered, ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered,
+    Redacted, Talk,
+};
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
@@ -135,6 +138,10 @@ pub enum EventBody {
     Prompt(Prompt),
     /// What the agent, or a supervisor, says of a prompt.
     PromptAnswered(PromptAnswered),
+    /// A passage of what is written down that may answer what the customer has asked.
+    Card(Box<Card>),
+    /// What the agent, or a supervisor, says of a card.
+    CardAnswered(CardAnswered),
     /// Something that must be said on this call, or that the agent has said it.
     Checklist(ChecklistItem),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.

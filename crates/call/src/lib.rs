@@ -5,6 +5,7 @@
 //! ([`Redacted`]): a revised utterance is a new event that names the utterance it revises. Nothing here does I/O, is
 //! async, or reads a clock.
 
+mod card;
 mod entity;
 mod event;
 mod insight;
@@ -16,6 +17,7 @@ mod talk;
 pub mod testing;
 mod time;
 
+pub use card::*;
 pub use entity::*;
 pub use event::*;
 pub use insight::*;

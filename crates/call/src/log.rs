@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody,
-    Intent, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor, Talk, Utterance,
-    UtteranceId,
+    CallEnded, CallEvent, CallStarted, Card, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody,
+    Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor,
+    Talk, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -78,6 +78,10 @@ pub struct CallState {
     /// The newest prompt, until it is answered. Whether it has expired is for the one who shows it to see.
     #[serde(default)]
     pub prompt: Option<Prompt>,
+    /// The cards that stand, the oldest first; [`MOST_OPEN_CARDS`] at most. Whether one has expired is for the one who shows
+    /// it to see.
+    #[serde(default)]
+    pub cards: Vec<Card>,
     /// What must be said on this call, in the organisation's order.
     #[serde(default)]
     pub checklist: Vec<ChecklistItem>,
@@ -111,6 +115,7 @@ impl CallState {
             EventBody::CallEnded(ended) => {
                 self.ended = Some(ended.clone());
                 self.prompt = None;
+                self.cards.clear();
             }
             EventBody::LegStarted(leg) => {
                 self.legs.retain(|(party, _)| *party != leg.party);
@@ -158,6 +163,18 @@ impl CallState {
             }
             EventBody::PromptAnswered(answered) => {
                 self.prompt.take_if(|prompt| prompt.prompt_id == answered.prompt_id);
+            }
+            EventBody::Card(card) => {
+                if self.is_quoted(&card.evidence) {
+                    self.cards.retain(|open| open.evidence.utterance_id != card.evidence.utterance_id);
+                    if self.cards.len() == MOST_OPEN_CARDS {
+                        self.cards.remove(0);
+                    }
+                    self.cards.push(Card::clone(card));
+                }
+            }
+            EventBody::CardAnswered(answered) => {
+                self.cards.retain(|card| card.card_id != answered.card_id);
             }
             EventBody::Checklist(item) => {
                 if item.evidence.as_ref().is_none_or(|quote| self.is_quoted(quote)) {
@@ -226,6 +243,7 @@ impl CallState {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
             self.prompt.take_if(|prompt| prompt.evidence.utterance_id == new.utterance_id);
+            self.cards.retain(|card| card.evidence.utterance_id != new.utterance_id);
             for item in &mut self.checklist {
                 if item.evidence.take_if(|quote| quote.utterance_id == new.utterance_id).is_some() {
                     item.done = false;
@@ -240,6 +258,7 @@ impl CallState {
             self.utterances[at].redact();
         }
         self.entities.retain(|found| found.utterance_id != id);
+        self.cards.iter_mut().filter(|card| card.evidence.utterance_id == id).for_each(Card::redact);
         let prompted = self.prompt.iter_mut().map(|prompt| &mut prompt.evidence);
         let ticked = self.checklist.iter_mut().filter_map(|item| item.evidence.as_mut());
         prompted.chain(ticked).filter(|quote| quote.utterance_id == id).for_each(Quote::redact);

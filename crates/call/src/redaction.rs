@@ -96,6 +96,7 @@ impl EventBody {
             Self::Utterance(utterance) => Some(utterance.utterance_id),
             Self::Entities(found) => Some(found.utterance_id),
             Self::Prompt(prompt) => Some(prompt.evidence.utterance_id),
+            Self::Card(card) => Some(card.evidence.utterance_id),
             Self::Checklist(item) => item.evidence.as_ref().map(|quote| quote.utterance_id),
             _ => None,
         }
@@ -107,6 +108,7 @@ impl EventBody {
             Self::Utterance(utterance) => utterance.redact(),
             Self::Entities(found) => found.entities.clear(),
             Self::Prompt(prompt) => prompt.evidence.redact(),
+            Self::Card(card) => card.redact(),
             Self::Checklist(item) => item.evidence.iter_mut().for_each(Quote::redact),
             _ => {}
         }

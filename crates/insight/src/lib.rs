@@ -7,11 +7,13 @@
 //! run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`] what the moods of one call's utterances
 //! add up to; both take the customer's words only, and so do [`Voices`], which compare how these sounded. A
 //! [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an agent is told, and a
-//! [`Checklist`] recognises what agents must say. [`Lapses`] and [`Phrases`] are what supervisors are told by as well:
+//! [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a customer's question
+//! they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well:
 //! what is missing on a call, and words that matter.
 
 mod arc;
 mod arousal;
+mod card;
 mod classifier;
 mod embed;
 mod entities;
@@ -29,6 +31,7 @@ mod understanding;
 
 pub use arc::{EmotionalArc, Observation};
 pub use arousal::Voices;
+pub use card::Cards;
 pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
 pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};

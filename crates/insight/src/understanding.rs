@@ -23,6 +23,8 @@ pub struct Understanding {
     mood: Option<MoodReader>,
     intents: Option<Intents>,
     checklist: Option<Checklist>,
+    /// What was understood last: its words and its sentences, embedded.
+    last: Vec<(String, Embedding)>,
 }
 
 /// What was understood of an utterance.
@@ -38,7 +40,7 @@ impl Understanding {
     /// Understands by `embedder`. Without `mood` no mood is read of anybody; without `intents` none is recognised.
     #[must_use]
     pub fn new(embedder: Embedder, mood: Option<MoodReader>, intents: Option<Intents>) -> Self {
-        Self { embedder, mood, intents, checklist: None }
+        Self { embedder, mood, intents, checklist: None, last: Vec::new() }
     }
 
     /// With a checklist that agents' words tick. Without one they are not looked at.
@@ -88,7 +90,27 @@ impl Understanding {
             let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
             all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))
         });
+        let texts = std::iter::once(text).chain(sentences).map(str::to_owned);
+        self.last = texts.zip(embedded).collect();
         Ok(Understood { mood, wanted })
+    }
+
+    /// The embeddings of questions. Those that are what was understood last, or a sentence of it, are not computed anew.
+    ///
+    /// # Errors
+    /// [`InsightError::Runtime`] when the embedding fails.
+    pub fn embed(&mut self, questions: &[&str]) -> Result<Vec<Embedding>, InsightError> {
+        let embedded = questions.iter().map(|question| {
+            let known = self.last.iter().find(|(text, _)| text == question);
+            match known {
+                Some((_, embedding)) => Ok(embedding.clone()),
+                None => {
+                    let embedded = self.embedder.embed(Purpose::Query, &[*question])?;
+                    embedded.into_iter().next().ok_or(InsightError::NoNumber)
+                }
+            }
+        });
+        embedded.collect()
     }
 }
 

@@ -26,7 +26,7 @@ const MAX_QUERY: usize = 2_000;
 const MAX_CONTEXT: usize = 8;
 /// What a word of the context counts, against one of the query. (0.2 of 0, 0.1 … 1 is best for BM25 on the dialogues
 /// of DSTC11 track 5.)
-const CONTEXT_SHARE: f32 = 0.2;
+pub(crate) const CONTEXT_SHARE: f32 = 0.2;
 
 /// The share of the query that the best passage by words has: at `FEW` and below words say little, at `MANY` and above
 /// they say enough, and in between it is more or less in doubt.

@@ -6,19 +6,23 @@
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
 //! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one.
 
+mod excerpt;
 mod hub;
 mod index;
 mod kept;
 mod source;
 mod split;
+mod trigger;
 mod words;
 
+pub use excerpt::Excerpt;
 pub use hub::{
     Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document, fingerprint,
 };
 pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
+pub use trigger::{Question, Trigger, Turn, Unasked};
 
 /// Why something is not in a hub, or is not found.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
-use sotto_knowledge::{Content, Format, Hub, MAX_PASSAGE, Paper, Query, Viewer, Visibility, read};
+use sotto_knowledge::{Content, Format, Hub, MAX_PASSAGE, Paper, Query, Trigger, Viewer, Visibility, read};
 
 fn documents(hub: &str, language: &str) -> BTreeMap<String, Content> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../knowledge").join(hub).join(language);
@@ -66,5 +66,27 @@ fn questions_find_their_document() {
         let hits = index.search(&query, &Viewer::default(), 3).unwrap();
         let found: Vec<&str> = hits.iter().map(|hit| hit.document.id.as_str()).collect();
         assert!(found.contains(&expected), "{question}: {found:?}");
+    }
+}
+
+/// What callers of the evaluation's bank may say, by words alone: it is looked up, and their task's document found first.
+#[test]
+fn callers_of_the_bank_find_the_document_of_their_task() {
+    let index = hub(documents("harper-bank", ".")).index().unwrap();
+    let trigger = Trigger::new();
+    for (said, expected) in [
+        ("Hi, this is Ada Miller speaking. My debit card was stolen yesterday.", "replace-card.md"),
+        ("I'd like to move money, can you transfer it to my savings account?", "transfer-money.md"),
+        ("I want to pay a bill by telephone, please.", "pay-bill.md"),
+        ("Could you tell me the balance of my checking account?", "check-balance.md"),
+        ("When are your branches open on Saturdays?", "get-branch-hours.md"),
+        ("I need a new book of checks.", "order-checks.md"),
+        ("Can I make an appointment with an advisor?", "schedule-appointment.md"),
+        ("I forgot my password.", "reset-password.md"),
+    ] {
+        let question = trigger.question(said, &[], false).unwrap();
+        let query = Query { text: question.text, context: &question.context, ..Query::default() };
+        let hits = index.search(&query, &Viewer::default(), 1).unwrap();
+        assert_eq!(hits[0].document.id, expected, "{said}");
     }
 }

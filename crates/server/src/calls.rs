@@ -1048,6 +1048,7 @@ mod tests {
     use super::*;
     use crate::hub::{HubLimits, Update};
     use crate::insight::InsightConfig;
+    use crate::library::Library;
 
     fn said(id: u32, party: Party, start_ms: u64, text: &str) -> Utterance {
         let said = Utterance { start_ms: Millis(start_ms), ..utterance(id, party, text) };
@@ -1115,7 +1116,7 @@ mod tests {
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         let hub = Hub::new(store.clone(), writer, HubLimits::default());
         let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
-        let insight = Insight::start(&InsightConfig::default()).unwrap();
+        let insight = Insight::start(&InsightConfig::default(), Library::default()).unwrap();
         crate::insight::testing::read_anger(&insight);
         calls.understand_with(insight);
         let mut felt = 0;
@@ -1194,7 +1195,8 @@ mod tests {
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         let hub = Hub::new(store.clone(), writer, HubLimits::default());
         let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
-        let insight = Insight::start(&InsightConfig { entities: false, ..InsightConfig::default() }).unwrap();
+        let config = InsightConfig { entities: false, ..InsightConfig::default() };
+        let insight = Insight::start(&config, Library::default()).unwrap();
         crate::insight::testing::read_anger(&insight);
         calls.understand_with(insight);
         for (first, later, felt) in [
@@ -1232,7 +1234,7 @@ mod tests {
         let recordings = Recordings { data: folder.path().to_owned(), supervisors: false };
         let calls =
             Calls::new(hub.clone(), Some(recordings), None, Arc::default(), None, RedactionConfig::default());
-        calls.understand_with(Insight::start(&InsightConfig::default()).unwrap());
+        calls.understand_with(Insight::start(&InsightConfig::default(), Library::default()).unwrap());
         let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
         let mut recorded: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.recording).collect();
         for index in 0..1_000 {

@@ -79,12 +79,15 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
         vec![(Labels::new(), buckets(&latency.latency))]
     });
     type Count = fn(&insight::Figures) -> u64;
-    let counters: [(&str, &str, Count); 5] = [
+    let counters: [(&str, &str, Count); 6] = [
         ("insight_entities", "Entities found, those of revised words counted again", |f| {
             f.entities.load(Relaxed)
         }),
         ("insight_moods", "Utterances whose mood was read", |f| f.moods.load(Relaxed)),
         ("insight_intents", "Utterances in which an intent was recognised", |f| f.intents.load(Relaxed)),
+        ("insight_questions", "Questions of customers that were looked up in what is written down", |f| {
+            f.questions.load(Relaxed)
+        }),
         ("insight_dropped", "Utterances left out because too many waited", |f| f.dropped.load(Relaxed)),
         ("insight_failed", "Utterances that a model failed to understand", |f| f.failed.load(Relaxed)),
     ];
@@ -244,6 +247,7 @@ mod tests {
             "sotto_insight_latency_seconds_bucket{",
             "sotto_insight_dropped_total ",
             "sotto_insight_entities_total ",
+            "sotto_insight_questions_total ",
             "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
             "sotto_recording_dropped_milliseconds_total ",

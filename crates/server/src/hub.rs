@@ -19,7 +19,8 @@ use sotto_call::{
     CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EventBody, Millis, Redacted,
     Utterance, UtteranceId,
 };
-use sotto_insight::{Prompter, TalkMeter};
+use sotto_insight::{Cards, Prompter, TalkMeter};
+use sotto_knowledge::SURE;
 use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -444,6 +445,7 @@ impl Shared {
             needs,
             talk: TalkMeter::default(),
             prompter: None,
+            cards: Cards::from_confidence(SURE),
             backlog,
             tail: broadcast::Sender::new(self.limits.tail),
             taken_out: Arc::default(),
@@ -554,6 +556,8 @@ struct Task {
     talk: TalkMeter,
     /// Absent where the agent is told nothing.
     prompter: Option<Box<Prompter>>,
+    /// Decides which of the passages that are found are shown.
+    cards: Cards,
     /// The newest events, each with the number of its write.
     backlog: VecDeque<(u64, Arc<CallEvent>)>,
     tail: broadcast::Sender<Arc<CallEvent>>,
@@ -684,6 +688,11 @@ impl Task {
             EventBody::Checklist(item) => {
                 item.evidence.as_ref().is_some_and(|quote| !self.state.is_quoted(quote))
             }
+            // Found for words that are no more.
+            EventBody::Card(card) => !self.state.is_quoted(&card.evidence),
+            EventBody::CardAnswered(answered) => {
+                self.state.cards.iter().all(|card| card.card_id != answered.card_id)
+            }
             // About a prompt that does not stand any more.
             EventBody::PromptAnswered(answered) => {
                 self.state.prompt.as_ref().is_none_or(|prompt| prompt.prompt_id != answered.prompt_id)
@@ -697,12 +706,17 @@ impl Task {
             EventBody::Utterance(utterance) => utterance.r#final,
             EventBody::Dtmf(_) | EventBody::AudioLost(_) | EventBody::Entities(_) => false,
             EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
+            EventBody::Card(_) | EventBody::CardAnswered(_) => false,
             _ => true,
         };
         if matches!(body, EventBody::Consent(Consent { mood: false })) && !self.state.utterances.is_empty() {
             self.forget_moods();
         }
         let at = at.unwrap_or_else(|| (self.clock)());
+        if let EventBody::Card(found) = body {
+            let Some(card) = self.cards.next(*found, at) else { return false };
+            body = EventBody::Card(Box::new(card));
+        }
         let event = Arc::new(self.log.append(at, body));
         self.take_in(event);
         listed
@@ -734,6 +748,7 @@ impl Task {
         Arc::make_mut(&mut self.state).apply(&event);
         self.needs.apply(&event);
         self.talk.apply(&event);
+        self.cards.apply(&event);
         if let Some(prompter) = &mut self.prompter {
             prompter.apply(&event);
         }
@@ -1000,9 +1015,10 @@ mod tests {
 
     use proptest::prelude::*;
     use sotto_call::{
-        ArcPoint, ChecklistItem, CustomerUtterance, Emotion, EndReason, Entities, Entity, EntityKind, Intent,
-        Load, MASK, Mood, Participant, Participants, Party, PartyChange, PromptAnswer, PromptAnswered,
-        PromptKind, Quote, Secret, Sentiment, Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
+        ArcPoint, Card, CardAnswer, CardAnswered, CardHeldBackBecause, ChecklistItem, CustomerUtterance,
+        Emotion, EndReason, Entities, Entity, EntityKind, Intent, Load, MASK, Mood, Participant,
+        Participants, Party, PartyChange, PromptAnswer, PromptAnswered, PromptKind, Quote, Secret, Sentiment,
+        Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
     };
     use sotto_insight::{Playbook, PromptSet};
     use sotto_store::{CallRowState, WriterLimits, testing};
@@ -1450,6 +1466,59 @@ mod tests {
         let quote = Quote { utterance_id: UtteranceId(id), revision, text: text.to_owned() };
         let (name, title) = ("recorded".to_owned(), BTreeMap::new());
         EventBody::Checklist(ChecklistItem { name, title, done: true, evidence: Some(quote) })
+    }
+
+    /// A passage that was found for words of this revision.
+    fn found(id: u32, revision: u32, document: &str, confidence: f32) -> EventBody {
+        let said = sotto_call::testing::utterance(id, Party::Customer, "it is 4242");
+        let said = Utterance { revision, ..said };
+        let (title, found) = (document.to_owned(), sotto_call::testing::card(document, &said));
+        EventBody::Card(Box::new(Card { confidence, title, ..found }))
+    }
+
+    #[tokio::test]
+    async fn of_what_is_found_the_call_shows_what_its_rules_let_through_and_numbers_it() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let wrong = |card_id| {
+            let (answer, by) = (CardAnswer::Wrong, "mina".to_owned());
+            EventBody::CardAnswered(CardAnswered { card_id, answer, by })
+        };
+        for id in 1..=3 {
+            call.publish(utterance(id, "it is 4242", true));
+        }
+        call.publish(found(1, 0, "a.md", SURE - 0.1));
+        call.publish(found(2, 0, "b.md", SURE));
+        call.publish(found(3, 0, "b.md", 1.0));
+        call.publish(wrong(7));
+        call.publish(wrong(1));
+        call.publish(wrong(1));
+        // A secret after all, and something that was found before that was known.
+        call.redact(None, secret_in(3), left(3, 1, "it is ••••"));
+        call.publish(found(3, 0, "c.md", 1.0));
+        call.publish(found(3, 1, "d.md", 1.0));
+        call.redact(None, secret_in(2), left(2, 1, MASK));
+        hub.follow(call.id(), None).await.unwrap();
+        let shown = |events: &[CallEvent]| -> Vec<(u32, String)> {
+            let card = |event: &CallEvent| match &event.body {
+                EventBody::Card(card) => Some((card.card_id, card.document.clone())),
+                _ => None,
+            };
+            events.iter().filter_map(card).collect()
+        };
+        call.end(hangup(1)).await.unwrap();
+        let all = hub.store().events(call.id(), 0, 100).await.unwrap();
+        assert_eq!(shown(&all), [(1, "b.md".to_owned()), (2, "d.md".to_owned())]);
+        let answers = all.iter().filter(|e| matches!(e.body, EventBody::CardAnswered(_)));
+        assert_eq!(answers.count(), 1);
+        let quoting: Vec<_> = all.iter().filter(|e| e.body.quotes() == Some(UtteranceId(2))).collect();
+        assert!(!format!("{quoting:?}").contains("4242"), "{quoting:?}");
+        let held = all.iter().flat_map(|event| match &event.body {
+            EventBody::Card(card) => card.held_back.iter().map(|one| one.because).collect(),
+            _ => Vec::new(),
+        });
+        let held: Vec<CardHeldBackBecause> = held.collect();
+        assert_eq!(held, [CardHeldBackBecause::NotSure, CardHeldBackBecause::Shown]);
     }
 
     fn answered(prompt_id: u32) -> EventBody {

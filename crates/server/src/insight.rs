@@ -1,4 +1,5 @@
-//! What is said, understood while calls go on: what is named, and of customers mood and intent, by one thread for all calls.
+//! What is said, understood while calls go on: what is named, and of customers mood and intent, and what is written down
+//! about what they ask, by one thread for all calls.
 //!
 //! The thread that listens hands over final words and never waits; the thread here finds what is named in them, embeds
 //! those of customers once, reads from that what there is to read, and has it published by the call's task. When it is
@@ -20,13 +21,14 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{
-    AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Entities, Entity, EntityKind, EventBody,
-    Intent, Millis, Mood, Party, Span, Utterance, UtteranceId, Voice,
+    AgentUtterance, Card, CardWhy, ChecklistItem, CustomerUtterance, Emotion, Entities, Entity, EntityKind,
+    EventBody, Intent, Millis, Mood, Party, Quote, Span, Utterance, UtteranceId, Voice,
 };
 use sotto_insight::{
     Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
     Polarity, Understanding, Understood, Voices, Wanted, asked_for,
 };
+use sotto_knowledge::{Excerpt, Hit, Query, Question, Trigger, Turn, Viewer};
 use sotto_models::{Cache, EMBEDDING, Onnx, Progress};
 use sotto_speech::Histogram;
 use sotto_store::Role;
@@ -34,12 +36,20 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
+use crate::library::Library;
+
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
 const QUEUE: usize = 64;
 /// Utterances of a call among which the one just before is looked for.
 const REMEMBERED: usize = 32;
 /// An answer begins at most this long after the question.
 const ANSWERED_WITHIN: Millis = Millis(20_000);
+/// Utterances of a call that a question may lean on.
+const TURNS: usize = 8;
+/// The role that things are looked up for, whoever follows the call.
+const AGENT: &str = "agent";
+/// Characters (Unicode scalar values) of a card.
+const CARD: usize = 400;
 /// The largest file of intents that is read, in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
@@ -223,6 +233,8 @@ pub struct Figures {
     pub intents: AtomicU64,
     /// Entities found, those of revised words counted again.
     pub entities: AtomicU64,
+    /// Questions of customers that were looked up.
+    pub questions: AtomicU64,
     /// Utterances left out because too many waited.
     pub dropped: AtomicU64,
     /// Utterances that could not be understood because a model, or a rule, failed.
@@ -271,9 +283,44 @@ struct Remembered {
     asked: Option<Asked>,
     /// What the newest answers to such questions answered: their words may be revised when something else has been asked.
     answers: BTreeMap<UtteranceId, EntityKind>,
+    /// What was said last, by whomever.
+    turns: VecDeque<Said>,
+}
+
+/// Final words that a question may lean on.
+#[derive(Debug)]
+struct Said {
+    id: UtteranceId,
+    start: Millis,
+    party: Party,
+    text: String,
 }
 
 impl Remembered {
+    /// Takes note of what was said.
+    fn hear(&mut self, said: &Utterance) {
+        let Utterance { utterance_id: id, start_ms: start, party, ref text, .. } = *said;
+        let text = text.clone();
+        match self.turns.iter_mut().find(|turn| turn.id == id) {
+            Some(known) => (known.party, known.text) = (party, text),
+            None => self.turns.push_back(Said { id, start, party, text }),
+        }
+        if self.turns.len() > TURNS {
+            self.turns.pop_front();
+        }
+    }
+
+    /// What was said before, the newest first.
+    fn before(&self, said: &Utterance) -> Vec<Turn<'_>> {
+        let earlier = |turn: &&Said| turn.start < said.start_ms && turn.id != said.utterance_id;
+        let mut turns: Vec<&Said> = self.turns.iter().filter(earlier).collect();
+        turns.sort_by_key(|turn| std::cmp::Reverse(turn.start));
+        let turn = turns
+            .into_iter()
+            .map(|turn| Turn { is_customers: turn.party == Party::Customer, text: turn.text.as_str() });
+        turn.collect()
+    }
+
     /// Opens the items again that an utterance said before, and does not say as its words are now.
     fn unsay(&mut self, id: UtteranceId, says: &[ChecklistItem]) -> Vec<ChecklistItem> {
         let (gone, said): (Vec<_>, Vec<_>) = std::mem::take(&mut self.said)
@@ -399,6 +446,9 @@ trait Read: Send {
         said: &AgentUtterance,
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError>;
+
+    /// The vectors of questions.
+    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError>;
 }
 
 impl Read for Understanding {
@@ -412,6 +462,11 @@ impl Read for Understanding {
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError> {
         Self::covers(self, said, is_open)
+    }
+
+    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
+        let embedded = Self::embed(self, questions)?;
+        Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
     }
 }
 
@@ -431,12 +486,12 @@ pub struct Insight {
 }
 
 impl Insight {
-    /// Starts the thread. It finds entities, if they are wanted, and moods and intents once there is something to
-    /// [read them with](Self::read_with).
+    /// Starts the thread. It finds entities, if they are wanted, and moods and intents, and what the library has on
+    /// customers' questions, once there is something to [read them with](Self::read_with).
     ///
     /// # Errors
     /// When there is no thread to be had.
-    pub fn start(config: &InsightConfig) -> std::io::Result<Self> {
+    pub fn start(config: &InsightConfig, library: Library) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel(QUEUE);
         let (figures, read) = (Arc::new(Figures::default()), Arc::new(Mutex::new(None)));
         let listens_to_voices = config.mood == MoodFrom::VoiceAndWords;
@@ -444,6 +499,9 @@ impl Insight {
             entities: config.entities.then_some(config.utc_offset),
             voices: listens_to_voices,
             consent_assumed: config.consent_assumed,
+            library,
+            trigger: Trigger::new(),
+            viewer: Viewer { roles: [AGENT.to_owned()].into(), ..Viewer::default() },
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
@@ -529,6 +587,10 @@ struct Thread {
     voices: bool,
     /// See [`InsightConfig::consent_assumed`].
     consent_assumed: bool,
+    library: Library,
+    trigger: Trigger,
+    /// Whom things are looked up for.
+    viewer: Viewer,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
@@ -549,9 +611,11 @@ impl Thread {
                 known.wanted.remove(&id);
                 known.named.remove(&id);
                 known.answers.remove(&id);
+                known.turns.retain(|turn| turn.id != id);
                 known.unsay(id, &[]).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
                 continue;
             };
+            known.hear(&said);
             if let Some(offset) = self.entities
                 && let asked = known.answered_by(&said)
                 && let Some(found) =
@@ -610,6 +674,7 @@ impl Thread {
                 publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency()).with_voice(voice)));
                 self.figures.moods.fetch_add(1, Relaxed);
             }
+            let is_wish = understood.wanted.is_some();
             if let Some(wanted) = understood.wanted {
                 known.wanted.insert(id);
                 let Wanted { name, title, confidence, alert } = wanted;
@@ -621,6 +686,42 @@ impl Thread {
             }
             if since.is_some() {
                 self.figures.latency.record(latency().0);
+            }
+            let said = said.utterance();
+            if let Some(card) = self.look_up(said, &known.before(said), is_wish, read.as_mut()) {
+                publish(EventBody::Card(Box::new(Card { latency_ms: latency(), ..card })));
+            }
+        }
+    }
+
+    /// What is written down about what a customer has asked, if they have asked something: the call's task decides whether it
+    /// is shown.
+    fn look_up(
+        &self,
+        said: &Utterance,
+        before: &[Turn<'_>],
+        is_wish: bool,
+        read: &mut dyn Read,
+    ) -> Option<Card> {
+        let index = self.library.index().filter(|index| !index.is_empty())?;
+        let Question { text, context } = match self.trigger.question(&said.text, before, is_wish) {
+            Ok(question) => question,
+            Err(why) => {
+                tracing::trace!(?why, "nothing is looked up");
+                return None;
+            }
+        };
+        self.figures.questions.fetch_add(1, Relaxed);
+        let texts = Query::texts(text, &context);
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let vector = Query::blend(&self.try_to(|| read.embed(&texts))?);
+        let query = Query { text, context: &context, vector: Some(&vector), ..Query::default() };
+        match self.try_to(|| Ok(index.search(&query, &self.viewer, 1)))? {
+            Ok(hits) => card(hits.first()?, &query, said),
+            Err(error) => {
+                tracing::warn!(%error, "a question was not looked up");
+                self.figures.failed.fetch_add(1, Relaxed);
+                None
             }
         }
     }
@@ -635,6 +736,37 @@ impl Thread {
         self.figures.failed.fetch_add(1, Relaxed);
         None
     }
+}
+
+/// A passage that was found for what a customer has said, as a card without a number.
+fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
+    let (document, passage) = (&hit.document, hit.passage()?);
+    let Excerpt { text, answer } = Excerpt::of(&passage.text, query, CARD);
+    let section = passage.section.iter().filter(|heading| **heading != document.title);
+    // What a model made of nothing is no number in JSON.
+    let number = |x: f32| if x.is_finite() { x } else { 0.0 };
+    Some(Card {
+        card_id: 0,
+        document: document.id.clone(),
+        passage: u32::try_from(hit.place).unwrap_or(u32::MAX),
+        title: document.title.clone(),
+        section: section.cloned().collect(),
+        text,
+        answer: answer.map(|range| Span { start: range.start as u32, end: range.end as u32 }),
+        changed_unix_ms: document.changed_unix_ms,
+        confidence: number(hit.confidence),
+        why: CardWhy {
+            words: hit.why.words.clone(),
+            covered: number(hit.why.covered),
+            cosine: hit.why.cosine.map(number),
+            mentioned: hit.why.mentioned,
+        },
+        evidence: Quote::of(said),
+        roles: document.visibility.roles.iter().cloned().collect(),
+        expires_at_ms: Millis(0),
+        latency_ms: Millis(0),
+        held_back: Vec::new(),
+    })
 }
 
 /// What is named in an utterance of a call that began at a wall-clock time.
@@ -663,7 +795,7 @@ fn entities(
 /// For tests of what becomes of a mood.
 #[cfg(test)]
 pub(crate) mod testing {
-    use sotto_call::{Emotion, Quote, Sentiment, WordsMood};
+    use sotto_call::{Emotion, Sentiment, WordsMood};
 
     use super::*;
 
@@ -685,6 +817,10 @@ pub(crate) mod testing {
             let (name, evidence) = ("everything".to_owned(), Some(Quote::of(said.utterance())));
             Ok(vec![ChecklistItem { name, title: BTreeMap::new(), done: true, evidence }])
         }
+
+        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
+            Ok(vec![vec![1.0]; questions.len()])
+        }
     }
 
     /// From now on everything sounds angry.
@@ -699,7 +835,8 @@ pub(crate) mod tests {
 
     use super::*;
     use sotto_call::testing::utterance;
-    use sotto_call::{Quote, Sentiment, TurnDirection, WordsMood};
+    use sotto_call::{Sentiment, TurnDirection, WordsMood};
+    use sotto_knowledge::{Content, Hub, Paper, SURE, Visibility};
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -747,10 +884,18 @@ pub(crate) mod tests {
             };
             Ok(items.map(item).collect())
         }
+
+        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
+            Ok(questions.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+        }
     }
 
     pub(crate) fn start(config: &InsightConfig) -> Insight {
-        let insight = Insight::start(config).unwrap();
+        start_with(config, Library::default())
+    }
+
+    fn start_with(config: &InsightConfig, library: Library) -> Insight {
+        let insight = Insight::start(config, library).unwrap();
         insight.read_by(Box::new(By(simply)));
         insight
     }
@@ -1140,6 +1285,92 @@ pub(crate) mod tests {
         assert_eq!(ticks(&published(&insight, &said)), [("recorded", Some(1))]);
     }
 
+    /// What is written down, of which agents may see but the first.
+    fn library() -> Library {
+        let mut hub = Hub::new();
+        for (id, text, roles) in [
+            ("salaries.md", "A refund of the salary of the panel takes three days.", &["admin"][..]),
+            (
+                "refunds.md",
+                "Who pays? Nobody. A refund of the panel takes three days.",
+                &["admin", "agent"][..],
+            ),
+            ("lessons.md", "A lesson takes fifty minutes.", &[][..]),
+        ] {
+            let roles = roles.iter().map(|role| (*role).to_owned()).collect();
+            hub.put(Paper {
+                id: id.to_owned(),
+                changed_unix_ms: 7,
+                visibility: Visibility { roles, ..Visibility::default() },
+                bytes: 0,
+                content: Content::plain("Help", text),
+            });
+        }
+        Library::fixed(hub.index().unwrap())
+    }
+
+    fn cards(events: &[EventBody]) -> Vec<&Card> {
+        events
+            .iter()
+            .filter_map(|e| if let EventBody::Card(card) = e { Some(&**card) } else { None })
+            .collect()
+    }
+
+    #[test]
+    fn what_a_customer_asks_is_looked_up_as_an_agent_may_see_it() {
+        let insight = start_with(&feelings(), library());
+        let events = published(
+            &insight,
+            &[
+                utterance(1, Party::Agent, "Can I get a refund of the panel?"),
+                utterance(2, Party::Customer, "Hello. Can I get a refund of the panel?"),
+                utterance(3, Party::Customer, "Thank you, goodbye."),
+                utterance(4, Party::Other, "Can I get a refund of the panel?"),
+            ],
+        );
+        let cards = cards(&events);
+        assert_eq!(cards.len(), 1, "{events:?}");
+        let card = cards[0];
+        assert_eq!((card.document.as_str(), card.evidence.utterance_id.0), ("refunds.md", 2));
+        assert_eq!(
+            (&card.roles[..], card.changed_unix_ms),
+            (&["admin".to_owned(), "agent".to_owned()][..], 7)
+        );
+        assert!(card.confidence > SURE && card.why.words.contains(&"refund".to_owned()), "{card:?}");
+        let Span { start, end } = card.answer.unwrap();
+        let marked: String = card.text.chars().skip(start as usize).take((end - start) as usize).collect();
+        assert_eq!(marked, "A refund of the panel takes three days.");
+        assert_eq!(insight.figures().questions.load(Relaxed), 1);
+        // The mood and the intent do not wait for it.
+        let of_customer = |e: &EventBody| matches!(e, EventBody::Mood(_) | EventBody::Intent(_));
+        let is_card = |e: &EventBody| matches!(e, EventBody::Card(_));
+        assert!(events.iter().position(of_customer) < events.iter().position(is_card));
+        assert!(cards_of(&start(&feelings()), "Can I get a refund?").is_empty(), "nothing is written down");
+    }
+
+    /// The documents that are found for something that a customer says.
+    fn cards_of(insight: &Insight, said: &str) -> Vec<String> {
+        let events = published(insight, &[utterance(1, Party::Customer, said)]);
+        cards(&events).into_iter().map(|card| card.document.clone()).collect()
+    }
+
+    #[test]
+    fn a_question_leans_on_what_was_said_before_as_it_is_now() {
+        let insight = start_with(&feelings(), library());
+        assert_eq!(cards_of(&insight, "And how long is that?"), [] as [String; 0]);
+        let said = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Customer, text) };
+        let events = published(
+            &insight,
+            &[
+                said(1, 0, "I want a refund of the panel."),
+                said(1, 1, "I want to know of the lesson."),
+                said(2, 0, "And how long is that?"),
+            ],
+        );
+        let found = cards(&events).into_iter().map(|card| (card.evidence.utterance_id.0, &*card.document));
+        assert_eq!(found.collect::<Vec<_>>(), [(1, "refunds.md"), (1, "lessons.md"), (2, "lessons.md")]);
+    }
+
     #[test]
     fn a_model_that_fails_costs_one_utterance() {
         let insight = start(&feelings());
@@ -1152,7 +1383,7 @@ pub(crate) mod tests {
     #[test]
     fn what_comes_too_fast_is_left_out_and_counted() {
         let (go, gone) = channel::<()>();
-        let insight = Insight::start(&feelings()).unwrap();
+        let insight = Insight::start(&feelings(), Library::default()).unwrap();
         insight.read_by(Box::new(By(move |said: &CustomerUtterance| {
             // Holds on until it is let go, for ever after.
             let _ = gone.recv();

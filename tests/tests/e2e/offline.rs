@@ -135,6 +135,65 @@ fn a_recording_and_its_log_come_to_the_same_and_all_of_it_was_said() {
     }
     let quality = insight(&log, &["--quality"]);
     assert!(quality["total"].as_f64().is_some_and(|total| (0.0..=1.0).contains(&total)), "{quality}");
+
+/// The demo's customer asks when their order comes, and whether a fee is given back: their shop has written that down, among
+/// documents of somebody else.
+#[test]
+fn a_question_brings_the_card_that_answers_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for from in ["knowledge/marfanet/en", "demo/knowledge"] {
+        let to = folder.path().join(from.replace('/', "-"));
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(root().join(from)).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("call.wav");
+    // From the agent's “I have added apartment five” to the answer.
+    Audio::read(&Script::support().unwrap().audio).unwrap().cut(58_000, 75_000).write_wav(&file).unwrap();
+    let replay = || {
+        let mut command = sotto_replay(&file);
+        command.args(["--language", "en", "--knowledge"]).arg(folder.path());
+        command.arg("--keep").arg(scratch.path().join("hub.kept"));
+        events(&mut command)
+    };
+    let [first, second] = [replay(), replay()];
+    let cards =
+        |events: &[Value]| -> Vec<Value> { events.iter().filter(|e| e["kind"] == "card").cloned().collect() };
+    let shown = cards(&first);
+    assert!(!shown.is_empty(), "{first:?}");
+    for card in &shown {
+        let document = card["document"].as_str().unwrap();
+        assert!(
+            document.starts_with("demo-knowledge/") && card["confidence"].as_f64() >= Some(0.5),
+            "{card}"
+        );
+        let is_it =
+            |e: &&Value| e["kind"] == "utterance" && e["utterance_id"] == card["evidence"]["utterance_id"];
+        assert_eq!(first.iter().find(is_it).unwrap()["party"], "customer");
+    }
+    let about = |name: &str| shown.iter().any(|card| card["document"].as_str().unwrap().ends_with(name));
+    assert!(about("delivery.md") || about("refunds.md"), "{shown:?}");
+    // The same is shown the second time, of what was kept.
+    let places = |cards: &[Value]| -> Vec<String> {
+        cards
+            .iter()
+            .map(|card| format!("{} {} {}", card["card_id"], card["document"], card["text"]))
+            .collect()
+    };
+    assert_eq!(places(&shown), places(&cards(&second)));
+    assert!(scratch.path().join("hub.kept").is_file());
+    // As people read it, and not where nothing is written down about it.
+    let told = |knowledge: &Path| {
+        let mut command = Command::new(binary().unwrap());
+        command.arg("replay").arg(&file).args(["--language", "en", "--set", "speech.model=tiny.en"]);
+        let out = command.arg("--knowledge").arg(knowledge).output().unwrap();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        String::from_utf8(out.stdout).unwrap().contains("▸ card")
+    };
+    assert!(told(folder.path()) && !told(&root().join("knowledge/metalingua/fa")));
 }
 
 #[test]

@@ -6,6 +6,7 @@ import type {
   CallId,
   CallState,
   CallEvent,
+  CardAnswer,
   EndReason,
   Millis,
   Participant,
@@ -407,6 +408,9 @@ export const api = {
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
   async answerPrompt(id: CallId, prompt: number, answer: PromptAnswer): Promise<void> {
     await request('POST', `${call(id)}/prompts/${prompt}/answer`, { answer });
+  },
+  async answerCard(id: CallId, card: number, answer: CardAnswer): Promise<void> {
+    await request('POST', `${call(id)}/cards/${card}/answer`, { answer });
   },
   desk: (signal?: AbortSignal) => json<Desk>('GET', 'api/desk', undefined, signal),
   async missed(signal?: AbortSignal): Promise<MissedCall[]> {

@@ -4,13 +4,14 @@
 // replaced, keys pressed, pauses and losses in their place. Each event costs the same however long the call is:
 // a new line goes (almost always) to the end, and words change only inside the line they belong to.
 
-import { FORMAT_VERSION, MASK } from './generated/call';
+import { FORMAT_VERSION, MASK, MOST_OPEN_CARDS } from './generated/call';
 import type {
   Attention,
   CallEnded,
   CallEvent,
   CallStarted,
   CallState,
+  Card,
   ChecklistItem,
   Consent,
   Entities,
@@ -120,6 +121,8 @@ export class CallModel {
   entities: Entities[] = $state.raw([]);
   /** The newest prompt, until it is answered; it may have expired. */
   prompt: Prompt | null = $state.raw(null);
+  /** The cards that stand, the oldest first; they may have expired. */
+  cards: Card[] = $state.raw([]);
   /** What must be said on this call. */
   checklist: ChecklistItem[] = $state.raw([]);
   /** How the call's time went, once it is over. */
@@ -157,6 +160,7 @@ export class CallModel {
     this.intents = state.intents;
     this.entities = state.entities;
     this.prompt = state.prompt;
+    this.cards = state.cards;
     this.checklist = state.checklist;
     this.talk = state.talk;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
@@ -211,6 +215,7 @@ export class CallModel {
       case 'call_ended':
         this.ended = { reason: event.reason, duration_ms: event.duration_ms };
         this.prompt = null;
+        this.cards = [];
         this.shedding = 'none';
         this.paused = [];
         // A call that was interrupted may end between a word and its final: nothing is being heard any more.
@@ -261,6 +266,12 @@ export class CallModel {
         break;
       case 'prompt_answered':
         if (this.prompt?.prompt_id === event.prompt_id) this.prompt = null;
+        break;
+      case 'card':
+        if (this.#isFinal(event.evidence)) this.#open(event);
+        break;
+      case 'card_answered':
+        this.cards = this.cards.filter(({ card_id }) => card_id !== event.card_id);
         break;
       case 'checklist':
         if (!event.evidence || this.#isFinal(event.evidence)) this.#check(event);
@@ -368,6 +379,12 @@ export class CallModel {
     if (others.length < this.entities.length) this.entities = others;
   }
 
+  /** One more card: in the place of the one about the same words, or of the oldest. */
+  #open(card: Card): void {
+    const others = this.cards.filter((one) => one.evidence.utterance_id !== card.evidence.utterance_id);
+    this.cards = [...others, card].slice(-MOST_OPEN_CARDS);
+  }
+
   #check(item: ChecklistItem): void {
     const at = this.checklist.findIndex(({ name }) => name === item.name);
     this.checklist = at < 0 ? [...this.checklist, item] : this.checklist.with(at, item);
@@ -380,6 +397,12 @@ export class CallModel {
     const masked = (quote: Quote) => ({ ...quote, text: MASK });
     if (this.prompt?.evidence.utterance_id === utterance_id)
       this.prompt = { ...this.prompt, evidence: masked(this.prompt.evidence) };
+    if (this.cards.some(({ evidence }) => evidence.utterance_id === utterance_id))
+      this.cards = this.cards.map((card) =>
+        card.evidence.utterance_id === utterance_id
+          ? { ...card, evidence: masked(card.evidence), why: { ...card.why, words: [] } }
+          : card,
+      );
     for (const item of this.checklist)
       if (item.evidence?.utterance_id === utterance_id)
         this.#check({ ...item, evidence: masked(item.evidence) });
@@ -424,6 +447,7 @@ export class CallModel {
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;
+      this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
       for (const { evidence, ...item } of this.checklist)
         if (evidence?.utterance_id === next.utterance_id) this.#check({ ...item, done: false });
       this.#lines.delete(next.utterance_id);

@@ -69,6 +69,7 @@ describe('people', () => {
       entities: [],
       redactions: [],
       prompt: null,
+      cards: [],
       checklist: [],
       talk: null,
     };
@@ -277,6 +278,7 @@ describe('the log', () => {
       entities: [],
       redactions: [],
       prompt: null,
+      cards: [],
       checklist: [],
       talk: null,
     };
@@ -492,6 +494,49 @@ describe('prompts', () => {
     log.add(said(1, 'agent', '', { revision: 1 }));
     expect([log.model.prompt, ...done(log)]).toEqual([null, false, false]);
     expect(log.model.checklist[0]).not.toHaveProperty('evidence');
+  });
+});
+
+describe('cards', () => {
+  const card = (card_id: number, id: number): EventBody => ({
+    kind: 'card',
+    card_id,
+    document: 'refunds.md',
+    passage: 0,
+    title: 'Refunds',
+    section: ['How long'],
+    text: 'It takes three days.',
+    answer: { start: 0, end: 20 },
+    changed_unix_ms: 0,
+    confidence: 0.75,
+    why: { words: ['4242'], covered: 0.5 },
+    evidence: { utterance_id: id, revision: 0, text: 'is 4242 refunded?' },
+    expires_at_ms: 90_000,
+    latency_ms: 40,
+  });
+  const open = ({ model }: Log) => model.cards.map(({ card_id }) => card_id);
+  const asked = () => {
+    const log = begun();
+    for (const id of [1, 2, 3]) log.add(said(id, 'customer', 'is 4242 refunded?'));
+    return log.add(card(1, 1)).add(card(2, 2));
+  };
+
+  it('stand two at a time, one about the same words, until they are answered or the call ends', () => {
+    expect(open(asked().add(card(3, 3)))).toEqual([2, 3]);
+    expect(open(asked().add(card(3, 2)))).toEqual([1, 3]);
+    expect(open(asked().add(card(3, 9)))).toEqual([1, 2]);
+    const answered = asked().add({ kind: 'card_answered', card_id: 1, answer: 'wrong', by: 'mina' });
+    expect(open(answered)).toEqual([2]);
+    expect(open(asked().add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9000 }))).toEqual([]);
+  });
+
+  it('go with their words, and quote no secret', () => {
+    expect(open(asked().add(said(1, 'customer', '', { revision: 1 })))).toEqual([2]);
+    const log = asked();
+    for (const utterance_id of [1, 2])
+      log.add({ kind: 'redacted', utterance_id, party: 'customer', secrets: ['card'], ranges: [], muted: false });
+    expect(JSON.stringify(log.model.cards)).not.toContain('4242');
+    expect(open(log)).toEqual([1, 2]);
   });
 });
 

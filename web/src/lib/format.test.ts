@@ -29,6 +29,21 @@ describe('in English', () => {
   it('writes seconds finely while they are few', () => {
     expect([780, 4_260, 9_960, 12_400].map(en.seconds)).toEqual(['0.8', '4.3', '10', '12']);
   });
+  it('says how long ago something was', () => {
+    const noon = new Date(2026, 2, 10, 12).getTime();
+    const ago = (days: number) => en.ago(noon - days * 86_400_000, noon);
+    expect([-1, 0, 1, 29, 91, 359, 365, 800].map(ago)).toEqual([
+      'today',
+      'today',
+      'yesterday',
+      '29 days ago',
+      '3 months ago',
+      '12 months ago',
+      'last year',
+      '2 years ago',
+    ]);
+    expect(fa.ago(noon - 91 * 86_400_000, noon)).toContain('۳');
+  });
   it('names days from where the reader stands', () => {
     const noon = new Date(2026, 2, 10, 12).getTime();
     const day = 86_400_000;

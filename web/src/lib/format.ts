@@ -16,6 +16,8 @@ export interface Format {
   time(unixMs: number): string;
   /** “Today”, “Yesterday”, “Monday 3 March”. */
   day(unixMs: number, now: number): string;
+  /** “today”, “3 days ago”, “last month”, “2 years ago”. */
+  ago(unixMs: number, now: number): string;
   /** “3 March 2027” */
   date(unixMs: number): string;
   /** “3 March, 14:02” */
@@ -72,6 +74,12 @@ export function format(locale: string): Format {
       const ago = daysBetween(unixMs, now);
       if (ago <= 1) return capital(relative.format(-Math.max(0, ago), 'day'));
       return (year.format(unixMs) === year.format(now) ? day : dayOfOtherYear).format(unixMs);
+    },
+    ago(unixMs, now) {
+      const days = Math.max(0, daysBetween(unixMs, now));
+      if (days < 30) return relative.format(-days, 'day');
+      if (days < 360) return relative.format(-Math.round(days / 30.4), 'month');
+      return relative.format(-Math.round(days / 365), 'year');
     },
     date: (unixMs) => dayOfOtherYear.format(unixMs),
     dateTime: (unixMs) => dateTime.format(unixMs),

@@ -1,12 +1,20 @@
 import { describe, expect, it } from 'vitest';
 import type { Word } from './generated/call';
-import { changes, cut, lastAt, pieces } from './words';
+import { changes, cut, divided, lastAt, pieces } from './words';
 
 const words = (...all: string[]): Word[] => all.map((w, i) => ({ w, start_ms: i, end_ms: i + 1, p: 1 }));
 const whole = (text: string, given: Word[]) =>
   pieces(text, given)
     .map((piece) => piece.text)
     .join('');
+
+describe('divided', () => {
+  it('counts as the server does', () => {
+    expect(divided('a 😀 b. Yes.', { start: 2, end: 6 })).toEqual(['a ', '😀 b.', ' Yes.']);
+    expect(divided('all', undefined)).toEqual(['all', '', '']);
+    expect(divided('all', { start: 0, end: 9 })).toEqual(['', 'all', '']);
+  });
+});
 
 describe('pieces', () => {
   it('finds each word at its place and leaves the spaces between', () => {

@@ -1,6 +1,6 @@
 // Text and its words: where each timed word stands in the text, and what changed between two texts.
 
-import type { Word } from './generated/call';
+import type { Span, Word } from './generated/call';
 
 /** A stretch of an utterance's text; `word` is the index of the timed word it shows, if it shows one. */
 export interface Piece {
@@ -36,6 +36,14 @@ export function cut(text: string, chars: number): [string, string] {
   for (let n = 0; n < chars && at < text.length; n++) at += (text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1;
   while (/\s/.test(text.charAt(at))) at++;
   return [text.slice(0, at), text.slice(at)];
+}
+
+/** Cuts `text` before and behind a span of Unicode scalar values. Without one all of it is before. */
+export function divided(text: string, span: Span | undefined): [string, string, string] {
+  if (!span) return [text, '', ''];
+  const chars = [...text];
+  const part = (from: number, to?: number) => chars.slice(from, to).join('');
+  return [part(0, span.start), part(span.start, span.end), part(span.end)];
 }
 
 /** A word (with the space after it) of a comparison. */

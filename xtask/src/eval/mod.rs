@@ -53,7 +53,7 @@ enum What {
     Phone(Area),
     /// What is understood of what was said: mood, intent, entities, secrets.
     Insight(Area),
-    /// Whether what is written down is found: passages for questions and dialogues, latency, ingestion.
+    /// Whether what is written down is found: passages for questions and dialogues, latency, ingestion, cards on calls.
     Knowledge(Area),
     /// What remains of calls: their insights.
     Review(Area),
@@ -216,6 +216,16 @@ const KNOWLEDGE: &[Row] = &[
         name: "ingestion",
         what: "1,000 pages, interrupted and taken up again",
         measure: knowledge::ingestion,
+    },
+    Row {
+        name: "cards",
+        what: "What agents of six calls are shown, beside unrelated documents and their own",
+        measure: knowledge::cards,
+    },
+    Row {
+        name: "card_latency",
+        what: "From final words to a card, 10,000 passages, ten calls at once",
+        measure: knowledge::card_latency,
     },
 ];
 

@@ -80,16 +80,23 @@ impl Bench {
         language: &str,
         file: &Path,
     ) -> Result<Vec<Value>> {
+        let settings = settings.iter().flat_map(|setting| ["--set", setting]);
         let model = format!("speech.model={model}");
-        let settings = settings.iter().chain([&model]).flat_map(|setting| ["--set", setting]);
-        let out = Run::new(&self.sotto)
-            .arg("replay")
-            .arg(file)
-            .args(["--json", "--speed", speed, "--language", language])
-            .args(settings)
-            .output()?;
-        out.lines().filter(|l| l.starts_with('{')).map(|l| Ok(serde_json::from_str(l)?)).collect()
+        let asked = ["--json", "--speed", speed, "--language", language, "--set", &model];
+        let replay = Run::new(&self.sotto).arg("replay").arg(file).args(asked).args(settings);
+        events_of(&replay.output()?)
     }
+
+    /// The same in English with the base model, beside documents that answer what customers ask.
+    pub fn replay_beside(&self, documents: &Path, speed: &str, file: &Path) -> Result<Vec<Value>> {
+        let asked = ["--json", "--speed", speed, "--language", "en", "--set", "speech.model=base"];
+        let replay = Run::new(&self.sotto).arg("replay").arg(file).args(asked);
+        events_of(&replay.arg("--knowledge").arg(documents).output()?)
+    }
+}
+
+fn events_of(out: &str) -> Result<Vec<Value>> {
+    out.lines().filter(|l| l.starts_with('{')).map(|l| Ok(serde_json::from_str(l)?)).collect()
 }
 
 /// A folder of the same layout with the first two calls of `calls`.

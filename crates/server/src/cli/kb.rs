@@ -1,6 +1,6 @@
 //! `sotto kb`.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
@@ -8,11 +8,10 @@ use anyhow::{Context as _, bail, ensure};
 use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
-use sotto_knowledge::{
-    Change, Content, Hit, Hub, Index, KnowledgeError, Paper, Query, SURE, Viewer, Visibility,
-};
+use sotto_knowledge::{Hit, Index, Query, SURE, Viewer, Visibility};
 use sotto_store::{Role, Store};
 
+use super::folder;
 use crate::config::Config;
 use crate::documents;
 use crate::library::{self, Books, Embed, Taken, open_embedding};
@@ -141,7 +140,7 @@ async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> 
     let most = config.knowledge.max_uploads as usize;
     ensure!(uploads + names.len() <= most, "no more than {most} may be uploaded (`knowledge.max_uploads`)");
     for (name, file) in names {
-        let Some(content) = read(&name, &file) else { continue };
+        let Some(content) = folder::read_file(&name, &file) else { continue };
         let bytes = std::fs::metadata(&file)?.len();
         let taken = Taken::upload(&name, bytes, super::now_unix_ms(), &Visibility::default(), content)?;
         taken.keep_in(store).await?;
@@ -160,14 +159,7 @@ struct Opened {
 impl Where {
     async fn open(&self, config: &Config) -> anyhow::Result<Opened> {
         let (mut hub, mut changed) = match &self.folder {
-            Some(folder) => {
-                let mut hub = match &self.keep {
-                    Some(file) if file.exists() => kept(file)?,
-                    _ => Hub::new(),
-                };
-                let changed = read_folder(&mut hub, folder)?;
-                (hub, changed)
-            }
+            Some(folder) => folder::read(folder, self.keep.as_deref())?,
             None => {
                 let (store, mut books) = (Store::open(&config.store_url()).await?, Books::default());
                 books.sync(&store).await?;
@@ -178,10 +170,10 @@ impl Where {
         let mut embed = None;
         if !self.words {
             let mut opened = open_embedding(config.speech.models_dir.clone())?;
-            hub.embedded_by(&library::fingerprint_of(&mut opened)?);
-            // What of the documents that are kept has no vector yet, a server gives it: here its words have to do.
-            if self.folder.is_some() {
-                changed |= hub.embed_with(|texts| opened(sotto_insight::Purpose::Passage, texts))? > 0;
+            match self.folder {
+                Some(_) => changed |= folder::embed(&mut hub, &mut opened)?,
+                // What of the documents that are kept has no vector yet, a server gives it: here its words have to do.
+                None => hub.embedded_by(&library::fingerprint_of(&mut opened)?),
             }
             embed = Some(opened);
         }
@@ -289,63 +281,6 @@ fn pairs(file: &Path) -> anyhow::Result<Vec<Pair>> {
     Ok(pairs)
 }
 
-/// What an earlier search kept; nothing if that was another version's.
-fn kept(file: &Path) -> anyhow::Result<Hub> {
-    match Hub::load(file) {
-        Err(KnowledgeError::Version) => Ok(Hub::new()),
-        hub => hub.with_context(|| format!("{}: remove it, or keep in another file", file.display())),
-    }
-}
-
-/// Takes the documents of a folder in that are not in the hub as they are, and out those that are no longer there.
-/// One that cannot be read is named and left out. False if nothing has changed.
-fn read_folder(hub: &mut Hub, folder: &Path) -> anyhow::Result<bool> {
-    let found = documents::find(folder)?;
-    let mut there = HashSet::new();
-    let mut changed = false;
-    for file in found {
-        let kept = hub.document(&file.name);
-        if kept.is_some_and(|one| library::is_as_it_was(&file, one.changed_unix_ms, one.bytes)) {
-            there.insert(file.name);
-            continue;
-        }
-        let Some(content) = read(&file.name, &file.path) else { continue };
-        there.insert(file.name.clone());
-        let paper = Paper {
-            id: file.name,
-            changed_unix_ms: file.changed_unix_ms,
-            visibility: Visibility::default(),
-            bytes: file.bytes,
-            content,
-        };
-        changed |= hub.put(paper) != Change::Unchanged;
-    }
-    let gone: Vec<String> =
-        hub.documents().map(|document| document.id.clone()).filter(|id| !there.contains(id)).collect();
-    gone.iter().for_each(|id| {
-        changed |= hub.remove(id);
-    });
-    let (passages, _) = hub.passages();
-    anyhow::ensure!(passages > 0, "{}: no documents that can be read", folder.display());
-    Ok(changed)
-}
-
-/// What stands in a file; none if it cannot be read, which is said.
-fn read(name: &str, path: &Path) -> Option<Content> {
-    match documents::read(path) {
-        Ok(content) => {
-            if let Some(problem) = library::missing_pages(&content) {
-                eprintln!("{name}: {problem}");
-            }
-            Some(content)
-        }
-        Err(error) => {
-            eprintln!("{name}: {error:#}");
-            None
-        }
-    }
-}
-
 /// A hit as people read it: how sure, where, what, and why.
 fn shown(rank: usize, hit: &Hit) -> String {
     let (Hit { document, confidence, why, .. }, passage) = (hit, hit.passage());
@@ -378,46 +313,9 @@ fn percent(share: f32) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
+    use std::fs;
 
     use super::*;
-
-    #[test]
-    fn a_file_of_the_same_name_size_and_time_is_not_read_again() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.txt");
-        let mut hub = Hub::new();
-        fs::write(&path, "one").unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert!(!read_folder(&mut hub, folder.path()).unwrap());
-        // What nothing tells from the file before is not looked into.
-        let time = fs::metadata(&path).unwrap().modified().unwrap();
-        fs::write(&path, "two").unwrap();
-        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
-        assert!(!read_folder(&mut hub, folder.path()).unwrap());
-        assert_eq!(hub.document("a.txt").unwrap().text, "one");
-        fs::write(&path, "three").unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert_eq!(hub.document("a.txt").unwrap().text, "three");
-        fs::write(folder.path().join("b.txt"), "four").unwrap();
-        fs::remove_file(&path).unwrap();
-        assert!(read_folder(&mut hub, folder.path()).unwrap());
-        assert!(hub.document("a.txt").is_none());
-    }
-
-    #[test]
-    fn what_another_version_kept_is_made_anew_and_what_is_none_is_refused() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("hub.kept");
-        Hub::new().save(&path).unwrap();
-        assert!(kept(&path).is_ok());
-        let mut bytes = fs::read(&path).unwrap();
-        bytes[4] = 0xff;
-        fs::write(&path, &bytes).unwrap();
-        assert_eq!(kept(&path).unwrap().passages(), (0, 0));
-        fs::write(&path, "somebody's letters, which are not to be written over").unwrap();
-        assert!(kept(&path).is_err());
-    }
 
     #[test]
     fn questions_come_as_a_table_or_as_objects() {

@@ -2,6 +2,7 @@
 
 mod call;
 mod eval;
+mod folder;
 mod insight;
 mod kb;
 mod models;

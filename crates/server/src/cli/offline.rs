@@ -1,10 +1,11 @@
 //! The live path without a network: a store of its own that is thrown away, recognition, and calls from files.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use clap::Args;
 use sotto_call::{CallEvent, EndReason, EventBody, LegStarted, Participant, Party, Source};
 use sotto_insight::Playbook;
 use sotto_models::{Cache, Console};
@@ -12,11 +13,40 @@ use sotto_sip::{NewCall, NewLeg};
 use sotto_store::{EventWriter, Store, WriterLimits};
 use tokio::sync::mpsc;
 
+use super::folder;
 use crate::calls::{Calls, LoadTold};
 use crate::config::Config;
 use crate::hub::{Hub, HubLimits, Update};
 use crate::insight::{self, Insight};
+use crate::library::Library;
 use crate::player::{Recording, Speed, play};
+
+/// What is written down, for a call that is played.
+#[derive(Debug, Args)]
+pub(crate) struct Knowledge {
+    /// A folder with documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX): passages of these that answer what the
+    /// customer asks are shown as on a live call.
+    #[arg(long, value_name = "FOLDER")]
+    knowledge: Option<PathBuf>,
+    /// A file in which what was read of them is kept, so that the next time begins at once.
+    #[arg(long, value_name = "FILE", requires = "knowledge")]
+    keep: Option<PathBuf>,
+}
+
+impl Knowledge {
+    /// Whether a folder is named.
+    pub(crate) fn is_given(&self) -> bool {
+        self.knowledge.is_some()
+    }
+
+    async fn library(&self, config: &Config) -> anyhow::Result<Library> {
+        let Some(path) = self.knowledge.clone() else { return Ok(Library::default()) };
+        anyhow::ensure!(config.insight.enabled, "`insight.enabled = false`: nothing would be looked up");
+        let (config, keep) = (config.clone(), self.keep.clone());
+        let read = move || folder::library(&config, &path, keep.as_deref());
+        tokio::task::spawn_blocking(read).await?
+    }
+}
 
 /// See the module.
 pub(crate) struct Offline {
@@ -51,17 +81,20 @@ impl Offline {
         Ok(Self { calls, _folder: folder })
     }
 
-    /// From now on what is said is understood as in a live call; moods and intents if the models can be had.
-    pub(crate) async fn understand(&self, config: &Config) -> anyhow::Result<()> {
+    /// From now on what is said is understood as in a live call; moods and intents if the models can be had. What is
+    /// written down in a folder is shown where customers ask for it, and then the models must be had.
+    pub(crate) async fn understand(&self, config: &Config, knowledge: &Knowledge) -> anyhow::Result<()> {
+        let library = knowledge.library(config).await?;
+        let is_searched = library.index().is_some();
         if config.insight.enabled {
-            self.calls.understand_with(Insight::start(&config.insight)?);
+            self.calls.understand_with(Insight::start(&config.insight, library)?);
         }
         let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
         let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
         if let Some(prompts) = prompts {
             self.calls.prompt_by(Arc::new(Playbook::new(prompts, intents.as_ref())));
         }
-        if !config.insight.is_wanted(&checklist) {
+        if !config.insight.is_wanted(&checklist) && !is_searched {
             return Ok(());
         }
         let config = config.clone();
@@ -71,6 +104,7 @@ impl Offline {
         };
         match tokio::task::spawn_blocking(open).await? {
             Ok(opened) => self.calls.read_with(opened),
+            Err(error) if is_searched => return Err(error),
             Err(error) => tracing::warn!("neither mood nor intents: {error:#}"),
         }
         Ok(())

@@ -4,9 +4,9 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sotto_call::{CallState, Millis};
+use sotto_call::{CallState, Card, EventBody, Millis, Span};
 
-use super::offline::Offline;
+use super::offline::{Knowledge, Offline};
 use crate::config::Config;
 
 /// How fast.
@@ -33,6 +33,8 @@ pub(crate) struct Replay {
     /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
     #[arg(long)]
     language: Option<String>,
+    #[command(flatten)]
+    knowledge: Knowledge,
 }
 
 /// Prints the transcript of a recorded call.
@@ -51,21 +53,27 @@ pub(crate) struct Transcribe {
 impl Replay {
     pub(crate) async fn run(self, config: Config) -> anyhow::Result<()> {
         let offline = Offline::start(&config).await?;
-        offline.understand(&config).await?;
+        offline.understand(&config, &self.knowledge).await?;
         let language = self.language.or(config.speech.language.clone());
         let mut events = offline.play(&self.file, self.speed == Speed::Real, language).await?;
         let mut out = std::io::stdout();
         while let Some(event) = events.recv().await {
             if self.json {
                 writeln!(out, "{}", serde_json::to_string(&event)?)?;
-            } else if let sotto_call::EventBody::Utterance(utterance) = &event.body {
-                let mark = match (utterance.r#final, utterance.revision) {
-                    (false, _) => "…",
-                    (true, 0) => " ",
-                    (true, _) => "↻",
-                };
-                let (time, party) = (clock(utterance.start_ms), utterance.party.as_str());
-                writeln!(out, "{time} {mark} {party:<8} {}", utterance.text)?;
+                continue;
+            }
+            match &event.body {
+                EventBody::Utterance(utterance) => {
+                    let mark = match (utterance.r#final, utterance.revision) {
+                        (false, _) => "…",
+                        (true, 0) => " ",
+                        (true, _) => "↻",
+                    };
+                    let (time, party) = (clock(utterance.start_ms), utterance.party.as_str());
+                    writeln!(out, "{time} {mark} {party:<8} {}", utterance.text)?;
+                }
+                EventBody::Card(card) => writeln!(out, "{} ▸ card     {}", clock(event.at_ms), shown(card))?,
+                _ => {}
             }
         }
         Ok(())
@@ -94,6 +102,24 @@ impl Transcribe {
         }
         Ok(())
     }
+}
+
+/// A card as people read it: where it stands, what answers, how sure that is.
+fn shown(card: &Card) -> String {
+    let place: Vec<&str> = std::iter::once(&card.title).chain(&card.section).map(String::as_str).collect();
+    let answer: String = match card.answer {
+        Some(Span { start, end }) => {
+            card.text.chars().skip(start as usize).take(end.saturating_sub(start) as usize).collect()
+        }
+        None => card.text.clone(),
+    };
+    format!(
+        "{} ({}, {:.2}): {}",
+        place.join(" › "),
+        card.document,
+        card.confidence,
+        answer.replace('\n', " ")
+    )
 }
 
 fn clock(at: Millis) -> String {

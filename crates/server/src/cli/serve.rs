@@ -134,7 +134,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     figures::sip(&metrics, move || counted.counters());
     readiness.ready("sip");
     if config.insight.enabled {
-        let insight = Insight::start(&config.insight)?;
+        let insight = Insight::start(&config.insight, library.clone())?;
         figures::insight(&metrics, &insight.figures());
         calls.understand_with(insight);
     }
@@ -228,7 +228,9 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    let mut is_wanted = config.insight.is_wanted(&checklist);
+    // Cards look up what customers say by the same embedding.
+    let looks_up = !config.knowledge.folders.is_empty();
+    let mut is_wanted = looks_up || config.insight.is_wanted(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }

@@ -10,15 +10,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, CallState, EventBody, Participant, Party, PromptAnswer, PromptAnswered};
+use sotto_call::{
+    CallId, CallState, CardAnswer, CardAnswered, EventBody, Participant, Party, PromptAnswer, PromptAnswered,
+};
 use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Action, Identity, authorize};
-use super::discreet::Reader;
+use super::discreet::{self, Reader};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
-use crate::hub::{FollowError, Update};
+use crate::hub::{FollowError, LiveCall, Update};
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/calls/{id}/events", get(events))
         .route("/calls/{id}/outcome", put(outcome))
         .route("/calls/{id}/prompts/{prompt_id}/answer", post(answer))
+        .route("/calls/{id}/cards/{card_id}/answer", post(answer_card))
         .route("/calls/{id}/recording", get(recording::recording))
 }
 
@@ -241,20 +244,65 @@ pub(super) async fn answer(
     Path((id, prompt_id)): Path<(CallId, u32)>,
     Json(new): Json<NewAnswer>,
 ) -> Result<StatusCode, ApiError> {
-    authorize(&identity, Action::TakeCalls)?;
-    let by = identity.name().to_owned();
-    let live = app.hub().get(id).ok_or_else(|| ApiError::not_found("live call"))?;
-    if !is_agent(&by, &live.summary().participants) {
-        authorize(&identity, Action::Supervise)?;
-    }
-    let Some(Update::Snapshot(state)) = app.hub().follow(id, None).await?.next_now().await? else {
-        return Err(ApiError::not_found("live call"));
-    };
+    let (live, state) = attended(&app, &identity, id).await?;
     if state.prompt.as_ref().is_none_or(|prompt| prompt.prompt_id != prompt_id) {
         return Err(ApiError::not_found("prompt that stands"));
     }
+    let by = identity.name().to_owned();
     live.publish(EventBody::PromptAnswered(PromptAnswered { prompt_id, answer: new.answer, by }));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What is said of a card.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewCardAnswer {
+    #[schema(value_type = schema::CardAnswer)]
+    answer: CardAnswer,
+}
+
+/// Answer a card
+///
+/// One that stands on a live call: its agent does so, or a supervisor, if they may see its document. The answer is an event
+/// of the call (`card_answered`), which says whose it is; what was called wrong is not shown again on this call.
+#[utoipa::path(post, path = "/api/calls/{id}/cards/{card_id}/answer", tag = "Calls",
+    params(("id" = String, Path), ("card_id" = u32, Path)),
+    request_body = NewCardAnswer, responses(
+        (status = 204, description = "Answered"),
+        (status = 403, description = "Somebody else's call", body = ErrorBody),
+        (status = 404, description = "No such call, or the card stands no more", body = ErrorBody),
+    ))]
+pub(super) async fn answer_card(
+    State(app): State<App>,
+    identity: Identity,
+    Path((id, card_id)): Path<(CallId, u32)>,
+    Json(new): Json<NewCardAnswer>,
+) -> Result<StatusCode, ApiError> {
+    let (live, state) = attended(&app, &identity, id).await?;
+    let card = state.cards.iter().find(|card| card.card_id == card_id);
+    if card.is_none_or(|card| !card.is_seen_by(discreet::name_of(identity.role()))) {
+        return Err(ApiError::not_found("card that stands"));
+    }
+    let by = identity.name().to_owned();
+    live.publish(EventBody::CardAnswered(CardAnswered { card_id, answer: new.answer, by }));
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// A live call as it is now, for its agent or a supervisor.
+async fn attended(
+    app: &App,
+    identity: &Identity,
+    id: CallId,
+) -> Result<(LiveCall, Arc<CallState>), ApiError> {
+    authorize(identity, Action::TakeCalls)?;
+    let live = app.hub().get(id).ok_or_else(|| ApiError::not_found("live call"))?;
+    if !is_agent(identity.name(), &live.summary().participants) {
+        authorize(identity, Action::Supervise)?;
+    }
+    match app.hub().follow(id, None).await?.next_now().await? {
+        Some(Update::Snapshot(state)) => Ok((live, state)),
+        _ => Err(ApiError::not_found("live call")),
+    }
 }
 
 fn is_agent(name: &str, participants: &[Participant]) -> bool {

@@ -1,15 +1,16 @@
-//! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt, where
-//! the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods (`insight.mood_seen_by`), how
-//! the customer feels. In place of what they are not told, their log has an event that says nothing, so that its numbers
-//! have no gaps.
+//! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt or a
+//! card, where the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods
+//! (`insight.mood_seen_by`), how the customer feels; whose role may not see a document, what stands in it. In place of what
+//! they are not told, their log has an event that says nothing, so that its numbers have no gaps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sotto_call::{
-    Attention, CallEvent, CallId, CallState, EventBody, Participant, Party, PromptAnswered, Supervisor,
-    Withheld,
+    Attention, CallEvent, CallId, CallState, CardAnswered, EventBody, Participant, Party, PromptAnswered,
+    Supervisor, Withheld,
 };
+use sotto_store::Role;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
@@ -23,6 +24,8 @@ pub(super) struct Reader {
     /// Absent for those who see all supervisors.
     discretion: Option<Discretion>,
     moods: Moods,
+    /// The reader's, as documents name it.
+    role: &'static str,
     /// Events up to this one are not asked for.
     from: u64,
 }
@@ -48,7 +51,7 @@ impl App {
             true => Moods::Noted { app: self.clone(), who: identity.name().to_owned(), call: id },
             false => Moods::Withheld,
         };
-        Ok(Reader { follow, discretion, moods, from: from.unwrap_or(0) })
+        Ok(Reader { follow, discretion, moods, role: name_of(identity.role()), from: from.unwrap_or(0) })
     }
 
     /// What somebody sees of calls besides what was said.
@@ -145,7 +148,7 @@ impl Reader {
 
     /// None for what was not asked for.
     fn shown(&mut self, update: Update) -> Option<Update> {
-        let update = self.moods.shown(update);
+        let update = without_documents(self.moods.shown(update), self.role);
         let Some(discretion) = &mut self.discretion else { return Some(update) };
         match update {
             Update::Snapshot(state) => Some(Update::Snapshot(discretion.state(state))),
@@ -154,6 +157,30 @@ impl Reader {
                 (event.seq > self.from).then_some(Update::Event(event))
             }
         }
+    }
+}
+
+/// What documents call a role.
+pub(super) fn name_of(role: Role) -> &'static str {
+    match role {
+        Role::Agent => "agent",
+        Role::Supervisor => "supervisor",
+        Role::Admin => "admin",
+    }
+}
+
+/// Leaves nothing of documents that somebody of this role may not see.
+fn without_documents(update: Update, role: &str) -> Update {
+    match update {
+        Update::Snapshot(mut state) if state.tells_too_much(role) => {
+            Arc::make_mut(&mut state).hide_documents(role);
+            Update::Snapshot(state)
+        }
+        Update::Event(mut event) if event.body.tells_too_much(role) => {
+            Arc::make_mut(&mut event).body.hide_documents(role);
+            Update::Event(event)
+        }
+        update => update,
     }
 }
 
@@ -205,6 +232,9 @@ impl Discretion {
             EventBody::PromptAnswered(answered) if !self.agents.contains(&answered.by) => {
                 EventBody::PromptAnswered(PromptAnswered { by: String::new(), ..answered.clone() })
             }
+            EventBody::CardAnswered(answered) if !self.agents.contains(&answered.by) => {
+                EventBody::CardAnswered(CardAnswered { by: String::new(), ..answered.clone() })
+            }
             EventBody::CallStarted(started) => {
                 self.meet(&started.participants);
                 return event;
@@ -221,7 +251,7 @@ impl Discretion {
 
 #[cfg(test)]
 mod tests {
-    use sotto_call::{Millis, Participants, PromptAnswer};
+    use sotto_call::{CardAnswer, Millis, Participants, PromptAnswer};
 
     use super::*;
 
@@ -271,6 +301,10 @@ mod tests {
             let (answer, by) = (PromptAnswer::Dismissed, by.to_owned());
             EventBody::PromptAnswered(PromptAnswered { prompt_id: 1, answer, by })
         };
+        let called_wrong = |by: &str| {
+            let (answer, by) = (CardAnswer::Wrong, by.to_owned());
+            EventBody::CardAnswered(CardAnswered { card_id: 1, answer, by })
+        };
         let mut discretion = Discretion::towards("mina");
         for (seq, (body, told)) in (1..).zip([
             (are(&["reza"]), are(&["reza"])),
@@ -279,6 +313,8 @@ mod tests {
             (answered("reza"), answered("reza")),
             (answered("omid"), answered("omid")),
             (answered("mina"), answered("mina")),
+            (called_wrong("sara"), called_wrong("")),
+            (called_wrong("mina"), called_wrong("mina")),
         ]) {
             let event = Arc::new(CallEvent { seq, at_ms: Millis(seq), body });
             let shown = discretion.event(event);

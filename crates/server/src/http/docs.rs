@@ -48,7 +48,8 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, review::insight, review::quality,
+        calls::list, calls::one, calls::events, calls::outcome, calls::answer, calls::answer_card, review::insight,
+        review::quality,
         recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
@@ -94,6 +95,7 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::PromptAnswer>();
     generator.subschema_for::<sotto_review::CallInsight>();
     generator.subschema_for::<sotto_review::Quality>();
+    generator.subschema_for::<sotto_call::CardAnswer>();
     let mut schemas = generator.take_definitions(true);
     schemas.insert(
         "Role".to_owned(),

@@ -13,6 +13,6 @@ macro_rules! named {
 }
 
 named! {
-    ArcPoint AtDesk CallEvent CallInsight CallQuality CallState EndReason InLine LastWords Outcome Participant Party
-    PromptAnswer Quality Role Shedding Source Supervisor
+    ArcPoint AtDesk CallEvent CallInsight CallQuality CallState CardAnswer EndReason InLine LastWords Outcome Participant
+    Party PromptAnswer Quality Role Shedding Source Supervisor
 }

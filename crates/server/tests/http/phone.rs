@@ -1,9 +1,9 @@
 use futures::SinkExt;
 use serde_json::{Value, json};
-use sotto_call::testing::utterance;
+use sotto_call::testing::{card, utterance};
 use sotto_call::{
-    CallEvent, CallId, EventBody, Millis, Participant, Participants, Party, Prompt, PromptAnswer, PromptKind,
-    Quote,
+    CallEvent, CallId, Card, CardAnswer, EventBody, Millis, Participant, Participants, Party, Prompt,
+    PromptAnswer, PromptKind, Quote,
 };
 use sotto_server::hub::LiveCall;
 use sotto_store::{MissedCall, Role};
@@ -234,6 +234,52 @@ async fn a_prompt_is_answered_by_the_calls_agent_or_a_supervisor_while_it_stands
     assert_eq!(answers, [(1, PromptAnswer::NotHelpful, "mina"), (2, PromptAnswer::Dismissed, "sara")]);
     // Who answered what is in the call's log, and nowhere else.
     assert_eq!(bench.store.audit(None, 100).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_card_is_answered_while_it_stands_by_who_may_see_its_document_and_by_no_way_shown_to_others() {
+    let (bench, call, [mina, omid, sara]) = attended().await;
+    let said = utterance(1, Party::Customer, "how long does it take?");
+    call.publish(EventBody::Utterance(said.clone()));
+    let roles = vec!["agent".to_owned()];
+    let hidden = Card { roles, title: "Hidden".to_owned(), ..card("hidden.md", &said) };
+    call.publish(EventBody::Card(Box::new(hidden)));
+    let asked = utterance(2, Party::Customer, "and the fee?");
+    call.publish(EventBody::Utterance(asked.clone()));
+    call.publish(EventBody::Card(Box::new(card("refunds.md", &asked))));
+    while call.summary().participants.iter().all(|one| one.name.as_deref() != Some("mina")) {
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+    }
+    let path = format!("/api/calls/{}", call.id());
+    for (who, expected) in [(&mina, vec!["hidden.md", "refunds.md"]), (&sara, vec!["refunds.md"])] {
+        let state = body(bench.send(by(who, get(&path))).await).await;
+        let cards = state["state"]["cards"].as_array().unwrap();
+        assert_eq!(cards.iter().map(|card| card["document"].as_str().unwrap()).collect::<Vec<_>>(), expected);
+        let events = bytes(bench.send(by(who, get(&format!("{path}/events")))).await).await;
+        let events = String::from_utf8(events).unwrap();
+        assert_eq!(events.contains("hidden.md"), expected.len() == 2);
+        assert_eq!(events.contains("withheld"), expected.len() == 1, "numbers have no gaps");
+    }
+    let answer = |card_id: u32, answer: &str| {
+        with_body("POST", &format!("{path}/cards/{card_id}/answer"), &json!({ "answer": answer }))
+    };
+    refused(bench.send(by(&omid, answer(1, "accepted"))).await, 403, "forbidden").await;
+    refused(bench.send(by(&sara, answer(1, "accepted"))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, answer(3, "accepted"))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, answer(1, "eaten"))).await, 422, "invalid_body").await;
+    assert_eq!(bench.send(by(&mina, answer(1, "wrong"))).await.status(), 204);
+    refused(bench.send(by(&mina, answer(1, "wrong"))).await, 404, "not_found").await;
+    assert_eq!(bench.send(by(&sara, answer(2, "dismissed"))).await.status(), 204);
+    call.end(hangup()).await.unwrap();
+    let all: Vec<CallEvent> = bench.store.events(call.id(), 0, 100).await.unwrap();
+    let answers: Vec<_> = all
+        .iter()
+        .filter_map(|event| match &event.body {
+            EventBody::CardAnswered(one) => Some((one.card_id, one.answer, one.by.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(answers, [(1, CardAnswer::Wrong, "mina"), (2, CardAnswer::Dismissed, "sara")]);
 }
 
 #[tokio::test]

@@ -6,6 +6,9 @@ export const FORMAT_VERSION = 1;
 /** What stands in a text in place of a secret. */
 export const MASK = '••••';
 
+/** Cards that are open at the same time. */
+export const MOST_OPEN_CARDS = 2;
+
 export type CallId = string;
 
 export type UtteranceId = number;
@@ -446,6 +449,126 @@ answer: PromptAnswer,
  */
 by: string, };
 
+export type CardWhy = { 
+/**
+ * Words of the question that stand in it.
+ */
+words: Array<string>, 
+/**
+ * The share of the question, by what its words are worth, that these are: from 0 to 1.
+ */
+covered: number, 
+/**
+ * The cosine of the angle between its meaning and the question's; absent where meanings were not compared.
+ */
+cosine?: number, 
+/**
+ * The conversation mentions the document by its title.
+ */
+mentioned?: boolean, };
+
+export type CardHeldBackBecause = "not_sure" | "shown" | "too_soon" | "full" | "wrong";
+
+export type CardHeldBack = { 
+/**
+ * The document's title.
+ */
+title: string, 
+/**
+ * The headings that the passage stands under.
+ */
+section: Array<string>, 
+/**
+ * How likely it answers, from 0 to 1.
+ */
+confidence: number, 
+/**
+ * Why it was not shown.
+ */
+because: CardHeldBackBecause, 
+/**
+ * As [`Card::roles`].
+ */
+roles?: Array<string>, };
+
+export type Card = { 
+/**
+ * Its number within the call, from 1.
+ */
+card_id: number, 
+/**
+ * The document's name in the hub.
+ */
+document: string, 
+/**
+ * The passage's place among those of its document, from 0.
+ */
+passage: number, 
+/**
+ * The document's title.
+ */
+title: string, 
+/**
+ * The headings that the passage stands under, the highest first.
+ */
+section: Array<string>, 
+/**
+ * The passage, or what stands around the answer in it.
+ */
+text: string, 
+/**
+ * The characters (Unicode scalar values) of the text that most likely answer; absent where nothing tells.
+ */
+answer?: Span, 
+/**
+ * When the document was last changed, in milliseconds since 1970 (UTC); 0 where nobody knows.
+ */
+changed_unix_ms: number, 
+/**
+ * How likely it answers, from 0 to 1.
+ */
+confidence: number, 
+/**
+ * Why it was found.
+ */
+why: CardWhy, 
+/**
+ * The customer's words that it rests on.
+ */
+evidence: Quote, 
+/**
+ * The roles that may see the document; none named: all of them.
+ */
+roles?: Array<string>, 
+/**
+ * When it helps no more.
+ */
+expires_at_ms: Millis, 
+/**
+ * From the publication of the customer's words to that of this event.
+ */
+latency_ms: Millis, 
+/**
+ * What was not shown since the card before.
+ */
+held_back?: Array<CardHeldBack>, };
+
+export type CardAnswer = "accepted" | "dismissed" | "wrong";
+
+export type CardAnswered = { 
+/**
+ * Which card.
+ */
+card_id: number, 
+/**
+ * What was said of it.
+ */
+answer: CardAnswer, 
+/**
+ * By whom. Empty where the reader is not to know that a supervisor is there.
+ */
+by: string, };
+
 export type ChecklistItem = { 
 /**
  * The organisation's name for it.
@@ -644,7 +767,7 @@ silence_ms: Millis,
  */
 dead_air_ms: Millis, };
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -654,7 +777,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -713,6 +836,11 @@ redactions: Array<Redacted>,
  * The newest prompt, until it is answered. Whether it has expired is for the one who shows it to see.
  */
 prompt: Prompt | null, 
+/**
+ * The cards that stand, the oldest first; [`MOST_OPEN_CARDS`] at most. Whether one has expired is for the one who shows
+ * it to see.
+ */
+cards: Array<Card>, 
 /**
  * What must be said on this call, in the organisation's order.
  */

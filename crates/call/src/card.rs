@@ -1,0 +1,316 @@
+//! What is written down and may answer what a customer has asked: always with the words it rests on, where it stands, and
+//! how old it is.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{CallState, EventBody, Millis, Quote, Span, Withheld};
+
+/// Cards that are open at the same time. One more takes the place of the oldest.
+pub const MOST_OPEN_CARDS: usize = 2;
+
+/// See [`EventBody::Card`].
+///
+/// It stands until it is answered, until another takes its place ([`MOST_OPEN_CARDS`]; or one about the same utterance, whose
+/// words were revised), or until it expires, whichever is first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct Card {
+    /// Its number within the call, from 1.
+    pub card_id: u32,
+    /// The document's name in the hub.
+    pub document: String,
+    /// The passage's place among those of its document, from 0.
+    pub passage: u32,
+    /// The document's title.
+    pub title: String,
+    /// The headings that the passage stands under, the highest first.
+    pub section: Vec<String>,
+    /// The passage, or what stands around the answer in it.
+    pub text: String,
+    /// The characters (Unicode scalar values) of the text that most likely answer; absent where nothing tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub answer: Option<Span>,
+    /// When the document was last changed, in milliseconds since 1970 (UTC); 0 where nobody knows.
+    #[cfg_attr(feature = "ts", ts(type = "number"))]
+    pub changed_unix_ms: u64,
+    /// How likely it answers, from 0 to 1.
+    pub confidence: f32,
+    /// Why it was found.
+    pub why: CardWhy,
+    /// The customer's words that it rests on.
+    pub evidence: Quote,
+    /// The roles that may see the document; none named: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
+    pub roles: Vec<String>,
+    /// When it helps no more.
+    pub expires_at_ms: Millis,
+    /// From the publication of the customer's words to that of this event.
+    pub latency_ms: Millis,
+    /// What was not shown since the card before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<CardHeldBack>>", optional))]
+    pub held_back: Vec<CardHeldBack>,
+}
+
+/// Why a passage was found, in short.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CardWhy {
+    /// Words of the question that stand in it.
+    pub words: Vec<String>,
+    /// The share of the question, by what its words are worth, that these are: from 0 to 1.
+    pub covered: f32,
+    /// The cosine of the angle between its meaning and the question's; absent where meanings were not compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
+    pub cosine: Option<f32>,
+    /// The conversation mentions the document by its title.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub mentioned: bool,
+}
+
+/// A passage that was found and not shown.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CardHeldBack {
+    /// The document's title.
+    pub title: String,
+    /// The headings that the passage stands under.
+    pub section: Vec<String>,
+    /// How likely it answers, from 0 to 1.
+    pub confidence: f32,
+    /// Why it was not shown.
+    pub because: CardHeldBackBecause,
+    /// As [`Card::roles`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
+    pub roles: Vec<String>,
+}
+
+/// Why a passage was not shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum CardHeldBackBecause {
+    /// It does not answer surely enough.
+    NotSure,
+    /// It was shown on this call.
+    Shown,
+    /// There were enough of them just before.
+    TooSoon,
+    /// As many stand as may, and this one is no surer than the older of them.
+    Full,
+    /// Somebody on this call said that it is wrong.
+    Wrong,
+}
+
+impl Card {
+    /// What is told of it where it is not shown.
+    #[must_use]
+    pub fn held_back(self, because: CardHeldBackBecause) -> CardHeldBack {
+        let Self { title, section, confidence, roles, .. } = self;
+        CardHeldBack { title, section, confidence, because, roles }
+    }
+
+    /// Whether somebody of this role may see the document.
+    #[must_use]
+    pub fn is_seen_by(&self, role: &str) -> bool {
+        allows(&self.roles, role)
+    }
+
+    /// Leaves nothing of the words that it rests on.
+    pub(crate) fn redact(&mut self) {
+        self.evidence.redact();
+        self.why.words.clear();
+    }
+
+    fn tells_too_much(&self, role: &str) -> bool {
+        !self.is_seen_by(role) || self.held_back.iter().any(|one| !allows(&one.roles, role))
+    }
+
+    fn hold_from(&mut self, role: &str) {
+        self.held_back.retain(|one| allows(&one.roles, role));
+    }
+}
+
+fn allows(roles: &[String], role: &str) -> bool {
+    roles.is_empty() || roles.iter().any(|one| one == role)
+}
+
+/// See [`EventBody::CardAnswered`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CardAnswered {
+    /// Which card.
+    pub card_id: u32,
+    /// What was said of it.
+    pub answer: CardAnswer,
+    /// By whom. Empty where the reader is not to know that a supervisor is there.
+    pub by: String,
+}
+
+/// What an agent says of a card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+#[serde(rename_all = "snake_case")]
+pub enum CardAnswer {
+    /// It helped.
+    Accepted,
+    /// It was not needed.
+    Dismissed,
+    /// It does not answer what was asked, or is not true.
+    Wrong,
+}
+
+impl EventBody {
+    /// Whether it tells of a document that somebody of this role may not see.
+    #[must_use]
+    pub fn tells_too_much(&self, role: &str) -> bool {
+        matches!(self, Self::Card(card) if card.tells_too_much(role))
+    }
+
+    /// Leaves nothing of documents that somebody of this role may not see.
+    pub fn hide_documents(&mut self, role: &str) {
+        match self {
+            Self::Card(card) if !card.is_seen_by(role) => *self = Self::Withheld(Withheld {}),
+            Self::Card(card) => card.hold_from(role),
+            _ => {}
+        }
+    }
+}
+
+impl CallState {
+    /// Whether it tells of a document that somebody of this role may not see.
+    #[must_use]
+    pub fn tells_too_much(&self, role: &str) -> bool {
+        self.cards.iter().any(|card| card.tells_too_much(role))
+    }
+
+    /// Leaves nothing of documents that somebody of this role may not see.
+    pub fn hide_documents(&mut self, role: &str) {
+        self.cards.retain(|card| card.is_seen_by(role));
+        self.cards.iter_mut().for_each(|card| card.hold_from(role));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{card, utterance};
+    use crate::{CallEnded, CallEvent, EndReason, Party, Redacted, Secret, Utterance, UtteranceId};
+
+    fn shown(card_id: u32, said: &Utterance) -> EventBody {
+        EventBody::Card(Box::new(Card { card_id, ..card("refunds.md", said) }))
+    }
+
+    fn answered(card_id: u32) -> EventBody {
+        EventBody::CardAnswered(CardAnswered { card_id, answer: CardAnswer::Wrong, by: "mina".to_owned() })
+    }
+
+    fn state(bodies: impl IntoIterator<Item = EventBody>) -> CallState {
+        let mut state = CallState::default();
+        for (body, seq) in bodies.into_iter().zip(1..) {
+            state.apply(&CallEvent { seq, at_ms: Millis(seq), body });
+        }
+        state
+    }
+
+    fn open(state: &CallState) -> Vec<u32> {
+        state.cards.iter().map(|card| card.card_id).collect()
+    }
+
+    #[test]
+    fn a_card_stands_until_it_is_answered_displaced_or_its_words_are_taken_back() {
+        let said: Vec<Utterance> = (1..=4).map(|id| utterance(id, Party::Customer, "how?")).collect();
+        let mut begun: Vec<EventBody> = said.iter().cloned().map(EventBody::Utterance).collect();
+        begun.extend([shown(1, &said[0]), shown(2, &said[1])]);
+        let after = |more: EventBody| open(&state(begun.clone().into_iter().chain([more])));
+        assert_eq!(open(&state(begun.clone())), [1, 2]);
+        assert_eq!(after(answered(1)), [2]);
+        assert_eq!(after(answered(9)), [1, 2], "an answer to another");
+        assert_eq!(after(shown(3, &said[2])), [2, 3], "the oldest goes");
+        assert_eq!(after(shown(3, &said[1])), [1, 3], "about the same words");
+        let nothing = Utterance { revision: 1, text: String::new(), ..said[0].clone() };
+        assert_eq!(after(EventBody::Utterance(nothing)), [2]);
+        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(9) };
+        assert!(after(EventBody::CallEnded(ended)).is_empty());
+        let nobodys = utterance(7, Party::Customer, "never said");
+        assert_eq!(after(shown(3, &nobodys)), [1, 2], "it rests on nothing");
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_secret_in_a_card() {
+        let said = utterance(1, Party::Customer, "is 4242 4242 refunded?");
+        let EventBody::Card(mut found) = shown(1, &said) else { panic!("a card") };
+        found.why.words = vec!["4242".to_owned()];
+        let redacted = EventBody::Redacted(Redacted {
+            utterance_id: UtteranceId(1),
+            party: Party::Customer,
+            secrets: vec![Secret::Card],
+            ranges: Vec::new(),
+            muted: false,
+        });
+        let mut log = vec![EventBody::Utterance(said), EventBody::Card(found), redacted];
+        let live = state(log.clone());
+        assert!(!serde_json::to_string(&live).unwrap().contains("4242"));
+        log.iter_mut().filter(|body| body.quotes() == Some(UtteranceId(1))).for_each(EventBody::redact);
+        assert!(!serde_json::to_string(&log).unwrap().contains("4242"));
+        // Whoever reads the log later comes to the same.
+        assert_eq!(state(log), live);
+        assert_eq!(open(&live), [1]);
+    }
+
+    #[test]
+    fn who_may_not_see_a_document_is_told_nothing_of_it() {
+        let said = utterance(1, Party::Customer, "how?");
+        let of = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
+        let hidden = Card { roles: of(&["agent"]), ..card("prices.md", &said) };
+        let held = hidden.clone().held_back(CardHeldBackBecause::NotSure);
+        let open = Card { held_back: vec![held], ..card("refunds.md", &said) };
+        for (card, role, shown, held) in [
+            (&hidden, "agent", true, 0),
+            (&hidden, "admin", false, 0),
+            (&open, "agent", true, 1),
+            (&open, "supervisor", true, 0),
+        ] {
+            let mut body = EventBody::Card(Box::new(card.clone()));
+            let mut state = state([EventBody::Utterance(said.clone()), body.clone()]);
+            let is_whole = shown && held == card.held_back.len();
+            assert_eq!((body.tells_too_much(role), state.tells_too_much(role)), (!is_whole, !is_whole));
+            body.hide_documents(role);
+            state.hide_documents(role);
+            assert!(!body.tells_too_much(role) && !state.tells_too_much(role));
+            assert_eq!((matches!(body, EventBody::Card(_)), state.cards.len()), (shown, usize::from(shown)));
+            assert_eq!(state.cards.first().map_or(0, |card| card.held_back.len()), held);
+        }
+    }
+
+    #[test]
+    fn both_read_as_they_were_written() {
+        let said = utterance(3, Party::Customer, "how?");
+        let found = card("refunds.md", &said);
+        let held = found.clone().held_back(CardHeldBackBecause::TooSoon);
+        let body = EventBody::Card(Box::new(Card { card_id: 1, held_back: vec![held], ..found }));
+        let expected = serde_json::json!({
+            "kind": "card", "card_id": 1, "document": "refunds.md", "passage": 0, "title": "Refunds",
+            "section": ["How long"], "text": "It takes three days. Ask for it.",
+            "answer": { "start": 0, "end": 20 }, "changed_unix_ms": 1_700_000_000_000_u64, "confidence": 0.75,
+            "why": { "words": ["refund"], "covered": 0.5, "cosine": 0.875 },
+            "evidence": { "utterance_id": 3, "revision": 0, "text": "how?" },
+            "expires_at_ms": 90_000, "latency_ms": 40,
+            "held_back": [{
+                "title": "Refunds", "section": ["How long"], "confidence": 0.75, "because": "too_soon",
+            }],
+        });
+        assert_eq!(serde_json::to_value(&body).unwrap(), expected);
+        assert_eq!(serde_json::from_value::<EventBody>(expected).unwrap(), body);
+        let expected =
+            serde_json::json!({ "kind": "card_answered", "card_id": 1, "answer": "wrong", "by": "mina" });
+        assert_eq!(serde_json::to_value(answered(1)).unwrap(), expected);
+        assert_eq!(serde_json::from_value::<EventBody>(expected).unwrap(), answered(1));
+    }
+}
