@@ -502,3 +502,20 @@ pub fn ct2(model: &Checkpoint) -> Vec<u8> {
     file.extend(0u32.to_le_bytes());
     file
 }
+
+/// Holds that every node's inputs are there before it, that nothing is there for nothing, and that the output is made.
+pub fn uses_only_what_it_has(model: &[u8]) {
+    let graph = <crate::onnx_proto::Model as prost::Message>::decode(model).unwrap().graph.unwrap();
+    let mut known: Vec<&str> = graph.input.iter().map(|input| input.name.as_str()).collect();
+    known.extend(graph.initializer.iter().map(|tensor| tensor.name.as_str()));
+    let mut used = vec![];
+    for node in &graph.node {
+        for input in node.input.iter().filter(|input| !input.is_empty()) {
+            assert!(known.contains(&input.as_str()), "{} wants {input}", node.name);
+            used.push(input.as_str());
+        }
+        known.extend(node.output.iter().map(String::as_str));
+    }
+    assert!(graph.initializer.iter().all(|tensor| used.contains(&tensor.name.as_str())));
+    assert!(known.contains(&graph.output[0].name.as_str()));
+}

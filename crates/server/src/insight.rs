@@ -1337,8 +1337,9 @@ pub(crate) mod tests {
             (&["admin".to_owned(), "agent".to_owned()][..], 7)
         );
         assert!(card.confidence > SURE && card.why.words.contains(&"refund".to_owned()), "{card:?}");
-        let Span { start, end } = card.answer.unwrap();
-        let marked: String = card.text.chars().skip(start as usize).take((end - start) as usize).collect();
+        let answer = card.answer.unwrap();
+        let length = (answer.end - answer.start) as usize;
+        let marked: String = card.text.chars().skip(answer.start as usize).take(length).collect();
         assert_eq!(marked, "A refund of the panel takes three days.");
         assert_eq!(insight.figures().questions.load(Relaxed), 1);
         // The mood and the intent do not wait for it.

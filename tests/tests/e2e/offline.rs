@@ -135,6 +135,7 @@ fn a_recording_and_its_log_come_to_the_same_and_all_of_it_was_said() {
     }
     let quality = insight(&log, &["--quality"]);
     assert!(quality["total"].as_f64().is_some_and(|total| (0.0..=1.0).contains(&total)), "{quality}");
+}
 
 /// The demo's customer asks when their order comes, and whether a fee is given back: their shop has written that down, among
 /// documents of somebody else.

@@ -74,7 +74,7 @@ impl Encoder {
 }
 
 /// The graph of a GGML file's encoder.
-fn graph(file: &mut impl io::Read, precision: Precision) -> Result<Vec<u8>, FormatError> {
+pub(super) fn graph(file: &mut impl io::Read, precision: Precision) -> Result<Vec<u8>, FormatError> {
     let dims = ggml::head(file, &mut io::sink(), |_| Ok(()))?;
     let mut weights = Weights::default();
     ggml::tensors(file, |tensor, input| weights.read(tensor, input))?;
@@ -226,9 +226,7 @@ impl Making {
                 }
             }
             Precision::Bytes => {
-                let scale = |row: &[f32]| row.iter().fold(f32::MIN_POSITIVE, |most, w| most.max(w.abs())) / 127.0;
-                let scales: Vec<f32> = rows.chunks_exact(from).map(scale).collect();
-                let bytes = turned(&rows, from, |row, weight| (weight / scales[row]).round() as i8 as u8);
+                let (bytes, scales) = quantised(&rows, from);
                 let scale = format!("{name}.scale");
                 self.graph.tensors.push(Tensor::inside(&weight, INT8, &[from, to], bytes));
                 self.graph.tensors.push(Tensor::floats(&scale, &[to], &scales));
@@ -245,8 +243,16 @@ impl Making {
 }
 
 /// Rows of `width` as columns, each weight through `each` with the number of its row.
-fn turned<T>(rows: &[f32], width: usize, each: impl Fn(usize, f32) -> T) -> Vec<T> {
+pub(super) fn turned<T>(rows: &[f32], width: usize, each: impl Fn(usize, f32) -> T) -> Vec<T> {
     let (columns, each) = (0..width, &each);
     let column = |at: usize| rows.chunks_exact(width).enumerate().map(move |(row, weights)| each(row, weights[at]));
     columns.flat_map(column).collect()
+}
+
+/// Rows of `width` as columns of signed bytes, and for each row what one stands for.
+pub(super) fn quantised(rows: &[f32], width: usize) -> (Vec<u8>, Vec<f32>) {
+    let largest = |row: &[f32]| row.iter().fold(f32::MIN_POSITIVE, |most, weight| most.max(weight.abs()));
+    let scales: Vec<f32> = rows.chunks_exact(width).map(|row| largest(row) / 127.0).collect();
+    let bytes = turned(rows, width, |row, weight| (weight / scales[row]).round() as i8 as u8);
+    (bytes, scales)
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use sotto_call::CallEvent;
 use sotto_review::{CallInsight, Quality, Scorecard};
 
-use super::offline::Offline;
+use super::offline::{Knowledge, Offline};
 use crate::config::Config;
 
 /// The largest log that is read, in bytes: a day of talk has some tens of megabytes.
@@ -53,7 +53,7 @@ impl Insight {
     /// The events of a recording.
     async fn played(&self, config: &Config) -> anyhow::Result<Vec<CallEvent>> {
         let offline = Offline::start(config).await?;
-        offline.understand(config).await?;
+        offline.understand(config, &Knowledge::default()).await?;
         let language = self.language.clone().or(config.speech.language.clone());
         let mut published = offline.play(&self.file, false, language).await?;
         let mut events = Vec::new();

@@ -22,7 +22,7 @@ use crate::library::Library;
 use crate::player::{Recording, Speed, play};
 
 /// What is written down, for a call that is played.
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 pub(crate) struct Knowledge {
     /// A folder with documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX): passages of these that answer what the
     /// customer asks are shown as on a live call.
