@@ -207,7 +207,7 @@ impl Hub {
     ///
     /// # Errors
     /// [`KnowledgeError::Vector`] for one that is not like the others; what was given before stays.
-    pub fn give(&mut self, id: &str, vectors: &HashMap<[u8; 32], Vec<f32>>) -> Result<usize, KnowledgeError> {
+    pub fn give(&mut self, id: &str, vectors: &ByHash) -> Result<usize, KnowledgeError> {
         let mut width = self.width();
         let Some(document) = self.documents.get_mut(id) else { return Ok(0) };
         let document = Arc::make_mut(document);
@@ -276,6 +276,9 @@ impl Document {
     }
 }
 
+/// The vectors of a document's passages, by what they are made from.
+pub type ByHash = HashMap<[u8; 32], Vec<f32>>;
+
 /// The vectors of passages, in their order, by document and by what they are made from.
 ///
 /// # Errors
@@ -283,11 +286,11 @@ impl Document {
 pub fn by_document(
     lacking: &[Lacking],
     vectors: Vec<Vec<f32>>,
-) -> Result<BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>>, KnowledgeError> {
+) -> Result<BTreeMap<&str, ByHash>, KnowledgeError> {
     if vectors.len() != lacking.len() {
         return Err(KnowledgeError::Vector("is missing, or one too many"));
     }
-    let mut out: BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>> = BTreeMap::new();
+    let mut out: BTreeMap<&str, ByHash> = BTreeMap::new();
     for (one, vector) in lacking.iter().zip(vectors) {
         out.entry(&one.document).or_default().insert(one.hash, vector);
     }

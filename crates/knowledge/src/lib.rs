@@ -17,7 +17,8 @@ mod words;
 
 pub use excerpt::Excerpt;
 pub use hub::{
-    Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document, fingerprint,
+    ByHash, Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document,
+    fingerprint,
 };
 pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};

@@ -1,5 +1,7 @@
 //! Insights and quality of logs that were written by hand, and of arbitrary ones.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
 use proptest::prelude::*;
 use serde_json::Value;
 use sotto_call::testing::{utterance, with_words};

@@ -70,7 +70,8 @@ impl Model {
         let Some(encoder) = &self.encoder else { return Ok(self.context.create_state()?) };
         let (state, is_used) = encoder::with(encoder, || self.context.create_state());
         if !is_used {
-            WARNED.call_once(|| tracing::warn!("whisper.cpp was built without a way to leave it the encoder"));
+            WARNED
+                .call_once(|| tracing::warn!("whisper.cpp was built without a way to leave it the encoder"));
         }
         Ok(state?)
     }

@@ -245,7 +245,8 @@ impl Making {
 /// Rows of `width` as columns, each weight through `each` with the number of its row.
 pub(super) fn turned<T>(rows: &[f32], width: usize, each: impl Fn(usize, f32) -> T) -> Vec<T> {
     let (columns, each) = (0..width, &each);
-    let column = |at: usize| rows.chunks_exact(width).enumerate().map(move |(row, weights)| each(row, weights[at]));
+    let column =
+        |at: usize| rows.chunks_exact(width).enumerate().map(move |(row, weights)| each(row, weights[at]));
     columns.flat_map(column).collect()
 }
 

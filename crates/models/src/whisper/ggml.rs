@@ -204,7 +204,8 @@ impl TensorHead {
         let elements = elements(&sides.iter().map(|side| *side as usize).collect::<Vec<_>>())?;
         let mut name = vec![0; name_len];
         exact(input, &mut name)?;
-        let name = String::from_utf8(name).map_err(|_| FormatError::invalid("a tensor's name is not UTF-8"))?;
+        let name =
+            String::from_utf8(name).map_err(|_| FormatError::invalid("a tensor's name is not UTF-8"))?;
         Ok(Some(Self { name, kind, sides, elements }))
     }
 

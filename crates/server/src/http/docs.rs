@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review, session,
-    whip,
+    App, calls, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review,
+    session, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
