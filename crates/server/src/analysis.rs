@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use sotto_call::Load;
-use sotto_models::whisper::{Encoder, Precision};
+use sotto_models::whisper::Encoder;
 use sotto_models::{Cache, ModelError, Onnx, Progress, VOICE_ACTIVITY};
 use sotto_speech::{Engine, EngineConfig, Model, Models};
 
@@ -28,7 +28,8 @@ pub fn start(
     let files = fetch(config, cache, progress)?;
     let mut loaded: BTreeMap<&str, Arc<Model>> = BTreeMap::new();
     for (name, path) in &files.whisper {
-        let model = load(path, name, &files.onnx).with_context(|| format!("loading {}", path.display()))?;
+        let model = load(path, name, &files.onnx, workers(config))
+            .with_context(|| format!("loading {}", path.display()))?;
         loaded.insert(name, Arc::new(model));
     }
     let default = loaded[config.model.as_str()].clone();
@@ -43,21 +44,15 @@ pub fn start(
     Ok(Engine::start(config, Models { default, by_language }, vad)?)
 }
 
-/// A Whisper model, its encoder computed by ONNX Runtime where the weights are kept in a way that allows it.
-fn load(path: &Path, name: &str, onnx: &Onnx) -> anyhow::Result<Model> {
-    let encoder = match std::env::var("SOTTO_ENCODER").as_deref() {
-        Ok("ggml") => return Ok(Model::load(path, name)?),
-        Ok("single") => Encoder::read(onnx, path, Precision::Single),
-        _ => Encoder::read(onnx, path, Precision::best()),
-    };
-    match encoder {
-        Ok(encoder) => {
-            let model = Model::load(path, name)?;
-            Ok(model.encoded_by(Box::new(move || Ok(encoder.session()?)))?)
-        }
+/// A Whisper model for so many decodes at a time, its encoder computed by ONNX Runtime where its weights are kept in a way
+/// that allows it.
+fn load(path: &Path, name: &str, onnx: &Onnx, decodes: usize) -> anyhow::Result<Model> {
+    let model = Model::load(path, name)?;
+    match Encoder::read(onnx, path) {
+        Ok(encoder) => Ok(model.encoded_by(Box::new(move |threads| Ok(encoder.session(threads)?)), decodes)?),
         Err(error) => {
-            tracing::warn!(%error, "this model is slower than it could be");
-            Ok(Model::load(path, name)?)
+            tracing::warn!("recognition is slower than it could be: {error}");
+            Ok(model)
         }
     }
 }

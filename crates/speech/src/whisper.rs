@@ -33,7 +33,13 @@ pub const LONGEST: usize = 28 * RATE as usize;
 pub struct Model {
     context: WhisperContext,
     name: String,
-    encoder: Option<Arc<Encoder>>,
+    encoders: Option<Encoders>,
+}
+
+/// Revisions have an encoder of their own: what is being said does not wait for theirs.
+struct Encoders {
+    quick: Arc<Encoder>,
+    thorough: Arc<Encoder>,
 }
 
 impl Model {
@@ -47,27 +53,32 @@ impl Model {
         let mut parameters = WhisperContextParameters::default();
         parameters.use_gpu(cfg!(any(feature = "cuda", feature = "vulkan"))).flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters)?;
-        Ok(Self { context, name: name.into(), encoder: None })
+        Ok(Self { context, name: name.into(), encoders: None })
     }
 
-    /// The same with its encoder computed by sessions that `open` opens, which takes a third of the time or less. It must
-    /// be this model's, see [`OpenSession`].
+    /// The same with its encoder computed by sessions that `open` opens, in a third of the time. They must be this model's,
+    /// see [`OpenSession`]. `decodes` of each [`Effort`] are made at the same time.
     ///
     /// # Errors
     /// When a session cannot be opened, or gives something else than this model's decoder takes.
-    pub fn encoded_by(mut self, open: Box<OpenSession>) -> Result<Self, SpeechError> {
+    pub fn encoded_by(mut self, open: Box<OpenSession>, decodes: usize) -> Result<Self, SpeechError> {
         let size = |n: c_int| usize::try_from(n).unwrap_or(0);
         let (bands, width) = (size(self.context.model_n_mels()), size(self.context.model_n_audio_state()));
-        let encoder = Encoder::new(open, width);
-        // Said now, and not on the first call.
-        encoder.encode(&vec![0.0; bands * 2], bands, &mut vec![0.0; width])?;
-        self.encoder = Some(Arc::new(encoder));
+        let open: Arc<OpenSession> = open.into();
+        let encoder = || Encoder::new(Arc::clone(&open), width, decodes);
+        // Tried now, and not on the first call; those that decode open their own, with their priority.
+        encoder().encode(&vec![0.0; 2 * bands], bands, &mut vec![0.0; width])?;
+        self.encoders = Some(Encoders { quick: Arc::new(encoder()), thorough: Arc::new(encoder()) });
         Ok(self)
     }
 
-    fn state(&self) -> Result<WhisperState, SpeechError> {
+    fn state(&self, effort: Effort) -> Result<WhisperState, SpeechError> {
         static WARNED: std::sync::Once = std::sync::Once::new();
-        let Some(encoder) = &self.encoder else { return Ok(self.context.create_state()?) };
+        let Some(encoders) = &self.encoders else { return Ok(self.context.create_state()?) };
+        let encoder = match effort {
+            Effort::Quick => &encoders.quick,
+            Effort::Thorough => &encoders.thorough,
+        };
         let (state, is_used) = encoder::with(encoder, || self.context.create_state());
         if !is_used {
             WARNED
@@ -200,7 +211,7 @@ impl Decoder {
                 params.set_audio_ctx(audio_context(samples.len(), THOROUGH_CONTEXT) as c_int);
                 // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as
                 // the state. A fresh one gives the same words for the same audio.
-                let mut state = self.model.state()?;
+                let mut state = self.model.state(Effort::Thorough)?;
                 state.full(params, samples)?;
                 encoder::failure()?;
                 Ok(heard(&state, samples.len()))
@@ -236,7 +247,7 @@ fn working_memory<'s>(
 ) -> Result<&'s mut WhisperState, SpeechError> {
     Ok(match state {
         Some(state) => state,
-        None => state.insert(model.state()?),
+        None => state.insert(model.state(Effort::Quick)?),
     })
 }
 

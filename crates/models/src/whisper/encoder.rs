@@ -1,8 +1,7 @@
 //! A Whisper model's encoder as an ONNX graph, made from the GGML file that whisper.cpp decodes with.
 //!
-//! ONNX Runtime computes it three times as fast as whisper.cpp in single precision, and five times where the processor
-//! multiplies bytes (BENCHMARKS.md). Then matrices are kept in signed bytes with a scale for each of their outputs, and
-//! what they are multiplied with is brought to bytes on the way.
+//! ONNX Runtime computes it in single precision in a third of the time that whisper.cpp takes with weights in bytes
+//! (BENCHMARKS.md).
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,36 +12,13 @@ use ort::session::Session;
 
 use super::ggml::{self, TensorHead};
 use super::{Dims, FormatError};
-use crate::onnx_proto::{Attribute, Builder, FLOAT, INT8, MICROSOFT, Tensor, ValueInfo};
+use crate::onnx_proto::{Attribute, Builder, FLOAT, MICROSOFT, Tensor, ValueInfo};
 use crate::{ModelError, Onnx};
 
 /// PyTorch's, which Whisper was trained with.
 const EPSILON: f32 = 1e-5;
 /// More layers than any Whisper model has (large: 32).
 const MAX_LAYERS: u32 = 64;
-
-/// In what the matrices are multiplied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Precision {
-    /// Single precision.
-    Single,
-    /// Bytes, of which whole sums are kept.
-    Bytes,
-}
-
-impl Precision {
-    /// The faster one that is exact here: without instructions for products of bytes, sums of two would overflow.
-    #[must_use]
-    pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        let has_products = is_x86_feature_detected!("avx512vnni") || is_x86_feature_detected!("avxvnni");
-        #[cfg(target_arch = "aarch64")]
-        let has_products = std::arch::is_aarch64_feature_detected!("dotprod");
-        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-        let has_products = false;
-        if has_products { Self::Bytes } else { Self::Single }
-    }
-}
 
 /// An encoder that sessions can be opened of.
 #[derive(Debug)]
@@ -56,29 +32,30 @@ impl Encoder {
     ///
     /// # Errors
     /// [`ModelError`] when the file cannot be read, is damaged, or keeps weights in a way that is not known here.
-    pub fn read(onnx: &Onnx, path: &Path, precision: Precision) -> Result<Self, ModelError> {
+    pub fn read(onnx: &Onnx, path: &Path) -> Result<Self, ModelError> {
         let file = File::open(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
-        let graph = graph(&mut BufReader::new(file), precision)
+        let graph = graph(&mut BufReader::new(file))
             .map_err(|error| ModelError::Onnx(format!("{}: {error}", path.display())))?;
         Ok(Self { onnx: onnx.clone(), graph })
     }
 
-    /// Opens a session, which computes on the thread that runs it. It takes `mel`, `[1, bands, frames]` with an even
-    /// number of frames, at most twice the model's positions, and gives `encoded`, `[1, frames / 2, width]`.
+    /// Opens a session that computes on so many threads, of which one is its caller's. It takes `mel`,
+    /// `[1, bands, frames]` with an even number of frames, at most twice the model's positions, and gives `encoded`,
+    /// `[1, frames / 2, width]`.
     ///
     /// # Errors
     /// [`ModelError::Onnx`] when the runtime refuses the graph.
-    pub fn session(&self) -> Result<Session, ModelError> {
-        self.onnx.session_from(&self.graph, Path::new("."), 1)
+    pub fn session(&self, threads: usize) -> Result<Session, ModelError> {
+        self.onnx.session_from(&self.graph, Path::new("."), threads)
     }
 }
 
 /// The graph of a GGML file's encoder.
-pub(super) fn graph(file: &mut impl io::Read, precision: Precision) -> Result<Vec<u8>, FormatError> {
+pub(super) fn graph(file: &mut impl io::Read) -> Result<Vec<u8>, FormatError> {
     let dims = ggml::head(file, &mut io::sink(), |_| Ok(()))?;
     let mut weights = Weights::default();
     ggml::tensors(file, |tensor, input| weights.read(tensor, input))?;
-    let mut made = Making { graph: Builder::default(), weights, precision };
+    let mut made = Making { graph: Builder::default(), weights };
     made.encoder(&dims)?;
     let bands = i64::from(dims.n_mels);
     let width = i64::from(dims.n_audio_state);
@@ -114,7 +91,6 @@ impl Weights {
 struct Making {
     graph: Builder,
     weights: Weights,
-    precision: Precision,
 }
 
 impl Making {
@@ -213,47 +189,20 @@ impl Making {
             let vector = self.weights.take(&bias, &[to])?;
             self.graph.tensors.push(Tensor::floats(&bias, &[to], &vector));
         }
-        match self.precision {
-            Precision::Single => {
-                let columns = turned(&rows, from, |_, weight| weight);
-                self.graph.tensors.push(Tensor::floats(&weight, &[from, to], &columns));
-                if has_bias {
-                    let product = format!("{name}.product");
-                    self.graph.node("", "MatMul", &[input, &weight], &product, &[]);
-                    self.graph.node("", "Add", &[&product, &bias], &out, &[]);
-                } else {
-                    self.graph.node("", "MatMul", &[input, &weight], &out, &[]);
-                }
-            }
-            Precision::Bytes => {
-                let (bytes, scales) = quantised(&rows, from);
-                let scale = format!("{name}.scale");
-                self.graph.tensors.push(Tensor::inside(&weight, INT8, &[from, to], bytes));
-                self.graph.tensors.push(Tensor::floats(&scale, &[to], &scales));
-                let mut inputs = vec![input, &weight, &scale];
-                if has_bias {
-                    // No zero points: nought.
-                    inputs.extend(["", &bias]);
-                }
-                self.graph.node(MICROSOFT, "DynamicQuantizeMatMul", &inputs, &out, &[]);
-            }
+        let columns = turned(&rows, from);
+        self.graph.tensors.push(Tensor::floats(&weight, &[from, to], &columns));
+        if has_bias {
+            let product = format!("{name}.product");
+            self.graph.node("", "MatMul", &[input, &weight], &product, &[]);
+            self.graph.node("", "Add", &[&product, &bias], &out, &[]);
+        } else {
+            self.graph.node("", "MatMul", &[input, &weight], &out, &[]);
         }
         Ok(())
     }
 }
 
-/// Rows of `width` as columns, each weight through `each` with the number of its row.
-pub(super) fn turned<T>(rows: &[f32], width: usize, each: impl Fn(usize, f32) -> T) -> Vec<T> {
-    let (columns, each) = (0..width, &each);
-    let column =
-        |at: usize| rows.chunks_exact(width).enumerate().map(move |(row, weights)| each(row, weights[at]));
-    columns.flat_map(column).collect()
-}
-
-/// Rows of `width` as columns of signed bytes, and for each row what one stands for.
-pub(super) fn quantised(rows: &[f32], width: usize) -> (Vec<u8>, Vec<f32>) {
-    let largest = |row: &[f32]| row.iter().fold(f32::MIN_POSITIVE, |most, weight| most.max(weight.abs()));
-    let scales: Vec<f32> = rows.chunks_exact(width).map(|row| largest(row) / 127.0).collect();
-    let bytes = turned(rows, width, |row, weight| (weight / scales[row]).round() as i8 as u8);
-    (bytes, scales)
+/// Rows of `width` as columns.
+fn turned(rows: &[f32], width: usize) -> Vec<f32> {
+    (0..width).flat_map(|at| rows.chunks_exact(width).map(move |row| row[at])).collect()
 }

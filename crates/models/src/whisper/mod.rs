@@ -17,7 +17,7 @@ pub mod quantize;
 pub mod torch;
 
 use crate::format::{FormatError, limit};
-pub use encoder::{Encoder, Precision};
+pub use encoder::Encoder;
 
 /// The size of a Whisper model, as its publisher's checkpoint names it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

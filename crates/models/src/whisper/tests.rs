@@ -407,19 +407,15 @@ fn what_is_not_half_precision_is_not_quantised() {
 
 // --- The encoder ---------------------------------------------------------------------------------------
 
-const BOTH: [Precision; 2] = [Precision::Single, Precision::Bytes];
-
-fn encoder_of(file: &[u8], precision: Precision) -> Result<Vec<u8>, FormatError> {
-    encoder::graph(&mut &file[..], precision)
+fn encoder_of(file: &[u8]) -> Result<Vec<u8>, FormatError> {
+    encoder::graph(&mut &file[..])
 }
 
 #[test]
 fn the_encoder_is_made_of_either_form_of_a_file() {
     let small = quantised(&ggml_file()).unwrap();
     for file in [ggml_file(), small] {
-        for precision in BOTH {
-            crate::testing::uses_only_what_it_has(&encoder_of(&file, precision).unwrap());
-        }
+        crate::testing::uses_only_what_it_has(&encoder_of(&file).unwrap());
     }
 }
 
@@ -431,28 +427,15 @@ fn an_encoder_that_lacks_something_or_has_it_in_another_shape_is_refused() {
     };
     let mut lacking = checkpoint();
     lacking.tensors.retain(|tensor| tensor.name != "encoder.blocks.0.attn.key.weight");
-    let why = encoder_of(&file_of(&lacking), Precision::Single).unwrap_err().to_string();
+    let why = encoder_of(&file_of(&lacking)).unwrap_err().to_string();
     assert!(why.contains("no encoder.blocks.0.attn.key.weight"), "{why}");
     let mut wide = checkpoint();
     wide.dims.n_audio_state = 32;
-    let why = encoder_of(&file_of(&wide), Precision::Bytes).unwrap_err().to_string();
+    let why = encoder_of(&file_of(&wide)).unwrap_err().to_string();
     assert!(why.contains("encoder.conv1.weight is [64, 1, 3]"), "{why}");
     let mut headless = checkpoint();
     headless.dims.n_audio_head = 0;
-    assert!(encoder_of(&file_of(&headless), Precision::Bytes).is_err());
-}
-
-#[test]
-fn bytes_stand_for_what_the_weights_are() {
-    let (rows, width) = ([1.0f32, -0.5, 0.25, 0.0, 0.0, 0.0], 3);
-    assert_eq!(encoder::turned(&rows, width, |_, weight| weight), [1.0, 0.0, -0.5, 0.0, 0.25, 0.0]);
-    let (bytes, scales) = encoder::quantised(&rows, width);
-    let weight = |from: usize, to: usize| f32::from(bytes[from * 2 + to] as i8) * scales[to];
-    for (at, expected) in rows.iter().enumerate() {
-        let got = weight(at % width, at / width);
-        assert!((got - expected).abs() <= 0.5 / 127.0, "{at}: {got}");
-    }
-    assert_eq!(weight(0, 0), 1.0);
+    assert!(encoder_of(&file_of(&headless)).is_err());
 }
 
 #[test]
@@ -460,7 +443,7 @@ fn an_encoder_of_a_file_that_ends_early_is_refused() {
     let file = ggml_file();
     // Where a whole tensor is missing, and not a part of one, it is the decoder's that stand last or the norm.
     for length in (0..file.len()).step_by(997) {
-        assert!(encoder_of(&file[..length], Precision::Single).is_err(), "{length}");
+        assert!(encoder_of(&file[..length]).is_err(), "{length}");
     }
 }
 
@@ -470,8 +453,6 @@ proptest! {
         let mut file = ggml_file();
         let at = at % file.len();
         file[at] = value;
-        for precision in BOTH {
-            let _ = encoder_of(&file, precision);
-        }
+        let _ = encoder_of(&file);
     }
 }
