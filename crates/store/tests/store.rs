@@ -671,6 +671,13 @@ on_both! {
         assert_eq!(store.document_content("a.md").await.unwrap().as_deref(), Some("three"));
         assert_eq!(store.embeddings("a.md").await.unwrap(), [vector("a.md", 2, "e5")]);
 
+        let (teams, roles) = (BTreeSet::new(), BTreeSet::from(["admin".to_owned()]));
+        for name in ["a.md", "c.md"] {
+            store.show_document_to(name, &teams, &roles).await.unwrap();
+        }
+        assert_eq!(store.documents().await.unwrap()[0], DocumentRow { version: 2, roles, ..row("a.md", 2) });
+        assert_eq!(store.embeddings("a.md").await.unwrap().len(), 1);
+
         store.put_embeddings(&[vector("a.md", 3, "another"), vector("a.md", 2, "another")]).await.unwrap();
         assert_eq!(store.keep_embeddings_of("another").await.unwrap(), 1);
         assert_eq!(store.embeddings("b.md").await.unwrap(), []);
