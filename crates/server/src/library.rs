@@ -24,7 +24,7 @@ use sotto_knowledge::{
 use sotto_models::{Cache, Console, EMBEDDING};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
@@ -39,6 +39,8 @@ const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(30);
 /// Characters of an uploaded document's name.
 const LONGEST_NAME: usize = 200;
+/// Uploads that are in memory at the same time.
+const UPLOADS: usize = 4;
 
 /// See [`crate::config::Config::knowledge`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -511,6 +513,7 @@ struct Shared {
     asker: Mutex<Option<Embed>>,
     /// Wakes the thread that keeps this.
     wake: OnceLock<SyncSender<()>>,
+    uploads: Arc<Semaphore>,
     /// One upload is read at a time: a reader may take a gigabyte.
     reading: Arc<Semaphore>,
     /// Documents of folders are seen by whom the configuration says.
@@ -554,6 +557,7 @@ impl Library {
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
                 wake: OnceLock::new(),
+                uploads: Arc::new(Semaphore::new(UPLOADS)),
                 reading: Arc::new(Semaphore::new(1)),
                 settled: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
@@ -627,6 +631,14 @@ impl Library {
     #[must_use]
     pub fn max_upload(&self) -> usize {
         (self.shared.config.max_upload_mb as usize) << 20
+    }
+
+    /// A place in memory for an upload, to be held from its first byte until it is taken in. Waits for one.
+    ///
+    /// # Errors
+    /// When nothing is taken in any more.
+    pub async fn place(&self) -> Result<OwnedSemaphorePermit, LibraryError> {
+        Ok(self.shared.uploads.clone().acquire_owned().await.context("nothing is taken in any more")?)
     }
 
     /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see. It can be found by its
@@ -1026,6 +1038,7 @@ mod tests {
     use std::fs::{self, File};
     use std::sync::mpsc::channel;
 
+    use futures::FutureExt as _;
     use sotto_store::testing;
 
     use super::*;
@@ -1375,6 +1388,18 @@ mod tests {
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
         let taken = library.upload("a.txt", b"x".to_vec(), seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
+    }
+
+    #[tokio::test]
+    async fn no_more_uploads_are_in_memory_than_may_be() {
+        let library = Library::default();
+        let mut places = Vec::new();
+        for _ in 0..UPLOADS {
+            places.push(library.place().await.unwrap());
+        }
+        assert!(library.place().now_or_never().is_none());
+        places.pop();
+        assert!(library.place().now_or_never().unwrap().is_ok());
     }
 
     #[test]
