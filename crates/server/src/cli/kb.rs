@@ -26,7 +26,8 @@ pub(crate) struct Kb {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a file, or all documents of a folder, as if they were uploaded: Markdown, HTML, text, CSV, JSON, PDF, DOCX.
-    /// They take the place of those of the same names, and are seen by whom those were. A server that runs takes them in when it next looks through its folders.
+    /// They take the place of those of the same names, and are seen by whom those were. A server that runs takes them in
+    /// when it next looks through its folders.
     Add {
         /// The file, or the folder.
         path: PathBuf,
