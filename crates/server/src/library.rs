@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -116,7 +119,7 @@ impl KnowledgeFolder {
 }
 
 /// A role as documents name it.
-fn role_name(role: Role) -> &'static str {
+pub(crate) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Agent => "agent",
         Role::Supervisor => "supervisor",
@@ -511,6 +514,8 @@ struct Shared {
     shelf: Mutex<Arc<Shelf>>,
     /// What embeds questions, as soon as there are passages to compare them with.
     asker: Mutex<Option<Embed>>,
+    /// See [`Library::compares`].
+    compares: AtomicBool,
     /// Wakes the thread that keeps this.
     wake: OnceLock<SyncSender<()>>,
     uploads: Arc<Semaphore>,
@@ -542,6 +547,13 @@ impl Library {
     /// A library that never changes, for replay and tests.
     #[must_use]
     pub fn fixed(index: Index) -> Self {
+        let library = Self::unverified(index);
+        library.shared.compares.store(true, Release);
+        library
+    }
+
+    /// The same, where it is not known what made the vectors.
+    pub(crate) fn unverified(index: Index) -> Self {
         let library = Self::default();
         let index = Some(Arc::new(index)).filter(|index| !index.is_empty());
         *lock(&library.shared.shelf) = Arc::new(Shelf { index, documents: Vec::new() });
@@ -556,6 +568,7 @@ impl Library {
                 books: Mutex::default(),
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
+                compares: AtomicBool::new(false),
                 wake: OnceLock::new(),
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
                 reading: Arc::new(Semaphore::new(1)),
@@ -570,6 +583,13 @@ impl Library {
     #[must_use]
     pub fn index(&self) -> Option<Arc<Index>> {
         self.shared.shelf().index.clone()
+    }
+
+    /// Whether questions may be compared with the vectors of an [`index`](Self::index) that is asked for after this: before the
+    /// embedding is open, those in the database may be another's.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        self.shared.compares.load(Acquire)
     }
 
     /// The passages that answer a question best, of those that `viewer` may see, the best first.
@@ -909,6 +929,7 @@ impl Shared {
                 self.publish(&mut books)?;
             }
             *lock(&self.asker) = Some(asker);
+            self.compares.store(true, Release);
         }
         let lacking = || lock(&self.books).hub.passages().1;
         if lacking() > 0 {
@@ -1147,7 +1168,9 @@ mod tests {
 
         // Somebody starts it again.
         let again = bench.library();
+        assert!(!again.compares(), "what the database has may be of another embedding");
         assert!(bench.kept(&again).await.is_empty());
+        assert!(again.compares());
         assert_eq!((lock(&bench.embedded).len(), again.figures().embedded), (3, 0));
         assert_eq!(again.figures(), LibraryFigures { documents: 3, passages: 3, ..times_of(&again) });
         assert_eq!(found(&again, "money", Role::Agent)[0], "all/refunds.txt", "by its meaning");

@@ -229,8 +229,7 @@ fn read_feelings(
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
     // Cards look up what customers say by the same embedding.
-    let looks_up = !config.knowledge.folders.is_empty();
-    let mut is_wanted = looks_up || config.insight.is_wanted(&checklist);
+    let mut is_wanted = config.needs_embedding(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
