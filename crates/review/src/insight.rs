@@ -451,8 +451,7 @@ fn urgency(
     let mut points = 0;
     let mut evidence = Vec::new();
     // "It is not urgent" has the word in it.
-    let said =
-        said_by_customer(transcript, |text| rules.urgent.are_in(text) && !rules.no_hurry.are_in(text));
+    let said = said_by_customer(transcript, |text| rules.urgent.are_in(text) && !rules.no_hurry.are_in(text));
     if !said.is_empty() {
         points += rules.said;
         evidence.extend(said);
