@@ -938,7 +938,7 @@ test('what a call came to leads to the words that it was', async (t) => {
   await bullet.click();
   assert.ok((await focused()).includes(text), text);
   const promised = page.getByRole('region', { name: 'What was promised' }).getByRole('button').first();
-  assert.match(await promised.innerText(), /^Call · 4 March.* 10:00 · by phone/);
+  assert.match(await promised.innerText(), /^Get in touch · 4 March.* 10:00 · by phone/);
   const quality = page.getByRole('region', { name: 'How good it was' });
   assert.match(await quality.innerText(), /70%.*not judged: there was no occasion/s);
   await quality.getByRole('button').first().click();
@@ -1282,6 +1282,29 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await agent.waitForSelector('ul [data-row]');
   assert.equal(await agent.locator('[data-row="document goodwill.txt"]').count(), 0);
   assert.equal(await agent.getByRole('form', { name: 'Upload documents' }).count(), 0);
+});
+
+test('an admin has done again what was given up after calls, and nobody else sees it', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'What is done after calls' }).click();
+  const rows = page.locator('main ul > li', { hasText: 'it took too long' });
+  await rows.nth(1).waitFor();
+  assert.equal(await page.title(), 'What is done after calls · Sotto');
+  await rows.first().getByRole('button', { name: 'Do it again' }).click();
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /^Done/ }).click();
+  await rows.first().waitFor({ state: 'detached' });
+  const call = page.locator('main ul > li').first().getByRole('link', { name: 'To the call' });
+  assert.match(await call.getAttribute('href'), /^#\/calls\//);
+
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.locator('button.who').click();
+  assert.equal(await agent.getByRole('link', { name: 'What is done after calls' }).count(), 0);
+  await agent.goto(`${base}/#/jobs`);
+  await agent.locator('main .empty').waitFor();
 });
 
 test('what is written down fits a telephone, from the right in Persian', async (t) => {
