@@ -207,9 +207,7 @@ impl Worker {
     /// The log of a call, page by page: of a call of hours there is much, and the runtime has others to attend to. Most of it are
     /// partial words, which count for nothing once there are final ones; those of a revision could hold up a final.
     async fn log(&self, call: CallId) -> Result<Vec<CallEvent>, StoreError> {
-        let counts = |event: &CallEvent| {
-            !matches!(&event.body, EventBody::Utterance(said) if !said.r#final && said.revision == 0)
-        };
+        let counts = |event: &CallEvent| !matches!(&event.body, EventBody::Utterance(said) if !said.r#final && said.revision == 0);
         let (mut log, mut from) = (Vec::new(), 0);
         loop {
             let page = self.store.events(call, from, PAGE).await?;
@@ -268,8 +266,8 @@ mod tests {
 
     use sotto_call::testing::utterance;
     use sotto_call::{
-        ArcPoint, CallEnded, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, Millis, Mood, Party,
-        Sentiment, Source, Trend, Utterance, WordsMood,
+        ArcPoint, CallEnded, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, Millis, Mood,
+        Party, Sentiment, Source, Trend, Utterance, WordsMood,
     };
     use sotto_store::{CallRow, Closing, EventWriter, JobState, WriterLimits};
 
