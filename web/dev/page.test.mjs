@@ -1187,7 +1187,7 @@ test('a card for which much was said is no wider than its place', async (t) => {
   const shown = page.getByRole('article', { name: title });
   await shown.waitFor();
   const right = (one) => one.evaluate((element) => element.getBoundingClientRect().right);
-  assert.ok((await right(shown)) <= (await right(page.locator('.help'))));
+  assert.ok((await right(shown)) <= (await right(page.locator('div.help'))));
 });
 
 test('a key that was meant for a card which went is nobody else’s, and one that is left is no news', async (t) => {
