@@ -1179,6 +1179,17 @@ test('a card is reached by one key and answered there by those of prompts, and m
   await named('Refunds › How long').waitFor({ state: 'detached' });
 });
 
+test('a card for which much was said is no wider than its place', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { card } = await openQuiet(page);
+  const title = 'all that I told your colleague last week when I called about the evening course of my daughter';
+  await card(title, 'It takes three days.', 20);
+  const shown = page.getByRole('article', { name: title });
+  await shown.waitFor();
+  const right = (one) => one.evaluate((element) => element.getBoundingClientRect().right);
+  assert.ok((await right(shown)) <= (await right(page.locator('div.help'))));
+});
+
 test('a key that was meant for a card which went is nobody else’s, and one that is left is no news', async (t) => {
   const page = await visit(t, { name: 'Omid Rezaei' });
   const { card, prompt, way } = await openQuiet(page);
