@@ -37,6 +37,7 @@ use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
 use crate::library::{Library, viewer};
+use crate::priority;
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
 const QUEUE: usize = 64;
@@ -595,11 +596,9 @@ struct Thread {
 
 impl Thread {
     fn run(self, inbox: &Receiver<Job>) {
-        // On Linux this is the thread's own: it takes what is left by the media path and by the page, and comes before
-        // recognition, which takes half a second for what this takes milliseconds for.
-        if let Err(error) = rustix::process::nice(5) {
-            tracing::debug!(%error, "the thread that understands keeps its priority");
-        }
+        // It takes what is left by the media path and by the page, and comes before recognition, which takes some
+        // tenths of a second for what this takes milliseconds for.
+        priority::lower(5, "the thread that understands");
         for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);

@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::now_unix_ms;
+use crate::priority;
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -191,10 +192,7 @@ impl Worker {
         let (step, work) = (job.step, Arc::clone(&self.work));
         let (done, made) = oneshot::channel();
         let thread = move || {
-            // On Linux this is the thread's own: calls come first.
-            if let Err(error) = rustix::process::nice(10) {
-                tracing::debug!(%error, "a thread that works on a job keeps its priority");
-            }
+            priority::lower(10, "a thread that works on a job");
             // Nobody waits any more when it took too long.
             let _ = done.send(work(step, &events));
         };
