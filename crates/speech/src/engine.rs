@@ -520,7 +520,7 @@ impl Worker {
         // On Linux this is the thread's own: decoding takes what is left by the media path and by the page, and a
         // revision what is left by what is being said.
         let niceness = match self.role {
-            Role::Words => 10,
+            Role::Words => 5,
             Role::Revisions => 19,
         };
         if let Err(error) = rustix::process::nice(niceness) {
