@@ -436,7 +436,7 @@ impl Store {
             }
         });
         if !batch.redactions.is_empty() {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(())
     }
@@ -542,7 +542,7 @@ impl Store {
         let mut calls = 0;
         let swept = self.sweep_moods(unix_ms, &mut calls).await;
         if calls > 0 {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         swept.map(|()| calls)
     }

@@ -154,7 +154,7 @@ impl Store {
             before.is_some()
         });
         if replaced {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Store {
                 .rows_affected()
         });
         if removed > 0 {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(removed > 0)
     }

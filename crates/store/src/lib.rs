@@ -9,6 +9,7 @@ mod audit;
 mod calls;
 mod documents;
 mod error;
+mod forget;
 mod intents;
 mod jobs;
 mod missed;

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 
 use crate::StoreError;
+use crate::forget::Forgetter;
 
 /// A database with Sotto's tables. Cheap to clone; all clones share its connections.
 #[derive(Clone, Debug)]
@@ -18,11 +19,11 @@ pub struct Store {
     pub(crate) db: Db,
 }
 
-/// SQLite allows one writer at a time, so there is one writing connection and nobody in this process ever
-/// meets `SQLITE_BUSY`; readers see the last commit without waiting for it (WAL).
+/// SQLite allows one writer at a time, so there is one writing connection, which waits for nobody in this process but, for
+/// some tens of milliseconds, the [`Forgetter`]; readers see the last commit without waiting for it (WAL).
 #[derive(Clone, Debug)]
 pub(crate) enum Db {
-    Sqlite { read: SqlitePool, write: SqlitePool, path: PathBuf },
+    Sqlite { read: SqlitePool, write: SqlitePool, forgetter: Forgetter, path: PathBuf },
     Postgres(PgPool),
 }
 
@@ -107,8 +108,10 @@ impl Store {
             .connect_with(options.clone())
             .await?;
         sqlx::migrate!("../../migrations/sqlite").run(&write).await?;
-        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { db: Db::Sqlite { read, write, path: path.to_owned() } })
+        let reading = options.clone().read_only(true);
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
+        let forgetter = Forgetter::start(options);
+        Ok(Self { db: Db::Sqlite { read, write, forgetter, path: path.to_owned() } })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -140,12 +143,11 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of earlier versions of rows, as far as that is for us to do: SQLite's write-ahead log is taken over into the
-    /// database and emptied. PostgreSQL does the like by itself (autovacuum).
-    pub(crate) async fn forget_old_rows(&self) {
-        let Db::Sqlite { write, .. } = &self.db else { return };
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await {
-            tracing::warn!(%error, "the database keeps what was taken out of it for a while");
+    /// Has earlier versions of rows, and rows that were removed, forgotten as far as that is for us to do, without waiting for
+    /// it: SQLite's write-ahead log is emptied. PostgreSQL does the like by itself (autovacuum).
+    pub(crate) fn forget_old_rows(&self) {
+        if let Db::Sqlite { forgetter, .. } = &self.db {
+            forgetter.ask();
         }
     }
 
@@ -184,8 +186,9 @@ impl Store {
     /// Closes all connections, waiting for what is under way.
     pub async fn close(&self) {
         match &self.db {
-            Db::Sqlite { read, write, .. } => {
+            Db::Sqlite { read, write, forgetter, .. } => {
                 read.close().await;
+                forgetter.close().await;
                 write.close().await;
             }
             Db::Postgres(pool) => pool.close().await,

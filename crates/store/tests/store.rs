@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should say where")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -19,7 +21,7 @@ use sotto_store::{
     ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow,
     Step, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
 };
-use sqlx::{Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 /// Defines tests that run on a fresh database of either kind.
@@ -984,6 +986,21 @@ async fn an_sqlite_file_survives_the_process_that_wrote_it() {
     assert_eq!(recover(&store, |_| None).await.unwrap().len(), 1);
 }
 
+/// Waits until a text is in none of the files of a folder.
+async fn gone_from_files(folder: &Path, text: &str) {
+    let is_gone = async {
+        while is_in_files(folder, text) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), is_gone).await.unwrap();
+}
+
+fn is_in_files(folder: &Path, text: &str) -> bool {
+    let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read(file.unwrap().path()).unwrap());
+    files.into_iter().any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
+}
+
 #[tokio::test]
 async fn what_is_taken_out_is_in_no_file_of_sqlite() {
     let (store, folder) = testing::sqlite().await;
@@ -995,16 +1012,23 @@ async fn what_is_taken_out_is_in_no_file_of_sqlite() {
     let secret = "4242 4242 ".repeat(2_000);
     writer.write(id, Arc::new(log.append(Millis(1), utterance(1, &secret, true))));
     writer.flush().await;
-    let is_there = || {
-        let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
-        files
-            .map(|file| std::fs::read(file).unwrap())
-            .any(|bytes| bytes.windows(9).any(|w| w == b"4242 4242"))
+    assert!(is_in_files(folder.path(), "4242 4242"));
+
+    // Whoever reads the secret for longer keeps it for as long, but nobody from writing.
+    let url = format!("sqlite:{}", folder.path().join("sotto.db").display());
+    let mut reader = SqliteConnection::connect(&url).await.unwrap();
+    let mut reading = reader.begin().await.unwrap();
+    sqlx::query("SELECT event FROM events").fetch_all(&mut *reading).await.unwrap();
+    let writing = async {
+        writer.redact(id, UtteranceId(1), 3);
+        writer.flush().await;
+        writer.write(id, Arc::new(log.append(Millis(2), utterance(2, "so", true))));
+        writer.flush().await;
     };
-    assert!(is_there());
-    writer.redact(id, UtteranceId(1), 3);
-    writer.flush().await;
-    assert!(!is_there());
+    tokio::time::timeout(Duration::from_secs(2), writing).await.unwrap();
+    assert!(is_in_files(folder.path(), "4242 4242"));
+    reading.rollback().await.unwrap();
+    gone_from_files(folder.path(), "4242 4242").await;
     assert!(matches!(&all(&store, id).await[1].body, EventBody::Utterance(said) if said.text == MASK));
 }
 
