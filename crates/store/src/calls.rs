@@ -244,6 +244,8 @@ struct EventRow {
 const ROWS_PER_INSERT: usize = 500;
 /// Calls with old moods that are looked up together.
 const CALLS_PER_SWEEP: u32 = 100;
+/// Events that are removed in one transaction: some milliseconds, as they are overwritten.
+const EVENTS_PER_DELETE: i64 = 500;
 
 impl Store {
     /// Adds a call. Adding it again does nothing.
@@ -640,22 +642,46 @@ impl Store {
         if known == 0 { Err(StoreError::UnknownCall(id)) } else { Ok(()) }
     }
 
-    /// Removes ended calls and their logs; live ones are left alone. Says how many were removed.
+    /// Removes ended calls and their logs, one after the other; live ones are left alone. Says how many were removed.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// When the database refuses. A log that was begun to be removed is then without its end.
     pub async fn delete_calls(&self, ids: &BTreeSet<CallId>) -> Result<u64, StoreError> {
         let mut removed = 0;
-        transaction!(self, tx => {
-            for id in ids {
-                removed += sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
+        let deleted = self.delete_each(ids, &mut removed).await;
+        self.forget_old_rows();
+        deleted.map(|()| removed)
+    }
+
+    async fn delete_each(&self, ids: &BTreeSet<CallId>, removed: &mut u64) -> Result<(), StoreError> {
+        for id in ids {
+            // Piece by piece, for others have to write meanwhile. The newest go first: what is left is a log all the while.
+            loop {
+                let gone = transaction!(self, tx => {
+                    sqlx::query(
+                        "DELETE FROM events WHERE call_id = $1 AND seq > \
+                         (SELECT seq FROM events WHERE call_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) \
+                         AND EXISTS (SELECT 1 FROM calls WHERE id = $1 AND state = 'ended')",
+                    )
+                    .bind(id.0)
+                    .bind(EVENTS_PER_DELETE)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+                });
+                if gone == 0 {
+                    break;
+                }
+            }
+            *removed += transaction!(self, tx => {
+                sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
                     .bind(id.0)
                     .execute(&mut **tx)
                     .await?
-                    .rows_affected();
-            }
-        });
-        Ok(removed)
+                    .rows_affected()
+            });
+        }
+        Ok(())
     }
 }
 
@@ -753,6 +779,37 @@ mod tests {
         }
         assert!(store.events(calls[0], 0, 9).await.is_err());
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 0, "and is tried again");
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_long_call_is_removed_without_keeping_others_from_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let id = ended_with(&store, r#"{"seq":2,"at_ms":1,"kind":"mood"}"#).await;
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        let most = 2 * EVENTS_PER_DELETE + 10;
+        for seq in 4..=most {
+            let insert = sqlx::query("INSERT INTO events (call_id, seq, event) VALUES ($1, $2, '{}')");
+            insert.bind(id.0).bind(seq).execute(write).await.unwrap();
+        }
+        let held = write.acquire().await.unwrap();
+        let (deleting, writing) = (store.clone(), write.clone());
+        let deleted = tokio::spawn(async move { deleting.delete_calls(&[id].into()).await.unwrap() });
+        let other = tokio::spawn(async move { writing.acquire().await.unwrap() });
+        // Now both wait, in this order.
+        tokio::task::yield_now().await;
+        drop(held);
+        let mut other = other.await.unwrap();
+        let left: Vec<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE call_id = $1 ORDER BY seq")
+            .bind(id.0)
+            .fetch_all(&mut *other)
+            .await
+            .unwrap();
+        assert_eq!(left, (1..=most - EVENTS_PER_DELETE).collect::<Vec<_>>(), "a log that lacks its end");
+        drop(other);
+        assert_eq!(deleted.await.unwrap(), 1);
+        assert_eq!((store.call(id).await.unwrap(), store.events(id, 0, 1).await.unwrap()), (None, Vec::new()));
         store.close().await;
     }
 

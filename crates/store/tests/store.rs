@@ -440,6 +440,22 @@ on_both! {
         assert_eq!(states(&store).await, []);
     }
 
+    async fn a_long_call_is_removed_as_a_whole_and_only_once_it_has_ended(store: Store) {
+        let [gone, kept, live] = [(); 3].map(|()| CallId::new());
+        let events = log_of(&["so"; 1_234]);
+        let (last, closing) = ended(&events, EndReason::Hangup, 9_000_000);
+        for id in [gone, kept, live] {
+            store.create_call(&row(id)).await.unwrap();
+            store.append(id, &events).await.unwrap();
+            if id != live {
+                store.end_call(id, std::slice::from_ref(&last), &closing).await.unwrap();
+            }
+        }
+        assert_eq!(store.delete_calls(&[gone, live, CallId::new()].into()).await.unwrap(), 1);
+        assert_eq!((store.call(gone).await.unwrap(), all(&store, gone).await), (None, vec![]));
+        assert_eq!((all(&store, kept).await.len(), all(&store, live).await), (1_236, events));
+    }
+
     async fn appending_again_changes_nothing(store: Store) {
         let id = CallId::new();
         store.create_call(&row(id)).await.unwrap();
@@ -1030,6 +1046,18 @@ async fn what_is_taken_out_is_in_no_file_of_sqlite() {
     reading.rollback().await.unwrap();
     gone_from_files(folder.path(), "4242 4242").await;
     assert!(matches!(&all(&store, id).await[1].body, EventBody::Utterance(said) if said.text == MASK));
+}
+
+#[tokio::test]
+async fn what_was_said_in_a_call_that_is_removed_is_in_no_file_of_sqlite() {
+    let (store, folder) = testing::sqlite().await;
+    let (id, events) = (CallId::new(), log_of(&["the walrus was angry"]));
+    store.create_call(&row(id)).await.unwrap();
+    let (last, closing) = ended(&events, EndReason::Hangup, 9_000);
+    store.end_call(id, &[events, vec![last]].concat(), &closing).await.unwrap();
+    assert!(is_in_files(folder.path(), "walrus"));
+    assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+    gone_from_files(folder.path(), "walrus").await;
 }
 
 /// What is taken out of a call while what it came to is being kept: in neither order of the two is it kept.
