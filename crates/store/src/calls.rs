@@ -516,22 +516,30 @@ impl Store {
         self.calls(CallFilter { state: Some(CallRowState::Live), before: None, limit: u32::MAX }).await
     }
 
-    /// Ended calls that began before `unix_ms`, oldest first, at most `limit`: what retention removes.
+    /// Ended calls that began before `unix_ms`, each with where its recording lies: those whose ids follow `after`, or the first,
+    /// at most `limit`. What retention removes.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn calls_older_than(&self, unix_ms: u64, limit: u32) -> Result<Vec<CallRow>, StoreError> {
+    pub async fn calls_older_than(
+        &self,
+        unix_ms: u64,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<(CallId, Option<String>)>, StoreError> {
         let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-        let rows: Vec<RawCall> = read!(self, db => {
+        let rows: Vec<(Uuid, Option<String>)> = read!(self, db => {
             sqlx::query_as(
-                "SELECT * FROM calls WHERE state = 'ended' AND started_at < $1 ORDER BY id LIMIT $2",
+                "SELECT id, recording FROM calls WHERE state = 'ended' AND started_at < $1 AND id > $2 \
+                 ORDER BY id LIMIT $3",
             )
             .bind(before)
+            .bind(after.map_or(Uuid::nil(), |id| id.0))
             .bind(i64::from(limit))
             .fetch_all(db)
             .await?
         });
-        rows.into_iter().map(CallRow::try_from).collect()
+        Ok(rows.into_iter().map(|(id, recording)| (CallId(id), recording)).collect())
     }
 
     /// Removes what was read of customers' moods from ended calls that began before `unix_ms`, call by call, and says of how

@@ -527,9 +527,11 @@ on_both! {
         assert_eq!(page(Some(CallRowState::Live), None, 1).await, [ids[5]]);
         assert_eq!(store.live_calls().await.unwrap().len(), 3);
 
-        let old = store.calls_older_than(1_700_000_000_001, 3).await.unwrap();
-        assert_eq!(old.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[0], ids[2], ids[4]]);
-        assert_eq!(store.calls_older_than(1_700_000_000_000, 9).await.unwrap(), []);
+        let old = async |before, after, limit| store.calls_older_than(before, after, limit).await.unwrap();
+        let with_recording = |id: CallId| (id, Some(format!("recordings/{id}.wav")));
+        assert_eq!(old(1_700_000_000_001, None, 3).await, [ids[0], ids[2], ids[4]].map(with_recording));
+        assert_eq!(old(1_700_000_000_001, Some(ids[2]), 9).await, [ids[4], ids[6]].map(with_recording));
+        assert_eq!(old(1_700_000_000_000, None, 9).await, []);
         assert_eq!(store.delete_calls(&[ids[0], ids[1], ids[2]].into()).await.unwrap(), 2);
         assert!(store.call(ids[0]).await.unwrap().is_none() && store.call(ids[1]).await.unwrap().is_some());
         assert_eq!(all(&store, ids[0]).await, []);
