@@ -29,5 +29,5 @@ pub use jobs::{JobRow, JobState, ReviewRow, Step};
 pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};
-pub use store::{InstanceLock, Store};
+pub use store::{InstanceLock, Store, make_private_folder};
 pub use writer::{EventWriter, Full, NotStored, WriterFigures, WriterLimits};

@@ -86,7 +86,8 @@ impl Store {
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        // A folder that is there already may be anybody's: the data folder is for whoever serves to make private.
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
             make_private_folder(folder)
                 .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }
@@ -107,6 +108,11 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
+        for more in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(more);
+            keep_from_others(Path::new(&name));
+        }
         sqlx::migrate!("../../migrations/sqlite").run(&write).await?;
         let reading = options.clone().read_only(true);
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
@@ -208,13 +214,39 @@ enum Held {
     Connection(sqlx::PgConnection),
 }
 
-/// Transcripts are nobody else's business: the folder is its owner's alone where the system knows owners.
-fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+/// Makes a folder for what is nobody else's business. Everybody's access to one that is there already is taken away; where a
+/// group alone has access, somebody has given it on purpose, and it stays.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    keep_from_others(folder);
+    Ok(())
+}
+
+/// Leaves a file or a folder to its owner alone, if everybody had access to it. What is not ours stays as it is, which is
+/// logged.
+fn keep_from_others(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(metadata) = std::fs::metadata(path) else { return };
+        let mut permissions = metadata.permissions();
+        let mode = permissions.mode();
+        if mode & 0o007 == 0 {
+            return;
+        }
+        permissions.set_mode(mode & !0o077);
+        match std::fs::set_permissions(path, permissions) {
+            Ok(()) => tracing::info!(path = %path.display(), "nobody else can read this any more"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "everybody can read this"),
+        }
+    }
 }
 
 /// How a `u64` is kept: both databases know signed numbers only.
@@ -263,6 +295,40 @@ mod tests {
             sqlx::query("INSERT INTO grown VALUES (zeroblob(100000))").execute(&mut **tx).await?;
         });
         Ok(())
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_everybody_could_read_becomes_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("new/data");
+        make_private_folder(&data).unwrap();
+        assert_eq!((mode(&data), mode(data.parent().unwrap())), (0o700, 0o700));
+        for (before, after) in [(0o755, 0o700), (0o777, 0o700), (0o750, 0o750), (0o770, 0o770)] {
+            set(&data, before);
+            make_private_folder(&data).unwrap();
+            assert_eq!(mode(&data), after, "{before:o}");
+        }
+
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        set(&elsewhere, 0o755);
+        for (name, before, after) in [("a.db", 0o644, 0o600), ("b.db", 0o640, 0o640)] {
+            let file = elsewhere.join(name);
+            std::fs::write(&file, "").unwrap();
+            set(&file, before);
+            let store = Store::open(&format!("sqlite:{}", file.display())).await.unwrap();
+            for more in ["", "-wal", "-shm"] {
+                assert_eq!(mode(&elsewhere.join(format!("{name}{more}"))), after, "{name}{more}");
+            }
+            store.close().await;
+        }
+        assert_eq!(mode(&elsewhere), 0o755, "it may be anybody's");
     }
 
     #[tokio::test]
