@@ -1062,6 +1062,44 @@ async fn what_was_said_in_a_call_that_is_removed_is_in_no_file_of_sqlite() {
     gone_from_files(folder.path(), "walrus").await;
 }
 
+/// Whether somebody waits for what another has locked, in the same database.
+async fn somebody_waits(watcher: &mut PgConnection) -> bool {
+    let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+        AND wait_event_type = 'Lock'";
+    let waiting: i64 = sqlx::query_scalar(waits).fetch_one(watcher).await.unwrap();
+    waiting > 0
+}
+
+#[tokio::test]
+async fn admins_who_keep_each_other_out_at_once_do_not_both() {
+    let Some(url) = testing::postgres_url().await else { return };
+    let store = Store::open(&url).await.unwrap();
+    let [ada, bob] = ["ada", "bob"].map(|name| UserRow {
+        id: Uuid::now_v7(),
+        name: name.to_owned(),
+        password_hash: "$argon2id$…".to_owned(),
+        role: Role::Admin,
+        created_at_unix_ms: 1000,
+        disabled: false,
+    });
+    for admin in [&ada, &bob] {
+        store.add_user(admin).await.unwrap();
+    }
+    let [mut other, mut watcher] =
+        [PgConnection::connect(&url).await.unwrap(), PgConnection::connect(&url).await.unwrap()];
+    let mut keeps_out = other.begin().await.unwrap();
+    let ada_goes = sqlx::query("UPDATE users SET disabled = true WHERE id = $1").bind(ada.id);
+    ada_goes.execute(&mut *keeps_out).await.unwrap();
+    let changing = store.clone();
+    let bob_goes = tokio::spawn(async move {
+        let out = UserChange { disabled: Some(true), ..UserChange::default() };
+        changing.change_user(bob.id, &out).await
+    });
+    while !bob_goes.is_finished() && !somebody_waits(&mut watcher).await {}
+    keeps_out.commit().await.unwrap();
+    assert!(matches!(bob_goes.await.unwrap(), Err(StoreError::LastAdmin)));
+}
+
 /// What is taken out of a call while what it came to is being kept: in neither order of the two is it kept.
 #[tokio::test]
 async fn what_is_taken_out_while_somebody_keeps_what_a_call_came_to_is_not_kept() {
@@ -1087,15 +1125,7 @@ async fn what_is_taken_out_while_somebody_keeps_what_a_call_came_to_is_not_kept(
                 writer.flush().await;
             }
         });
-        loop {
-            let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
-                AND wait_event_type = 'Lock'";
-            let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut watcher).await.unwrap();
-            if waiting > 0 {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        while !somebody_waits(&mut watcher).await {}
         let kept = sqlx::query(
             "INSERT INTO ai_call_insights (call_id, version, made_at, insight, with_moods, quality) \
              VALUES ($1, 1, 1, 'said', 'unhappy', 'good')",
