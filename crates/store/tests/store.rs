@@ -1062,6 +1062,29 @@ async fn what_was_said_in_a_call_that_is_removed_is_in_no_file_of_sqlite() {
     gone_from_files(folder.path(), "walrus").await;
 }
 
+#[tokio::test]
+async fn a_sentence_that_is_an_example_no_more_is_in_no_file_of_sqlite() {
+    let (store, folder) = testing::sqlite().await;
+    for (text, intent) in [("My walrus is ill.", None), ("My zebra is ill.", Some("vet"))] {
+        let (intent, changed_by) = (intent.map(str::to_owned), "sara".to_owned());
+        let row = ExampleRow { text: text.to_owned(), intent, removed: false, changed_at_unix_ms: 1, changed_by };
+        store.put_example(&row).await.unwrap();
+    }
+    assert!(is_in_files(folder.path(), "walrus") && is_in_files(folder.path(), "zebra"));
+    store.forget_example("My walrus is ill.").await.unwrap();
+    gone_from_files(folder.path(), "walrus").await;
+    let vet = IntentRow {
+        name: "vet".to_owned(),
+        title: BTreeMap::new(),
+        alert: false,
+        removed: true,
+        changed_at_unix_ms: 2,
+        changed_by: "sara".to_owned(),
+    };
+    store.put_intent(&vet).await.unwrap();
+    gone_from_files(folder.path(), "zebra").await;
+}
+
 /// Whether somebody waits for what another has locked, in the same database.
 async fn somebody_waits(watcher: &mut PgConnection) -> bool {
     let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
