@@ -817,7 +817,8 @@ mod tests {
         assert_eq!(left, (1..=most - EVENTS_PER_DELETE).collect::<Vec<_>>(), "a log that lacks its end");
         drop(other);
         assert_eq!(deleted.await.unwrap(), 1);
-        assert_eq!((store.call(id).await.unwrap(), store.events(id, 0, 1).await.unwrap()), (None, Vec::new()));
+        let (call, events) = (store.call(id).await.unwrap(), store.events(id, 0, 1).await.unwrap());
+        assert_eq!((call, events), (None, Vec::new()));
         store.close().await;
     }
 

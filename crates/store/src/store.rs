@@ -87,7 +87,8 @@ impl Store {
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
         // A folder that is there already may be anybody's: the data folder is for whoever serves to make private.
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        if let Some(folder) = folder {
             make_private_folder(folder)
                 .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }

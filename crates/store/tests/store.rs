@@ -1067,7 +1067,8 @@ async fn a_sentence_that_is_an_example_no_more_is_in_no_file_of_sqlite() {
     let (store, folder) = testing::sqlite().await;
     for (text, intent) in [("My walrus is ill.", None), ("My zebra is ill.", Some("vet"))] {
         let (intent, changed_by) = (intent.map(str::to_owned), "sara".to_owned());
-        let row = ExampleRow { text: text.to_owned(), intent, removed: false, changed_at_unix_ms: 1, changed_by };
+        let text = text.to_owned();
+        let row = ExampleRow { text, intent, removed: false, changed_at_unix_ms: 1, changed_by };
         store.put_example(&row).await.unwrap();
     }
     assert!(is_in_files(folder.path(), "walrus") && is_in_files(folder.path(), "zebra"));
