@@ -12,8 +12,8 @@ use crate::calls::supervisors_track;
 /// Calls looked at together.
 const TOGETHER: u32 = 100;
 
-/// Removes ended calls that began more than `age` before `now_unix_ms`, recordings first: what is left behind
-/// by an interruption is a call without a recording, which the next run removes. Says how many went.
+/// Removes ended calls that began, and missed ones that came, more than `age` before `now_unix_ms`, recordings first: what is
+/// left behind by an interruption is a call without a recording, which the next run removes. Says how many went.
 ///
 /// # Errors
 /// When the store refuses.
@@ -24,7 +24,7 @@ pub async fn remove_older(
     now_unix_ms: u64,
 ) -> Result<u64, StoreError> {
     let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
-    let (mut removed, mut after) = (0, None);
+    let (mut removed, mut after) = (store.delete_missed(before).await?, None);
     loop {
         let calls = store.calls_older_than(before, after, TOGETHER).await?;
         // Those that cannot be removed are passed by, until the next run.
@@ -75,7 +75,7 @@ mod tests {
     use sotto_call::{
         CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EndReason, EventBody, Millis, Source,
     };
-    use sotto_store::{CallRow, Closing};
+    use sotto_store::{CallRow, Closing, MissedCall};
 
     use super::*;
 
@@ -136,8 +136,13 @@ mod tests {
         std::fs::remove_file(folder.path().join("lost.wav")).unwrap();
         let live = call(1_000, "live.wav", false).await;
         let new = call(9_000, "new.wav", true).await;
+        for at_unix_ms in [1_000, 9_000] {
+            let (id, called) = (uuid::Uuid::now_v7(), "100".to_owned());
+            let missed = MissedCall { id, at_unix_ms, called, aor: None, name: None, waited_ms: 0 };
+            store.add_missed(&missed).await.unwrap();
+        }
         let removed = remove_older(&store, folder.path(), Duration::from_secs(5), 10_000).await.unwrap();
-        assert_eq!(removed, 2);
+        assert_eq!((removed, store.missed(9).await.unwrap().len()), (3, 1));
         assert!(!supervisors.exists());
         for (id, name, kept) in [
             (old, "old.wav", false),

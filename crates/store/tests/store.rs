@@ -568,6 +568,10 @@ on_both! {
         assert!(!store.handle_missed(second.id, "omid", 4).await.unwrap());
         assert!(!store.handle_missed(Uuid::now_v7(), "omid", 4).await.unwrap());
         assert_eq!(store.missed(9).await.unwrap(), [first]);
+        for (before, removed) in [(1, 0), (3, 2), (3, 0)] {
+            assert_eq!(store.delete_missed(before).await.unwrap(), removed, "{before}");
+        }
+        assert_eq!(store.missed(9).await.unwrap(), []);
     }
 
     async fn the_audit_is_read_from_the_newest_in_pages(store: Store) {
