@@ -1026,6 +1026,30 @@ fn is_in_files(folder: &Path, text: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_call_that_cannot_be_read_keeps_no_other_from_being_closed() {
+    let (store, folder) = testing::sqlite().await;
+    let [unreadable, other] = [(); 2].map(|()| CallId::new());
+    for id in [unreadable, other] {
+        store.create_call(&row(id)).await.unwrap();
+        store.append(id, &log_of(&["one"])).await.unwrap();
+    }
+    let url = format!("sqlite:{}", folder.path().join("sotto.db").display());
+    let mut later = SqliteConnection::connect(&url).await.unwrap();
+    let update = sqlx::query("UPDATE events SET event = $2 WHERE call_id = $1 AND seq = 2");
+    let event = r#"{"seq":2,"at_ms":1,"kind":"mood"}"#;
+    update.bind(unreadable.0).bind(event).execute(&mut later).await.unwrap();
+    let closed = recover(&store, |_| None).await.unwrap();
+    let closed: Vec<_> = closed.iter().map(|call| (call.id, call.last_seq)).collect();
+    assert_eq!(closed, [(other, 3), (unreadable, 3)]);
+    for (id, utterances) in [(unreadable, 0), (other, 1)] {
+        let kept = store.call(id).await.unwrap().unwrap();
+        assert_eq!((kept.ended, kept.utterances), (Some(EndReason::Interrupted), utterances));
+        assert_eq!(kept.participants, row(id).participants);
+    }
+    assert_eq!(recover(&store, |_| None).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn what_is_taken_out_is_in_no_file_of_sqlite() {
     let (store, folder) = testing::sqlite().await;
     let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
