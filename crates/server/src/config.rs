@@ -84,7 +84,8 @@ pub struct ServerConfig {
     /// unencrypted unless a reverse proxy adds TLS.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// The folder for everything Sotto keeps: recordings, and the database when that is SQLite.
+    /// The folder for everything Sotto keeps: recordings, and the database when that is SQLite. Access that everybody has
+    /// to it is taken away at the start; a group that alone has some keeps it.
     #[schemars(with = "String")]
     pub data: PathBuf,
     /// The address browsers use (`https://calls.example`), when a reverse proxy stands in between. With
@@ -264,7 +265,8 @@ impl Default for RecordingConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Days after which an ended call is removed, with its words and its recording; 0 keeps everything.
+    /// Days after which an ended call is removed, with its words and its recording, and one that was missed; 0 keeps
+    /// everything.
     pub days: u32,
 }
 

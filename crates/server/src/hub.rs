@@ -43,7 +43,7 @@ pub struct HubLimits {
     /// Events a subscriber may fall behind before it is cut off.
     pub tail: usize,
     /// Published bodies a call's task may fall behind before partials are left out. At 64 times as many
-    /// everything is.
+    /// everything is, but for what a customer agrees to.
     pub inbox: usize,
 }
 
@@ -492,8 +492,12 @@ impl LiveCall {
     fn send(&self, at: Option<Millis>, body: EventBody) {
         let limit = self.shared.limits.inbox;
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let partial = matches!(&body, EventBody::Utterance(utterance) if !utterance.r#final);
-        let room = if partial { before < limit } else { before < limit.saturating_mul(64) };
+        let room = match &body {
+            EventBody::Utterance(utterance) if !utterance.r#final => before < limit,
+            // Who says no has no mood any more, whatever else is left out.
+            EventBody::Consent(_) => true,
+            _ => before < limit.saturating_mul(64),
+        };
         if !room || self.inbox.send(Command::Publish(at, body)).is_err() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
@@ -1246,6 +1250,18 @@ mod tests {
         call.end(hangup(1)).await.unwrap();
         let all = hub.store().events(call.id(), 0, 1_000).await.unwrap();
         assert!(!format!("{all:?}").contains("4242") && hub.figures().dropped > 0);
+    }
+
+    #[tokio::test]
+    async fn a_customers_no_is_heard_however_far_behind_the_task_is() {
+        let (hub, _folder) = hub(HubLimits { inbox: 1, ..HubLimits::default() }).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        for n in 0..100 {
+            call.publish(utterance(1 + n, "words", true));
+        }
+        call.publish(EventBody::Consent(Consent { mood: false }));
+        call.end(hangup(1)).await.unwrap();
+        assert!(!hub.store().state(call.id()).await.unwrap().may_have_mood() && hub.figures().dropped > 0);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use sotto_tests::postgres::Postgres;
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{EXCERPT_MS, assert_ordered, assert_recorded, assert_understood, call};
+use crate::support::{EXCERPT_MS, assert_ordered, assert_private, assert_recorded, assert_understood, call};
 
 #[test]
 fn a_call_on_postgresql() {
@@ -28,6 +28,7 @@ fn a_call_on_postgresql() {
     sotto.resume().unwrap();
     assert_eq!(sotto.api.events(&id).unwrap(), events, "an ended call survives kill -9 as it was");
     assert_recorded(&sotto, &id, EXCERPT_MS);
+    assert_private(&sotto.data());
     drop(sotto);
     drop(server);
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::fs::Mode;
 use sotto_call::{Millis, Shedding};
 use sotto_insight::{Duty, Playbook};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
-use sotto_store::{EventWriter, Role, Store, WriterLimits, recover};
+use sotto_store::{EventWriter, Role, Store, WriterLimits, make_private_folder, recover};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -43,8 +44,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     let data = config.server.data.clone();
-    std::fs::create_dir_all(data.join("recordings"))
-        .with_context(|| format!("making the data folder {}", data.display()))?;
+    keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
         format!("the page cannot listen on {}: is Sotto running already?", config.server.listen)
     })?;
@@ -194,6 +194,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         tracing::error!("the database did not take everything in time");
     }
     Ok(())
+}
+
+/// Makes the folders of what is kept of calls. Whatever this process makes from now on, wherever it is, nobody else can read,
+/// but for the group of the data folder if that has access to it.
+fn keep_private(data: &Path) -> std::io::Result<()> {
+    make_private_folder(data)?;
+    let open_to = Mode::from_raw_mode(rustix::fs::stat(data)?.st_mode);
+    rustix::process::umask((Mode::RWXG - open_to) | Mode::RWXO);
+    // For the same group; it may lie elsewhere.
+    let recordings = data.join("recordings");
+    std::fs::create_dir_all(&recordings)?;
+    make_private_folder(&recordings)
 }
 
 /// Fetches and loads what recognises speech, beside the calls, which are recorded until then.
