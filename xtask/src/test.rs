@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that must hold, on a machine that may have nothing yet.
 //!
 //! One JSON line a step tells machines what failed and why; the last line counts. What was left out because the
-//! machine lacks something is counted apart.
+//! machine lacks something is counted apart. What takes long is not done again while nothing has changed.
 
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use anyhow::{Result, ensure};
 use serde::Serialize;
 
 use crate::run::{Run, note, step, target, tools};
+use crate::stamp::Stamp;
 use crate::{arrows, licences, machine, run, types};
 
 #[derive(clap::Args)]
@@ -16,6 +17,9 @@ pub struct Options {
     /// Only these steps, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = STEPS.map(|s| s.name))]
     only: Vec<String>,
+    /// Also steps that have passed and that nothing has changed for.
+    #[arg(long)]
+    all: bool,
 }
 
 /// Checks of a step; an error counts as one that failed.
@@ -52,25 +56,34 @@ impl std::iter::Sum for Counts {
 struct Step {
     name: &'static str,
     what: &'static str,
+    /// Where it takes long: what it reads, and need not be done again while that is as it was.
+    reads: &'static [&'static str],
     go: fn() -> Result<Counts>,
 }
 
 const STEPS: [Step; 11] = [
-    Step { name: "machine", what: "What this machine has", go: machine },
+    Step { name: "machine", what: "What this machine has", reads: &[], go: machine },
     Step {
         name: "licences",
         what: "Licences, banned crates, sources, advisories (deny.toml); who knows whom (ARCHITECTURE.md)",
+        reads: &[],
         go: licences,
     },
-    Step { name: "format", what: "Formatting", go: format },
-    Step { name: "page", what: "The web page: types, tests, build", go: page },
-    Step { name: "lints", what: "Lints (clippy, warnings are errors)", go: lints },
-    Step { name: "build", what: "Building everything that tests need", go: build },
-    Step { name: "types", what: "The page's types are those of the Rust code", go: generated_types },
-    Step { name: "models", what: "Speech models for the tests", go: models },
-    Step { name: "tests", what: "Tests", go: tests },
-    Step { name: "fuzz", what: "The fuzz targets compile", go: fuzz_targets },
-    Step { name: "container", what: "The container's files", go: container },
+    Step { name: "format", what: "Formatting", reads: &[], go: format },
+    Step { name: "page", what: "The web page: types, tests, build", reads: &["web", "xtask"], go: page },
+    Step { name: "lints", what: "Lints (clippy, warnings are errors)", reads: &[], go: lints },
+    Step { name: "build", what: "Building everything that tests need", reads: &[], go: build },
+    Step {
+        name: "types",
+        what: "The page's types are those of the Rust code",
+        reads: &[],
+        go: generated_types,
+    },
+    Step { name: "models", what: "Speech models for the tests", reads: &[], go: models },
+    // Everything but what is only read by people.
+    Step { name: "tests", what: "Tests", reads: &[".", ":(exclude,glob)*.md", ":(exclude)docs"], go: tests },
+    Step { name: "fuzz", what: "The fuzz targets compile", reads: &[], go: fuzz_targets },
+    Step { name: "container", what: "The container's files", reads: &[], go: container },
 ];
 
 /// One line of the report.
@@ -92,6 +105,14 @@ pub fn test(options: &Options) -> Result<()> {
             continue;
         }
         step(s.what);
+        let stamp = Stamp::of(s.name, s.reads);
+        // Whoever names a step wants it done.
+        if !options.all && options.only.is_empty() && stamp.is_current() {
+            note("unchanged since it passed (--all does it again)");
+            let reason = Some("unchanged since it passed".to_owned());
+            reports.push(Report { step: s.name, ok: true, counts: Counts::default(), seconds: 0, reason });
+            continue;
+        }
         let begun = Instant::now();
         let outcome = (s.go)();
         let seconds = begun.elapsed().as_secs();
@@ -101,8 +122,11 @@ pub fn test(options: &Options) -> Result<()> {
             Err(error) => (Counts { failed: 1, ..Counts::default() }, Some(format!("{error:#}"))),
         };
         let report = Report { step: s.name, ok: reason.is_none(), counts, seconds, reason };
-        if let Some(reason) = &report.reason {
-            eprintln!("\x1b[31mfailed:\x1b[0m {reason}");
+        match &report.reason {
+            Some(reason) => eprintln!("\x1b[31mfailed:\x1b[0m {reason}"),
+            // What was skipped may be there the next time.
+            None if counts.skipped == 0 => stamp.keep()?,
+            None => {}
         }
         let stop = !report.ok && matches!(s.name, "machine" | "build");
         reports.push(report);
@@ -146,7 +170,7 @@ fn licences() -> Result<Counts> {
         Run::cargo().args(["deny", "check", "--disable-fetch", "advisories"]).go()?;
         counts.passed += 1;
     } else {
-        counts.skip("advisories are not checked: their database could not be fetched (`cargo deny fetch db`)");
+        counts.skip("advisories are not checked: their database was not fetched (`cargo deny fetch db`)");
     }
     Ok(counts)
 }
@@ -209,6 +233,8 @@ fn fuzz_targets() -> Result<Counts> {
 }
 
 fn build() -> Result<Counts> {
+    // What the program serves, where the page's own step has nothing to do.
+    run::build_page()?;
     // All targets at once: the features are those of the tests, and nothing is built twice.
     Run::cargo().args(["build", "--workspace", "--all-targets", "--locked"]).go()?;
     Ok(Counts::passed(1))
