@@ -21,4 +21,6 @@ pub mod proxy;
 pub mod script;
 pub mod server;
 pub mod sipp;
+#[path = "../../crates/store/src/testing/skip.rs"]
+pub mod skip;
 pub mod turn;

@@ -200,7 +200,7 @@ fn modified(path: &str) -> Option<std::time::SystemTime> {
 }
 
 /// When the newest file below `path` was changed.
-fn newest(path: &std::path::Path) -> Option<std::time::SystemTime> {
+pub fn newest(path: &std::path::Path) -> Option<std::time::SystemTime> {
     let meta = std::fs::metadata(path).ok()?;
     if !meta.is_dir() {
         return meta.modified().ok();

@@ -10,6 +10,9 @@ pub mod e5;
 mod error;
 mod fetch;
 mod format;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod manifest;
 mod onnx;
 mod onnx_proto;

@@ -35,7 +35,7 @@ use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, RuleHeaders, SUPPORTED_V
 use crate::sdp;
 use crate::wire::{ACCEPT, ALLOW};
 
-mod refer;
+pub(crate) mod refer;
 pub(crate) use refer::Refer;
 use refer::Transfers;
 pub use refer::{ReferError, Referral};
