@@ -40,7 +40,11 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         sink(Figure::at_most(&format!("smooth.{page}.long_tasks"), number("long_tasks"), "tasks", 0.0));
         sink(Figure::at_most(&format!("smooth.{page}.longest_task"), number("longest_ms"), "ms", 50.0));
         // Of the page alone: by the clock, a machine that is full with calls counts as well.
-        sink(Figure::reported(&format!("smooth.{page}.longest_of_processor"), number("longest_cpu_ms"), "ms"));
+        sink(Figure::reported(
+            &format!("smooth.{page}.longest_of_processor"),
+            number("longest_cpu_ms"),
+            "ms",
+        ));
     }
     Ok(())
 }
