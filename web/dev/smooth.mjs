@@ -40,7 +40,7 @@ const { user } = await signedIn.json();
 const place = asked ?? (user.role === 'agent' ? '#/calls' : '#/wall');
 await page.goto(url(place));
 // On a machine that is full of calls, it may take a while until the page has heard of them.
-await page.waitForSelector(place === '#/wall' ? '[data-row]' : 'main#main');
+await page.waitForSelector({ '#/wall': '[data-row]', '#/calls': '[data-call]' }[place] ?? 'main#main');
 await page.waitForTimeout(SETTLING_MS);
 
 const cdp = await context.newCDPSession(page);
