@@ -173,7 +173,7 @@ fn connections_that_only_wait_take_little_memory() {
     const SOCKETS: u64 = 300;
     let sotto = Sotto::start().unwrap();
     sotto.understands(PATIENCE).unwrap();
-    let open = |_| {
+    let open = |_: u64| {
         let mut wall = Live::open(&sotto.api.client, "/api/live").unwrap();
         assert_eq!(wall.next(PATIENCE).unwrap().unwrap()["type"], "calls");
         wall
