@@ -426,6 +426,24 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   assert.match(await page.title(), /^\(\d+\) Who needs me\?/);
 });
 
+test('a wall of many calls is drawn a few rows at a time', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.evaluate(() => {
+    window.drawn = [0];
+    const count = () => {
+      const rows = document.querySelectorAll('[data-row]').length;
+      if (rows !== window.drawn.at(-1)) window.drawn.push(rows);
+    };
+    new MutationObserver(count).observe(document.body, { childList: true, subtree: true });
+  });
+  await page.keyboard.press('n');
+  await page.waitForFunction(() => window.drawn.at(-1) > 12);
+  const drawn = await page.evaluate(() => window.drawn);
+  const steps = drawn.slice(1).map((rows, n) => rows - drawn[n]);
+  assert.ok(Math.max(...steps) <= 10, drawn.join(' '));
+});
+
 test('lists what somebody should look at, each with the sentence that says why', async (t) => {
   const page = await wall(t);
   await page.keyboard.press('v');

@@ -16,6 +16,7 @@ pub mod intents;
 pub mod jobs;
 pub mod library;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod moods;
 pub mod needs;
