@@ -332,6 +332,7 @@ impl Setup {
             ("insight", Vec::new()),
             ("prompts", Vec::new()),
             ("alerts", Vec::new()),
+            ("llm", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

@@ -4,8 +4,10 @@
 //! [`Hub`] keeps documents, cut into [`Passage`]s where their structure allows it, with a vector each, which it asks
 //! its caller for; what has not changed keeps its vector. An [`Index`] is what can be searched in a hub at one
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
-//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one.
+//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. Which sentence of a passage
+//! [answers](answering) a question, and whether what somebody says [stands in](share_in) passages, is told by their words.
 
+mod answer;
 mod hub;
 mod index;
 mod kept;
@@ -13,6 +15,7 @@ mod source;
 mod split;
 mod words;
 
+pub use answer::{answering, sentences, share_in};
 pub use hub::{Change, Document, FINGERPRINT_OF, Hub, Paper, Viewer, Visibility, fingerprint};
 pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};

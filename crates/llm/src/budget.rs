@@ -82,7 +82,10 @@ mod tests {
         budget.settle(reserved, 10);
         let unsettled = budget.reserve(Purpose::Answer, 90, 5).unwrap();
         assert!(budget.reserve(Purpose::Check, 1, 5).is_none(), "the purpose has some left, the day has not");
-        assert!(budget.reserve(Purpose::Check, 1, 4).is_none(), "a clock that is set back gives nothing back");
+        assert!(
+            budget.reserve(Purpose::Check, 1, 4).is_none(),
+            "a clock that is set back gives nothing back"
+        );
         assert!(budget.reserve(Purpose::Answer, 100, 6).is_some());
         budget.settle(unsettled, 1_000);
         assert_eq!(budget.spent(6), &BTreeMap::from([(Purpose::Answer, 100)]));

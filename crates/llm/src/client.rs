@@ -20,8 +20,8 @@ use crate::figures::Figures;
 use crate::http::Http;
 use crate::wire::{Collected, Form, Line, Lines, Message, Request};
 use crate::{
-    Breaker, Budget, LlmError, Problems, Prompt, Purpose, Rate, Schema, Sendable, Snapshot, Template, backoff,
-    estimate,
+    Breaker, Budget, LlmError, Problems, Prompt, Purpose, Rate, Schema, Sendable, Snapshot, Template,
+    backoff, estimate,
 };
 
 /// Bytes that an answer may have on the wire. A token takes some 300 there.
@@ -565,7 +565,8 @@ impl Shared {
         ear: &mut Ear<'_>,
     ) -> Result<(Collected, Duration), LlmError> {
         let begun = Instant::now();
-        let body = serde_json::to_vec(&request.body()).map_err(|error| LlmError::Garbage(error.to_string()))?;
+        let body =
+            serde_json::to_vec(&request.body()).map_err(|error| LlmError::Garbage(error.to_string()))?;
         let first_by = deadline.min(begun + self.settings.first_token);
         let answer = timeout_at(first_by, self.http.post("/chat/completions", body)).await;
         let answer = answer.map_err(|_| LlmError::TooSlow("nothing was said in time"))??;

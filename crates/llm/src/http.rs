@@ -47,7 +47,8 @@ impl Http {
             "" => None,
             key => {
                 let value = HeaderValue::from_str(&format!("Bearer {key}"));
-                let mut value = value.map_err(|_| wrong("a key has letters, digits and signs only".to_owned()))?;
+                let mut value =
+                    value.map_err(|_| wrong("a key has letters, digits and signs only".to_owned()))?;
                 value.set_sensitive(true);
                 Some(value)
             }

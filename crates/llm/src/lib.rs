@@ -144,7 +144,9 @@ impl LlmError {
     fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable(_) | Self::Cut => true,
-            Self::Refused { status, .. } => *status == 429 || *status == 408 || *status >= 500 && *status != 501,
+            Self::Refused { status, .. } => {
+                *status == 429 || *status == 408 || *status >= 500 && *status != 501
+            }
             _ => false,
         }
     }

@@ -11,7 +11,7 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
-use futures::stream::{self, StreamExt as _};
+use futures::stream;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -115,7 +115,8 @@ async fn complete(State(shared): State<Shared>, Json(body): Json<Value>) -> Resp
     match (shared.answer)(number, &body) {
         Reply::Says(text) => streamed(spoken(&text)),
         Reply::Whole(text) => {
-            let choice = json!({ "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
+            let choice =
+                json!({ "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
             Json(json!({ "model": "fake", "choices": [choice] })).into_response()
         }
         Reply::Status(status, headers, text) => {
@@ -135,7 +136,8 @@ async fn complete(State(shared): State<Shared>, Json(body): Json<Value>) -> Resp
             streamed(Body::from_stream(drops))
         }
         Reply::Floods => {
-            let flood = stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from(piece(&"a".repeat(4_000), None))));
+            let flood =
+                stream::repeat_with(|| Ok::<_, io::Error>(Bytes::from(piece(&"a".repeat(4_000), None))));
             streamed(Body::from_stream(flood))
         }
         Reply::Breaks(bytes) => {
@@ -161,5 +163,5 @@ fn spoken(text: &str) -> Body {
     let usage = json!({ "choices": [], "usage": { "prompt_tokens": 7, "completion_tokens": 3 } });
     let end = [piece("", Some("stop")), format!("data: {usage}\n\n"), "data: [DONE]\n\n".to_owned()];
     let all: Vec<Result<Bytes, io::Error>> = pieces.chain(end).map(|one| Ok(Bytes::from(one))).collect();
-    Body::from_stream(stream::iter(all).boxed())
+    Body::from_stream(stream::iter(all))
 }

@@ -38,7 +38,10 @@ async fn ask(llm: &Llm) -> Result<Answered<Word>, LlmError> {
 }
 
 /// Asks one that does these in turn, with other settings.
-async fn asked(replies: Vec<Reply>, set: impl FnOnce(&mut Settings)) -> (Result<Answered<Word>, LlmError>, Fake, Llm) {
+async fn asked(
+    replies: Vec<Reply>,
+    set: impl FnOnce(&mut Settings),
+) -> (Result<Answered<Word>, LlmError>, Fake, Llm) {
     let fake = Fake::in_turn(replies).await;
     let mut settings = fake.settings();
     set(&mut settings);
@@ -74,10 +77,14 @@ async fn words_are_given_on_while_they_come() {
     let llm = Llm::new(fake.settings()).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
     let hear = heard.clone();
-    let said = llm.say(Purpose::Check, &prompt(), move |text| hear.lock().unwrap().push(text.to_owned())).await;
+    let said =
+        llm.say(Purpose::Check, &prompt(), move |text| hear.lock().unwrap().push(text.to_owned())).await;
     let heard = heard.lock().unwrap();
     assert!(heard.len() > 1, "{heard:?}");
-    assert_eq!((heard.concat(), said.unwrap().value), ("It is green, I think.".into(), "It is green, I think.".into()));
+    assert_eq!(
+        (heard.concat(), said.unwrap().value),
+        ("It is green, I think.".into(), "It is green, I think.".into())
+    );
 }
 
 #[tokio::test]
@@ -144,7 +151,8 @@ async fn what_passes_is_waited_for() {
     assert!(matches!(answered, Err(LlmError::Refused { status: 503, .. })), "{answered:?}");
     assert!(fake.asked().len() == 1 && begun.elapsed() < Duration::from_secs(10));
     // A wrong key stays wrong.
-    let (answered, fake, _) = asked(vec![Reply::Status(401, vec![], "who?")], |settings| settings.retries = 2).await;
+    let (answered, fake, _) =
+        asked(vec![Reply::Status(401, vec![], "who?")], |settings| settings.retries = 2).await;
     assert!(matches!(answered, Err(LlmError::Refused { status: 401, .. })), "{answered:?}");
     assert_eq!(fake.asked().len(), 1);
     // One that broke is asked again, unless somebody has heard the begin.
@@ -207,7 +215,10 @@ async fn a_dead_server_is_left_alone_after_a_while() {
     }
     assert_eq!(kinds, [&["unreachable"; 5][..], &["resting"; 2][..]].concat());
     assert_eq!(llm.figures().standing, Standing::Open);
-    assert!(llm.figures().spent_today.values().all(|tokens| *tokens == 0), "what was never sent cost nothing");
+    assert!(
+        llm.figures().spent_today.values().all(|tokens| *tokens == 0),
+        "what was never sent cost nothing"
+    );
 }
 
 #[tokio::test]
@@ -235,11 +246,13 @@ async fn budgets_limits_and_room_are_kept() {
 #[tokio::test]
 async fn more_than_may_wait_are_told_so() {
     let fake = Fake::in_turn(vec![Reply::Silence]).await;
-    let llm = Llm::new(Settings { concurrency: 1, whole: Duration::from_secs(2), ..fake.settings() }).unwrap();
+    let llm =
+        Llm::new(Settings { concurrency: 1, whole: Duration::from_secs(2), ..fake.settings() }).unwrap();
     let questions = (0..30).map(|_| ask(&llm));
     let outcomes = futures::future::join_all(questions).await;
     let kinds: Vec<&str> = outcomes.into_iter().map(|outcome| outcome.unwrap_err().kind()).collect();
     let count = |kind: &str| kinds.iter().filter(|one| **one == kind).count();
-    assert_eq!((count("too_slow"), count("busy")), (1, 29), "{kinds:?}");
-    assert_eq!((fake.asked().len(), llm.figures().going_on), (1, 0));
+    // One is answered, eight wait, and may have their turn at the very end.
+    assert!(count("busy") >= 21 && count("busy") + count("too_slow") == 30, "{kinds:?}");
+    assert!(fake.asked().len() <= 9 && llm.figures().going_on == 0);
 }

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod analysis;
+pub mod assist;
 pub mod audit;
 pub mod calls;
 pub mod cli;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod hub;
 pub mod insight;
 pub mod intents;
+pub mod llm;
 pub mod logging;
 pub mod metrics;
 pub mod moods;

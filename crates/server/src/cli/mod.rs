@@ -3,6 +3,7 @@
 mod call;
 mod eval;
 mod kb;
+mod llm;
 mod models;
 mod offline;
 mod replay;
@@ -46,6 +47,8 @@ enum Command {
     Eval(eval::Eval),
     /// Look things up in documents.
     Kb(kb::Kb),
+    /// The language model that answers questions.
+    Llm(llm::LlmCommand),
     /// Place a SIPREC call with a recorded conversation, as a session border controller would.
     Call(call::Call),
     /// Print a documented configuration file with every key and its default.
@@ -99,6 +102,7 @@ impl Cli {
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,
                 Command::Kb(command) => command.run(&config),
+                Command::Llm(command) => command.run(&config).await,
                 Command::Call(command) => command.run().await,
                 Command::Config | Command::ReadDocument { .. } => Ok(()),
             }
