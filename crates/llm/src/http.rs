@@ -1,6 +1,5 @@
 //! The way to the server.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -49,7 +49,7 @@ impl Injection {
         let (question, answer) = self.honest();
         let mut documents = vec![("honest.md", answer)];
         if self.r#where == "document" {
-            documents.push(("tampered.md", &self.text));
+            documents.push(("tampered.md", self.text.as_str()));
         }
         let mut hub = Hub::new();
         for (id, text) in documents {
