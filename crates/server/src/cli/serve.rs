@@ -141,6 +141,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(playbook) = playbook {
         calls.prompt_by(playbook);
     }
+    if let Some(llm) = config.llm.open()? {
+        figures::llm(&metrics, &llm);
+    }
     if config.insight.enabled {
         read_feelings(config.clone(), intents, checklist, calls.clone(), readiness.clone());
     }
