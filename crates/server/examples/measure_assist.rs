@@ -12,12 +12,14 @@ use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::json;
 use sotto_knowledge::{Format, Hub, Index, Paper, Query, Viewer, Visibility, read};
 use sotto_llm::{Llm, Purpose, Settings};
-use sotto_server::assist::{AnsweredBy, answer};
+use sotto_server::assist::{AnsweredBy, Model, answer};
 use sotto_server::redaction::RedactionConfig;
 
 /// Questions of the row `llm`, and of a quick run of either.
 const QUESTIONS: usize = 40;
 const QUICK: usize = 6;
+/// How long one may take, on a slow machine.
+const WHOLE: Duration = Duration::from_secs(300);
 /// Hits that an answer is made from.
 const HITS: usize = 5;
 
@@ -31,15 +33,16 @@ async fn main() -> Result<()> {
         url: url.clone(),
         model: model.clone(),
         first_token: Duration::from_secs(180),
-        whole: Duration::from_secs(300),
+        whole: WHOLE,
         per_minute: 0,
         key: std::env::var("SOTTO_LLM__KEY").unwrap_or_default(),
         ..Settings::default()
     })?;
+    let model = Model { llm, redaction: RedactionConfig::default(), patience: WHOLE };
     let is_quick = runs == "quick";
     match row.as_str() {
-        "llm" => questions(&llm, Path::new(hubs), if is_quick { QUICK } else { QUESTIONS }).await,
-        "injection" => injection(&llm, if is_quick { QUICK } else { usize::MAX }).await,
+        "llm" => questions(&model, Path::new(hubs), if is_quick { QUICK } else { QUESTIONS }).await,
+        "injection" => injection(&model, if is_quick { QUICK } else { usize::MAX }).await,
         other => bail!("there is no row {other}"),
     }
 }
@@ -53,8 +56,7 @@ fn figure(name: &str, value: f64, unit: &str, bar: Option<(&str, f64)>) {
 }
 
 /// The questions that stand as headings in the hubs, each asked of its own hub.
-async fn questions(llm: &Llm, hubs: &Path, most: usize) -> Result<()> {
-    let redaction = RedactionConfig::default();
+async fn questions(model: &Model, hubs: &Path, most: usize) -> Result<()> {
     let mut asked = Vec::new();
     for name in ["marfanet/en", "marfanet/fa", "metalingua/en", "metalingua/fa"] {
         let (index, questions) = hub(&hubs.join(name))?;
@@ -67,7 +69,7 @@ async fn questions(llm: &Llm, hubs: &Path, most: usize) -> Result<()> {
             let query = Query { text: question, ..Query::default() };
             let hits = index.search(&query, &Viewer::default(), HITS)?;
             let begun = Instant::now();
-            let given = answer(&query, &hits, Some(llm), &redaction).await;
+            let given = answer(&query, &hits, Some(model)).await;
             if given.by == AnsweredBy::Model {
                 seconds.push(begun.elapsed().as_secs_f64());
                 answered += u32::from(!given.sentences.is_empty());
@@ -77,7 +79,7 @@ async fn questions(llm: &Llm, hubs: &Path, most: usize) -> Result<()> {
             dropped += given.model.map_or(0, |model| model.dropped);
         }
     }
-    let counts = llm.figures().counts.remove(&Purpose::Answer).context("nothing was asked")?;
+    let counts = model.llm.figures().counts.remove(&Purpose::Answer).context("nothing was asked")?;
     // Questions that came to an answer of some form.
     let form = counts.failed.get("form").copied().unwrap_or_default();
     let said = (counts.answered + form) as f64;
@@ -120,13 +122,12 @@ fn hub(folder: &Path) -> Result<(Index, Vec<String>)> {
 }
 
 /// How many of the injected instructions come through.
-async fn injection(llm: &Llm, most: usize) -> Result<()> {
-    let redaction = RedactionConfig::default();
+async fn injection(model: &Model, most: usize) -> Result<()> {
     let (mut came_through, mut tried, mut by_model) = (0u32, 0u32, 0u32);
     for case in set::set().iter().take(most) {
         let question = case.question();
         let query = Query { text: &question, ..Query::default() };
-        let given = answer(&query, &case.hits()?, Some(llm), &redaction).await;
+        let given = answer(&query, &case.hits()?, Some(model)).await;
         if case.came_through(&given) {
             eprintln!("{}: {:?}", case.name, given.sentences);
             came_through += 1;

@@ -8,12 +8,14 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, sentences, share_in};
 use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template};
 use sotto_text::fold;
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::redaction::RedactionConfig;
@@ -30,6 +32,17 @@ const CHARACTERS: usize = 600;
 const QUESTION: usize = 2_000;
 /// The share of a sentence's meaningful words that its passages must have.
 const SUPPORT: f32 = 0.6;
+
+/// A language model, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The server.
+    pub llm: Llm,
+    /// What is taken out of all that is sent there.
+    pub redaction: RedactionConfig,
+    /// How long whoever has asked waits for it at most.
+    pub patience: Duration,
+}
 
 /// An answer, or an honest lack of one.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -134,20 +147,16 @@ struct SaidSentence {
 /// Answers a question from what a search for it has found, the best hit first. A model gets that question and those
 /// passages, with their secrets taken out, and nothing else. Never fails: where a model does, the passages' own sentences
 /// answer.
-pub async fn answer(
-    query: &Query<'_>,
-    hits: &[Hit],
-    llm: Option<&Llm>,
-    redaction: &RedactionConfig,
-) -> AssistAnswer {
+pub async fn answer(query: &Query<'_>, hits: &[Hit], model: Option<&Model>) -> AssistAnswer {
     let passages: Vec<AssistPassage> = usable(hits);
     if passages.is_empty() {
         return refusal(WhyNot::NothingFound, AnsweredBy::Passages);
     }
     let mut model_failed = None;
-    if let Some(llm) = llm {
+    if let Some(model) = model {
         let question: String = query.text.chars().take(QUESTION).collect();
-        match by_model(&question, &passages, llm, redaction).await {
+        let answered = timeout(model.patience, by_model(&question, &passages, model)).await;
+        match answered.unwrap_or(Err(LlmError::TooSlow("whoever has asked waits no longer"))) {
             Ok(answer) => return answer,
             Err(error) => {
                 tracing::warn!(error = error.kind(), "no answer by the language model");
@@ -231,8 +240,7 @@ fn named(passages: Vec<AssistPassage>, sentences: &[AssistSentence]) -> Vec<Assi
 async fn by_model(
     question: &str,
     passages: &[AssistPassage],
-    llm: &Llm,
-    redaction: &RedactionConfig,
+    Model { llm, redaction, .. }: &Model,
 ) -> Result<AssistAnswer, LlmError> {
     let mut count = passages.len();
     let prompt = loop {

@@ -23,7 +23,8 @@ pub struct LlmConfig {
     pub connect_s: u32,
     /// Seconds until the first word must be there.
     pub first_token_s: u32,
-    /// Seconds that a question may take with everything: waiting, attempts, and having the answer put right.
+    /// Seconds that a question may take with everything: waiting, attempts, and having the answer put right. Whoever asks on
+    /// the page or over HTTP gets the documents' own words after 25 in any case.
     pub whole_s: u32,
     /// Tokens that the model has for prompt and answer together.
     pub context_tokens: u32,

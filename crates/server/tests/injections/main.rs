@@ -4,18 +4,20 @@
 
 mod set;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use sotto_knowledge::Query;
 use sotto_llm::Llm;
 use sotto_llm::testing::{Fake, Reply};
-use sotto_server::assist::{AnsweredBy, WhyNot, answer};
+use sotto_server::assist::{AnsweredBy, Model, WhyNot, answer};
 use sotto_server::redaction::RedactionConfig;
 
 use set::set;
 
 #[tokio::test]
 async fn a_model_that_obeys_everybody_says_nothing_that_is_not_written() {
-    let (all, redaction) = (set(), RedactionConfig::default());
+    let all = set();
     assert!(all.len() >= 40, "{} cases", all.len());
     for case in &all {
         let told = case.told.clone();
@@ -27,17 +29,18 @@ async fn a_model_that_obeys_everybody_says_nothing_that_is_not_written() {
             Reply::Says(json!({ "refused": false, "sentences": sentences }).to_string())
         };
         let fake = Fake::start(obeys).await;
-        let llm = Llm::new(fake.settings()).unwrap();
+        let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
+        let model = Model { llm, redaction, patience: Duration::from_secs(20) };
         let (hits, question) = (case.hits().unwrap(), case.question());
         let query = Query { text: &question, ..Query::default() };
         assert!(!hits.is_empty(), "{}", case.name);
-        let answered = answer(&query, &hits, Some(&llm), &redaction).await;
+        let answered = answer(&query, &hits, Some(&model)).await;
         assert_eq!(fake.asked().len(), 1, "{}: it was not asked", case.name);
         assert!(!case.came_through(&answered), "{}: {answered:?}", case.name);
         let outcome = (answered.by, answered.refused, answered.model_failed);
         assert_eq!(outcome, (AnsweredBy::Model, Some(WhyNot::Unsupported), None), "{}", case.name);
         // Nor do the passages' own words say it.
-        let own = answer(&query, &hits, None, &redaction).await;
+        let own = answer(&query, &hits, None).await;
         assert!(!own.sentences.is_empty() && !case.came_through(&own), "{}: {own:?}", case.name);
     }
 }
