@@ -295,6 +295,7 @@ mod tests {
         let metrics = Metrics::default();
         speech(&metrics, &Arc::default());
         insight(&metrics, &Arc::default());
+        jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
         let settings = Settings { url: "http://127.0.0.1:9".to_owned(), ..Settings::default() };
@@ -312,6 +313,7 @@ mod tests {
             "sotto_insight_dropped_total ",
             "sotto_insight_entities_total ",
             "sotto_insight_questions_total ",
+            "sotto_jobs_dead_total ",
             "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
             "sotto_llm_going_on 0",

@@ -43,7 +43,7 @@ impl Models {
                     crate::analysis::fetch(&config.speech, &cache, &mut progress)?;
                     let prompts = config.prompts.read()?;
                     let checklist = prompts.as_ref().map(PromptSet::duties).unwrap_or_default();
-                    if config.insight.is_wanted(checklist) {
+                    if config.needs_embedding(checklist) {
                         cache.require(EMBEDDING, &mut progress)?;
                     }
                 }
