@@ -1194,7 +1194,7 @@ test('a key that was meant for a card which went is nobody else’s, and one tha
   const page = await visit(t, { name: 'Omid Rezaei' });
   const { card, prompt, way } = await openQuiet(page);
   const named = (title) => page.getByRole('article', { name: `${title} › How long` });
-  const told = page.getByRole('region', { name: 'What is written down' }).getByRole('status');
+  const told = page.getByRole('region', { name: 'What is written down', exact: true }).getByRole('status');
   const answered = () =>
     Promise.all([
       page.waitForRequest((request) => request.url().endsWith('/answer')),

@@ -80,9 +80,8 @@ fn answering(
     let meaning = |text: &str| -> BTreeSet<String> {
         analyser.meaningful(text).into_iter().map(|word| word.term).collect()
     };
-    let terms = |text: &str| -> BTreeSet<String> {
-        analyser.words(text).into_iter().map(|word| word.term).collect()
-    };
+    let terms =
+        |text: &str| -> BTreeSet<String> { analyser.words(text).into_iter().map(|word| word.term).collect() };
     let sentence = |place: usize| sentences.get(place).map_or("", |range| &passage.text[range.clone()]);
     // What stands above all sentences tells none of them from the others.
     let above = terms(&passage.above(title));

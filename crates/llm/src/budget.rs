@@ -34,12 +34,15 @@ impl Budget {
     /// Sets tokens aside on a day (days since any beginning); none where that is more than is left.
     pub fn reserve(&mut self, purpose: Purpose, tokens: u64, day: u64) -> Option<Reserved> {
         self.turn_to(day);
-        let is_over = |limit: Option<u64>, spent: u64| limit.is_some_and(|most| spent + tokens > most);
+        // A server says what it likes of what a question cost: sums stay at the largest number.
+        let is_over =
+            |limit: Option<u64>, spent: u64| limit.is_some_and(|most| spent.saturating_add(tokens) > most);
         let own = self.spent.get(&purpose).copied().unwrap_or_default();
-        if is_over(self.whole, self.spent.values().sum()) || is_over(self.each.get(&purpose).copied(), own) {
+        let whole = self.spent.values().copied().fold(0, u64::saturating_add);
+        if is_over(self.whole, whole) || is_over(self.each.get(&purpose).copied(), own) {
             return None;
         }
-        self.spent.insert(purpose, own + tokens);
+        self.spent.insert(purpose, own.saturating_add(tokens));
         Some(Reserved { purpose, tokens, day: self.day })
     }
 
@@ -89,6 +92,19 @@ mod tests {
         assert!(budget.reserve(Purpose::Answer, 100, 6).is_some());
         budget.settle(unsettled, 1_000);
         assert_eq!(budget.spent(6), &BTreeMap::from([(Purpose::Answer, 100)]));
+    }
+
+    #[test]
+    fn a_server_that_says_it_took_everything_gives_nothing_back() {
+        let mut budget = Budget::new(100, &BTreeMap::new());
+        let [first, second] = [Purpose::Check, Purpose::Answer].map(|one| budget.reserve(one, 1, 5).unwrap());
+        budget.settle(first, u64::MAX);
+        budget.settle(second, u64::MAX);
+        assert!(budget.reserve(Purpose::Answer, 1, 5).is_none());
+        let mut unlimited = Budget::default();
+        let all = unlimited.reserve(Purpose::Answer, u64::MAX, 5).unwrap();
+        assert!(unlimited.reserve(Purpose::Answer, 1, 5).is_some());
+        unlimited.settle(all, 0);
     }
 
     proptest! {

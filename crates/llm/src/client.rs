@@ -250,18 +250,21 @@ impl Llm {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Asks for an answer of a form. One of another form is sent back once, with what is wrong with it.
+    /// Asks for an answer of a form. One of another form is sent back once, with what is wrong with it. `patience` is how
+    /// long whoever asks waits for it.
     ///
     /// # Errors
-    /// [`LlmError`]; at the latest after [`Settings::whole`].
+    /// [`LlmError`]; at the latest after `patience`, and after [`Settings::whole`].
     pub async fn ask<T: DeserializeOwned>(
         &self,
         purpose: Purpose,
         prompt: &Prompt,
         schema: &Schema,
+        patience: Duration,
     ) -> Result<Answered<T>, LlmError> {
         let begun = Instant::now();
-        let asked = self.asked(purpose, prompt, schema, begun).await;
+        let deadline = begun + patience.min(self.shared.settings.whole);
+        let asked = self.asked(purpose, prompt, schema, deadline).await;
         let asked = asked.map(|answered| Answered { took: begun.elapsed(), ..answered });
         self.shared.figures.over(purpose, begun.elapsed(), &asked);
         asked
@@ -272,9 +275,8 @@ impl Llm {
         purpose: Purpose,
         prompt: &Prompt,
         schema: &Schema,
-        begun: Instant,
+        deadline: Instant,
     ) -> Result<Answered<T>, LlmError> {
-        let deadline = begun + self.shared.settings.whole;
         self.fits(prompt).await?;
         let mut messages = messages(prompt);
         let nobody = &mut Ear::of(None);
@@ -454,7 +456,8 @@ impl Shared {
         let in_line = self.line.try_acquire().map_err(|_| LlmError::Busy)?;
         let place = timeout_at(deadline, self.places.acquire()).await;
         let place = place.map_err(|_| LlmError::Busy)?.map_err(|_| LlmError::Busy)?;
-        Ok([in_line, place])
+        // To have no time left when one's turn comes says nothing about the server.
+        if Instant::now() >= deadline { Err(LlmError::Busy) } else { Ok([in_line, place]) }
     }
 
     /// Asks until it works, or is not worth it any more.
@@ -571,7 +574,7 @@ impl Shared {
         let answer = timeout_at(first_by, self.http.post("/chat/completions", body)).await;
         let answer = answer.map_err(|_| LlmError::TooSlow("nothing was said in time"))??;
         if !answer.status().is_success() {
-            return Err(refusal(answer).await);
+            return Err(refusal(answer, deadline).await);
         }
         let kind = answer.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let is_stream = kind.is_some_and(|kind| kind.contains("event-stream"));
@@ -615,8 +618,10 @@ impl Shared {
             }
         }
         if is_stream {
-            if let Some(Line::Data(json)) = lines.finish() {
-                take(&mut collected, &json)?;
+            match lines.finish() {
+                Some(Line::Data(json)) => take(&mut collected, &json)?,
+                Some(Line::Done) => is_done = true,
+                None => {}
             }
         } else {
             take(&mut collected, &whole)?;
@@ -662,7 +667,7 @@ fn with_form(messages: &[Message], schema: &Schema) -> Result<Vec<Message>, LlmE
 }
 
 /// What a server says instead of answering.
-async fn refusal(answer: Response<Incoming>) -> LlmError {
+async fn refusal(answer: Response<Incoming>, deadline: Instant) -> LlmError {
     let status = answer.status().as_u16();
     let told = answer.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
     let retry_after = told.and_then(|told| backoff::retry_after(told, SystemTime::now()));
@@ -679,7 +684,7 @@ async fn refusal(answer: Response<Incoming>) -> LlmError {
         }
     };
     // What has come by then will do.
-    let _ = timeout(REFUSAL_WITHIN, read).await;
+    let _ = timeout_at(deadline.min(Instant::now() + REFUSAL_WITHIN), read).await;
     let said = String::from_utf8_lossy(&said);
     let message = said.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(MAX_MESSAGE).collect();
     LlmError::Refused { status, message, retry_after }

@@ -38,6 +38,12 @@ impl Http {
         if uri.authority().is_none() || !(is_tls || uri.scheme_str() == Some("http")) {
             return Err(wrong(format!("`{url}` is no address like http://127.0.0.1:11434/v1")));
         }
+        // A password or a key in it would be shown wherever the address is, and a path cannot follow a query.
+        if url.contains(['?', '#']) || uri.authority().is_some_and(|at| at.as_str().contains('@')) {
+            return Err(wrong(
+                "an address has neither a password nor a query: a key is given apart".to_owned(),
+            ));
+        }
         let mut base = url.trim().trim_end_matches('/').to_owned();
         if matches!(uri.path(), "" | "/") {
             base.push_str("/v1");
@@ -123,6 +129,11 @@ mod tests {
         assert_eq!(base(" http://models:8000/v1/ ").unwrap(), "http://models:8000/v1");
         for wrong in ["", "models:8000", "ftp://models/v1", "http://", "http://a b/"] {
             assert!(matches!(base(wrong), Err(LlmError::Settings(_))), "{wrong}");
+        }
+        for secret in ["http://mina:secret@models/v1", "http://models/v1?key=secret", "http://models/#secret"]
+        {
+            let refused = base(secret).unwrap_err();
+            assert!(matches!(&refused, LlmError::Settings(why) if !why.contains("secret")), "{refused}");
         }
         assert!(Http::new("http://a", "sk\n", IDLE).is_ok(), "what stands around a key is none of it");
         assert!(Http::new("http://a", "s\nk", IDLE).is_err());

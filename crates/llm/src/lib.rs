@@ -35,7 +35,7 @@ pub use figures::{Counts, SECONDS, Snapshot};
 pub use prompt::{Prompt, Template};
 pub use rate::Rate;
 pub use schema::{Problems, Schema};
-pub use text::{Sendable, estimate};
+pub use text::{Sendable, estimate, is_hidden};
 pub use wire::Form;
 
 /// What a model is asked for. Each has a budget and figures of its own.

@@ -48,11 +48,14 @@ mod tests {
     fn a_few_come_at_once_and_the_rest_evenly() {
         let mut rate = Rate::new(12);
         let mut book = |at: u32| rate.book(SECOND * at, SECOND * 5);
-        assert_eq!([book(0), book(0), book(0)], [Some(SECOND * 0), Some(SECOND * 0), Some(SECOND * 5)]);
+        assert_eq!(
+            [book(0), book(0), book(0)],
+            [Some(Duration::ZERO), Some(Duration::ZERO), Some(SECOND * 5)]
+        );
         assert_eq!(book(0), None);
         assert_eq!(book(5), Some(SECOND * 5));
         let mut any = Rate::new(0);
-        assert!((0..1_000).all(|_| any.book(SECOND, SECOND * 0) == Some(SECOND * 0)));
+        assert!((0..1_000).all(|_| any.book(SECOND, Duration::ZERO) == Some(Duration::ZERO)));
     }
 
     proptest! {

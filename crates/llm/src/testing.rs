@@ -11,10 +11,11 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 use axum::{Json, Router};
 use bytes::Bytes;
-use futures::stream;
+use futures::stream::{self, StreamExt as _};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::Notify;
+use tokio::task::{JoinHandle, yield_now};
 
 use crate::Settings;
 
@@ -46,13 +47,24 @@ pub struct Fake {
     /// Where it is.
     pub url: String,
     asked: Arc<Mutex<Vec<Value>>>,
+    given_up: Arc<Notify>,
     task: JoinHandle<()>,
 }
 
 #[derive(Clone)]
 struct Shared {
     asked: Arc<Mutex<Vec<Value>>>,
+    given_up: Arc<Notify>,
     answer: Arc<Answer>,
+}
+
+/// Tells when a question is dropped.
+struct Dropped(Arc<Notify>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.notify_one();
+    }
 }
 
 impl Fake {
@@ -65,13 +77,14 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
         let asked = Arc::<Mutex<Vec<Value>>>::default();
-        let shared = Shared { asked: asked.clone(), answer: Arc::new(answer) };
+        let given_up = Arc::<Notify>::default();
+        let shared = Shared { asked: asked.clone(), given_up: given_up.clone(), answer: Arc::new(answer) };
         let router = Router::new().route("/v1/chat/completions", post(complete)).with_state(shared);
         let task = tokio::spawn(async move {
             // It ends with the test.
             let _ = axum::serve(listener, router).await;
         });
-        Self { url: format!("http://{address}/v1"), asked, task }
+        Self { url: format!("http://{address}/v1"), asked, given_up, task }
     }
 
     /// One that does these one after the other, and the last again and again.
@@ -84,6 +97,11 @@ impl Fake {
     #[must_use]
     pub fn asked(&self) -> Vec<Value> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Until whoever has asked one that is [`Reply::Silence`] waits no longer.
+    pub async fn given_up(&self) {
+        self.given_up.notified().await;
     }
 
     /// How to ask it: a model without limits, and little patience.
@@ -141,10 +159,17 @@ async fn complete(State(shared): State<Shared>, Json(body): Json<Value>) -> Resp
             streamed(Body::from_stream(flood))
         }
         Reply::Breaks(bytes) => {
-            let broken = stream::iter([Ok(Bytes::from(bytes)), Err(io::Error::other("broken"))]);
-            streamed(Body::from_stream(broken))
+            let broken = async {
+                // What came before is on its way first.
+                yield_now().await;
+                Err(io::Error::other("broken"))
+            };
+            streamed(Body::from_stream(stream::iter([Ok(Bytes::from(bytes))]).chain(stream::once(broken))))
         }
-        Reply::Silence => std::future::pending().await,
+        Reply::Silence => {
+            let _dropped = Dropped(shared.given_up);
+            std::future::pending().await
+        }
     }
 }
 

@@ -62,10 +62,12 @@ impl Sendable {
     }
 }
 
-/// True for characters that are not seen and say something to a model nevertheless.
-fn is_hidden(c: char) -> bool {
+/// True for characters that are not seen, and say something to a model or turn round what stands beside them nevertheless.
+/// A line's end and a tabulator are not among them.
+#[must_use]
+pub fn is_hidden(c: char) -> bool {
     (c.is_control() && !matches!(c, '\n' | '\t'))
-        || matches!(c, '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}'
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}')
 }
 

@@ -8,14 +8,13 @@
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, sentences, share_in};
-use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template};
+use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template, is_hidden};
 use sotto_text::fold;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::redaction::RedactionConfig;
@@ -155,8 +154,7 @@ pub async fn answer(query: &Query<'_>, hits: &[Hit], model: Option<&Model>) -> A
     let mut model_failed = None;
     if let Some(model) = model {
         let question: String = query.text.chars().take(QUESTION).collect();
-        let answered = timeout(model.patience, by_model(&question, &passages, model)).await;
-        match answered.unwrap_or(Err(LlmError::TooSlow("whoever has asked waits no longer"))) {
+        match by_model(&question, &passages, model).await {
             Ok(answer) => return answer,
             Err(error) => {
                 tracing::warn!(error = error.kind(), "no answer by the language model");
@@ -233,15 +231,16 @@ fn is_of(hit: &Hit, passage: &AssistPassage) -> bool {
 
 /// Those that sentences name.
 fn named(passages: Vec<AssistPassage>, sentences: &[AssistSentence]) -> Vec<AssistPassage> {
-    let is_named = |number| sentences.iter().any(|sentence| sentence.passages.contains(number));
+    let is_named = |number: &usize| sentences.iter().any(|sentence| sentence.passages.contains(number));
     passages.into_iter().filter(|passage| is_named(&passage.number)).collect()
 }
 
 async fn by_model(
     question: &str,
     passages: &[AssistPassage],
-    Model { llm, redaction, .. }: &Model,
+    Model { llm, redaction, patience }: &Model,
 ) -> Result<AssistAnswer, LlmError> {
+    let begun = Instant::now();
     let mut count = passages.len();
     let prompt = loop {
         let prompt = prompt(question, passages.get(..count).unwrap_or_default(), redaction)?;
@@ -252,7 +251,8 @@ async fn by_model(
         }
     };
     let passages = passages.get(..count).unwrap_or_default();
-    let answered: Answered<Said> = llm.ask(Purpose::Answer, &prompt, &schema(count)?).await?;
+    let left = patience.saturating_sub(begun.elapsed());
+    let answered: Answered<Said> = llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await?;
     let said = answered.value.sentences;
     let all = said.len();
     let mut sentences: Vec<AssistSentence> = Vec::new();
@@ -326,7 +326,7 @@ fn schema(passages: usize) -> Result<Schema, LlmError> {
 /// A sentence that the passages which it names have; none otherwise.
 fn checked(said: SaidSentence, passages: &[AssistPassage]) -> Option<AssistSentence> {
     let text = said.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     let numbers: BTreeSet<usize> = said.passages.into_iter().collect();
     let named: Option<Vec<&AssistPassage>> =
         numbers.iter().map(|number| passages.iter().find(|passage| passage.number == *number)).collect();

@@ -23,7 +23,8 @@ export class Question {
     this.failed = null;
     this.asking = true;
     try {
-      this.answer = await api.answer(text, call, going.signal);
+      const answer = await api.answer(text, call, going.signal);
+      if (!going.signal.aborted) this.answer = answer;
     } catch (error) {
       if (going.signal.aborted) return;
       session.noticed(error);

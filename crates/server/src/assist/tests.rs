@@ -89,6 +89,9 @@ async fn a_model_s_sentences_stay_if_they_stand_in_what_they_name() {
         assert_eq!(answer.refused, (!stays).then_some(WhyNot::Unsupported), "{sentence}");
         assert_eq!(answer.model.unwrap().dropped, usize::from(!stays), "{sentence}");
     }
+    let unseen = json!({ "text": "A refund takes \u{202e}3\u{202c} working\u{200b} days.", "passages": [1] });
+    let (answer, _) = said(&json!({ "refused": false, "sentences": [unseen] }).to_string()).await;
+    assert_eq!(texts(&answer), ["A refund takes 3 working days."]);
     let (answer, _) = said(r#"{"refused": true, "sentences": []}"#).await;
     assert_eq!((answer.refused, answer.by), (Some(WhyNot::NotInPassages), AnsweredBy::Model));
     let (answer, _) = said("I would rather talk about zebras.").await;
@@ -102,6 +105,9 @@ async fn nobody_waits_longer_for_a_model_than_they_may() {
     let answer = answer(&asking(LONG), &hits(&[("refunds.md", REFUNDS)], LONG), Some(&model)).await;
     assert_eq!((answer.by, answer.model_failed.as_deref()), (AnsweredBy::Passages, Some("too_slow")));
     assert_eq!(answer.sentences.len(), 1);
+    // It counts against the model, which is left alone when that goes on.
+    let counts = &model.llm.figures().counts[&Purpose::Answer];
+    assert_eq!(counts.failed.get("too_slow"), Some(&1));
 }
 
 #[tokio::test]

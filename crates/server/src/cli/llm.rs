@@ -1,7 +1,7 @@
 //! `sotto llm`.
 
 use std::io::Write as _;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
@@ -46,8 +46,8 @@ async fn check(llm: &Llm) -> anyhow::Result<()> {
         "type": "object", "properties": { "word": word }, "required": ["word"], "additionalProperties": false,
     });
     let schema = Schema::new("word", schema)?;
-    let answered =
-        llm.ask::<Value>(Purpose::Check, &prompt, &schema).await.context("an answer of a given form")?;
+    let answered = llm.ask::<Value>(Purpose::Check, &prompt, &schema, Duration::MAX).await;
+    let answered = answered.context("an answer of a given form")?;
     let form = match answered.form {
         Some(Form::Schema) => "by schema: the server sees to it",
         Some(Form::Object) => "as JSON: the schema is in the prompt",

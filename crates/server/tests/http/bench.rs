@@ -59,11 +59,7 @@ impl Bench {
         Self::made(|_| {}, HubLimits::default(), Some(model)).await
     }
 
-    async fn made(
-        change: impl FnOnce(&mut HttpSettings),
-        limits: HubLimits,
-        model: Option<Model>,
-    ) -> Self {
+    async fn made(change: impl FnOnce(&mut HttpSettings), limits: HubLimits, model: Option<Model>) -> Self {
         let (store, folder) = sotto_store::testing::sqlite().await;
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         let hub = Hub::new(store.clone(), writer, limits);

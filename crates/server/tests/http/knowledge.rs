@@ -1,3 +1,4 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -9,6 +10,10 @@ use sotto_llm::{Llm, Settings};
 use sotto_server::assist::Model;
 use sotto_server::redaction::RedactionConfig;
 use sotto_store::Role;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance};
 
@@ -204,6 +209,30 @@ async fn a_model_that_is_dead_leaves_the_passages_own_words() {
     }
     let given = body(bench.send(by(&mina, question(&json!({ "question": "weather" })))).await).await;
     assert_eq!((&given["refused"], &given["model_failed"]), (&json!("nothing_found"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_model_is_not_kept_busy_for_somebody_who_has_left() {
+    let asked = Arc::new(Notify::new());
+    let tell = asked.clone();
+    let fake = Fake::start(move |_, _: &Value| {
+        tell.notify_one();
+        Reply::Silence
+    })
+    .await;
+    let (bench, _) = with_documents(Bench::answering(model(fake.settings())).await).await;
+    let key = bench.key(&["knowledge:read"]).await;
+    let text = json!({ "question": "Does the refund take three days?" }).to_string();
+    let request = format!(
+        "POST /api/ai/assist/answer HTTP/1.1\r\nHost: sotto\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let mut program = TcpStream::connect(bench.serve().await).await.unwrap();
+    program.write_all(request.as_bytes()).await.unwrap();
+    timeout(Duration::from_secs(10), asked.notified()).await.unwrap();
+    drop(program);
+    timeout(Duration::from_secs(10), fake.given_up()).await.unwrap();
 }
 
 #[tokio::test]
