@@ -12,6 +12,7 @@ pub mod ears;
 pub mod hostile;
 pub mod http;
 pub mod live;
+pub mod llama;
 pub mod network;
 pub mod pcap;
 pub mod pki;

@@ -333,6 +333,7 @@ impl Setup {
             ("prompts", Vec::new()),
             ("alerts", Vec::new()),
             ("knowledge", Vec::new()),
+            ("llm", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-pub use sotto_tests::script::root;
+pub use sotto_tests::script::{root, target};
 
 use crate::machine;
 
@@ -134,12 +134,6 @@ fn plain(line: &str) -> String {
         let code = part.strip_prefix('[').and_then(|p| p.split_once(|c: char| c.is_ascii_alphabetic()));
         text + code.map_or(part, |(_, rest)| rest)
     })
-}
-
-/// Where cargo puts what it builds.
-pub fn target() -> PathBuf {
-    let given = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    given.map_or_else(|| root().join("target"), |t| root().join(t))
 }
 
 /// Where programs and notes of ours are kept between runs.

@@ -25,6 +25,7 @@ use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::{InsightConfig, MoodFrom};
 use crate::library::KnowledgeConfig;
+use crate::llm::LlmConfig;
 use crate::moods::MoodUse;
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
@@ -68,6 +69,10 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// What is written down: documents in which answers are looked up.
     pub knowledge: KnowledgeConfig,
+    /// A language model that answers from what is written down: any server with OpenAI's interface, such as Ollama or
+    /// llama.cpp beside Sotto. Without one, answers are sentences of the documents. What is sent there goes through
+    /// `redaction` first.
+    pub llm: LlmConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -394,6 +399,9 @@ impl Config {
         }
         if let Err(problem) = self.knowledge.check() {
             return wrong("knowledge.folders", problem);
+        }
+        if let Err(problem) = self.llm.check() {
+            return wrong("llm", problem);
         }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
@@ -779,8 +787,8 @@ mod tests {
         );
         assert_eq!(wrong("[serve]\n"), "sotto.toml:1: there is no `serve`; did you mean `server`?");
         assert_eq!(
-            wrong("[server]\nurl = \"x\"\n"),
-            "sotto.toml:2: there is no `url` in [server]; did you mean the one in [store]?"
+            wrong("[server]\nworkers = 1\n"),
+            "sotto.toml:2: there is no `workers` in [server]; did you mean the one in [speech]?"
         );
         assert_eq!(
             wrong("\n\n[retention]\nzzz = 1\n"),
@@ -844,6 +852,11 @@ mod tests {
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));
         assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));
+        assert!(wrong("[llm]\nurl = \"http://models/v1\"").contains("names no `model`"));
+        assert!(wrong("[llm]\nurl = \"models\"\nmodel = \"m\"").contains("no address like"));
+        assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, check"));
+        assert!(wrong("[llm]\nanswer_tokens = 4096").contains("fewer tokens"));
+        assert!(wrong("[llm]\nwhole_s = 0").contains("must not be 0"));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

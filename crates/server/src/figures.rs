@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sotto_llm::{Counts, Llm, Purpose, SECONDS, Standing};
 use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
@@ -169,6 +170,65 @@ fn buckets(histogram: &Histogram) -> Buckets {
     Buckets { counts: bounds.zip(counts).collect(), sum: sum_ms as f64 / 1000.0 }
 }
 
+/// Registers what is counted of a language model.
+pub fn llm(metrics: &Metrics, llm: &Llm) {
+    let of_each =
+        |llm: &Llm| llm.figures().counts.into_iter().map(|(purpose, counts)| (labels(purpose), counts));
+    let took = llm.clone();
+    metrics.histograms("llm_seconds", "From a question to its answer", move || {
+        let bounds = || SECONDS.into_iter().chain([f64::INFINITY]);
+        let buckets =
+            |counts: Counts| Buckets { counts: bounds().zip(counts.took).collect(), sum: counts.took_s };
+        of_each(&took).map(|(labels, counts)| (labels, buckets(counts))).collect()
+    });
+    type Count = fn(&Counts) -> u64;
+    let counters: [(&str, &str, Count); 6] = [
+        ("llm_answered", "Questions that a language model has answered", |c| c.answered),
+        ("llm_retried", "Attempts after the first", |c| c.retried),
+        ("llm_invalid", "First answers of another form than was asked for", |c| c.invalid),
+        ("llm_repaired", "Those of them that were right the second time", |c| c.repaired),
+        ("llm_prompt_tokens", "Tokens of prompts", |c| c.prompt_tokens),
+        ("llm_answer_tokens", "Tokens of answers", |c| c.answer_tokens),
+    ];
+    for (name, help, read) in counters {
+        let counted = llm.clone();
+        metrics.counters(name, help, move || {
+            of_each(&counted).map(|(labels, counts)| (labels, read(&counts))).collect()
+        });
+    }
+    let failed = llm.clone();
+    metrics.counters("llm_failed", "Questions without an answer, by what went wrong", move || {
+        let all = of_each(&failed).flat_map(|(labels, counts)| {
+            let each = counts.failed.into_iter();
+            each.map(move |(kind, count)| ([labels.clone(), vec![("kind", kind.to_owned())]].concat(), count))
+        });
+        all.collect()
+    });
+    let cost = llm.clone();
+    metrics.gauges("llm_cost", "What it came to since the start, by the configured prices", move || {
+        of_each(&cost).map(|(labels, counts)| (labels, counts.cost)).collect()
+    });
+    let today = llm.clone();
+    metrics.gauges("llm_tokens_today", "Tokens spent today (UTC), or set aside", move || {
+        let spent = today.figures().spent_today.into_iter();
+        spent.map(|(purpose, tokens)| (labels(purpose), tokens as f64)).collect()
+    });
+    let now = llm.clone();
+    metrics
+        .gauge("llm_going_on", "Questions being answered, or waiting", move || now.figures().going_on as f64);
+    let standing = llm.clone();
+    let help = "How its server is thought of: 0 it is asked, 1 one question will tell, 2 it is left alone";
+    metrics.gauge("llm_standing", help, move || match standing.figures().standing {
+        Standing::Closed => 0.0,
+        Standing::HalfOpen => 1.0,
+        Standing::Open => 2.0,
+    });
+}
+
+fn labels(purpose: Purpose) -> Labels {
+    vec![("purpose", purpose.as_str().to_owned())]
+}
+
 /// Registers what went missing between the wire and the disk.
 pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sync + 'static) {
     let packets = read.clone();
@@ -226,6 +286,8 @@ pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sy
 
 #[cfg(test)]
 mod tests {
+    use sotto_llm::Settings;
+
     use super::*;
 
     #[test]
@@ -236,6 +298,8 @@ mod tests {
         jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
+        let settings = Settings { url: "http://127.0.0.1:9".to_owned(), ..Settings::default() };
+        llm(&metrics, &Llm::new(settings).unwrap());
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
         for name in [
@@ -252,6 +316,8 @@ mod tests {
             "sotto_jobs_dead_total ",
             "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
+            "sotto_llm_going_on 0",
+            "sotto_llm_standing 0",
             "sotto_recording_dropped_milliseconds_total ",
             "sotto_sip_answered_total ",
             "sotto_sip_registration_failures_total ",

@@ -746,7 +746,7 @@ impl Thread {
 /// A passage that was found for what a customer has said, as a card without a number.
 fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
     let (document, passage) = (&hit.document, hit.passage()?);
-    let Excerpt { text, answer } = Excerpt::of(&passage.text, query, CARD);
+    let Excerpt { text, answer } = Excerpt::of(passage, &document.title, query, CARD);
     let section = passage.section.iter().filter(|heading| **heading != document.title);
     // What a model made of nothing is no number in JSON.
     let number = |x: f32| if x.is_finite() { x } else { 0.0 };

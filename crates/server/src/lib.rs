@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod analysis;
+pub mod assist;
 pub mod audit;
 pub mod calls;
 pub mod cli;
@@ -15,6 +16,7 @@ pub mod insight;
 pub mod intents;
 pub mod jobs;
 pub mod library;
+pub mod llm;
 pub mod logging;
 pub mod memory;
 pub mod metrics;

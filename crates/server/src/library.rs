@@ -592,16 +592,23 @@ impl Library {
         self.shared.compares.load(Acquire)
     }
 
-    /// The passages that answer a question best, of those that `viewer` may see, the best first.
+    /// The passages that answer a question best, of those that `viewer` may see, the best first. `context` is what was said
+    /// before it, the newest first.
     ///
     /// Blocks for some tens of milliseconds, while the question is embedded.
     ///
     /// # Errors
     /// [`KnowledgeError::Words`].
-    pub fn search(&self, text: &str, viewer: &Viewer, limit: usize) -> Result<Vec<Hit>, KnowledgeError> {
+    pub fn search(
+        &self,
+        text: &str,
+        context: &[&str],
+        viewer: &Viewer,
+        limit: usize,
+    ) -> Result<Vec<Hit>, KnowledgeError> {
         self.shared.counted.searches.fetch_add(1, Relaxed);
         // First the vector: whatever is published after that has none of another embedding.
-        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, &[]));
+        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, context));
         let vector = match asked {
             Some(Ok(vector)) => Some(vector),
             Some(Err(error)) => {
@@ -611,7 +618,7 @@ impl Library {
             None => None,
         };
         let Some(index) = self.index() else { return Ok(Vec::new()) };
-        let query = Query { text, vector: vector.as_deref(), ..Query::default() };
+        let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
         index.search(&query, viewer, limit)
     }
 
@@ -1141,7 +1148,7 @@ mod tests {
     }
 
     fn found(library: &Library, text: &str, role: Role) -> Vec<String> {
-        let hits = library.search(text, &viewer(role), 10).unwrap();
+        let hits = library.search(text, &[], &viewer(role), 10).unwrap();
         hits.into_iter().map(|hit| hit.document.id.clone()).collect()
     }
 
@@ -1307,7 +1314,7 @@ mod tests {
         let first = lock(&bench.embedded).len();
         assert_eq!(first, BATCH);
         // By their words all are found meanwhile.
-        assert!(!library.search("word", &viewer(Role::Agent), 10).unwrap().is_empty());
+        assert!(!library.search("word", &[], &viewer(Role::Agent), 10).unwrap().is_empty());
         assert!(library.documents(&viewer(Role::Agent))[0].state == DocumentState::Words);
 
         let library = bench.library();

@@ -229,6 +229,32 @@ export interface FoundPassage {
   };
 }
 
+/** An answer in sentences, or why there is none. */
+export interface AssistAnswer {
+  /** Each with the numbers of the passages that it rests on. */
+  sentences: { text: string; passages: number[] }[];
+  passages: CitedPassage[];
+  /** Whose words the sentences are. */
+  by: 'passages' | 'model';
+  refused: 'nothing_found' | 'not_in_passages' | 'unsupported' | null;
+  model: { model: string; took_ms: number } | null;
+  /** Why a model was asked in vain. */
+  model_failed: string | null;
+}
+
+/** A passage that sentences name by its number. */
+export interface CitedPassage {
+  number: number;
+  document: string;
+  /** Its place among the document's passages. */
+  place: number;
+  /** The document's title and the headings that it stands under. */
+  above: string;
+  text: string;
+  changed_unix_ms: number;
+  confidence: number;
+}
+
 export type JobState = 'waiting' | 'running' | 'done' | 'dead';
 
 /** Something that is done after a call. */
@@ -476,6 +502,13 @@ export const api = {
   async search(query: string): Promise<FoundPassage[]> {
     return (await json<{ snippets: FoundPassage[] }>('POST', 'api/ai/assist/search', { query })).snippets;
   },
+  answer: (question: string, call: CallId | null, signal: AbortSignal) =>
+    json<AssistAnswer>(
+      'POST',
+      'api/ai/assist/answer',
+      { question, ...(call === null ? {} : { callId: call }) },
+      signal,
+    ),
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   async runJob(id: string): Promise<void> {

@@ -70,6 +70,12 @@ struct Area {
     /// Fewer and shorter runs: says whether it works, not how well.
     #[arg(long)]
     quick: bool,
+    /// A language model's server to measure instead of llama.cpp with SmolLM2: `http://127.0.0.1:11434/v1`.
+    #[arg(long, value_name = "URL")]
+    llm: Option<String>,
+    /// The model's name there.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    llm_model: String,
     /// Print the table of BENCHMARKS.md out of the newest figures instead of measuring.
     #[arg(long)]
     markdown: bool,
@@ -227,6 +233,16 @@ const KNOWLEDGE: &[Row] = &[
         what: "From final words to a card, 10,000 passages, ten calls at once",
         measure: knowledge::card_latency,
     },
+    Row {
+        name: "llm",
+        what: "Answers with citations by a language model (SmolLM2, or --llm URL)",
+        measure: knowledge::llm,
+    },
+    Row {
+        name: "injection",
+        what: "Injected instructions in documents, questions and calls, with the same model",
+        measure: knowledge::injection,
+    },
 ];
 
 const REVIEW: &[Row] = &[
@@ -259,7 +275,8 @@ pub fn eval(options: &Options) -> Result<()> {
     machine::needed_to_build()?;
     machine::needed_to_test()?;
     let sotto = PathBuf::from(release_build()?);
-    let bench = Bench::new(sotto, data, area.quick)?;
+    let llm = area.llm.clone().map(|url| (url, area.llm_model.clone()));
+    let bench = Bench::new(sotto, data, area.quick, llm)?;
     std::fs::create_dir_all(tools())?;
     let mut failures = Vec::new();
     for row in rows.iter().filter(|r| area.only.is_empty() || area.only.iter().any(|o| o == r.name)) {

@@ -5,6 +5,7 @@ mod eval;
 mod folder;
 mod insight;
 mod kb;
+mod llm;
 mod models;
 mod offline;
 mod replay;
@@ -50,6 +51,8 @@ enum Command {
     Eval(eval::Eval),
     /// What is written down: add documents, list and remove them, look things up in them.
     Kb(kb::Kb),
+    /// The language model that answers questions.
+    Llm(llm::LlmCommand),
     /// Place a SIPREC call with a recorded conversation, as a session border controller would.
     Call(call::Call),
     /// Print a documented configuration file with every key and its default.
@@ -104,6 +107,7 @@ impl Cli {
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,
                 Command::Kb(command) => command.run(&config).await,
+                Command::Llm(command) => command.run(&config).await,
                 Command::Call(command) => command.run().await,
                 Command::Config | Command::ReadDocument { .. } => Ok(()),
             }

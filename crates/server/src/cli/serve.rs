@@ -20,6 +20,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Rules;
+use crate::assist::Model;
 use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold, Recordings};
 use crate::config::{Config, ServerConfig, SpeechConfig};
@@ -36,6 +37,9 @@ use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
 /// How long calls get to hand in their last words when Sotto is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(30);
+
+/// How long somebody who asks waits for a language model: less than a request may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long after a failure the models are tried again: the first times, and then always.
 const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
@@ -87,12 +91,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let streams = Streams::new(webrtc, desk.clone());
     let library = Library::new(config.knowledge.clone(), store.clone());
     figures::knowledge(&metrics, &library);
+    let llm = config.llm.open()?;
+    if let Some(llm) = &llm {
+        figures::llm(&metrics, llm);
+    }
+    let model = llm.map(|llm| Model { llm, redaction: config.redaction.clone(), patience: ANSWERED_WITHIN });
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
         streams: streams.clone(),
         intents: intents.clone(),
         library: library.clone(),
+        model,
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),

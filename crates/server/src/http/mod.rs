@@ -50,6 +50,7 @@ pub use self::serve::serve;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
+use crate::assist::Model;
 use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
@@ -168,6 +169,8 @@ pub struct Parts {
     pub intents: IntentEditor,
     /// What is written down.
     pub library: Library,
+    /// What puts answers from there into words, if anything does.
+    pub model: Option<Model>,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.
