@@ -6,7 +6,7 @@
 //! weights instead of copying them, and there is one file to check.
 
 mod graph;
-mod onnx_proto;
+pub(crate) mod onnx_proto;
 mod vocabulary;
 
 use std::fs::File;

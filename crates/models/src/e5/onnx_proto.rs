@@ -1,4 +1,4 @@
-//! The part of ONNX's protobuf schema that a graph with weights in another file needs.
+//! The part of ONNX's protobuf schema that a graph with weights in another file needs, and metadata.
 //!
 //! Field numbers are those of `onnx.proto` (ONNX 1.16). What is left out here is optional there.
 
@@ -12,6 +12,13 @@ pub struct Model {
     pub graph: Option<Graph>,
     #[prost(message, repeated, tag = "8")]
     pub opset_import: Vec<OperatorSet>,
+}
+
+/// The metadata of a model, which joins it when it is written behind it, as all of protobuf does.
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<Entry>,
 }
 
 #[derive(Clone, PartialEq, Message)]
