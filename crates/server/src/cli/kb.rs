@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::{Args, Subcommand};
-use sotto_insight::{Embedder, InsightError, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, InsightError, Purpose};
 use sotto_knowledge::{
     Change, Document, FINGERPRINT_OF, Hit, Hub, KnowledgeError, Paper, Query, SURE, Viewer, Visibility,
     fingerprint,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_models::{Cache, Console};
 
 use crate::config::Config;
 use crate::documents::{self, Found};
@@ -69,8 +69,11 @@ impl Search {
         if !self.words {
             let cache = Cache::open(config.speech.models_dir.clone())?;
             let mut progress = Console::default();
-            let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-            let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
+            // How sure a hit is was judged by this one's cosines, whatever calls are understood with.
+            let model = EmbeddingModel::Multilingual;
+            let (onnx, file) = (cache.onnx(&mut progress)?, cache.require(model.artefact(), &mut progress)?);
+            let embedder = Embedder::open(&onnx, model, &file, 1);
+            let mut embedder = embedder.context("opening the sentence embedding")?;
             let mut embed = |purpose, texts: &[&str]| -> Result<Vec<Vec<f32>>, InsightError> {
                 let embedded = embedder.embed(purpose, texts)?;
                 Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
