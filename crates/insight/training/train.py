@@ -113,7 +113,8 @@ def export(folder, name, labels, limits, weights, offsets, softmax):
 
 
 def curves(x, y, ridge):
-    """Ridge regression, then a logistic curve for each label: weights, offsets, and the surprise of what was to choose by."""
+    """Ridge regression, then a logistic curve for each label: weights, offsets, and how surprising the development set
+    is by them."""
     mean, prior = x["train"].mean(0), y["train"].mean(0)
     centred = x["train"] - mean
     gram = centred.T @ centred + ridge * np.eye(centred.shape[1])
