@@ -57,6 +57,14 @@ pub fn massive(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("massive", bench, sink)
 }
 
+pub fn checklist(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("checklist", bench, sink)
+}
+
+pub fn checklist_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("checklist_english", bench, sink)
+}
+
 pub fn fairness(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("fairness", bench, sink)
 }

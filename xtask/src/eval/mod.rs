@@ -191,6 +191,12 @@ const INSIGHT: &[Row] = &[
         measure: insight::clinc_english,
     },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row { name: "checklist", what: "What agents must say, in other words", measure: insight::checklist },
+    Row {
+        name: "checklist_english",
+        what: "The same with the English embedding",
+        measure: insight::checklist_english,
+    },
     Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
     Row {
