@@ -60,9 +60,7 @@ impl Understanding {
         let said = said.utterance();
         let is_understood = self.embedder.model().understands(&said.language);
         let has_open = |checklist: &&Checklist| is_understood && checklist.has_open(is_open);
-        let Some(checklist) = self.checklist.as_ref().filter(has_open) else {
-            return Ok(Vec::new());
-        };
+        let Some(checklist) = self.checklist.as_ref().filter(has_open) else { return Ok(Vec::new()) };
         let mut embedded = self.embedder.embed(Purpose::Query, &[said.text.as_str()])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences(&said.text))?);
         let covered = checklist.covered(&embedded, is_open).into_iter().map(|duty| ChecklistItem {

@@ -26,8 +26,7 @@ impl Likeness {
         items: &[Vec<Embedding>],
         small_talk: &[Embedding],
     ) -> Self {
-        let nearest =
-            |all: &[Embedding]| all.iter().map(|one| one.similarity(sentence)).fold(-1.0, f32::max);
+        let nearest = |all: &[Embedding]| all.iter().map(|one| one.similarity(sentence)).fold(-1.0, f32::max);
         let usual = nearest(small_talk);
         let like = |item: &Vec<Embedding>| Some(nearest(item)).filter(|like| *like > usual).unwrap_or(-1.0);
         let others = items.iter().enumerate().filter(|(n, _)| Some(*n) != says);
