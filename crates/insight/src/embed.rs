@@ -170,7 +170,8 @@ impl Embedder {
 
     /// One embedding a text, in order.
     ///
-    /// Short texts are computed together. That changes a vector by no more than the rounding of sums does.
+    /// The multilingual network computes short texts together. That changes a vector by no more than the rounding of sums
+    /// does.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when the runtime fails, [`InsightError::Embedding`] when the tokenizer does.
@@ -185,8 +186,10 @@ impl Embedder {
         all.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
         let mut embedded = vec![Embedding(vec![]); texts.len()];
         let mut rest = all.as_slice();
+        // The English one has them one by one, as those who publish it run it: on one thread a batch would save nothing.
+        let at_once = if self.model == EmbeddingModel::English { 0 } else { BATCH_TOKENS };
         while let Some((_, longest)) = rest.first() {
-            let (batch, after) = rest.split_at((BATCH_TOKENS / longest.len()).clamp(1, rest.len()));
+            let (batch, after) = rest.split_at((at_once / longest.len()).clamp(1, rest.len()));
             for ((at, _), embedding) in batch.iter().zip(self.run(batch, longest.len())?) {
                 embedded[*at] = embedding;
             }
