@@ -186,7 +186,7 @@ impl Embedder {
         all.sort_by_key(|(_, ids)| std::cmp::Reverse(ids.len()));
         let mut embedded = vec![Embedding(vec![]); texts.len()];
         let mut rest = all.as_slice();
-        // The English one has them one by one, as those who publish it run it: on one thread a batch would save nothing.
+        // English ones go one by one, as those who publish the model run it: a batch saves nothing on a thread.
         let at_once = if self.model == EmbeddingModel::English { 0 } else { BATCH_TOKENS };
         while let Some((_, longest)) = rest.first() {
             let (batch, after) = rest.split_at((at_once / longest.len()).clamp(1, rest.len()));
