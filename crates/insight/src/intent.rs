@@ -17,7 +17,8 @@ use crate::{Embedding, InsightError};
 
 /// Examples around which kernels are laid.
 pub const MAX_ANCHORS: usize = 4_000;
-/// The kernel's width: `exp(-SHARPNESS · |a − b|²)` of centred vectors of length one.
+/// The kernel's width: `exp(-SHARPNESS · |a − b|²)` of centred vectors of length one. It was chosen with the multilingual
+/// embedding; how far apart an embedding's vectors are does not matter to it, because they are centred and scaled first.
 const SHARPNESS: f32 = 0.7;
 /// How strongly the regression is held back from following single examples.
 const RIDGE: f64 = 0.1;

@@ -49,7 +49,8 @@ impl Understanding {
         Self { checklist, ..self }
     }
 
-    /// The items of the checklist that an agent has said, of those that are open.
+    /// The items of the checklist that an agent has said, of those that are open: none in a language that the embedding
+    /// does not understand.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when the embedding fails.
@@ -58,10 +59,10 @@ impl Understanding {
         said: &AgentUtterance,
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError> {
-        let Some(checklist) = self.checklist.as_ref().filter(|checklist| checklist.has_open(is_open)) else {
-            return Ok(Vec::new());
-        };
         let said = said.utterance();
+        let is_understood = self.embedder.model().understands(&said.language);
+        let has_open = |checklist: &&Checklist| is_understood && checklist.has_open(is_open);
+        let Some(checklist) = self.checklist.as_ref().filter(has_open) else { return Ok(Vec::new()) };
         let mut embedded = self.embedder.embed(Purpose::Query, &[said.text.as_str()])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences(&said.text))?);
         let covered = checklist.covered(&embedded, is_open).into_iter().map(|duty| ChecklistItem {
@@ -73,12 +74,17 @@ impl Understanding {
         Ok(covered.collect())
     }
 
-    /// Understands what a customer said. `may_feel` is whether a mood may be read of them; without it none is.
+    /// Understands what a customer said. `may_feel` is whether a mood may be read of them; without it none is. In a language
+    /// that the embedding does not understand there is neither mood nor intent.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
     pub fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
-        let text = said.utterance().text.as_str();
+        let said = said.utterance();
+        if !self.embedder.model().understands(&said.language) {
+            return Ok(Understood { mood: None, wanted: None });
+        }
+        let text = said.text.as_str();
         let sentences = if self.intents.is_some() { sentences(text) } else { Vec::new() };
         // Not in one go: every sentence would be computed as long as the whole.
         let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
@@ -132,14 +138,15 @@ pub struct MoodReader {
 }
 
 impl MoodReader {
-    /// The heads that are built in.
+    /// The heads that are built in for the embeddings of `over`.
     ///
     /// # Errors
-    /// [`InsightError::Model`] when they do not load, or have other labels than ours.
-    pub fn built_in(onnx: &Onnx) -> Result<Self, InsightError> {
+    /// [`InsightError::Model`] when they do not load, or have other labels than ours; [`InsightError::Embedding`] when there
+    /// are none for this embedding, or they take another width.
+    pub fn built_in(onnx: &Onnx, over: &Embedder) -> Result<Self, InsightError> {
         Ok(Self {
-            sentiment: Reading::built_in(onnx, BuiltIn::Sentiment)?,
-            emotion: Reading::built_in(onnx, BuiltIn::Emotion)?,
+            sentiment: Reading::built_in(onnx, BuiltIn::Sentiment, over)?,
+            emotion: Reading::built_in(onnx, BuiltIn::Emotion, over)?,
         })
     }
 

@@ -25,11 +25,11 @@ use sotto_call::{
     EventBody, Intent, Millis, Mood, Party, Quote, Span, Utterance, UtteranceId, Voice,
 };
 use sotto_insight::{
-    Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
-    Polarity, Understanding, Understood, Voices, Wanted, asked_for,
+    Checklist, Duty, Embedder, EmbeddingModel, EmotionalArc, InsightError, IntentSet, Intents, MoodReader,
+    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for,
 };
 use sotto_knowledge::{Excerpt, Hit, Query, Question, Trigger, Turn, Viewer};
-use sotto_models::{Cache, EMBEDDING, Onnx, Progress};
+use sotto_models::{Cache, Onnx, Progress};
 use sotto_speech::Histogram;
 use sotto_store::Role;
 use time::format_description::BorrowedFormatItem;
@@ -57,9 +57,14 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InsightConfig {
-    /// Whether anything is understood. Mood and intents take a model of 79 MB, for which 91 MB are fetched when it is not
-    /// there; calls do not wait for it.
+    /// Whether anything is understood. Mood and intents take a model (`embedding`), which is fetched when it is not there;
+    /// calls do not wait for it.
     pub enabled: bool,
+    /// What words are turned into before mood and intents are read: `multilingual` (79 MB, for which 91 MB are fetched;
+    /// English, Persian and a hundred others), or `english` (23 MB, for which 22 MB are fetched; lighter, and English is all
+    /// that is understood then: what is said in another language has neither mood nor intent, and examples in others are left
+    /// out). By `english` no checklist ticks itself. Documents are looked up by `multilingual` either way.
+    pub embedding: EmbeddingModel,
     /// What tells of customers' mood: `words`; `voice_and_words`, for how agitated they are as well, by pitch, loudness,
     /// rate and pauses; or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
@@ -99,6 +104,7 @@ impl Default for InsightConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            embedding: EmbeddingModel::Multilingual,
             mood: MoodFrom::Words,
             sentiment_model: None,
             sentiment_labels: BTreeMap::new(),
@@ -170,6 +176,26 @@ impl InsightConfig {
         self.enabled && (self.mood != MoodFrom::Off || self.intents.is_some() || !checklist.is_empty())
     }
 
+    /// That the checklist can tick itself by the embedding.
+    ///
+    /// # Errors
+    /// When there is one, and it cannot.
+    pub fn check(&self, checklist: &[Duty]) -> anyhow::Result<()> {
+        if !self.enabled || checklist.is_empty() {
+            return Ok(());
+        }
+        let advice = "`insight.embedding`: `multilingual` is needed for the checklist in `prompts.file`";
+        Checklist::check(self.embedding).context(advice)
+    }
+
+    /// What is never understood, as this is set.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        let is_english = self.enabled && self.embedding == EmbeddingModel::English;
+        let said = || "mood and intents are understood in English alone (`insight.embedding`)".to_owned();
+        is_english.then(said)
+    }
+
     /// The intents to recognise.
     ///
     /// # Errors
@@ -184,11 +210,11 @@ impl InsightConfig {
     }
 
     /// What reads moods; nothing, where none is wanted.
-    fn mood_reader(&self, onnx: &Onnx) -> anyhow::Result<Option<MoodReader>> {
+    fn mood_reader(&self, onnx: &Onnx, over: &Embedder) -> anyhow::Result<Option<MoodReader>> {
         if self.mood == MoodFrom::Off {
             return Ok(None);
         }
-        let mut reader = MoodReader::built_in(onnx)?;
+        let mut reader = MoodReader::built_in(onnx, over)?;
         if let Some(folder) = &self.sentiment_model {
             let own = reader.with_sentiment(onnx, folder, &self.sentiment_labels);
             reader = own.context("`insight.sentiment_model`")?;
@@ -203,7 +229,7 @@ impl InsightConfig {
 
 /// Finds the models, fetching what is missing, and learns the intents and the checklist.
 ///
-/// Blocking: it may download 91 MB, and takes a second otherwise.
+/// Blocking: it may download what [`InsightConfig::embedding`] says, and takes a second otherwise.
 ///
 /// # Errors
 /// When a model cannot be had or is damaged.
@@ -214,10 +240,11 @@ pub fn open(
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Understanding> {
-    let (onnx, model) = (cache.onnx(progress)?, cache.require(EMBEDDING, progress)?);
-    let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-    let mood = config.mood_reader(&onnx)?;
-    let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?;
+    let (onnx, file) = (cache.onnx(progress)?, cache.require(config.embedding.artefact(), progress)?);
+    let embedder = Embedder::open(&onnx, config.embedding, &file, 1);
+    let mut embedder = embedder.context("opening the sentence embedding")?;
+    let mood = config.mood_reader(&onnx, &embedder)?;
+    let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?.flatten();
     let checklist = Checklist::learn(checklist, &mut embedder)?;
     Ok(Understanding::new(embedder, mood, intents).with_checklist(checklist))
 }
@@ -836,6 +863,7 @@ pub(crate) mod tests {
     use super::*;
     use sotto_call::testing::utterance;
     use sotto_call::{Sentiment, TurnDirection, WordsMood};
+    use sotto_insight::PromptSet;
     use sotto_knowledge::{Content, Hub, Paper, SURE, Visibility};
 
     /// Understands "bad" and "good", and that a refund is wanted.
@@ -1406,6 +1434,23 @@ pub(crate) mod tests {
         assert_eq!(events.iter().count() as u64, QUEUE as u64 + 10 - dropped);
         let (counts, _) = figures.latency.read();
         assert_eq!(counts.iter().sum::<u64>(), QUEUE as u64 + 10 - dropped);
+    }
+
+    #[test]
+    fn a_checklist_is_refused_where_the_embedding_cannot_tick_it() {
+        let english = InsightConfig { embedding: EmbeddingModel::English, ..InsightConfig::default() };
+        let checklist = PromptSet::parse(
+            "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\nwithin_s = 30\n\
+             examples.en = [\"This call is recorded.\"]",
+        );
+        let checklist = checklist.unwrap().duties().to_vec();
+        let why = format!("{:#}", english.check(&checklist).unwrap_err());
+        assert!(why.starts_with("`insight.embedding`: ") && why.contains("by minilm"), "{why}");
+        assert!(english.check(&[]).is_ok() && InsightConfig::default().check(&checklist).is_ok());
+        assert!(english.lacks().is_some_and(|lacks| lacks.contains("English alone")));
+        assert_eq!(InsightConfig::default().lacks(), None);
+        let off = InsightConfig { enabled: false, ..english };
+        assert!(off.check(&checklist).is_ok() && off.lacks().is_none());
     }
 
     #[test]

@@ -16,12 +16,12 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sotto_insight::{Embedder, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
     Visibility, by_document, fingerprint,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_models::{Cache, Console};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
@@ -31,6 +31,9 @@ use utoipa::ToSchema;
 use crate::audit;
 use crate::documents::{self, Found};
 
+/// What documents and questions are embedded by, whatever calls are understood by: how sure a hit is was judged by its
+/// cosines.
+pub(crate) const EMBEDDING: EmbeddingModel = EmbeddingModel::Multilingual;
 /// Passages that are embedded, and kept, together.
 const BATCH: usize = 16;
 /// How often what is done so far can be found, while there is more to do.
@@ -147,8 +150,9 @@ pub type Embed = Box<dyn FnMut(Purpose, &[&str]) -> anyhow::Result<Vec<Vec<f32>>
 pub fn open_embedding(models_dir: Option<PathBuf>) -> anyhow::Result<Embed> {
     let cache = Cache::open(models_dir)?;
     let mut progress = Console::default();
-    let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-    let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
+    let (onnx, file) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING.artefact(), &mut progress)?);
+    let embedder = Embedder::open(&onnx, EMBEDDING, &file, 1);
+    let mut embedder = embedder.context("opening the sentence embedding")?;
     Ok(Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
         let embedded = embedder.embed(purpose, texts)?;
         Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())

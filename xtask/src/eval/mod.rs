@@ -167,6 +167,11 @@ const PHONE: &[Row] = &[
 const INSIGHT: &[Row] = &[
     Row { name: "goemotions", what: "GoEmotions test, 28 labels", measure: insight::goemotions },
     Row {
+        name: "goemotions_english",
+        what: "The same with the English embedding",
+        measure: insight::goemotions_english,
+    },
+    Row {
         name: "persian_mood",
         what: "Persian telephone sentences, written for it",
         measure: insight::persian_mood,
@@ -177,8 +182,24 @@ const INSIGHT: &[Row] = &[
         measure: insight::fairness,
     },
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
+    Row {
+        name: "banking77_english",
+        what: "The same with the English embedding",
+        measure: insight::banking77_english,
+    },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
+    Row {
+        name: "clinc_english",
+        what: "The same with the English embedding",
+        measure: insight::clinc_english,
+    },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row { name: "checklist", what: "What agents must say, in other words", measure: insight::checklist },
+    Row {
+        name: "checklist_english",
+        what: "The same with the English embedding",
+        measure: insight::checklist_english,
+    },
     Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
     Row {
@@ -196,6 +217,11 @@ const INSIGHT: &[Row] = &[
         name: "latency",
         what: "From final words to mood and intent, ten calls at once",
         measure: insight::latency,
+    },
+    Row {
+        name: "latency_english",
+        what: "The same with the English embedding",
+        measure: insight::latency_english,
     },
 ];
 

@@ -1,7 +1,10 @@
 //! Measures what the crate recognises on public data: `cargo xtask eval insight` runs it.
 //!
-//! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE.
+//! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE. A row whose name
+//! ends in `_english` is measured with the English embedding.
 
+mod checklist;
+mod duties;
 mod fairness;
 mod mood;
 mod persian;
@@ -14,18 +17,23 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sotto_insight::{BuiltIn, Embedder, Embedding, Example, Head, Mix, Purpose, Recogniser};
-use sotto_models::{Cache, Console, EMBEDDING, Onnx};
+use sotto_insight::{BuiltIn, Embedder, Embedding, EmbeddingModel, Example, Head, Mix, Purpose, Recogniser};
+use sotto_models::{Cache, Console, Onnx};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [row, data, cache] = arguments.as_slice() else { bail!("measure ROW DATA CACHE") };
-    let mut bench = Bench::open(Path::new(data), Path::new(cache))?;
-    match row.as_str() {
+    let (measured, model) = match row.strip_suffix("_english") {
+        Some(measured) => (measured, EmbeddingModel::English),
+        None => (row.as_str(), EmbeddingModel::Multilingual),
+    };
+    let mut bench = Bench::open(row, model, Path::new(data), Path::new(cache))?;
+    match measured {
         "goemotions" => goemotions(&mut bench),
         "banking77" => banking77(&mut bench),
         "clinc" => clinc(&mut bench),
         "massive" => massive(&mut bench),
+        "checklist" => checklist::checklist(&mut bench),
         "fairness" => mood::fairness(bench),
         "persian_mood" => mood::persian(bench),
         other => bail!("there is no row {other}"),
@@ -41,6 +49,7 @@ fn figure_at_most(name: &str, value: f64, unit: &str, at_most: Option<f64>) {
 }
 
 struct Bench {
+    row: String,
     data: PathBuf,
     cache: PathBuf,
     onnx: Onnx,
@@ -54,16 +63,23 @@ const FINGERPRINT_OF: [&str; 2] =
     ["Money goes back to the card within three days.", "وجه تا سه روز دیگر به کارت بازمی‌گردد."];
 
 impl Bench {
-    fn open(data: &Path, cache: &Path) -> Result<Self> {
+    fn open(row: &str, model: EmbeddingModel, data: &Path, cache: &Path) -> Result<Self> {
         let models = Cache::open(None)?;
         let mut progress = Console::default();
-        let (onnx, model) = (models.onnx(&mut progress)?, models.require(EMBEDDING, &mut progress)?);
-        let mut embedder = Embedder::open(&onnx, &model, 1)?;
+        let (onnx, file) = (models.onnx(&mut progress)?, models.require(model.artefact(), &mut progress)?);
+        let mut embedder = Embedder::open(&onnx, model, &file, 1)?;
         fs::create_dir_all(cache)?;
         let vectors = embedder.embed(Purpose::Passage, &FINGERPRINT_OF)?;
         let numbers = vectors.iter().flat_map(|embedding| embedding.iter());
         let fingerprint = numbers.flat_map(|number| number.to_le_bytes()).collect();
-        Ok(Self { data: data.to_owned(), cache: cache.to_owned(), onnx, embedder, fingerprint })
+        let (row, data, cache) = (row.to_owned(), data.to_owned(), cache.to_owned());
+        Ok(Self { row, data, cache, onnx, embedder, fingerprint })
+    }
+
+    /// A figure of the row. The bars are those of the multilingual embedding: of the other it is reported.
+    fn figure(&self, name: &str, value: f64, at_least: Option<f64>) {
+        let at_least = at_least.filter(|_| self.embedder.model() == EmbeddingModel::Multilingual);
+        figure(&format!("{}.{name}", self.row), value, at_least);
     }
 
     fn read(&self, path: &str) -> Result<String> {
@@ -87,10 +103,11 @@ impl Bench {
         Ok(embedded)
     }
 
-    /// Sentences with an intent each, as queries, and for training as passages too.
+    /// Sentences with an intent each, as queries, and for training as passages too, where that is another form.
     fn sentences(&mut self, rows: &[(String, String)], both: bool) -> Result<Sentences> {
         let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
         let queries = self.embed(Purpose::Query, &texts)?;
+        let both = both && self.embedder.model().forms().contains(&Purpose::Passage);
         let passages = if both { self.embed(Purpose::Passage, &texts)? } else { vec![] };
         Ok(Sentences { intents: rows.iter().map(|(_, intent)| intent.clone()).collect(), queries, passages })
     }
@@ -110,6 +127,23 @@ impl Sentences {
             queries: [self.queries.as_slice(), &more.queries].concat(),
             passages: [self.passages.as_slice(), &more.passages].concat(),
         }
+    }
+
+    /// The passages moved to where the queries are: by how far the two forms of the sentences `chosen` lie apart in the
+    /// mean, which says nothing about what is wanted, and looks to a recogniser as if sentences of one intent differed.
+    fn aligned(&self, chosen: &[usize]) -> Self {
+        let mut apart = vec![0.0; self.queries.first().map_or(0, |query| query.len())];
+        for n in chosen {
+            let forms = self.queries[*n].iter().zip(self.passages[*n].iter());
+            for (apart, (query, passage)) in apart.iter_mut().zip(forms) {
+                *apart += (query - passage) / chosen.len() as f32;
+            }
+        }
+        let moved = |passage: &Embedding| {
+            Embedding::new(passage.iter().zip(&apart).map(|(x, apart)| x + apart).collect())
+        };
+        let passages = self.passages.iter().map(moved).collect();
+        Self { intents: self.intents.clone(), queries: self.queries.clone(), passages }
     }
 }
 
@@ -171,25 +205,32 @@ fn banking77(bench: &mut Bench) -> Result<()> {
     let named = train.and(&bench.sentences(&called, true)?);
     let names = train.intents.len()..named.intents.len();
     for (few, bar) in [(5, 0.75), (10, 0.84)] {
-        for (what, is_named, mix, bar) in [
-            ("", false, Mix::Even, Some(bar)),
-            ("_mix_tried", false, Mix::Tried, None),
-            ("_and_name", true, Mix::Even, None),
-            ("_and_name_mix_tried", true, Mix::Tried, None),
+        for (what, is_named, is_aligned, mix, bar) in [
+            ("", false, false, Mix::Even, Some(bar)),
+            ("_mix_tried", false, false, Mix::Tried, None),
+            ("_and_name", true, false, Mix::Even, None),
+            ("_and_name_mix_tried", true, false, Mix::Tried, None),
+            ("_forms_aligned", false, true, Mix::Even, None),
         ] {
+            // Only where there are two forms.
+            if is_aligned && named.passages.is_empty() {
+                continue;
+            }
             // Five draws: one says more about the draw than about the recogniser.
             let draw = |draw| -> Result<f64> {
                 let names = names.clone().filter(|_| is_named);
-                let chosen = some(&train, few, draw).into_iter().chain(names);
-                Ok(Trained::on(&named, chosen, mix)?.accuracy(&test, all.clone()))
+                let chosen: Vec<usize> = some(&train, few, draw).into_iter().chain(names).collect();
+                let aligned = is_aligned.then(|| named.aligned(&chosen));
+                let trained = Trained::on(aligned.as_ref().unwrap_or(&named), chosen, mix)?;
+                Ok(trained.accuracy(&test, all.clone()))
             };
             let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
-            figure(&format!("banking77.examples_{few}{what}"), mean(accuracies.into_iter()), bar);
+            bench.figure(&format!("examples_{few}{what}"), mean(accuracies.into_iter()), bar);
         }
     }
     let queries = Sentences { passages: vec![], ..train };
     let trained = Trained::on(&queries, 0..queries.intents.len(), Mix::Even)?;
-    figure("banking77.full", trained.accuracy(&test, all), Some(0.93));
+    bench.figure("full", trained.accuracy(&test, all), Some(0.93));
     Ok(())
 }
 
@@ -220,21 +261,21 @@ fn clinc(bench: &mut Bench) -> Result<()> {
     let val = bench.sentences(&part("val")?, false)?;
     let none = bench.sentences(&[part("oos_val")?, part("oos_train")?].concat(), false)?;
     let trained = Trained::on(&train, 0..train.intents.len(), Mix::Even)?;
-    figure("clinc.in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
+    bench.figure("in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
     let nearness = |sentences: &Sentences| -> Vec<f32> {
         sentences.queries.iter().map(|embedding| trained.recogniser.recognise(embedding).nearness).collect()
     };
     let (mut known, unknown) = (nearness(&val), nearness(&none));
     known.sort_unstable_by(f32::total_cmp);
     let limit = known.get(known.len() / 20).copied().unwrap_or_default();
-    figure("clinc.out_of_scope", mean(unknown.iter().map(|n| f64::from(u8::from(*n < limit)))), Some(0.70));
+    bench.figure("out_of_scope", mean(unknown.iter().map(|n| f64::from(u8::from(*n < limit)))), Some(0.70));
     // The recogniser sets a limit of its own, from examples alone.
     let refused = |sentences: &Sentences| {
         let in_scope = |embedding| trained.recogniser.recognise(embedding).in_scope;
         mean(sentences.queries.iter().map(|embedding| f64::from(u8::from(!in_scope(embedding)))))
     };
-    figure("clinc.own_limit_out_of_scope", refused(&none), None);
-    figure("clinc.own_limit_false_alarms", refused(&val), None);
+    bench.figure("own_limit_out_of_scope", refused(&none), None);
+    bench.figure("own_limit_false_alarms", refused(&val), None);
     Ok(())
 }
 
@@ -268,7 +309,7 @@ fn goemotions(bench: &mut Bench) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     let embeddings = bench.embed(Purpose::Query, &rows.iter().map(|(text, _)| *text).collect::<Vec<_>>())?;
-    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions)?;
+    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions, &bench.embedder)?;
     // Right, said and true of every label.
     let mut counts = vec![[0.0f64; 3]; head.labels().len()];
     for ((_, labels), embedding) in rows.iter().zip(&embeddings) {
@@ -283,9 +324,9 @@ fn goemotions(bench: &mut Bench) -> Result<()> {
         }
     }
     let f1 = |[right, said, truth]: [f64; 3]| 2.0 * right / (said + truth).max(1.0);
-    figure("goemotions.macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
+    bench.figure("macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
     let sum =
         counts.iter().fold([0.0; 3], |sum, count| [sum[0] + count[0], sum[1] + count[1], sum[2] + count[2]]);
-    figure("goemotions.micro_f1", f1(sum), None);
+    bench.figure("micro_f1", f1(sum), None);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use sotto_insight::PromptSet;
-use sotto_models::{Cache, Console, EMBEDDING, State, VOICE_ACTIVITY};
+use sotto_models::{Cache, Console, State, VOICE_ACTIVITY};
 
 use crate::config::Config;
 
@@ -44,7 +44,7 @@ impl Models {
                     let prompts = config.prompts.read()?;
                     let checklist = prompts.as_ref().map(PromptSet::duties).unwrap_or_default();
                     if config.insight.is_wanted(checklist) {
-                        cache.require(EMBEDDING, &mut progress)?;
+                        cache.require(config.insight.embedding.artefact(), &mut progress)?;
                     }
                 }
                 if !names.is_empty() {

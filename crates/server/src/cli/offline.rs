@@ -91,6 +91,7 @@ impl Offline {
         }
         let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
         let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
+        config.insight.check(&checklist)?;
         if let Some(prompts) = prompts {
             self.calls.prompt_by(Arc::new(Playbook::new(prompts, intents.as_ref())));
         }

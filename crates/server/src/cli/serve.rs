@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{Millis, Shedding};
-use sotto_insight::{Duty, Playbook};
+use sotto_insight::{Duty, Playbook, PromptSet};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
@@ -42,6 +42,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
+    config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
     let data = config.server.data.clone();
     std::fs::create_dir_all(data.join("recordings"))
         .with_context(|| format!("making the data folder {}", data.display()))?;
@@ -234,6 +235,7 @@ fn read_feelings(
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
+    readiness.degraded("languages", config.insight.lacks());
     let (lacks, runtime) = (readiness.clone(), Handle::current());
     let start = move || {
         // On Linux this is the thread's own: what is learned while calls go on takes what they leave.
