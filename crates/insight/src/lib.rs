@@ -2,14 +2,14 @@
 //! that it names; and a [`Redactor`] that takes out what must not be kept.
 //!
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
-//! languages or, more lightly, in English ([`EmbeddingModel`]). A [`MoodReader`] reads the mood from it by a [`Head`], or by a text classifier of the organisation's own.
-//! A [`Recogniser`] learns an organisation's intents from example sentences ([`IntentSet`]), in seconds and while calls
-//! run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`] what the moods of one call's utterances
-//! add up to; both take the customer's words only, and so do [`Voices`], which compare how these sounded. A
-//! [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an agent is told, and a
-//! [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a customer's question
-//! they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well:
-//! what is missing on a call, and words that matter.
+//! languages or, more lightly, in English ([`EmbeddingModel`]). A [`MoodReader`] reads the mood from it by a [`Head`], or by
+//! a text classifier of the organisation's own. A [`Recogniser`] learns an organisation's intents from example sentences
+//! ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`]
+//! what the moods of one call's utterances add up to; both take the customer's words only, and so do [`Voices`], which
+//! compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an
+//! agent is told, and a [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a
+//! customer's question they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well: what is missing
+//! on a call, and words that matter.
 
 mod arc;
 mod arousal;

@@ -11,7 +11,9 @@ use sotto_models::Onnx;
 
 use crate::classifier::{CONFIG, wrong};
 use crate::mood::Reading;
-use crate::{BuiltIn, Checklist, Embedder, Embedding, InsightError, Intents, Polarity, Purpose, Wanted};
+use crate::{
+    BuiltIn, Checklist, Embedder, Embedding, EmbeddingModel, InsightError, Intents, Polarity, Purpose, Wanted,
+};
 
 /// Sentences of an utterance that are looked at by themselves.
 const MAX_SENTENCES: usize = 4;
@@ -41,6 +43,12 @@ impl Understanding {
     #[must_use]
     pub fn new(embedder: Embedder, mood: Option<MoodReader>, intents: Option<Intents>) -> Self {
         Self { embedder, mood, intents, checklist: None, last: Vec::new() }
+    }
+
+    /// Which embedding it understands by.
+    #[must_use]
+    pub fn model(&self) -> EmbeddingModel {
+        self.embedder.model()
     }
 
     /// With a checklist that agents' words tick. Without one they are not looked at.
@@ -138,15 +146,26 @@ pub struct MoodReader {
 }
 
 impl MoodReader {
+    const HEADS: [BuiltIn; 2] = [BuiltIn::Sentiment, BuiltIn::Emotion];
+
+    /// Whether moods can be read with an embedding.
+    ///
+    /// # Errors
+    /// [`InsightError::Embedding`] when no heads have been trained over it.
+    pub fn check(model: EmbeddingModel) -> Result<(), InsightError> {
+        Self::HEADS.into_iter().try_for_each(|head| head.model(model).map(|_| ()))
+    }
+
     /// The heads that are built in for the embeddings of `over`.
     ///
     /// # Errors
-    /// [`InsightError::Model`] when they do not load, or have other labels than ours; [`InsightError::Embedding`] when there
-    /// are none for this embedding, or they take another width.
+    /// As [`check`](Self::check), also when they take another width; [`InsightError::Model`] when they do not load, or have
+    /// other labels than ours.
     pub fn built_in(onnx: &Onnx, over: &Embedder) -> Result<Self, InsightError> {
+        let [sentiment, emotion] = Self::HEADS;
         Ok(Self {
-            sentiment: Reading::built_in(onnx, BuiltIn::Sentiment, over)?,
-            emotion: Reading::built_in(onnx, BuiltIn::Emotion, over)?,
+            sentiment: Reading::built_in(onnx, sentiment, over)?,
+            emotion: Reading::built_in(onnx, emotion, over)?,
         })
     }
 

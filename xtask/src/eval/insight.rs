@@ -14,11 +14,9 @@ use super::setup::{Bench, place, value_at};
 use super::{Figure, concurrency};
 use crate::run::{note, root, tools};
 
-/// Calls at once under which what is understood has to come in time, and within how many milliseconds: with the
-/// multilingual embedding, and with the English one.
+/// Calls at once under which what is understood has to come in time, and within how many milliseconds.
 const CALLS: usize = 10;
 const IN_TIME_MS: f64 = 80.0;
-const IN_TIME_ENGLISH_MS: f64 = 40.0;
 /// Prompts a minute at most.
 const CALM: f64 = 1.5;
 /// Emotions of acted speech that are loud or fast or high, as they are commonly divided; the others are boredom, disgust,
@@ -39,10 +37,6 @@ pub fn banking77(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 
 pub fn clinc(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("clinc", bench, sink)
-}
-
-pub fn goemotions_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    measure("goemotions_english", bench, sink)
 }
 
 pub fn banking77_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -95,7 +89,7 @@ fn run(example: &str, arguments: &[&OsStr], sink: &mut dyn FnMut(Figure)) -> Res
 /// The callers' tasks, named from their voices while they speak. The example sentences were written for this and do
 /// not come from the data.
 pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = understanding(bench, "base", "multilingual")?;
+    let server = understanding(bench, "base")?;
     let turns = bench.turns()?;
     let (mut right, mut total, mut others) = (0u32, 0u32, 0);
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
@@ -118,7 +112,7 @@ pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 
 /// How often the agents of the six calls are told something, what it rests on, and whether anybody but a customer has a mood.
 pub fn calm(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = understanding(bench, "base", "multilingual")?;
+    let server = understanding(bench, "base")?;
     let (mut prompts, mut without, mut moods, mut others, mut minutes) = (0u32, 0u32, 0u32, 0u32, 0.0);
     let mut kinds = BTreeMap::new();
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
@@ -254,33 +248,19 @@ fn area(scores: &[(f64, bool)]) -> Option<f64> {
     (pairs > 0).then(|| sum / pairs as f64)
 }
 
-pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    latency_with("multilingual", "latency", IN_TIME_MS, bench, sink)
-}
-
-pub fn latency_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    latency_with("english", "latency_english", IN_TIME_ENGLISH_MS, bench, sink)
-}
-
 /// How long it takes from the words to what is understood of them, beside recognition of that many calls.
-fn latency_with(
-    embedding: &str,
-    row: &str,
-    in_time_ms: f64,
-    bench: &Bench,
-    sink: &mut dyn FnMut(Figure),
-) -> Result<()> {
-    let server = understanding(bench, "tiny.en", embedding)?;
+pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = understanding(bench, "tiny.en")?;
     let calls = concurrency::load(&server, &bench.recorded_calls()?, CALLS, 1)?;
     for kind in ["mood", "intent", "entities"] {
         let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == kind);
         let mut ms: Vec<i64> = events.filter_map(|event| event["latency_ms"].as_i64()).collect();
         ms.sort_unstable();
-        sink(Figure::reported(&format!("{row}.{kind}_ms.p50"), value_at(&ms, 50), "ms"));
-        sink(Figure::at_most(&format!("{row}.{kind}_ms.p95"), value_at(&ms, 95), "ms", in_time_ms));
+        sink(Figure::reported(&format!("latency.{kind}_ms.p50"), value_at(&ms, 50), "ms"));
+        sink(Figure::at_most(&format!("latency.{kind}_ms.p95"), value_at(&ms, 95), "ms", IN_TIME_MS));
     }
     sink(Figure::at_most(
-        &format!("{row}.dropped"),
+        "latency.dropped",
         server.api.metric("sotto_insight_dropped_total")?,
         "utterances",
         0.0,
@@ -288,14 +268,12 @@ fn latency_with(
     Ok(())
 }
 
-/// A server that recognises the callers' tasks, by an embedding.
-fn understanding(bench: &Bench, model: &str, embedding: &str) -> Result<Sotto> {
+/// A server that recognises the callers' tasks.
+fn understanding(bench: &Bench, model: &str) -> Result<Sotto> {
     let set = root().join("insight-sets/harper.toml");
-    let intents = format!("intents = {:?}", set.display().to_string());
-    let lines = [intents, format!("embedding = {embedding:?}")];
-    let more = lines.into_iter().map(|line| ("insight".to_owned(), line)).collect();
+    let intents = ("insight".to_owned(), format!("intents = {:?}", set.display().to_string()));
     let language = Some("en".to_owned());
-    let setup = Setup { model: model.into(), language, more, ..Setup::default() };
+    let setup = Setup { model: model.into(), language, more: vec![intents], ..Setup::default() };
     let server = bench.server_with(&setup)?;
     server.understands(PATIENCE)?;
     Ok(server)

@@ -167,11 +167,6 @@ const PHONE: &[Row] = &[
 const INSIGHT: &[Row] = &[
     Row { name: "goemotions", what: "GoEmotions test, 28 labels", measure: insight::goemotions },
     Row {
-        name: "goemotions_english",
-        what: "The same with the English embedding",
-        measure: insight::goemotions_english,
-    },
-    Row {
         name: "persian_mood",
         what: "Persian telephone sentences, written for it",
         measure: insight::persian_mood,
@@ -217,11 +212,6 @@ const INSIGHT: &[Row] = &[
         name: "latency",
         what: "From final words to mood and intent, ten calls at once",
         measure: insight::latency,
-    },
-    Row {
-        name: "latency_english",
-        what: "The same with the English embedding",
-        measure: insight::latency_english,
     },
 ];
 
