@@ -36,7 +36,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::library::Library;
+use crate::library::{self, Library};
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
 const QUEUE: usize = 64;
@@ -63,7 +63,8 @@ pub struct InsightConfig {
     /// What words are turned into before mood and intents are read: `multilingual` (79 MB, for which 91 MB are fetched;
     /// English, Persian and a hundred others), or `english` (23 MB, for which 22 MB are fetched; lighter, and English is all
     /// that is understood then: what is said in another language has neither mood nor intent, and examples in others are left
-    /// out). By `english` no checklist ticks itself. Documents are looked up by `multilingual` either way.
+    /// out). With `english` no checklist ticks itself, and no mood is read yet: it takes `mood = "off"`. Documents are looked up
+    /// by `multilingual` either way, also for what customers ask on calls: where there are documents, `english` comes on top.
     pub embedding: EmbeddingModel,
     /// What tells of customers' mood: `words`; `voice_and_words`, for how agitated they are as well, by pitch, loudness,
     /// rate and pauses; or `off` for no mood of anybody. Of agents there is none either way.
@@ -176,16 +177,23 @@ impl InsightConfig {
         self.enabled && (self.mood != MoodFrom::Off || self.intents.is_some() || !checklist.is_empty())
     }
 
-    /// That the checklist can tick itself by the embedding.
+    /// Whether what is wanted can be had of the embedding, with this checklist.
     ///
     /// # Errors
-    /// When there is one, and it cannot.
+    /// When moods are to be read and cannot, or a checklist cannot tick itself.
     pub fn check(&self, checklist: &[Duty]) -> anyhow::Result<()> {
-        if !self.enabled || checklist.is_empty() {
+        if !self.enabled {
             return Ok(());
         }
-        let advice = "`insight.embedding`: `multilingual` is needed for the checklist in `prompts.file`";
-        Checklist::check(self.embedding).context(advice)
+        if self.mood != MoodFrom::Off {
+            let advice = "`insight.embedding`: `multilingual` is needed unless `insight.mood = \"off\"`";
+            MoodReader::check(self.embedding).context(advice)?;
+        }
+        if !checklist.is_empty() {
+            let advice = "`insight.embedding`: `multilingual` is needed for the checklist in `prompts.file`";
+            Checklist::check(self.embedding).context(advice)?;
+        }
+        Ok(())
     }
 
     /// What is never understood, as this is set.
@@ -474,8 +482,8 @@ trait Read: Send {
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError>;
 
-    /// The vectors of questions.
-    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError>;
+    /// The vectors of questions; none where it understands by another embedding than [documents'](library::EMBEDDING).
+    fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError>;
 }
 
 impl Read for Understanding {
@@ -491,9 +499,12 @@ impl Read for Understanding {
         Self::covers(self, said, is_open)
     }
 
-    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
+    fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+        if self.model() != library::EMBEDDING {
+            return Ok(None);
+        }
         let embedded = Self::embed(self, questions)?;
-        Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
+        Ok(Some(embedded.iter().map(|embedding| embedding.to_vec()).collect()))
     }
 }
 
@@ -730,7 +741,9 @@ impl Thread {
         is_wish: bool,
         read: &mut dyn Read,
     ) -> Option<Card> {
-        let index = self.library.index().filter(|index| !index.is_empty())?;
+        if self.library.index().is_none_or(|index| index.is_empty()) {
+            return None;
+        }
         let Question { text, context } = match self.trigger.question(&said.text, before, is_wish) {
             Ok(question) => question,
             Err(why) => {
@@ -741,8 +754,13 @@ impl Thread {
         self.figures.questions.fetch_add(1, Relaxed);
         let texts = Query::texts(text, &context);
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vector = Query::blend(&self.try_to(|| read.embed(&texts))?);
-        let query = Query { text, context: &context, vector: Some(&vector), ..Query::default() };
+        let vector = match self.try_to(|| read.embed(&texts))? {
+            Some(vectors) => Some(Query::blend(&vectors)),
+            None => self.try_to(|| Ok(self.library.meaning(text, &context)))?,
+        };
+        // Only now: its vectors are of the same embedding as this one.
+        let index = self.library.index()?;
+        let query = Query { text, context: &context, vector: vector.as_deref(), ..Query::default() };
         match self.try_to(|| Ok(index.search(&query, &self.viewer, 1)))? {
             Ok(hits) => card(hits.first()?, &query, said),
             Err(error) => {
@@ -845,8 +863,8 @@ pub(crate) mod testing {
             Ok(vec![ChecklistItem { name, title: BTreeMap::new(), done: true, evidence }])
         }
 
-        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
-            Ok(vec![vec![1.0]; questions.len()])
+        fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(Some(vec![vec![1.0]; questions.len()]))
         }
     }
 
@@ -863,8 +881,10 @@ pub(crate) mod tests {
     use super::*;
     use sotto_call::testing::utterance;
     use sotto_call::{Sentiment, TurnDirection, WordsMood};
-    use sotto_insight::PromptSet;
-    use sotto_knowledge::{Content, Hub, Paper, SURE, Visibility};
+    use sotto_insight::{PromptSet, Purpose};
+    use sotto_knowledge::{Content, Hub, KnowledgeError, Paper, SURE, Visibility};
+
+    use crate::library::Embed;
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -913,8 +933,29 @@ pub(crate) mod tests {
             Ok(items.map(item).collect())
         }
 
-        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
-            Ok(questions.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+        fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(Some(questions.iter().map(|text| vec![text.len() as f32, 1.0]).collect()))
+        }
+    }
+
+    /// Reads the same by an embedding that documents have no vectors of.
+    struct ByAnother;
+
+    impl Read for ByAnother {
+        fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            By(simply).of(said, may_feel)
+        }
+
+        fn covers(
+            &mut self,
+            said: &AgentUtterance,
+            is_open: &dyn Fn(&str) -> bool,
+        ) -> Result<Vec<ChecklistItem>, InsightError> {
+            By(simply).covers(said, is_open)
+        }
+
+        fn embed(&mut self, _questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(None)
         }
     }
 
@@ -1313,8 +1354,8 @@ pub(crate) mod tests {
         assert_eq!(ticks(&published(&insight, &said)), [("recorded", Some(1))]);
     }
 
-    /// What is written down, of which agents may see but the first.
-    fn library() -> Library {
+    /// What is written down, of which agents may see but the first. It has no vectors.
+    fn hub() -> Hub {
         let mut hub = Hub::new();
         for (id, text, roles) in [
             ("salaries.md", "A refund of the salary of the panel takes three days.", &["admin"][..]),
@@ -1334,7 +1375,11 @@ pub(crate) mod tests {
                 content: Content::plain("Help", text),
             });
         }
-        Library::fixed(hub.index().unwrap())
+        hub
+    }
+
+    fn library() -> Library {
+        Library::fixed(hub().index().unwrap())
     }
 
     fn cards(events: &[EventBody]) -> Vec<&Card> {
@@ -1401,6 +1446,42 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn where_calls_are_understood_by_another_embedding_a_question_is_embedded_as_documents_are() {
+        fn about(text: &str) -> Vec<f32> {
+            if text.contains("lesson") { vec![0.0, 1.0] } else { vec![1.0, 0.0] }
+        }
+        let mut hub = hub();
+        hub.embedded_by("what documents are embedded by");
+        let embed = |texts: &[&str]| -> Result<Vec<Vec<f32>>, KnowledgeError> {
+            Ok(texts.iter().map(|text| about(text)).collect())
+        };
+        hub.embed_with(embed).unwrap();
+        let (ask, asked) = channel();
+        let asker: Embed = Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
+            assert_eq!(purpose, Purpose::Query);
+            texts.iter().for_each(|text| ask.send((*text).to_owned()).unwrap());
+            Ok(texts.iter().map(|text| about(text)).collect())
+        });
+        let found_with = |library: Library| {
+            let insight = Insight::start(&feelings(), library).unwrap();
+            insight.read_by(Box::new(ByAnother));
+            let said = [utterance(1, Party::Customer, "Can I get a refund of the panel?")];
+            let events = published(&insight, &said);
+            assert_eq!(insight.figures().failed.load(Relaxed), 0);
+            let found = cards(&events);
+            let [card] = found.as_slice() else { panic!("{events:?}") };
+            (card.document.clone(), card.why.cosine)
+        };
+        let fixed = || Library::fixed(hub.index().unwrap());
+        let (document, cosine) = found_with(fixed().asked_by(asker));
+        assert_eq!((document.as_str(), cosine), ("refunds.md", Some(1.0)));
+        let asked: Vec<String> = asked.try_iter().collect();
+        assert!(asked.len() == 1 && asked[0].contains("refund of the panel"), "{asked:?}");
+        let by_words = ("refunds.md".to_owned(), None);
+        assert_eq!(found_with(fixed()), by_words, "as long as nothing embeds questions");
+    }
+
+    #[test]
     fn a_model_that_fails_costs_one_utterance() {
         let insight = start(&feelings());
         let said =
@@ -1437,8 +1518,17 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_checklist_is_refused_where_the_embedding_cannot_tick_it() {
-        let english = InsightConfig { embedding: EmbeddingModel::English, ..InsightConfig::default() };
+    fn what_the_embedding_does_not_give_is_refused() {
+        let english = InsightConfig {
+            embedding: EmbeddingModel::English,
+            mood: MoodFrom::Off,
+            ..InsightConfig::default()
+        };
+        for mood in [MoodFrom::Words, MoodFrom::VoiceAndWords] {
+            let why = InsightConfig { mood, ..english.clone() }.check(&[]).unwrap_err();
+            let why = format!("{why:#}");
+            assert!(why.contains("is needed unless") && why.contains("over minilm"), "{why}");
+        }
         let checklist = PromptSet::parse(
             "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\nwithin_s = 30\n\
              examples.en = [\"This call is recorded.\"]",

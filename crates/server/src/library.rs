@@ -544,6 +544,13 @@ impl Library {
         library
     }
 
+    /// The same, whose questions are embedded by `asker`.
+    #[must_use]
+    pub fn asked_by(self, asker: Embed) -> Self {
+        *lock(&self.shared.asker) = Some(asker);
+        self
+    }
+
     fn of(config: KnowledgeConfig, store: Option<Store>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -574,19 +581,22 @@ impl Library {
     /// [`KnowledgeError::Words`].
     pub fn search(&self, text: &str, viewer: &Viewer, limit: usize) -> Result<Vec<Hit>, KnowledgeError> {
         self.shared.counted.searches.fetch_add(1, Relaxed);
-        // First the vector: whatever is published after that has none of another embedding.
-        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, &[]));
-        let vector = match asked {
-            Some(Ok(vector)) => Some(vector),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a question is looked up by its words alone");
-                None
-            }
-            None => None,
-        };
+        let vector = self.meaning(text, &[]);
         let Some(index) = self.index() else { return Ok(Vec::new()) };
         let query = Query { text, vector: vector.as_deref(), ..Query::default() };
         index.search(&query, viewer, limit)
+    }
+
+    /// The meaning of a question, and of what was said before it, the newest first; none while there is nothing to embed it
+    /// with, or where that fails: words have to do then. An index that is taken afterwards has no vectors of another embedding.
+    ///
+    /// Blocks for some tens of milliseconds.
+    pub(crate) fn meaning(&self, text: &str, context: &[&str]) -> Option<Vec<f32>> {
+        let embedded = meaning(lock(&self.shared.asker).as_mut()?, text, context);
+        if let Err(error) = &embedded {
+            tracing::warn!(%error, "a question is looked up by its words alone");
+        }
+        embedded.ok()
     }
 
     /// The documents that `viewer` may see, by name.
@@ -1298,6 +1308,16 @@ mod tests {
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
         let taken = library.upload("a.txt", b"x".to_vec(), seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
+
+        assert_eq!(library.meaning("refund", &[]), None, "nothing embeds it");
+        let library = library.asked_by(embedding(&Arc::default()));
+        assert!(library.meaning("refund", &["money"]).is_some());
+        let fails = |_: Purpose, _: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
+            anyhow::bail!("no more of it")
+        };
+        let library = library.asked_by(Box::new(fails));
+        assert_eq!(library.meaning("refund", &[]), None);
+        assert_eq!(found(&library, "refund", Role::Agent), ["refunds"], "by its words");
     }
 
     #[test]

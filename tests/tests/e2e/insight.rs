@@ -110,7 +110,7 @@ fn a_text_classifier_of_the_organisations_own_reads_the_sentiment() {
 
 /// Nothing is to be loaded for it: there is no mood, and no intent.
 #[test]
-fn of_an_embedding_for_english_it_is_said_what_it_leaves_out_and_a_checklist_is_refused() {
+fn of_an_embedding_for_english_it_is_said_what_it_leaves_out_and_moods_and_a_checklist_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let prompts = folder.path().join("prompts.toml");
     let recorded = "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\n\
@@ -123,9 +123,15 @@ fn of_an_embedding_for_english_it_is_said_what_it_leaves_out_and_a_checklist_is_
     assert!(degraded["languages"].as_str().unwrap().contains("English alone"), "{degraded}");
     assert!(degraded["insight"].is_null(), "{degraded}");
 
+    let refused = |more: &[(String, String)]| {
+        let setup = Setup { more: more.to_vec(), ..Setup::default() };
+        Sotto::start_with(&setup).err().unwrap().to_string()
+    };
     more.push(("prompts".to_owned(), format!("file = {:?}", prompts.display().to_string())));
-    let refused = Sotto::start_with(&Setup { more, ..Setup::default() }).err().unwrap().to_string();
-    assert!(refused.contains("`insight.embedding`: `multilingual` is needed"), "{refused}");
+    let why = refused(&more);
+    assert!(why.contains("`insight.embedding`: `multilingual` is needed for the checklist"), "{why}");
+    let why = refused(&more[..1]);
+    assert!(why.contains("`insight.embedding`: `multilingual` is needed unless `insight.mood"), "{why}");
 }
 
 #[test]

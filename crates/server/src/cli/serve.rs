@@ -229,7 +229,7 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    // Cards look up what customers say by the same embedding.
+    // What customers ask is looked up by what understands them.
     let looks_up = !config.knowledge.folders.is_empty();
     let mut is_wanted = looks_up || config.insight.is_wanted(&checklist);
     if is_wanted {
