@@ -179,7 +179,8 @@ fn in_english_alone_what_customers_want_is_recognised_from_the_same_set() {
 #[test]
 fn where_all_examples_are_in_other_languages_there_is_nothing_to_recognise() {
     let (_, mut embedder) = open_one(EmbeddingModel::English);
-    let set = "[[intents]]\nname = \"a\"\ntitle = { fa = \"الف\" }\nexamples = { fa = [\"یک\", \"دو\", \"سه\"] }";
+    let set =
+        "[[intents]]\nname = \"a\"\ntitle = { fa = \"الف\" }\nexamples = { fa = [\"یک\", \"دو\", \"سه\"] }";
     let set = IntentSet::parse(set).unwrap();
     assert!(Intents::learn(&set, &mut embedder).unwrap().is_none());
 }

@@ -10,8 +10,8 @@ use std::path::Path;
 use ort::session::Session;
 use prost::Message;
 
-use crate::onnx_proto::{Entry, Metadata};
 use crate::format::{FormatError, utf8};
+use crate::onnx_proto::{Entry, Metadata};
 use crate::{ModelError, Onnx};
 
 /// What the tokenizer is called in the metadata.

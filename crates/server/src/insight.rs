@@ -1457,11 +1457,12 @@ pub(crate) mod tests {
         };
         hub.embed_with(embed).unwrap();
         let (ask, asked) = channel();
-        let asker: Embed = Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
-            assert_eq!(purpose, Purpose::Query);
-            texts.iter().for_each(|text| ask.send((*text).to_owned()).unwrap());
-            Ok(texts.iter().map(|text| about(text)).collect())
-        });
+        let asker: Embed =
+            Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
+                assert_eq!(purpose, Purpose::Query);
+                texts.iter().for_each(|text| ask.send((*text).to_owned()).unwrap());
+                Ok(texts.iter().map(|text| about(text)).collect())
+            });
         let found_with = |library: Library| {
             let insight = Insight::start(&feelings(), library).unwrap();
             insight.read_by(Box::new(ByAnother));

@@ -1312,9 +1312,8 @@ mod tests {
         assert_eq!(library.meaning("refund", &[]), None, "nothing embeds it");
         let library = library.asked_by(embedding(&Arc::default()));
         assert!(library.meaning("refund", &["money"]).is_some());
-        let fails = |_: Purpose, _: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
-            anyhow::bail!("no more of it")
-        };
+        let fails =
+            |_: Purpose, _: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> { anyhow::bail!("no more of it") };
         let library = library.asked_by(Box::new(fails));
         assert_eq!(library.meaning("refund", &[]), None);
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"], "by its words");
