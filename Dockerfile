@@ -19,8 +19,9 @@ ARG TARGETARCH
 ENV GGML_NATIVE=OFF
 COPY . .
 COPY --from=page /sotto/web/dist web/dist
+# Another `id` whenever .cargo/config.toml has whisper.cpp built otherwise: Cargo would take the one that was built before.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/sotto/target \
+    --mount=type=cache,target=/sotto/target,id=sotto-target-2 \
     if [ "$TARGETARCH" = "amd64" ]; then \
         export GGML_SSE42=ON GGML_AVX=ON GGML_AVX2=ON GGML_FMA=ON GGML_F16C=ON GGML_BMI2=ON; \
     fi \

@@ -422,6 +422,43 @@ async function library(request, response, url, user) {
   return answer(response, 200, { id, title, changed_unix_ms, text: [...one.headings, one.text].join('\n') });
 }
 
+// ---- what is done after calls ----------------------------------------------------------------------------
+
+/** How long it takes until what is done again is done. */
+const DONE_AFTER_MS = 2_000;
+const over = [...calls.values()].filter((call) => summary(call).state === 'ended').slice(0, 12);
+const jobs = over.map((call, n) => ({
+  id: id(begun, 2000 + n),
+  call_id: call.id,
+  step: 'review',
+  version: 1,
+  state: n < 2 ? 'dead' : n === 2 ? 'waiting' : 'done',
+  tries: n < 2 ? 8 : 1,
+  due_at_unix_ms: begun + (n === 2 ? HOUR : 0),
+  changed_at_unix_ms: begun - n * 60_000,
+  ...(n < 2 ? { error: 'it took too long' } : {}),
+}));
+
+function afterCalls(request, response, url, user) {
+  if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  if (request.method === 'GET') {
+    const count = (state) => jobs.filter((job) => job.state === state).length;
+    const counts = Object.fromEntries(['waiting', 'running', 'done', 'dead'].map((state) => [state, count(state)]));
+    const state = url.searchParams.get('state');
+    const shown = jobs.filter((job) => !state || job.state === state).slice(0, 100);
+    return answer(response, 200, { ...counts, jobs: shown });
+  }
+  const job = jobs.find((one) => one.id === url.pathname.split('/')[3]);
+  if (!job) return refuse(response, 404, 'not_found', 'no such job');
+  const at = Date.now();
+  Object.assign(job, { state: 'waiting', tries: 0, due_at_unix_ms: at, changed_at_unix_ms: at });
+  setTimeout(() => {
+    delete job.error;
+    Object.assign(job, { state: 'done', tries: 1, changed_at_unix_ms: Date.now() });
+  }, DONE_AFTER_MS);
+  return answer(response, 204);
+}
+
 // ---- HTTP ------------------------------------------------------------------------------------------------
 
 const TYPES = {
@@ -557,6 +594,7 @@ function resource(request, response, url, user) {
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
   if (/^\/api\/(knowledge\/documents|ai\/assist\/search)(\/|$)/.test(path))
     return library(request, response, url, user);
+  if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');

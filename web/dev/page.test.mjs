@@ -116,10 +116,20 @@ async function openQuiet(page) {
     await tell({ kind: 'prompt', prompt_id, ...said, evidence, expires_at_ms: now() + stands_ms });
     return prompt_id;
   };
+  /** The agent is shown what is written down, of which the first characters answer. */
+  const card = async (title, text, end) => {
+    const evidence = { utterance_id: await say(`How about ${title}?`), revision: 0, text: `How about ${title}?` };
+    const card_id = ++happened;
+    const where = { document: 'a.md', passage: 0, title, section: ['How long'], text, answer: { start: 0, end } };
+    const why = { words: ['long'], covered: 0.5, cosine: 0.87 };
+    const times = { changed_unix_ms: Date.now() - 91 * 86_400_000, latency_ms: 40, expires_at_ms: now() + 60_000 };
+    await tell({ kind: 'card', card_id, ...where, ...times, confidence: 0.75, why, evidence });
+    return card_id;
+  };
   await page.goto(`${base}/#/calls/${call.id}`);
   await page.waitForSelector('main.ready');
   const box = page.getByRole('region', { name: 'What may help now' });
-  return { call, tell, say, prompt, box, way: (name) => box.getByRole('button', { name }) };
+  return { call, tell, say, prompt, card, box, way: (name) => box.getByRole('button', { name }) };
 }
 async function openEnded(page, which = (call) => call.language === 'en' && call.utterances === 18) {
   const call = (await list(page, 'ended')).find(
@@ -928,7 +938,7 @@ test('what a call came to leads to the words that it was', async (t) => {
   await bullet.click();
   assert.ok((await focused()).includes(text), text);
   const promised = page.getByRole('region', { name: 'What was promised' }).getByRole('button').first();
-  assert.match(await promised.innerText(), /^Call · 4 March.* 10:00 · by phone/);
+  assert.match(await promised.innerText(), /^Get in touch · 4 March.* 10:00 · by phone/);
   const quality = page.getByRole('region', { name: 'How good it was' });
   assert.match(await quality.innerText(), /70%.*not judged: there was no occasion/s);
   await quality.getByRole('button').first().click();
@@ -1141,17 +1151,7 @@ test('a prompt goes by itself when it helps no more, but not from under a pointe
 
 test('a card is reached by one key and answered there by those of prompts, and marks what answers', async (t) => {
   const page = await visit(t, { name: 'Omid Rezaei' });
-  const { call, tell, say } = await openQuiet(page);
-  const show = async (title, text, end) => {
-    const evidence = { utterance_id: await say(`How about ${title}?`), revision: 0, text: `How about ${title}?` };
-    const card_id = ++happened;
-    const where = { document: 'a.md', passage: 0, title, section: ['How long'], text, answer: { start: 0, end } };
-    const why = { words: ['long'], covered: 0.5, cosine: 0.87 };
-    const times = { changed_unix_ms: Date.now() - 91 * 86_400_000, latency_ms: 40 };
-    const expires_at_ms = Date.now() - call.started_at_unix_ms + 60_000;
-    await tell({ kind: 'card', card_id, ...where, ...times, confidence: 0.75, why, evidence, expires_at_ms });
-    return card_id;
-  };
+  const { card: show } = await openQuiet(page);
   const named = (name) => page.getByRole('article', { name });
   const answered = (how) =>
     Promise.all([page.waitForRequest((request) => request.url().endsWith('/answer')), how()]).then(([request]) => [
@@ -1177,6 +1177,52 @@ test('a card is reached by one key and answered there by those of prompts, and m
   await named('Refunds › How long').getByRole('button', { name: 'Copy' }).waitFor();
   assert.deepEqual(await answered(() => page.keyboard.press('q')), [`cards/${first}`, 'dismissed']);
   await named('Refunds › How long').waitFor({ state: 'detached' });
+});
+
+test('a card for which much was said is no wider than its place', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { card } = await openQuiet(page);
+  const title = 'all that I told your colleague last week when I called about the evening course of my daughter';
+  await card(title, 'It takes three days.', 20);
+  const shown = page.getByRole('article', { name: title });
+  await shown.waitFor();
+  const right = (one) => one.evaluate((element) => element.getBoundingClientRect().right);
+  assert.ok((await right(shown)) <= (await right(page.locator('div.help'))));
+});
+
+test('a key that was meant for a card which went is nobody else’s, and one that is left is no news', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { card, prompt, way } = await openQuiet(page);
+  const named = (title) => page.getByRole('article', { name: `${title} › How long` });
+  const told = page.getByRole('region', { name: 'What is written down' }).getByRole('status');
+  const answered = () =>
+    Promise.all([
+      page.waitForRequest((request) => request.url().endsWith('/answer')),
+      page.keyboard.press('y'),
+    ]).then(([request]) => request.url().split('/').slice(-3, -1).join('/'));
+  const asked = await prompt('Say one.');
+  await way('I do so').waitFor();
+  await card('First', 'It takes three days.', 20);
+  await named('First').waitFor();
+  await page.keyboard.press('g');
+  // Two more come, and it goes from under the focus.
+  const second = await card('Second', 'It takes four days.', 19);
+  await named('Second').waitFor();
+  const third = await card('Third', 'It takes five days.', 19);
+  await named('First').waitFor({ state: 'detached' });
+  assert.match(await told.textContent(), /Third › How long/);
+  await page.keyboard.press('y');
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.deepEqual([await way('I do so').count(), await page.getByRole('article').count()], [1, 2]);
+  // The next one is the prompt's again.
+  assert.equal(await answered(), `prompts/${asked}`);
+  await page.keyboard.press('g');
+  assert.equal(await answered(), `cards/${third}`);
+  await named('Third').waitFor({ state: 'detached' });
+  assert.equal((await told.textContent()).trim(), '');
+  await page.keyboard.press('g');
+  assert.equal(await answered(), `cards/${second}`);
+  await named('Second').waitFor({ state: 'detached' });
 });
 
 test('says that an answer could not be written down, of that prompt alone', async (t) => {
@@ -1247,6 +1293,29 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await agent.waitForSelector('ul [data-row]');
   assert.equal(await agent.locator('[data-row="document goodwill.txt"]').count(), 0);
   assert.equal(await agent.getByRole('form', { name: 'Upload documents' }).count(), 0);
+});
+
+test('an admin has done again what was given up after calls, and nobody else sees it', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'What is done after calls' }).click();
+  const rows = page.locator('main ul > li', { hasText: 'it took too long' });
+  await rows.nth(1).waitFor();
+  assert.equal(await page.title(), 'What is done after calls · Sotto');
+  await rows.first().getByRole('button', { name: 'Do it again' }).click();
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /^Done/ }).click();
+  await rows.first().waitFor({ state: 'detached' });
+  const call = page.locator('main ul > li').first().getByRole('link', { name: 'To the call' });
+  assert.match(await call.getAttribute('href'), /^#\/calls\//);
+
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.locator('button.who').click();
+  assert.equal(await agent.getByRole('link', { name: 'What is done after calls' }).count(), 0);
+  await agent.goto(`${base}/#/jobs`);
+  await agent.locator('main .empty').waitFor();
 });
 
 test('what is written down fits a telephone, from the right in Persian', async (t) => {

@@ -57,10 +57,14 @@ pub fn demo(options: &Options) -> Result<()> {
     let data = data.canonicalize()?;
     let password = password(&data)?;
     let sip = free_address()?;
-    let intents = format!("intents = {:?}", root().join("demo/intents.toml").display().to_string());
+    let path = |name: &str| root().join("demo").join(name).display().to_string();
+    let more = [
+        ("insight", format!("intents = {:?}", path("intents.toml"))),
+        ("knowledge", format!("folders = [{{ path = {:?} }}]", path("knowledge"))),
+    ];
     let setup = Setup {
         model: options.model.clone(),
-        more: vec![("insight".to_owned(), intents)],
+        more: more.map(|(table, line)| (table.to_owned(), line)).to_vec(),
         ..Setup::default()
     };
     let config = data.join("sotto.toml");
@@ -258,16 +262,53 @@ fn follow(
             continue;
         }
         let event = message["event"].clone();
-        if event["kind"] == "utterance" && event["final"] == true && event["revision"] == 0 {
-            let start = event["start_ms"].as_u64().unwrap_or_default() / 1000;
-            let party = event["party"].as_str().unwrap_or_default();
-            let text = event["text"].as_str().unwrap_or_default();
-            println!("  {:02}:{:02}  {party:<8}  {text}", start / 60, start % 60);
+        if let Some(line) = line(&event) {
+            println!("  {line}");
         }
         events.push(event);
     }
 }
 
+/// What the terminal says of an event: words as they are first, and which passage may answer them.
+fn line(event: &Value) -> Option<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let (at_ms, who, what) = match event["kind"].as_str()? {
+        "utterance" if event["final"] == true && event["revision"] == 0 => {
+            (&event["start_ms"], text(&event["party"]), text(&event["text"]))
+        }
+        "card" => {
+            let section = event["section"].as_array().into_iter().flatten();
+            let place: Vec<String> = std::iter::once(&event["title"]).chain(section).map(text).collect();
+            (&event["at_ms"], "▸ card".to_owned(), place.join(" › "))
+        }
+        _ => return None,
+    };
+    let at = at_ms.as_u64().unwrap_or_default() / 1000;
+    Some(format!("{:02}:{:02}  {who:<8}  {what}", at / 60, at % 60))
+}
+
 fn ids(calls: &[Value]) -> Vec<String> {
     calls.iter().filter_map(|c| c["id"].as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_terminal_shows_words_once_and_the_card_that_answers_them() {
+        let said = |is_final: bool, revision: u32| {
+            let mut said =
+                json!({ "kind": "utterance", "party": "customer", "start_ms": 63_600, "text": "When?" });
+            said["final"] = is_final.into();
+            said["revision"] = revision.into();
+            line(&said)
+        };
+        assert_eq!((said(false, 0), said(true, 1)), (None, None));
+        assert_eq!(said(true, 0).as_deref(), Some("01:03  customer  When?"));
+        let card = json!({ "kind": "card", "at_ms": 69_000, "title": "Delivery", "section": ["When?"] });
+        assert_eq!(line(&card).as_deref(), Some("01:09  ▸ card    Delivery › When?"));
+    }
 }

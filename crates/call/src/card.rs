@@ -243,6 +243,17 @@ mod tests {
     }
 
     #[test]
+    fn a_card_goes_with_words_that_were_not_the_customers_and_none_comes_for_such() {
+        let said: Vec<Utterance> = (1..=2).map(|id| utterance(id, Party::Customer, "how?")).collect();
+        let agents = |revision| Utterance { party: Party::Agent, revision, ..said[0].clone() };
+        let mut log: Vec<EventBody> = said.iter().cloned().map(EventBody::Utterance).collect();
+        log.extend([shown(1, &said[0]), shown(2, &said[1]), EventBody::Utterance(agents(1))]);
+        assert_eq!(open(&state(log.clone())), [2]);
+        log.push(shown(3, &agents(1)));
+        assert_eq!(open(&state(log)), [2]);
+    }
+
+    #[test]
     fn nothing_is_left_of_a_secret_in_a_card() {
         let said = utterance(1, Party::Customer, "is 4242 4242 refunded?");
         let EventBody::Card(mut found) = shown(1, &said) else { panic!("a card") };

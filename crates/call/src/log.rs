@@ -165,7 +165,7 @@ impl CallState {
                 self.prompt.take_if(|prompt| prompt.prompt_id == answered.prompt_id);
             }
             EventBody::Card(card) => {
-                if self.is_quoted(&card.evidence) {
+                if self.is_said(card.evidence.utterance_id, card.evidence.revision) {
                     self.cards.retain(|open| open.evidence.utterance_id != card.evidence.utterance_id);
                     if self.cards.len() == MOST_OPEN_CARDS {
                         self.cards.remove(0);
@@ -238,6 +238,7 @@ impl CallState {
             self.prompt.take_if(|prompt| {
                 prompt.about == PromptKind::Empathy && prompt.evidence.utterance_id == new.utterance_id
             });
+            self.cards.retain(|card| card.evidence.utterance_id != new.utterance_id);
         }
         if new.r#final && new.text.is_empty() {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
@@ -282,8 +283,10 @@ impl CallState {
         self.consent.is_none_or(|consent| consent.mood)
     }
 
-    /// Whether these are the customer's words, as they are now: all that mood and intent are understood of.
-    fn is_said(&self, id: UtteranceId, revision: u32) -> bool {
+    /// Whether these are the customer's final words, as they are now: all that mood and intent are understood of, and all
+    /// that cards rest on.
+    #[must_use]
+    pub fn is_said(&self, id: UtteranceId, revision: u32) -> bool {
         let said = self.utterance(id).and_then(CustomerUtterance::of);
         said.is_some_and(|said| said.utterance().revision == revision)
     }

@@ -4,14 +4,13 @@
 //! place of the older if it is surer than that, or if that has stood for long enough to be read. Whatever is not shown is
 //! told with the next card.
 //!
-//! A plain value: events and times are passed in. What it knows of cards it takes from the log. The constants are judged,
-//! not learned.
+//! A plain value: events, times and the cards that stand are passed in. What it knows of earlier cards it takes from the
+//! log. The constants are judged, not learned.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use sotto_call::{
     CallEvent, Card, CardAnswer, CardHeldBack, CardHeldBackBecause, EventBody, MOST_OPEN_CARDS, Millis,
-    UtteranceId,
 };
 
 /// How long a card stands.
@@ -27,17 +26,6 @@ const MOST_HELD_BACK: usize = 4;
 /// A document's name, and a passage's place in it.
 type Passage = (String, u32);
 
-/// A card that stands.
-#[derive(Debug)]
-struct Open {
-    card_id: u32,
-    utterance: UtteranceId,
-    passage: Passage,
-    confidence: f32,
-    since: Millis,
-    until: Millis,
-}
-
 /// Decides what is shown on one call of what is found.
 #[derive(Debug)]
 pub struct Cards {
@@ -45,8 +33,6 @@ pub struct Cards {
     sure: f32,
     /// By their numbers, what they showed.
     shown: BTreeMap<u32, Passage>,
-    /// The oldest first.
-    open: Vec<Open>,
     /// When the newest ones were shown.
     times: VecDeque<Millis>,
     /// What somebody said is wrong.
@@ -58,59 +44,39 @@ impl Cards {
     /// For a call that begins, on which passages are shown from this confidence on.
     #[must_use]
     pub fn from_confidence(sure: f32) -> Self {
-        let (shown, open, times, wrong) = Default::default();
-        Self { sure, shown, open, times, wrong, held_back: Vec::new() }
+        let (shown, times, wrong) = Default::default();
+        Self { sure, shown, times, wrong, held_back: Vec::new() }
     }
 
     /// Takes in the next event of the log.
     pub fn apply(&mut self, event: &CallEvent) {
         match &event.body {
             EventBody::Card(card) => {
-                let utterance = card.evidence.utterance_id;
                 self.shown.insert(card.card_id, passage(card));
-                self.open.retain(|open| open.utterance != utterance);
-                if self.open.len() == MOST_OPEN_CARDS {
-                    self.open.remove(0);
-                }
-                self.open.push(Open {
-                    card_id: card.card_id,
-                    utterance,
-                    passage: passage(card),
-                    confidence: card.confidence,
-                    since: event.at_ms,
-                    until: card.expires_at_ms,
-                });
                 self.times.push_back(event.at_ms);
                 if self.times.len() > MOST {
                     self.times.pop_front();
                 }
             }
-            EventBody::CardAnswered(answered) => {
-                self.open.retain(|open| open.card_id != answered.card_id);
-                if answered.answer == CardAnswer::Wrong {
-                    self.wrong.extend(self.shown.get(&answered.card_id).cloned());
-                }
-            }
-            EventBody::Utterance(said) if said.r#final && said.text.trim().is_empty() => {
-                self.open.retain(|open| open.utterance != said.utterance_id);
+            EventBody::CardAnswered(answered) if answered.answer == CardAnswer::Wrong => {
+                self.wrong.extend(self.shown.get(&answered.card_id).cloned());
             }
             _ => {}
         }
     }
 
-    /// What becomes of a passage that was found: a card with its number, and with what was held back before it; or
-    /// nothing, and then it is held back.
-    pub fn next(&mut self, found: Card, now: Millis) -> Option<Card> {
-        self.open.retain(|open| open.until > now);
-        let (passage, utterance) = (passage(&found), found.evidence.utterance_id);
+    /// What becomes of a passage that was found, where these [stand](sotto_call::CallState::cards): a card with its
+    /// number, and with what was held back before it; or nothing, and then it is held back.
+    pub fn next(&mut self, found: Card, now: Millis, cards: &[Card]) -> Option<Card> {
+        let open: Vec<&Card> = cards.iter().filter(|card| card.expires_at_ms > now).collect();
         // The same words, revised: their card stays, or another takes its place.
-        let earlier = self.open.iter().find(|open| open.utterance == utterance);
-        if earlier.is_some_and(|open| open.passage == passage) {
+        let earlier = open.iter().find(|open| open.evidence.utterance_id == found.evidence.utterance_id);
+        if earlier.is_some_and(|open| passage(open) == passage(&found)) {
             return None;
         }
-        let is_new = earlier.is_none();
+        let others = if earlier.is_none() { Some(&open[..]) } else { None };
         self.held_back.retain(|one| one.title != found.title || one.section != found.section);
-        if let Some(because) = self.objection(&found, &passage, is_new, now) {
+        if let Some(because) = self.objection(&found, others, now) {
             self.held_back.push(found.held_back(because));
             if self.held_back.len() > MOST_HELD_BACK {
                 self.held_back.remove(0);
@@ -122,31 +88,28 @@ impl Cards {
         Some(Card { card_id, expires_at_ms: now + STANDS, held_back, ..found })
     }
 
-    /// Why a passage is not shown, if it is not.
-    fn objection(
-        &self,
-        found: &Card,
-        passage: &Passage,
-        is_new: bool,
-        now: Millis,
-    ) -> Option<CardHeldBackBecause> {
+    /// Why a passage is not shown, if it is not. `others` stand beside it; absent where it takes the place of one.
+    fn objection(&self, found: &Card, others: Option<&[&Card]>, now: Millis) -> Option<CardHeldBackBecause> {
+        let passage = passage(found);
         let is_too_soon = || {
             let first = self.times.front().filter(|_| self.times.len() == MOST);
             first.is_some_and(|at| now.since(*at) < WITHIN)
         };
-        let is_full = || {
-            let older = self.open.first().filter(|_| self.open.len() == MOST_OPEN_CARDS);
-            older.is_some_and(|older| now.since(older.since) < READ && found.confidence <= older.confidence)
+        let is_full = |others: &[&Card]| {
+            let older = others.first().filter(|_| others.len() == MOST_OPEN_CARDS);
+            older.is_some_and(|older| {
+                now.since(older.expires_at_ms.since(STANDS)) < READ && found.confidence <= older.confidence
+            })
         };
-        if self.wrong.contains(passage) {
+        if self.wrong.contains(&passage) {
             Some(CardHeldBackBecause::Wrong)
-        } else if self.shown.values().any(|shown| shown == passage) {
+        } else if self.shown.values().any(|shown| *shown == passage) {
             Some(CardHeldBackBecause::Shown)
         } else if found.confidence < self.sure {
             Some(CardHeldBackBecause::NotSure)
-        } else if is_new && is_too_soon() {
+        } else if others.is_some() && is_too_soon() {
             Some(CardHeldBackBecause::TooSoon)
-        } else if is_new && is_full() {
+        } else if others.is_some_and(is_full) {
             Some(CardHeldBackBecause::Full)
         } else {
             None
@@ -199,7 +162,7 @@ mod tests {
         fn finds(&mut self, s: u64, id: u32, document: &str, confidence: f32) -> Option<u32> {
             let said = utterance(id, Party::Customer, "how?");
             let found = Card { confidence, title: document.to_owned(), ..card(document, &said) };
-            let card = self.cards.next(found, Millis(s * 1_000))?;
+            let card = self.cards.next(found, Millis(s * 1_000), &self.state.cards)?;
             let id = card.card_id;
             self.happens(s, EventBody::Card(Box::new(card)));
             Some(id)
@@ -284,6 +247,26 @@ mod tests {
     }
 
     #[test]
+    fn what_the_call_shows_no_more_takes_no_place() {
+        let mut call = Call::new();
+        assert_eq!((call.finds(0, 1, "a", 0.9), call.finds(1, 2, "b", 0.9)), (Some(1), Some(2)));
+        let agents = Utterance { revision: 1, ..utterance(1, Party::Agent, "how?") };
+        call.happens(2, EventBody::Utterance(agents));
+        assert_eq!((call.finds(3, 3, "c", 0.6), call.open()), (Some(3), vec![2, 3]));
+    }
+
+    #[test]
+    fn what_the_call_still_shows_keeps_its_place() {
+        let mut call = Call::new();
+        assert_eq!((call.finds(0, 1, "a", 0.9), call.finds(1, 2, "b", 0.9)), (Some(1), Some(2)));
+        // An older revision that says nothing takes nothing back.
+        let said = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, text) };
+        call.happens(2, EventBody::Utterance(said(1, "how then?")));
+        call.happens(3, EventBody::Utterance(said(0, "")));
+        assert_eq!((call.finds(4, 3, "c", 0.6), call.open()), (None, vec![1, 2]));
+    }
+
+    #[test]
     fn whoever_reads_the_log_decides_the_same() {
         let mut call = Call::new();
         call.finds(0, 1, "a", 0.7);
@@ -294,8 +277,9 @@ mod tests {
         for (document, confidence) in [("a", 0.9), ("b", 0.9), ("c", 0.4), ("d", 0.9)] {
             let said = utterance(3, Party::Customer, "how?");
             let found = Card { confidence, ..card(document, &said) };
-            let now = Millis(3_000);
-            assert_eq!(again.next(found.clone(), now), call.cards.next(found, now), "{document}");
+            let (now, open) = (Millis(3_000), &call.state.cards);
+            let decided = call.cards.next(found.clone(), now, open);
+            assert_eq!(again.next(found, now, open), decided, "{document}");
         }
     }
 }

@@ -129,7 +129,7 @@ pub struct Why {
     pub bm25: f32,
     /// Its rank by words, from 1; none if it has none of them.
     pub rank_by_words: Option<usize>,
-    /// The query's words that it has, in one spelling.
+    /// The words of what was asked that it has, in one spelling; none of what was said before, which may be anybody's.
     pub words: Vec<String>,
     /// The share of the query, by what its words are worth, that it has.
     pub covered: f32,
@@ -271,14 +271,15 @@ impl Index {
         Ok(hits.collect())
     }
 
-    /// The share of the wanted words, by what they are worth, that a passage has, and which these are.
+    /// The share of the wanted words, by what they are worth, that a passage has, and which of those that were asked.
     fn covered(&self, wanted: &[Wanted], entry: usize) -> (f32, Vec<String>) {
         let Entry { document, place, .. } = &self.entries[entry];
         let passage = document.passages.get(*place).map(|passage| passage.in_context(&document.title));
         let matched = self.words.matched(wanted, &passage.unwrap_or_default());
         let worth: f32 = wanted.iter().map(Wanted::worth).sum();
         let has: f32 = matched.iter().map(|one| one.worth()).sum();
-        let words = matched.iter().map(|one| one.word.shown.clone()).collect();
+        let asked = matched.iter().filter(|one| one.is_asked());
+        let words = asked.map(|one| one.word.shown.clone()).collect();
         (if worth > 0.0 { has / worth } else { 0.0 }, words)
     }
 

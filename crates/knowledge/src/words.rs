@@ -162,6 +162,11 @@ impl Wanted {
     pub fn worth(&self) -> f32 {
         self.weight * self.rarity
     }
+
+    /// Whether it was asked for itself, and not only said before.
+    pub fn is_asked(&self) -> bool {
+        self.weight >= 1.0
+    }
 }
 
 /// The words of all passages. It is made once and does not change: what is removed from a hub is not in the next.

@@ -1,15 +1,18 @@
 //! What was promised: who does what, when, and how.
 
 use sotto_call::{EntityKind, Party};
+use sotto_insight::spelled;
 
 use crate::check::date_and_time;
 use crate::insight::{ActionType, Channel, Field, MOST_CITATIONS, NextAction};
 use crate::named::{Facts, Mention};
 use crate::rules::Rules;
-use crate::transcript::{Citation, Cited, Sentence, Transcript};
+use crate::transcript::{Citation, Cited, Sentence, Transcript, part};
 
 /// A time that is said in a sentence of its own, of at most so many words, belongs to the promise before.
 const SHORT: usize = 5;
+/// A date and a time of day belong together where at most so many words are between them.
+const BETWEEN: usize = 3;
 
 /// The promises of a call, in order of time, each once.
 pub(crate) fn actions(transcript: &Transcript<'_>, facts: &Facts, rules: &Rules) -> Vec<Cited<NextAction>> {
@@ -33,6 +36,7 @@ pub(crate) fn actions(transcript: &Transcript<'_>, facts: &Facts, rules: &Rules)
 /// Whether two promises are one that was repeated.
 fn is_same(one: &NextAction, other: &NextAction) -> bool {
     let is_same_time = one.when == other.when || one.when.is_none() || other.when.is_none();
+    let is_same_place = one.to == other.to || one.to.is_none() || other.to.is_none();
     // Whoever promises two things may do both; a call or a message is one.
     let is_same_thing =
         one.text == other.text || !matches!(one.r#type, ActionType::Task | ActionType::Payment);
@@ -40,6 +44,7 @@ fn is_same(one: &NextAction, other: &NextAction) -> bool {
         && one.channel == other.channel
         && one.by == other.by
         && is_same_time
+        && is_same_place
         && is_same_thing
 }
 
@@ -101,11 +106,21 @@ fn when(
         return Some(moment.value.clone());
     }
     let (date, time) = (with(|(date, _)| date.is_some()), with(|(_, time)| time.is_some()));
+    let time = time.filter(|time| date.is_none_or(|date| are_together(transcript, date, time)));
     citations.extend(date.iter().chain(&time).map(|one| one.citation.clone()));
     match (date, time) {
         (Some(date), Some(time)) => Some(format!("{}{}", date.value, time.value)),
         (one, other) => one.or(other).map(|one| one.value.clone()),
     }
+}
+
+/// Whether a date and a time of day are said as one: "tomorrow, let's say at ten", but not "we open at nine, and I will call you
+/// tomorrow".
+fn are_together(transcript: &Transcript<'_>, one: &Mention, other: &Mention) -> bool {
+    let between = one.chars.end.min(other.chars.end)..one.chars.start.max(other.chars.start);
+    let said = transcript.said().get(one.utterance).filter(|_| one.utterance == other.utterance);
+    let words = |text: &str| part(text, &between).map_or(0, |between| spelled(&between).len());
+    said.is_some_and(|said| words(&said.text) <= BETWEEN)
 }
 
 /// Where something that the agent promises goes: what the sentence says, or what is known of the customer.

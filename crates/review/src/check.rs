@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use sotto_call::{CallState, EntityKind, Utterance};
 use sotto_insight::{entities, plain};
-use time::{Duration, OffsetDateTime, PrimitiveDateTime};
+use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime};
 
 use crate::insight::{CallInsight, Field, moment};
 use crate::transcript::{Citation, part};
@@ -164,13 +164,32 @@ fn read(
     found.filter(move |found| found.kind == kind && is_within(&found.chars)).map(|found| found.value)
 }
 
-/// The times that words may name. The log does not say on which clock they were read, so all are tried between which no other
-/// date can lie.
-fn times(state: &CallState, said: &Utterance, chars: &Range<usize>) -> Vec<String> {
+/// When words were said. The log does not say on which clock that was read, so it is told on all between which no other date can
+/// lie, on that of UTC first.
+fn clocks(state: &CallState, said: &Utterance) -> Vec<PrimitiveDateTime> {
     let Some(at) = moment(state, said.start_ms) else { return Vec::new() };
     let now = PrimitiveDateTime::new(at.date(), at.time());
-    let clocks = [-12, 0, 14].map(|hours| now.checked_add(Duration::hours(hours)).unwrap_or(now));
-    clocks.into_iter().flat_map(|now| read(said, chars, EntityKind::DateTime, Some(now))).collect()
+    [0, -12, 14].map(|hours| now.checked_add(Duration::hours(hours)).unwrap_or(now)).into()
+}
+
+/// The times that words may name.
+fn times(state: &CallState, said: &Utterance, chars: &Range<usize>) -> Vec<String> {
+    let clocks = clocks(state, said).into_iter();
+    clocks.flat_map(|now| read(said, chars, EntityKind::DateTime, Some(now))).collect()
+}
+
+/// How many days after it was said a time is, on a clock on which the cited words name its date; nothing where it has none.
+pub(crate) fn days_until(state: &CallState, from: &[Citation], value: &str) -> Option<i64> {
+    let wanted = date(value)?;
+    from.iter().find_map(|one| {
+        let (said, chars) = (one.utterance(state)?, one.chars());
+        let names_it = |now: &PrimitiveDateTime| {
+            let mut named = read(said, &chars, EntityKind::DateTime, Some(*now));
+            named.any(|named| date(&named) == Some(wanted))
+        };
+        let now = clocks(state, said).into_iter().find(names_it)?;
+        Some((wanted - now.date()).whole_days())
+    })
 }
 
 /// Whether a time is made of what was read: its date, and its time of day. A time counted in hours from when it was said is on a
@@ -185,6 +204,15 @@ fn says_time(read: &[String], value: &str) -> bool {
         is_relative || read.iter().any(|(_, there)| *there == Some(time))
     };
     (date.is_some() || time.is_some()) && date.is_none_or(is_date) && time.is_none_or(is_time)
+}
+
+/// The date of a `date_time`; nothing where it has none.
+fn date(value: &str) -> Option<Date> {
+    let (date, _) = date_and_time(value);
+    let mut parts = date?.split('-');
+    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
+    let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
+    Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
 }
 
 /// The date and the time of day of a `date_time`.

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallEvent, CallState, EntityKind, Millis, Mood, Party, Trend, Turn, TurnDirection};
-use time::{Date, OffsetDateTime};
+use time::OffsetDateTime;
 
 use crate::actions::actions;
 use crate::bullets::bullets;
-use crate::check::date_and_time;
+use crate::check::days_until;
 use crate::named::{Facts, facts};
 use crate::rules::Rules;
 use crate::transcript::{Citation, Cited, Transcript};
@@ -236,7 +236,7 @@ pub struct NextAction {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionType {
-    /// Call the other one.
+    /// Call the other one, or get back to them in whatever way.
     Callback,
     /// Write to the other one.
     Message,
@@ -450,15 +450,15 @@ fn urgency(
     let (clear, rules) = (rules.sentiment.clear, &rules.urgency);
     let mut points = 0;
     let mut evidence = Vec::new();
-    let said = said_by_customer(transcript, |text| rules.urgent.are_in(text));
+    // "It is not urgent" has the word in it.
+    let said = said_by_customer(transcript, |text| rules.urgent.are_in(text) && !rules.no_hurry.are_in(text));
     if !said.is_empty() {
         points += rules.said;
         evidence.extend(said);
     }
-    let today = date_of(transcript.state());
     let near = promised.iter().find(|action| {
-        let when = action.value.when.as_deref().and_then(date);
-        let days = when.zip(today).map(|(when, today)| (when - today).whole_days());
+        let when = action.value.when.as_deref();
+        let days = when.and_then(|when| days_until(transcript.state(), action.citations(), when));
         days.is_some_and(|days| (0..=i64::from(rules.due_within_days)).contains(&days))
     });
     if let Some(near) = near {
@@ -546,17 +546,4 @@ pub(crate) fn probability(p: f32) -> f32 {
 pub(crate) fn moment(state: &CallState, at: Millis) -> Option<OffsetDateTime> {
     let unix_ms = state.started.as_ref()?.started_at_unix_ms.saturating_add(at.0);
     OffsetDateTime::from_unix_timestamp(i64::try_from(unix_ms / 1_000).ok()?).ok()
-}
-
-fn date_of(state: &CallState) -> Option<Date> {
-    moment(state, Millis(0)).map(OffsetDateTime::date)
-}
-
-/// The date of a `date_time`; nothing where it has none.
-fn date(value: &str) -> Option<Date> {
-    let (date, _) = date_and_time(value);
-    let mut parts = date?.split('-');
-    let (year, month, day) = (parts.next()?, parts.next()?, parts.next()?);
-    let month = time::Month::try_from(month.parse::<u8>().ok()?).ok()?;
-    Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
 }

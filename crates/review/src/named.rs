@@ -9,7 +9,7 @@ use sotto_insight::plain;
 use crate::check::says;
 use crate::insight::{Field, MOST_CITATIONS, Named, probability};
 use crate::rules::Rules;
-use crate::transcript::{Citation, Cited, Sentence, Transcript, range};
+use crate::transcript::{Citation, Cited, Sentence, Transcript, part, range};
 
 /// A correction is of what was said at most so many utterances before.
 const CORRECTED_WITHIN: usize = 4;
@@ -95,9 +95,12 @@ fn key(kind: EntityKind, value: &str) -> String {
 fn without_corrected(mut mentions: Vec<Mention>, transcript: &Transcript<'_>, rules: &Rules) -> Vec<Mention> {
     let mut wrong = vec![false; mentions.len()];
     for (n, right) in mentions.iter().enumerate() {
+        // What is corrected is said before the words that correct it: "no, it is two, and the other is three" leaves the two.
+        let in_same = mentions.iter().take(n).rev().take_while(|one| one.utterance == right.utterance);
+        let from = in_same.filter(|one| one.kind == right.kind).map(|one| one.chars.end).max();
         let is_correction = transcript.said().get(right.utterance).is_some_and(|said| {
-            let before: String = said.text.chars().take(right.chars.start).collect();
-            rules.corrections.are_in(&before)
+            let before = part(&said.text, &(from.unwrap_or(0)..right.chars.start));
+            before.is_some_and(|before| rules.corrections.are_in(&before))
         });
         if !is_correction {
             continue;
@@ -207,5 +210,7 @@ fn is_the_customers(mention: &Mention, field: Field, transcript: &Transcript<'_>
 fn is_confirmed(sentence: &Sentence, transcript: &Transcript<'_>, rules: &Rules) -> bool {
     let mut after = transcript.said().iter().skip(sentence.utterance + 1).take(CONFIRMED_WITHIN);
     let answer = after.find(|said| said.party == Party::Customer);
-    sentence.is_question() && answer.is_some_and(|said| rules.yes.are_in(&said.text))
+    // "No, that is not right" has a yes in it.
+    let is_yes = |text: &str| rules.yes.are_in(text) && !rules.no.are_in(text);
+    sentence.is_question() && answer.is_some_and(|said| is_yes(&said.text))
 }

@@ -17,6 +17,8 @@ pub(crate) struct Rules {
     #[serde(deserialize_with = "phrases")]
     pub yes: Phrases,
     #[serde(deserialize_with = "phrases")]
+    pub no: Phrases,
+    #[serde(deserialize_with = "phrases")]
     pub corrections: Phrases,
     #[serde(deserialize_with = "phrases")]
     pub addresses: Phrases,

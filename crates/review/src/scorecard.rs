@@ -326,8 +326,13 @@ impl Call<'_> {
             until.is_none_or(|until| said.start_ms <= until) && end.is_none_or(|end| said.start_ms <= end)
         });
         if evidence.is_empty() {
-            // What the agent said in its place, at the time when it should have been said.
-            let instead = self.of(Party::Agent).find(|said| end.is_none_or(|end| said.end_ms >= end));
+            // What the agent said in its place, when it should have been said: at first, before the end, or at all.
+            let mut theirs = self.of(Party::Agent);
+            let instead = match end {
+                Some(end) => theirs.find(|said| said.end_ms >= end),
+                None if within_s.is_some() => theirs.next(),
+                None => theirs.last(),
+            };
             let evidence = instead.and_then(|said| self.transcript.cite_whole(said.utterance_id));
             return Score { score: 0.0, measured: None, evidence: evidence.into_iter().collect() };
         }

@@ -4,9 +4,9 @@
 
 use proptest::prelude::*;
 use serde_json::Value;
-use sotto_call::testing::{utterance, with_words};
+use sotto_call::testing::{card, utterance, with_words};
 use sotto_call::{
-    ArcPoint, CallEvent, CallStarted, CallState, ChecklistItem, Consent, CustomerUtterance, Emotion,
+    ArcPoint, CallEvent, CallStarted, CallState, Card, ChecklistItem, Consent, CustomerUtterance, Emotion,
     Entities, Entity, EntityKind, EventBody, Intent, MASK, Millis, Mood, Party, Quote, Redacted, Secret,
     Sentiment, Source, Span, Trend, Utterance, UtteranceId, WordsMood,
 };
@@ -44,10 +44,14 @@ fn numbered(bodies: impl IntoIterator<Item = EventBody>) -> Vec<CallEvent> {
 }
 
 fn started() -> EventBody {
+    started_at(STARTED)
+}
+
+fn started_at(started_at_unix_ms: u64) -> EventBody {
     EventBody::CallStarted(CallStarted {
         version: sotto_call::FORMAT_VERSION,
         source: Source::File,
-        started_at_unix_ms: STARTED,
+        started_at_unix_ms,
         external_id: "test".to_owned(),
         participants: Vec::new(),
         language: None,
@@ -58,7 +62,12 @@ fn started() -> EventBody {
 
 /// What the live path finds in an utterance.
 fn named(said: &Utterance) -> EventBody {
-    let at = OffsetDateTime::from_unix_timestamp((STARTED / 1_000) as i64).unwrap();
+    named_at(STARTED, said)
+}
+
+/// The same on a clock that shows this time, were it in UTC.
+fn named_at(unix_ms: u64, said: &Utterance) -> EventBody {
+    let at = OffsetDateTime::from_unix_timestamp((unix_ms / 1_000) as i64).unwrap();
     let now = PrimitiveDateTime::new(at.date(), at.time());
     let span = |range: std::ops::Range<usize>| Span { start: range.start as u32, end: range.end as u32 };
     let found = sotto_insight::entities(&said.text, &said.words, now, None).into_iter();
@@ -203,6 +212,121 @@ fn nothing_is_urgent_by_a_mood_that_somebody_may_not_see() {
 }
 
 #[test]
+fn tomorrow_is_soon_on_whichever_clock_it_was_read() {
+    const HOUR: u64 = 3_600_000;
+    let cases = [
+        // Ten in the evening (UTC) is half past one of the next day in Tehran,
+        (STARTED + 13 * HOUR, STARTED + 16 * HOUR + HOUR / 2, "I will call you tomorrow.", "2026-12-01"),
+        // and two at night the evening before in San Francisco.
+        (STARTED - 7 * HOUR, STARTED - 15 * HOUR, "I will call you today.", "2026-11-28"),
+        (STARTED, STARTED, "I will call you on the 2nd of December.", "2026-12-02"),
+    ];
+    for (n, (began, clock, text, when)) in cases.into_iter().enumerate() {
+        let complaint = with_words(utterance(1, Party::Customer, "My parcel has not arrived."), 300);
+        let promise = with_words(utterance(2, Party::Agent, text), 300);
+        let felt = mood(&complaint, -0.6);
+        let said = [EventBody::Utterance(complaint), felt, EventBody::Utterance(promise.clone())];
+        let begun = [started_at(began)].into_iter().chain(said);
+        let insight = insight(&numbered(begun.chain([named_at(clock, &promise)])));
+        assert_eq!(insight["next_actions"][0]["when"], when);
+        assert_eq!(insight["urgency"], if n < 2 { "high" } else { "normal" }, "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_urgent_is_not_urgent() {
+    let urgency = |text: &str| insight(&log(&[(Party::Customer, text)]))["urgency"].clone();
+    for (text, expected) in [
+        ("Please send it as soon as possible.", "high"),
+        ("It is not urgent, take your time.", "low"),
+        ("I am at work right now.", "normal"),
+        ("این فوری نیست.", "low"),
+        ("همین الان زنگ زدم.", "normal"),
+        ("خیلی فوری لازمش دارم.", "high"),
+    ] {
+        assert_eq!(urgency(text), expected, "{text}");
+    }
+}
+
+#[test]
+fn a_number_that_the_customer_says_no_to_is_not_theirs() {
+    let phone = |answer: &str| {
+        let turns = [(Party::Agent, "Is your number 0912 345 6789?"), (Party::Customer, answer)];
+        insight(&log(&turns))["entities"]["phone"].clone()
+    };
+    assert_eq!(phone("Yes, that's right."), "+989123456789");
+    for no in ["No, that is not right.", "That isn't correct.", "نه، اشتباهه."] {
+        assert_eq!(phone(no), Value::Null, "{no}");
+    }
+}
+
+#[test]
+fn of_two_values_after_a_correction_the_first_one_stays_too() {
+    let insight = insight(&log(&[
+        (Party::Customer, "So the fee is 12 dollars?"),
+        (Party::Agent, "No, it's 20 dollars, and the deposit is 30 dollars."),
+    ]));
+    let all = insight["named"].as_array().unwrap();
+    let amounts = all.iter().filter(|one| one["kind"] == "money");
+    let amounts: Vec<&Value> = amounts.map(|one| &one["value"]).collect();
+    assert_eq!(amounts, ["20 USD", "30 USD"]);
+}
+
+/// The promises of what an agent says.
+fn promised(text: &str) -> Vec<Value> {
+    insight(&log(&[(Party::Agent, text)]))["next_actions"].as_array().unwrap().clone()
+}
+
+#[test]
+fn by_which_way_something_is_promised_is_what_was_said() {
+    for (text, expected) in [
+        ("I'll message you on Telegram.", ["message", "telegram"]),
+        ("I'll send you a message on Telegram.", ["message", "telegram"]),
+        ("توی تلگرام بهتون پیام می‌دم.", ["message", "telegram"]),
+        ("I will text you tomorrow.", ["message", "sms"]),
+        ("I'll get back to you by email.", ["callback", "email"]),
+        ("I'll call you tomorrow.", ["callback", "phone"]),
+    ] {
+        let promised = promised(text);
+        let [one] = promised.as_slice() else { panic!("{text}: {promised:?}") };
+        assert_eq!([&one["type"], &one["channel"]], expected, "{text}");
+    }
+    for text in ["I will send you a message.", "I will get back to you.", "بهتون خبر می‌دم."] {
+        assert_eq!(promised(text)[0]["channel"], Value::Null, "{text}");
+    }
+    assert!(promised("براتون ایمیل اومد؟").is_empty(), "nobody promises anything");
+}
+
+#[test]
+fn no_time_is_made_of_a_date_and_an_hour_that_have_nothing_to_do_with_each_other() {
+    let promised = promised("We open at nine o'clock in the morning, but I will call you tomorrow.");
+    assert_eq!(promised[0]["when"], "2026-11-30");
+}
+
+#[test]
+fn what_is_sent_to_two_addresses_is_promised_twice() {
+    let promised = promised("I'll email it to ann@example.com. And I'll email it to bob@example.com.");
+    let to: Vec<&Value> = promised.iter().map(|one| &one["to"]).collect();
+    assert_eq!(to, ["ann@example.com", "bob@example.com"]);
+}
+
+#[test]
+fn what_a_card_says_was_not_said() {
+    let mut bodies: Vec<EventBody> = log(SUPPORT).into_iter().map(|event| event.body).collect();
+    let without = numbered(bodies.clone());
+    let asked = with_words(utterance(8, Party::Customer, SUPPORT[7].1), 300);
+    let text = "Refunds of 900 dollars take 3 days. I will call you tomorrow.".to_owned();
+    let roles = vec!["admin".to_owned()];
+    let found = Card { card_id: 1, text, roles, ..card("margins.md", &asked) };
+    bodies.push(EventBody::Card(Box::new(found)));
+    let with = numbered(bodies);
+    assert_eq!(CallState::of(&with).cards.len(), 1, "or nothing was tried");
+    assert_eq!(insight(&with), insight(&without));
+    let card = Scorecard::built_in();
+    assert_eq!(Quality::of(&with, &card), Quality::of(&without, &card));
+}
+
+#[test]
 fn what_was_taken_out_is_not_quoted() {
     let said =
         with_words(utterance(1, Party::Customer, "I want to pay with 4242 4242 4242 4242, please."), 300);
@@ -297,6 +421,12 @@ fn quality_is_judged_by_what_was_said_with_evidence() {
         assert_eq!(question(&judged, name)["score"], 0.0, "{name}");
     }
     assert_eq!(question(&judged, "never")["evidence"][0]["utterance_id"], 2);
+    // Who takes no leave at all does not by the last thing they say.
+    let short = log(&[(Party::Agent, "Hello."), (Party::Customer, "Is it open?"), (Party::Agent, "It is.")]);
+    let judged = questions(&short);
+    for name in ["thanks", "anything_else"] {
+        assert_eq!(question(&judged, name)["evidence"][0]["utterance_id"], 3, "{name}");
+    }
     assert_eq!(question(&judged, "pace")["not_judged"], "too_little");
     // Nobody knows who the agent is: nothing is judged.
     let unknown = log(&[(Party::Other, "Hello, that's not my problem.")]);
@@ -420,6 +550,12 @@ proptest! {
         if !state.may_have_mood() {
             prop_assert!(json["sentiment"].is_null() && json["arc"].is_null());
         }
+        // The server leaves partial words out of a log that it reviews.
+        let counts = |event: &&CallEvent| {
+            !matches!(&event.body, EventBody::Utterance(said) if !said.r#final && said.revision == 0)
+        };
+        let of_rest = CallInsight::of(events.iter().filter(counts));
+        prop_assert_eq!(of_rest, insight.clone(), "partial words count for nothing");
         prop_assert_eq!(CallInsight::of(&events), insight, "the same log gives the same");
 
         let quality = Quality::of(&events, &Scorecard::built_in());

@@ -44,17 +44,19 @@ pub fn start(
     Ok(Engine::start(config, Models { default, by_language }, vad)?)
 }
 
-/// A Whisper model for so many decodes at a time, its encoder computed by ONNX Runtime where its weights are kept in a way
-/// that allows it.
+/// A Whisper model for so many decodes at a time, its encoder computed by ONNX Runtime where that can be done.
 fn load(path: &Path, name: &str, onnx: &Onnx, decodes: usize) -> anyhow::Result<Model> {
-    let model = Model::load(path, name)?;
-    match Encoder::read(onnx, path) {
-        Ok(encoder) => Ok(model.encoded_by(Box::new(move |threads| Ok(encoder.session(threads)?)), decodes)?),
-        Err(error) => {
-            tracing::warn!("recognition is slower than it could be: {error}");
-            Ok(model)
-        }
+    let mut model = Model::load(path, name)?;
+    if let Err(error) = speed_up(&mut model, path, onnx, decodes) {
+        tracing::warn!(model = name, "recognition is slower than it could be: {error:#}");
     }
+    Ok(model)
+}
+
+/// Has a model's encoder computed by ONNX Runtime.
+fn speed_up(model: &mut Model, path: &Path, onnx: &Onnx, decodes: usize) -> anyhow::Result<()> {
+    let encoder = Encoder::read(onnx, path)?;
+    Ok(model.encoded_by(Box::new(move |threads| Ok(encoder.session(threads)?)), decodes)?)
 }
 
 /// What recognition is made from.

@@ -14,6 +14,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
+use sotto_insight::Duty;
 use sotto_sip::SipConfig;
 use sotto_webrtc::WebRtcConfig;
 use toml::Spanned;
@@ -431,6 +432,13 @@ impl Config {
         }
     }
 
+    /// Whether the sentence embedding is needed from the start, with this checklist: something is understood by it, or
+    /// looked up in the documents of a folder.
+    #[must_use]
+    pub fn needs_embedding(&self, checklist: &[Duty]) -> bool {
+        !self.knowledge.folders.is_empty() || self.insight.is_wanted(checklist)
+    }
+
     /// What HTTP needs of it.
     #[must_use]
     pub fn http(&self) -> HttpSettings {
@@ -754,6 +762,13 @@ mod tests {
         assert_eq!(config.insight.sentiment_labels["label_0"], Polarity::Negative);
         assert_eq!(config.insight.mood_seen_by, [Role::Supervisor, Role::Admin]);
         assert_eq!(config.insight.purpose, BTreeMap::from([("en".to_owned(), "Coaching".to_owned())]));
+    }
+
+    #[test]
+    fn documents_of_a_folder_need_the_embedding_also_where_no_mood_is_read() {
+        let needs = |text: &str| load(text, &[], &[]).unwrap().needs_embedding(&[]);
+        assert!(needs("") && !needs("[insight]\nmood = \"off\""));
+        assert!(needs("[insight]\nmood = \"off\"\n[[knowledge.folders]]\npath = \"/srv/knowledge\""));
     }
 
     #[test]

@@ -29,6 +29,8 @@ const MAX_ANSWER: u64 = 8 * MAX_TEXT as u64;
 const MAX_FILES: usize = 100_000;
 /// Folders inside folders.
 const MAX_DEPTH: usize = 16;
+/// The latest time that pages can show, in milliseconds since 1970 (ECMA-262, section 21.4.1.1).
+const LATEST: u64 = 8_640_000_000_000_000;
 
 /// A file that can be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,17 +62,21 @@ pub fn find(folder: &Path) -> anyhow::Result<Vec<Found>> {
             } else if kind.is_file() && Format::of(&path).is_some() {
                 ensure!(found.len() < MAX_FILES, "{}: too many files", folder.display());
                 let metadata = entry.metadata()?;
-                let changed = metadata.modified().ok();
-                let changed = changed.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
                 let name = path.strip_prefix(folder).unwrap_or(&path).display().to_string();
-                let changed_unix_ms =
-                    changed.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX));
+                let changed_unix_ms = metadata.modified().map_or(0, unix_ms);
                 found.push(Found { name, path, changed_unix_ms, bytes: metadata.len() });
             }
         }
     }
     found.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(found)
+}
+
+/// When a file was changed. Whoever writes it may say what they like: what is kept and shown is a time all the same, and not
+/// the 0 of systems that know none.
+fn unix_ms(at: SystemTime) -> u64 {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(LATEST).clamp(1, LATEST)
 }
 
 /// What stands in a file.
@@ -179,6 +185,13 @@ mod tests {
         assert!(found[0].changed_unix_ms > 0);
         assert_eq!(read(&found[1].path).unwrap().parts[0].text, "# Title");
         assert!(find(&folder.path().join("none")).is_err());
+    }
+
+    #[test]
+    fn whatever_time_a_file_has_it_can_be_kept() {
+        let (begin, second) = (SystemTime::UNIX_EPOCH, Duration::from_secs(1));
+        assert_eq!([unix_ms(begin + 7 * second), unix_ms(begin), unix_ms(begin - second)], [7_000, 1, 1]);
+        assert_eq!(unix_ms(begin + Duration::from_secs(i64::MAX as u64)), LATEST);
     }
 
     /// What becomes of a reader that does this.

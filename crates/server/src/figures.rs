@@ -233,6 +233,7 @@ mod tests {
         let metrics = Metrics::default();
         speech(&metrics, &Arc::default());
         insight(&metrics, &Arc::default());
+        jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
         missing(&metrics, Missing::default);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
@@ -248,6 +249,7 @@ mod tests {
             "sotto_insight_dropped_total ",
             "sotto_insight_entities_total ",
             "sotto_insight_questions_total ",
+            "sotto_jobs_dead_total ",
             "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
             "sotto_recording_dropped_milliseconds_total ",

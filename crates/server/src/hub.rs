@@ -688,8 +688,8 @@ impl Task {
             EventBody::Checklist(item) => {
                 item.evidence.as_ref().is_some_and(|quote| !self.state.is_quoted(quote))
             }
-            // Found for words that are no more.
-            EventBody::Card(card) => !self.state.is_quoted(&card.evidence),
+            // Found for words that are no more, or are not the customer's after all.
+            EventBody::Card(card) => !self.state.is_said(card.evidence.utterance_id, card.evidence.revision),
             EventBody::CardAnswered(answered) => {
                 self.state.cards.iter().all(|card| card.card_id != answered.card_id)
             }
@@ -714,7 +714,7 @@ impl Task {
         }
         let at = at.unwrap_or_else(|| (self.clock)());
         if let EventBody::Card(found) = body {
-            let Some(card) = self.cards.next(*found, at) else { return false };
+            let Some(card) = self.cards.next(*found, at, &self.state.cards) else { return false };
             body = EventBody::Card(Box::new(card));
         }
         let event = Arc::new(self.log.append(at, body));

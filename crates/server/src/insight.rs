@@ -36,7 +36,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::library::{self, Library};
+use crate::library::{self, Library, viewer};
+use crate::priority;
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
 const QUEUE: usize = 64;
@@ -46,8 +47,6 @@ const REMEMBERED: usize = 32;
 const ANSWERED_WITHIN: Millis = Millis(20_000);
 /// Utterances of a call that a question may lean on.
 const TURNS: usize = 8;
-/// The role that things are looked up for, whoever follows the call.
-const AGENT: &str = "agent";
 /// Characters (Unicode scalar values) of a card.
 const CARD: usize = 400;
 /// The largest file of intents that is read, in bytes.
@@ -539,7 +538,7 @@ impl Insight {
             consent_assumed: config.consent_assumed,
             library,
             trigger: Trigger::new(),
-            viewer: Viewer { roles: [AGENT.to_owned()].into(), ..Viewer::default() },
+            viewer: viewer(Role::Agent),
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
@@ -627,7 +626,7 @@ struct Thread {
     consent_assumed: bool,
     library: Library,
     trigger: Trigger,
-    /// Whom things are looked up for.
+    /// Whom things are looked up for, whoever follows the call.
     viewer: Viewer,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
@@ -635,11 +634,9 @@ struct Thread {
 
 impl Thread {
     fn run(self, inbox: &Receiver<Job>) {
-        // On Linux this is the thread's own: it takes what is left by the media path and by the page, and comes before
-        // recognition, which takes half a second for what this takes milliseconds for.
-        if let Err(error) = rustix::process::nice(5) {
-            tracing::debug!(%error, "the thread that understands keeps its priority");
-        }
+        // It takes what is left by the media path and by the page, and comes before recognition, which takes some
+        // tenths of a second for what this takes milliseconds for.
+        priority::lower(5, "the thread that understands");
         for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
@@ -726,7 +723,9 @@ impl Thread {
                 self.figures.latency.record(latency().0);
             }
             let said = said.utterance();
-            if let Some(card) = self.look_up(said, &known.before(said), is_wish, read.as_mut()) {
+            let before = known.before(said);
+            let found = self.try_to(|| self.look_up(said, &before, is_wish, read.as_mut()));
+            if let Some(card) = found.flatten() {
                 publish(EventBody::Card(Box::new(Card { latency_ms: latency(), ..card })));
             }
         }
@@ -740,33 +739,35 @@ impl Thread {
         before: &[Turn<'_>],
         is_wish: bool,
         read: &mut dyn Read,
-    ) -> Option<Card> {
-        if self.library.index().is_none_or(|index| index.is_empty()) {
-            return None;
-        }
+    ) -> Result<Option<Card>, InsightError> {
+        // Asked before there is an index: whatever is published after that has vectors of one embedding.
+        let compares = self.library.compares();
+        let Some(index) = self.library.index() else { return Ok(None) };
         let Question { text, context } = match self.trigger.question(&said.text, before, is_wish) {
             Ok(question) => question,
             Err(why) => {
                 tracing::trace!(?why, "nothing is looked up");
-                return None;
+                return Ok(None);
             }
         };
         self.figures.questions.fetch_add(1, Relaxed);
-        let texts = Query::texts(text, &context);
-        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        let vector = match self.try_to(|| read.embed(&texts))? {
-            Some(vectors) => Some(Query::blend(&vectors)),
-            None => self.try_to(|| Ok(self.library.meaning(text, &context)))?,
+        let vector = if compares {
+            let texts = Query::texts(text, &context);
+            let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+            match read.embed(&texts)? {
+                Some(vectors) => Some(Query::blend(&vectors)),
+                None => self.library.meaning(text, &context),
+            }
+        } else {
+            None
         };
-        // Only now: its vectors are of the same embedding as this one.
-        let index = self.library.index()?;
         let query = Query { text, context: &context, vector: vector.as_deref(), ..Query::default() };
-        match self.try_to(|| Ok(index.search(&query, &self.viewer, 1)))? {
-            Ok(hits) => card(hits.first()?, &query, said),
+        match index.search(&query, &self.viewer, 1) {
+            Ok(hits) => Ok(hits.first().and_then(|hit| card(hit, &query, said))),
             Err(error) => {
                 tracing::warn!(%error, "a question was not looked up");
                 self.figures.failed.fetch_add(1, Relaxed);
-                None
+                Ok(None)
             }
         }
     }
@@ -1480,6 +1481,44 @@ pub(crate) mod tests {
         assert!(asked.len() == 1 && asked[0].contains("refund of the panel"), "{asked:?}");
         let by_words = ("refunds.md".to_owned(), None);
         assert_eq!(found_with(fixed()), by_words, "as long as nothing embeds questions");
+    }
+
+    #[test]
+    fn a_card_names_no_word_of_what_was_said_before_the_question() {
+        let insight = start_with(&feelings(), library());
+        let said = [(Party::Agent, "Is it the panel?"), (Party::Customer, "And how long is that refund?")];
+        let said: Vec<Utterance> =
+            (1..).zip(said).map(|(id, (party, text))| utterance(id, party, text)).collect();
+        let events = published(&insight, &said);
+        let cards = cards(&events);
+        assert_eq!((cards.len(), cards[0].document.as_str()), (1, "refunds.md"));
+        // What is quoted goes with the words that the card rests on, if there was a secret in those.
+        assert_eq!(cards[0].why.words, ["refund"]);
+    }
+
+    #[test]
+    fn a_question_is_not_compared_with_vectors_that_another_embedding_may_have_made() {
+        let ask = |library: Library| {
+            let insight = start_with(&feelings(), library);
+            let asked = utterance(1, Party::Customer, "Can I get a refund of the panel?");
+            let events = published(&insight, &[asked]);
+            cards(&events)[0].why.cosine
+        };
+        let index = || {
+            let mut hub = Hub::new();
+            hub.put(Paper {
+                id: "refunds.md".to_owned(),
+                changed_unix_ms: 7,
+                visibility: Visibility::default(),
+                bytes: 0,
+                content: Content::plain("Help", "A refund of the panel takes three days."),
+            });
+            let embed = |texts: &[&str]| Ok::<_, KnowledgeError>(vec![vec![1.0, 1.0]; texts.len()]);
+            hub.embed_with(embed).unwrap();
+            hub.index().unwrap()
+        };
+        assert!(ask(Library::fixed(index())).is_some());
+        assert_eq!(ask(Library::unverified(index())), None);
     }
 
     #[test]

@@ -10,14 +10,18 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sotto_call::{CallEvent, CallState};
+use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_review::{CallInsight, Quality, Scorecard};
-use sotto_store::{JobRow, ReviewRow, Step, Store};
+use sotto_store::{JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::now_unix_ms;
+use crate::priority;
+
+/// Events that are read together.
+const PAGE: u32 = 1_000;
 
 /// How jobs are worked on.
 #[derive(Clone, Copy, Debug)]
@@ -71,7 +75,7 @@ pub struct Made {
     pub quality: String,
 }
 
-/// What works on jobs: makes of a call's log what a step comes to.
+/// What works on jobs: makes of a call's log what a step comes to. Partial words that final ones have replaced may be absent.
 pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + Sync>;
 
 /// What is built in: without a language model, from the log alone.
@@ -170,10 +174,8 @@ impl Worker {
                 Outcome::Failed(error, again)
             }
         };
-        if !self.settle(&job, &outcome).await {
-            return;
-        }
-        match outcome {
+        let Some(settled) = self.settle(&job, outcome).await else { return };
+        match settled {
             Outcome::Made(_) => _ = self.figures.done.fetch_add(1, Ordering::Relaxed),
             Outcome::Failed(_, again) => {
                 self.figures.failed.fetch_add(1, Ordering::Relaxed);
@@ -186,14 +188,11 @@ impl Worker {
     }
 
     async fn made(&self, job: &JobRow) -> anyhow::Result<Made> {
-        let events = self.store.events(job.call, 0, u32::MAX).await?;
+        let events = self.log(job.call).await?;
         let (step, work) = (job.step, Arc::clone(&self.work));
         let (done, made) = oneshot::channel();
         let thread = move || {
-            // On Linux this is the thread's own: calls come first.
-            if let Err(error) = rustix::process::nice(10) {
-                tracing::debug!(%error, "a thread that works on a job keeps its priority");
-            }
+            priority::lower(10, "a thread that works on a job");
             // Nobody waits any more when it took too long.
             let _ = done.send(work(step, &events));
         };
@@ -203,24 +202,41 @@ impl Worker {
         made.ok().context("it panicked")?
     }
 
-    /// Tells the store what came of a try, however long the database is away. False where that is out of date, or cannot be told
-    /// before the process ends: then it is done again.
-    async fn settle(&self, job: &JobRow, outcome: &Outcome) -> bool {
+    /// The log of a call, page by page: of a call of hours there is much, and the runtime has others to attend to. Most of it are
+    /// partial words, which count for nothing once there are final ones; those of a revision could hold up a final.
+    async fn log(&self, call: CallId) -> Result<Vec<CallEvent>, StoreError> {
+        let counts = |event: &CallEvent| !matches!(&event.body, EventBody::Utterance(said) if !said.r#final && said.revision == 0);
+        let (mut log, mut from) = (Vec::new(), 0);
         loop {
-            let told = match outcome {
+            let page = self.store.events(call, from, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(log) };
+            from = last.seq;
+            log.extend(page.into_iter().filter(counts));
+        }
+    }
+
+    /// Tells the store what came of a try, however long the database is away, and what that was. What the database refuses for
+    /// good waits for a person. Nothing, where it is out of date, or cannot be told before the process ends: then it is done again.
+    async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
+        loop {
+            let told = match &outcome {
                 Outcome::Made(review) => self.store.finish_job(job, review).await,
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
-                Ok(is_ours) => return is_ours,
+                Ok(is_ours) => return is_ours.then_some(outcome),
                 Err(error) if error.is_permanent() => {
                     tracing::error!(call = %job.call, %error, "the database refuses what a job came to");
-                    return false;
+                    if matches!(outcome, Outcome::Failed(..)) {
+                        return None;
+                    }
+                    outcome = Outcome::Failed(format!("the database refuses it: {error}"), None);
+                    continue;
                 }
                 Err(error) => tracing::warn!(%error, "what a job came to waits for the database"),
             }
             if self.rests().await {
-                return false;
+                return None;
             }
         }
     }
@@ -248,8 +264,8 @@ mod tests {
 
     use sotto_call::testing::utterance;
     use sotto_call::{
-        ArcPoint, CallEnded, CallId, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, EventBody,
-        Millis, Mood, Party, Sentiment, Source, Trend, WordsMood,
+        ArcPoint, CallEnded, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, Millis, Mood,
+        Party, Sentiment, Source, Trend, Utterance, WordsMood,
     };
     use sotto_store::{CallRow, Closing, EventWriter, JobState, WriterLimits};
 
@@ -394,6 +410,44 @@ mod tests {
             dead.iter().map(|job| (job.call, job.error.as_deref().unwrap())).collect();
         assert_eq!([why[&calls[0].1], why[&calls[1].1]], ["it panicked", "it took too long"]);
         drop(held);
+    }
+
+    #[tokio::test]
+    async fn what_the_database_refuses_for_good_waits_for_a_person() {
+        let Some(store) = sotto_store::testing::postgres().await else { return };
+        ended_calls(&store, 1).await;
+        // PostgreSQL knows no such character.
+        let work: Work = Arc::new(|_: Step, _: &[CallEvent]| -> anyhow::Result<Made> { Ok(made_of("\0")) });
+        work_until(&store, work, SOON, has(JobState::Dead, 1)).await;
+        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        assert!(dead[0].error.as_ref().unwrap().starts_with("the database refuses it"), "{dead:?}");
+    }
+
+    #[tokio::test]
+    async fn a_log_is_read_whole_however_long_it_is_but_for_partial_words() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let (id, started, mut log) = (CallId::new(), started("long"), CallLog::default());
+        writer.begin(CallRow::live(id, &started, None)).unwrap();
+        writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started))));
+        let finals = PAGE + 1;
+        for n in 1..=finals {
+            for r#final in [false, true] {
+                let said = Utterance { r#final, ..utterance(n, Party::Customer, "so") };
+                writer.write(id, Arc::new(log.append(Millis(1), EventBody::Utterance(said))));
+            }
+        }
+        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+        writer.write(id, Arc::new(log.append(Millis(5), EventBody::CallEnded(ended.clone()))));
+        writer.end(id, Closing { ended, utterances: finals, last: None, participants: None }).await.unwrap();
+        let work: Work = Arc::new(|_: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
+            let (first, last) = (events.first().map(|one| one.seq), events.last().map(|one| one.seq));
+            Ok(made_of(&format!("{} from {first:?} to {last:?}", events.len())))
+        });
+        work_until(&store, work, SOON, has(JobState::Done, 1)).await;
+        let read = store.review(id).await.unwrap().unwrap().insight;
+        let (kept, last) = (finals + 2, 2 * finals + 2);
+        assert_eq!(read, format!("{kept} from Some(1) to Some({last})"));
     }
 
     #[tokio::test]

@@ -22,6 +22,7 @@ pub mod needs;
 pub mod pace;
 pub mod people;
 pub mod player;
+mod priority;
 pub mod prompts;
 pub mod redaction;
 pub mod retention;

@@ -7,7 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    AtomicBool, AtomicU64,
+    Ordering::{Acquire, Relaxed, Release},
+};
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -24,7 +27,7 @@ use sotto_knowledge::{
 use sotto_models::{Cache, Console};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
@@ -42,6 +45,8 @@ const PUBLISHED_EVERY: Duration = Duration::from_secs(10);
 const RETRY: Duration = Duration::from_secs(30);
 /// Characters of an uploaded document's name.
 const LONGEST_NAME: usize = 200;
+/// Uploads that are in memory at the same time.
+const UPLOADS: usize = 4;
 
 /// See [`crate::config::Config::knowledge`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -117,7 +122,7 @@ impl KnowledgeFolder {
 }
 
 /// A role as documents name it.
-fn role_name(role: Role) -> &'static str {
+pub(crate) fn role_name(role: Role) -> &'static str {
     match role {
         Role::Agent => "agent",
         Role::Supervisor => "supervisor",
@@ -318,11 +323,13 @@ pub(crate) struct Books {
     pub(crate) rows: BTreeMap<String, DocumentRow>,
     /// What made the vectors; empty while there are none.
     model: String,
+    /// Something has changed that cannot be found yet, or still can: also when what was to follow has failed.
+    is_ahead: bool,
 }
 
 impl Books {
-    /// Takes over what the database has. True if something has changed.
-    pub(crate) async fn sync(&mut self, store: &Store) -> anyhow::Result<bool> {
+    /// Takes over what the database has.
+    pub(crate) async fn sync(&mut self, store: &Store) -> anyhow::Result<()> {
         let rows = store.documents().await?;
         let now: BTreeMap<String, DocumentRow> =
             rows.into_iter().map(|row| (row.name.clone(), row)).collect();
@@ -331,12 +338,13 @@ impl Books {
             self.rows.remove(name);
             self.hub.remove(name);
         }
-        let mut changed = !gone.is_empty();
+        self.is_ahead |= !gone.is_empty();
         for (name, row) in now {
             if self.rows.get(&name) == Some(&row) {
                 continue;
             }
             let Some(content) = store.document_content(&name).await? else { continue };
+            self.is_ahead = true;
             match serde_json::from_str(&content) {
                 Ok(content) => {
                     self.hub.put(Paper {
@@ -356,9 +364,8 @@ impl Books {
                 }
             }
             self.rows.insert(name, row);
-            changed = true;
         }
-        Ok(changed)
+        Ok(())
     }
 
     /// Gives a document's passages the vectors that were kept.
@@ -382,6 +389,7 @@ impl Books {
         }
         self.hub.embedded_by(model);
         model.clone_into(&mut self.model);
+        self.is_ahead = true;
         true
     }
 
@@ -510,10 +518,15 @@ struct Shared {
     shelf: Mutex<Arc<Shelf>>,
     /// What embeds questions, as soon as there are passages to compare them with.
     asker: Mutex<Option<Embed>>,
+    /// See [`Library::compares`].
+    compares: AtomicBool,
     /// Wakes the thread that keeps this.
     wake: OnceLock<SyncSender<()>>,
+    uploads: Arc<Semaphore>,
     /// One upload is read at a time: a reader may take a gigabyte.
     reading: Arc<Semaphore>,
+    /// Documents of folders are seen by whom the configuration says.
+    settled: AtomicBool,
     stopping: AtomicBool,
     counted: Counted,
 }
@@ -538,6 +551,13 @@ impl Library {
     /// A library that never changes, for replay and tests.
     #[must_use]
     pub fn fixed(index: Index) -> Self {
+        let library = Self::unverified(index);
+        library.shared.compares.store(true, Release);
+        library
+    }
+
+    /// The same, where it is not known what made the vectors.
+    pub(crate) fn unverified(index: Index) -> Self {
         let library = Self::default();
         let index = Some(Arc::new(index)).filter(|index| !index.is_empty());
         *lock(&library.shared.shelf) = Arc::new(Shelf { index, documents: Vec::new() });
@@ -559,8 +579,11 @@ impl Library {
                 books: Mutex::default(),
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
+                compares: AtomicBool::new(false),
                 wake: OnceLock::new(),
+                uploads: Arc::new(Semaphore::new(UPLOADS)),
                 reading: Arc::new(Semaphore::new(1)),
+                settled: AtomicBool::new(false),
                 stopping: AtomicBool::new(false),
                 counted: Counted::default(),
             }),
@@ -571,6 +594,13 @@ impl Library {
     #[must_use]
     pub fn index(&self) -> Option<Arc<Index>> {
         self.shared.shelf().index.clone()
+    }
+
+    /// Whether questions may be compared with the vectors of an [`index`](Self::index) that is asked for after this: before the
+    /// embedding is open, those in the database may be another's.
+    #[must_use]
+    pub fn compares(&self) -> bool {
+        self.shared.compares.load(Acquire)
     }
 
     /// The passages that answer a question best, of those that `viewer` may see, the best first.
@@ -635,6 +665,14 @@ impl Library {
     #[must_use]
     pub fn max_upload(&self) -> usize {
         (self.shared.config.max_upload_mb as usize) << 20
+    }
+
+    /// A place in memory for an upload, to be held from its first byte until it is taken in. Waits for one.
+    ///
+    /// # Errors
+    /// When nothing is taken in any more.
+    pub async fn place(&self) -> Result<OwnedSemaphorePermit, LibraryError> {
+        Ok(self.shared.uploads.clone().acquire_owned().await.context("nothing is taken in any more")?)
     }
 
     /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see. It can be found by its
@@ -782,17 +820,29 @@ impl Shared {
         problems
     }
 
-    /// Takes over what the database has.
+    /// Has what the database has be found.
     fn refresh(&self, runtime: &Handle) -> anyhow::Result<()> {
         let mut books = lock(&self.books);
-        if runtime.block_on(books.sync(self.store()?))? {
-            self.publish(&books)?;
+        self.follow(&mut books, runtime)?;
+        if books.is_ahead {
+            self.publish(&mut books)?;
         }
         Ok(())
     }
 
+    /// Takes over what the database has. The first time, what lies in folders is seen by whom the configuration says by now,
+    /// before anybody finds it.
+    fn follow(&self, books: &mut Books, runtime: &Handle) -> anyhow::Result<()> {
+        let store = self.store()?;
+        if !self.settled.load(Relaxed) {
+            runtime.block_on(settle(store, &self.config.folders))?;
+            self.settled.store(true, Relaxed);
+        }
+        runtime.block_on(books.sync(store))
+    }
+
     /// Lets what there is be found.
-    fn publish(&self, books: &Books) -> anyhow::Result<()> {
+    fn publish(&self, books: &mut Books) -> anyhow::Result<()> {
         let begun = Instant::now();
         let index = Some(Arc::new(books.hub.index()?)).filter(|index| !index.is_empty());
         let documents = books.rows.values().map(|row| {
@@ -805,6 +855,7 @@ impl Shared {
         });
         let shelf = Shelf { index, documents: documents.collect() };
         *lock(&self.shelf) = Arc::new(shelf);
+        books.is_ahead = false;
         add(&self.counted.indexing_ms, begun);
         Ok(())
     }
@@ -847,7 +898,6 @@ impl Shared {
                 there.insert(name.clone());
                 let is_known = known.get(&name).is_some_and(|row| {
                     is_as_it_was(&file, row.changed_unix_ms, row.bytes)
-                        && (&row.teams, &row.roles) == (&visibility.teams, &visibility.roles)
                         && (row.problem.is_none() || keeper.failed.contains(&name))
                 });
                 if is_known {
@@ -890,9 +940,10 @@ impl Shared {
             let mut books = lock(&self.books);
             if books.embedded_by(&model) {
                 runtime.block_on(self.store()?.keep_embeddings_of(&model))?;
-                self.publish(&books)?;
+                self.publish(&mut books)?;
             }
             *lock(&self.asker) = Some(asker);
+            self.compares.store(true, Release);
         }
         let lacking = || lock(&self.books).hub.passages().1;
         if lacking() > 0 {
@@ -915,6 +966,7 @@ impl Shared {
             let vectors = by_document(&lacking, embed(Purpose::Passage, texts.as_slice())?)?;
             add(&self.counted.embedding_ms, begun);
             let mut books = lock(&self.books);
+            books.is_ahead = true;
             // What has gone meanwhile is kept nowhere.
             let rows = rows(&vectors, &books);
             runtime.block_on(store.put_embeddings(&rows))?;
@@ -923,12 +975,12 @@ impl Shared {
             }
             self.counted.embedded.fetch_add(rows.len() as u64, Relaxed);
             if published.elapsed() >= PUBLISHED_EVERY {
-                runtime.block_on(books.sync(store))?;
-                self.publish(&books)?;
+                self.follow(&mut books, runtime)?;
+                self.publish(&mut books)?;
                 published = Instant::now();
             }
         }
-        self.publish(&lock(&self.books))
+        self.publish(&mut lock(&self.books))
     }
 
     /// What stands in an uploaded file, which is somewhere else for a moment.
@@ -944,7 +996,7 @@ impl Shared {
     fn put_upload(&self, taken: &Taken, by: &Viewer, runtime: &Handle) -> Result<(), LibraryError> {
         let store = self.store()?;
         let mut books = lock(&self.books);
-        runtime.block_on(books.sync(store))?;
+        self.follow(&mut books, runtime)?;
         let name = &taken.row.name;
         match books.rows.get(name) {
             Some(row) if row.uploaded && visibility(row).allows(by) => {}
@@ -957,8 +1009,8 @@ impl Shared {
             }
         }
         runtime.block_on(taken.keep_in(store))?;
-        runtime.block_on(books.sync(store))?;
-        self.publish(&books)?;
+        self.follow(&mut books, runtime)?;
+        self.publish(&mut books)?;
         self.wake();
         Ok(())
     }
@@ -966,20 +1018,35 @@ impl Shared {
     fn remove(&self, id: &str, viewer: &Viewer, runtime: &Handle) -> Result<(), LibraryError> {
         let store = self.store()?;
         let mut books = lock(&self.books);
-        runtime.block_on(books.sync(store))?;
+        self.follow(&mut books, runtime)?;
         match books.rows.get(id).filter(|row| visibility(row).allows(viewer)) {
             None => return Err(LibraryError::Unknown),
             Some(row) if !row.uploaded => return Err(LibraryError::InFolder(id.to_owned())),
             Some(_) => {}
         }
         runtime.block_on(store.remove_document(id))?;
-        runtime.block_on(books.sync(store))?;
-        self.publish(&books)?;
+        self.follow(&mut books, runtime)?;
+        self.publish(&mut books)?;
         Ok(())
     }
 }
 
-fn visibility(row: &DocumentRow) -> Visibility {
+/// Has what lies in folders be seen by whom these say, and what lies in none of these be gone. A folder that is away, or takes
+/// long to be looked through, would otherwise be seen as it was when it was read.
+async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> Result<(), StoreError> {
+    for row in store.documents().await?.iter().filter(|row| !row.uploaded) {
+        let has = |folder: &&KnowledgeFolder| folder.name().is_some_and(|name| is_inside(&row.name, name));
+        match folders.iter().find(has).map(KnowledgeFolder::visibility) {
+            None => _ = store.remove_document(&row.name).await?,
+            Some(seen) if seen == visibility(row) => {}
+            Some(seen) => store.show_document_to(&row.name, &seen.teams, &seen.roles).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Who may see a document.
+pub(crate) fn visibility(row: &DocumentRow) -> Visibility {
     Visibility { teams: row.teams.clone(), roles: row.roles.clone() }
 }
 
@@ -1006,6 +1073,7 @@ mod tests {
     use std::fs::{self, File};
     use std::sync::mpsc::channel;
 
+    use futures::FutureExt as _;
     use sotto_store::testing;
 
     use super::*;
@@ -1063,6 +1131,12 @@ mod tests {
             spawn_blocking(round).await.unwrap()
         }
 
+        /// What the database has, without a look at the folders.
+        async fn refreshed(&self, library: &Library) {
+            let (shared, runtime) = (library.shared.clone(), Handle::current());
+            spawn_blocking(move || shared.refresh(&runtime)).await.unwrap().unwrap();
+        }
+
         /// The same with one that works.
         async fn kept(&self, library: &Library) -> Vec<String> {
             let embedded = self.embedded.clone();
@@ -1108,7 +1182,9 @@ mod tests {
 
         // Somebody starts it again.
         let again = bench.library();
+        assert!(!again.compares(), "what the database has may be of another embedding");
         assert!(bench.kept(&again).await.is_empty());
+        assert!(again.compares());
         assert_eq!((lock(&bench.embedded).len(), again.figures().embedded), (3, 0));
         assert_eq!(again.figures(), LibraryFigures { documents: 3, passages: 3, ..times_of(&again) });
         assert_eq!(found(&again, "money", Role::Agent)[0], "all/refunds.txt", "by its meaning");
@@ -1143,6 +1219,47 @@ mod tests {
         );
         bench.kept(&fewer).await;
         assert!(fewer.index().is_none() && bench.store.documents().await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_sees_a_folder_is_as_configured_before_it_is_looked_through() {
+        let bench = Bench::new().await;
+        bench.write("all/a.txt", "One zebra.");
+        bench.write("few/b.txt", "Two pounds.");
+        bench.kept(&bench.library()).await;
+        let mut config = bench.config.clone();
+        config.folders[0].roles = vec![Role::Supervisor];
+        config.folders.truncate(1);
+        let library = Library::new(config, bench.store.clone());
+        bench.refreshed(&library).await;
+        assert_eq!(ids(&library, Role::Supervisor), ["all/a.txt"], "a folder less");
+        assert!(ids(&library, Role::Agent).is_empty() && found(&library, "zebra", Role::Agent).is_empty());
+        // It is not read again for that: nothing tells this from what was there before.
+        let path = bench.folder.path().join("all/a.txt");
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, "Six zebra.").unwrap();
+        File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        bench.kept(&library).await;
+        assert!(ids(&library, Role::Agent).is_empty());
+        let document = library.document("all/a.txt", &viewer(Role::Supervisor)).unwrap();
+        assert_eq!((document.text.as_str(), document.without_vector()), ("One zebra.", 0));
+    }
+
+    #[tokio::test]
+    async fn what_was_taken_over_is_published_though_something_failed_before_it_was() {
+        let bench = Bench::new().await;
+        let library = bench.library();
+        bench.write("all/a.txt", "One zebra.");
+        bench.write("all/b.txt", "Two pounds.");
+        bench.kept(&library).await;
+        bench.store.remove_document("all/b.txt").await.unwrap();
+        let (shared, store, runtime) = (library.shared.clone(), bench.store.clone(), Handle::current());
+        let taken_over = move || runtime.block_on(lock(&shared.books).sync(&store));
+        spawn_blocking(taken_over).await.unwrap().unwrap();
+        assert_eq!(ids(&library, Role::Agent), ["all/a.txt", "all/b.txt"]);
+        bench.refreshed(&library).await;
+        assert_eq!(ids(&library, Role::Agent), ["all/a.txt"]);
+        assert!(found(&library, "pounds", Role::Agent).iter().all(|id| id == "all/a.txt"));
     }
 
     #[tokio::test]
@@ -1317,6 +1434,18 @@ mod tests {
         let library = library.asked_by(Box::new(fails));
         assert_eq!(library.meaning("refund", &[]), None);
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"], "by its words");
+    }
+
+    #[tokio::test]
+    async fn no_more_uploads_are_in_memory_than_may_be() {
+        let library = Library::default();
+        let mut places = Vec::new();
+        for _ in 0..UPLOADS {
+            places.push(library.place().await.unwrap());
+        }
+        assert!(library.place().now_or_never().is_none());
+        places.pop();
+        assert!(library.place().now_or_never().unwrap().is_ok());
     }
 
     #[test]

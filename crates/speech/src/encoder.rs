@@ -14,6 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ort::session::Session;
 use ort::value::TensorRef;
+use whisper_rs::WhisperError;
 
 use crate::SpeechError;
 
@@ -53,25 +54,27 @@ impl Encoder {
 
     /// From `bands` of a spectrogram, one after the other, to half as many positions as there are frames.
     pub(crate) fn encode(&self, mel: &[f32], bands: usize, out: &mut [f32]) -> Result<(), SpeechError> {
-        let mut taken = Taken { from: self, session: Some(self.take()?) };
-        taken.session.as_mut().map_or(Ok(()), |session| encode(session, mel, bands, out))
+        let mut place = self.place();
+        let session = match &mut place.session {
+            Some(session) => session,
+            unopened => {
+                let opened = (self.open)(self.threads);
+                unopened.insert(opened.map_err(|error| SpeechError::Encoder(error.to_string()))?)
+            }
+        };
+        encode(session, mel, bands, out)
     }
 
-    /// A session that nobody is at; waits for one if there are as many as there may be.
-    fn take(&self) -> Result<Session, SpeechError> {
+    /// Waits for one if there are as many as there may be.
+    fn place(&self) -> Place<'_> {
         let mut idle = self.lock();
         loop {
             if let Some(session) = idle.sessions.pop() {
-                return Ok(session);
+                return Place { of: self, session: Some(session) };
             }
             if idle.unopened > 0 {
                 idle.unopened -= 1;
-                drop(idle);
-                return (self.open)(self.threads).map_err(|error| {
-                    self.lock().unopened += 1;
-                    self.given_back.notify_one();
-                    SpeechError::Encoder(error.to_string())
-                });
+                return Place { of: self, session: None };
             }
             idle = self.given_back.wait(idle).unwrap_or_else(PoisonError::into_inner);
         }
@@ -82,16 +85,21 @@ impl Encoder {
     }
 }
 
-/// Gives a session back, whatever happens at it.
-struct Taken<'a> {
-    from: &'a Encoder,
+/// A session that nobody else is at, or the right to open one. Either is given back, whatever happens at it.
+struct Place<'a> {
+    of: &'a Encoder,
     session: Option<Session>,
 }
 
-impl Drop for Taken<'_> {
+impl Drop for Place<'_> {
     fn drop(&mut self) {
-        self.from.lock().sessions.extend(self.session.take());
-        self.from.given_back.notify_one();
+        let mut idle = self.of.lock();
+        match self.session.take() {
+            Some(session) => idle.sessions.push(session),
+            None => idle.unopened += 1,
+        }
+        drop(idle);
+        self.of.given_back.notify_one();
     }
 }
 
@@ -125,9 +133,11 @@ pub(crate) fn with<S>(encoder: &Arc<Encoder>, make: impl FnOnce() -> S) -> (S, b
     (state, is_taken)
 }
 
-/// What went wrong as this thread decoded; whisper.cpp cannot be told.
-pub(crate) fn failure() -> Result<(), SpeechError> {
-    FAILED.take().map_or(Ok(()), Err)
+/// What came of something that this thread asked of whisper.cpp, which cannot be told that its encoder has failed.
+pub(crate) fn told<T>(done: Result<T, WhisperError>) -> Result<T, SpeechError> {
+    // Whatever else went wrong: the next who asks is not to hear of this.
+    FAILED.take().map_or(Ok(()), Err)?;
+    Ok(done?)
 }
 
 /// What a state keeps of its encoder.
@@ -183,6 +193,9 @@ unsafe extern "C" fn whisper_coreml_encode(
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+    use std::sync::mpsc::channel;
+    use std::thread::spawn;
+    use std::time::Duration;
 
     use super::*;
 
@@ -204,6 +217,27 @@ mod tests {
     }
 
     #[test]
+    fn who_panics_as_they_open_a_session_leaves_room_for_the_next() {
+        let encoder = Arc::new(Encoder::new(Arc::new(|_| panic!("out of order")), 4, 1));
+        let (tell, told) = channel();
+        for _ in 0..2 {
+            let (encoder, tell) = (Arc::clone(&encoder), tell.clone());
+            let encode = move || encoder.encode(&[0.0; 4], 2, &mut [0.0; 4]);
+            spawn(move || tell.send(catch_unwind(AssertUnwindSafe(encode)).is_err()));
+            assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(true));
+        }
+    }
+
+    #[test]
+    fn a_failure_is_told_to_who_asked_though_whisper_gave_up_as_well() {
+        FAILED.set(Some(SpeechError::Encoder("no memory".to_owned())));
+        let failed = told::<()>(Err(WhisperError::FailedToEncode)).unwrap_err();
+        assert!(matches!(failed, SpeechError::Encoder(_)), "{failed}");
+        assert_eq!(told(Ok(7)).unwrap(), 7);
+        assert!(matches!(told::<()>(Err(WhisperError::FailedToEncode)), Err(SpeechError::Whisper(_))));
+    }
+
+    #[test]
     fn what_fails_as_whisper_asks_is_told_to_who_asked_whisper_and_once() {
         let encoder = Arc::new(Encoder::new(Arc::new(|_| panic!("out of order")), 2, 1));
         let (context, is_taken) = with(&encoder, || whisper_coreml_init(std::ptr::null()));
@@ -213,8 +247,8 @@ mod tests {
         // SAFETY: four frames of one band are two positions of two numbers.
         unsafe { whisper_coreml_encode(context, 4, 1, mel.as_mut_ptr(), out.as_mut_ptr()) };
         assert_eq!(out, [0.0; 4]);
-        assert!(failure().unwrap_err().to_string().contains("panicked"));
-        assert!(failure().is_ok());
+        assert!(told(Ok(())).unwrap_err().to_string().contains("panicked"));
+        assert!(told(Ok(())).is_ok());
         // SAFETY: it is from `whisper_coreml_init`, and not used again.
         unsafe { whisper_coreml_free(context) };
         assert_eq!(Arc::strong_count(&encoder), 1);

@@ -6,7 +6,7 @@
 //! whole sentence is divided there (a machine that is behind decodes it in one).
 //!
 //! An utterance lives through these steps:
-//! 1. While it is spoken, *partials*: the audio so far is decoded about once a second. Words that two
+//! 1. While it is spoken, *partials*: the audio so far is decoded every 600 ms. Words that two
 //!    successive decodes agree on become stable and are not changed by later partials.
 //! 2. At every short pause a *candidate*: the decode that will be the final if nothing more is said, begun
 //!    before that is known, so that its time passes while the silence is waited out.
@@ -85,7 +85,7 @@ impl Default for Policy {
             pad_before: 250 * MS,
             pad_after: 200 * MS,
             first_partial: 450 * MS,
-            partial_every: 800 * MS,
+            partial_every: 600 * MS,
             partial_is_near: 300 * MS,
             revise_after: 2_000 * MS,
             revise_at_latest: 3_500 * MS,

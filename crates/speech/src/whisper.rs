@@ -26,6 +26,8 @@ const THOROUGH_CONTEXT: usize = 1000;
 const BEAM: c_int = 4;
 /// The width of the encoder from the `base` model on.
 const BASE_WIDTH: c_int = 512;
+/// Whether whisper.cpp computes on a graphics card, in whose memory nobody else looks.
+const ON_GPU: bool = cfg!(any(feature = "cuda", feature = "vulkan"));
 /// The most audio one decode takes, in samples.
 pub const LONGEST: usize = 28 * RATE as usize;
 
@@ -51,17 +53,20 @@ impl Model {
         static QUIET: std::sync::Once = std::sync::Once::new();
         QUIET.call_once(whisper_rs::install_logging_hooks);
         let mut parameters = WhisperContextParameters::default();
-        parameters.use_gpu(cfg!(any(feature = "cuda", feature = "vulkan"))).flash_attn(false);
+        parameters.use_gpu(ON_GPU).flash_attn(false);
         let context = WhisperContext::new_with_params(path, parameters)?;
         Ok(Self { context, name: name.into(), encoders: None })
     }
 
-    /// The same with its encoder computed by sessions that `open` opens, in a third of the time. They must be this model's,
-    /// see [`OpenSession`]. `decodes` of each [`Effort`] are made at the same time.
+    /// From now on has its encoder computed by sessions that `open` opens, in a third of the time; on a graphics card nothing
+    /// changes. They must be this model's, see [`OpenSession`]. `decodes` of each [`Effort`] are made at the same time.
     ///
     /// # Errors
-    /// When a session cannot be opened, or gives something else than this model's decoder takes.
-    pub fn encoded_by(mut self, open: Box<OpenSession>, decodes: usize) -> Result<Self, SpeechError> {
+    /// When a session cannot be opened, or gives something else than this model's decoder takes: all is as it was.
+    pub fn encoded_by(&mut self, open: Box<OpenSession>, decodes: usize) -> Result<(), SpeechError> {
+        if ON_GPU {
+            return Ok(());
+        }
         let size = |n: c_int| usize::try_from(n).unwrap_or(0);
         let (bands, width) = (size(self.context.model_n_mels()), size(self.context.model_n_audio_state()));
         let open: Arc<OpenSession> = open.into();
@@ -69,22 +74,27 @@ impl Model {
         // Tried now, and not on the first call; those that decode open their own, with their priority.
         encoder().encode(&vec![0.0; 2 * bands], bands, &mut vec![0.0; width])?;
         self.encoders = Some(Encoders { quick: Arc::new(encoder()), thorough: Arc::new(encoder()) });
-        Ok(self)
+        Ok(())
     }
 
-    fn state(&self, effort: Effort) -> Result<WhisperState, SpeechError> {
+    /// Working memory for decodes, of which `alone` has no encoder but whisper.cpp's.
+    fn state(&self, effort: Effort, alone: bool) -> Result<WhisperState, SpeechError> {
         static WARNED: std::sync::Once = std::sync::Once::new();
-        let Some(encoders) = &self.encoders else { return Ok(self.context.create_state()?) };
+        let encoders = self.encoders.as_ref().filter(|_| !alone);
+        let Some(encoders) = encoders else { return Ok(self.context.create_state()?) };
         let encoder = match effort {
             Effort::Quick => &encoders.quick,
             Effort::Thorough => &encoders.thorough,
         };
         let (state, is_used) = encoder::with(encoder, || self.context.create_state());
+        let state = state?;
         if !is_used {
-            WARNED
-                .call_once(|| tracing::warn!("whisper.cpp was built without a way to leave it the encoder"));
+            // Cargo does not see that what whisper.cpp is to be built with has changed.
+            let why = "whisper.cpp was built without a way to leave it the encoder: \
+                `cargo clean --package whisper-rs-sys`, and build again";
+            WARNED.call_once(|| tracing::warn!("{why}"));
         }
-        Ok(state?)
+        Ok(state)
     }
 
     /// The name it was loaded under.
@@ -104,7 +114,8 @@ impl Model {
     pub fn decoder(self: &Arc<Self>, give_up: Arc<AtomicBool>) -> Decoder {
         let is_tiny = self.context.model_n_audio_state() < BASE_WIDTH;
         let least_context = if is_tiny { LEAST_CONTEXT_TINY } else { LEAST_CONTEXT };
-        Decoder { model: self.clone(), state: None, params: HashMap::new(), least_context, give_up }
+        let params = HashMap::new();
+        Decoder { model: self.clone(), state: None, alone: false, params, least_context, give_up }
     }
 }
 
@@ -164,6 +175,8 @@ pub struct Decoder {
     model: Arc<Model>,
     /// Absent until the first quick decode: thorough ones bring their own.
     state: Option<WhisperState>,
+    /// The model's encoder has failed: whisper.cpp computes everything.
+    alone: bool,
     /// Each that is made keeps its strings and its callback for ever, so none is made twice.
     params: HashMap<Wanted, FullParams<'static, 'static>>,
     /// Encoder positions.
@@ -181,15 +194,44 @@ pub fn language(tag: &str) -> Option<String> {
 }
 
 impl Decoder {
-    /// Decodes on this thread.
+    /// Decodes on this thread. If the encoder fails, whisper.cpp computes it from then on: what was said is not lost.
     ///
     /// # Errors
     /// When the model fails; the decoder stays usable.
     pub fn decode(&mut self, request: &Request<'_>) -> Result<Heard, SpeechError> {
+        match self.attempt(request) {
+            Err(SpeechError::Encoder(why)) if !self.alone => {
+                tracing::warn!(model = self.model.name, why, "recognition is slower from now on");
+                (self.alone, self.state) = (true, None);
+                self.attempt(request)
+            }
+            heard => heard,
+        }
+    }
+
+    fn attempt(&mut self, request: &Request<'_>) -> Result<Heard, SpeechError> {
+        let kept = match request.effort {
+            Effort::Quick => self.state.take(),
+            // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as the state. A
+            // fresh one gives the same words for the same audio.
+            Effort::Thorough => None,
+        };
+        let mut state = match kept {
+            Some(state) => state,
+            None => self.model.state(request.effort, self.alone)?,
+        };
+        let heard = self.decode_in(&mut state, request);
+        if request.effort == Effort::Quick {
+            self.state = Some(state);
+        }
+        heard
+    }
+
+    fn decode_in(&mut self, state: &mut WhisperState, request: &Request<'_>) -> Result<Heard, SpeechError> {
         let samples = &request.samples[..request.samples.len().min(LONGEST)];
         let seconds = samples.len() as f32 / RATE as f32;
         let detected = match request.language {
-            None => self.detect(samples, request.languages)?,
+            None => detect(state, samples, request.languages)?,
             Some(_) => None,
         };
         let language = request.language.or(detected).map(str::to_owned);
@@ -199,56 +241,32 @@ impl Decoder {
         params.set_n_threads(request.threads as c_int);
         // A loop would decode to the end of the text window; nobody speaks this many tokens.
         params.set_max_tokens((seconds * 8.0) as c_int + 16);
-        match request.effort {
-            Effort::Quick => {
-                params.set_audio_ctx(audio_context(samples.len(), self.least_context) as c_int);
-                let state = working_memory(&mut self.state, &self.model)?;
-                state.full(params, samples)?;
-                encoder::failure()?;
-                Ok(heard(state, samples.len()))
-            }
-            Effort::Thorough => {
-                params.set_audio_ctx(audio_context(samples.len(), THOROUGH_CONTEXT) as c_int);
-                // whisper.cpp's beam search draws candidates at random, from a generator that lives as long as
-                // the state. A fresh one gives the same words for the same audio.
-                let mut state = self.model.state(Effort::Thorough)?;
-                state.full(params, samples)?;
-                encoder::failure()?;
-                Ok(heard(&state, samples.len()))
-            }
-        }
-    }
-
-    /// The likeliest of `languages`, `None` to leave it to the model.
-    fn detect<'l>(
-        &mut self,
-        samples: &[f32],
-        languages: &'l [String],
-    ) -> Result<Option<&'l str>, SpeechError> {
-        if languages.is_empty() {
-            return Ok(None);
-        }
-        let state = working_memory(&mut self.state, &self.model)?;
-        state.pcm_to_mel(samples, 1)?;
-        let (_, probabilities) = state.lang_detect(0, 1)?;
-        encoder::failure()?;
-        let probability = |language: &str| {
-            let id = whisper_rs::get_lang_id(language).and_then(|id| usize::try_from(id).ok());
-            id.and_then(|id| probabilities.get(id).copied()).unwrap_or(0.0)
+        let least = match request.effort {
+            Effort::Quick => self.least_context,
+            Effort::Thorough => THOROUGH_CONTEXT,
         };
-        Ok(languages.iter().map(String::as_str).max_by(|a, b| probability(a).total_cmp(&probability(b))))
+        params.set_audio_ctx(audio_context(samples.len(), least) as c_int);
+        encoder::told(state.full(params, samples))?;
+        Ok(heard(state, samples.len()))
     }
 }
 
-/// What is there, or is made now.
-fn working_memory<'s>(
-    state: &'s mut Option<WhisperState>,
-    model: &Model,
-) -> Result<&'s mut WhisperState, SpeechError> {
-    Ok(match state {
-        Some(state) => state,
-        None => state.insert(model.state(Effort::Quick)?),
-    })
+/// The likeliest of `languages`, `None` to leave it to the model.
+fn detect<'l>(
+    state: &mut WhisperState,
+    samples: &[f32],
+    languages: &'l [String],
+) -> Result<Option<&'l str>, SpeechError> {
+    if languages.is_empty() {
+        return Ok(None);
+    }
+    state.pcm_to_mel(samples, 1)?;
+    let (_, probabilities) = encoder::told(state.lang_detect(0, 1))?;
+    let probability = |language: &str| {
+        let id = whisper_rs::get_lang_id(language).and_then(|id| usize::try_from(id).ok());
+        id.and_then(|id| probabilities.get(id).copied()).unwrap_or(0.0)
+    };
+    Ok(languages.iter().map(String::as_str).max_by(|a, b| probability(a).total_cmp(&probability(b))))
 }
 
 fn heard(state: &WhisperState, samples: usize) -> Heard {

@@ -159,6 +159,28 @@ impl Store {
         Ok(())
     }
 
+    /// Says anew who may see a document; nothing happens if there is none of this name.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn show_document_to(
+        &self,
+        name: &str,
+        teams: &BTreeSet<String>,
+        roles: &BTreeSet<String>,
+    ) -> Result<(), StoreError> {
+        let (teams, roles) = (to_json(teams)?, to_json(roles)?);
+        transaction!(self, tx => {
+            sqlx::query("UPDATE documents SET teams = $1, roles = $2 WHERE name = $3")
+                .bind(clean(&teams))
+                .bind(clean(&roles))
+                .bind(clean(name))
+                .execute(&mut **tx)
+                .await?;
+        });
+        Ok(())
+    }
+
     /// Removes a document with its vectors. False if there is none of this name.
     ///
     /// # Errors

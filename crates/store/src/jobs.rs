@@ -19,16 +19,17 @@ pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, st
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
      FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
 /// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each
-/// with the call.
+/// with the call. The jobs come first, as in [`Store::finish_job`]: on PostgreSQL that waits for whoever is keeping what one
+/// came to just now, and then sees what they have kept.
 pub(crate) const MAKE_AGAIN: [&str; 2] = [
-    "DELETE FROM ai_call_insights WHERE call_id = $1",
     "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
+    "DELETE FROM ai_call_insights WHERE call_id = $1",
 ];
 /// A call's moods are kept no more. Whoever reads them just now, for what they make of them, has to read again. Two statements,
-/// each with the call.
+/// each with the call, in the order of [`MAKE_AGAIN`].
 pub(crate) const FORGET_MOODS: [&str; 2] = [
-    "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
     "UPDATE jobs SET state = 'waiting', due_at = changed_at WHERE call_id = $1 AND state = 'running'",
+    "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
 ];
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 500;

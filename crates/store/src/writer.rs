@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use sotto_call::{CallEvent, CallId, EventBody, UtteranceId};
+use sotto_call::{CallEvent, CallId, Card, EventBody, UtteranceId};
 use tokio::sync::{Notify, oneshot, watch};
 use tokio::time::Instant;
 
@@ -281,8 +281,20 @@ fn size_of_event(event: &CallEvent) -> usize {
         EventBody::Entities(found) => {
             FIXED + found.entities.iter().map(|entity| 64 + entity.value.len()).sum::<usize>()
         }
+        EventBody::Card(card) => size_of_card(card),
         _ => FIXED,
     }
+}
+
+/// The same of a card: most of it is what stands in a document.
+fn size_of_card(card: &Card) -> usize {
+    const FIXED: usize = 1024;
+    let strings = |all: &[String]| all.iter().map(|one| 64 + one.len()).sum::<usize>();
+    let held_back =
+        card.held_back.iter().map(|one| 128 + one.title.len() + strings(&one.section) + strings(&one.roles));
+    let texts = [&card.document, &card.title, &card.text, &card.evidence.text].map(String::len);
+    let lists = [&card.section, &card.why.words, &card.roles].map(|all| strings(all));
+    FIXED + texts.iter().chain(&lists).sum::<usize>() + held_back.sum::<usize>()
 }
 
 impl Shared {
@@ -563,6 +575,24 @@ mod tests {
         assert_eq!(writer.begin(row), Ok(()));
         writer.write(call, utterance(1001, false));
         assert_eq!(writer.figures().shed, figures.shed, "room again");
+    }
+
+    #[test]
+    fn a_card_counts_with_all_that_is_written_in_it() {
+        let said = sotto_call::testing::utterance(1, Party::Customer, "how?");
+        let small = sotto_call::testing::card("refunds.md", &said);
+        let held = small.clone().held_back(sotto_call::CardHeldBackBecause::NotSure);
+        let held = sotto_call::CardHeldBack { section: vec!["x".repeat(1_000); 6], ..held };
+        let (text, section) = ("x".repeat(5_000), vec!["x".repeat(1_000); 6]);
+        let large = Card { text, section, held_back: vec![held; 4], ..small.clone() };
+        let size = |card: Card| {
+            let json = serde_json::to_string(&card).unwrap().len();
+            let body = EventBody::Card(Box::new(card));
+            (size_of_event(&CallEvent { seq: 1, at_ms: Millis(1), body }), json)
+        };
+        for (counted, written) in [size(small), size(large)] {
+            assert!(counted >= written && counted < 2 * written + 2_048, "{counted} for {written}");
+        }
     }
 
     #[tokio::test(start_paused = true)]

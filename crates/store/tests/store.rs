@@ -19,6 +19,7 @@ use sotto_store::{
     ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow,
     Step, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
 };
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
 /// Defines tests that run on a fresh database of either kind.
@@ -671,6 +672,13 @@ on_both! {
         assert_eq!(store.document_content("a.md").await.unwrap().as_deref(), Some("three"));
         assert_eq!(store.embeddings("a.md").await.unwrap(), [vector("a.md", 2, "e5")]);
 
+        let (teams, roles) = (BTreeSet::new(), BTreeSet::from(["admin".to_owned()]));
+        for name in ["a.md", "c.md"] {
+            store.show_document_to(name, &teams, &roles).await.unwrap();
+        }
+        assert_eq!(store.documents().await.unwrap()[0], DocumentRow { version: 2, roles, ..row("a.md", 2) });
+        assert_eq!(store.embeddings("a.md").await.unwrap().len(), 1);
+
         store.put_embeddings(&[vector("a.md", 3, "another"), vector("a.md", 2, "another")]).await.unwrap();
         assert_eq!(store.keep_embeddings_of("another").await.unwrap(), 1);
         assert_eq!(store.embeddings("b.md").await.unwrap(), []);
@@ -998,6 +1006,52 @@ async fn what_is_taken_out_is_in_no_file_of_sqlite() {
     writer.flush().await;
     assert!(!is_there());
     assert!(matches!(&all(&store, id).await[1].body, EventBody::Utterance(said) if said.text == MASK));
+}
+
+/// What is taken out of a call while what it came to is being kept: in neither order of the two is it kept.
+#[tokio::test]
+async fn what_is_taken_out_while_somebody_keeps_what_a_call_came_to_is_not_kept() {
+    let Some(url) = testing::postgres_url().await else { return };
+    let store = Store::open(&url).await.unwrap();
+    let mut watcher = PgConnection::connect(&url).await.unwrap();
+    for of_moods in [false, true] {
+        let id = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        assert_eq!(job.call, id);
+        // Somebody keeps what it came to, statement by statement, as `finish_job` does.
+        let mut keeper = PgConnection::connect(&url).await.unwrap();
+        let mut keeps = keeper.begin().await.unwrap();
+        let done = sqlx::query("UPDATE jobs SET state = 'done' WHERE id = $1 AND state = 'running'");
+        done.bind(job.id).execute(&mut *keeps).await.unwrap();
+        let taking = store.clone();
+        let taken = tokio::spawn(async move {
+            if of_moods {
+                taking.forget_moods(5_000).await.unwrap();
+            } else {
+                let writer = EventWriter::spawn(taking, WriterLimits::default());
+                writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+                writer.flush().await;
+            }
+        });
+        loop {
+            let waits = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND wait_event_type = 'Lock'";
+            let waiting: i64 = sqlx::query_scalar(waits).fetch_one(&mut watcher).await.unwrap();
+            if waiting > 0 {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let kept = sqlx::query(
+            "INSERT INTO ai_call_insights (call_id, version, made_at, insight, with_moods, quality) \
+             VALUES ($1, 1, 1, 'said', 'unhappy', 'good')",
+        );
+        kept.bind(id.0).execute(&mut *keeps).await.unwrap();
+        keeps.commit().await.unwrap();
+        taken.await.unwrap();
+        let kept = store.review(id).await.unwrap().map(|review| (review.insight, review.with_moods));
+        assert_eq!(kept, of_moods.then(|| ("said".to_owned(), None)));
+    }
 }
 
 #[tokio::test]

@@ -229,6 +229,27 @@ export interface FoundPassage {
   };
 }
 
+export type JobState = 'waiting' | 'running' | 'done' | 'dead';
+
+/** Something that is done after a call. */
+export interface Job {
+  id: string;
+  call_id: CallId;
+  step: 'review';
+  state: JobState;
+  /** Since it was queued last. */
+  tries: number;
+  /** When it may be tried. */
+  due_at_unix_ms: number;
+  /** When it was queued, begun or ended last. */
+  changed_at_unix_ms: number;
+  /** Why the last try failed. */
+  error?: string;
+}
+
+/** How many there are in each state, and the newest of those that were asked for. */
+export type JobList = Record<JobState, number> & { jobs: Job[] };
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -454,6 +475,11 @@ export const api = {
   },
   async search(query: string): Promise<FoundPassage[]> {
     return (await json<{ snippets: FoundPassage[] }>('POST', 'api/ai/assist/search', { query })).snippets;
+  },
+  jobs: (state: JobState, signal?: AbortSignal) =>
+    json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
+  async runJob(id: string): Promise<void> {
+    await request('POST', `api/jobs/${encodeURIComponent(id)}/run`);
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

@@ -268,7 +268,7 @@ export class CallModel {
         if (this.prompt?.prompt_id === event.prompt_id) this.prompt = null;
         break;
       case 'card':
-        if (this.#isFinal(event.evidence)) this.#open(event);
+        if (this.#isSaid(event.evidence)) this.#open(event);
         break;
       case 'card_answered':
         this.cards = this.cards.filter(({ card_id }) => card_id !== event.card_id);
@@ -364,7 +364,7 @@ export class CallModel {
 
   /** Whether these are the customer's words as they are now: all that anything is understood of. */
   #isSaid(about: { utterance_id: number; revision: number }): boolean {
-    return this.#lines.get(about.utterance_id)?.party === 'customer' && this.#isFinal(about);
+    return this.#lines.get(about.utterance_id)?.now.party === 'customer' && this.#isFinal(about);
   }
 
   /** Whether these are the final words of an utterance as they are now. */
@@ -440,14 +440,14 @@ export class CallModel {
       this.settled++;
       if (!before.final) this.open = this.open.filter((other) => other !== line);
     }
-    // Whoever these words were taken for, an employee has no mood.
+    // Whoever these words were taken for, an employee has no mood, and asks for no card.
     if (next.text === '' || next.party !== 'customer') {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
+      this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;
-      this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
       for (const { evidence, ...item } of this.checklist)
         if (evidence?.utterance_id === next.utterance_id) this.#check({ ...item, done: false });
       this.#lines.delete(next.utterance_id);

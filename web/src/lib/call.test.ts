@@ -530,6 +530,12 @@ describe('cards', () => {
     expect(open(asked().add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9000 }))).toEqual([]);
   });
 
+  it('go with words that were not the customer’s, and none comes for such', () => {
+    const log = asked().add(said(1, 'agent', 'is 4242 refunded?'));
+    expect(open(log)).toEqual([2]);
+    expect(open(log.add(card(3, 1)))).toEqual([2]);
+  });
+
   it('go with their words, and quote no secret', () => {
     expect(open(asked().add(said(1, 'customer', '', { revision: 1 })))).toEqual([2]);
     const log = asked();

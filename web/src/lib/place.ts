@@ -5,6 +5,7 @@ export type Place =
   | { page: 'wall' }
   | { page: 'intents' }
   | { page: 'knowledge' }
+  | { page: 'jobs' }
   | { page: 'call'; id: string }
   | { page: 'missing' };
 
@@ -14,6 +15,7 @@ export function placeOf(hash: string): Place {
   if (path === 'wall') return { page: 'wall' };
   if (path === 'intents') return { page: 'intents' };
   if (path === 'knowledge') return { page: 'knowledge' };
+  if (path === 'jobs') return { page: 'jobs' };
   const call = /^calls\/([\w-]+)$/.exec(path);
   if (call?.[1]) return { page: 'call', id: call[1] };
   return { page: 'missing' };
@@ -24,5 +26,6 @@ export const href = {
   wall: '#/wall',
   intents: '#/intents',
   knowledge: '#/knowledge',
+  jobs: '#/jobs',
   call: (id: string) => `#/calls/${id}`,
 };

@@ -18,6 +18,11 @@ class Session {
     return this.user !== null && this.user.role !== 'agent';
   }
 
+  /** Looks after the installation. */
+  get administers(): boolean {
+    return this.user?.role === 'admin';
+  }
+
   async ask(): Promise<void> {
     try {
       this.user = await api.session();

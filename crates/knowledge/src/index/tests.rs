@@ -60,6 +60,16 @@ fn words_alone_find_in_both_languages_and_say_which() {
 }
 
 #[test]
+fn why_it_was_found_quotes_nothing_of_what_was_said_before() {
+    let context = &["It is about my server."][..];
+    let query = Query { text: "How do I renew it?", context, ..Query::default() };
+    let hits = index().search(&query, &Viewer::default(), 1).unwrap();
+    let why = &hits[0].why;
+    assert_eq!((hits[0].document.id.as_str(), why.words.join(" ")), ("panel", "renew".to_owned()));
+    assert!(why.covered > 0.99, "it counts all the same: {why:?}");
+}
+
+#[test]
 fn meaning_finds_what_words_do_not() {
     let index = index();
     let vector = Query::blend(&[about("money refund")]);

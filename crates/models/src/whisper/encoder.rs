@@ -11,7 +11,7 @@ use std::path::Path;
 use ort::session::Session;
 
 use super::ggml::{self, TensorHead};
-use super::{Dims, FormatError};
+use super::{Dims, FormatError, limit};
 use crate::onnx_proto::{Attribute, Builder, FLOAT, MICROSOFT, Tensor, ValueInfo};
 use crate::{ModelError, Onnx};
 
@@ -19,6 +19,10 @@ use crate::{ModelError, Onnx};
 const EPSILON: f32 = 1e-5;
 /// More layers than any Whisper model has (large: 32).
 const MAX_LAYERS: u32 = 64;
+/// Bytes of an encoder in single precision. Every session has them for itself, and there is one for every two decodes: those
+/// of `small` (352 MB) can be had, those of `medium` (1.2 GB) cannot, and no session reads more than 2 GB, which
+/// `large-v3-turbo` has.
+const MAX_BYTES: u64 = 512 << 20;
 
 /// An encoder that sessions can be opened of.
 #[derive(Debug)]
@@ -31,7 +35,8 @@ impl Encoder {
     /// Reads the encoder of a GGML file.
     ///
     /// # Errors
-    /// [`ModelError`] when the file cannot be read, is damaged, or keeps weights in a way that is not known here.
+    /// [`ModelError`] when the file cannot be read, is damaged, keeps weights in a way that is not known here, or has more
+    /// of them than every session could have for itself.
     pub fn read(onnx: &Onnx, path: &Path) -> Result<Self, ModelError> {
         let file = File::open(path).map_err(|source| ModelError::Io { path: path.to_owned(), source })?;
         let graph = graph(&mut BufReader::new(file))
@@ -53,6 +58,7 @@ impl Encoder {
 /// The graph of a GGML file's encoder.
 pub(super) fn graph(file: &mut impl io::Read) -> Result<Vec<u8>, FormatError> {
     let dims = ggml::head(file, &mut io::sink(), |_| Ok(()))?;
+    limit("an encoder's size in single precision", bytes(&dims), MAX_BYTES)?;
     let mut weights = Weights::default();
     ggml::tensors(file, |tensor, input| weights.read(tensor, input))?;
     let mut made = Making { graph: Builder::default(), weights };
@@ -62,6 +68,16 @@ pub(super) fn graph(file: &mut impl io::Read) -> Result<Vec<u8>, FormatError> {
     let input = ValueInfo::new("mel", FLOAT, &[Ok(1), Ok(bands), Err("frames")]);
     let output = ValueInfo::new("encoded", FLOAT, &[Ok(1), Err("positions"), Ok(width)]);
     Ok(made.graph.finish("whisper-encoder", vec![input], vec![output]))
+}
+
+/// Bytes that an encoder's matrices take in single precision, beside which its vectors are little.
+fn bytes(dims: &Dims) -> u64 {
+    let [bands, width] = [dims.n_mels, dims.n_audio_state].map(u64::from);
+    let positions = u64::from(dims.n_audio_ctx) * width;
+    let convolutions = (3 * width).saturating_mul(bands + width);
+    // Four of attention, and two that are four times as large.
+    let layers = (12 * u64::from(dims.n_audio_layer)).saturating_mul(width * width);
+    layers.saturating_add(convolutions).saturating_add(positions).saturating_mul(4)
 }
 
 /// The encoder's tensors by name, without `encoder.`.

@@ -439,6 +439,26 @@ fn an_encoder_that_lacks_something_or_has_it_in_another_shape_is_refused() {
 }
 
 #[test]
+fn an_encoder_that_not_every_session_can_have_for_itself_is_refused_by_its_sizes_alone() {
+    let why = |[bands, width, layers]: [u32; 3]| {
+        let mut model = Checkpoint { tensors: Vec::new(), ..checkpoint() };
+        let (n_audio_ctx, n_audio_head) = (1_500, width / 64);
+        model.dims = Dims { n_audio_ctx, n_audio_head, n_mels: bands, n_audio_state: width, ..model.dims };
+        model.dims.n_audio_layer = layers;
+        let mut file = Vec::new();
+        ggml::write(&model, &mel(), &[], &mut file).unwrap();
+        encoder_of(&file).unwrap_err()
+    };
+    // Of `tiny`, `base` and `small` only the weights are missing here.
+    for [width, layers] in [[384, 4], [512, 6], [768, 12]] {
+        assert!(matches!(why([80, width, layers]), FormatError::Invalid(_)), "{width}");
+    }
+    for sizes in [[80, 1_024, 24], [128, 1_280, 32], [u32::MAX; 3]] {
+        assert!(matches!(why(sizes), FormatError::TooLarge { .. }), "{sizes:?}");
+    }
+}
+
+#[test]
 fn an_encoder_of_a_file_that_ends_early_is_refused() {
     let file = ggml_file();
     // Where a whole tensor is missing, and not a part of one, it is the decoder's that stand last or the norm.

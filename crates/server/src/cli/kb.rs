@@ -26,7 +26,8 @@ pub(crate) struct Kb {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a file, or all documents of a folder, as if they were uploaded: Markdown, HTML, text, CSV, JSON, PDF, DOCX.
-    /// Those of the same names are replaced. A server that runs takes them in when it next looks through its folders.
+    /// They take the place of those of the same names, and are seen by whom those were. A server that runs takes them in
+    /// when it next looks through its folders.
     Add {
         /// The file, or the folder.
         path: PathBuf,
@@ -120,7 +121,7 @@ impl Kb {
     }
 }
 
-/// Adds a file, or those of a folder, as uploads for everybody.
+/// Adds a file, or those of a folder, as uploads for everybody; in place of another for whom that is.
 async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> {
     let files = match path.is_dir() {
         true => documents::find(path)?.into_iter().map(|found| found.path).collect(),
@@ -142,7 +143,9 @@ async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> 
     for (name, file) in names {
         let Some(content) = folder::read_file(&name, &file) else { continue };
         let bytes = std::fs::metadata(&file)?.len();
-        let taken = Taken::upload(&name, bytes, super::now_unix_ms(), &Visibility::default(), content)?;
+        let before = there.iter().find(|row| row.name == name);
+        let seen = before.map_or_else(Visibility::default, library::visibility);
+        let taken = Taken::upload(&name, bytes, super::now_unix_ms(), &seen, content)?;
         taken.keep_in(store).await?;
         println!("{name} was added");
     }
@@ -315,7 +318,26 @@ fn percent(share: f32) -> String {
 mod tests {
     use std::fs;
 
+    use sotto_store::testing;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_takes_the_place_of_another_is_seen_by_whom_that_was() {
+        let ((store, _kept), folder) = (testing::sqlite().await, tempfile::tempdir().unwrap());
+        let path = |name: &str| folder.path().join(name);
+        for name in ["fees.txt", "margins.txt"] {
+            fs::write(path(name), "Ten pounds.").unwrap();
+        }
+        let few = library::seen_by(&[Role::Supervisor]);
+        let content = sotto_knowledge::Content::plain("Margins", "Nine pounds.");
+        let taken = Taken::upload("margins.txt", 12, 7, &few, content).unwrap();
+        taken.keep_in(&store).await.unwrap();
+        add(&store, &Config::default(), folder.path()).await.unwrap();
+        let kept = store.documents().await.unwrap();
+        let seen: Vec<Visibility> = kept.iter().map(library::visibility).collect();
+        assert_eq!((seen, kept[1].version), (vec![Visibility::default(), few], 2));
+    }
 
     #[test]
     fn questions_come_as_a_table_or_as_objects() {

@@ -45,7 +45,7 @@ impl Models {
                     let prompts = config.prompts.read()?;
                     let checklist = prompts.as_ref().map(PromptSet::duties).unwrap_or_default();
                     config.insight.check(checklist)?;
-                    if config.insight.is_wanted(checklist) {
+                    if config.needs_embedding(checklist) {
                         cache.require(config.insight.embedding.artefact(), &mut progress)?;
                     }
                     if !config.knowledge.folders.is_empty() {

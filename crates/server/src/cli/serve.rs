@@ -31,7 +31,7 @@ use crate::jobs::JobLimits;
 use crate::library::{Library, open_embedding};
 use crate::metrics::Metrics;
 use crate::streams::Streams;
-use crate::{analysis, figures, jobs, moods, people, retention};
+use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
 /// How long calls get to hand in their last words when Sotto is stopped.
 const LAST_WORDS: Duration = Duration::from_secs(30);
@@ -229,19 +229,15 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    // What customers ask is looked up by what understands them.
-    let looks_up = !config.knowledge.folders.is_empty();
-    let mut is_wanted = looks_up || config.insight.is_wanted(&checklist);
+    // Cards look up what customers say by the same thread.
+    let mut is_wanted = config.needs_embedding(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
     readiness.degraded("languages", config.insight.lacks());
     let (lacks, runtime) = (readiness.clone(), Handle::current());
     let start = move || {
-        // On Linux this is the thread's own: what is learned while calls go on takes what they leave.
-        if let Err(error) = rustix::process::nice(10) {
-            tracing::debug!(%error, "the thread that learns intents keeps its priority");
-        }
+        priority::lower(10, "the thread that learns intents");
         intents.keep_learned(&runtime, |set| {
             is_wanted |= set.is_some();
             if is_wanted {
@@ -264,10 +260,7 @@ fn read_feelings(
 fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
     let runtime = Handle::current();
     let keep = move || {
-        // On Linux this is the thread's own, and that of the readers it starts.
-        if let Err(error) = rustix::process::nice(10) {
-            tracing::debug!(%error, "the thread that keeps documents keeps its priority");
-        }
+        priority::lower(10, "the thread that keeps documents");
         let open = || open_embedding(config.models_dir.clone());
         library.keep(&runtime, open, |problem| readiness.degraded("knowledge", problem));
     };

@@ -17,10 +17,11 @@ use sotto_store::{CallFilter, CallRowState, Outcome};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Action, Identity, authorize};
-use super::discreet::{self, Reader};
+use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
 use crate::hub::{FollowError, LiveCall, Update};
+use crate::library::role_name;
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -280,7 +281,7 @@ pub(super) async fn answer_card(
 ) -> Result<StatusCode, ApiError> {
     let (live, state) = attended(&app, &identity, id).await?;
     let card = state.cards.iter().find(|card| card.card_id == card_id);
-    if card.is_none_or(|card| !card.is_seen_by(discreet::name_of(identity.role()))) {
+    if card.is_none_or(|card| !card.is_seen_by(role_name(identity.role()))) {
         return Err(ApiError::not_found("card that stands"));
     }
     let by = identity.name().to_owned();

@@ -10,12 +10,12 @@ use sotto_call::{
     Attention, CallEvent, CallId, CallState, CardAnswered, EventBody, Participant, Party, PromptAnswered,
     Supervisor, Withheld,
 };
-use sotto_store::Role;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
 use crate::desk::Announce;
 use crate::hub::{Follow, FollowError, Update};
+use crate::library::role_name;
 use crate::summary::Sight;
 
 /// A subscription to one call, as the one who reads may see it.
@@ -51,7 +51,7 @@ impl App {
             true => Moods::Noted { app: self.clone(), who: identity.name().to_owned(), call: id },
             false => Moods::Withheld,
         };
-        Ok(Reader { follow, discretion, moods, role: name_of(identity.role()), from: from.unwrap_or(0) })
+        Ok(Reader { follow, discretion, moods, role: role_name(identity.role()), from: from.unwrap_or(0) })
     }
 
     /// What somebody sees of calls besides what was said.
@@ -157,15 +157,6 @@ impl Reader {
                 (event.seq > self.from).then_some(Update::Event(event))
             }
         }
-    }
-}
-
-/// What documents call a role.
-pub(super) fn name_of(role: Role) -> &'static str {
-    match role {
-        Role::Agent => "agent",
-        Role::Supervisor => "supervisor",
-        Role::Admin => "admin",
     }
 }
 

@@ -250,12 +250,16 @@ pub(super) async fn upload(
     let roles = named.map(|role| serde_json::from_value(role.into())).collect::<Result<Vec<Role>, _>>();
     let roles = roles.map_err(|_| ApiError::invalid("`roles` are `agent`, `supervisor` and `admin`"))?;
     app.work(&identity)?;
-    let library = &app.shared.parts.library;
+    let library = app.shared.parts.library.clone();
+    let place = library.place().await?;
     let bytes = collected(body, library.max_upload()).await?;
     let (visibility, by) = (library::seen_by(&roles), library::viewer(identity.role()));
-    library.upload(&name, bytes, visibility, by, app.now_unix_ms()).await?;
-    app.noted(&identity, &format!("{}: uploaded", name.trim()));
-    Ok(StatusCode::NO_CONTENT)
+    let (what, now) = (format!("{}: uploaded", name.trim()), app.now_unix_ms());
+    let upload = async move {
+        let _until_taken_in = place;
+        library.upload(&name, bytes, visibility, by, now).await
+    };
+    app.changed(&identity, what, upload).await
 }
 
 /// All of a body, if it is no larger than it may be.
@@ -319,6 +323,7 @@ pub(super) async fn one(
     (status = 403, description = "For supervisors", body = ErrorBody),
     (status = 404, description = "No such document, or none that is for them", body = ErrorBody),
     (status = 409, description = "It lies in a folder", body = ErrorBody),
+    (status = 429, description = "Too often", body = ErrorBody),
 ))]
 pub(super) async fn remove(
     State(app): State<App>,
@@ -326,9 +331,10 @@ pub(super) async fn remove(
     Path(id): Path<String>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
-    app.shared.parts.library.remove(id.clone(), library::viewer(identity.role())).await?;
-    app.noted(&identity, &format!("{id}: removed"));
-    Ok(StatusCode::NO_CONTENT)
+    app.work(&identity)?;
+    let (library, by) = (app.shared.parts.library.clone(), library::viewer(identity.role()));
+    let what = format!("{id}: removed");
+    app.changed(&identity, what, async move { library.remove(id, by).await }).await
 }
 
 impl App {
@@ -337,8 +343,20 @@ impl App {
         self.shared.throttle.work(&identity.owner().id, self.now_unix_ms()).map_err(ApiError::too_many)
     }
 
-    /// Who has changed something is in the audit.
-    fn noted(&self, identity: &Identity, what: &str) {
-        self.shared.parts.desk.audit().note(identity.name(), AUDITED, None, what);
+    /// Makes a change, and puts who has made it into the audit: also when they do not wait for it any more.
+    async fn changed(
+        &self,
+        identity: &Identity,
+        what: String,
+        change: impl Future<Output = Result<(), LibraryError>> + Send + 'static,
+    ) -> Result<StatusCode, ApiError> {
+        let (app, who) = (self.clone(), identity.name().to_owned());
+        let noted = async move {
+            change.await?;
+            app.shared.parts.desk.audit().note(&who, AUDITED, None, &what);
+            Ok::<_, LibraryError>(StatusCode::NO_CONTENT)
+        };
+        let changed = self.shared.tasks.spawn(noted).await;
+        Ok(changed.map_err(|error| internal(&error.to_string()))??)
     }
 }

@@ -50,10 +50,11 @@ pub(super) async fn quality(
 
 async fn review(app: &App, identity: &Identity, id: CallId) -> Result<ReviewRow, ApiError> {
     authorize(identity, Action::ReadCall(id))?;
+    // Asked before: what is still to come now may be there a moment later, but not the other way round.
+    let is_to_come = app.hub().get(id).is_some() || app.store().has_jobs(id).await?;
     if let Some(review) = app.store().review(id).await? {
         return Ok(review);
     }
-    let is_to_come = app.hub().get(id).is_some() || app.store().has_jobs(id).await?;
     Err(match is_to_come {
         true => ApiError::new(StatusCode::NOT_FOUND, "not_yet", "what the call came to is not known yet"),
         false => ApiError::not_found("insight"),

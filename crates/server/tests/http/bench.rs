@@ -20,7 +20,7 @@ use sotto_server::figures;
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
 use sotto_server::intents::IntentEditor;
-use sotto_server::library::{KnowledgeConfig, Library};
+use sotto_server::library::{KnowledgeConfig, KnowledgeFolder, Library};
 use sotto_server::metrics::Metrics;
 use sotto_server::people;
 use sotto_server::redaction::RedactionConfig;
@@ -63,7 +63,9 @@ impl Bench {
         let intents = IntentEditor::new(store.clone(), audit.clone(), None, RedactionConfig::default());
         let desk = Desk::new(DeskConfig::default(), webrtc.clone(), audit);
         let streams = Streams::new(webrtc, desk.clone());
-        let config = KnowledgeConfig { max_uploads: 3, max_upload_mb: 1, ..KnowledgeConfig::default() };
+        // Nobody looks through it here.
+        let folders = vec![KnowledgeFolder { path: "hub".into(), teams: Vec::new(), roles: Vec::new() }];
+        let config = KnowledgeConfig { folders, max_uploads: 3, max_upload_mb: 1, look_every_s: 60 };
         let (library, metrics) = (Library::new(config, store.clone()), Metrics::default());
         figures::knowledge(&metrics, &library);
         let parts = Parts {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
@@ -226,6 +228,46 @@ async fn a_supervisor_uploads_replaces_and_removes_what_they_see() {
 }
 
 #[tokio::test]
+async fn a_change_is_in_the_audit_though_nobody_waits_for_it() {
+    let (bench, [_, sara, _]) = bench().await;
+    let admin = bench.key(&["admin"]).await;
+    let version = async || {
+        let rows = bench.store.documents().await.unwrap();
+        rows.iter().find(|row| row.name == "refunds.txt").unwrap().version
+    };
+    // Whoever uploads hangs up when it is kept, and before they are told so.
+    let is_too_late = async |days: usize| {
+        bench.wait(Duration::from_secs(1));
+        let before = version().await;
+        let request = upload("refunds.txt", "", format!("It takes {days} days."));
+        let mut sent = Box::pin(bench.send(by(&sara, request)));
+        loop {
+            if futures::poll!(&mut sent).is_ready() {
+                return true;
+            }
+            if version().await > before {
+                return false;
+            }
+        }
+    };
+    let mut days = 4;
+    while is_too_late(days).await {
+        days += 1;
+    }
+    let uploads = version().await as usize;
+    let records = async || {
+        let told = body(bench.send(by(&admin, get("/api/audit"))).await).await;
+        names(&told["records"], "detail").iter().filter(|detail| *detail == "refunds.txt: uploaded").count()
+    };
+    let all_told = async {
+        while records().await < uploads {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), all_told).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_file_of_a_folder_is_removed_there() {
     let bench = Bench::new().await;
     let content = json!({ "title": "Fees", "parts": [{ "level": 0, "text": "Ten pounds." }], "missing": [] });
@@ -271,7 +313,7 @@ async fn nobody_asks_without_end() {
     // Nobody else is held up, and what costs little goes on.
     assert_eq!(bench.send(by(&sara, ask("refund"))).await.status(), StatusCode::OK);
     assert_eq!(bench.send(by(&mina, get("/api/knowledge/documents"))).await.status(), StatusCode::OK);
-    bench.wait(std::time::Duration::from_secs(1));
+    bench.wait(Duration::from_secs(1));
     assert_eq!(bench.send(by(&mina, ask("refund"))).await.status(), StatusCode::OK);
 }
 

@@ -67,6 +67,34 @@ async fn what_a_call_came_to_is_told_once_it_is_known_and_moods_only_to_those_wh
     refused(bench.send(by(&mina, get(&unknown))).await, 404, "not_found").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_told_that_what_a_call_came_to_will_never_be_known_while_it_is_being_made() {
+    let bench = Bench::new().await;
+    bench.add_user("mina", Role::Agent).await;
+    let mina = bench.sign_in("mina").await;
+    let stop = CancellationToken::new();
+    let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
+    let run = jobs::run(bench.store.clone(), jobs::built_in(), limits, Arc::default(), stop.clone());
+    let run = tokio::spawn(run);
+    for n in 0..50 {
+        let call = bench.begin(&n.to_string());
+        let path = format!("/api/calls/{}/insight", call.id());
+        let until_known = async {
+            loop {
+                let answer = bench.send(by(&mina, get(&path))).await;
+                if answer.status() == StatusCode::OK {
+                    break;
+                }
+                refused(answer, 404, "not_yet").await;
+            }
+        };
+        let (ended, ()) = tokio::join!(call.end(hangup()), until_known);
+        ended.unwrap();
+    }
+    stop.cancel();
+    run.await.unwrap();
+}
+
 #[tokio::test]
 async fn admins_see_what_is_done_after_calls_and_have_it_done_again() {
     let bench = Bench::new().await;
