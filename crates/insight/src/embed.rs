@@ -189,7 +189,7 @@ impl Embedder {
         // English ones go one by one, as those who publish the model run it: a batch saves nothing on a thread.
         let at_once = if self.model == EmbeddingModel::English { 0 } else { BATCH_TOKENS };
         while let Some((_, longest)) = rest.first() {
-            let (batch, after) = rest.split_at((at_once / longest.len()).clamp(1, rest.len()));
+            let (batch, after) = rest.split_at((at_once / longest.len().max(1)).clamp(1, rest.len()));
             for ((at, _), embedding) in batch.iter().zip(self.run(batch, longest.len())?) {
                 embedded[*at] = embedding;
             }

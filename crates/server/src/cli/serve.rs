@@ -229,7 +229,7 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    // Cards look up what customers say by the same thread.
+    // What customers ask is looked up by what understands them.
     let mut is_wanted = config.needs_embedding(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
