@@ -35,7 +35,7 @@ pub use arousal::Voices;
 pub use card::Cards;
 pub use embed::{Embedder, Embedding, EmbeddingModel, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
-pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
+pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition, Scatter};
 pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};

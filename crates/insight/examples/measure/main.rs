@@ -10,14 +10,16 @@ mod mood;
 mod persian;
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sotto_insight::{BuiltIn, Embedder, Embedding, EmbeddingModel, Example, Head, Mix, Purpose, Recogniser};
+use sotto_insight::{
+    BuiltIn, Embedder, Embedding, EmbeddingModel, Example, Head, Mix, Purpose, Recogniser, Scatter,
+};
 use sotto_models::{Cache, Console, Onnx};
 
 fn main() -> Result<()> {
@@ -129,6 +131,22 @@ impl Sentences {
         }
     }
 
+    /// The names of the intents of the sentences `chosen`, and these in all their forms.
+    fn examples(&self, chosen: &[usize]) -> (Vec<String>, Vec<Example>) {
+        let names: BTreeSet<&String> = chosen.iter().map(|n| &self.intents[*n]).collect();
+        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
+        let examples = [&self.queries, &self.passages]
+            .into_iter()
+            .flat_map(|form| chosen.iter().filter_map(move |n| Some((*n, form.get(*n)?))))
+            .map(|(n, embedding)| Example {
+                intent: number[&self.intents[n]],
+                sentence: n,
+                embedding: embedding.clone(),
+            })
+            .collect();
+        (names.into_iter().cloned().collect(), examples)
+    }
+
     /// The passages moved to where the queries are: by how far the two forms of the sentences `chosen` lie apart in the
     /// mean, which says nothing about what is wanted, and looks to a recogniser as if sentences of one intent differed.
     fn aligned(&self, chosen: &[usize]) -> Self {
@@ -154,23 +172,10 @@ struct Trained {
 }
 
 impl Trained {
-    /// From the sentences `chosen`.
-    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>, mix: Mix) -> Result<Self> {
-        let chosen: Vec<usize> = chosen.into_iter().collect();
-        let names: BTreeSet<&String> = chosen.iter().map(|n| &sentences.intents[*n]).collect();
-        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
-        let forms = [&sentences.queries, &sentences.passages];
-        let examples: Vec<Example> = forms
-            .iter()
-            .flat_map(|form| chosen.iter().filter_map(|n| Some((*n, form.get(*n)?))))
-            .map(|(n, embedding)| Example {
-                intent: number[&sentences.intents[n]],
-                sentence: n,
-                embedding: embedding.clone(),
-            })
-            .collect();
-        let recogniser = Recogniser::train_with(names.len(), &examples, mix)?;
-        Ok(Self { recogniser, names: names.into_iter().cloned().collect() })
+    /// From the sentences `chosen`, as calls do it.
+    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let (names, examples) = sentences.examples(&chosen.into_iter().collect::<Vec<_>>());
+        Ok(Self { recogniser: Recogniser::train(names.len(), &examples)?, names })
     }
 
     /// The share of sentences whose intent is recognised.
@@ -180,6 +185,53 @@ impl Trained {
             f64::from(u8::from(self.names[found.intent] == sentences.intents[n]))
         };
         mean(chosen.into_iter().map(right))
+    }
+}
+
+/// A way to learn from few examples.
+#[derive(Clone, Copy)]
+struct Way {
+    /// What its figures are called by; nothing for what calls do.
+    name: &'static str,
+    /// With the name of an intent as one more example of it.
+    is_named: bool,
+    /// See [`Sentences::aligned`].
+    is_aligned: bool,
+    mix: Mix,
+    /// With how sentences of other intents differ.
+    is_from_elsewhere: bool,
+}
+
+/// Which of them is best is seen in the sentences to learn from that were not drawn; the others only tell how good it is.
+const WAYS: [Way; 7] = {
+    let plain =
+        Way { name: "", is_named: false, is_aligned: false, mix: Mix::Even, is_from_elsewhere: false };
+    let named = Way { is_named: true, ..plain };
+    let aligned = Way { is_aligned: true, ..plain };
+    [
+        plain,
+        Way { name: "_mix_tried", mix: Mix::Tried, ..plain },
+        Way { name: "_and_name", ..named },
+        Way { name: "_and_name_mix_tried", mix: Mix::Tried, ..named },
+        Way { name: "_forms_aligned", ..aligned },
+        Way { name: "_scatter", is_from_elsewhere: true, ..plain },
+        Way { name: "_forms_aligned_scatter", is_from_elsewhere: true, ..aligned },
+    ]
+};
+
+impl Way {
+    /// Those that can be told apart where sentences have these forms.
+    fn all(sentences: &Sentences) -> impl Iterator<Item = Self> {
+        let has_forms = !sentences.passages.is_empty();
+        WAYS.into_iter().filter(move |way| has_forms || !way.is_aligned)
+    }
+
+    fn learn(self, sentences: &Sentences, chosen: &[usize], elsewhere: &Scatter) -> Result<Trained> {
+        let aligned = self.is_aligned.then(|| sentences.aligned(chosen));
+        let (names, examples) = aligned.as_ref().unwrap_or(sentences).examples(chosen);
+        let elsewhere = self.is_from_elsewhere.then_some(elsewhere);
+        let recogniser = Recogniser::train_with(names.len(), &examples, self.mix, elsewhere)?;
+        Ok(Trained { recogniser, names })
     }
 }
 
@@ -198,38 +250,34 @@ fn banking77(bench: &mut Bench) -> Result<()> {
     let test = table(&bench.read("intent/banking77/test.csv")?)?;
     let (train, test) = (bench.sentences(&train, true)?, bench.sentences(&test, false)?);
     let all = 0..test.intents.len();
-    // What an intent is called, as one more example of it.
+    let elsewhere = scatter(bench)?;
     let called: BTreeSet<&String> = train.intents.iter().collect();
     let called: Vec<(String, String)> =
         called.into_iter().map(|intent| (intent.replace('_', " "), intent.clone())).collect();
     let named = train.and(&bench.sentences(&called, true)?);
     let names = train.intents.len()..named.intents.len();
     for (few, bar) in [(5, 0.75), (10, 0.84)] {
-        for (what, is_named, is_aligned, mix, bar) in [
-            ("", false, false, Mix::Even, Some(bar)),
-            ("_mix_tried", false, false, Mix::Tried, None),
-            ("_and_name", true, false, Mix::Even, None),
-            ("_and_name_mix_tried", true, false, Mix::Tried, None),
-            ("_forms_aligned", false, true, Mix::Even, None),
-        ] {
-            // Only where there are two forms.
-            if is_aligned && named.passages.is_empty() {
-                continue;
-            }
+        for way in Way::all(&named) {
+            let Way { name, is_named, .. } = way;
             // Five draws: one says more about the draw than about the recogniser.
-            let draw = |draw| -> Result<f64> {
+            let accuracies = |draw| -> Result<[f64; 2]> {
+                let drawn = some(&train, few, draw);
                 let names = names.clone().filter(|_| is_named);
-                let chosen: Vec<usize> = some(&train, few, draw).into_iter().chain(names).collect();
-                let aligned = is_aligned.then(|| named.aligned(&chosen));
-                let trained = Trained::on(aligned.as_ref().unwrap_or(&named), chosen, mix)?;
-                Ok(trained.accuracy(&test, all.clone()))
+                let chosen: Vec<usize> = drawn.iter().copied().chain(names).collect();
+                let trained = way.learn(&named, &chosen, &elsewhere)?;
+                let drawn: HashSet<usize> = drawn.into_iter().collect();
+                // As many as there are to test with.
+                let others = (0..train.intents.len()).filter(|n| !drawn.contains(n)).step_by(3);
+                Ok([trained.accuracy(&test, all.clone()), trained.accuracy(&train, others)])
             };
-            let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
-            bench.figure(&format!("examples_{few}{what}"), mean(accuracies.into_iter()), bar);
+            let draws = (0..5).map(accuracies).collect::<Result<Vec<[f64; 2]>>>()?;
+            let of = |place: usize| mean(draws.iter().map(|accuracies| accuracies[place]));
+            bench.figure(&format!("examples_{few}{name}"), of(0), name.is_empty().then_some(bar));
+            bench.figure(&format!("examples_{few}{name}_undrawn"), of(1), None);
         }
     }
     let queries = Sentences { passages: vec![], ..train };
-    let trained = Trained::on(&queries, 0..queries.intents.len(), Mix::Even)?;
+    let trained = Trained::on(&queries, 0..queries.intents.len())?;
     bench.figure("full", trained.accuracy(&test, all), Some(0.93));
     Ok(())
 }
@@ -253,14 +301,25 @@ fn some(sentences: &Sentences, few: usize, draw: u64) -> Vec<usize> {
     drawn.into_iter().map(|(_, n)| n).filter(|n| wanted(n)).collect()
 }
 
+/// Sentences with their intents, a part of CLINC's.
+fn clinc_part(bench: &Bench, name: &str) -> Result<Vec<(String, String)>> {
+    let mut data: Value = serde_json::from_str(&bench.read("intent/clinc/data.json")?)?;
+    Ok(serde_json::from_value(data[name].take())?)
+}
+
+/// How sentences that want the same differ, of a hundred for each of CLINC's 150 intents.
+fn scatter(bench: &mut Bench) -> Result<Scatter> {
+    let sentences = bench.sentences(&clinc_part(bench, "train")?, false)?;
+    let (names, examples) = sentences.examples(&(0..sentences.intents.len()).collect::<Vec<_>>());
+    Ok(Scatter::of(names.len(), &examples)?)
+}
+
 fn clinc(bench: &mut Bench) -> Result<()> {
-    let data: Value = serde_json::from_str(&bench.read("intent/clinc/data.json")?)?;
-    let part =
-        |name: &str| -> Result<Vec<(String, String)>> { Ok(serde_json::from_value(data[name].clone())?) };
-    let train = bench.sentences(&part("train")?, false)?;
-    let val = bench.sentences(&part("val")?, false)?;
-    let none = bench.sentences(&[part("oos_val")?, part("oos_train")?].concat(), false)?;
-    let trained = Trained::on(&train, 0..train.intents.len(), Mix::Even)?;
+    let train = bench.sentences(&clinc_part(bench, "train")?, false)?;
+    let val = bench.sentences(&clinc_part(bench, "val")?, false)?;
+    let none = [clinc_part(bench, "oos_val")?, clinc_part(bench, "oos_train")?].concat();
+    let none = bench.sentences(&none, false)?;
+    let trained = Trained::on(&train, 0..train.intents.len())?;
     bench.figure("in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
     let nearness = |sentences: &Sentences| -> Vec<f32> {
         sentences.queries.iter().map(|embedding| trained.recogniser.recognise(embedding).nearness).collect()
@@ -293,9 +352,14 @@ fn massive(bench: &mut Bench) -> Result<()> {
     ensure!(english.len() == persian.len(), "the languages have not the same rows");
     let (english, persian) = (bench.sentences(&english, true)?, bench.sentences(&persian, false)?);
     let all = 0..english.intents.len();
-    let trained = Trained::on(&english, all.clone().step_by(2), Mix::Even)?;
-    figure("massive.english", trained.accuracy(&english, all.clone().skip(1).step_by(2)), Some(0.82));
-    figure("massive.persian", trained.accuracy(&persian, all.skip(1).step_by(2)), Some(0.65));
+    let (even, elsewhere) = (all.clone().step_by(2).collect::<Vec<_>>(), scatter(bench)?);
+    for way in Way::all(&english).filter(|way| !way.is_named) {
+        let trained = way.learn(&english, &even, &elsewhere)?;
+        for (language, sentences, bar) in [("english", &english, 0.82), ("persian", &persian, 0.65)] {
+            let accuracy = trained.accuracy(sentences, all.clone().skip(1).step_by(2));
+            bench.figure(&format!("{language}{}", way.name), accuracy, way.name.is_empty().then_some(bar));
+        }
+    }
     Ok(())
 }
 
