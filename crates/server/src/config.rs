@@ -686,7 +686,7 @@ impl Schema {
 mod tests {
     use proptest::prelude::*;
     use sotto_call::Secret;
-    use sotto_insight::Polarity;
+    use sotto_insight::{EmbeddingModel, Polarity};
     use sotto_store::Role;
 
     use super::*;
@@ -752,6 +752,7 @@ mod tests {
             ("SOTTO_SPEECH__LANGUAGE", ""),
             ("SOTTO_REDACTION__KINDS", "card, cvv"),
             ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
+            ("SOTTO_INSIGHT__EMBEDDING", "english"),
             ("SOTTO_INSIGHT__SENTIMENT_LABELS__LABEL_0", "negative"),
             ("SOTTO_INSIGHT__MOOD_SEEN_BY", "supervisor, admin"),
             ("SOTTO_INSIGHT__PURPOSE__EN", "Coaching"),
@@ -767,6 +768,7 @@ mod tests {
         assert_eq!(config.speech.language, None);
         assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
         assert_eq!(String::from(config.insight.utc_offset), "+03:30");
+        assert_eq!(config.insight.embedding, EmbeddingModel::English);
         assert_eq!(config.insight.sentiment_labels["label_0"], Polarity::Negative);
         assert_eq!(config.insight.mood_seen_by, [Role::Supervisor, Role::Admin]);
         assert_eq!(config.insight.purpose, BTreeMap::from([("en".to_owned(), "Coaching".to_owned())]));

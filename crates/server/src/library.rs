@@ -19,12 +19,12 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sotto_insight::{Embedder, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
     Visibility, by_document, fingerprint,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_models::{Cache, Console};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,6 +34,9 @@ use utoipa::ToSchema;
 use crate::audit;
 use crate::documents::{self, Found};
 
+/// What documents and questions are embedded by, whatever calls are understood by: how sure a hit is was judged by its
+/// cosines.
+pub(crate) const EMBEDDING: EmbeddingModel = EmbeddingModel::Multilingual;
 /// Passages that are embedded, and kept, together.
 const BATCH: usize = 16;
 /// How often what is done so far can be found, while there is more to do.
@@ -152,8 +155,9 @@ pub type Embed = Box<dyn FnMut(Purpose, &[&str]) -> anyhow::Result<Vec<Vec<f32>>
 pub fn open_embedding(models_dir: Option<PathBuf>) -> anyhow::Result<Embed> {
     let cache = Cache::open(models_dir)?;
     let mut progress = Console::default();
-    let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-    let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
+    let (onnx, file) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING.artefact(), &mut progress)?);
+    let embedder = Embedder::open(&onnx, EMBEDDING, &file, 1);
+    let mut embedder = embedder.context("opening the sentence embedding")?;
     Ok(Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
         let embedded = embedder.embed(purpose, texts)?;
         Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
@@ -560,6 +564,13 @@ impl Library {
         library
     }
 
+    /// The same, whose questions are embedded by `asker`.
+    #[must_use]
+    pub fn asked_by(self, asker: Embed) -> Self {
+        *lock(&self.shared.asker) = Some(asker);
+        self
+    }
+
     fn of(config: KnowledgeConfig, store: Option<Store>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -607,19 +618,22 @@ impl Library {
         limit: usize,
     ) -> Result<Vec<Hit>, KnowledgeError> {
         self.shared.counted.searches.fetch_add(1, Relaxed);
-        // First the vector: whatever is published after that has none of another embedding.
-        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, context));
-        let vector = match asked {
-            Some(Ok(vector)) => Some(vector),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a question is looked up by its words alone");
-                None
-            }
-            None => None,
-        };
+        let vector = self.meaning(text, context);
         let Some(index) = self.index() else { return Ok(Vec::new()) };
         let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
         index.search(&query, viewer, limit)
+    }
+
+    /// The meaning of a question, and of what was said before it, the newest first; none while there is nothing to embed it
+    /// with, or where that fails: words have to do then. An index that is taken afterwards has no vectors of another embedding.
+    ///
+    /// Blocks for some tens of milliseconds.
+    pub(crate) fn meaning(&self, text: &str, context: &[&str]) -> Option<Vec<f32>> {
+        let embedded = meaning(lock(&self.shared.asker).as_mut()?, text, context);
+        if let Err(error) = &embedded {
+            tracing::warn!(%error, "a question is looked up by its words alone");
+        }
+        embedded.ok()
     }
 
     /// The documents that `viewer` may see, by name.
@@ -1418,6 +1432,15 @@ mod tests {
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
         let taken = library.upload("a.txt", b"x".to_vec(), seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
+
+        assert_eq!(library.meaning("refund", &[]), None, "nothing embeds it");
+        let library = library.asked_by(embedding(&Arc::default()));
+        assert!(library.meaning("refund", &["money"]).is_some());
+        let fails =
+            |_: Purpose, _: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> { anyhow::bail!("no more of it") };
+        let library = library.asked_by(Box::new(fails));
+        assert_eq!(library.meaning("refund", &[]), None);
+        assert_eq!(found(&library, "refund", Role::Agent), ["refunds"], "by its words");
     }
 
     #[tokio::test]

@@ -17,7 +17,7 @@ fn check(settings: &[String]) -> (Output, String) {
 fn a_real_server_is_asked_and_what_works_is_said() {
     let llama = match Llama::start() {
         Ok(llama) => llama,
-        Err(error) => return eprintln!("SKIPPED: no llama.cpp server: {error:#}"),
+        Err(error) => return sotto_tests::skip::skipped("LLAMA", &format!("no llama.cpp server: {error:#}")),
     };
     // A busy machine is slow at this.
     let slow = ["llm.first_token_s=120", "llm.whole_s=240"].map(str::to_owned);

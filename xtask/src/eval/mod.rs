@@ -183,8 +183,24 @@ const INSIGHT: &[Row] = &[
         measure: insight::fairness,
     },
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
+    Row {
+        name: "banking77_english",
+        what: "The same with the English embedding",
+        measure: insight::banking77_english,
+    },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
+    Row {
+        name: "clinc_english",
+        what: "The same with the English embedding",
+        measure: insight::clinc_english,
+    },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row { name: "checklist", what: "What agents must say, in other words", measure: insight::checklist },
+    Row {
+        name: "checklist_english",
+        what: "The same with the English embedding",
+        measure: insight::checklist_english,
+    },
     Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
     Row {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use rustix::fs::Mode;
 use sotto_call::{Millis, Shedding};
-use sotto_insight::{Duty, Playbook};
+use sotto_insight::{Duty, Playbook, PromptSet};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
@@ -47,6 +47,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
+    config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
     let data = config.server.data.clone();
     keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -250,11 +251,12 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    // Cards look up what customers say by the same embedding.
+    // What customers ask is looked up by what understands them.
     let mut is_wanted = config.needs_embedding(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
+    readiness.degraded("languages", config.insight.lacks());
     let (lacks, runtime) = (readiness.clone(), Handle::current());
     let start = move || {
         priority::lower(10, "the thread that learns intents");
