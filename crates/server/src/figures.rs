@@ -16,7 +16,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     type Read = fn(&DecodeFigures) -> &Histogram;
     let histograms: [(&str, &str, Read); 3] = [
         ("speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
-        ("speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
+        ("speech_decode_seconds", "A decode that came to its end", |f| &f.decode),
         ("speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
             &f.latency
         }),
@@ -29,7 +29,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     type Count = fn(&DecodeFigures) -> u64;
     let counters: [(&str, &str, Count); 5] = [
-        ("speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
+        ("speech_decoded_milliseconds", "Audio of decodes that came to their end", |f| {
+            f.audio_ms.load(Relaxed)
+        }),
         ("speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
         ("speech_given_up", "Decodes given up because what followed made them useless", |f| {
             f.given_up.load(Relaxed)
@@ -66,8 +68,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     let ratio = figures.clone();
     metrics.gauges("speech_real_time_factor", "Decoding time per time decoded", move || {
-        let factor = |f: &DecodeFigures| f.decode.read().1 as f64 / f.audio_ms.load(Relaxed).max(1) as f64;
-        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, factor(kind))).collect()
+        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, kind.real_time_factor())).collect()
     });
 }
 

@@ -18,7 +18,7 @@ use sotto_audio::{FRAME_SAMPLES, Frame, RATE, Reader};
 use sotto_call::{Load, Millis, Party, Shedding, Utterance, Voice};
 
 use crate::error::SpeechError;
-use crate::figures::{DecodeFigures, Figures};
+use crate::figures::{DecodeFigures, Figures, Outcome};
 use crate::leg::{Action, Leg, Policy, Purpose, Ticket, UtteranceIds};
 use crate::queue::{LegKey, Pending, Queue, Role};
 use crate::vad::{CHUNK, Vad, VadMemory};
@@ -536,10 +536,8 @@ impl Worker {
                     self.decoders.clear();
                     Ok(None)
                 });
-            let figures = figures_for(&self.figures, pending.job.purpose);
-            figures.decode.record(begun.elapsed().as_millis() as u64);
+            let took_ms = begun.elapsed().as_millis() as u64;
             let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
-            figures.audio_ms.fetch_add(audio_ms, Relaxed);
             let is_given_up = self.give_up.load(Relaxed);
             let heard = heard.unwrap_or_else(|error| {
                 if !is_given_up {
@@ -547,11 +545,12 @@ impl Worker {
                 }
                 None
             });
-            match &heard {
-                Some(heard) => _ = figures.loops.fetch_add(heard.looped.into(), Relaxed),
-                None if is_given_up => _ = figures.given_up.fetch_add(1, Relaxed),
-                None => _ = figures.failed.fetch_add(1, Relaxed),
-            }
+            let outcome = match &heard {
+                Some(heard) => Outcome::Heard { looped: heard.looped },
+                None if is_given_up => Outcome::GivenUp,
+                None => Outcome::Failed,
+            };
+            figures_for(&self.figures, pending.job.purpose).count(outcome, took_ms, audio_ms);
             self.queue.done(pending.leg, pending.job.ticket);
             if self.results.send(Message::Heard(pending.leg, pending.job.ticket, heard)).is_err() {
                 break;
