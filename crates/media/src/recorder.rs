@@ -5,9 +5,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader, bend};
@@ -40,22 +41,23 @@ impl Recorder {
     /// Disk errors never stop the call: they are counted, writing is tried again, and what could not be
     /// written is silence in the file.
     pub fn start(path: PathBuf, readers: impl IntoIterator<Item = (Party, Reader)>) -> RecorderHandle {
-        Self::spawn::<2>(path, readers)
+        Self::spawn::<2>(Builder::new(), path, readers)
     }
 
     /// Begins to write what comes out of readers that are added, mixed into one channel: what supervisors say.
     #[must_use]
     pub fn start_mixed(path: PathBuf) -> RecorderHandle {
-        Self::spawn::<1>(path, [])
+        Self::spawn::<1>(Builder::new(), path, [])
     }
 
     fn spawn<const CHANNELS: usize>(
+        thread: Builder,
         path: PathBuf,
         readers: impl IntoIterator<Item = (Party, Reader)>,
     ) -> RecorderHandle {
         let (orders, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
-        let mut thread = Thread::<CHANNELS> {
+        let recording = Thread::<CHANNELS> {
             path: path.clone(),
             file: None,
             tracks: Vec::new(),
@@ -66,16 +68,17 @@ impl Recorder {
             to_mute: Vec::new(),
             counters: counters.clone(),
         };
-        for (party, reader) in readers {
-            thread.add(party, reader);
-        }
-        let started =
-            std::thread::Builder::new().name("recorder".into()).spawn(move || thread.run(&received));
-        if let Err(error) = started {
+        let started = thread.name("recorder".into()).spawn(move || recording.run(&received));
+        if let Err(error) = &started {
             tracing::error!(%error, path = %path.display(), "no thread for the recording");
             counters.errors.fetch_add(1, Ordering::Relaxed);
         }
-        RecorderHandle { path, orders, counters }
+        let handle =
+            RecorderHandle { path, orders, counters, thread: started.ok(), unwritten: Mutex::default() };
+        for (party, reader) in readers {
+            handle.add(party, reader);
+        }
+        handle
     }
 }
 
@@ -88,7 +91,7 @@ pub struct RecorderStats {
     pub dropped_ms: u64,
     /// Failed attempts to write.
     pub errors: u64,
-    /// The latest attempt has failed, and is made again.
+    /// The latest attempt has failed, and is made again; or there is no thread, and nothing is written.
     pub is_failing: bool,
 }
 
@@ -110,6 +113,10 @@ pub struct RecorderHandle {
     path: PathBuf,
     orders: mpsc::Sender<Order>,
     counters: Arc<Counters>,
+    /// Absent when it could not be started. While this handle is there it ends only by a panic.
+    thread: Option<JoinHandle<()>>,
+    /// What it could not be given: nobody reads these.
+    unwritten: Mutex<Vec<Reader>>,
 }
 
 /// Makes parts of a recording silent while it goes on. Cheap to clone.
@@ -146,8 +153,13 @@ struct Counters {
 impl RecorderHandle {
     /// Another party has joined.
     pub fn add(&self, party: Party, reader: Reader) {
-        // Fails only when the thread could not be started, which has been said.
-        let _ = self.orders.send(Order::Add(party, reader));
+        if let Err(mpsc::SendError(Order::Add(_, reader))) = self.orders.send(Order::Add(party, reader)) {
+            self.unwritten().push(reader);
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What makes parts of it silent.
@@ -159,11 +171,15 @@ impl RecorderHandle {
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
+        let unwritten =
+            self.unwritten().iter().map(|reader| reader.waiting() as u64 + reader.dropped()).sum();
+        let dropped: u64 = self.counters.dropped.load(Ordering::Relaxed) + unwritten;
+        let is_alone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
         RecorderStats {
             duration_ms: self.counters.frames.load(Ordering::Relaxed) * FRAME_MS,
-            dropped_ms: self.counters.dropped.load(Ordering::Relaxed) * FRAME_MS,
+            dropped_ms: dropped * FRAME_MS,
             errors: self.counters.errors.load(Ordering::Relaxed),
-            is_failing: self.counters.is_failing.load(Ordering::Relaxed),
+            is_failing: is_alone || self.counters.is_failing.load(Ordering::Relaxed),
         }
     }
 
@@ -435,5 +451,34 @@ fn mix<const CHANNELS: usize>(block: &mut Block<CHANNELS>, channel: usize, frame
             before => bend(f32::from(before) / 32_767.0 + sample),
         };
         out[channel] = (heard * 32_767.0).round() as i16;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_audio::ring;
+
+    use super::*;
+
+    /// More than there are addresses for.
+    fn no_thread() -> Builder {
+        Builder::new().stack_size(1 << 48)
+    }
+
+    #[tokio::test]
+    async fn without_a_thread_it_is_failing_and_all_audio_is_lost() {
+        let path = PathBuf::from("/nowhere/call.wav");
+        let (mut agent, agents) = ring(200);
+        let (mut customer, customers) = ring(200);
+        let recorder = Recorder::spawn::<2>(no_thread(), path, [(Party::Agent, agents)]);
+        recorder.add(Party::Customer, customers);
+        assert!(recorder.stats().is_failing);
+        // More than the ring holds.
+        for index in 0..30 {
+            agent.push(Frame::silence(index));
+        }
+        customer.push(Frame::silence(0));
+        let info = recorder.finish().await;
+        assert_eq!((info.duration_ms, info.dropped_ms, info.errors), (0, 31 * FRAME_MS, 1));
     }
 }

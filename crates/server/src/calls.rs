@@ -326,6 +326,12 @@ impl Calls {
         self.shared.running.iter().filter(|call| of_call(call)).count()
     }
 
+    /// Whether recognition, once it is there, goes on.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.shared.speech.get().is_none_or(Engine::is_running)
+    }
+
     /// The registry of live calls.
     #[must_use]
     pub fn hub(&self) -> &Hub {

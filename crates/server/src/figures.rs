@@ -58,7 +58,10 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
         let figures = figures.clone();
         metrics.gauge(name, help, move || read(&figures) as f64);
     }
-    let totals: [(&str, &str, Value); 2] = [
+    let totals: [(&str, &str, Value); 3] = [
+        ("speech_failed_legs", "Legs on which listening failed, and which got no more words", |f| {
+            f.failed_legs.load(Relaxed)
+        }),
         ("speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
         ("speech_lost_milliseconds", "Audio that did not reach recognition", |f| f.lost_ms.load(Relaxed)),
     ];

@@ -98,7 +98,9 @@ pub struct Figures {
     pub legs: AtomicU64,
     /// Audio heard, in milliseconds.
     pub heard_ms: AtomicU64,
-    /// Audio that did not reach recognition because the listener was behind, in milliseconds.
+    /// Legs on which listening panicked, and which got no more words.
+    pub failed_legs: AtomicU64,
+    /// Audio that did not reach recognition, because the listener was behind or its leg had failed, in milliseconds.
     pub lost_ms: AtomicU64,
     /// Decodes waiting.
     pub queue: AtomicU64,

@@ -152,7 +152,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     keep_library(library.clone(), config.speech.clone(), readiness.clone());
-    let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
+    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), readiness));
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -322,8 +322,8 @@ async fn sweep(store: Store, config: Config) {
     }
 }
 
-/// Says when recordings cannot be written, or soon will not be, and when that is over.
-async fn watch_recordings(calls: Calls, config: ServerConfig, readiness: Readiness) {
+/// Says when recordings cannot be written, or soon will not be, and when that is over; and when nobody listens any more.
+async fn watch(calls: Calls, config: ServerConfig, readiness: Readiness) {
     let mut often = tokio::time::interval(Duration::from_secs(1));
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -331,6 +331,10 @@ async fn watch_recordings(calls: Calls, config: ServerConfig, readiness: Readine
         let failing = calls.failing_recordings();
         let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
         readiness.degraded("recording", reason);
+        if !calls.is_listening() {
+            readiness
+                .waiting("speech", "a thread of speech recognition has ended: Sotto must be started again");
+        }
         let data = config.data.clone();
         // A disk of another machine may take its time.
         let room = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)).await;
