@@ -748,6 +748,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_thrown_away_before_a_leg_is_listened_to_is_told_as_lost() {
+        let (mut writer, mut reader) = sotto_audio::ring(100);
+        (0..7).for_each(|index| writer.push(Frame::silence(index)));
+        reader.discard();
+        writer.push(Frame::silence(7));
+        let (tell, told) = channel();
+        let mut ear = Ear::new(spec(), reader, Box::new(move |event| tell.send(event).unwrap()));
+        let figures = Figures::default();
+        ear.read(&figures);
+        drop(ear);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [SpeechEvent::Lost(Millis(140))]);
+        assert_eq!((figures.lost_ms.load(Relaxed), figures.heard_ms.load(Relaxed)), (140, 20));
+    }
+
+    #[test]
     fn an_engine_knows_when_a_thread_of_its_own_has_ended() {
         let (messages, _inbox) = channel();
         let (end, ended) = channel::<()>();

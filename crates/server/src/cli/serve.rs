@@ -115,6 +115,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     figures::redaction(&metrics, &calls.redacted());
     let missing = calls.clone();
     figures::missing(&metrics, move || missing.missing());
+    let unheard = calls.clone();
+    let help = "Audio of calls that were over before recognition was there";
+    metrics.counter("speech_unheard_milliseconds", help, move || unheard.unheard_ms());
     let failing = calls.clone();
     metrics.gauge("recordings_failing", "Recordings that cannot be written just now", move || {
         failing.failing_recordings() as f64
