@@ -15,7 +15,7 @@ use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Rules;
@@ -33,8 +33,11 @@ use crate::metrics::Metrics;
 use crate::streams::Streams;
 use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
-/// How long calls get to hand in their last words when Sotto is stopped.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+/// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
+/// `docker-compose.yml` does.
+const STOPS_WITHIN: Duration = Duration::from_secs(75);
+/// How much of that is left to store everything when calls' last words are waited for no more.
+const STORES_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long after a failure the models are tried again: the first times, and then always.
 const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
@@ -174,29 +177,51 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     sweeper.abort();
     watcher.abort();
     library.stop();
-    endpoint.shutdown().await;
-    if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
+    // What is done after calls that end now is done at the next start.
+    no_more_jobs.cancel();
+    let ended = async {
+        endpoint.shutdown().await;
+        hub.drained().await;
+    };
+    let stored = async {
+        stop.cancel();
+        let served = http.await;
+        writer.close().await;
+        store.close().await;
+        served
+    };
+    if let Some(served) = wind_up(ended, jobs, stored).await {
+        served??;
+    }
+    Ok(())
+}
+
+/// Waits for calls to end, with their last words, and beside them for the jobs that are under way; then for everything to
+/// be stored. For no longer than [`STOPS_WITHIN`]: what is not done by then is said.
+async fn wind_up<T>(
+    ended: impl Future<Output = ()>,
+    jobs: impl Future,
+    stored: impl Future<Output = T>,
+) -> Option<T> {
+    let deadline = Instant::now() + STOPS_WITHIN;
+    let enough = deadline - STORES_WITHIN;
+    let (ended, jobs) = tokio::join!(timeout_at(enough, ended), timeout_at(enough, jobs));
+    if ended.is_err() {
         tracing::warn!(
             "some last words were not recognised in time; their calls will be closed at the next start"
         );
     }
-    no_more_jobs.cancel();
-    if tokio::time::timeout(LAST_WORDS, jobs).await.is_err() {
+    if jobs.is_err() {
         tracing::warn!(
             "something that is done after calls takes too long; it is begun again at the next start"
         );
     }
-    stop.cancel();
-    http.await??;
-    // A database that is away must not keep us; what it has not taken is lost, and that is said.
-    let closed = async {
-        writer.close().await;
-        store.close().await;
-    };
-    if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
+    // A database that is away must not keep us; what it has not taken is lost.
+    let stored = timeout_at(deadline, stored).await;
+    if stored.is_err() {
         tracing::error!("the database did not take everything in time");
     }
-    Ok(())
+    stored.ok()
 }
 
 /// Fetches and loads what recognises speech, beside the calls, which are recorded until then.
@@ -371,4 +396,38 @@ fn recording_length(data: &Path, file: &str) -> Option<Millis> {
     let reader = hound::WavReader::open(data.join(file)).ok()?;
     let rate = u64::from(reader.spec().sample_rate.max(1));
     Some(Millis(u64::from(reader.duration()) * 1000 / rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::cli::LEFT_BEHIND;
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_takes_no_longer_than_it_may_whatever_hangs() {
+        let begun = Instant::now();
+        assert_eq!(wind_up(pending(), pending::<()>(), pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), STOPS_WITHIN);
+        let begun = Instant::now();
+        let stored = async { "all of it" };
+        assert_eq!(wind_up(async {}, pending::<()>(), stored).await, Some("all of it"));
+        assert_eq!(begun.elapsed(), STOPS_WITHIN - STORES_WITHIN, "jobs take no time from the database");
+        let begun = Instant::now();
+        assert_eq!(wind_up(async {}, async {}, async { 1 }).await, Some(1));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    /// When its grace period is over a container is killed, with what is not stored by then.
+    #[test]
+    fn docker_waits_for_longer_than_stopping_takes() {
+        let compose = include_str!("../../../../docker-compose.yml");
+        let grace = compose.lines().find_map(|line| {
+            line.trim().strip_prefix("stop_grace_period: ")?.strip_suffix('s')?.parse().ok()
+        });
+        // Some seconds for decodes that are given up.
+        let longest = STOPS_WITHIN + LEFT_BEHIND + Duration::from_secs(5);
+        assert!(Duration::from_secs(grace.unwrap()) >= longest, "{grace:?} s for {longest:?}");
+    }
 }
