@@ -60,8 +60,8 @@ impl Leg {
     /// Begins to receive. With a `remote` that was signalled, only its address may send, and
     /// without one whoever sends first; the port is learnt from the first packet.
     ///
-    /// Must be called within a Tokio runtime. When a codec cannot be prepared, the leg yields silence and the
-    /// log says why.
+    /// Must be called within a Tokio runtime. When a codec or a key cannot be prepared, the log says why, and the leg
+    /// ends by itself: the channel of `events` is closed before the leg is stopped.
     #[must_use]
     pub fn start(
         wire: impl Into<Wire>,

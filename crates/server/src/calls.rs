@@ -1015,6 +1015,13 @@ impl Host for Calls {
             Note::Dtmf { party, digit, duration } => {
                 EventBody::Dtmf(Dtmf { party, digit, duration_ms: duration })
             }
+            Note::AudioLost { party, lost: lost_ms } => {
+                let running = self.shared.running.get(&id);
+                if running.is_some_and(|running| running.recorder.is_some()) {
+                    call.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Recording, lost_ms }));
+                }
+                EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms })
+            }
             Note::LegEnded { party, stats } => {
                 let mut missing = self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
                 missing.lost += stats.lost;
