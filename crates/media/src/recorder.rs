@@ -15,6 +15,7 @@ use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader, bend};
 use sotto_call::{Millis, Party};
 use tokio::sync::oneshot;
 
+use crate::Totals;
 use crate::wav::{Block, WavFile};
 
 /// How often what has come is written: the most that a kill loses.
@@ -71,7 +72,7 @@ impl Recorder {
         let started = thread.name("recorder".into()).spawn(move || recording.run(&received));
         if let Err(error) = &started {
             tracing::error!(%error, path = %path.display(), "no thread for the recording");
-            counters.errors.fetch_add(1, Ordering::Relaxed);
+            counters.fail();
         }
         let handle =
             RecorderHandle { path, orders, counters, thread: started.ok(), unwritten: Mutex::default() };
@@ -150,6 +151,20 @@ struct Counters {
     is_failing: AtomicBool,
 }
 
+impl Counters {
+    /// So many frames of one party or the other are not in the file.
+    fn drop_frames(&self, frames: u64) {
+        self.dropped.fetch_add(frames, Ordering::Relaxed);
+        Totals::add_dropped(frames);
+    }
+
+    /// An attempt to write has failed.
+    fn fail(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        Totals::add_error();
+    }
+}
+
 impl RecorderHandle {
     /// Another party has joined.
     pub fn add(&self, party: Party, reader: Reader) {
@@ -171,9 +186,8 @@ impl RecorderHandle {
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
-        let unwritten =
-            self.unwritten().iter().map(|reader| reader.waiting() as u64 + reader.dropped()).sum();
-        let dropped: u64 = self.counters.dropped.load(Ordering::Relaxed) + unwritten;
+        let unwritten: u64 = self.unwritten().iter().map(frames).sum();
+        let dropped = self.counters.dropped.load(Ordering::Relaxed) + unwritten;
         let is_alone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
         RecorderStats {
             duration_ms: self.counters.frames.load(Ordering::Relaxed) * FRAME_MS,
@@ -189,9 +203,16 @@ impl RecorderHandle {
         if self.orders.send(Order::Finish(done)).is_ok() {
             let _ = finished.await;
         }
+        let unwritten: Vec<Reader> = std::mem::take(&mut *self.unwritten());
+        self.counters.drop_frames(unwritten.iter().map(frames).sum());
         let RecorderStats { duration_ms, dropped_ms, errors, .. } = self.stats();
         RecordingInfo { path: self.path, duration_ms, dropped_ms, errors }
     }
+}
+
+/// The frames that were written to a ring of which nothing was read.
+fn frames(reader: &Reader) -> u64 {
+    reader.waiting() as u64 + reader.dropped()
 }
 
 struct Track {
@@ -325,7 +346,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         }
         for track in &mut self.tracks {
             let dropped = track.reader.dropped();
-            self.counters.dropped.fetch_add(dropped - track.dropped, Ordering::Relaxed);
+            self.counters.drop_frames(dropped - track.dropped);
             track.dropped = dropped;
         }
     }
@@ -334,7 +355,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let is_late = frame.index < self.base;
         if is_late || frame.index >= WavFile::<CHANNELS>::MAX_FRAMES {
             let is_kept = is_late && self.amend(channel, frame).is_ok();
-            self.counters.dropped.fetch_add(u64::from(!is_kept), Ordering::Relaxed);
+            self.counters.drop_frames(u64::from(!is_kept));
             return;
         }
         if frame.index - self.base >= OPEN_FRAMES as u64 {
@@ -367,7 +388,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         // Half, so that this is not done for every frame.
         let base = index - OPEN_FRAMES as u64 / 2;
         let closed = usize::try_from(base - self.base).unwrap_or(usize::MAX).min(self.open.len());
-        self.counters.dropped.fetch_add(closed.saturating_sub(self.dirty) as u64, Ordering::Relaxed);
+        self.counters.drop_frames(closed.saturating_sub(self.dirty) as u64);
         if closed > self.dirty {
             // They may be in the file as they were before they were muted.
             self.to_mute.clone_from(&self.muted);
@@ -383,7 +404,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let was_failing = self.counters.is_failing.swap(written.is_err(), Ordering::Relaxed);
         match written {
             Err(error) => {
-                self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                self.counters.fail();
                 if !was_failing {
                     tracing::error!(%error, path = %self.path.display(), "recording cannot be written");
                 }
@@ -431,13 +452,13 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
 
     fn close(&mut self) {
         let unwritten = self.open.len() - self.dirty;
-        self.counters.dropped.fetch_add(unwritten as u64, Ordering::Relaxed);
+        self.counters.drop_frames(unwritten as u64);
         if !self.to_mute.is_empty() {
-            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            self.counters.fail();
             tracing::error!(path = %self.path.display(), "a recording holds what should be silent in it");
         }
         if let Some(Err(error)) = self.file.as_mut().map(WavFile::sync) {
-            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            self.counters.fail();
             tracing::error!(%error, path = %self.path.display(), "recording may not be on the disk");
         }
     }

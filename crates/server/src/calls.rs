@@ -63,7 +63,6 @@ struct Shared {
     playbook: OnceLock<Arc<Playbook>>,
     redaction: RedactionConfig,
     redacted: Arc<redaction::Figures>,
-    missing: Mutex<Missing>,
     /// Absent to keep no recordings.
     recordings: Option<Recordings>,
     /// The language of calls that do not say.
@@ -108,25 +107,6 @@ struct Early {
     spec: LegSpec,
     heard: Reader,
     sink: Sink,
-}
-
-/// What went missing on the way from the wire to the disk, in legs and recordings that are over.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Missing {
-    /// Packets that never came.
-    pub lost: u64,
-    /// Packets that came too late to be heard.
-    pub late: u64,
-    /// Packets refused.
-    pub discarded: u64,
-    /// Of these, the ones that came faster than allowed.
-    pub flooded: u64,
-    /// And the ones that were not under the key agreed on.
-    pub unauthenticated: u64,
-    /// Audio that is not in recordings, in milliseconds.
-    pub recording_dropped_ms: u64,
-    /// Failed attempts to write a recording.
-    pub recording_errors: u64,
 }
 
 /// What every live call has been told about the load, and what new ones are told.
@@ -256,7 +236,6 @@ impl Calls {
             playbook: OnceLock::new(),
             redaction,
             redacted: Arc::default(),
-            missing: Mutex::default(),
             recordings,
             language,
             load,
@@ -315,12 +294,6 @@ impl Calls {
                 tokio::spawn(async move { shared.place(agent, number, browser).await });
             }
         }));
-    }
-
-    /// What went missing so far.
-    #[must_use]
-    pub fn missing(&self) -> Missing {
-        *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How many recordings cannot be written at the moment.
@@ -752,11 +725,6 @@ impl Shared {
         }
         for recorder in call.recorder.into_iter().chain(call.beside) {
             let info = recorder.finish().await;
-            {
-                let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-                missing.recording_errors += info.errors;
-                missing.recording_dropped_ms += info.dropped_ms;
-            }
             if info.dropped_ms > 0 {
                 let lost_ms = Millis(info.dropped_ms);
                 call.live.publish(EventBody::AudioLost(AudioLost {
@@ -1023,12 +991,6 @@ impl Host for Calls {
                 EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms })
             }
             Note::LegEnded { party, stats } => {
-                let mut missing = self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
-                missing.lost += stats.lost;
-                missing.late += stats.late;
-                missing.discarded += stats.discarded;
-                missing.flooded += stats.flooded;
-                missing.unauthenticated += stats.unauthenticated;
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),

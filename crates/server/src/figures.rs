@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sotto_media::Totals;
 use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
-use crate::calls::Missing;
 use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
 use crate::{insight, jobs, redaction};
@@ -174,27 +174,25 @@ fn buckets(histogram: &Histogram) -> Buckets {
 }
 
 /// Registers what went missing between the wire and the disk.
-pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sync + 'static) {
-    let packets = read.clone();
-    metrics.counters(
-        "media_missing_packets",
-        "RTP packets of legs that are over, by what became of them",
-        move || {
-            let m = packets();
-            let discarded = [("discarded", m.discarded), ("flooded", m.flooded)];
-            [("lost", m.lost), ("late", m.late), ("unauthenticated", m.unauthenticated)]
-                .into_iter()
-                .chain(discarded)
-                .map(|(what, count)| (vec![("what", what.to_owned())], count))
-                .collect()
-        },
-    );
-    let dropped = read.clone();
-    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", move || {
-        dropped().recording_dropped_ms
+pub fn missing(metrics: &Metrics) {
+    metrics.counters("media_missing_packets", "RTP packets, by what became of them", || {
+        let Totals { lost, late, overflowed, discarded, flooded, unauthenticated, .. } = Totals::now();
+        let counts = [
+            ("lost", lost),
+            ("late", late),
+            ("overflowed", overflowed),
+            ("discarded", discarded),
+            ("flooded", flooded),
+            ("unauthenticated", unauthenticated),
+        ];
+        counts.map(|(what, count)| (vec![("what", what.to_owned())], count)).to_vec()
     });
-    metrics
-        .counter("recording_errors", "Failed attempts to write a recording", move || read().recording_errors);
+    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", || {
+        Totals::now().recording_dropped_ms
+    });
+    metrics.counter("recording_errors", "Failed attempts to write a recording", || {
+        Totals::now().recording_errors
+    });
 }
 
 /// Registers the SIP endpoint's counters.
@@ -239,7 +237,7 @@ mod tests {
         insight(&metrics, &Arc::default());
         jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
-        missing(&metrics, Missing::default);
+        missing(&metrics);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
         for name in [

@@ -116,8 +116,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         config.redaction.clone(),
     );
     figures::redaction(&metrics, &calls.redacted());
-    let missing = calls.clone();
-    figures::missing(&metrics, move || missing.missing());
+    figures::missing(&metrics);
     let unheard = calls.clone();
     let help = "Audio of calls that were over before recognition was there";
     metrics.counter("speech_unheard_milliseconds", help, move || unheard.unheard_ms());
