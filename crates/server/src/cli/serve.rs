@@ -71,7 +71,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let hub = Hub::new(store.clone(), writer.clone(), limits);
     let load = Arc::new(LoadTold::default());
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
-    readiness.waiting("speech", "the models are being loaded");
+    readiness.degraded("speech", Some("the models are being loaded".to_owned()));
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
@@ -157,7 +157,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     keep_library(library.clone(), config.speech.clone(), readiness.clone());
-    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), readiness));
+    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), readiness.clone()));
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -173,6 +173,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
 
     stopped().await?;
     tracing::info!("stopping");
+    readiness.waiting("sip", "Sotto is being stopped");
     sweeper.abort();
     watcher.abort();
     library.stop();
@@ -225,7 +226,7 @@ async fn wind_up<T>(
 
 /// Fetches and loads what recognises speech, beside the calls, which are recorded until then.
 fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metrics, readiness: Readiness) {
-    let waits = readiness.clone();
+    let lacks = readiness.clone();
     let start = move || {
         let cache = Cache::open(config.speech.models_dir.clone())?;
         let told = load.clone();
@@ -236,12 +237,12 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
         figures::speech(&metrics, &counted);
         load.measure(counted);
         calls.listen_with(engine);
-        readiness.ready("speech");
+        readiness.degraded("speech", None);
         Ok(())
     };
     until_it_works("models", start, move |error| {
         tracing::error!("no speech recognition; calls are recorded: {error}");
-        waits.waiting("speech", error);
+        lacks.degraded("speech", Some(error));
     });
 }
 
@@ -359,8 +360,8 @@ async fn watch(calls: Calls, config: ServerConfig, readiness: Readiness) {
         let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
         readiness.degraded("recording", reason);
         if !calls.is_listening() {
-            readiness
-                .waiting("speech", "a thread of speech recognition has ended: Sotto must be started again");
+            let why = "a thread of speech recognition has ended: Sotto must be started again";
+            readiness.degraded("speech", Some(why.to_owned()));
         }
         let data = config.data.clone();
         // A disk of another machine may take its time.
