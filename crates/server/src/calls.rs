@@ -316,6 +316,12 @@ impl Calls {
         self.shared.speech.get().is_none_or(Engine::is_running)
     }
 
+    /// Whether what is said is still understood, if it was to be.
+    #[must_use]
+    pub fn is_understanding(&self) -> bool {
+        self.shared.insight.get().is_none_or(Insight::is_running)
+    }
+
     /// The registry of live calls.
     #[must_use]
     pub fn hub(&self) -> &Hub {

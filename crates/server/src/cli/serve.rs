@@ -1,7 +1,9 @@
 //! `sotto serve`: starts the parts in order, and stops them in the opposite one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -29,7 +31,7 @@ use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
 use crate::library::{Library, open_embedding};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
@@ -71,6 +73,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let hub = Hub::new(store.clone(), writer.clone(), limits);
     let load = Arc::new(LoadTold::default());
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
+    count_panics(&metrics);
     readiness.degraded("speech", Some("the models are being loaded".to_owned()));
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
@@ -156,8 +159,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let limits = JobLimits::default();
     let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
-    keep_library(library.clone(), config.speech.clone(), readiness.clone());
-    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), readiness.clone()));
+    let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
+    let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
+    let (listens, understands) = (calls.clone(), calls.clone());
+    let (sweeps, works) = (sweeper.abort_handle(), jobs.abort_handle());
+    let lasting: Vec<Lasting> = vec![
+        ("speech", Box::new(move || listens.is_listening())),
+        ("insight", Box::new(move || understands.is_understanding())),
+        ("knowledge", Box::new(move || keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()))),
+        ("jobs", Box::new(move || !works.is_finished())),
+        ("retention", Box::new(move || !sweeps.is_finished())),
+    ];
+    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -169,13 +182,12 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     for address in endpoint.tls_addrs() {
         println!("SIP listens on tls {address}");
     }
-    let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
 
     stopped().await?;
     tracing::info!("stopping");
     readiness.waiting("sip", "Sotto is being stopped");
-    sweeper.abort();
     watcher.abort();
+    sweeper.abort();
     library.stop();
     // What is done after calls that end now is done at the next start.
     no_more_jobs.cancel();
@@ -282,17 +294,17 @@ fn read_feelings(
     });
 }
 
-/// Keeps what is written down as it is in the folders, beside the calls. Must be called within a Tokio runtime.
-fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
+/// Keeps what is written down as it is in the folders, beside the calls, on a thread, if there is one to be had. Must be
+/// called within a Tokio runtime.
+fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) -> Option<JoinHandle<()>> {
     let runtime = Handle::current();
     let keep = move || {
         priority::lower(10, "the thread that keeps documents");
         let open = || open_embedding(config.models_dir.clone());
         library.keep(&runtime, open, |problem| readiness.degraded("knowledge", problem));
     };
-    if let Err(error) = std::thread::Builder::new().name("library".into()).spawn(keep) {
-        tracing::error!(%error, "no thread to keep documents on");
-    }
+    let thread = std::thread::Builder::new().name("library".into()).spawn(keep);
+    thread.inspect_err(|error| tracing::error!(%error, "no thread to keep documents on")).ok()
 }
 
 /// Tries again until it works, and says why it did not.
@@ -301,19 +313,22 @@ fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
 fn until_it_works(
     name: &'static str,
     mut start: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-    failed: impl Fn(String) + Send + 'static,
+    failed: impl Fn(String) + Send + Sync + 'static,
 ) {
+    let failed = Arc::new(failed);
+    let told = Arc::clone(&failed);
     let run = move || {
         for patience in RETRIES.into_iter().chain(std::iter::repeat(RETRY_AT_MOST)) {
-            match start() {
-                Ok(()) => return,
-                Err(error) => failed(format!("{error:#}")),
+            match catch_unwind(AssertUnwindSafe(&mut start)) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => told(format!("{error:#}")),
+                Err(_) => told("loading the models panicked".to_owned()),
             }
             std::thread::sleep(patience);
         }
     };
     if let Err(error) = std::thread::Builder::new().name(name.into()).spawn(run) {
-        tracing::error!(%error, name, "no thread to load models on");
+        failed(format!("no thread to load models on: {error}"));
     }
 }
 
@@ -350,8 +365,19 @@ async fn sweep(store: Store, config: Config) {
     }
 }
 
-/// Says when recordings cannot be written, or soon will not be, and when that is over; and when nobody listens any more.
-async fn watch(calls: Calls, config: ServerConfig, readiness: Readiness) {
+/// What goes on until Sotto is stopped, as the part of [`Readiness`] that does without it when it has ended by itself, and
+/// whether it goes on.
+type Lasting = (&'static str, Box<dyn Fn() -> bool + Send>);
+
+/// Says what has ended by itself: nothing begins it anew.
+fn tell_ended(lasting: &[Lasting], readiness: &Readiness) {
+    for (part, _) in lasting.iter().filter(|(_, goes_on)| !goes_on()) {
+        readiness.degraded(*part, Some("its thread or task has ended: start Sotto again".to_owned()));
+    }
+}
+
+/// Says when recordings cannot be written, or soon will not be, and when that is over; and what has ended by itself.
+async fn watch(calls: Calls, config: ServerConfig, lasting: Vec<Lasting>, readiness: Readiness) {
     let mut often = tokio::time::interval(Duration::from_secs(1));
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -359,10 +385,7 @@ async fn watch(calls: Calls, config: ServerConfig, readiness: Readiness) {
         let failing = calls.failing_recordings();
         let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
         readiness.degraded("recording", reason);
-        if !calls.is_listening() {
-            let why = "a thread of speech recognition has ended: Sotto must be started again";
-            readiness.degraded("speech", Some(why.to_owned()));
-        }
+        tell_ended(&lasting, &readiness);
         let data = config.data.clone();
         // A disk of another machine may take its time.
         let room = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)).await;
@@ -417,6 +440,21 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(wind_up(async {}, async {}, async { 1 }).await, Some(1));
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_is_said() {
+        let readiness = Readiness::default();
+        let lasting: Vec<Lasting> = vec![("speech", Box::new(|| true)), ("jobs", Box::new(|| false))];
+        tell_ended(&lasting, &readiness);
+        assert_eq!(readiness.shortages().into_keys().collect::<Vec<_>>(), ["jobs"]);
+    }
+
+    #[test]
+    fn a_panic_while_models_are_loaded_is_a_try_that_failed() {
+        let (tell, told) = std::sync::mpsc::channel();
+        until_it_works("panics", || panic!("no model"), move |error| _ = tell.send(error));
+        assert_eq!(told.recv().unwrap(), "loading the models panicked");
     }
 
     /// When its grace period is over a container is killed, with what is not stored by then.

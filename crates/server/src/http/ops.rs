@@ -53,7 +53,8 @@ pub struct Status {
     waiting: BTreeMap<&'static str, String>,
     /// What calls do without just now, and why: `speech` (they are recorded, and have no words yet), `store` (words are shown and not kept yet), `recording` (what is
     /// said is missing from recordings), `disk` (room runs out), `insight` (neither moods nor intents are read),
-    /// `knowledge` (documents are not as they are in the folders, or found by their words alone).
+    /// `knowledge` (documents are not as they are in the folders, or found by their words alone), `jobs` (nothing is
+    /// made of calls that are over), `retention` (nothing is removed when its time is over).
     degraded: BTreeMap<&'static str, String>,
 }
 
@@ -229,10 +230,11 @@ pub(super) fn register(app: &App) {
     let hub = app.hub().clone();
     metrics.gauge("calls_live", "Calls now", move || hub.live() as f64);
     type HubFigure = fn(crate::hub::HubFigures) -> u64;
-    let of_hub: [(&str, &str, HubFigure); 6] = [
+    let of_hub: [(&str, &str, HubFigure); 7] = [
         ("calls_begun", "Calls begun", |figures| figures.begun),
         ("calls_refused", "Calls refused", |figures| figures.refused),
         ("calls_not_stored", "Calls whose end the database would not take", |figures| figures.not_stored),
+        ("calls_failed", "Calls whose task has ended by itself", |figures| figures.failed),
         ("events", "Events numbered", |figures| figures.events),
         ("events_dropped", "Events left out before they had a number", |figures| figures.dropped),
         ("subscribers_slow", "Subscribers cut off because they were too slow", |figures| figures.slow),
