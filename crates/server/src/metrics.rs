@@ -153,7 +153,8 @@ mod tests {
     fn a_panic_is_counted_wherever_it_is() {
         let metrics = Metrics::default();
         count_panics(&metrics);
-        assert!(std::thread::spawn(|| panic!("counted")).join().is_err());
+        let thread: std::thread::JoinHandle<()> = std::thread::spawn(|| panic!("counted"));
+        assert!(thread.join().is_err());
         let text = metrics.render();
         let counted = text.lines().find_map(|line| line.strip_prefix("sotto_panics_total "));
         // Other tests may panic meanwhile.

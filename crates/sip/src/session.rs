@@ -214,6 +214,32 @@ pub(crate) struct Session {
     /// What answers a trunk's challenges.
     login: Option<Authenticator>,
     transfers: Transfers,
+    part: Part,
+}
+
+/// A dialog's part in its call. If the dialog's task panics it leaves as well: the call must not go on for ever.
+struct Part {
+    shared: Arc<Shared>,
+    call: Arc<Call>,
+    dialog: u64,
+    has_left: bool,
+}
+
+impl Part {
+    async fn leave(&mut self, reason: EndReason) {
+        self.has_left = true;
+        self.shared.calls.leave(&self.call, self.dialog, reason).await;
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.has_left {
+            let (shared, call, dialog) = (self.shared.clone(), self.call.clone(), self.dialog);
+            let leaving = async move { shared.calls.leave(&call, dialog, EndReason::Timeout).await };
+            self.shared.farewells.spawn(leaving);
+        }
+    }
 }
 
 /// Serves an INVITE that has been found servable, to the end of the dialog.
@@ -423,6 +449,7 @@ impl Session {
         source: Source,
         input: mpsc::Sender<Input>,
     ) -> Self {
+        let part = Part { shared: shared.clone(), call: call.clone(), dialog: number, has_left: false };
         Self {
             shared: shared.clone(),
             number,
@@ -447,6 +474,7 @@ impl Session {
             takes_update: false,
             login: None,
             transfers: Transfers::default(),
+            part,
         }
     }
 
@@ -1150,7 +1178,7 @@ impl Session {
         }
         let slots = std::mem::take(&mut self.legs);
         futures::future::join_all(slots.into_iter().map(|slot| self.stop_leg(slot))).await;
-        self.shared.calls.leave(&self.call, self.number, reason).await;
+        self.part.leave(reason).await;
     }
 }
 

@@ -277,7 +277,7 @@ export interface Status {
   moods?: { is_read: boolean; purpose: Record<string, string>; kept_days: number; seen_by: Role[] } | null;
   /** Why no calls are taken, by what is not there: `sip`, `store`. */
   waiting?: Record<string, string> | null;
-  /** What calls do without just now, and why: `speech`, `store`, `recording`, `disk`, `insight`, `knowledge`. */
+  /** What calls do without just now, and why: `speech`, `store`, `recording`, `disk`, `insight`, … */
   degraded?: Record<string, string> | null;
 }
 
