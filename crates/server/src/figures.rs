@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sotto_llm::{Counts, Llm, Purpose, SECONDS, Standing};
+use sotto_media::Totals;
 use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
-use crate::calls::Missing;
 use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
 use crate::{insight, jobs, redaction};
@@ -17,7 +17,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     type Read = fn(&DecodeFigures) -> &Histogram;
     let histograms: [(&str, &str, Read); 3] = [
         ("speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
-        ("speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
+        ("speech_decode_seconds", "A decode that came to its end", |f| &f.decode),
         ("speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
             &f.latency
         }),
@@ -30,7 +30,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     type Count = fn(&DecodeFigures) -> u64;
     let counters: [(&str, &str, Count); 5] = [
-        ("speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
+        ("speech_decoded_milliseconds", "Audio of decodes that came to their end", |f| {
+            f.audio_ms.load(Relaxed)
+        }),
         ("speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
         ("speech_given_up", "Decodes given up because what followed made them useless", |f| {
             f.given_up.load(Relaxed)
@@ -57,7 +59,10 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
         let figures = figures.clone();
         metrics.gauge(name, help, move || read(&figures) as f64);
     }
-    let totals: [(&str, &str, Value); 2] = [
+    let totals: [(&str, &str, Value); 3] = [
+        ("speech_failed_legs", "Legs on which listening failed, and which got no more words", |f| {
+            f.failed_legs.load(Relaxed)
+        }),
         ("speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
         ("speech_lost_milliseconds", "Audio that did not reach recognition", |f| f.lost_ms.load(Relaxed)),
     ];
@@ -67,8 +72,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     let ratio = figures.clone();
     metrics.gauges("speech_real_time_factor", "Decoding time per time decoded", move || {
-        let factor = |f: &DecodeFigures| f.decode.read().1 as f64 / f.audio_ms.load(Relaxed).max(1) as f64;
-        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, factor(kind))).collect()
+        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, kind.real_time_factor())).collect()
     });
 }
 
@@ -230,27 +234,25 @@ fn labels(purpose: Purpose) -> Labels {
 }
 
 /// Registers what went missing between the wire and the disk.
-pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sync + 'static) {
-    let packets = read.clone();
-    metrics.counters(
-        "media_missing_packets",
-        "RTP packets of legs that are over, by what became of them",
-        move || {
-            let m = packets();
-            let discarded = [("discarded", m.discarded), ("flooded", m.flooded)];
-            [("lost", m.lost), ("late", m.late), ("unauthenticated", m.unauthenticated)]
-                .into_iter()
-                .chain(discarded)
-                .map(|(what, count)| (vec![("what", what.to_owned())], count))
-                .collect()
-        },
-    );
-    let dropped = read.clone();
-    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", move || {
-        dropped().recording_dropped_ms
+pub fn missing(metrics: &Metrics) {
+    metrics.counters("media_missing_packets", "RTP packets, by what became of them", || {
+        let Totals { lost, late, overflowed, discarded, flooded, unauthenticated, .. } = Totals::now();
+        let counts = [
+            ("lost", lost),
+            ("late", late),
+            ("overflowed", overflowed),
+            ("discarded", discarded),
+            ("flooded", flooded),
+            ("unauthenticated", unauthenticated),
+        ];
+        counts.map(|(what, count)| (vec![("what", what.to_owned())], count)).to_vec()
     });
-    metrics
-        .counter("recording_errors", "Failed attempts to write a recording", move || read().recording_errors);
+    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", || {
+        Totals::now().recording_dropped_ms
+    });
+    metrics.counter("recording_errors", "Failed attempts to write a recording", || {
+        Totals::now().recording_errors
+    });
 }
 
 /// Registers the SIP endpoint's counters.
@@ -297,9 +299,9 @@ mod tests {
         insight(&metrics, &Arc::default());
         jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
-        missing(&metrics, Missing::default);
         let settings = Settings { url: "http://127.0.0.1:9".to_owned(), ..Settings::default() };
         llm(&metrics, &Llm::new(settings).unwrap());
+        missing(&metrics);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
         for name in [

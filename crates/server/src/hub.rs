@@ -117,6 +117,8 @@ pub struct HubFigures {
     pub dropped: u64,
     /// Calls whose end the store would not take.
     pub not_stored: u64,
+    /// Calls whose task has ended by itself. They are closed at the next start.
+    pub failed: u64,
     /// Subscribers cut off because they were too slow.
     pub slow: u64,
 }
@@ -147,6 +149,7 @@ struct Counters {
     events: AtomicU64,
     dropped: AtomicU64,
     not_stored: AtomicU64,
+    failed: AtomicU64,
     slow: AtomicU64,
 }
 
@@ -382,6 +385,7 @@ impl Hub {
             events: counters.events.load(Ordering::Relaxed),
             dropped: counters.dropped.load(Ordering::Relaxed),
             not_stored: counters.not_stored.load(Ordering::Relaxed),
+            failed: counters.failed.load(Ordering::Relaxed),
             slow: counters.slow.load(Ordering::Relaxed),
         }
     }
@@ -402,7 +406,7 @@ impl Shared {
         if !place {
             return Err(NoRoom::Calls);
         }
-        let place = Place(Arc::clone(self));
+        let mut place = Place { shared: Arc::clone(self), call: None };
         let (inbox, commands) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
 
@@ -432,6 +436,7 @@ impl Shared {
                 let write = self.writer.write(call.id, Arc::clone(&first));
                 backlog.push_back((write, first));
                 entry.insert(handle.clone());
+                place.call = Some(call.id);
             }
         }
         self.counters.events.fetch_add(1, Ordering::Relaxed);
@@ -460,11 +465,26 @@ impl Shared {
 }
 
 /// A call's place among [`HubLimits::calls`]; giving it back tells those who wait for the last call.
-struct Place(Arc<Shared>);
+struct Place {
+    shared: Arc<Shared>,
+    /// While it is in the registry.
+    call: Option<CallId>,
+}
+
+impl Place {
+    /// The call leaves the registry; whether it was there.
+    fn leave(&mut self) -> bool {
+        self.call.take().is_some_and(|call| self.shared.calls.remove(&call).is_some())
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.count.send_modify(|count| *count = count.saturating_sub(1));
+        // Its task has panicked, or it would have left: it must not look live for ever.
+        if self.leave() {
+            self.shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -574,7 +594,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, place: Place) {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, mut place: Place) {
         let mut show_at = Instant::now() + SUMMARY_EVERY;
         let mut changed = false;
         // When there is something else to see only because time has passed.
@@ -628,7 +648,7 @@ impl Task {
         if stored.is_err() {
             self.shared.counters.not_stored.fetch_add(1, Ordering::Relaxed);
         }
-        self.shared.calls.remove(&self.id);
+        place.leave();
         // Whoever got hold of the inbox before it was closed is answered; nobody can send any more.
         inbox.close();
         while let Some(command) = inbox.recv().await {
@@ -1293,6 +1313,17 @@ mod tests {
         let all = hub.store().events(call.id(), 0, 100).await.unwrap();
         assert_eq!(events, all);
         assert_eq!(quick.await.unwrap().1, all);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_task_panics_does_not_look_live_for_ever() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), || panic!("no clock")).unwrap();
+        call.publish(utterance(1, "word", true));
+        hub.drained().await;
+        assert_eq!((hub.live(), hub.figures().failed), (0, 1));
+        assert!(hub.get(call.id()).is_none());
+        assert_eq!(call.end(hangup(1)).await, Ok(()), "nobody waits for it");
     }
 
     #[tokio::test]

@@ -577,6 +577,12 @@ impl Insight {
         self.is_reading.load(Relaxed)
     }
 
+    /// Whether its thread goes on. One that has ended by itself is not begun anew.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Has words understood, which have just been published, and what is understood published. Never waits: when
     /// too many wait already, these are left out.
     pub fn understand(&self, heard: Heard, publish: Publish) {

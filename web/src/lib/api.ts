@@ -301,9 +301,9 @@ export interface Status {
   calls?: { live?: number; max?: number } | null;
   /** What customers' moods are read for, by language, and who sees them. */
   moods?: { is_read: boolean; purpose: Record<string, string>; kept_days: number; seen_by: Role[] } | null;
-  /** What is not there yet, and why: `speech`, `sip`, `store`. */
+  /** Why no calls are taken, by what is not there: `sip`, `store`. */
   waiting?: Record<string, string> | null;
-  /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`, `knowledge`. */
+  /** What calls do without just now, and why: `speech`, `store`, `recording`, `disk`, `insight`, … */
   degraded?: Record<string, string> | null;
 }
 

@@ -113,7 +113,7 @@ impl HttpSettings {
     }
 }
 
-/// What must be true before calls can be taken, and what calls do without meanwhile. Cheap to clone.
+/// What calls cannot be taken without, and what they do without meanwhile. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -121,7 +121,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// `part` is not ready yet, for this reason.
+    /// No calls are taken, because `part` is not ready for this reason.
     pub fn waiting(&self, part: &'static str, reason: impl Into<String>) {
         self.lock().insert(part, reason.into());
     }
