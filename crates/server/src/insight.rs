@@ -642,7 +642,7 @@ impl Thread {
     fn run(self, inbox: &Receiver<Job>) {
         // It takes what is left by the media path and by the page, and comes before recognition, which takes some
         // tenths of a second for what this takes milliseconds for.
-        priority::lower(5, "the thread that understands");
+        priority::lower(2, "the thread that understands");
         for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
