@@ -86,7 +86,8 @@ impl Contact {
         if numbers.len() > MOST_NUMBERS {
             return Err(Wrong::TooMuch("phones", MOST_NUMBERS));
         }
-        let email = optional("email", self.email.as_deref(), LONGEST_EMAIL)?.map(|email| email.to_lowercase());
+        let email =
+            optional("email", self.email.as_deref(), LONGEST_EMAIL)?.map(|email| email.to_lowercase());
         if let Some(email) = email.as_ref().filter(|email| !is_email(email)) {
             return Err(Wrong::Email(email.clone()));
         }
@@ -138,7 +139,9 @@ pub fn terms(query: &str) -> Vec<String> {
 /// Whether it looks like an address; whether anybody reads what is sent there, only sending tells.
 fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
-    let is_part = |part: &str| !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '<' | '>' | ','));
+    let is_part = |part: &str| {
+        !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '<' | '>' | ','))
+    };
     is_part(local) && is_part(domain)
 }
 
@@ -178,7 +181,10 @@ mod tests {
         assert_eq!(wrong(|one| one.name = "\n".to_owned()), Wrong::Empty("name"));
         assert_eq!(wrong(|one| one.name = "x".repeat(201)), Wrong::TooMuch("name", 200));
         assert_eq!(wrong(|one| one.notes = "x".repeat(5_001)), Wrong::TooMuch("notes", 5_000));
-        assert_eq!(wrong(|one| one.fields = [(" ".to_owned(), "x".to_owned())].into()), Wrong::Empty("fields"));
+        assert_eq!(
+            wrong(|one| one.fields = [(" ".to_owned(), "x".to_owned())].into()),
+            Wrong::Empty("fields")
+        );
         for email in ["sara", "@example.com", "sara@", "a b@example.com", "a@b@c", "<a@b>"] {
             let mut contact = contact();
             contact.email = Some(email.to_owned());
@@ -189,7 +195,9 @@ mod tests {
     #[test]
     fn a_contact_is_found_in_either_spelling_and_by_a_part_of_the_number() {
         let words = contact().checked().unwrap().words();
-        for query in ["سارا کریمی", "كريمي", "SHIRAZ", "sara@", "0912 123", "۰۹۱۲۱۲۳۴۵۶۷", "+98-912", "4567 shir"] {
+        for query in
+            ["سارا کریمی", "كريمي", "SHIRAZ", "sara@", "0912 123", "۰۹۱۲۱۲۳۴۵۶۷", "+98-912", "4567 shir"]
+        {
             assert!(terms(query).iter().all(|term| words.contains(term.as_str())), "{query}");
         }
         assert!(!terms("sara tehran").iter().all(|term| words.contains(term.as_str())));

@@ -89,7 +89,9 @@ impl CallNote {
             _ => Priority::Normal,
         };
         let promised = insight.next_actions.iter().filter(|action| action.by == "agent");
-        let proposals = promised.take(MOST_PROPOSALS).filter_map(|action| action.proposal(ended_at_unix_ms, clock, priority));
+        let proposals = promised
+            .take(MOST_PROPOSALS)
+            .filter_map(|action| action.proposal(ended_at_unix_ms, clock, priority));
         let proposals = proposals.collect();
         let tags = insight.intent.iter().cloned().collect();
         let known = |(name, value): (String, Value)| (!value.is_null()).then_some((name, value));
@@ -101,7 +103,8 @@ impl CallNote {
             ("lead_stage_suggestion", insight.lead_stage_suggestion.map(Value::from)),
             ("confidence", insight.confidence.map(Value::from)),
         ];
-        let metadata = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
+        let metadata =
+            fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         let content = insight.summary_bullets.join("\n");
         let (kind, source) = (CommunicationKind::CallSummary, Source::Ai);
         Ok(Self { communication: Communication { kind, source, content, tags, metadata }, proposals })

@@ -84,7 +84,8 @@ impl Phone {
     /// The number in an address of record: `sip:+989123456789@pbx.example`, `tel:+98-912-345-6789`, or as [`Phone::parse`].
     #[must_use]
     pub fn of_address(address: &str, country: Option<Country>) -> Option<Self> {
-        let is_scheme = |scheme: &str| ["sip", "sips", "tel"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
+        let is_scheme =
+            |scheme: &str| ["sip", "sips", "tel"].iter().any(|one| scheme.eq_ignore_ascii_case(one));
         let bare = match address.split_once(':') {
             Some((scheme, bare)) if is_scheme(scheme) => bare,
             _ => address,
@@ -156,7 +157,17 @@ mod tests {
 
     #[test]
     fn what_is_no_number_of_anybody_outside_is_none() {
-        for text in ["", "+", "1002", "sip:1002@pbx.example", "anonymous", "sip:mina@pbx", "12x34567", "++98912", "tel:"] {
+        for text in [
+            "",
+            "+",
+            "1002",
+            "sip:1002@pbx.example",
+            "anonymous",
+            "sip:mina@pbx",
+            "12x34567",
+            "++98912",
+            "tel:",
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
         assert_eq!(read(&"9".repeat(40)), None);

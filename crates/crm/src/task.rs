@@ -119,7 +119,8 @@ pub fn due(when: &str, said_at_unix_ms: u64, clock: UtcOffset) -> Option<u64> {
         (false, time) => day(date)?.with_time(time.unwrap_or(Time::MIDNIGHT)).assume_offset(clock),
         (true, Some(time)) => {
             let said_at = i128::from(said_at_unix_ms).checked_mul(1_000_000)?;
-            let said_at = OffsetDateTime::from_unix_timestamp_nanos(said_at).ok()?.checked_to_offset(clock)?;
+            let said_at =
+                OffsetDateTime::from_unix_timestamp_nanos(said_at).ok()?.checked_to_offset(clock)?;
             let same_day = said_at.replace_time(time);
             if same_day > said_at { same_day } else { same_day.checked_add(Duration::DAY)? }
         }

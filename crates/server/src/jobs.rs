@@ -228,9 +228,7 @@ impl Worker {
     async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
         loop {
             let told = match &outcome {
-                Outcome::Made(review, entry) => {
-                    self.store.finish_job(job, review, entry.as_deref()).await
-                }
+                Outcome::Made(review, entry) => self.store.finish_job(job, review, entry.as_deref()).await,
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
@@ -342,7 +340,14 @@ mod tests {
         is_over: impl Fn(&BTreeMap<JobState, u64>) -> bool,
     ) -> Arc<Figures> {
         let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
-        let working = tokio::spawn(run(store.clone(), work, CrmRules::default(), limits, figures.clone(), stop.clone()));
+        let working = tokio::spawn(run(
+            store.clone(),
+            work,
+            CrmRules::default(),
+            limits,
+            figures.clone(),
+            stop.clone(),
+        ));
         while !is_over(&store.job_counts().await.unwrap()) {
             tokio::task::yield_now().await;
         }

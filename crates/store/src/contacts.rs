@@ -6,7 +6,9 @@ use sotto_crm::{Contact, ContactKind, Phone, Place, Stage};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::{clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned};
+use crate::store::{
+    clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned,
+};
 use crate::{Store, StoreError};
 
 /// Calls of a number whose notes are made anew when it becomes somebody's.
@@ -66,7 +68,10 @@ const COLUMNS: &str =
 /// Gives a contact its numbers, and no others, within a transaction.
 macro_rules! put_numbers {
     ($tx:ident, $id:expr, $contact:expr) => {
-        sqlx::query("DELETE FROM contact_numbers WHERE contact_id = $1").bind($id).execute(&mut **$tx).await?;
+        sqlx::query("DELETE FROM contact_numbers WHERE contact_id = $1")
+            .bind($id)
+            .execute(&mut **$tx)
+            .await?;
         for number in &$contact.numbers {
             sqlx::query("INSERT INTO contact_numbers (number, contact_id) VALUES ($1, $2)")
                 .bind(number.as_str())
@@ -80,7 +85,9 @@ macro_rules! put_numbers {
 
 fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
     match error {
-        sqlx::Error::Database(error) if error.is_unique_violation() => StoreError::NumberTaken(number.to_string()),
+        sqlx::Error::Database(error) if error.is_unique_violation() => {
+            StoreError::NumberTaken(number.to_string())
+        }
         error => error.into(),
     }
 }

@@ -9,7 +9,9 @@ use axum::routing::get;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sotto_call::CallId;
-use sotto_crm::{Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Source, Stage, Wrong, terms};
+use sotto_crm::{
+    Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Source, Stage, Wrong, terms,
+};
 use sotto_store::{CommunicationRow, ContactFilter, ContactRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;

@@ -53,7 +53,8 @@ async fn a_contact_is_added_found_changed_and_removed() {
         let list = body(bench.send(by(&mina, get(&format!("/api/leads?{query}")))).await).await;
         list["leads"].as_array().unwrap().len()
     };
-    for query in ["", "q=shiraz", "q=0912", "phone=%2B989121234567", "phone=sip:09121234567@pbx", "stage=new"] {
+    for query in ["", "q=shiraz", "q=0912", "phone=%2B989121234567", "phone=sip:09121234567@pbx", "stage=new"]
+    {
         assert_eq!(found(query).await, 1, "{query}");
     }
     for query in ["q=tehran", "phone=1002", "phone=09350000000", "stage=lost", "kind=representative"] {
@@ -126,12 +127,17 @@ async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
     let summary = json!({ "type": "call_summary", "source": "person", "content": "Wants a place.",
         "tags": ["registration"], "metadata": { "confidence": 0.5 }, "at_unix_ms": 5_000 });
     let added = made(bench.send(by(&proposes, post(&path, &summary))).await).await;
-    assert_eq!((&added["source"], &added["by"]), (&json!("ai"), &json!("key:test")), "a program is no person");
+    assert_eq!(
+        (&added["source"], &added["by"]),
+        (&json!("ai"), &json!("key:test")),
+        "a program is no person"
+    );
     let note = json!({ "type": "note", "source": "ai", "content": "Called back." });
     let added = made(bench.send(by(&mina, post(&path, &note))).await).await;
     assert_eq!((&added["source"], &added["by"]), (&json!("person"), &json!("mina")));
     let timeline = body(bench.send(by(&mina, get(&path))).await).await;
-    let said: Vec<&Value> = timeline["communication"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
+    let said: Vec<&Value> =
+        timeline["communication"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
     assert_eq!(said, ["Called back.", "Wants a place."]);
     assert_eq!(timeline["communication"][1]["metadata"]["confidence"], 0.5);
 
@@ -141,9 +147,7 @@ async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
     assert_eq!((&proposed["state"], &proposed["lead_name"]), (&json!("proposed"), &json!("Sara")));
     assert_eq!(proposed["due_at_unix_ms"], 1_796_119_200_000_u64);
     let one = format!("/api/tasks/{}", proposed["id"].as_str().unwrap());
-    let becomes = |version: u32, state: &str| {
-        json!({ "version": version, "state": state, "type": "callback", "due_at_unix_ms": 9_000, "assignee": "mina" })
-    };
+    let becomes = |version: u32, state: &str| json!({ "version": version, "state": state, "type": "callback", "due_at_unix_ms": 9_000, "assignee": "mina" });
     let put = async |who: &str, now: &Value| bench.send(by(who, with_body("PUT", &one, now))).await;
     refused(put(&proposes, &becomes(1, "open")).await, 403, "forbidden").await;
     let accepted = body(put(&mina, &becomes(1, "open")).await).await;
@@ -151,13 +155,17 @@ async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
     refused(put(&mina, &becomes(1, "done")).await, 409, "changed_meanwhile").await;
     refused(put(&mina, &becomes(2, "proposed")).await, 409, "not_possible").await;
     assert_eq!(body(put(&mina, &becomes(2, "done")).await).await["state"], "done");
-    let own = made(bench.send(by(&mina, post("/api/tasks", &json!({ "lead_id": id, "type": "task" })))).await).await;
+    let own =
+        made(bench.send(by(&mina, post("/api/tasks", &json!({ "lead_id": id, "type": "task" })))).await)
+            .await;
     assert_eq!(own["state"], "open");
     let list = body(bench.send(by(&mina, get(&format!("/api/tasks?state=open&leadId={id}")))).await).await;
     assert_eq!((list["tasks"].as_array().unwrap().len(), &list["tasks"][0]["id"]), (1, &own["id"]));
 
     // It may do nothing else.
-    for request in [get("/api/leads"), get(&path), get("/api/tasks"), post("/api/leads", &json!({ "name": "x" }))] {
+    for request in
+        [get("/api/leads"), get(&path), get("/api/tasks"), post("/api/leads", &json!({ "name": "x" }))]
+    {
         refused(bench.send(by(&proposes, request)).await, 403, "forbidden").await;
     }
     let now = json!({ "version": 1, "kind": "lead", "stage": "lost", "name": "x" });
