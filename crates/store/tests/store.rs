@@ -230,7 +230,8 @@ fn entry(number: &str) -> CallEntry {
         task: Task { title: None, due_at_unix_ms: Some(due), ..callback() },
     };
     let proposals = vec![proposal("1:0", "I will call you.", 1_000), proposal("2:0", "I will write.", 2_000)];
-    let summary = Communication { kind: CommunicationKind::CallSummary, source: sotto_crm::Source::Ai, ..said("a") };
+    let summary =
+        Communication { kind: CommunicationKind::CallSummary, source: sotto_crm::Source::Ai, ..said("a") };
     CallEntry {
         number: number_of(number),
         ended_at_unix_ms: 10_000,

@@ -62,7 +62,7 @@ pub(super) fn routes() -> Router<App> {
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,
-        jobs::list, jobs::run, ops::status, ops::healthz, ops::readyz, ops::metrics,
+        jobs::list, jobs::run, ops::test_connection, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
     security(("cookie" = []), ("key" = [])),

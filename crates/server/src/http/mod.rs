@@ -329,6 +329,7 @@ pub fn router(app: App) -> Router {
         .merge(people::routes())
         .merge(jobs::routes())
         .route("/status", get(ops::status))
+        .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())
         .fallback(async || ApiError::not_found("endpoint"))
         .method_not_allowed_fallback(async || {
