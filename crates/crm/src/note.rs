@@ -155,7 +155,7 @@ mod tests {
 
     #[test]
     fn what_is_no_insight_adds_nothing_and_an_empty_one_says_so() {
-        for text in ["", "late", "[]", r#"{"next_actions":[{"type":"dance","by":"agent"}]}"#] {
+        for text in ["", "late", "7", r#"{"next_actions":[{"type":"dance","by":"agent"}]}"#] {
             assert!(CallNote::of(text, 0, UtcOffset::UTC).is_err(), "{text}");
         }
         let note = CallNote::of("{}", 0, UtcOffset::UTC).unwrap();

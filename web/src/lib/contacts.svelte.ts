@@ -46,27 +46,31 @@ class Book {
 
   /** Keeps it true while it is looked at; gives the way to stop. */
   watch(): () => void {
-    const gone = new AbortController();
     const ask = () => {
-      if (!document.hidden && !this.busy) void this.ask(gone.signal);
+      if (!document.hidden && !this.busy) void this.ask();
     };
     ask();
     const timer = setInterval(ask, ASK_EVERY_MS);
     return () => {
       clearInterval(timer);
-      gone.abort();
+      this.#asking.abort();
     };
   }
 
   /** What is fetched, and where it goes. */
-  fetch: (signal?: AbortSignal) => Promise<void> = async () => {};
+  fetch: (signal: AbortSignal) => Promise<void> = async () => {};
+  /** What was asked before is old news. */
+  #asking = new AbortController();
 
-  async ask(signal?: AbortSignal): Promise<void> {
+  async ask(): Promise<void> {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
     try {
       await this.fetch(signal);
-      this.failed = null;
+      if (!signal.aborted) this.failed = null;
     } catch (error) {
-      if (!signal?.aborted) this.failed = asked(error);
+      if (!signal.aborted) this.failed = asked(error);
     }
   }
 
@@ -128,20 +132,22 @@ export class Contacts extends Book {
     return this.ask();
   }
 
-  async #load(signal?: AbortSignal): Promise<void> {
+  async #load(signal: AbortSignal): Promise<void> {
     const { query, stage } = this;
-    const about = { ...(query ? { q: query } : {}), ...(stage ? { stage } : {}) };
+    const about: Record<string, string> = {};
+    if (query) about['q'] = query;
+    if (stage) about['stage'] = stage;
     const leads: Lead[] = [];
     let next: string | null = null;
     for (let page = 0; page < this.#pages; page++) {
-      const found = await api.leads({ ...about, ...(next === null ? {} : { before: next }) }, signal);
+      const found = await api.leads(about, signal);
       leads.push(...found.leads);
       next = found.next ?? null;
       if (next === null) break;
+      about['before'] = next;
     }
     const tasks = await api.tasks({ state: 'open', limit: TASKS }, signal);
-    // Others may have been looked for meanwhile.
-    if (query !== this.query || stage !== this.stage) return;
+    if (signal.aborted) return;
     this.leads = leads;
     this.next = next;
     this.tasks = tasks;
@@ -173,7 +179,7 @@ export class ContactPage extends Book {
     this.fetch = (signal) => this.#load(signal);
   }
 
-  async #load(signal?: AbortSignal): Promise<void> {
+  async #load(signal: AbortSignal): Promise<void> {
     try {
       const [lead, timeline, proposed, open] = await Promise.all([
         api.lead(this.id, signal),
@@ -181,6 +187,7 @@ export class ContactPage extends Book {
         api.tasks({ lead_id: this.id, state: 'proposed', limit: TASKS }, signal),
         api.tasks({ lead_id: this.id, state: 'open', limit: TASKS }, signal),
       ]);
+      if (signal.aborted) return;
       this.lead = lead;
       const newest = timeline.communication;
       const last = newest.at(-1)?.at_unix_ms ?? 0;
@@ -190,7 +197,7 @@ export class ContactPage extends Book {
       if (older.length === 0) this.#next = timeline.next ?? null;
       this.tasks = [...proposed, ...open];
     } catch (error) {
-      this.missing = error instanceof ApiError && error.status === 404;
+      if (error instanceof ApiError && error.status === 404) this.missing = true;
       throw error;
     }
   }
@@ -234,6 +241,14 @@ export class ContactPage extends Book {
 
 /** What of a contact people write down. */
 export function fieldsOf({ kind, stage, name, phones, email, owner, notes, fields }: Lead): LeadFields {
-  const known = { ...(email ? { email } : {}), ...(owner ? { owner } : {}) };
-  return { kind, stage, name, phones, notes, fields, ...known };
+  return {
+    kind,
+    stage,
+    name,
+    phones,
+    notes,
+    fields,
+    ...(email === undefined ? {} : { email }),
+    ...(owner === undefined ? {} : { owner }),
+  };
 }
