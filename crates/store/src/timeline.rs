@@ -5,9 +5,7 @@ use sotto_crm::{CallNote, Communication, Phone, Place, Task, TaskState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::{
-    clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned,
-};
+use crate::store::{clean, from_json, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::{Store, StoreError};
 
 /// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words.
