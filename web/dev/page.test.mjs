@@ -1358,6 +1358,17 @@ test('a contact is found, with what was said and what is to be done, and is chan
   await form.waitFor({ state: 'detached' });
   await page.locator('.top', { hasText: 'Leeds' }).waitFor();
   assert.equal(await page.getByRole('button', { name: 'Remove' }).count(), 0, 'that is for supervisors');
+  // What a colleague changes meanwhile is shown before it is overwritten.
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const { leads } = await (await page.request.get(`${base}/api/leads?q=leeds`)).json();
+  await page.request.put(`${base}/api/leads/${leads[0].id}`, { data: { ...leads[0], notes: 'Prefers evenings.' } });
+  await form.getByLabel('City').fill('York');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Somebody else has changed this meanwhile.').waitFor();
+  await page.locator('.top', { hasText: 'Prefers evenings.' }).waitFor();
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.waitFor({ state: 'detached' });
+  await page.locator('.top', { hasText: 'York' }).waitFor();
 });
 
 test('whoever calls is known by their number, and is written down with one click', async (t) => {

@@ -217,13 +217,14 @@ export class ContactPage extends Book {
     });
   }
 
-  save(fields: LeadFields): Promise<boolean> {
-    return this.change(() => api.changeLead(this.id, this.lead?.version ?? 0, fields));
+  /** In the place of the version that was seen. */
+  save(fields: LeadFields, seen: number): Promise<boolean> {
+    return this.change(() => api.changeLead(this.id, seen, fields));
   }
 
   setStage(stage: ContactStage): Promise<boolean> {
     const { lead } = this;
-    return lead ? this.save({ ...fieldsOf(lead), stage }) : Promise.resolve(false);
+    return lead ? this.save({ ...fieldsOf(lead), stage }, lead.version) : Promise.resolve(false);
   }
 
   note(content: string): Promise<boolean> {
