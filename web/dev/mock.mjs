@@ -487,6 +487,133 @@ function afterCalls(request, response, url, user) {
   return answer(response, 204);
 }
 
+// ---- contacts ---------------------------------------------------------------------------------------------
+
+const LEAD = { kind: 'lead', stage: 'new', phones: [], notes: '', fields: {}, version: 1 };
+let leads = [
+  {
+    ...LEAD,
+    id: id(begun, 3001),
+    name: 'Robert Miller',
+    stage: 'contacted',
+    phones: ['+442079460123'],
+    email: 'robert@example.com',
+    fields: { city: 'London', course: 'IELTS' },
+    notes: 'Prefers mornings.',
+    active_at_unix_ms: begun - 2 * HOUR,
+  },
+  {
+    ...LEAD,
+    id: id(begun, 3002),
+    name: 'رضا توکلی',
+    kind: 'representative',
+    stage: 'converted',
+    phones: ['+989121234567'],
+    fields: { city: 'شیراز' },
+    active_at_unix_ms: begun - 26 * HOUR,
+  },
+];
+const said = [
+  { type: 'note', source: 'person', at_unix_ms: begun - 50 * HOUR, by: 'mina', content: 'Asked for the price list.' },
+].map((one, n) => ({ id: id(begun, 3100 + n), lead: leads[0].id, tags: [], metadata: {}, ...one }));
+const tasks = [];
+
+const numberOf = (text) => {
+  const number = text.replace(/^\w+:/, '').replace(/@.*/, '').replace(/[^0-9+]/g, '');
+  return /^\+?[0-9]{7,15}$/.test(number) ? number.replace(/^00/, '+') : null;
+};
+
+// The calls that are over have been noted.
+for (const call of over) {
+  const { participants, started_at_unix_ms, duration_ms } = summary(call);
+  const aor = participants.find(({ party }) => party === 'customer')?.aor ?? '';
+  const lead = leads.find(({ phones }) => phones.includes(numberOf(aor)));
+  if (!lead) continue;
+  const { insight } = reviewOf(stateNow(call));
+  const at = started_at_unix_ms + duration_ms;
+  const about = { tags: [], metadata: { lead_stage_suggestion: 'qualified' }, call_id: call.id };
+  const content = insight.summary_bullets.join('\n');
+  said.push({ id: id(at, said.length), lead: lead.id, type: 'call_summary', source: 'ai', at_unix_ms: at, content, ...about });
+  const promised = insight.next_actions.find(({ by }) => by === 'agent');
+  if (!promised || tasks.some(({ lead_id }) => lead_id === lead.id)) continue;
+  const { type, channel, text } = promised;
+  const of = { id: id(begun, 3200 + tasks.length), lead_id: lead.id, lead_name: lead.name, call_id: call.id };
+  tasks.push({ ...of, quote: text, state: 'proposed', type, channel, due_at_unix_ms: begun + HOUR, version: 1, priority: 'normal' });
+}
+
+async function crm(request, response, url, user) {
+  const { method } = request;
+  const [, , kind, key, part] = url.pathname.split('/');
+  const asked = url.searchParams;
+  const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
+  const stale = () => refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  const body = method === 'GET' || method === 'DELETE' ? {} : await bodyOf(request);
+  if (kind === 'tasks') {
+    if (method === 'GET') {
+      const wanted = (task) =>
+        (!asked.get('state') || task.state === asked.get('state')) &&
+        (!asked.get('lead_id') || task.lead_id === asked.get('lead_id'));
+      return answer(response, 200, { tasks: tasks.filter(wanted) });
+    }
+    if (method === 'POST') {
+      const lead = leads.find((one) => one.id === body.lead_id);
+      if (!lead) return unknown();
+      const task = { ...body, id: id(Date.now(), 3200 + tasks.length), lead_name: lead.name, state: 'open', version: 1 };
+      tasks.push(task);
+      return answer(response, 201, task);
+    }
+    const task = tasks.find((one) => one.id === key);
+    if (!task) return unknown();
+    if (task.version !== body.version) return stale();
+    Object.assign(task, body, { version: task.version + 1 });
+    return answer(response, 200, task);
+  }
+  const taken = (phones, but) =>
+    leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
+  const numbers = (body.phones ?? []).map(numberOf);
+  if (numbers.includes(null)) return refuse(response, 400, 'invalid', `\`${body.phones.at(-1)}\` is no telephone number`);
+  if (!key) {
+    if (method === 'GET') {
+      const words = (asked.get('q') ?? '').toLowerCase().split(/\s+/);
+      const text = (one) => [one.name, ...one.phones, ...Object.values(one.fields)].join(' ').toLowerCase();
+      const wanted = (one) =>
+        (!asked.get('phone') || one.phones.includes(numberOf(asked.get('phone')))) &&
+        (!asked.get('stage') || one.stage === asked.get('stage')) &&
+        words.every((word) => text(one).includes(word));
+      const found = leads.filter(wanted).sort((a, b) => b.active_at_unix_ms - a.active_at_unix_ms);
+      return answer(response, 200, { leads: found });
+    }
+    if (taken(numbers)) return refuse(response, 409, 'number_taken', 'another contact has the number');
+    const at = Date.now();
+    const lead = { ...LEAD, ...body, phones: numbers, id: id(at, 3000 + leads.length), active_at_unix_ms: at };
+    leads.push(lead);
+    return answer(response, 201, lead);
+  }
+  const lead = leads.find((one) => one.id === key);
+  if (!lead) return unknown();
+  if (part === 'communication') {
+    if (method === 'GET') {
+      const of = said.filter((one) => one.lead === key).sort((a, b) => b.at_unix_ms - a.at_unix_ms);
+      return answer(response, 200, { communication: of });
+    }
+    const at = Date.now();
+    const entry = { tags: [], metadata: {}, ...body, source: 'person', by: user.name, at_unix_ms: at };
+    said.push({ ...entry, id: id(at, said.length), lead: key });
+    lead.active_at_unix_ms = at;
+    return answer(response, 201, said.at(-1));
+  }
+  if (method === 'PUT') {
+    if (lead.version !== body.version) return stale();
+    if (taken(numbers, key)) return refuse(response, 409, 'number_taken', 'another contact has the number');
+    Object.assign(lead, body, { phones: numbers, version: lead.version + 1, active_at_unix_ms: Date.now() });
+  } else if (method === 'DELETE') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    leads = leads.filter((one) => one !== lead);
+    return answer(response, 204);
+  }
+  return answer(response, 200, lead);
+}
+
 // ---- HTTP ------------------------------------------------------------------------------------------------
 
 const TYPES = {
@@ -622,6 +749,7 @@ function resource(request, response, url, user) {
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer))(\/|$)/.test(path))
     return library(request, response, url, user);
+  if (/^\/api\/(leads|tasks)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);

@@ -1376,6 +1376,92 @@ test('an admin has done again what was given up after calls, and nobody else see
   await agent.locator('main .empty').waitFor();
 });
 
+test('a contact is found, with what was said and what is to be done, and is changed', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  await page.waitForSelector('[data-contact]');
+  assert.equal(await page.title(), 'Contacts · Sotto');
+  await page.keyboard.press('/');
+  await page.keyboard.type('london');
+  await page.keyboard.press('Enter');
+  await page.locator('[data-contact]').nth(1).waitFor({ state: 'detached' });
+  await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { name: 'Robert Miller' }).waitFor();
+  // What a call has added leads to the call, and what it proposes is accepted, then done.
+  const timeline = page.getByRole('region', { name: 'What was said' });
+  const call = timeline.locator('li', { hasText: 'drawn from what was said' }).first();
+  assert.match(await call.getByRole('link', { name: 'To the call' }).getAttribute('href'), /^#\/calls\//);
+  const todo = page.getByRole('region', { name: 'To be done' });
+  const task = todo.locator('li', { hasText: 'proposed from a call' });
+  await task.getByRole('button', { name: 'Accept' }).click();
+  await task.waitFor({ state: 'detached' });
+  await todo.locator('li').first().getByRole('button', { name: 'Done', exact: true }).click();
+  await todo.getByText('Nothing is to be done.').waitFor();
+  await call.getByRole('button', { name: 'Set it' }).click();
+  await page.locator('[aria-pressed="true"]', { hasText: 'Interested' }).waitFor();
+  await page.getByLabel('What is to be remembered').last().fill('Wants an evening course.');
+  await page.getByRole('button', { name: 'Write down' }).click();
+  await timeline.locator('li').first().getByText('Wants an evening course.').waitFor();
+  // A number of somebody else's is refused, and what was written stays.
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const form = page.getByRole('form', { name: 'Edit' });
+  await form.getByLabel('Telephone numbers').fill('+442079460123, +989121234567');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Another contact has one of these numbers.').waitFor();
+  await form.getByLabel('Telephone numbers').fill('+442079460123');
+  await form.getByLabel('City').fill('Leeds');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.waitFor({ state: 'detached' });
+  await page.locator('.top', { hasText: 'Leeds' }).waitFor();
+  assert.equal(await page.getByRole('button', { name: 'Remove' }).count(), 0, 'that is for supervisors');
+  // What a colleague changes meanwhile is shown before it is overwritten.
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const { leads } = await (await page.request.get(`${base}/api/leads?q=leeds`)).json();
+  await page.request.put(`${base}/api/leads/${leads[0].id}`, { data: { ...leads[0], notes: 'Prefers evenings.' } });
+  await form.getByLabel('City').fill('York');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Somebody else has changed this meanwhile.').waitFor();
+  await page.locator('.top', { hasText: 'Prefers evenings.' }).waitFor();
+  await form.getByRole('button', { name: 'Save' }).click();
+  await form.waitFor({ state: 'detached' });
+  await page.locator('.top', { hasText: 'York' }).waitFor();
+});
+
+test('whoever calls is known by their number, and is written down with one click', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  await page.locator('header').getByRole('link', { name: 'Contact: Robert Miller' }).click();
+  await page.getByRole('heading', { name: 'Robert Miller' }).waitFor();
+  const unknown = (call) => call.participants.some(({ aor }) => aor?.includes('+493012345678'));
+  // It goes on, or is over, and begins anew some seconds later.
+  const call = [...(await list(page, 'live')), ...(await list(page, 'ended'))].find(unknown);
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await page.getByText('Not among the contacts.').waitFor();
+  await page.locator('header').getByRole('button', { name: 'Add' }).click();
+  await page.getByRole('heading', { name: '+493012345678' }).waitFor();
+});
+
+test('contacts fit a telephone, from the right in Persian', async (t) => {
+  const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: /مخاطبان/ }).click();
+  await page.locator('[data-contact]', { hasText: 'توکلی' }).click();
+  await page.getByRole('heading', { name: /توکلی/ }).waitFor();
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
+  await page.getByRole('button', { name: 'حذف', exact: true }).click();
+  await page.getByRole('button', { name: 'با گفته‌ها و کارها حذف شود؟' }).click();
+  await page.locator('[data-contact]').first().waitFor();
+  assert.equal(await page.locator('[data-contact]', { hasText: 'توکلی' }).count(), 0);
+});
+
 test('what is written down fits a telephone, from the right in Persian', async (t) => {
   const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
   await page.waitForSelector('[data-call]');

@@ -21,6 +21,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::alerts::AlertsConfig;
+use crate::crm::{CrmConfig, CrmRules};
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::{InsightConfig, MoodFrom};
@@ -73,6 +74,8 @@ pub struct Config {
     /// llama.cpp beside Sotto. Without one, answers are sentences of the documents. What is sent there goes through
     /// `redaction` first.
     pub llm: LlmConfig,
+    /// Whoever calls, or is called: contacts, and what was said to them.
+    pub crm: CrmConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -449,6 +452,12 @@ impl Config {
         !self.knowledge.folders.is_empty() || self.insight.is_wanted(checklist)
     }
 
+    /// By what numbers and promises are read.
+    #[must_use]
+    pub fn crm_rules(&self) -> CrmRules {
+        CrmRules { country: self.crm.country, clock: self.insight.utc_offset.into() }
+    }
+
     /// What HTTP needs of it.
     #[must_use]
     pub fn http(&self) -> HttpSettings {
@@ -462,6 +471,7 @@ impl Config {
             sockets: self.server.max_websockets,
             open_metrics: self.server.open_metrics,
             moods: MoodUse::from(&self.insight),
+            crm: self.crm_rules(),
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -850,6 +860,7 @@ mod tests {
         assert!(wrong("[[knowledge.folders]]\npath = \"/a\"\nroles = [\"boss\"]").contains("boss"));
         assert!(wrong("[knowledge]\nlook_every_s = 0").starts_with("`knowledge.look_every_s`: "));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
+        assert!(wrong("[crm]\ncountry = \"Iran\"").contains("like IR or GB"));
         assert!(wrong("[insight.emotion_labels]\nLABEL_0 = \"rage\"").starts_with("sotto.toml:2: "));
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));

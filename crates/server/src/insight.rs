@@ -149,6 +149,12 @@ impl TryFrom<String> for Offset {
     }
 }
 
+impl From<Offset> for UtcOffset {
+    fn from(Offset(offset): Offset) -> Self {
+        offset
+    }
+}
+
 impl From<Offset> for String {
     fn from(Offset(offset): Offset) -> Self {
         let (hours, minutes, _) = offset.as_hms();

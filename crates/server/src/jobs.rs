@@ -12,12 +12,13 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_review::{CallInsight, Quality, Scorecard};
-use sotto_store::{JobRow, ReviewRow, Step, Store, StoreError};
+use sotto_store::{CallEntry, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::now_unix_ms;
+use crate::crm::CrmRules;
 use crate::priority;
 
 /// Events that are read together.
@@ -102,11 +103,12 @@ fn review(events: &[CallEvent], card: &Scorecard) -> anyhow::Result<Made> {
 pub async fn run(
     store: Store,
     work: Work,
+    rules: CrmRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
 ) {
-    let worker = Arc::new(Worker { store, work, limits, figures, stop });
+    let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
     let mut under_way = JoinSet::new();
     while !worker.stop.is_cancelled() {
@@ -133,6 +135,7 @@ pub async fn run(
 struct Worker {
     store: Store,
     work: Work,
+    rules: CrmRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
@@ -140,7 +143,8 @@ struct Worker {
 
 /// What came of a try.
 enum Outcome {
-    Made(ReviewRow),
+    /// What it came to, and what it adds to the timeline of whoever the call was with.
+    Made(ReviewRow, Option<Box<CallEntry>>),
     /// Why not, and when it is tried again.
     Failed(String, Option<u64>),
 }
@@ -162,9 +166,10 @@ impl Worker {
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
         let outcome = match self.made(&job).await {
-            Ok(Made { insight, with_moods, quality }) => {
+            Ok((Made { insight, with_moods, quality }, entry)) => {
                 let (version, made_at_unix_ms) = (job.version, now_unix_ms());
-                Outcome::Made(ReviewRow { version, made_at_unix_ms, insight, with_moods, quality })
+                let review = ReviewRow { version, made_at_unix_ms, insight, with_moods, quality };
+                Outcome::Made(review, entry.map(Box::new))
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -176,7 +181,7 @@ impl Worker {
         };
         let Some(settled) = self.settle(&job, outcome).await else { return };
         match settled {
-            Outcome::Made(_) => _ = self.figures.done.fetch_add(1, Ordering::Relaxed),
+            Outcome::Made(..) => _ = self.figures.done.fetch_add(1, Ordering::Relaxed),
             Outcome::Failed(_, again) => {
                 self.figures.failed.fetch_add(1, Ordering::Relaxed);
                 if again.is_none() {
@@ -187,7 +192,8 @@ impl Worker {
         }
     }
 
-    async fn made(&self, job: &JobRow) -> anyhow::Result<Made> {
+    async fn made(&self, job: &JobRow) -> anyhow::Result<(Made, Option<CallEntry>)> {
+        let call = self.store.call(job.call).await?.context("the call is gone")?;
         let events = self.log(job.call).await?;
         let (step, work) = (job.step, Arc::clone(&self.work));
         let (done, made) = oneshot::channel();
@@ -199,7 +205,9 @@ impl Worker {
         std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
-        made.ok().context("it panicked")?
+        let made = made.ok().context("it panicked")??;
+        let entry = self.rules.entry(&call, &made.insight);
+        Ok((made, entry))
     }
 
     /// The log of a call, page by page: of a call of hours there is much, and the runtime has others to attend to. Most of it are
@@ -220,7 +228,7 @@ impl Worker {
     async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
         loop {
             let told = match &outcome {
-                Outcome::Made(review) => self.store.finish_job(job, review).await,
+                Outcome::Made(review, entry) => self.store.finish_job(job, review, entry.as_deref()).await,
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
@@ -332,7 +340,14 @@ mod tests {
         is_over: impl Fn(&BTreeMap<JobState, u64>) -> bool,
     ) -> Arc<Figures> {
         let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
-        let working = tokio::spawn(run(store.clone(), work, limits, figures.clone(), stop.clone()));
+        let working = tokio::spawn(run(
+            store.clone(),
+            work,
+            CrmRules::default(),
+            limits,
+            figures.clone(),
+            stop.clone(),
+        ));
         while !is_over(&store.job_counts().await.unwrap()) {
             tokio::task::yield_now().await;
         }

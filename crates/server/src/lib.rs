@@ -7,6 +7,7 @@ pub mod audit;
 pub mod calls;
 pub mod cli;
 pub mod config;
+pub mod crm;
 pub mod desk;
 pub mod documents;
 pub mod figures;

@@ -27,8 +27,8 @@ pub enum PeopleError {
     Password,
     /// A scope is not known.
     #[error(
-        "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, knowledge:read, metrics:read and \
-         admin"
+        "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, knowledge:read, \
+         crm:read, crm:propose, crm:write, metrics:read and admin"
     )]
     Scope(String),
     /// The store refuses.
@@ -67,6 +67,12 @@ pub enum Scope {
     RecordingsRead,
     /// What is written down.
     KnowledgeRead,
+    /// Contacts, their timelines and tasks.
+    CrmRead,
+    /// Adding to timelines, and proposing tasks, for people to accept.
+    CrmPropose,
+    /// Adding and changing contacts, their timelines and tasks.
+    CrmWrite,
     /// `/metrics`, where that is not open.
     MetricsRead,
     /// Everything an admin may do.
@@ -75,12 +81,15 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::CallsRead,
         Self::CallsPublish,
         Self::CallsListen,
         Self::RecordingsRead,
         Self::KnowledgeRead,
+        Self::CrmRead,
+        Self::CrmPropose,
+        Self::CrmWrite,
         Self::MetricsRead,
         Self::Admin,
     ];
@@ -94,9 +103,19 @@ impl Scope {
             Self::CallsListen => "calls:listen",
             Self::RecordingsRead => "recordings:read",
             Self::KnowledgeRead => "knowledge:read",
+            Self::CrmRead => "crm:read",
+            Self::CrmPropose => "crm:propose",
+            Self::CrmWrite => "crm:write",
             Self::MetricsRead => "metrics:read",
             Self::Admin => "admin",
         }
+    }
+
+    /// Whether a key with the scope of this name may do what needs this one.
+    #[must_use]
+    pub fn is_granted_by(self, scope: &str) -> bool {
+        let includes = matches!(self, Self::CrmRead | Self::CrmPropose) && scope == Self::CrmWrite.as_str();
+        scope == self.as_str() || scope == Self::Admin.as_str() || includes
     }
 }
 

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
+use crate::timeline::FORGET_CALL;
 use crate::{Store, StoreError};
 
 /// Whether a call goes on.
@@ -396,7 +397,7 @@ impl Store {
                 }
             }
             for call in batch.redactions.iter().map(|redaction| redaction.call).collect::<BTreeSet<_>>() {
-                for statement in MAKE_AGAIN {
+                for statement in MAKE_AGAIN.into_iter().chain(FORGET_CALL) {
                     sqlx::query(statement).bind(call.0).execute(&mut **tx).await?;
                 }
             }
@@ -682,6 +683,9 @@ impl Store {
                 }
             }
             *removed += transaction!(self, tx => {
+                for statement in FORGET_CALL {
+                    sqlx::query(statement).bind(id.0).execute(&mut **tx).await?;
+                }
                 sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
                     .bind(id.0)
                     .execute(&mut **tx)

@@ -44,6 +44,12 @@ pub enum StoreError {
     /// A user of this name exists.
     #[error("there is a user called {0} already")]
     NameTaken(String),
+    /// Another contact has this number.
+    #[error("another contact has the number {0}")]
+    NumberTaken(String),
+    /// Somebody else has changed it since it was read.
+    #[error("somebody else has changed it meanwhile")]
+    Stale,
     /// The change would leave nobody who may administer.
     #[error("the last admin cannot be disabled or given another role")]
     LastAdmin,

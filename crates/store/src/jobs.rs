@@ -8,19 +8,21 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
+use sotto_crm::TaskState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
+use crate::{CallEntry, Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
 pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
      FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
 /// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each
-/// with the call. The jobs come first, as in [`Store::finish_job`]: on PostgreSQL that waits for whoever is keeping what one
-/// came to just now, and then sees what they have kept.
+/// with the call, and then [`FORGET_CALL`]. The jobs come first, as in [`Store::finish_job`]: on PostgreSQL that waits for whoever
+/// is keeping what one came to just now, and then sees what they have kept.
 pub(crate) const MAKE_AGAIN: [&str; 2] = [
     "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
     "DELETE FROM ai_call_insights WHERE call_id = $1",
@@ -214,13 +216,20 @@ impl Store {
         claimed.map(JobRow::try_from).transpose()
     }
 
-    /// A claimed job is done, and this is what it came to, in place of what there was before. False, and nothing is kept, where
-    /// somebody else has it by now: the call was removed, or something was taken out of its log.
+    /// A claimed job is done, and this is what it came to, in place of what there was before. What it adds to a timeline is added
+    /// to that of the contact with the customer's number, if there is one. False, and nothing is kept, where somebody else has it
+    /// by now: the call was removed, or something was taken out of its log.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn finish_job(&self, job: &JobRow, review: &ReviewRow) -> Result<bool, StoreError> {
+    pub async fn finish_job(
+        &self,
+        job: &JobRow,
+        review: &ReviewRow,
+        entry: Option<&CallEntry>,
+    ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
+        let ended_at = signed(entry.map_or(0, |entry| entry.ended_at_unix_ms), "time")?;
         let is_ours = transaction!(self, tx => {
             let settled = sqlx::query(
                 "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
@@ -234,10 +243,12 @@ impl Store {
             .rows_affected();
             if settled > 0 {
                 sqlx::query(
-                    "INSERT INTO ai_call_insights (call_id, version, made_at, insight, with_moods, quality) \
-                     VALUES ($1, $2, $3, $4, $5, $6) \
+                    "INSERT INTO ai_call_insights \
+                     (call_id, version, made_at, insight, with_moods, quality, customer_number) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7) \
                      ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
-                     insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality",
+                     insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
+                     customer_number = excluded.customer_number",
                 )
                 .bind(job.call.0)
                 .bind(i64::from(review.version))
@@ -245,8 +256,30 @@ impl Store {
                 .bind(review.insight.as_str())
                 .bind(review.with_moods.as_deref())
                 .bind(review.quality.as_str())
+                .bind(entry.map(|entry| entry.number.as_str()))
                 .execute(&mut **tx)
                 .await?;
+                for statement in FORGET_CALL {
+                    sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
+                }
+                let contact: Option<Uuid> = match entry {
+                    Some(entry) => {
+                        sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
+                            .bind(entry.number.as_str())
+                            .fetch_optional(&mut **tx)
+                            .await?
+                    }
+                    None => None,
+                };
+                if let Some((entry, contact)) = entry.zip(contact) {
+                    let (call, said) = (job.call.0, &entry.note.communication);
+                    insert_communication!(tx, Uuid::now_v7(), contact, Some(call), ended_at, None, said);
+                    for proposal in &entry.note.proposals {
+                        let of_call = Some((call, proposal.origin.clone(), clean(&proposal.quote)));
+                        let (task, state) = (&proposal.task, TaskState::Proposed);
+                        insert_task!(tx, Uuid::now_v7(), contact, of_call, state, task, ended_at, None);
+                    }
+                }
             }
             settled > 0
         });

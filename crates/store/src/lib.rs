@@ -7,6 +7,7 @@
 
 mod audit;
 mod calls;
+mod contacts;
 mod documents;
 mod error;
 mod forget;
@@ -18,10 +19,12 @@ mod recovery;
 mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
+mod timeline;
 mod writer;
 
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
+pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
 pub use intents::{ExampleRow, IntentEdits, IntentRow};
@@ -30,4 +33,5 @@ pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};
 pub use store::{InstanceLock, Store, make_private_folder};
+pub use timeline::{CallEntry, CommunicationRow, TaskFilter, TaskRow};
 pub use writer::{EventWriter, Full, NotStored, WriterFigures, WriterLimits};

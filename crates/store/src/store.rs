@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use sotto_crm::Place;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use uuid::Uuid;
 
 use crate::StoreError;
 use crate::forget::Forgetter;
@@ -258,6 +260,11 @@ pub(crate) fn signed(value: u64, what: &str) -> Result<i64, StoreError> {
 /// The way back.
 pub(crate) fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Invalid(format!("{what} {value} is negative")))
+}
+
+/// A place in a list, as columns have it.
+pub(crate) fn placed(place: Place) -> Result<(i64, Uuid), StoreError> {
+    Ok((signed(place.at_unix_ms, "time")?, place.id))
 }
 
 /// PostgreSQL refuses U+0000 in text; it has no business in one.

@@ -15,11 +15,16 @@ use sotto_call::{
     Participant, Party, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span,
     Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
+use sotto_crm::{
+    CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Priority,
+    Proposal, Stage, Task, TaskKind, TaskState,
+};
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallFilter, CallRow, CallRowState, Closing, DocumentRow, EmbeddingRow, EventWriter,
-    ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, ReviewRow, Role, SessionRow,
-    Step, Store, StoreError, UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallRow, CallRowState, Closing, ContactFilter, DocumentRow,
+    EmbeddingRow, EventWriter, ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome,
+    ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow,
+    WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -177,6 +182,62 @@ fn review_called(insight: &str) -> ReviewRow {
         insight: insight.to_owned(),
         with_moods: Some(format!("{insight}, unhappy")),
         quality: "good".to_owned(),
+    }
+}
+
+fn number_of(text: &str) -> Phone {
+    Phone::parse(text, None).unwrap()
+}
+
+fn contact(name: &str, numbers: &[&str]) -> Contact {
+    Contact {
+        kind: ContactKind::Lead,
+        stage: Stage::New,
+        name: name.to_owned(),
+        numbers: numbers.iter().map(|number| number_of(number)).collect(),
+        email: Some("a@example.com".to_owned()),
+        owner: Some("mina".to_owned()),
+        notes: "two\nlines".to_owned(),
+        fields: [("city".to_owned(), "Shiraz".to_owned())].into(),
+    }
+}
+
+fn said(content: &str) -> Communication {
+    Communication {
+        kind: CommunicationKind::Note,
+        source: sotto_crm::Source::Person,
+        content: content.to_owned(),
+        tags: vec!["a".to_owned()],
+        metadata: [("b".to_owned(), 1.into())].into_iter().collect(),
+    }
+}
+
+fn callback() -> Task {
+    Task {
+        kind: TaskKind::Callback,
+        title: Some("Call back".to_owned()),
+        channel: Some(Channel::Phone),
+        to: Some("+989121234567".to_owned()),
+        due_at_unix_ms: Some(5_000),
+        priority: Priority::High,
+        assignee: None,
+    }
+}
+
+/// What a call adds that was with this number: its summary, and two promises.
+fn entry(number: &str) -> CallEntry {
+    let proposal = |origin: &str, quote: &str, due: u64| Proposal {
+        origin: origin.to_owned(),
+        quote: quote.to_owned(),
+        task: Task { title: None, due_at_unix_ms: Some(due), ..callback() },
+    };
+    let proposals = vec![proposal("1:0", "I will call you.", 1_000), proposal("2:0", "I will write.", 2_000)];
+    let summary =
+        Communication { kind: CommunicationKind::CallSummary, source: sotto_crm::Source::Ai, ..said("a") };
+    CallEntry {
+        number: number_of(number),
+        ended_at_unix_ms: 10_000,
+        note: CallNote { communication: summary, proposals },
     }
 }
 
@@ -340,8 +401,8 @@ on_both! {
         assert_eq!(store.claim_job(LATE).await.unwrap(), None, "it is taken");
         assert!(store.has_jobs(id).await.unwrap());
         assert_eq!(store.review(id).await.unwrap(), None);
-        assert!(store.finish_job(&job, &review_called("first")).await.unwrap());
-        assert!(!store.finish_job(&job, &review_called("second")).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("first"), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("second"), None).await.unwrap());
         assert!(!store.fail_job(&job, "late", None, LATE).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("first"));
         assert_eq!(states(&store).await, [(JobState::Done, 1)]);
@@ -351,8 +412,8 @@ on_both! {
         assert_eq!(store.run_job(Uuid::now_v7(), LATE).await.unwrap(), None);
         let again = claimed(&store).await;
         assert_eq!((again.id, again.tries), (job.id, 1));
-        assert!(!store.finish_job(&job, &review_called("stale")).await.unwrap(), "somebody else has it");
-        assert!(store.finish_job(&again, &review_called("third")).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("stale"), None).await.unwrap(), "somebody else has it");
+        assert!(store.finish_job(&again, &review_called("third"), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
     }
 
@@ -377,7 +438,7 @@ on_both! {
         }
         let one = claimed(&store).await;
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 1);
-        assert!(!store.finish_job(&one, &review_called("late")).await.unwrap(), "who died says nothing");
+        assert!(!store.finish_job(&one, &review_called("late"), None).await.unwrap(), "who died says nothing");
         let two = [claimed(&store).await, claimed(&store).await];
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
@@ -391,7 +452,7 @@ on_both! {
         let (id, other) = (ended_call(&store, 1_000).await, ended_call(&store, 1_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
         }
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
@@ -403,9 +464,9 @@ on_both! {
         assert_eq!(job.call, id);
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
-        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap());
         let again = claimed(&store).await;
-        assert!(store.finish_job(&again, &review_called("without")).await.unwrap());
+        assert!(store.finish_job(&again, &review_called("without"), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "without");
     }
 
@@ -413,7 +474,7 @@ on_both! {
         let (old, new) = (ended_call(&store, 1_000).await, ended_call(&store, 9_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
         }
         let late = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
@@ -422,18 +483,18 @@ on_both! {
         let said = Some("said, unhappy".to_owned());
         assert_eq!(kept(store.review(old).await.unwrap()), Some(("said".to_owned(), None)));
         assert_eq!(kept(store.review(new).await.unwrap()), Some(("said".to_owned(), said)));
-        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap(), "it had read them");
+        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap(), "it had read them");
         assert_eq!((claimed(&store).await.call, store.review(late).await.unwrap()), (late, None));
     }
 
     async fn what_a_call_came_to_goes_with_it(store: Store) {
         let id = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
         let running = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
         assert_eq!(store.delete_calls(&[id, running].into()).await.unwrap(), 2);
-        assert!(!store.finish_job(&job, &review_called("said")).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap());
         for id in [id, running] {
             assert_eq!(store.review(id).await.unwrap(), None);
         }
@@ -895,6 +956,178 @@ on_both! {
         drop(again);
     }
 
+    async fn a_contact_is_changed_by_whoever_has_seen_what_is_kept(store: Store) {
+        let sara = store.add_contact(&contact("سارا كريمي", &["+989121234567"]), 1_000).await.unwrap();
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), sara);
+        assert_eq!((sara.version, sara.created_at_unix_ms), (1, 1_000));
+        let now = Contact { stage: Stage::Qualified, ..contact("Sara", &["+989121234567", "+442079460018"]) };
+        let changed = store.change_contact(sara.id, 1, &now, 2_000).await.unwrap().unwrap();
+        assert_eq!((&changed.contact, changed.version, changed.active_at_unix_ms), (&now, 2, 2_000));
+        let stale = store.change_contact(sara.id, 1, &contact("Late", &[]), 3_000).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
+        assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
+        assert!(store.remove_contact(sara.id).await.unwrap() && !store.remove_contact(sara.id).await.unwrap());
+        assert_eq!(store.contact(sara.id).await.unwrap(), None);
+    }
+
+    async fn a_number_is_of_one_contact(store: Store) {
+        let with = |number: &str| ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &["+989351234567"]), 1_000).await.unwrap();
+        let taken = store.add_contact(&contact("Other", &["+989121234567"]), 1_000).await;
+        assert!(matches!(&taken, Err(StoreError::NumberTaken(number)) if number == "+989121234567"), "{taken:?}");
+        let both = contact("Omid", &["+989351234567", "+989121234567"]);
+        let taken = store.change_contact(omid.id, 1, &both, 2_000).await;
+        assert!(matches!(taken, Err(StoreError::NumberTaken(_))), "{taken:?}");
+        assert_eq!(store.contact(omid.id).await.unwrap().unwrap(), omid, "nothing of it is kept");
+        store.change_contact(sara.id, 1, &contact("Sara", &[]), 2_000).await.unwrap();
+        assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), []);
+        let omid = store.change_contact(omid.id, 1, &both, 3_000).await.unwrap().unwrap();
+        assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), [omid]);
+    }
+
+    async fn contacts_are_found_by_words_and_listed_in_pages(store: Store) {
+        let mut names = Vec::new();
+        for n in 0..7_u64 {
+            let name = if n == 3 { "سارا 100%".to_owned() } else { format!("Lead {n}") };
+            let lead = contact(&name, &[&format!("+98912000000{n}")]);
+            let stage = if n < 2 { Stage::Lost } else { Stage::New };
+            // Two of the same moment, too.
+            store.add_contact(&Contact { stage, ..lead }, 1_000 + n / 2).await.unwrap();
+            names.push(name);
+        }
+        let found = async |query: &str| -> Vec<String> {
+            let filter = ContactFilter { terms: sotto_crm::terms(query), limit: 99, ..Default::default() };
+            store.contacts(&filter).await.unwrap().into_iter().map(|row| row.contact.name).collect()
+        };
+        assert_eq!(found("سارا").await, ["سارا 100%"]);
+        assert_eq!(found("0%").await, ["سارا 100%"], "what a pattern is made of is looked for as it is");
+        assert_eq!(found("lead 0912-0000005").await, ["Lead 5"]);
+        assert_eq!(found("_").await, [""; 0]);
+        assert_eq!(found("").await.len(), 7);
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.contacts(&ContactFilter { before, limit: 2, ..Default::default() }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(Place { at_unix_ms: last.active_at_unix_ms, id: last.id });
+            paged.extend(page.into_iter().map(|row| row.contact.name));
+        }
+        names.reverse();
+        assert_eq!(paged, names);
+        let lost = ContactFilter { stage: Some(Stage::Lost), limit: 9, ..Default::default() };
+        assert_eq!(store.contacts(&lost).await.unwrap().len(), 2);
+        let sells = ContactFilter { kind: Some(ContactKind::Representative), limit: 9, ..Default::default() };
+        assert_eq!(store.contacts(&sells).await.unwrap(), []);
+    }
+
+    async fn a_timeline_runs_from_the_newest_in_pages(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &[]), 1_500).await.unwrap();
+        let mut all = Vec::new();
+        for at in [5_000, 2_000, 5_000, 9_000] {
+            let added = store.add_communication(sara.id, &said(&format!("at {at}")), "mina", at).await.unwrap();
+            all.push(added.unwrap());
+        }
+        all.sort_by_key(|row| std::cmp::Reverse((row.at_unix_ms, row.id)));
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), all);
+        let after = Place { at_unix_ms: all[1].at_unix_ms, id: all[1].id };
+        assert_eq!(store.communications(sara.id, Some(after), 1).await.unwrap(), all[2..3]);
+        assert_eq!(store.communications(omid.id, None, 9).await.unwrap(), []);
+        assert_eq!(store.add_communication(Uuid::now_v7(), &said("x"), "mina", 1).await.unwrap(), None);
+        let listed = store.contacts(&ContactFilter { limit: 1, ..Default::default() }).await.unwrap();
+        assert_eq!((listed[0].id, listed[0].active_at_unix_ms), (sara.id, 9_000), "something happened with her");
+        assert_eq!(listed[0].version, 1);
+    }
+
+    async fn tasks_are_listed_by_when_they_are_due(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let mut ids = Vec::new();
+        for due in [Some(9_000), None, Some(5_000)] {
+            let task = Task { due_at_unix_ms: due, ..callback() };
+            let added = store.add_task(sara.id, TaskState::Open, &task, "mina", 1_000).await.unwrap().unwrap();
+            assert_eq!((&added.task, added.contact_name.as_str(), added.version), (&task, "Sara", 1));
+            ids.push(added.id);
+        }
+        let list = async |filter: TaskFilter| store.tasks(&TaskFilter { limit: 2, ..filter }).await.unwrap();
+        let first = list(TaskFilter::default()).await;
+        assert_eq!(first.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[2], ids[0]]);
+        let second = list(TaskFilter { after: first.last().map(TaskRow::place), ..Default::default() }).await;
+        assert_eq!(second.iter().map(|row| row.id).collect::<Vec<_>>(), [ids[1]]);
+        let after = second.last().map(TaskRow::place);
+        assert_eq!(list(TaskFilter { after, ..Default::default() }).await, []);
+        let mine = Task { assignee: Some("mina".to_owned()), ..callback() };
+        let done = store.change_task(ids[0], 1, TaskState::Done, &mine, 2_000).await.unwrap().unwrap();
+        assert_eq!((done.state, &done.task, done.version), (TaskState::Done, &mine, 2));
+        let stale = store.change_task(ids[0], 1, TaskState::Open, &mine, 3_000).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        let of_mina = TaskFilter { assignee: Some("mina".to_owned()), ..Default::default() };
+        assert_eq!(list(of_mina).await, std::slice::from_ref(&done));
+        assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
+        assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
+        assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
+        store.remove_contact(sara.id).await.unwrap();
+        assert_eq!(list(TaskFilter::default()).await, []);
+    }
+
+    async fn a_call_is_on_the_timeline_of_whoever_it_was_with_once(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let (entry, all) = (entry("+989121234567"), TaskFilter { limit: 9, ..Default::default() });
+        let made = async || {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+            job
+        };
+        let job = made().await;
+        let timeline = store.communications(sara.id, None, 9).await.unwrap();
+        let [noted] = timeline.as_slice() else { panic!("{timeline:?}") };
+        assert_eq!((noted.call, noted.at_unix_ms, noted.by.as_deref()), (Some(id), 10_000, None));
+        assert_eq!(noted.communication, entry.note.communication);
+        let tasks = store.tasks(&all).await.unwrap();
+        assert_eq!(tasks.len(), 2);
+        assert!(tasks.iter().all(|row| row.state == TaskState::Proposed && row.call == Some(id)));
+        assert_eq!(tasks[0].quote.as_deref(), Some("I will call you."));
+        // What somebody has accepted or dismissed is neither proposed again nor taken back.
+        store.change_task(tasks[0].id, 1, TaskState::Open, &tasks[0].task, 20_000).await.unwrap();
+        store.run_job(job.id, LATE).await.unwrap();
+        made().await;
+        let again = store.tasks(&all).await.unwrap();
+        let accepted = again.iter().find(|row| row.id == tasks[0].id).unwrap();
+        assert_eq!((again.len(), accepted.state), (2, TaskState::Open));
+        assert_eq!(accepted.quote.as_deref(), Some("I will call you."));
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+        // Something is taken out of the log: of its words nothing is left.
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
+        let left = store.tasks(&all).await.unwrap();
+        assert_eq!(left.iter().map(|row| (row.id, row.quote.as_deref())).collect::<Vec<_>>(), [(tasks[0].id, None)]);
+        made().await;
+        // The same where the call goes.
+        store.delete_calls(&[id].into()).await.unwrap();
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
+        let left = store.tasks(&all).await.unwrap();
+        assert_eq!((left.len(), left[0].call, left[0].quote.as_deref()), (1, None, None));
+    }
+
+    async fn whoever_is_written_down_later_gets_their_calls(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        let entry = entry("+989121234567");
+        assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+        assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap(), [], "of nobody yet");
+        store.add_contact(&contact("Omid", &["+989351234567"]), 20_000).await.unwrap();
+        assert_eq!(states(&store).await, [(JobState::Done, 1)]);
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
+        let job = claimed(&store).await;
+        assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
+        store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
+        assert_eq!(states(&store).await, [(JobState::Done, 1)], "it is there already");
+    }
+
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
     async fn random_logs_come_back_as_they_were(store: Store) {
         let handle = tokio::runtime::Handle::current();
@@ -1305,7 +1538,7 @@ async fn works_until_it_is_killed() {
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
     while let Some(job) = store.claim_job(LATE).await.unwrap() {
         println!("\nclaimed {}", job.call);
-        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
         println!("\ndone {}", job.call);
     }
 }
@@ -1344,7 +1577,7 @@ async fn kill_who_works(url: &str) {
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
     while let Some(job) = store.claim_job(LATE).await.unwrap() {
         assert!(!done.contains(&job.call.to_string()));
-        assert!(store.finish_job(&job, &review_called("said")).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
     }
     assert_eq!(states(&store).await, [(JobState::Done, 60)]);
     for call in calls {

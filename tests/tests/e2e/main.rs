@@ -7,6 +7,7 @@
 
 mod bench_itself;
 mod browser;
+mod contacts;
 mod crash;
 mod deaf;
 mod hangup;

@@ -276,6 +276,84 @@ export interface Job {
 /** How many there are in each state, and the newest of those that were asked for. */
 export type JobList = Record<JobState, number> & { jobs: Job[] };
 
+export type ContactStage = 'new' | 'contacted' | 'qualified' | 'converted' | 'lost';
+export type ContactKind = 'lead' | 'representative';
+
+/** What people write down of a contact. */
+export interface LeadFields {
+  kind: ContactKind;
+  stage: ContactStage;
+  name: string;
+  /** The usual one first. */
+  phones: string[];
+  email?: string;
+  /** The user who looks after them. */
+  owner?: string;
+  notes: string;
+  /** What else, by the organisation's names for it. */
+  fields: Record<string, string>;
+}
+
+/** Whoever calls, or is called. */
+export interface Lead extends LeadFields {
+  id: string;
+  active_at_unix_ms: number;
+  /** Whoever changes them says which one they have seen. */
+  version: number;
+}
+
+/** A page of contacts, and where the next begins. */
+export interface LeadList {
+  leads: Lead[];
+  next?: string;
+}
+
+export type CommunicationType = 'call_summary' | 'call' | 'note' | 'email' | 'sms' | 'telegram' | 'meeting';
+
+/** What was said to a contact, or by them. */
+export interface TimelineEntry {
+  id: string;
+  type: CommunicationType;
+  /** `ai` where it was drawn from something by a program. */
+  source: 'ai' | 'person';
+  at_unix_ms: number;
+  by?: string;
+  call_id?: CallId;
+  content: string;
+  tags: string[];
+  metadata: { lead_stage_suggestion?: ContactStage };
+}
+
+export interface Timeline {
+  communication: TimelineEntry[];
+  next?: string;
+}
+
+export type TaskState = 'proposed' | 'open' | 'done' | 'dismissed';
+
+/** What somebody is to do, as it is written down. */
+export interface TaskFields {
+  type: NextAction['type'];
+  title?: string;
+  channel?: 'phone' | 'sms' | 'email' | 'telegram';
+  to?: string;
+  due_at_unix_ms?: number;
+  priority?: 'low' | 'normal' | 'high';
+  assignee?: string;
+}
+
+/** Something that is to be done for a contact. */
+export interface Task extends TaskFields {
+  id: string;
+  lead_id: string;
+  lead_name: string;
+  call_id?: CallId;
+  /** The words that promised it. */
+  quote?: string;
+  state: TaskState;
+  version: number;
+}
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -406,6 +484,7 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 
 const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
 const written = (id: string) => `api/knowledge/documents/${encodeURIComponent(id)}`;
+const lead = (id: string) => `api/leads/${encodeURIComponent(id)}`;
 const intent = (name: string) => `api/intents/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -509,6 +588,30 @@ export const api = {
       { question, ...(call === null ? {} : { callId: call }) },
       signal,
     ),
+  leads: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<LeadList>('GET', `api/leads?${new URLSearchParams(query)}`, undefined, signal),
+  lead: (id: string, signal?: AbortSignal) => json<Lead>('GET', lead(id), undefined, signal),
+  addLead: (fields: Partial<LeadFields> & { name: string }) => json<Lead>('POST', 'api/leads', fields),
+  changeLead: (id: string, version: number, fields: LeadFields) =>
+    json<Lead>('PUT', lead(id), { version, ...fields }),
+  async removeLead(id: string): Promise<void> {
+    await request('DELETE', lead(id));
+  },
+  timeline: (id: string, before: string | null, signal?: AbortSignal) =>
+    json<Timeline>(
+      'GET',
+      `${lead(id)}/communication${before === null ? '' : `?before=${before}`}`,
+      undefined,
+      signal,
+    ),
+  addNote: (id: string, content: string) =>
+    json<TimelineEntry>('POST', `${lead(id)}/communication`, { type: 'note', content }),
+  async tasks(query: Record<string, string>, signal?: AbortSignal): Promise<Task[]> {
+    return (await json<{ tasks: Task[] }>('GET', `api/tasks?${new URLSearchParams(query)}`, undefined, signal)).tasks;
+  },
+  addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
+  changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
+    json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   async runJob(id: string): Promise<void> {

@@ -6,6 +6,8 @@ export type Place =
   | { page: 'intents' }
   | { page: 'knowledge' }
   | { page: 'jobs' }
+  | { page: 'contacts' }
+  | { page: 'contact'; id: string }
   | { page: 'call'; id: string }
   | { page: 'missing' };
 
@@ -16,6 +18,9 @@ export function placeOf(hash: string): Place {
   if (path === 'intents') return { page: 'intents' };
   if (path === 'knowledge') return { page: 'knowledge' };
   if (path === 'jobs') return { page: 'jobs' };
+  if (path === 'contacts') return { page: 'contacts' };
+  const contact = /^contacts\/([\w-]+)$/.exec(path);
+  if (contact?.[1]) return { page: 'contact', id: contact[1] };
   const call = /^calls\/([\w-]+)$/.exec(path);
   if (call?.[1]) return { page: 'call', id: call[1] };
   return { page: 'missing' };
@@ -27,5 +32,7 @@ export const href = {
   intents: '#/intents',
   knowledge: '#/knowledge',
   jobs: '#/jobs',
+  contacts: '#/contacts',
+  contact: (id: string) => `#/contacts/${id}`,
   call: (id: string) => `#/calls/${id}`,
 };

@@ -168,7 +168,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
-    let jobs = jobs::run(store.clone(), jobs::built_in(), limits, done_after, no_more_jobs.clone());
+    let (work, rules) = (jobs::built_in(), config.crm_rules());
+    let jobs = jobs::run(store.clone(), work, rules, limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));

@@ -35,7 +35,7 @@ enum Command {
         /// What it is for.
         purpose: String,
         /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `knowledge:read`,
-        /// `metrics:read`, `admin`.
+        /// `crm:read`, `crm:propose`, `crm:write`, `metrics:read`, `admin`.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,
     },

@@ -74,6 +74,11 @@ impl Identity {
         }
     }
 
+    /// Whether what they add to timelines and tasks is for people to accept.
+    pub(super) fn only_proposes(&self) -> bool {
+        authorize(self, Action::EditContacts).is_err()
+    }
+
     /// Whose the things are that they begin.
     #[must_use]
     pub(super) fn owner(&self) -> Owner {
@@ -159,6 +164,14 @@ pub enum Action {
     ReadKnowledge,
     /// Add to what is written down, and remove from it.
     EditKnowledge,
+    /// See contacts, their timelines and tasks.
+    ReadContacts,
+    /// Add and change contacts, and their tasks.
+    EditContacts,
+    /// Add to a contact's timeline and tasks.
+    AddToTimeline,
+    /// Remove contacts, with all that is known of them.
+    RemoveContacts,
     /// See how the installation is doing.
     ReadStatus,
     /// Read `/metrics`.
@@ -182,7 +195,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
+            Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
+            Action::RemoveContacts => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
             Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
         },
@@ -196,8 +211,12 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ManagePeople | Action::ManageJobs | Action::TakeCalls => Scope::Admin,
                 Action::HearSupervisors(_) | Action::EditIntents | Action::EditKnowledge => Scope::Admin,
                 Action::ReadKnowledge => Scope::KnowledgeRead,
+                Action::ReadContacts => Scope::CrmRead,
+                Action::AddToTimeline => Scope::CrmPropose,
+                Action::EditContacts => Scope::CrmWrite,
+                Action::RemoveContacts => Scope::Admin,
             };
-            scopes.iter().any(|scope| scope == needed.as_str() || scope == Scope::Admin.as_str())
+            scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
     };
     if allowed { Ok(()) } else { Err(ApiError::forbidden("this is not yours to do")) }
@@ -431,6 +450,8 @@ mod tests {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
+            assert!(may(&user(role), Action::EditContacts));
+            assert_eq!(may(&user(role), Action::RemoveContacts), role >= Role::Supervisor);
             assert!(may(&user(role), Action::ReadKnowledge));
             assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
@@ -458,6 +479,18 @@ mod tests {
         assert_eq!(user(Role::Supervisor).role(), Role::Supervisor);
         assert!(may(&key(&["knowledge:read"]), Action::ReadKnowledge));
         assert!(!may(&key(&["knowledge:read"]), Action::EditKnowledge));
+        for (scope, allowed) in [
+            ("crm:read", [true, false, false, false]),
+            ("crm:propose", [false, true, false, false]),
+            ("crm:write", [true, true, true, false]),
+            ("admin", [true, true, true, true]),
+            ("calls:read", [false; 4]),
+        ] {
+            let actions =
+                [Action::ReadContacts, Action::AddToTimeline, Action::EditContacts, Action::RemoveContacts];
+            assert_eq!(actions.map(|action| may(&key(&[scope]), action)), allowed, "{scope}");
+        }
+        assert!(key(&["crm:propose"]).only_proposes() && !user(Role::Agent).only_proposes());
         assert!(!may(&key(&["calls:read", "calls:listen"]), Action::ReadKnowledge));
         assert!(!may(&key(&[]), Action::ListCalls));
         assert!(may(&key(&["admin"]), Action::HearCall(call)) && may(&key(&["admin"]), Action::ManagePeople));

@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review,
-    session, whip,
+    App, calls, contacts, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording,
+    review, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -43,6 +43,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
         (name = "Knowledge", description = "What is written down: documents, and the passages that answer a question"),
+        (name = "Contacts", description = "Whoever calls or is called: what was said to them, what is to be done"),
         (name = "Session", description = "Signing in and out"),
         (name = "People", description = "Users and keys, for admins"),
         (name = "Operation", description = "How the installation is doing"),
@@ -56,10 +57,12 @@ pub(super) fn routes() -> Router<App> {
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
         intents::remove_example,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
+        contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
+        contacts::note, contacts::of_call, tasks::list, tasks::add, tasks::change,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,
-        jobs::list, jobs::run, ops::status, ops::healthz, ops::readyz, ops::metrics,
+        jobs::list, jobs::run, ops::test_connection, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
     security(("cookie" = []), ("key" = [])),

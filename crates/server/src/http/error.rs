@@ -98,6 +98,8 @@ impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> Self {
         match &error {
             StoreError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
+            StoreError::NumberTaken(_) => Self::new(StatusCode::CONFLICT, "number_taken", error.to_string()),
+            StoreError::Stale => Self::new(StatusCode::CONFLICT, "changed_meanwhile", error.to_string()),
             StoreError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", error.to_string()),
             // What a database says is for the log, not for strangers.
             _ => {

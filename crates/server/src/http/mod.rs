@@ -6,6 +6,7 @@
 
 mod auth;
 mod calls;
+mod contacts;
 mod discreet;
 mod docs;
 mod error;
@@ -22,6 +23,7 @@ mod review;
 pub(crate) mod schema;
 mod serve;
 mod session;
+mod tasks;
 mod throttle;
 mod web;
 mod whip;
@@ -51,6 +53,7 @@ pub use self::serve::serve;
 use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::assist::Model;
+use crate::crm::CrmRules;
 use crate::desk::Desk;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
@@ -80,6 +83,8 @@ pub struct HttpSettings {
     pub open_metrics: bool,
     /// What moods are read for, and who sees them.
     pub moods: MoodUse,
+    /// By what numbers and promises are read.
+    pub crm: CrmRules,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -102,6 +107,7 @@ impl HttpSettings {
             sockets: 1024,
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
+            crm: CrmRules::default(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -321,9 +327,12 @@ pub fn router(app: App) -> Router {
         .merge(missed::routes())
         .merge(intents::routes())
         .merge(knowledge::routes())
+        .merge(contacts::routes())
+        .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .route("/status", get(ops::status))
+        .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())
         .fallback(async || ApiError::not_found("endpoint"))
         .method_not_allowed_fallback(async || {

@@ -132,6 +132,38 @@ async fn missing(app: &App) -> (BTreeMap<&'static str, String>, BTreeMap<&'stati
     (waiting, degraded)
 }
 
+/// What a telephone system asks before it sends calls.
+#[derive(Serialize, ToSchema)]
+pub struct Connection {
+    /// Whether calls are taken: SIP listens, and the database answers.
+    ok: bool,
+    /// Who asks: a person's name, or `key:` and what the key is for.
+    name: String,
+    version: &'static str,
+    /// What is not ready, and why not. Without `speech` calls are taken and recorded, and have no words.
+    waiting: BTreeMap<&'static str, String>,
+}
+
+/// Whether a connection works
+///
+/// For those who connect a telephone system or a CRM: the key is right, and calls would be taken. By POST as well. No call is
+/// placed. Keys need `calls:read`.
+#[utoipa::path(get, path = "/api/voip/test-connection", tag = "Operation", responses(
+    (status = 200, description = "What is ready", body = Connection),
+    (status = 401, description = "The key is none", body = ErrorBody),
+    (status = 403, description = "Not by this key", body = ErrorBody),
+))]
+pub(super) async fn test_connection(
+    State(app): State<App>,
+    identity: Identity,
+) -> Result<axum::Json<Connection>, ApiError> {
+    authorize(&identity, Action::ReadStatus)?;
+    let (waiting, _) = missing(&app).await;
+    let ok = !waiting.contains_key("sip") && !waiting.contains_key("store");
+    let (name, version) = (identity.name().to_owned(), env!("CARGO_PKG_VERSION"));
+    Ok(axum::Json(Connection { ok, name, version, waiting }))
+}
+
 /// How the installation is doing
 #[utoipa::path(get, path = "/api/status", tag = "Operation", responses(
     (status = 200, description = "Now", body = Status),

@@ -79,7 +79,7 @@ pub(super) struct Record {
     id: Uuid,
     at_unix_ms: u64,
     who: String,
-    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `refused`.
+    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `contacts`, `refused`.
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
@@ -186,7 +186,8 @@ pub(super) struct Keys {
 pub(super) struct NewKey {
     /// What it is for.
     name: String,
-    /// Any of `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `metrics:read`, `admin`.
+    /// Any of `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `knowledge:read`, `crm:read`, `crm:propose`,
+    /// `crm:write`, `metrics:read`, `admin`.
     scopes: Vec<String>,
 }
 

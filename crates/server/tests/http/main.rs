@@ -4,6 +4,7 @@
 
 mod bench;
 mod calls;
+mod contacts;
 mod hostile;
 mod intents;
 mod knowledge;

@@ -3,7 +3,7 @@ use sotto_call::CallEvent;
 use sotto_server::http::openapi;
 use sotto_server::hub::HubLimits;
 
-use crate::bench::{Bench, body, by, bytes, get, hangup, refused, utterance};
+use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance};
 
 async fn text(bench: &Bench, path: &str) -> String {
     let response = bench.send(get(path)).await;
@@ -120,4 +120,25 @@ async fn every_answer_is_guarded_and_unknown_pages_are_the_pages_own() {
         );
         assert!(String::from_utf8(bytes(response).await).unwrap().contains("Sotto"));
     }
+}
+
+#[tokio::test]
+async fn whoever_connects_something_is_told_whether_it_works() {
+    let bench = Bench::new().await;
+    let path = "/api/voip/test-connection";
+    refused(bench.send(get(path)).await, 401, "unauthenticated").await;
+    let wrong = bench.key(&["metrics:read"]).await;
+    refused(bench.send(by(&wrong, get(path))).await, 403, "forbidden").await;
+    let key = bench.key(&["calls:read"]).await;
+    bench.readiness.waiting("sip", "not listening yet");
+    bench.readiness.waiting("speech", "the models are being loaded");
+    let not_yet = body(bench.send(by(&key, get(path))).await).await;
+    assert_eq!((&not_yet["ok"], &not_yet["name"]), (&false.into(), &"key:test".into()));
+    assert_eq!(not_yet["waiting"]["sip"], "not listening yet");
+    bench.readiness.ready("sip");
+    let works = body(bench.send(by(&key, post(path, &serde_json::json!({})))).await).await;
+    assert_eq!(
+        (&works["ok"], &works["waiting"]["speech"]),
+        (&true.into(), &"the models are being loaded".into())
+    );
 }

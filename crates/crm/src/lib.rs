@@ -1,0 +1,61 @@
+//! Contacts, their timeline and their tasks: what may be kept of them, what calls add, and in which order it is read. No I/O,
+//! no clock.
+//!
+//! A [`Contact`] is whoever calls or is called, a lead or a representative. A [`Phone`] is a number in one spelling, by which
+//! whoever rings is found. A [`CallNote`] is what a call adds once it is over: a [`Communication`], and tasks that somebody has
+//! yet to accept.
+
+mod contact;
+mod note;
+mod phone;
+mod place;
+mod task;
+mod timeline;
+
+pub use contact::{Contact, ContactKind, Stage, terms};
+pub use note::{CallNote, Proposal};
+pub use phone::{Country, Phone};
+pub use place::Place;
+pub use task::{Channel, Priority, Task, TaskKind, TaskState, due};
+pub use timeline::{Communication, CommunicationKind, Source};
+
+/// Why something is not kept as it was given.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Wrong {
+    /// There is nothing in it where there has to be.
+    #[error("`{0}` must not be empty")]
+    Empty(&'static str),
+    /// It is too long, or too many.
+    #[error("`{0}` may have {1} at most")]
+    TooMuch(&'static str, usize),
+    /// A number is none.
+    #[error("`{0}` is no telephone number")]
+    Number(String),
+    /// An address is none.
+    #[error("`{0}` is no e-mail address")]
+    Email(String),
+}
+
+/// A text of one line as it is kept, without what surrounds it.
+fn line(text: &str) -> String {
+    text.replace(char::is_control, " ").trim().to_owned()
+}
+
+/// A text of several lines as it is kept.
+fn lines(text: &str) -> String {
+    text.replace(|c: char| c.is_control() && c != '\n', " ").trim().to_owned()
+}
+
+/// Whether a text has at most so many characters.
+fn within(what: &'static str, text: &str, most: usize) -> Result<(), Wrong> {
+    if text.chars().count() > most { Err(Wrong::TooMuch(what, most)) } else { Ok(()) }
+}
+
+/// A text that may be left out: nothing where there is nothing in it.
+fn optional(what: &'static str, text: Option<&str>, most: usize) -> Result<Option<String>, Wrong> {
+    let text = text.map(line).filter(|text| !text.is_empty());
+    if let Some(text) = &text {
+        within(what, text, most)?;
+    }
+    Ok(text)
+}

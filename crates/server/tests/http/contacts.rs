@@ -1,0 +1,220 @@
+//! Contacts, their timelines and tasks, for people and for programs.
+
+use std::sync::atomic::Ordering;
+
+use axum::body::Body;
+use axum::http::{Response, StatusCode};
+use serde_json::{Value, json};
+use sotto_call::{CallId, Participant, Participants, Party};
+use sotto_server::http::HttpSettings;
+use sotto_server::hub::{HubLimits, LiveCall};
+use sotto_store::Role;
+
+use crate::bench::{Bench, body, by, get, hangup, post, refused, utterance, with_body};
+use crate::review::{rules, work};
+
+/// A server in Iran with an agent and a supervisor who are signed in.
+async fn bench() -> (Bench, String, String) {
+    let in_iran = |settings: &mut HttpSettings| settings.crm = rules();
+    let bench = Bench::with(in_iran, HubLimits::default()).await;
+    bench.add_user("mina", Role::Agent).await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let (mina, sara) = (bench.sign_in("mina").await, bench.sign_in("sara").await);
+    (bench, mina, sara)
+}
+
+async fn made(response: Response<Body>) -> Value {
+    let status = response.status();
+    let body = body(response).await;
+    assert_eq!(status, StatusCode::CREATED, "{body}");
+    body
+}
+
+/// A call in which a customer with this number takes part.
+fn call_of(bench: &Bench, aor: &str) -> LiveCall {
+    let call = bench.begin("a");
+    let customer = Participant { party: Party::Customer, aor: Some(aor.to_owned()), name: None };
+    call.publish(sotto_call::EventBody::Participants(Participants { participants: vec![customer] }));
+    call
+}
+
+#[tokio::test]
+async fn a_contact_is_added_found_changed_and_removed() {
+    let (bench, mina, sara) = bench().await;
+    let new = json!({ "name": " سارا كريمي ", "phones": ["0912 123 4567"], "email": "Sara@Example.com",
+        "fields": { "city": "Shiraz", "budget": "" } });
+    let lead = made(bench.send(by(&mina, post("/api/leads", &new))).await).await;
+    assert_eq!([&lead["kind"], &lead["stage"]], ["lead", "new"]);
+    assert_eq!((&lead["phones"], &lead["fields"]), (&json!(["+989121234567"]), &json!({ "city": "Shiraz" })));
+    assert_eq!((&lead["email"], &lead["version"]), (&json!("sara@example.com"), &json!(1)));
+    let path = format!("/api/leads/{}", lead["id"].as_str().unwrap());
+    assert_eq!(body(bench.send(by(&mina, get(&path))).await).await, lead);
+    let found = async |query: &str| {
+        let list = body(bench.send(by(&mina, get(&format!("/api/leads?{query}")))).await).await;
+        list["leads"].as_array().unwrap().len()
+    };
+    for query in ["", "q=shiraz", "q=0912", "phone=%2B989121234567", "phone=sip:09121234567@pbx", "stage=new"]
+    {
+        assert_eq!(found(query).await, 1, "{query}");
+    }
+    for query in ["q=tehran", "phone=1002", "phone=09350000000", "stage=lost", "kind=representative"] {
+        assert_eq!(found(query).await, 0, "{query}");
+    }
+    let twice = json!({ "name": "Other", "phones": ["+98 912 123 4567"] });
+    refused(bench.send(by(&mina, post("/api/leads", &twice))).await, 409, "number_taken").await;
+    for wrong in [
+        json!({ "name": " " }),
+        json!({ "name": "a", "phones": ["1002"] }),
+        json!({ "name": "a", "email": "b" }),
+        json!({ "name": "x".repeat(300) }),
+    ] {
+        refused(bench.send(by(&mina, post("/api/leads", &wrong))).await, 400, "invalid").await;
+    }
+    let now = json!({ "version": 1, "kind": "lead", "stage": "qualified", "name": "Sara", "phones": ["09121234567"] });
+    let changed = body(bench.send(by(&mina, with_body("PUT", &path, &now))).await).await;
+    assert_eq!((&changed["stage"], &changed["version"]), (&json!("qualified"), &json!(2)));
+    assert_eq!((&changed["fields"], changed.get("email")), (&json!({}), None), "what is absent is no more");
+    refused(bench.send(by(&sara, with_body("PUT", &path, &now))).await, 409, "changed_meanwhile").await;
+    let unknown = format!("/api/leads/{}", CallId::new());
+    refused(bench.send(by(&mina, with_body("PUT", &unknown, &now))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, with_body("DELETE", &path, &json!({})))).await, 403, "forbidden").await;
+    let removed = bench.send(by(&sara, with_body("DELETE", &path, &json!({})))).await;
+    assert_eq!(removed.status(), StatusCode::NO_CONTENT);
+    refused(bench.send(by(&sara, get(&path))).await, 404, "not_found").await;
+    // Who did what, but not what they wrote.
+    let audit = loop {
+        let records = bench.store.audit(None, 9).await.unwrap();
+        if records.len() == 3 {
+            break records;
+        }
+        tokio::task::yield_now().await;
+    };
+    let told: Vec<(&str, &str)> = audit.iter().map(|one| (one.who.as_str(), one.what.as_str())).collect();
+    assert_eq!(told, [("sara", "contacts"), ("mina", "contacts"), ("mina", "contacts")]);
+    let id = lead["id"].as_str().unwrap();
+    assert_eq!(audit[1].detail, format!("changed {id}: stage, name, email, fields"));
+}
+
+#[tokio::test]
+async fn lists_come_in_pages() {
+    let (bench, mina, _) = bench().await;
+    for n in 0..5 {
+        made(bench.send(by(&mina, post("/api/leads", &json!({ "name": n.to_string() })))).await).await;
+        bench.now.fetch_add(1, Ordering::Relaxed);
+    }
+    let (mut names, mut query) = (Vec::new(), "limit=2".to_owned());
+    loop {
+        let page = body(bench.send(by(&mina, get(&format!("/api/leads?{query}")))).await).await;
+        let leads = page["leads"].as_array().unwrap();
+        names.extend(leads.iter().map(|lead| lead["name"].as_str().unwrap().to_owned()));
+        let Some(next) = page["next"].as_str() else { break };
+        query = format!("limit=2&before={next}");
+    }
+    assert_eq!(names, ["4", "3", "2", "1", "0"]);
+    for wrong in ["before=x", "limit=many", "stage=gone", "kind=friend", &format!("q={}", "x".repeat(201))] {
+        refused(bench.send(by(&mina, get(&format!("/api/leads?{wrong}")))).await, 400, "invalid").await;
+    }
+    refused(bench.send(get("/api/leads")).await, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
+    let (bench, mina, _) = bench().await;
+    let proposes = bench.key(&["crm:propose"]).await;
+    let lead = made(bench.send(by(&mina, post("/api/leads", &json!({ "name": "Sara" })))).await).await;
+    let id = lead["id"].as_str().unwrap();
+    let path = format!("/api/leads/{id}/communication");
+    let summary = json!({ "type": "call_summary", "source": "person", "content": "Wants a place.",
+        "tags": ["registration"], "metadata": { "confidence": 0.5 }, "at_unix_ms": 5_000 });
+    let added = made(bench.send(by(&proposes, post(&path, &summary))).await).await;
+    assert_eq!(
+        (&added["source"], &added["by"]),
+        (&json!("ai"), &json!("key:test")),
+        "a program is no person"
+    );
+    let note = json!({ "type": "note", "source": "ai", "content": "Called back." });
+    let added = made(bench.send(by(&mina, post(&path, &note))).await).await;
+    assert_eq!((&added["source"], &added["by"]), (&json!("person"), &json!("mina")));
+    let timeline = body(bench.send(by(&mina, get(&path))).await).await;
+    let said: Vec<&Value> =
+        timeline["communication"].as_array().unwrap().iter().map(|one| &one["content"]).collect();
+    assert_eq!(said, ["Called back.", "Wants a place."]);
+    assert_eq!(timeline["communication"][1]["metadata"]["confidence"], 0.5);
+
+    let task = json!({ "leadId": id, "type": "callback", "when": "2026-12-01T10:00", "channel": "phone",
+        "to": "+989121234567" });
+    let proposed = made(bench.send(by(&proposes, post("/api/tasks", &task))).await).await;
+    assert_eq!((&proposed["state"], &proposed["lead_name"]), (&json!("proposed"), &json!("Sara")));
+    assert_eq!(proposed["due_at_unix_ms"], 1_796_119_200_000_u64);
+    let one = format!("/api/tasks/{}", proposed["id"].as_str().unwrap());
+    let becomes = |version: u32, state: &str| json!({ "version": version, "state": state, "type": "callback", "due_at_unix_ms": 9_000, "assignee": "mina" });
+    let put = async |who: &str, now: &Value| bench.send(by(who, with_body("PUT", &one, now))).await;
+    refused(put(&proposes, &becomes(1, "open")).await, 403, "forbidden").await;
+    let accepted = body(put(&mina, &becomes(1, "open")).await).await;
+    assert_eq!((&accepted["state"], &accepted["version"]), (&json!("open"), &json!(2)));
+    refused(put(&mina, &becomes(1, "done")).await, 409, "changed_meanwhile").await;
+    refused(put(&mina, &becomes(2, "proposed")).await, 409, "not_possible").await;
+    assert_eq!(body(put(&mina, &becomes(2, "done")).await).await["state"], "done");
+    let own =
+        made(bench.send(by(&mina, post("/api/tasks", &json!({ "lead_id": id, "type": "task" })))).await)
+            .await;
+    assert_eq!(own["state"], "open");
+    let list = body(bench.send(by(&mina, get(&format!("/api/tasks?state=open&leadId={id}")))).await).await;
+    assert_eq!((list["tasks"].as_array().unwrap().len(), &list["tasks"][0]["id"]), (1, &own["id"]));
+
+    // It may do nothing else.
+    for request in
+        [get("/api/leads"), get(&path), get("/api/tasks"), post("/api/leads", &json!({ "name": "x" }))]
+    {
+        refused(bench.send(by(&proposes, request)).await, 403, "forbidden").await;
+    }
+    let now = json!({ "version": 1, "kind": "lead", "stage": "lost", "name": "x" });
+    let changed = with_body("PUT", &format!("/api/leads/{id}"), &now);
+    refused(bench.send(by(&proposes, changed)).await, 403, "forbidden").await;
+    let nobody = format!("/api/leads/{}/communication", CallId::new());
+    refused(bench.send(by(&mina, get(&nobody))).await, 404, "not_found").await;
+    refused(bench.send(by(&mina, post(&nobody, &note))).await, 404, "not_found").await;
+    let of_nobody = json!({ "lead_id": CallId::new().to_string(), "type": "task" });
+    refused(bench.send(by(&mina, post("/api/tasks", &of_nobody))).await, 404, "not_found").await;
+    for wrong in [
+        json!({ "lead_id": id, "type": "task", "when": "tomorrow" }),
+        json!({ "lead_id": id, "type": "task", "due_at_unix_ms": u64::MAX }),
+        json!({ "lead_id": id, "type": "task", "title": "x".repeat(501) }),
+    ] {
+        refused(bench.send(by(&mina, post("/api/tasks", &wrong))).await, 400, "invalid").await;
+    }
+    let empty = json!({ "type": "note", "content": " " });
+    refused(bench.send(by(&mina, post(&path, &empty))).await, 400, "invalid").await;
+}
+
+#[tokio::test]
+async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_timeline() {
+    let (bench, mina, _) = bench().await;
+    let call = call_of(&bench, "sip:09121234567@pbx.example");
+    let path = format!("/api/calls/{}/contact", call.id());
+    // While it goes on, and of nobody yet.
+    let with = async || body(bench.send(by(&mina, get(&path))).await).await;
+    assert_eq!(with().await, json!({ "phone": "+989121234567" }));
+    call.publish(utterance(1, "I would like to register for the course, please.", true));
+    call.end(hangup()).await.unwrap();
+    work(&bench).await;
+    let new = json!({ "name": "Sara", "phones": ["0098 912 123 4567"] });
+    let lead = made(bench.send(by(&mina, post("/api/leads", &new))).await).await;
+    assert_eq!(with().await["contact"], lead);
+    // Who is written down afterwards gets their calls.
+    work(&bench).await;
+    let timeline = format!("/api/leads/{}/communication", lead["id"].as_str().unwrap());
+    let timeline = body(bench.send(by(&mina, get(&timeline))).await).await;
+    let [noted] = timeline["communication"].as_array().unwrap().as_slice() else { panic!("{timeline}") };
+    assert_eq!([&noted["type"], &noted["source"]], ["call_summary", "ai"]);
+    assert_eq!(noted["call_id"], call.id().to_string());
+    assert!(noted["metadata"]["lead_stage_suggestion"].is_string(), "{noted}");
+    assert_eq!(noted["at_unix_ms"], 1_700_000_005_000_u64, "when it was over");
+
+    let reads_calls = bench.key(&["calls:read"]).await;
+    refused(bench.send(by(&reads_calls, get(&path))).await, 403, "forbidden").await;
+    let reads_both = bench.key(&["calls:read", "crm:read"]).await;
+    assert_eq!(bench.send(by(&reads_both, get(&path))).await.status(), StatusCode::OK);
+    let unknown = format!("/api/calls/{}/contact", CallId::new());
+    refused(bench.send(by(&mina, get(&unknown))).await, 404, "not_found").await;
+}

@@ -1,0 +1,255 @@
+// Contacts, as they are listed and looked at one by one. What is changed says which version was seen.
+
+import {
+  api,
+  ApiError,
+  type ContactStage,
+  type Lead,
+  type LeadFields,
+  type Task,
+  type TaskFields,
+  type TaskState,
+  type TimelineEntry,
+} from './api';
+import { ltr, t } from './i18n/index.svelte';
+import { reasonOf } from './names';
+import { session } from './session.svelte';
+
+const ASK_EVERY_MS = 5_000;
+/** Tasks that are listed. */
+const TASKS = '20';
+
+const PROBLEMS = ['number_taken', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
+
+/** Why something was not done, as a reader understands it. */
+function problemOf(error: ApiError): string {
+  const known = PROBLEMS.find((one) => one === error.code);
+  return known ? t(`contacts.problem.${known}`, { why: ltr(error.message) }) : reasonOf(error);
+}
+
+/** Only what went wrong at the server; everything else goes on. */
+function asked(error: unknown): ApiError {
+  session.noticed(error);
+  if (!(error instanceof ApiError)) throw error;
+  return error;
+}
+
+/** What is common to both pages: tasks, and what went wrong. */
+class Book {
+  tasks: Task[] = $state.raw([]);
+  /** Why it could not be fetched just now. */
+  failed: ApiError | null = $state.raw(null);
+  /** Why the last thing that was asked for was not done. */
+  problem = $state.raw('');
+  /** Something is being changed. */
+  busy = $state.raw(false);
+
+  /** Keeps it true while it is looked at; gives the way to stop. */
+  watch(): () => void {
+    const ask = () => {
+      if (!document.hidden && !this.busy) void this.ask();
+    };
+    ask();
+    const timer = setInterval(ask, ASK_EVERY_MS);
+    return () => {
+      clearInterval(timer);
+      this.#asking.abort();
+    };
+  }
+
+  /** What is fetched, and where it goes. */
+  fetch: (signal: AbortSignal) => Promise<void> = async () => {};
+  /** What was asked before is old news. */
+  #asking = new AbortController();
+
+  async ask(): Promise<void> {
+    this.#asking.abort();
+    this.#asking = new AbortController();
+    const { signal } = this.#asking;
+    try {
+      await this.fetch(signal);
+      if (!signal.aborted) this.failed = null;
+    } catch (error) {
+      if (!signal.aborted) this.failed = asked(error);
+    }
+  }
+
+  /** Changes something, and shows what there is then; whether it was done. */
+  async change(what: () => Promise<unknown>): Promise<boolean> {
+    if (this.busy) return false;
+    this.busy = true;
+    this.problem = '';
+    try {
+      await what();
+    } catch (error) {
+      this.problem = problemOf(asked(error));
+    }
+    this.busy = false;
+    await this.ask();
+    return this.problem === '';
+  }
+
+  /** A task is accepted, dismissed or done. */
+  put(task: Task, state: TaskState): Promise<boolean> {
+    const { id, version, type, title, channel, to, due_at_unix_ms, priority, assignee } = task;
+    const fields: TaskFields = {
+      type,
+      ...(title === undefined ? {} : { title }),
+      ...(channel === undefined ? {} : { channel }),
+      ...(to === undefined ? {} : { to }),
+      ...(due_at_unix_ms === undefined ? {} : { due_at_unix_ms }),
+      ...(priority === undefined ? {} : { priority }),
+      ...(assignee === undefined ? {} : { assignee }),
+    };
+    return this.change(() => api.changeTask(id, version, state, fields));
+  }
+}
+
+export class Contacts extends Book {
+  /** Absent until they are fetched. */
+  leads: Lead[] | null = $state.raw(null);
+  /** Where the next page begins. */
+  next: string | null = $state.raw(null);
+  query = $state.raw('');
+  stage: ContactStage | null = $state.raw(null);
+  /** Pages that are shown. */
+  #pages = 1;
+
+  constructor() {
+    super();
+    this.fetch = (signal) => this.#load(signal);
+  }
+
+  find(query: string, stage: ContactStage | null): Promise<void> {
+    this.query = query;
+    this.stage = stage;
+    this.#pages = 1;
+    return this.ask();
+  }
+
+  more(): Promise<void> {
+    this.#pages++;
+    return this.ask();
+  }
+
+  async #load(signal: AbortSignal): Promise<void> {
+    const { query, stage } = this;
+    const about: Record<string, string> = {};
+    if (query) about['q'] = query;
+    if (stage) about['stage'] = stage;
+    const leads: Lead[] = [];
+    let next: string | null = null;
+    for (let page = 0; page < this.#pages; page++) {
+      const found = await api.leads(about, signal);
+      leads.push(...found.leads);
+      next = found.next ?? null;
+      if (next === null) break;
+      about['before'] = next;
+    }
+    const tasks = await api.tasks({ state: 'open', limit: TASKS }, signal);
+    if (signal.aborted) return;
+    this.leads = leads;
+    this.next = next;
+    this.tasks = tasks;
+  }
+
+  /** Adds a contact and says which one it is. */
+  async add(fields: LeadFields): Promise<string | null> {
+    let id: string | null = null;
+    await this.change(async () => {
+      id = (await api.addLead(fields)).id;
+    });
+    return id;
+  }
+}
+
+export class ContactPage extends Book {
+  readonly id: string;
+  /** Absent until it is fetched. */
+  lead: Lead | null = $state.raw(null);
+  timeline: TimelineEntry[] = $state.raw([]);
+  /** There is no such contact. */
+  missing = $state.raw(false);
+  /** Where the next page of the timeline begins. */
+  #next: string | null = $state.raw(null);
+
+  constructor(id: string) {
+    super();
+    this.id = id;
+    this.fetch = (signal) => this.#load(signal);
+  }
+
+  async #load(signal: AbortSignal): Promise<void> {
+    try {
+      const [lead, timeline, proposed, open] = await Promise.all([
+        api.lead(this.id, signal),
+        api.timeline(this.id, null, signal),
+        api.tasks({ lead_id: this.id, state: 'proposed', limit: TASKS }, signal),
+        api.tasks({ lead_id: this.id, state: 'open', limit: TASKS }, signal),
+      ]);
+      if (signal.aborted) return;
+      this.lead = lead;
+      const newest = timeline.communication;
+      const last = newest.at(-1)?.at_unix_ms ?? 0;
+      // What was fetched of older pages stays below, as long as there are any.
+      const older = timeline.next === undefined ? [] : this.timeline.filter((one) => one.at_unix_ms < last);
+      this.timeline = [...newest, ...older];
+      if (older.length === 0) this.#next = timeline.next ?? null;
+      this.tasks = [...proposed, ...open];
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) this.missing = true;
+      throw error;
+    }
+  }
+
+  /** There is more of the timeline. */
+  get hasMore(): boolean {
+    return this.#next !== null;
+  }
+
+  async more(): Promise<void> {
+    if (this.#next === null) return;
+    const before = this.#next;
+    await this.change(async () => {
+      const page = await api.timeline(this.id, before);
+      this.timeline = [...this.timeline, ...page.communication];
+      this.#next = page.next ?? null;
+    });
+  }
+
+  /** In the place of the version that was seen. */
+  save(fields: LeadFields, seen: number): Promise<boolean> {
+    return this.change(() => api.changeLead(this.id, seen, fields));
+  }
+
+  setStage(stage: ContactStage): Promise<boolean> {
+    const { lead } = this;
+    return lead ? this.save({ ...fieldsOf(lead), stage }, lead.version) : Promise.resolve(false);
+  }
+
+  note(content: string): Promise<boolean> {
+    return this.change(() => api.addNote(this.id, content));
+  }
+
+  addTask(fields: TaskFields): Promise<boolean> {
+    return this.change(() => api.addTask(this.id, fields));
+  }
+
+  remove(): Promise<boolean> {
+    return this.change(() => api.removeLead(this.id));
+  }
+}
+
+/** What of a contact people write down. */
+export function fieldsOf({ kind, stage, name, phones, email, owner, notes, fields }: Lead): LeadFields {
+  return {
+    kind,
+    stage,
+    name,
+    phones,
+    notes,
+    fields,
+    ...(email === undefined ? {} : { email }),
+    ...(owner === undefined ? {} : { owner }),
+  };
+}
