@@ -11,8 +11,9 @@ use sotto_call::CallId;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::{CallKnowledge, Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
 pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
@@ -219,7 +220,12 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn finish_job(&self, job: &JobRow, review: &ReviewRow) -> Result<bool, StoreError> {
+    pub async fn finish_job(
+        &self,
+        job: &JobRow,
+        review: &ReviewRow,
+        knowledge: &CallKnowledge,
+    ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
         let is_ours = transaction!(self, tx => {
             let settled = sqlx::query(
@@ -247,6 +253,24 @@ impl Store {
                 .bind(review.quality.as_str())
                 .execute(&mut **tx)
                 .await?;
+                for statement in FORGET_KNOWLEDGE {
+                    sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
+                }
+                for question in &knowledge.questions {
+                    add_question!(tx, question);
+                }
+                for uses in &knowledge.cards {
+                    sqlx::query(ADD_CARDS)
+                        .bind(job.call.0)
+                        .bind(clean(&uses.document))
+                        .bind(signed(uses.shown, "count")?)
+                        .bind(signed(uses.accepted, "count")?)
+                        .bind(signed(uses.copied, "count")?)
+                        .bind(signed(uses.dismissed, "count")?)
+                        .bind(signed(uses.wrong, "count")?)
+                        .execute(&mut **tx)
+                        .await?;
+                }
             }
             settled > 0
         });
