@@ -9,6 +9,7 @@ pub mod config;
 pub mod desk;
 pub mod documents;
 pub mod figures;
+pub mod gaps;
 pub mod http;
 pub mod hub;
 pub mod insight;

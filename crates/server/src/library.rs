@@ -12,7 +12,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sotto_insight::{Embedder, Purpose};
 use sotto_knowledge::{
-    Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
-    Visibility, by_document, fingerprint,
+    Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
+    Visibility, by_document, conflicts, fingerprint,
 };
 use sotto_models::{Cache, Console, EMBEDDING};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
@@ -60,11 +60,23 @@ pub struct KnowledgeConfig {
     pub max_uploads: u32,
     /// Megabytes that an uploaded document may have. PDF and DOCX are read up to 32, everything else up to 8.
     pub max_upload_mb: u32,
+    /// Days for which questions are kept that nothing written down answers; those of calls go with their call at the latest.
+    /// 0: for as long as that.
+    pub gaps_kept_days: u32,
+    /// Days after which a document that has not changed is called old.
+    pub old_after_days: u32,
 }
 
 impl Default for KnowledgeConfig {
     fn default() -> Self {
-        Self { folders: Vec::new(), look_every_s: 60, max_uploads: 1_000, max_upload_mb: 32 }
+        Self {
+            folders: Vec::new(),
+            look_every_s: 60,
+            max_uploads: 1_000,
+            max_upload_mb: 32,
+            gaps_kept_days: 180,
+            old_after_days: 365,
+        }
     }
 }
 
@@ -395,8 +407,14 @@ impl Books {
     }
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+/// A vector that was kept as [`bytes`].
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+}
+
+/// A vector as it is kept.
+pub(crate) fn bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// A document as people see it in a list.
@@ -477,6 +495,15 @@ fn add(counter: &AtomicU64, since: Instant) {
     counter.fetch_add(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
 }
 
+/// What a question means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Meaning {
+    /// What has read it.
+    pub by: String,
+    /// A vector of length one.
+    pub vector: Vec<f32>,
+}
+
 /// What there is, and what was done since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LibraryFigures {
@@ -514,6 +541,10 @@ struct Shared {
     shelf: Mutex<Arc<Shelf>>,
     /// What embeds questions, as soon as there are passages to compare them with.
     asker: Mutex<Option<Embed>>,
+    /// What that is, before it is there.
+    asks_by: OnceLock<String>,
+    /// What disagrees in an index, once somebody has asked.
+    conflicts: Mutex<(Weak<Index>, Arc<[Conflict]>)>,
     /// See [`Library::compares`].
     compares: AtomicBool,
     /// Wakes the thread that keeps this.
@@ -568,6 +599,8 @@ impl Library {
                 books: Mutex::default(),
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
+                asks_by: OnceLock::new(),
+                conflicts: Mutex::new((Weak::new(), Arc::default())),
                 compares: AtomicBool::new(false),
                 wake: OnceLock::new(),
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
@@ -615,6 +648,40 @@ impl Library {
         index.search(&query, viewer, limit)
     }
 
+    /// What a question means, together with what was said before it, the newest first, and what has read that; nothing while
+    /// nothing can.
+    ///
+    /// Blocks for some tens of milliseconds.
+    #[must_use]
+    pub fn meaning(&self, text: &str, context: &[&str]) -> Option<Meaning> {
+        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, context))?;
+        match asked {
+            Ok(vector) => Some(Meaning { by: self.shared.asks_by.get().cloned().unwrap_or_default(), vector }),
+            Err(error) => {
+                tracing::warn!(%error, "a question is looked up by its words alone");
+                None
+            }
+        }
+    }
+
+    /// Sentences of documents that `viewer` may see which disagree.
+    ///
+    /// Blocks for a second or so where there are tens of thousands of passages, the first time after something has changed.
+    #[must_use]
+    pub fn conflicts(&self, viewer: &Viewer) -> Vec<Conflict> {
+        let Some(index) = self.index() else { return Vec::new() };
+        let mut known = lock(&self.shared.conflicts);
+        // What is known keeps the place of its index, so that no other is there.
+        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(&index)) {
+            *known = (Arc::downgrade(&index), conflicts(index.documents()).into());
+        }
+        let found = known.1.clone();
+        drop(known);
+        let sees = |id: &str| index.document(id).is_some_and(|document| document.visibility.allows(viewer));
+        let seen = found.iter().filter(|one| sees(&one.newer.document) && sees(&one.older.document));
+        seen.cloned().collect()
+    }
+
     /// The documents that `viewer` may see, by name.
     #[must_use]
     pub fn documents(&self, viewer: &Viewer) -> Vec<ListedDocument> {
@@ -645,6 +712,12 @@ impl Library {
     pub fn document(&self, id: &str, viewer: &Viewer) -> Option<Arc<Document>> {
         let index = self.index()?;
         index.document(id).filter(|document| document.visibility.allows(viewer)).cloned()
+    }
+
+    /// Days after which a document that has not changed is called old.
+    #[must_use]
+    pub fn old_after_days(&self) -> u32 {
+        self.shared.config.old_after_days
     }
 
     /// Bytes that an uploaded document may have.
@@ -928,6 +1001,8 @@ impl Shared {
                 runtime.block_on(self.store()?.keep_embeddings_of(&model))?;
                 self.publish(&mut books)?;
             }
+            // There is one embedding for as long as the program runs.
+            let _ = self.asks_by.set(model);
             *lock(&self.asker) = Some(asker);
             self.compares.store(true, Release);
         }
@@ -1049,7 +1124,7 @@ fn rows(vectors: &BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>>, books: &Books) ->
         document: document.to_owned(),
         passage: *passage,
         model: books.model.clone(),
-        vector: vector.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        vector: bytes(vector),
     });
     rows.collect()
 }

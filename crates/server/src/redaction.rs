@@ -49,6 +49,21 @@ impl RedactionConfig {
         if !self.enabled {
             return Vec::new();
         }
+        self.alone(text).into_iter().flat_map(|left| left.secrets).collect()
+    }
+
+    /// A text that somebody has written, without its secrets; nothing where they cannot be told.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        if !self.enabled {
+            return text.to_owned();
+        }
+        let left = catch_unwind(AssertUnwindSafe(|| self.alone(text))).unwrap_or_default();
+        left.into_iter().next().map(|left| left.utterance.text).unwrap_or_default()
+    }
+
+    /// A text as if a customer said it and nothing else, without its secrets.
+    fn alone(&self, text: &str) -> Vec<sotto_insight::Redacted> {
         let said = Utterance {
             utterance_id: UtteranceId(0),
             party: Party::Customer,
@@ -62,7 +77,7 @@ impl RedactionConfig {
             language: String::new(),
             latency_ms: Millis(0),
         };
-        Redactor::new(self.policy()).push(&said).into_iter().flat_map(|left| left.secrets).collect()
+        Redactor::new(self.policy()).push(&said)
     }
 
     /// Whether there are digits in a sentence that may turn out to be a part of a secret, when the customer goes on.
@@ -271,6 +286,9 @@ mod tests {
         assert_eq!(RedactionConfig::default().secrets_in(said), [Secret::Card, Secret::Password]);
         assert_eq!((off.secrets_in(said), pins.secrets_in(said)), (vec![], vec![Secret::Password]));
         assert_eq!(pins.secrets_in("I want my money back, all 40 euros of it."), []);
+        let left = RedactionConfig::default().without_secrets(said);
+        assert!(left.contains(sotto_call::MASK) && !left.chars().any(|c| c.is_ascii_digit()), "{left}");
+        assert_eq!(off.without_secrets(said), said);
         let four = RedactionConfig { keep_last_four: true, ..RedactionConfig::default() };
         let left = redaction(&four).0.hear(utterance(1, true, 0, "4242 4242 4242 4242"));
         assert_eq!(left[0].utterance.text, "•••• 4242");

@@ -1,5 +1,5 @@
-//! Removing calls that are older than they may be, with their words and recordings, and moods, which may not be kept for as
-//! long.
+//! Removing calls that are older than they may be, with their words and recordings; and moods, and questions that nothing
+//! answers, which may not be kept for as long.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -58,6 +58,16 @@ pub async fn remove_older(
 pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
     let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     store.forget_moods(before).await
+}
+
+/// Removes questions that nothing answered and that were asked more than `age` before `now_unix_ms`, if there is such an age, and
+/// what nobody has asked any more. Says how many questions went.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn forget_questions(store: &Store, age: Option<Duration>, now_unix_ms: u64) -> Result<u64, StoreError> {
+    let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    store.forget_questions(age.map(|age| now_unix_ms.saturating_sub(millis(age)))).await
 }
 
 /// Removes a file below the data folder, if it is there.

@@ -31,8 +31,10 @@ pub struct QuestionRow {
     pub id: Uuid,
     /// Its gap; none until it is put to those like it.
     pub gap: Option<Uuid>,
-    /// The words of a customer that it is in; none where somebody looked it up.
-    pub said: Option<(CallId, UtteranceId)>,
+    /// The call on which a customer asked it; none where somebody looked it up.
+    pub call: Option<CallId>,
+    /// The words of that call that it is in.
+    pub utterance: Option<UtteranceId>,
     /// When it was asked, in milliseconds since 1970 (UTC).
     pub asked_at_unix_ms: u64,
     /// What was asked, without secrets.
@@ -65,7 +67,7 @@ pub struct CardUses {
 /// What a call tells of what is written down.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallKnowledge {
-    /// What nothing answered well enough. Their gaps are not looked at.
+    /// What nothing answered well enough. Of which call and which gap they are is not looked at.
     pub questions: Vec<QuestionRow>,
     /// By document, each once.
     pub cards: Vec<CardUses>,
@@ -113,14 +115,14 @@ pub(crate) const ADD_QUESTION: &str = "INSERT INTO gap_questions \
 pub(crate) const ADD_CARDS: &str = "INSERT INTO card_uses \
     (call_id, document, shown, accepted, copied, dismissed, wrong) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// Runs [`ADD_QUESTION`] in a transaction of either database.
+/// Runs [`ADD_QUESTION`] in a transaction of either database, for a question of this call, if of one.
 macro_rules! add_question {
-    ($tx:ident, $question:expr) => {{
-        let question: &$crate::QuestionRow = $question;
+    ($tx:ident, $question:expr, $call:expr) => {{
+        let (question, call): (&$crate::QuestionRow, Option<sotto_call::CallId>) = ($question, $call);
         sqlx::query($crate::gaps::ADD_QUESTION)
             .bind(question.id)
-            .bind(question.said.map(|(call, _)| call.0))
-            .bind(question.said.map(|(_, said)| i64::from(said.0)))
+            .bind(call.map(|call| call.0))
+            .bind(question.utterance.map(|said| i64::from(said.0)))
             .bind($crate::store::signed(question.asked_at_unix_ms, "time")?)
             .bind($crate::store::clean(&question.text))
             .bind(f64::from(question.confidence))
@@ -153,7 +155,8 @@ impl TryFrom<RawQuestion> for QuestionRow {
         Ok(Self {
             id: raw.id,
             gap: raw.gap_id,
-            said: raw.call_id.map(CallId).zip(utterance.map(UtteranceId)),
+            call: raw.call_id.map(CallId),
+            utterance: utterance.map(UtteranceId),
             asked_at_unix_ms: unsigned(raw.asked_at, "time")?,
             text: raw.text,
             confidence: raw.confidence as f32,
@@ -198,7 +201,7 @@ impl Store {
     /// When the database refuses.
     pub async fn add_question(&self, question: &QuestionRow) -> Result<(), StoreError> {
         transaction!(self, tx => {
-            add_question!(tx, question);
+            add_question!(tx, question, question.call);
         });
         Ok(())
     }

@@ -257,7 +257,7 @@ impl Store {
                     sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
                 }
                 for question in &knowledge.questions {
-                    add_question!(tx, question);
+                    add_question!(tx, question, Some(job.call));
                 }
                 for uses in &knowledge.cards {
                     sqlx::query(ADD_CARDS)

@@ -189,7 +189,8 @@ fn question(text: &str, call: Option<CallId>, asked_at_unix_ms: u64) -> Question
     QuestionRow {
         id: Uuid::now_v7(),
         gap: None,
-        said: call.map(|call| (call, UtteranceId(3))),
+        call,
+        utterance: call.map(|_| UtteranceId(3)),
         asked_at_unix_ms,
         text: text.to_owned(),
         confidence: 0.25,

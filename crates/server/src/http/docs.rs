@@ -14,7 +14,7 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, error, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review,
+    App, calls, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone, recording, review,
     session, whip,
 };
 
@@ -56,6 +56,7 @@ pub(super) fn routes() -> Router<App> {
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
         intents::remove_example,
         knowledge::search, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
+        gaps::list, gaps::decide, gaps::health,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

@@ -38,12 +38,7 @@ impl From<LibraryError> for ApiError {
         let message = error.to_string();
         let (status, code) = match error {
             LibraryError::Store(error) => return error.into(),
-            LibraryError::Failed(error) => {
-                return match error.downcast::<StoreError>() {
-                    Ok(error) => error.into(),
-                    Err(error) => internal(&format!("{error:#}")),
-                };
-            }
+            LibraryError::Failed(error) => return failed(error),
             LibraryError::Unknown => return Self::not_found("document"),
             LibraryError::Name => (StatusCode::BAD_REQUEST, "invalid"),
             LibraryError::Kind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "kind"),
@@ -53,6 +48,14 @@ impl From<LibraryError> for ApiError {
             LibraryError::Taken(_) => (StatusCode::CONFLICT, "name_taken"),
         };
         Self::new(status, code, message)
+    }
+}
+
+/// What went wrong while the store was asked, or anything else.
+pub(super) fn failed(error: anyhow::Error) -> ApiError {
+    match error.downcast::<StoreError>() {
+        Ok(error) => error.into(),
+        Err(error) => internal(&format!("{error:#}")),
     }
 }
 
@@ -158,8 +161,8 @@ impl From<Hit> for Snippet {
 /// Look something up
 ///
 /// Passages that may answer, of those that are for whoever asks: a key is an admin with the scope `admin`, a supervisor
-/// with `calls:listen`, otherwise an agent. It may be done 30 times at once, and once a second from then on. Keys need
-/// `knowledge:read`.
+/// with `calls:listen`, otherwise an agent. It may be done 30 times at once, and once a second from then on. A question that
+/// nothing answers is kept for whoever keeps the documents, without secrets. Keys need `knowledge:read`.
 #[utoipa::path(post, path = "/api/ai/assist/search", tag = "Knowledge", request_body = Question, responses(
     (status = 200, description = "What was found, perhaps nothing", body = Snippets),
     (status = 400, description = "Nothing is asked, or too much", body = ErrorBody),
@@ -181,9 +184,11 @@ pub(super) async fn search(
     }
     app.work(&identity)?;
     let (library, viewer) = (app.shared.parts.library.clone(), library::viewer(identity.role()));
+    let asked = query.trim().to_owned();
     let found = spawn_blocking(move || library.search(query.trim(), &viewer, HITS)).await;
     let hits = found.map_err(|error| internal(&error.to_string()))?;
     let hits = hits.map_err(|error| internal(&error.to_string()))?;
+    app.looked_up(&asked, hits.first());
     Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
 }
 

@@ -9,6 +9,7 @@ mod calls;
 mod discreet;
 mod docs;
 mod error;
+mod gaps;
 mod intents;
 mod jobs;
 mod knowledge;
@@ -51,6 +52,7 @@ pub use self::serve::serve;
 use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::desk::Desk;
+use crate::gaps::Gaps;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
@@ -174,6 +176,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Read at `/readyz`.
     pub readiness: Readiness,
+    /// What is not written down, and what of it is no good.
+    pub gaps: Gaps,
     /// How speech recognition is doing, for `/api/status`.
     pub speech: Box<dyn Fn() -> SpeechStatus + Send + Sync>,
 }
@@ -318,6 +322,7 @@ pub fn router(app: App) -> Router {
         .merge(missed::routes())
         .merge(intents::routes())
         .merge(knowledge::routes())
+        .merge(gaps::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .route("/status", get(ops::status))

@@ -4,6 +4,7 @@
 
 mod bench;
 mod calls;
+mod gaps;
 mod hostile;
 mod intents;
 mod knowledge;
