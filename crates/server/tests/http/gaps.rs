@@ -12,7 +12,6 @@ use sotto_store::Role;
 use crate::bench::{Bench, body, by, get, hangup, post, refused, with_body};
 use crate::review::work;
 
-/// A day, and some more than the thirty after which a document is new no more.
 const DAY: Duration = Duration::from_secs(24 * 3_600);
 
 async fn upload(bench: &Bench, who: &str, name: &str, roles: &str, text: &str) {
@@ -34,21 +33,28 @@ async fn bench() -> (Bench, [String; 3]) {
     (bench, cookies.try_into().unwrap())
 }
 
+/// A second later somebody looks something up.
 async fn looks_up(bench: &Bench, who: &str, query: &str) {
+    bench.wait(Duration::from_secs(1));
     let response = bench.send(by(who, post("/api/ai/assist/search", &json!({ "query": query })))).await;
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-/// The gaps in a state, once so many questions are in the first of them: nobody who looks something up waits for that.
-async fn gaps(bench: &Bench, who: &str, state: &str, count: u64) -> Value {
+/// The gaps in a state, once they are so: nobody who looks something up waits until it is noted.
+async fn gaps(bench: &Bench, who: &str, state: &str, is_noted: impl Fn(&Value) -> bool) -> Value {
     loop {
         let path = format!("/api/knowledge/gaps?state={state}");
         let list = body(bench.send(by(who, get(&path))).await).await;
-        if list["gaps"][0]["count"].as_u64().unwrap_or_default() == count {
+        if is_noted(&list) {
             return list;
         }
         tokio::task::yield_now().await;
     }
+}
+
+/// Whether the first gap was asked so often.
+fn asked(count: u64) -> impl Fn(&Value) -> bool {
+    move |list| list["gaps"][0]["count"] == count
 }
 
 async fn decide(bench: &Bench, who: &str, gap: &Value, decision: &Value) -> StatusCode {
@@ -59,11 +65,11 @@ async fn decide(bench: &Bench, who: &str, gap: &Value, decision: &Value) -> Stat
 #[tokio::test]
 async fn what_is_looked_up_in_vain_is_a_gap_until_somebody_has_seen_to_it() {
     let (bench, [mina, sara, omid]) = bench().await;
-    looks_up(&bench, &mina, "Your refund takes how many working days?").await;
+    looks_up(&bench, &mina, "Does your refund take 3 working days?").await;
     looks_up(&bench, &mina, "How do I renew my panel?").await;
-    looks_up(&bench, &sara, "Can I renew the panel? My card is 4242 4242 4242 4242.").await;
+    looks_up(&bench, &sara, "My card is 4242 4242 4242 4242, is it accepted?").await;
     looks_up(&bench, &omid, "Can I renew panels?").await;
-    let list = gaps(&bench, &sara, "open", 2).await;
+    let list = gaps(&bench, &sara, "open", |list| list["open"] == 2 && asked(2)(list)).await;
     assert_eq!((&list["open"], &list["answered"], &list["hidden"]), (&json!(2), &json!(0), &json!(0)));
     let gap = &list["gaps"][0];
     assert_eq!((&gap["state"], &gap["changed_by"]), (&json!("open"), &json!("")));
@@ -71,7 +77,8 @@ async fn what_is_looked_up_in_vain_is_a_gap_until_somebody_has_seen_to_it() {
         gap["questions"].as_array().unwrap().iter().map(|one| one["text"].as_str().unwrap()).collect();
     assert_eq!(texts, ["Can I renew panels?", "How do I renew my panel?"]);
     assert!(gap["questions"][0].get("call_id").is_none());
-    assert!(!list.to_string().contains("4242"), "{list}");
+    let card = list["gaps"][1]["questions"][0]["text"].as_str().unwrap();
+    assert!(card.contains(sotto_call::MASK) && !card.contains("4242"), "{card}");
 
     let answered = |document: &str| json!({ "state": "answered", "document": document });
     let hidden = json!({ "state": "hidden" });
@@ -85,7 +92,7 @@ async fn what_is_looked_up_in_vain_is_a_gap_until_somebody_has_seen_to_it() {
     }
     assert_eq!(decide(&bench, &sara, &json!({ "id": sotto_call::CallId::new() }), &hidden).await.as_u16(), 404);
     assert_eq!(decide(&bench, &sara, gap, &answered("refunds.txt")).await.as_u16(), 204);
-    let list = gaps(&bench, &sara, "answered", 2).await;
+    let list = gaps(&bench, &sara, "answered", asked(2)).await;
     assert_eq!((&list["open"], &list["answered"]), (&json!(1), &json!(1)));
     assert_eq!(list["gaps"][0]["document"], json!({ "id": "refunds.txt", "title": "refunds.txt" }));
     assert_eq!(list["gaps"][0]["changed_by"], "sara");
@@ -93,14 +100,12 @@ async fn what_is_looked_up_in_vain_is_a_gap_until_somebody_has_seen_to_it() {
     assert!(noted.iter().any(|one| one.what == "gap" && one.detail.ends_with("answered by refunds.txt")));
 
     // Asked again after that, it is open again.
-    bench.wait(Duration::from_secs(1));
     looks_up(&bench, &mina, "renew panel").await;
-    let list = gaps(&bench, &sara, "open", 3).await;
+    let list = gaps(&bench, &sara, "open", asked(3)).await;
     assert_eq!((&list["gaps"][0]["count_since"], &list["gaps"][0]["state"]), (&json!(1), &json!("open")));
     assert_eq!(decide(&bench, &sara, gap, &hidden).await.as_u16(), 204);
-    bench.wait(Duration::from_secs(1));
     looks_up(&bench, &mina, "renew panel").await;
-    let list = gaps(&bench, &sara, "hidden", 4).await;
+    let list = gaps(&bench, &sara, "hidden", asked(4)).await;
     assert_eq!((&list["open"], &list["hidden"]), (&json!(1), &json!(1)));
 }
 
@@ -112,7 +117,7 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
     let asked = utterance(1, Party::Customer, "How do I renew my panel?");
     for said in [
         asked.clone(),
-        utterance(2, Party::Customer, "How many working days does your refund take?"),
+        utterance(2, Party::Customer, "Does your refund take 3 working days?"),
         utterance(3, Party::Agent, "How do I export invoices?"),
         utterance(4, Party::Customer, "Thank you, goodbye."),
     ] {
@@ -127,7 +132,7 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
     }
     call.end(hangup()).await.unwrap();
     work(&bench).await;
-    let list = gaps(&bench, &sara, "open", 1).await;
+    let list = gaps(&bench, &sara, "open", asked(1)).await;
     let question = &list["gaps"][0]["questions"][0];
     assert_eq!((list["gaps"].as_array().unwrap().len(), &question["text"]), (1, &json!("How do I renew my panel?")));
     assert_eq!((&question["call_id"], &question["utterance_id"]), (&json!(call.id().to_string()), &json!(1)));
@@ -150,28 +155,33 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
     bench.store.delete_calls(&[call.id()].into()).await.unwrap();
     let gone = body(bench.send(by(&sara, get("/api/knowledge/gaps"))).await).await;
     assert_eq!(gone, json!({ "open": 0, "answered": 0, "hidden": 0, "gaps": [] }));
+    // Sessions end before documents are old.
+    let concerns = async || {
+        let sara = bench.sign_in("sara").await;
+        health(&sara).await["documents"][0]["concerns"].clone()
+    };
     bench.wait(31 * DAY);
-    assert_eq!(health(&sara).await["documents"][0]["concerns"], json!(["never_shown"]));
+    assert_eq!(concerns().await, json!(["never_shown"]));
     bench.wait(400 * DAY);
-    assert_eq!(health(&sara).await["documents"][0]["concerns"], json!(["old", "never_shown"]));
-    let mina = bench.sign_in("mina").await;
-    looks_up(&bench, &mina, "Your refund takes how many working days?").await;
+    assert_eq!(concerns().await, json!(["old", "never_shown"]));
+    let sara = bench.sign_in("sara").await;
+    looks_up(&bench, &sara, "Does your refund take 3 working days?").await;
     while health(&sara).await["documents"][0]["found"] != 1 {
         tokio::task::yield_now().await;
     }
-    assert_eq!(health(&sara).await["documents"][0]["concerns"], json!(["old"]));
+    assert_eq!(concerns().await, json!(["old"]));
 }
 
 #[tokio::test]
 async fn documents_that_disagree_are_shown_to_who_sees_both() {
     let (bench, [_, sara, omid]) = bench().await;
-    bench.wait(DAY);
+    bench.wait(Duration::from_secs(1));
     upload(&bench, &omid, "secret.txt", "admin", "It is new. Your refund takes 9 working days.").await;
     let conflicts = async |who: &str| {
         let health = body(bench.send(by(who, get("/api/knowledge/health"))).await).await;
         health["conflicts"].as_array().unwrap().clone()
     };
-    assert_eq!(conflicts(&sara).await, [] as [Value; 0]);
+    assert!(conflicts(&sara).await.is_empty());
     let found = conflicts(&omid).await;
     assert_eq!((found.len(), &found[0]["newer"]["document"]), (1, &json!("secret.txt")));
     assert_eq!(found[0]["newer"]["text"], "Your refund takes 9 working days.");
