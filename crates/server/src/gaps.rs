@@ -96,7 +96,7 @@ pub struct GapList {
     /// How many are not ours to answer.
     hidden: usize,
     /// Those that were asked most come first.
-    gaps: Vec<Gap>,
+    pub gaps: Vec<Gap>,
 }
 
 /// How the documents do.

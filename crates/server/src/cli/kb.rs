@@ -9,12 +9,13 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
 use sotto_knowledge::{Hit, Index, Query, SURE, Viewer, Visibility};
-use sotto_store::{Role, Store};
+use sotto_store::{GapState, Role, Store};
 
 use super::folder;
 use crate::config::Config;
 use crate::documents;
-use crate::library::{self, Books, Embed, Taken, open_embedding};
+use crate::gaps::Gaps;
+use crate::library::{self, Books, Embed, Library, Taken, open_embedding};
 
 /// What is written down.
 #[derive(Debug, Args)]
@@ -41,6 +42,8 @@ enum Command {
     },
     /// Look something up in the documents there are, or in those of a folder.
     Search(Search),
+    /// Print what nothing here answers: one JSON object for the questions that ask the same, those asked most first.
+    Gaps,
     /// Measure how often the right document is found, for questions of which you know in which document the answer is.
     Eval(Eval),
 }
@@ -87,6 +90,20 @@ impl Kb {
         match self.command {
             Command::Search(search) => search.run(config).await,
             Command::Eval(eval) => eval.run(config).await,
+            Command::Gaps => {
+                let (store, mut books) = (Store::open(&config.store_url()).await?, Books::default());
+                books.sync(&store).await?;
+                let library = Library::unverified(books.hub.index()?);
+                let gaps = Gaps::new(store.clone(), library, config.redaction.clone());
+                // Whoever reaches the database sees all that is in it.
+                let list = gaps.list(GapState::Open, &library::viewer(Role::Admin)).await?;
+                let mut out = std::io::stdout();
+                for gap in &list.gaps {
+                    writeln!(out, "{}", serde_json::to_string(gap)?)?;
+                }
+                store.close().await;
+                Ok(())
+            }
             Command::Add { path } => {
                 let store = Store::open(&config.store_url()).await?;
                 add(&store, config, &path).await?;
