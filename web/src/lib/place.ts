@@ -5,6 +5,7 @@ export type Place =
   | { page: 'wall' }
   | { page: 'intents' }
   | { page: 'knowledge' }
+  | { page: 'gaps' }
   | { page: 'jobs' }
   | { page: 'call'; id: string }
   | { page: 'missing' };
@@ -15,6 +16,7 @@ export function placeOf(hash: string): Place {
   if (path === 'wall') return { page: 'wall' };
   if (path === 'intents') return { page: 'intents' };
   if (path === 'knowledge') return { page: 'knowledge' };
+  if (path === 'knowledge/gaps') return { page: 'gaps' };
   if (path === 'jobs') return { page: 'jobs' };
   const call = /^calls\/([\w-]+)$/.exec(path);
   if (call?.[1]) return { page: 'call', id: call[1] };
@@ -26,6 +28,7 @@ export const href = {
   wall: '#/wall',
   intents: '#/intents',
   knowledge: '#/knowledge',
+  gaps: '#/knowledge/gaps',
   jobs: '#/jobs',
   call: (id: string) => `#/calls/${id}`,
 };
