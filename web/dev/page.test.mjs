@@ -1286,6 +1286,12 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await card.getByRole('button', { name: 'Remove it for good?' }).click();
   await card.waitFor({ state: 'detached' });
 
+  await form.getByLabel('They are tickets').check();
+  await upload('ticket.txt', 'Dear Smith, we are closed.');
+  const ticket = page.locator('ul > li', { has: page.locator('[data-row="document ticket.txt"]') });
+  await ticket.locator('[data-row]').click();
+  await ticket.getByText('Dear ••••, we are closed.').waitFor();
+
   // An agent looks things up, and changes nothing.
   const agent = await visit(t);
   await agent.waitForSelector('[data-call]');

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod analysis;
+mod anonymous;
 pub mod audit;
 pub mod calls;
 pub mod cli;

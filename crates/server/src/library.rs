@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use crate::anonymous::anonymised;
 use crate::audit;
 use crate::documents::{self, Found};
 
@@ -51,7 +52,7 @@ const UPLOADS: usize = 4;
 pub struct KnowledgeConfig {
     /// Folders whose documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX) are found, those in folders inside as well:
     /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise,
-    /// which nobody is in yet. A document is called by the folder's own name and its path in there, so no two folders have the
+    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own name and its path in there, so no two folders have the
     /// same name.
     pub folders: Vec<KnowledgeFolder>,
     /// Seconds after which folders are looked through for changes.
@@ -94,6 +95,10 @@ pub struct KnowledgeFolder {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub roles: Vec<Role>,
+    /// Its documents are tickets: names, telephone numbers, e-mail addresses, other numbers and secrets are taken out before
+    /// anything is kept, by rules that miss some.
+    #[serde(default)]
+    pub tickets: bool,
 }
 
 impl KnowledgeConfig {
@@ -734,8 +739,8 @@ impl Library {
         Ok(self.shared.uploads.clone().acquire_owned().await.context("nothing is taken in any more")?)
     }
 
-    /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see. It can be found by its
-    /// words when this returns. Must be called within a Tokio runtime.
+    /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see; of `tickets` without the
+    /// people in it. It can be found by its words when this returns. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`LibraryError::Name`], [`LibraryError::Kind`], [`LibraryError::Unreadable`], [`LibraryError::Full`],
@@ -744,6 +749,7 @@ impl Library {
         &self,
         name: &str,
         bytes: Vec<u8>,
+        tickets: bool,
         visibility: Visibility,
         by: Viewer,
         now_unix_ms: u64,
@@ -753,8 +759,11 @@ impl Library {
         // Who gives up waiting leaves a reader behind, which counts.
         let reading = shared.reading.clone().acquire_owned().await.context("nothing is read any more")?;
         let put = move || {
-            let content = shared.read(&name, &bytes)?;
+            let mut content = shared.read(&name, &bytes)?;
             drop(reading);
+            if tickets {
+                content = anonymised(content);
+            }
             let taken = Taken::upload(&name, bytes.len() as u64, now_unix_ms, &visibility, content)?;
             shared.put_upload(&taken, &by, &runtime)
         };
@@ -963,7 +972,10 @@ impl Shared {
                     continue;
                 }
                 let begun = Instant::now();
-                let read = documents::read(&file.path);
+                let mut read = documents::read(&file.path);
+                if folder.tickets {
+                    read = read.map(anonymised);
+                }
                 add(&self.counted.reading_ms, begun);
                 let taken = Taken::of(&name, file.changed_unix_ms, file.bytes, &visibility, read)?;
                 if let Some(problem) = &taken.row.problem {
@@ -1094,14 +1106,33 @@ impl Shared {
 
 /// Has what lies in folders be seen by whom these say, and what lies in none of these be gone. A folder that is away, or takes
 /// long to be looked through, would otherwise be seen as it was when it was read.
-async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> Result<(), StoreError> {
+async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> anyhow::Result<()> {
     for row in store.documents().await?.iter().filter(|row| !row.uploaded) {
         let has = |folder: &&KnowledgeFolder| folder.name().is_some_and(|name| is_inside(&row.name, name));
-        match folders.iter().find(has).map(KnowledgeFolder::visibility) {
-            None => _ = store.remove_document(&row.name).await?,
-            Some(seen) if seen == visibility(row) => {}
-            Some(seen) => store.show_document_to(&row.name, &seen.teams, &seen.roles).await?,
+        let Some(folder) = folders.iter().find(has) else {
+            store.remove_document(&row.name).await?;
+            continue;
+        };
+        let seen = folder.visibility();
+        if seen != visibility(row) {
+            store.show_document_to(&row.name, &seen.teams, &seen.roles).await?;
         }
+        if folder.tickets {
+            settle_ticket(store, row, &seen).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a document that was taken in before its folder was one of tickets be without people.
+async fn settle_ticket(store: &Store, row: &DocumentRow, seen: &Visibility) -> anyhow::Result<()> {
+    let kept = store.document_content(&row.name).await?.unwrap_or_default();
+    // Empty where nothing could be read.
+    let Ok(content) = serde_json::from_str::<Content>(&kept) else { return Ok(()) };
+    let without = anonymised(content.clone());
+    if without != content {
+        let taken = Taken::of(&row.name, row.changed_unix_ms, row.bytes, seen, Ok(without))?;
+        taken.keep_in(store).await?;
     }
     Ok(())
 }
@@ -1170,7 +1201,7 @@ mod tests {
             let part = |name: &str, roles| {
                 let path = folder.path().join(name);
                 fs::create_dir(&path).unwrap();
-                KnowledgeFolder { path, teams: Vec::new(), roles }
+                KnowledgeFolder { path, teams: Vec::new(), roles, tickets: false }
             };
             let folders = vec![part("all", Vec::new()), part("few", vec![Role::Supervisor])];
             let config = KnowledgeConfig { folders, look_every_s: 0, ..KnowledgeConfig::default() };
@@ -1307,6 +1338,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn people_are_taken_out_of_tickets_also_when_it_is_said_later_that_they_are_some() {
+        let bench = Bench::new().await;
+        bench.write("all/a.txt", "My name is Rose Brown and I want a zebra.");
+        bench.kept(&bench.library()).await;
+        let mut config = bench.config.clone();
+        config.folders[0].tickets = true;
+        let library = Library::new(config, bench.store.clone());
+        bench.refreshed(&library).await;
+        let text = |id: &str| library.document(id, &viewer(Role::Agent)).unwrap().text.clone();
+        assert_eq!(text("all/a.txt"), "My name is •••• and I want a zebra.");
+        assert!(!bench.store.document_content("all/a.txt").await.unwrap().unwrap().contains("Rose"));
+        bench.write("all/b.txt", "Dear Mr. Smith, two zebras.");
+        bench.kept(&library).await;
+        assert_eq!(text("all/b.txt"), "Dear Mr. ••••, two zebras.");
+        let (seen, by) = (seen_by(&[]), viewer(Role::Supervisor));
+        library.upload("c.txt", b"Dear Mr. Smith, three.".to_vec(), true, seen, by, 7).await.unwrap();
+        assert_eq!(text("c.txt"), "Dear Mr. ••••, three.");
+        assert!(lock(&bench.embedded).iter().all(|text| !text.contains("Smith")));
+    }
+
+    #[tokio::test]
     async fn what_was_taken_over_is_published_though_something_failed_before_it_was() {
         let bench = Bench::new().await;
         let library = bench.library();
@@ -1426,7 +1478,7 @@ mod tests {
         assert_eq!(told.recv().unwrap(), None);
         let by = || viewer(Role::Supervisor);
         let upload = async |name: &str, text: &str, roles: &[Role]| {
-            library.upload(name, text.into(), seen_by(roles), by(), 7).await
+            library.upload(name, text.into(), false, seen_by(roles), by(), 7).await
         };
         upload("refunds.txt", "The refund takes three days.", &[]).await.unwrap();
         assert_eq!(found(&library, "How long does the refund take?", Role::Agent), ["refunds.txt"]);
@@ -1484,7 +1536,7 @@ mod tests {
         hub.put(Paper { id, changed_unix_ms: 0, visibility, bytes: 0, content });
         let library = Library::fixed(hub.index().unwrap());
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
-        let taken = library.upload("a.txt", b"x".to_vec(), seen_by(&[]), viewer(Role::Admin), 0).await;
+        let taken = library.upload("a.txt", b"x".to_vec(), false, seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
     }
 
@@ -1502,7 +1554,12 @@ mod tests {
 
     #[test]
     fn folders_need_names_that_tell_them_apart() {
-        let folder = |path: &str| KnowledgeFolder { path: path.into(), teams: Vec::new(), roles: Vec::new() };
+        let folder = |path: &str| KnowledgeFolder {
+            path: path.into(),
+            teams: Vec::new(),
+            roles: Vec::new(),
+            tickets: false,
+        };
         let check = |paths: &[&str]| {
             let folders = paths.iter().map(|path| folder(path)).collect();
             KnowledgeConfig { folders, ..KnowledgeConfig::default() }.check()

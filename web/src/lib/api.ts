@@ -528,9 +528,9 @@ export const api = {
   async documentText(id: string, signal?: AbortSignal): Promise<string> {
     return (await json<{ text: string }>('GET', written(id), undefined, signal)).text;
   },
-  /** Without roles it is for everybody. */
-  async uploadDocument(file: File, roles: Role[]): Promise<void> {
-    const query = new URLSearchParams({ name: file.name, roles: roles.join(',') });
+  /** Without roles it is for everybody. Out of tickets people are taken. */
+  async uploadDocument(file: File, roles: Role[], tickets: boolean): Promise<void> {
+    const query = new URLSearchParams({ name: file.name, roles: roles.join(','), tickets: String(tickets) });
     await request('POST', `api/knowledge/documents?${query}`, file);
   },
   async removeDocument(id: string): Promise<void> {

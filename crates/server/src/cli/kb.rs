@@ -12,6 +12,7 @@ use sotto_knowledge::{Hit, Index, Query, SURE, Viewer, Visibility};
 use sotto_store::{GapState, Role, Store};
 
 use super::folder;
+use crate::anonymous::anonymised;
 use crate::config::Config;
 use crate::documents;
 use crate::gaps::Gaps;
@@ -32,6 +33,9 @@ enum Command {
     Add {
         /// The file, or the folder.
         path: PathBuf,
+        /// They are tickets: names, numbers, addresses and secrets are taken out, by rules that miss some.
+        #[arg(long)]
+        tickets: bool,
     },
     /// The documents there are.
     List,
@@ -104,9 +108,9 @@ impl Kb {
                 store.close().await;
                 Ok(())
             }
-            Command::Add { path } => {
+            Command::Add { path, tickets } => {
                 let store = Store::open(&config.store_url()).await?;
-                add(&store, config, &path).await?;
+                add(&store, config, &path, tickets).await?;
                 store.close().await;
                 Ok(())
             }
@@ -139,7 +143,7 @@ impl Kb {
 }
 
 /// Adds a file, or those of a folder, as uploads for everybody; in place of another for whom that is.
-async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> {
+async fn add(store: &Store, config: &Config, path: &Path, tickets: bool) -> anyhow::Result<()> {
     let files = match path.is_dir() {
         true => documents::find(path)?.into_iter().map(|found| found.path).collect(),
         false => vec![path.to_owned()],
@@ -158,7 +162,10 @@ async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> 
     let most = config.knowledge.max_uploads as usize;
     ensure!(uploads + names.len() <= most, "no more than {most} may be uploaded (`knowledge.max_uploads`)");
     for (name, file) in names {
-        let Some(content) = folder::read_file(&name, &file) else { continue };
+        let Some(mut content) = folder::read_file(&name, &file) else { continue };
+        if tickets {
+            content = anonymised(content);
+        }
         let bytes = std::fs::metadata(&file)?.len();
         let before = there.iter().find(|row| row.name == name);
         let seen = before.map_or_else(Visibility::default, library::visibility);
@@ -350,7 +357,7 @@ mod tests {
         let content = sotto_knowledge::Content::plain("Margins", "Nine pounds.");
         let taken = Taken::upload("margins.txt", 12, 7, &few, content).unwrap();
         taken.keep_in(&store).await.unwrap();
-        add(&store, &Config::default(), folder.path()).await.unwrap();
+        add(&store, &Config::default(), folder.path(), false).await.unwrap();
         let kept = store.documents().await.unwrap();
         let seen: Vec<Visibility> = kept.iter().map(library::visibility).collect();
         assert_eq!((seen, kept[1].version), (vec![Visibility::default(), few], 2));

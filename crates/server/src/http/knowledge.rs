@@ -226,6 +226,9 @@ pub(super) struct UploadParams {
     name: String,
     /// Who finds and sees it, with commas between them: `agent`, `supervisor`, `admin`. Absent: everybody.
     roles: Option<String>,
+    /// It has tickets: names, numbers, addresses and secrets are taken out before it is kept, by rules that miss some.
+    #[serde(default)]
+    tickets: bool,
 }
 
 /// Upload a document
@@ -246,7 +249,7 @@ pub(super) struct UploadParams {
 pub(super) async fn upload(
     State(app): State<App>,
     identity: Identity,
-    Query(UploadParams { name, roles }): Query<UploadParams>,
+    Query(UploadParams { name, roles, tickets }): Query<UploadParams>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
@@ -262,7 +265,7 @@ pub(super) async fn upload(
     let (what, now) = (format!("{}: uploaded", name.trim()), app.now_unix_ms());
     let upload = async move {
         let _until_taken_in = place;
-        library.upload(&name, bytes, visibility, by, now).await
+        library.upload(&name, bytes, tickets, visibility, by, now).await
     };
     app.changed(&identity, what, upload).await
 }

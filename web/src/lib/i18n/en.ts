@@ -310,6 +310,7 @@ export const en = {
   'knowledge.files': 'Files: Markdown, HTML, text, CSV, JSON, PDF, DOCX',
   'knowledge.for': 'Who finds them',
   'knowledge.everybody': 'Everybody',
+  'knowledge.tickets': 'They are tickets: take out names, numbers and addresses, as far as rules find them',
   'knowledge.upload': 'Upload',
   'knowledge.uploading': 'Uploading “{name}” …',
   'knowledge.remove': 'Remove',

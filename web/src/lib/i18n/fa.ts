@@ -299,6 +299,7 @@ export const fa: Record<Key, Message> = {
   'knowledge.files': 'فایل‌ها: Markdown، HTML، متن، CSV، JSON، PDF، DOCX',
   'knowledge.for': 'برای چه کسانی',
   'knowledge.everybody': 'همه',
+  'knowledge.tickets': 'تیکت هستند: نام‌ها، شماره‌ها و نشانی‌ها تا جایی که قاعده‌ها می‌یابند برداشته شوند',
   'knowledge.upload': 'بارگذاری',
   'knowledge.uploading': 'در حال بارگذاری «{name}» …',
   'knowledge.remove': 'حذف',
