@@ -112,7 +112,11 @@ mod tests {
         let leaders = leading(&[means("refund", &[1.0, 0.0]), means("money back", &[0.0, 1.0])]);
         assert_eq!(leaders.of(means("zebra", &[0.95, 0.312_25])), Some(0));
         assert_eq!(leaders.of(means("zebra", &[0.312_25, 0.95])), Some(1));
-        assert_eq!(leaders.of(means("refund", &[0.8, 0.6])), None, "the same words, and not the same meaning");
+        assert_eq!(
+            leaders.of(means("refund", &[0.8, 0.6])),
+            None,
+            "the same words, and not the same meaning"
+        );
         assert_eq!(Leaders::default().of(means("refund", &[1.0, 0.0])), None);
     }
 

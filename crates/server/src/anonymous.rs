@@ -25,7 +25,8 @@ const LONG: usize = 5;
 const MOST_WORDS: usize = 4;
 
 /// What is called so holds a name, in tables and at the head of messages.
-const NAME_FIELDS: &str = "name, first name, last name, full name, surname, customer, customer name, client, user, user name,
+const NAME_FIELDS: &str =
+    "name, first name, last name, full name, surname, customer, customer name, client, user, user name,
     username, from, to, cc, sender, recipient, requester, reporter, author, agent, assignee, contact, signed,
     نام, نام خانوادگی, نام مشتری, مشتری, کاربر, نام کاربری, فرستنده, گیرنده, درخواست کننده, کارشناس, نماینده";
 /// What is called so holds something else that leads to somebody.
@@ -38,7 +39,8 @@ const OTHER_FIELDS: &str = "phone, phone number, telephone, mobile, cell, fax, e
 const SALUTATIONS: &str = "dear, hi, hello, hey, mr, mr., mrs, mrs., ms, ms., dr, dr., sir, madam,
     آقای, خانم, جناب, سرکار, دکتر, مهندس";
 /// What follows in the same line or the next, if it is short, is who has written.
-const FAREWELLS: &str = "regards, best regards, kind regards, warm regards, best wishes, best, sincerely, yours sincerely,
+const FAREWELLS: &str =
+    "regards, best regards, kind regards, warm regards, best wishes, best, sincerely, yours sincerely,
     yours, cheers, many thanks, thank you, thanks,
     با احترام, با تشکر, با سپاس, ارادتمند, سپاس, ممنون, با سپاس فراوان";
 
@@ -52,7 +54,8 @@ pub fn anonymised(content: Content) -> Content {
     let title = first(&title);
     let parts: Vec<Part> = parts.into_iter().map(|part| Part { text: first(&part.text), ..part }).collect();
     // Longer ones first: a whole name before its parts.
-    let mut names: Vec<Vec<char>> = names.into_iter().take(MOST_NAMES).map(|name| name.chars().collect()).collect();
+    let mut names: Vec<Vec<char>> =
+        names.into_iter().take(MOST_NAMES).map(|name| name.chars().collect()).collect();
     names.sort_by_key(|name| std::cmp::Reverse(name.len()));
     let everywhere = |text: &str| without_names(text, &names);
     let title = everywhere(&title);
@@ -118,7 +121,8 @@ impl Rules {
             } else {
                 stretches(words).for_each(|stretch| out.push_str(&self.hidden_in(stretch, names)));
                 // A signature may stand below an empty line.
-                signs = is_signature || self.farewells.have(words.trim_end_matches([',', '،', '.', '!', ' ']));
+                signs =
+                    is_signature || self.farewells.have(words.trim_end_matches([',', '،', '.', '!', ' ']));
             }
             out.push_str(end);
         }
@@ -145,7 +149,8 @@ impl Rules {
         }
         hide.extend(self.fields(&chars, names));
         hide.extend(self.salutation(&chars, names));
-        let is_kept = |row: &Range<usize>| keep.iter().any(|kept| kept.start < row.end && row.start < kept.end);
+        let is_kept =
+            |row: &Range<usize>| keep.iter().any(|kept| kept.start < row.end && row.start < kept.end);
         hide.extend(runs(&chars, char::is_numeric).filter(|row| row.len() >= LONG && !is_kept(row)));
         masked(&chars, hide)
     }
@@ -154,7 +159,9 @@ impl Rules {
     fn fields(&self, chars: &[char], names: &mut BTreeSet<String>) -> Vec<Range<usize>> {
         let mut found = Vec::new();
         for field in runs(chars, |c| !matches!(c, ';' | '؛' | '|')) {
-            let Some(colon) = chars[field.clone()].iter().position(|c| matches!(c, ':' | '：')) else { continue };
+            let Some(colon) = chars[field.clone()].iter().position(|c| matches!(c, ':' | '：')) else {
+                continue;
+            };
             let colon = field.start + colon;
             let label: String = chars[field.start..colon].iter().collect();
             let is_name = self.name_fields.have(&label);
@@ -186,7 +193,11 @@ impl Rules {
                 let first = chars[next.start];
                 let is_title = self.salutations.have(&text(next));
                 // Persian has no capitals: one word, or two.
-                let is_name = if first.is_ascii() { first.is_uppercase() } else { first.is_alphabetic() && at - begins < 2 };
+                let is_name = if first.is_ascii() {
+                    first.is_uppercase()
+                } else {
+                    first.is_alphabetic() && at - begins < 2
+                };
                 if !is_name || is_title {
                     break;
                 }
@@ -195,9 +206,14 @@ impl Rules {
                     break;
                 }
             }
-            let Some((first, last)) = words.get(begins).zip(words.get(at - 1)).filter(|_| at > begins) else { continue };
+            let Some((first, last)) = words.get(begins).zip(words.get(at - 1)).filter(|_| at > begins) else {
+                continue;
+            };
             let is_letter = |c: &char| c.is_alphanumeric();
-            let end = chars[first.start..last.end].iter().rposition(is_letter).map_or(last.end, |n| first.start + n + 1);
+            let end = chars[first.start..last.end]
+                .iter()
+                .rposition(is_letter)
+                .map_or(last.end, |n| first.start + n + 1);
             let name = first.start..end;
             note(&text(&name), names);
             found.push(name);
@@ -317,8 +333,14 @@ mod tests {
             ("Dear Mr. Smith, your refund is on its way.", "Dear Mr. ••••, your refund is on its way."),
             ("Write to rose.brown@example.org, please.", "Write to ••••, please."),
             ("My card is 4242 4242 4242 4242.", "My card is ••••."),
-            ("name: Rose Brown; phone: 0912 345 67 89; question: How long?", "name: ••••; phone: ••••; question: How long?"),
-            ("Ticket: 77 | Customer_Name: Rose | How long?", "Ticket: •••• | Customer_Name: •••• | How long?"),
+            (
+                "name: Rose Brown; phone: 0912 345 67 89; question: How long?",
+                "name: ••••; phone: ••••; question: How long?",
+            ),
+            (
+                "Ticket: 77 | Customer_Name: Rose | How long?",
+                "Ticket: •••• | Customer_Name: •••• | How long?",
+            ),
             ("The trace is 8812345 in the log.", "The trace is •••• in the log."),
             ("نام: رضا کریمی؛ پرسش: چقدر طول می‌کشد؟", "نام: ••••؛ پرسش: چقدر طول می‌کشد؟"),
             ("جناب کریمی، وجه شما برگشت.", "جناب ••••، وجه شما برگشت."),
@@ -343,7 +365,10 @@ mod tests {
 
     #[test]
     fn a_name_that_is_known_is_taken_out_wherever_it_stands() {
-        let parts = ["Hi Rose,\nyour panel is renewed.\nKind regards,\n\nOmid Karimi", "Omid has told Rose that roses bloom."];
+        let parts = [
+            "Hi Rose,\nyour panel is renewed.\nKind regards,\n\nOmid Karimi",
+            "Omid has told Rose that roses bloom.",
+        ];
         let left: Vec<String> = anonymised(content(&parts)).parts.into_iter().map(|part| part.text).collect();
         assert_eq!(anonymised(content(&[left[0].as_str()])).parts[0].text, left[0], "nothing more");
         assert_eq!(

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use sotto_call::{CallEvent, CallId, CallState, CardAnswer, EventBody, Party, Utterance, UtteranceId};
-use sotto_knowledge::{Asked, Hit, KnowledgeError, Leaders, Query, Question, SURE, Statement, Trigger, Turn, Viewer};
+use sotto_knowledge::{
+    Asked, Hit, KnowledgeError, Leaders, Query, Question, SURE, Statement, Trigger, Turn, Viewer,
+};
 use sotto_store::{
     CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow, Role, Store, StoreError,
 };
@@ -188,7 +190,9 @@ impl Gaps {
     /// What is missing in a library, as `store` has it.
     #[must_use]
     pub fn new(store: Store, library: Library, redaction: RedactionConfig) -> Self {
-        Self { shared: Arc::new(Shared { store, library, redaction, gathering: tokio::sync::Mutex::default() }) }
+        Self {
+            shared: Arc::new(Shared { store, library, redaction, gathering: tokio::sync::Mutex::default() }),
+        }
     }
 
     /// Takes note of what somebody has looked up, and of the best that was found: a document that answers, or a gap. Where
@@ -196,7 +200,12 @@ impl Gaps {
     ///
     /// # Errors
     /// When the store refuses, or the question cannot be compared.
-    pub async fn looked_up(&self, text: &str, best: Option<(String, f32)>, now_unix_ms: u64) -> anyhow::Result<()> {
+    pub async fn looked_up(
+        &self,
+        text: &str,
+        best: Option<(String, f32)>,
+        now_unix_ms: u64,
+    ) -> anyhow::Result<()> {
         let Shared { store, library, redaction, .. } = &*self.shared;
         let confidence = match best {
             Some((document, confidence)) if confidence >= SURE => {
@@ -225,11 +234,12 @@ impl Gaps {
         let index = library.index();
         // Before anything is found nobody knows what is gone.
         let is_there = |name: &str| index.as_ref().is_none_or(|index| index.document(name).is_some());
-        let state_of = |row: &GapRow| match row.state {
-            GapState::Answered if row.count_since > 0 || !row.document.as_deref().is_some_and(is_there) => {
-                GapState::Open
+        let state_of = |row: &GapRow| {
+            let is_answered = row.document.as_deref().is_some_and(is_there);
+            match row.state {
+                GapState::Answered if row.count_since > 0 || !is_answered => GapState::Open,
+                state => state,
             }
-            state => state,
         };
         let (mut counts, mut gaps) = (BTreeMap::<GapState, usize>::new(), Vec::new());
         for row in store.gaps().await? {
@@ -292,7 +302,18 @@ impl Gaps {
             let concerns = concerns(&listed, uses, found, days, old_after_days);
             let &CardUses { shown, accepted, copied, dismissed, wrong, .. } = uses;
             let ListedDocument { id, title, changed_unix_ms, .. } = listed;
-            DocumentHealth { id, title, changed_unix_ms, shown, accepted, copied, dismissed, wrong, found, concerns }
+            DocumentHealth {
+                id,
+                title,
+                changed_unix_ms,
+                shown,
+                accepted,
+                copied,
+                dismissed,
+                wrong,
+                found,
+                concerns,
+            }
         });
         let mut documents: Vec<DocumentHealth> = health.collect();
         // They are in order of their names already.

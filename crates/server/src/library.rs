@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sotto_insight::{Embedder, Purpose};
 use sotto_knowledge::{
-    Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
-    Visibility, by_document, conflicts, fingerprint,
+    Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query,
+    Viewer, Visibility, by_document, conflicts, fingerprint,
 };
 use sotto_models::{Cache, Console, EMBEDDING};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
@@ -661,7 +661,9 @@ impl Library {
     pub fn meaning(&self, text: &str, context: &[&str]) -> Option<Meaning> {
         let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, context))?;
         match asked {
-            Ok(vector) => Some(Meaning { by: self.shared.asks_by.get().cloned().unwrap_or_default(), vector }),
+            Ok(vector) => {
+                Some(Meaning { by: self.shared.asks_by.get().cloned().unwrap_or_default(), vector })
+            }
             Err(error) => {
                 tracing::warn!(%error, "a question is looked up by its words alone");
                 None

@@ -65,7 +65,11 @@ pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Res
 ///
 /// # Errors
 /// When the store refuses.
-pub async fn forget_questions(store: &Store, age: Option<Duration>, now_unix_ms: u64) -> Result<u64, StoreError> {
+pub async fn forget_questions(
+    store: &Store,
+    age: Option<Duration>,
+    now_unix_ms: u64,
+) -> Result<u64, StoreError> {
     let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
     store.forget_questions(age.map(|age| now_unix_ms.saturating_sub(millis(age)))).await
 }

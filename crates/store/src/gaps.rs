@@ -151,7 +151,8 @@ impl TryFrom<RawQuestion> for QuestionRow {
     type Error = StoreError;
     fn try_from(raw: RawQuestion) -> Result<Self, StoreError> {
         let utterance = raw.utterance.map(u32::try_from).transpose();
-        let utterance = utterance.map_err(|_| StoreError::Invalid("no utterance has such a number".to_owned()))?;
+        let utterance =
+            utterance.map_err(|_| StoreError::Invalid("no utterance has such a number".to_owned()))?;
         Ok(Self {
             id: raw.id,
             gap: raw.gap_id,

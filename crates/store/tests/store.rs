@@ -16,9 +16,9 @@ use sotto_call::{
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing, DocumentRow,
-    EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState, IntentEdits, IntentRow, JobRow, JobState,
-    MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError, UserChange, UserRow,
-    WriterLimits, recover,
+    EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState, IntentEdits, IntentRow, JobRow,
+    JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError,
+    UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;

@@ -66,7 +66,12 @@ impl Bench {
         let desk = Desk::new(DeskConfig::default(), webrtc.clone(), audit);
         let streams = Streams::new(webrtc, desk.clone());
         // Nobody looks through it here.
-        let folders = vec![KnowledgeFolder { path: "hub".into(), teams: Vec::new(), roles: Vec::new(), tickets: false }];
+        let folders = vec![KnowledgeFolder {
+            path: "hub".into(),
+            teams: Vec::new(),
+            roles: Vec::new(),
+            tickets: false,
+        }];
         let config =
             KnowledgeConfig { folders, max_uploads: 3, max_upload_mb: 1, ..KnowledgeConfig::default() };
         let (library, metrics) = (Library::new(config, store.clone()), Metrics::default());

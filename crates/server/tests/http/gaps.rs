@@ -90,7 +90,10 @@ async fn what_is_looked_up_in_vain_is_a_gap_until_somebody_has_seen_to_it() {
     ] {
         assert_eq!(decide(&bench, &sara, gap, &decision).await.as_u16(), status, "{decision}");
     }
-    assert_eq!(decide(&bench, &sara, &json!({ "id": sotto_call::CallId::new() }), &hidden).await.as_u16(), 404);
+    assert_eq!(
+        decide(&bench, &sara, &json!({ "id": sotto_call::CallId::new() }), &hidden).await.as_u16(),
+        404
+    );
     assert_eq!(decide(&bench, &sara, gap, &answered("refunds.txt")).await.as_u16(), 204);
     let list = gaps(&bench, &sara, "answered", asked(2)).await;
     assert_eq!((&list["open"], &list["answered"]), (&json!(1), &json!(1)));
@@ -134,7 +137,10 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
     work(&bench).await;
     let list = gaps(&bench, &sara, "open", asked(1)).await;
     let question = &list["gaps"][0]["questions"][0];
-    assert_eq!((list["gaps"].as_array().unwrap().len(), &question["text"]), (1, &json!("How do I renew my panel?")));
+    assert_eq!(
+        (list["gaps"].as_array().unwrap().len(), &question["text"]),
+        (1, &json!("How do I renew my panel?"))
+    );
     assert_eq!((&question["call_id"], &question["utterance_id"]), (&json!(call.id().to_string()), &json!(1)));
     assert_eq!(question["asked_at_unix_ms"], 1_700_000_010_000_u64);
 
