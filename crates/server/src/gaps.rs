@@ -508,3 +508,150 @@ fn cards(events: &[CallEvent]) -> Vec<CardUses> {
     }
     uses.into_iter().map(|(document, uses)| CardUses { document: document.to_owned(), ..uses }).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::testing::{card, utterance};
+    use sotto_call::{CallLog, Card, CardAnswered, Intent, Millis};
+    use sotto_knowledge::{Content, Hub, Paper, Visibility};
+
+    use super::*;
+    use crate::library::DocumentSource;
+
+    fn library(texts: &[&str]) -> Library {
+        let mut hub = Hub::new();
+        for (n, text) in texts.iter().enumerate() {
+            let (id, content) = (format!("{n}.md"), Content::plain("Refunds", text));
+            hub.put(Paper { id, changed_unix_ms: 1, visibility: Visibility::default(), bytes: 0, content });
+        }
+        Library::fixed(hub.index().unwrap())
+    }
+
+    fn events(bodies: Vec<EventBody>) -> Vec<CallEvent> {
+        let mut log = CallLog::default();
+        bodies.into_iter().map(|body| log.append(Millis(1), body)).collect()
+    }
+
+    /// What is kept of a call on which this is said, by its customer or not.
+    fn kept(library: &Library, said: &[(Party, &str)], wishes: &[u32]) -> Vec<(u32, String)> {
+        let said = (1..).zip(said).map(|(id, (party, text))| utterance(id, *party, text));
+        let said: Vec<Utterance> = said.collect();
+        let wish = |id: &u32| {
+            let of = sotto_call::CustomerUtterance::of(&said[*id as usize - 1]).unwrap();
+            EventBody::Intent(Intent { name: Some("wish".to_owned()), ..Intent::none(&of, Millis(0)) })
+        };
+        let wished: Vec<EventBody> = wishes.iter().map(wish).collect();
+        let all = events(said.iter().cloned().map(EventBody::Utterance).chain(wished).collect());
+        let knowledge = of_call(&CallState::of(&all), &all, library, &Trigger::new()).unwrap();
+        assert!(knowledge.cards.is_empty());
+        let one = |row: QuestionRow| (row.utterance.map_or(0, |id| id.0), row.text);
+        knowledge.questions.into_iter().map(one).collect()
+    }
+
+    #[test]
+    fn what_a_customer_asks_and_nothing_answers_is_kept_as_it_was_looked_up() {
+        let library = library(&["Your refund takes 3 working days."]);
+        let said = [
+            (Party::Agent, "How may I help you?"),
+            (Party::Customer, "Does your refund take 3 working days?"),
+            (Party::Customer, "Okay. How do I renew my panel, please?"),
+            (Party::Customer, "Panel colours in blue."),
+            (Party::Agent, "How do I print that?"),
+            (Party::Customer, "Thank you, bye."),
+        ];
+        let panel = kept(&library, &said, &[]);
+        assert_eq!((panel.len(), panel[0].0), (1, 3));
+        assert!(panel[0].1.contains("renew my panel") && !panel[0].1.starts_with("Okay"), "{panel:?}");
+        // A wish is looked up as well, as on a live call.
+        assert_eq!(kept(&library, &said, &[4]).iter().map(|one| one.0).collect::<Vec<_>>(), [3, 4]);
+        assert!(kept(&Library::default(), &said, &[4]).is_empty(), "nothing is written down");
+    }
+
+    #[test]
+    fn what_became_of_cards_is_counted_by_document_each_card_once_for_each_answer() {
+        let said = utterance(1, Party::Customer, "how?");
+        let shown =
+            |card_id, document: &str| EventBody::Card(Box::new(Card { card_id, ..card(document, &said) }));
+        let answered = |card_id, answer| {
+            EventBody::CardAnswered(CardAnswered { card_id, answer, by: "mina".to_owned() })
+        };
+        let all = events(vec![
+            shown(1, "a.md"),
+            answered(1, CardAnswer::Copied),
+            answered(1, CardAnswer::Copied),
+            answered(1, CardAnswer::Accepted),
+            shown(2, "b.md"),
+            answered(2, CardAnswer::Wrong),
+            shown(3, "a.md"),
+            answered(3, CardAnswer::Dismissed),
+            answered(9, CardAnswer::Wrong),
+        ]);
+        let nothing = CardUses::default();
+        assert_eq!(
+            cards(&all),
+            [
+                CardUses {
+                    document: "a.md".to_owned(),
+                    shown: 2,
+                    accepted: 1,
+                    copied: 1,
+                    dismissed: 1,
+                    wrong: 0
+                },
+                CardUses { document: "b.md".to_owned(), shown: 1, wrong: 1, ..nothing },
+            ]
+        );
+    }
+
+    #[test]
+    fn questions_go_to_the_gap_they_are_like_or_begin_one() {
+        let meaning = |x: f32, y: f32| Some(Meaning { by: "e5".to_owned(), vector: vec![x, y] });
+        let gap = Uuid::now_v7();
+        let leader = QuestionRow { gap: Some(gap), ..question("refund", 1, 0.1, meaning(1.0, 0.0)) };
+        let loose = [
+            question("money back", 2, 0.1, meaning(1.0, 0.0)),
+            question("renew", 3, 0.1, meaning(0.0, 1.0)),
+            question("prolong", 4, f32::NAN, meaning(0.0, 1.0)),
+        ];
+        assert!(loose[2].confidence.abs() < f32::EPSILON);
+        let pairs = pairs(&[leader], &loose);
+        assert_eq!(pairs.iter().map(|pair| pair.0).collect::<Vec<_>>(), loose.each_ref().map(|one| one.id));
+        assert_eq!((pairs[0].1, pairs[1].1 == pairs[2].1, pairs[1].1 == gap), (gap, true, false));
+    }
+
+    #[test]
+    fn what_is_to_be_seen_to_is_said_of_a_document() {
+        let listed = ListedDocument {
+            id: "a.md".to_owned(),
+            title: "A".to_owned(),
+            source: DocumentSource::Folder,
+            state: DocumentState::Ready,
+            changed_unix_ms: 1,
+            bytes: 1,
+            version: 1,
+            passages: 1,
+            problem: None,
+            roles: BTreeSet::new(),
+            teams: BTreeSet::new(),
+        };
+        let uses = |shown, accepted, copied, wrong| CardUses {
+            shown,
+            accepted,
+            copied,
+            wrong,
+            ..CardUses::default()
+        };
+        let of = |uses: &CardUses, found, days| concerns(&listed, uses, found, days, 365);
+        assert_eq!(of(&uses(0, 0, 0, 0), 0, 29), []);
+        assert_eq!(of(&uses(0, 0, 0, 0), 0, 30), [Concern::NeverShown]);
+        assert_eq!(of(&uses(0, 0, 0, 0), 1, 365), [Concern::Old]);
+        assert_eq!(of(&uses(5, 0, 0, 0), 0, 40), [Concern::NeverUsed]);
+        assert_eq!(of(&uses(5, 0, 1, 1), 0, 40), []);
+        assert_eq!(of(&uses(4, 1, 1, 2), 0, 40), []);
+        assert_eq!(of(&uses(4, 1, 0, 2), 0, 40), [Concern::Wrong]);
+        let undated = ListedDocument { changed_unix_ms: 0, ..listed.clone() };
+        assert_eq!(concerns(&undated, &uses(1, 1, 0, 0), 0, 20_000, 365), []);
+        let failed = ListedDocument { state: DocumentState::Failed, ..listed.clone() };
+        assert_eq!(concerns(&failed, &uses(5, 0, 0, 3), 0, 400, 365), [Concern::Failed]);
+    }
+}
