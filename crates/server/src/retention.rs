@@ -9,6 +9,8 @@ use sotto_store::{Store, StoreError};
 
 use crate::calls::supervisors_track;
 
+/// Questions that somebody looked up and nothing answered: whoever asks by program may ask without end.
+const MOST_LOOKED_UP: u32 = 10_000;
 /// Calls looked at together.
 const TOGETHER: u32 = 100;
 
@@ -61,7 +63,7 @@ pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Res
 }
 
 /// Removes questions that nothing answered and that were asked more than `age` before `now_unix_ms`, if there is such an age, and
-/// what nobody has asked any more. Says how many questions went.
+/// of those that were looked up all but the newest 10,000. Says how many questions went.
 ///
 /// # Errors
 /// When the store refuses.
@@ -71,7 +73,8 @@ pub async fn forget_questions(
     now_unix_ms: u64,
 ) -> Result<u64, StoreError> {
     let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
-    store.forget_questions(age.map(|age| now_unix_ms.saturating_sub(millis(age)))).await
+    let before = age.map(|age| now_unix_ms.saturating_sub(millis(age)));
+    store.forget_questions(before, MOST_LOOKED_UP).await
 }
 
 /// Removes a file below the data folder, if it is there.

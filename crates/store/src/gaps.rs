@@ -332,17 +332,28 @@ impl Store {
         Ok(decided > 0)
     }
 
-    /// Removes questions that were asked before a time, if one is given, and gaps that have none left. Says how many questions
-    /// there were.
+    /// Removes questions that were asked before a time, if one is given, those that somebody looked up but for the newest so
+    /// many, and gaps that have none left. Says how many questions there were.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn forget_questions(&self, before_unix_ms: Option<u64>) -> Result<u64, StoreError> {
+    pub async fn forget_questions(
+        &self,
+        before_unix_ms: Option<u64>,
+        most_looked_up: u32,
+    ) -> Result<u64, StoreError> {
         let before = before_unix_ms.map(|before| signed(before, "time")).transpose()?;
         let removed = transaction!(self, tx => {
-            let mut removed = 0;
+            let mut removed = sqlx::query(
+                "DELETE FROM gap_questions WHERE call_id IS NULL AND id NOT IN \
+                 (SELECT id FROM gap_questions WHERE call_id IS NULL ORDER BY id DESC LIMIT $1)",
+            )
+            .bind(i64::from(most_looked_up))
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
             if let Some(before) = before {
-                removed = sqlx::query("DELETE FROM gap_questions WHERE asked_at < $1")
+                removed += sqlx::query("DELETE FROM gap_questions WHERE asked_at < $1")
                     .bind(before)
                     .execute(&mut **tx)
                     .await?

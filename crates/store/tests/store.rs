@@ -517,11 +517,11 @@ on_both! {
         let uses = CardUses { shown: 5, accepted: 1, copied: 2, wrong: 1, ..CardUses::default() };
         let uses = CardUses { document: "refunds.md".to_owned(), ..uses };
         assert_eq!(store.card_uses().await.unwrap(), [uses]);
-        assert_eq!(store.forget_questions(None).await.unwrap(), 0);
+        assert_eq!(store.forget_questions(None, 1).await.unwrap(), 0);
         assert_eq!(store.gaps().await.unwrap().len(), 1);
-        assert_eq!(store.forget_questions(Some(40)).await.unwrap(), 1);
+        assert_eq!(store.forget_questions(Some(40), 1).await.unwrap(), 1);
         assert!(store.loose_questions(9).await.unwrap().is_empty());
-        assert_eq!(store.forget_questions(Some(41)).await.unwrap(), 1);
+        assert_eq!(store.forget_questions(None, 0).await.unwrap(), 1, "what was looked up");
         assert!(store.gaps().await.unwrap().is_empty());
         assert!(!store.decide_gap(gap, GapState::Hidden, None, "sara", 50).await.unwrap(), "it went with them");
     }
