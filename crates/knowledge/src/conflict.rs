@@ -79,7 +79,7 @@ pub fn conflicts<'a>(documents: impl Iterator<Item = &'a Document>) -> Vec<Confl
             let mut above = None;
             for range in parts(&passage.text, is_end) {
                 let text = &passage.text[range];
-                let (words, numbers) = reader.read(text);
+                let (words, numbers) = reader.read(uncounted(text));
                 let count: usize = numbers.iter().map(Vec::len).sum();
                 if words.len() < FEWEST || !(1..=MOST_NUMBERS).contains(&count) {
                     continue;
@@ -139,6 +139,13 @@ impl Above {
 fn differ_in_one(one: &[Vec<String>], other: &[Vec<String>]) -> bool {
     let same_form = one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.len() == b.len());
     same_form && one.iter().zip(other).filter(|(a, b)| a != b).count() == 1
+}
+
+/// An item of a numbered list (“2. Open …”) without its number.
+fn uncounted(text: &str) -> &str {
+    let rest = text.trim_start_matches(char::is_numeric);
+    let item = rest.strip_prefix(['.', ')']).filter(|item| item.starts_with(' '));
+    item.filter(|_| rest.len() < text.len()).unwrap_or(text)
 }
 
 /// Tells the words of a text from its numbers.
@@ -294,6 +301,7 @@ mod tests {
             ("The course costs €1,200.50 a month.", "The course costs €1200.5 a month."),
             ("Our office opens at 9:00 on weekdays.", "Our office opens at 9 on weekdays."),
             ("بازگشت وجه ۳ روز کاری طول می‌کشد.", "بازگشت وجه 3 روز کاری طول می‌کشد."),
+            ("1. Open the settings of your panel.", "2. Open the settings of your panel."),
             // Other words, and too few of them.
             ("Standard delivery takes 3 working days.", "Express delivery takes 1 working day."),
             ("It takes 3 days.", "It takes 5 days."),
