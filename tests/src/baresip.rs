@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::audio::Audio;
 use crate::browser::Packets;
 use crate::server::free_address;
+use crate::skip::skipped;
 
 /// The name and password of a telephone, when it is asked for them.
 pub const USER: (&str, &str) = ("mina", "well-known");
@@ -297,6 +298,19 @@ pub fn has_network() -> bool {
         socket.local_addr()
     });
     way.is_ok_and(|address| !address.ip().is_loopback())
+}
+
+/// The same for a test that is skipped without one.
+///
+/// # Panics
+/// When `SOTTO_REQUIRE_NETWORK=1`.
+#[must_use]
+pub fn has_network_or_skip() -> bool {
+    let has_network = has_network();
+    if !has_network {
+        skipped("NETWORK", "baresip wants a network interface besides the loopback");
+    }
+    has_network
 }
 
 /// Where Debian and others keep baresip's modules.

@@ -170,13 +170,14 @@ fn whip(client: &Client, call: &str, outcome: &mut Outcome) -> Result<()> {
     Ok(())
 }
 
-/// Bytes of memory that a process has now.
+/// Bytes of memory that a process has for itself now. What it has mapped of files, such as models, is the system's, which
+/// takes it back when it needs it.
 ///
 /// # Errors
 /// When the system does not say.
 pub fn memory(pid: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).context("no RssAnon")?;
     let kilobytes: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kilobytes << 10)
 }

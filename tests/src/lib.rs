@@ -12,6 +12,7 @@ pub mod ears;
 pub mod hostile;
 pub mod http;
 pub mod live;
+pub mod llama;
 pub mod network;
 pub mod pcap;
 pub mod pki;
@@ -21,4 +22,6 @@ pub mod proxy;
 pub mod script;
 pub mod server;
 pub mod sipp;
+#[path = "../../crates/store/src/testing/skip.rs"]
+pub mod skip;
 pub mod turn;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::api::Api;
@@ -154,7 +154,7 @@ impl Sotto {
         let nobody = Client::new(self.http);
         loop {
             let answer = nobody.get("/readyz");
-            if answer.as_ref().is_ok_and(|a| a.status == 200 || (self.deaf && waits_for_speech_only(a))) {
+            if answer.as_ref().is_ok_and(|a| a.status == 200 && (self.deaf || hears(a))) {
                 self.api = Api::sign_in(self.http, ADMIN.0, ADMIN.1).with_context(|| self.log())?;
                 return Ok(());
             }
@@ -285,10 +285,9 @@ impl Drop for Sotto {
 }
 
 /// Of what the server says it waits for, only speech is left.
-fn waits_for_speech_only(answer: &Answer) -> bool {
-    let ready: Option<Value> = serde_json::from_slice(&answer.body).ok();
-    let waiting = ready.and_then(|ready| Some(ready["waiting"].as_object()?.clone()));
-    waiting.is_some_and(|waiting| waiting.len() == 1 && waiting.contains_key("speech"))
+/// Whether calls have words: the models are loaded.
+fn hears(ready: &Answer) -> bool {
+    ready.json().is_ok_and(|ready| ready["degraded"]["speech"].is_null())
 }
 
 impl Setup {
@@ -333,6 +332,7 @@ impl Setup {
             ("prompts", Vec::new()),
             ("alerts", Vec::new()),
             ("knowledge", Vec::new()),
+            ("llm", Vec::new()),
             ("desk", Vec::new()),
         ];
         let mut add = |table: &str, line: String| {

@@ -381,6 +381,29 @@ function lookUp(query, seen) {
   return hits.sort((a, b) => b.confidence - a.confidence);
 }
 
+/** How long the language model takes, where it answers: not what is asked about “offline”. */
+const MODEL_MS = 900;
+
+async function answerTo({ question }, found) {
+  const sure = found.filter((one) => one.sure).slice(0, 3);
+  const none = { sentences: [], passages: [], by: 'passages', model: null, model_failed: null };
+  if (sure.length === 0) return { ...none, refused: 'nothing_found' };
+  await new Promise((then) => setTimeout(then, MODEL_MS));
+  const failed = question.includes('offline');
+  const passages = sure.map(({ document, title, headings, text, changed_unix_ms, confidence }, n) => {
+    const above = [title, ...headings].join(' › ');
+    return { number: n + 1, document, place: 0, above, text, changed_unix_ms, confidence };
+  });
+  return {
+    sentences: passages.map(({ number, text }) => ({ text, passages: [number] })),
+    passages,
+    by: failed ? 'passages' : 'model',
+    refused: null,
+    model: failed ? null : { model: 'llama3.2', took_ms: MODEL_MS },
+    model_failed: failed ? 'unreachable' : null,
+  };
+}
+
 async function library(request, response, url, user) {
   const { method } = request;
   const editable = user.role !== 'agent';
@@ -389,6 +412,11 @@ async function library(request, response, url, user) {
     const { query } = await bodyOf(request);
     const found = lookUp(query, seen.filter(({ passages }) => passages > 0));
     return answer(response, 200, { snippets: found });
+  }
+  if (url.pathname === '/api/ai/assist/answer') {
+    const asked = await bodyOf(request);
+    const found = lookUp(asked.question, seen.filter(({ passages }) => passages > 0));
+    return answer(response, 200, await answerTo(asked, found));
   }
   const id = decodeURIComponent(url.pathname.slice('/api/knowledge/documents/'.length));
   if (method === 'GET' && !id) {
@@ -655,7 +683,7 @@ function resource(request, response, url, user) {
   }
   if (/^\/api\/knowledge\/(gaps|health)(\/|$)/.test(path)) return keeping(request, response, url, user);
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
-  if (/^\/api\/(knowledge\/documents|ai\/assist\/search)(\/|$)/.test(path))
+  if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer))(\/|$)/.test(path))
     return library(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {

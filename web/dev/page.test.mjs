@@ -426,6 +426,24 @@ test('a supervisor sees who is there, who waits, and first who needs somebody', 
   assert.match(await page.title(), /^\(\d+\) Who needs me\?/);
 });
 
+test('a wall of many calls is drawn a few rows at a time', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.evaluate(() => {
+    window.drawn = [0];
+    const count = () => {
+      const rows = document.querySelectorAll('[data-row]').length;
+      if (rows !== window.drawn.at(-1)) window.drawn.push(rows);
+    };
+    new MutationObserver(count).observe(document.body, { childList: true, subtree: true });
+  });
+  await page.keyboard.press('n');
+  await page.waitForFunction(() => window.drawn.at(-1) > 12);
+  const drawn = await page.evaluate(() => window.drawn);
+  const steps = drawn.slice(1).map((rows, n) => rows - drawn[n]);
+  assert.ok(Math.max(...steps) <= 10, drawn.join(' '));
+});
+
 test('lists what somebody should look at, each with the sentence that says why', async (t) => {
   const page = await wall(t);
   await page.keyboard.press('v');
@@ -1194,7 +1212,7 @@ test('a key that was meant for a card which went is nobody else’s, and one tha
   const page = await visit(t, { name: 'Omid Rezaei' });
   const { card, prompt, way } = await openQuiet(page);
   const named = (title) => page.getByRole('article', { name: `${title} › How long` });
-  const told = page.getByRole('region', { name: 'What is written down' }).getByRole('status');
+  const told = page.getByRole('region', { name: 'What is written down', exact: true }).getByRole('status');
   const answered = () =>
     Promise.all([
       page.waitForRequest((request) => request.url().endsWith('/answer')),
@@ -1299,6 +1317,46 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await agent.waitForSelector('ul [data-row]');
   assert.equal(await agent.locator('[data-row="document goodwill.txt"]').count(), 0);
   assert.equal(await agent.getByRole('form', { name: 'Upload documents' }).count(), 0);
+});
+
+test('a question is answered with citations that open, also on a call, and when the model is away', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('f');
+  await page.waitForSelector('ul [data-row]');
+  await page.keyboard.press('/');
+  await page.keyboard.type('Do I get my money back?');
+  await page.keyboard.press('Enter');
+  await page.getByText('Put into words by llama3.2').waitFor();
+  const cite = page.getByRole('button', { name: 'Passage 1' });
+  assert.equal(await cite.getAttribute('aria-expanded'), 'false');
+  await cite.click();
+  const passage = page.locator('.answer .passage');
+  await passage.getByText('Cancellation and refunds › Do I get my money back?').waitFor();
+  await passage.getByRole('button', { name: 'the whole document' }).click();
+  await passage.locator('.text').getByText('within five working days').waitFor();
+  await cite.click();
+  await passage.waitFor({ state: 'detached' });
+
+  const { call } = await openQuiet(page);
+  const field = page.getByRole('searchbox', { name: 'Ask what is written down' });
+  const ask = async (text) => {
+    await page.keyboard.press('/');
+    await field.fill(text);
+    const [request] = await Promise.all([
+      page.waitForRequest((request) => request.url().endsWith('/assist/answer')),
+      page.keyboard.press('Enter'),
+    ]);
+    await page.keyboard.press('Escape');
+    return request.postDataJSON();
+  };
+  const text = 'Do I get my money back? It is offline.';
+  assert.deepEqual(await ask(text), { question: text, callId: call.id });
+  await page.getByText('The language model has not answered.').waitFor();
+  await page.getByRole('button', { name: 'Passage 1' }).click();
+  await page.locator('.help .passage').waitFor();
+  await ask('zzz');
+  await page.locator('.help').getByText('Nothing that is written down answers this.').waitFor();
 });
 
 test('an admin has done again what was given up after calls, and nobody else sees it', async (t) => {

@@ -187,6 +187,7 @@ const scenes = {
       await page.locator('input[type="search"]').fill(questions[language]);
       await page.keyboard.press('Enter');
       await page.waitForSelector('ol [data-row]');
+      await page.waitForSelector('.answer .by');
     },
   },
   gaps: {

@@ -158,7 +158,8 @@ impl Server {
         let until = Instant::now() + Duration::from_secs(120);
         let client = Client::new(http);
         loop {
-            if client.get("/readyz").is_ok_and(|a| a.status == 200) {
+            // Its models are loaded.
+            if client.json("/readyz").is_ok_and(|ready| ready["degraded"]["speech"].is_null()) {
                 return Ok(());
             }
             let ended = self.child.try_wait()?;

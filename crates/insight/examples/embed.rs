@@ -1,23 +1,26 @@
 //! Embeds a text file, a line a text, into a NumPy array: what `crates/insight/training` learns from.
 //!
-//! `cargo run --release -p sotto-insight --example embed -- TEXTS ARRAY.npy`
+//! `cargo run --release -p sotto-insight --example embed -- multilingual|english TEXTS ARRAY.npy`
 
 use std::fs;
 use std::io::{BufWriter, Write};
 
-use anyhow::Context;
-use sotto_insight::{Embedder, Purpose};
-use sotto_models::{Cache, Console, EMBEDDING};
+use anyhow::bail;
+use sotto_insight::{Embedder, EmbeddingModel, Purpose};
+use sotto_models::{Cache, Console};
 
 fn main() -> anyhow::Result<()> {
-    let mut arguments = std::env::args().skip(1);
-    let (texts, array) = arguments.next().zip(arguments.next()).context("embed TEXTS ARRAY.npy")?;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [model, texts, array] = arguments.as_slice() else {
+        bail!("embed multilingual|english TEXTS ARRAY.npy")
+    };
+    let model: EmbeddingModel = serde_json::from_value(model.as_str().into())?;
     let texts = fs::read_to_string(texts)?;
     let texts: Vec<&str> = texts.lines().collect();
     let cache = Cache::open(None)?;
     let mut progress = Console::default();
-    let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-    let embeddings = Embedder::open(&onnx, &model, 1)?.embed(Purpose::Query, &texts)?;
+    let (onnx, file) = (cache.onnx(&mut progress)?, cache.require(model.artefact(), &mut progress)?);
+    let embeddings = Embedder::open(&onnx, model, &file, 1)?.embed(Purpose::Query, &texts)?;
 
     let width = embeddings.first().map_or(0, |embedding| embedding.len());
     let shape = format!("({}, {width})", embeddings.len());

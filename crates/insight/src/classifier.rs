@@ -15,9 +15,9 @@ use ort::session::Session;
 use ort::value::TensorRef;
 use serde::Deserialize;
 use sotto_models::Onnx;
-use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::InsightError;
+use crate::json_tokenizer::JsonTokenizer;
 use crate::tokenizer::MAX_CHARS;
 
 /// The file that names the labels.
@@ -48,13 +48,12 @@ struct Config {
 #[derive(Debug)]
 pub(crate) struct TextClassifier {
     folder: PathBuf,
-    tokenizer: Tokenizer,
+    tokenizer: JsonTokenizer,
     session: Session,
     inputs: Vec<String>,
     labels: Vec<String>,
     /// Several labels may hold at once.
     is_multi_label: bool,
-    limit: usize,
 }
 
 impl TextClassifier {
@@ -89,13 +88,8 @@ impl TextClassifier {
         }
 
         let file = folder.join(TOKENIZER);
-        let mut tokenizer =
-            Tokenizer::from_bytes(read(&file, MAX_TOKENIZER)?).map_err(|error| wrong(&file, error))?;
-        // What customers say is no control token.
-        tokenizer.set_encode_special_tokens(true);
-        tokenizer.with_padding(None);
-        let truncation = TruncationParams { max_length: limit, ..TruncationParams::default() };
-        tokenizer.with_truncation(Some(truncation)).map_err(|error| wrong(&file, error))?;
+        let tokenizer = JsonTokenizer::read(read(&file, MAX_TOKENIZER)?, limit);
+        let tokenizer = tokenizer.map_err(|error| wrong(&file, error))?;
 
         let file = folder.join(MODEL);
         if !file.is_file() {
@@ -109,7 +103,7 @@ impl TextClassifier {
         }
         let is_multi_label = config.problem_type.as_deref() == Some("multi_label_classification");
         let folder = folder.to_owned();
-        let mut classifier = Self { folder, tokenizer, session, inputs, labels, is_multi_label, limit };
+        let mut classifier = Self { folder, tokenizer, session, inputs, labels, is_multi_label };
         for text in ["a", &"and ".repeat(MAX_CHARS / 4)] {
             classifier.probabilities(text)?;
         }
@@ -127,10 +121,8 @@ impl TextClassifier {
     /// [`InsightError::Runtime`] when the network fails, [`InsightError::Classifier`] when it answers something else,
     /// [`InsightError::NoNumber`] when that is no number.
     pub fn probabilities(&mut self, text: &str) -> Result<Vec<f32>, InsightError> {
-        let text: String = text.chars().take(MAX_CHARS).collect();
-        let encoded = self.tokenizer.encode_fast(text, true);
-        let encoded = encoded.map_err(|error| wrong(&self.folder.join(TOKENIZER), error))?;
-        let ids: Vec<i64> = encoded.get_ids().iter().take(self.limit).map(|id| i64::from(*id)).collect();
+        let ids = self.tokenizer.encode(text);
+        let ids = ids.map_err(|error| wrong(&self.folder.join(TOKENIZER), error))?;
         let (mask, types) = (vec![1i64; ids.len()], vec![0i64; ids.len()]);
         let shape = [1, ids.len()];
         let mut inputs = Vec::with_capacity(self.inputs.len());

@@ -17,7 +17,8 @@ use crate::{Embedding, InsightError};
 
 /// Examples around which kernels are laid.
 pub const MAX_ANCHORS: usize = 4_000;
-/// The kernel's width: `exp(-SHARPNESS · |a − b|²)` of centred vectors of length one.
+/// The kernel's width: `exp(-SHARPNESS · |a − b|²)` of centred vectors of length one. It was chosen with the multilingual
+/// embedding; how far apart an embedding's vectors are does not matter to it, because they are centred and scaled first.
 const SHARPNESS: f32 = 0.7;
 /// How strongly the regression is held back from following single examples.
 const RIDGE: f64 = 0.1;
@@ -50,6 +51,26 @@ pub enum Mix {
     Even,
     /// As makes sentences that they have not seen most likely.
     Tried,
+}
+
+/// How sentences that want the same differ, whatever they want: learned from other intents than those that are to be
+/// recognised, of which there are more sentences than anybody writes of their own.
+#[derive(Debug, Clone)]
+pub struct Scatter(Array2<f64>);
+
+impl Scatter {
+    /// From examples of `intents` intents.
+    ///
+    /// # Errors
+    /// As [`Recogniser::train`].
+    pub fn of(intents: usize, examples: &[Example]) -> Result<Self, InsightError> {
+        width_of(intents, examples)?;
+        let (_, mut within) = classes(intents, &examples.iter().collect::<Vec<_>>(), None);
+        // Only which directions differ more than others: how much they do is seen in the examples themselves.
+        let evenly = within.diag().sum() / within.ncols() as f64;
+        within /= evenly;
+        Ok(Self(within))
+    }
 }
 
 /// What was recognised.
@@ -88,28 +109,25 @@ impl Recogniser {
     /// [`InsightError::Examples`] when there are fewer than two intents, when an intent has no example, or when
     /// an example names an intent that there is not or has an embedding of another width.
     pub fn train(intents: usize, examples: &[Example]) -> Result<Self, InsightError> {
-        Self::train_with(intents, examples, Mix::Even)
+        Self::train_with(intents, examples, Mix::Even, None)
     }
 
-    /// The same with a choice of how much each learner counts.
+    /// The same with a choice of how much each learner counts, and with what is known from elsewhere.
     ///
     /// # Errors
-    /// As [`train`](Self::train).
-    pub fn train_with(intents: usize, examples: &[Example], mix: Mix) -> Result<Self, InsightError> {
-        let width = examples.first().map_or(0, |example| example.embedding.len());
-        let mut seen = vec![false; intents];
-        for example in examples {
-            let known = seen.get_mut(example.intent).ok_or(InsightError::Examples("of an unknown intent"))?;
-            *known = true;
-            if example.embedding.len() != width || width == 0 {
-                return Err(InsightError::Examples("of different widths"));
-            }
-        }
-        if intents < 2 || seen.contains(&false) {
-            return Err(InsightError::Examples("for fewer than two intents, or none for one of them"));
+    /// As [`train`](Self::train), also when the scatter has another width.
+    pub fn train_with(
+        intents: usize,
+        examples: &[Example],
+        mix: Mix,
+        elsewhere: Option<&Scatter>,
+    ) -> Result<Self, InsightError> {
+        let width = width_of(intents, examples)?;
+        if elsewhere.is_some_and(|Scatter(within)| within.ncols() != width) {
+            return Err(InsightError::Examples("of different widths"));
         }
         let all: Vec<&Example> = examples.iter().collect();
-        let tried = held_out(intents, &all);
+        let tried = held_out(intents, &all, elsewhere);
         let balances: &[f64] = match mix {
             Mix::Even => &[EVEN],
             Mix::Tried => &BALANCES,
@@ -117,7 +135,8 @@ impl Recogniser {
         let (balance, sharpness) = calibrate(&tried, balances);
         let threshold = least_nearness(&tried);
         let ceiling = (tried.len() + 1) as f64 / (tried.len() + 2) as f64;
-        Ok(Self { learners: Learners::fit(intents, &all), balance, sharpness, threshold, ceiling })
+        let learners = Learners::fit(intents, &all, elsewhere);
+        Ok(Self { learners, balance, sharpness, threshold, ceiling })
     }
 
     /// What a sentence most likely wants.
@@ -135,6 +154,23 @@ impl Recogniser {
             in_scope: nearness >= self.threshold,
         }
     }
+}
+
+/// How many numbers an embedding has of examples that can be learned from.
+fn width_of(intents: usize, examples: &[Example]) -> Result<usize, InsightError> {
+    let width = examples.first().map_or(0, |example| example.embedding.len());
+    let mut seen = vec![false; intents];
+    for example in examples {
+        let known = seen.get_mut(example.intent).ok_or(InsightError::Examples("of an unknown intent"))?;
+        *known = true;
+        if example.embedding.len() != width || width == 0 {
+            return Err(InsightError::Examples("of different widths"));
+        }
+    }
+    if intents < 2 || seen.contains(&false) {
+        return Err(InsightError::Examples("for fewer than two intents, or none for one of them"));
+    }
+    Ok(width)
 }
 
 /// The largest of some numbers, and where it is.
@@ -157,7 +193,7 @@ fn mixed(scores: &[[f64; 2]], balance: f64) -> Vec<f64> {
 }
 
 /// What learners that have not seen a sentence say about it.
-fn held_out(intents: usize, examples: &[&Example]) -> Vec<HeldOut> {
+fn held_out(intents: usize, examples: &[&Example], elsewhere: Option<&Scatter>) -> Vec<HeldOut> {
     let (folds, measured) = if examples.len() <= MAX_ANCHORS { (FOLDS.0, FOLDS.0) } else { (FOLDS.1, 1) };
     // The sentences of every intent are dealt out in turn, so that each part has some of each.
     let mut dealt = vec![0usize; intents];
@@ -178,7 +214,7 @@ fn held_out(intents: usize, examples: &[&Example]) -> Vec<HeldOut> {
         if out.is_empty() {
             continue;
         }
-        let learners = Learners::fit(intents, &kept);
+        let learners = Learners::fit(intents, &kept, elsewhere);
         let scores = learners.scores(&out.iter().map(|example| &example.embedding).collect::<Vec<_>>());
         found.extend(out.iter().enumerate().map(|(n, example)| HeldOut {
             intent: example.intent,
@@ -264,7 +300,7 @@ impl Scores {
 }
 
 impl Learners {
-    fn fit(intents: usize, examples: &[&Example]) -> Self {
+    fn fit(intents: usize, examples: &[&Example], elsewhere: Option<&Scatter>) -> Self {
         let rows = matrix(&examples.iter().map(|example| &example.embedding).collect::<Vec<_>>());
         let of = |n: usize| examples[n].intent;
         let centre = rows.mean_axis(Axis(0)).unwrap_or_default();
@@ -288,28 +324,7 @@ impl Learners {
         }
         let weights = solve(&left, right);
 
-        // Means, and how examples of one intent differ from theirs.
-        let rows = rows.mapv(f64::from);
-        let mut means = Array2::<f64>::zeros((intents, rows.ncols()));
-        let mut counts = vec![0usize; intents];
-        for (n, row) in rows.outer_iter().enumerate() {
-            means.row_mut(of(n)).scaled_add(1.0, &row);
-            counts[of(n)] += 1;
-        }
-        for (mut mean, count) in means.outer_iter_mut().zip(&counts) {
-            mean /= (*count).max(1) as f64;
-        }
-        let mut within = Array2::zeros((rows.ncols(), rows.ncols()));
-        let residuals = Array2::from_shape_fn(rows.dim(), |(n, j)| rows[(n, j)] - means[(of(n), j)]);
-        add_gram(&mut within, residuals.view());
-        within /= examples.len().saturating_sub(intents).max(1) as f64;
-        let evenly = (within.diag().sum() / rows.ncols() as f64).max(1e-6);
-        // The fewer sentences a dimension, the nearer to a metric in which all directions are alike.
-        let sentences: HashSet<usize> = examples.iter().map(|example| example.sentence).collect();
-        let width = rows.ncols() as f64;
-        let shrinkage = width / (width + sentences.len().saturating_sub(intents) as f64);
-        within *= 1.0 - shrinkage;
-        within.diag_mut().mapv_inplace(|x| x + shrinkage * evenly);
+        let (means, within) = classes(intents, examples, elsewhere);
         let directions = solve(&within, means.t().to_owned());
         let offsets = (&means.t() * &directions).sum_axis(Axis(0)) * -0.5;
 
@@ -348,6 +363,38 @@ impl Learners {
         let means = scores.mean_axis(Axis(1)).unwrap_or_default().insert_axis(Axis(1));
         scores - means
     }
+}
+
+/// The mean of every intent, and how examples of one intent differ from theirs: a covariance, of which the lower triangle is
+/// there. The fewer sentences a dimension, the nearer it is to what is known from elsewhere, or else to one in which all
+/// directions are alike.
+fn classes(intents: usize, examples: &[&Example], elsewhere: Option<&Scatter>) -> (Array2<f64>, Array2<f64>) {
+    let rows = matrix(&examples.iter().map(|example| &example.embedding).collect::<Vec<_>>());
+    let rows = rows.mapv(f64::from);
+    let of = |n: usize| examples[n].intent;
+    let mut means = Array2::<f64>::zeros((intents, rows.ncols()));
+    let mut counts = vec![0usize; intents];
+    for (n, row) in rows.outer_iter().enumerate() {
+        means.row_mut(of(n)).scaled_add(1.0, &row);
+        counts[of(n)] += 1;
+    }
+    for (mut mean, count) in means.outer_iter_mut().zip(&counts) {
+        mean /= (*count).max(1) as f64;
+    }
+    let mut within = Array2::zeros((rows.ncols(), rows.ncols()));
+    let residuals = Array2::from_shape_fn(rows.dim(), |(n, j)| rows[(n, j)] - means[(of(n), j)]);
+    add_gram(&mut within, residuals.view());
+    within /= examples.len().saturating_sub(intents).max(1) as f64;
+    let evenly = (within.diag().sum() / rows.ncols() as f64).max(1e-6);
+    let sentences: HashSet<usize> = examples.iter().map(|example| example.sentence).collect();
+    let width = rows.ncols() as f64;
+    let shrinkage = width / (width + sentences.len().saturating_sub(intents) as f64);
+    within *= 1.0 - shrinkage;
+    match elsewhere {
+        Some(Scatter(elsewhere)) => within.scaled_add(shrinkage * evenly, elsewhere),
+        None => within.diag_mut().mapv_inplace(|x| x + shrinkage * evenly),
+    }
+    (means, within)
 }
 
 /// The examples that become anchors: all, or as many of each intent as there is room for.
@@ -469,11 +516,38 @@ mod tests {
         assert_eq!(calibrate(&held_out, &BALANCES).0, 0.1);
         assert_eq!(calibrate(&[], &BALANCES), (EVEN, 1.0));
         let all = examples(4, 6);
-        let (one, other) = (Recogniser::train(4, &all), Recogniser::train_with(4, &all, Mix::Even));
+        let (one, other) = (Recogniser::train(4, &all), Recogniser::train_with(4, &all, Mix::Even, None));
         let (one, other) = (one.unwrap(), other.unwrap());
         assert!(all.iter().all(|e| one.recognise(&e.embedding) == other.recognise(&e.embedding)));
-        let tried = Recogniser::train_with(4, &all, Mix::Tried).unwrap();
+        let tried = Recogniser::train_with(4, &all, Mix::Tried, None).unwrap();
         assert!(all.iter().all(|e| tried.recognise(&e.embedding).intent == e.intent));
+    }
+
+    /// The third number tells nothing, and one example an intent does not show that.
+    #[test]
+    fn what_differs_among_sentences_that_want_the_same_is_known_from_elsewhere() {
+        let example = |intent: usize, sentence: usize, vector: [f32; 3]| Example {
+            intent,
+            sentence,
+            embedding: Embedding::new(vector.to_vec()),
+        };
+        let others: Vec<Example> = (0..20)
+            .map(|n| {
+                let nothing = if n / 2 % 2 == 0 { 1.5 } else { -1.5 };
+                example(n % 2, n, [1.0, if n % 2 == 0 { 1.0 } else { -1.0 }, nothing])
+            })
+            .collect();
+        let scatter = Scatter::of(2, &others).unwrap();
+        let few = [example(0, 0, [1.0, 0.0, 1.0]), example(1, 1, [0.0, 1.0, -1.0])];
+        let few: Vec<&Example> = few.iter().collect();
+        let likes_the_first = |elsewhere: Option<&Scatter>| {
+            let scores =
+                Learners::fit(2, &few, elsewhere).linear(&matrix(&[&Embedding::new(vec![1.0, 0.0, -1.0])]));
+            scores[(0, 0)] > scores[(0, 1)]
+        };
+        assert!(likes_the_first(Some(&scatter)) && !likes_the_first(None));
+        let wider = Recogniser::train_with(4, &examples(4, 6), Mix::Even, Some(&scatter));
+        assert!(wider.is_err(), "of another width");
     }
 
     #[test]

@@ -2,14 +2,14 @@
 //! that it names; and a [`Redactor`] that takes out what must not be kept.
 //!
 //! Pure logic over text: no sockets, no clock. An [`Embedder`] turns text into a vector, in any of a hundred
-//! languages. A [`MoodReader`] reads the mood from it by a [`Head`], or by a text classifier of the organisation's own.
-//! A [`Recogniser`] learns an organisation's intents from example sentences ([`IntentSet`]), in seconds and while calls
-//! run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`] what the moods of one call's utterances
-//! add up to; both take the customer's words only, and so do [`Voices`], which compare how these sounded. A
-//! [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an agent is told, and a
-//! [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a customer's question
-//! they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well:
-//! what is missing on a call, and words that matter.
+//! languages or, more lightly, in English ([`EmbeddingModel`]). A [`MoodReader`] reads the mood from it by a [`Head`], or by
+//! a text classifier of the organisation's own. A [`Recogniser`] learns an organisation's intents from example sentences
+//! ([`IntentSet`]), in seconds and while calls run. An [`Understanding`] is all of that for a call, and an [`EmotionalArc`]
+//! what the moods of one call's utterances add up to; both take the customer's words only, and so do [`Voices`], which
+//! compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an
+//! agent is told, and a [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a
+//! customer's question they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well: what is missing
+//! on a call, and words that matter.
 
 mod arc;
 mod arousal;
@@ -18,6 +18,7 @@ mod classifier;
 mod embed;
 mod entities;
 mod intent;
+mod json_tokenizer;
 mod linear;
 mod mood;
 mod phrases;
@@ -32,9 +33,9 @@ mod understanding;
 pub use arc::{EmotionalArc, Observation};
 pub use arousal::Voices;
 pub use card::Cards;
-pub use embed::{Embedder, Embedding, MAX_TOKENS, Purpose};
+pub use embed::{Embedder, Embedding, EmbeddingModel, MAX_TOKENS, Purpose};
 pub use entities::{Entity, asked_for, entities};
-pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition};
+pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition, Scatter};
 pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
@@ -57,6 +58,9 @@ pub enum InsightError {
     /// A model answered with something that is no probability.
     #[error("a model's answer is no probability")]
     NoNumber,
+    /// The sentence embedding is not what it should be, or what is wanted cannot be done with it.
+    #[error("the sentence embedding: {0}")]
+    Embedding(String),
     /// A text classifier of the organisation's own cannot be used.
     #[error("{}: {problem}", file.display())]
     Classifier {

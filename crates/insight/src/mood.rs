@@ -1,8 +1,8 @@
 //! What is felt, read from the embedding of what was said.
 //!
 //! A head is a small ONNX model: `embedding` `[texts, width]` in, `probabilities` `[texts, labels]` out, with its
-//! labels and thresholds in the model's own metadata. Three are built in (see `heads/MODEL_CARD.md`). A [`Reading`] is
-//! what a head says of the classes that we know, or what a text classifier in its place does.
+//! labels and thresholds in the model's own metadata. Which are built in, `heads/MODEL_CARD.md` says. A [`Reading`] is what
+//! a head says of the classes that we know, or what a text classifier in its place does.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use sotto_models::{ModelError, Onnx};
 
 use crate::classifier::{CONFIG, TextClassifier, wrong};
-use crate::{Embedding, InsightError};
+use crate::{Embedder, Embedding, EmbeddingModel, InsightError};
 
 /// The heads that are built in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +30,23 @@ pub enum BuiltIn {
 }
 
 impl BuiltIn {
-    fn model(self) -> &'static [u8] {
-        match self {
-            Self::Sentiment => include_bytes!("../heads/sentiment.onnx"),
-            Self::Emotion => include_bytes!("../heads/emotion.onnx"),
-            Self::GoEmotions => include_bytes!("../heads/goemotions.onnx"),
-        }
+    /// The model of the head over an embedding.
+    ///
+    /// # Errors
+    /// [`InsightError::Embedding`] when none has been trained.
+    pub(crate) fn model(self, over: EmbeddingModel) -> Result<&'static [u8], InsightError> {
+        use EmbeddingModel::{English, Multilingual};
+        let model: &'static [u8] = match (over, self) {
+            (Multilingual, Self::Sentiment) => include_bytes!("../heads/sentiment.onnx"),
+            (Multilingual, Self::Emotion) => include_bytes!("../heads/emotion.onnx"),
+            (Multilingual, Self::GoEmotions) => include_bytes!("../heads/goemotions.onnx"),
+            // Until `training/train.py english` has made them.
+            (English, _) => {
+                let lack = format!("no head for {self:?} has been trained over {}", over.artefact());
+                return Err(InsightError::Embedding(lack));
+            }
+        };
+        Ok(model)
     }
 }
 
@@ -45,15 +56,22 @@ pub struct Head {
     session: Session,
     labels: Vec<String>,
     thresholds: Vec<f32>,
+    /// The numbers that it takes a text, where the model says so.
+    width: Option<usize>,
 }
 
 impl Head {
-    /// Opens a head that is built in.
+    /// Opens the head that is built in for the embeddings of `over`.
     ///
     /// # Errors
-    /// [`InsightError::Model`] when it does not load.
-    pub fn built_in(onnx: &Onnx, head: BuiltIn) -> Result<Self, InsightError> {
-        Self::open(onnx, head.model())
+    /// [`InsightError::Model`] when it does not load, [`InsightError::Embedding`] when there is none, or it takes embeddings of
+    /// another width.
+    pub fn built_in(onnx: &Onnx, head: BuiltIn, over: &Embedder) -> Result<Self, InsightError> {
+        let head = Self::open(onnx, head.model(over.model())?)?;
+        match mismatch(head.width, over.width()) {
+            Some(problem) => Err(InsightError::Embedding(problem)),
+            None => Ok(head),
+        }
     }
 
     /// Opens a head from the bytes of its model.
@@ -71,7 +89,9 @@ impl Head {
         if labels.len() != thresholds.len() {
             return Err(ModelError::Onnx("a head without labels, or not a threshold for each".into()).into());
         }
-        Ok(Self { session, labels, thresholds })
+        let input = session.inputs().first().and_then(|input| input.dtype().tensor_shape());
+        let width = input.and_then(|shape| usize::try_from(*shape.last()?).ok());
+        Ok(Self { session, labels, thresholds, width })
     }
 
     /// What the head tells apart.
@@ -96,6 +116,12 @@ impl Head {
         let (_, probabilities) = outputs["probabilities"].try_extract_tensor::<f32>()?;
         Ok(probabilities.to_vec())
     }
+}
+
+/// What is wrong with a head that takes so many numbers a text, as far as it says, over an embedding that gives `given`.
+fn mismatch(takes: Option<usize>, given: usize) -> Option<String> {
+    let takes = takes.filter(|takes| *takes != given)?;
+    Some(format!("it gives {given} numbers a text, and its head takes {takes}"))
 }
 
 /// What a sentiment is.
@@ -131,9 +157,9 @@ impl<T: Copy + PartialEq + DeserializeOwned> Reading<T> {
     /// By a head that is built in.
     ///
     /// # Errors
-    /// [`InsightError::Model`] when it does not load, or has other labels than ours.
-    pub fn built_in(onnx: &Onnx, head: BuiltIn) -> Result<Self, InsightError> {
-        let head = Head::built_in(onnx, head)?;
+    /// As [`Head::built_in`]; and [`InsightError::Model`] when it has other labels than ours.
+    pub fn built_in(onnx: &Onnx, head: BuiltIn, over: &Embedder) -> Result<Self, InsightError> {
+        let head = Head::built_in(onnx, head, over)?;
         let unknown = || ModelError::Onnx("a head for mood with labels that are not known".into());
         let classes = head.labels().iter().map(|label| called(label).ok_or_else(unknown));
         let classes = classes.collect::<Result<_, _>>()?;
@@ -213,6 +239,14 @@ mod tests {
     use sotto_call::Emotion;
 
     use super::*;
+
+    #[test]
+    fn a_head_of_another_width_than_the_embedding_is_named() {
+        assert_eq!(mismatch(Some(384), 384), None);
+        assert_eq!(mismatch(None, 384), None);
+        let problem = mismatch(Some(768), 384).unwrap();
+        assert!(problem.contains("384 numbers") && problem.contains("takes 768"), "{problem}");
+    }
 
     #[test]
     fn classes_go_by_their_names() {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use sotto_call::EntityKind;
 
-use crate::{Embedder, Embedding, Example, InsightError, Purpose, Recogniser};
+use crate::{Embedder, Embedding, Example, InsightError, Recogniser};
 
 /// Limits of a set: what a recogniser learns from in seconds.
 const MAX_INTENTS: usize = 500;
@@ -21,7 +21,8 @@ const MAX_TITLES: usize = 20;
 const MAX_STEPS: usize = 20;
 /// Fewer examples of an intent tell nothing about what else would be one.
 const LEAST_EXAMPLES: usize = 3;
-/// What is less probable than this is none of the intents.
+/// What is less probable than this is none of the intents. Probabilities are set right on examples that were held out, so
+/// it holds for any embedding.
 const LEAST_CONFIDENCE: f32 = 0.35;
 
 /// Sentences by the language they are in (BCP 47).
@@ -236,6 +237,14 @@ impl IntentSet {
         (!intents.is_empty()).then(|| Self { intents, none: self.none.clone() })
     }
 
+    /// What of it can be recognised by the sentences in these languages alone. Absent when there is nothing.
+    fn in_languages(&self, understood: impl Fn(&str) -> bool) -> Option<Self> {
+        let mut set = self.clone();
+        let examples = set.intents.iter_mut().map(|intent| &mut intent.examples).chain([&mut set.none]);
+        examples.for_each(|sentences| sentences.retain(|language, _| understood(language)));
+        set.learnable()
+    }
+
     /// Every sentence with the number of its intent; one more than the last stands for none of them.
     fn sentences(&self) -> Vec<(usize, &str)> {
         let languages: BTreeSet<&String> = self.intents.iter().flat_map(|i| i.examples.keys()).collect();
@@ -285,24 +294,26 @@ pub struct Intents {
 }
 
 impl Intents {
-    /// Learns a set: some milliseconds a sentence.
+    /// Learns a set: some milliseconds a sentence. Sentences in languages that the embedding does not understand are left
+    /// out, and so are intents that have too few others; where none is left, there is nothing to recognise.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when the embedding fails, [`InsightError::Examples`] when nothing can be learned.
-    pub fn learn(set: &IntentSet, embedder: &mut Embedder) -> Result<Self, InsightError> {
+    pub fn learn(set: &IntentSet, embedder: &mut Embedder) -> Result<Option<Self>, InsightError> {
+        let model = embedder.model();
+        let Some(set) = set.in_languages(|language| model.understands(language)) else { return Ok(None) };
         let sentences = set.sentences();
         let texts: Vec<&str> = sentences.iter().map(|(_, text)| *text).collect();
         let mut examples = Vec::with_capacity(2 * texts.len());
-        // Both forms: of few examples this makes more.
-        for purpose in [Purpose::Query, Purpose::Passage] {
-            let embedded = embedder.embed(purpose, &texts)?.into_iter().enumerate().zip(&sentences);
+        for purpose in model.forms() {
+            let embedded = embedder.embed(*purpose, &texts)?.into_iter().enumerate().zip(&sentences);
             examples.extend(embedded.map(|((sentence, embedding), (intent, _))| Example {
                 intent: *intent,
                 sentence,
                 embedding,
             }));
         }
-        Self::of(set, &examples)
+        Ok(Some(Self::of(&set, &examples)?))
     }
 
     fn of(set: &IntentSet, examples: &[Example]) -> Result<Self, InsightError> {
@@ -398,6 +409,18 @@ mod tests {
         assert_eq!((names(&set).len(), set.learnable()), (2, None));
         set.put("a", BTreeMap::new(), false);
         assert!(set.check().unwrap_err().to_string().contains("`a` needs a title"));
+    }
+
+    #[test]
+    fn what_is_said_in_other_languages_is_left_out_with_the_intents_that_have_nothing_else() {
+        let set = IntentSet::parse(&format!("none = {{ fa = [\"سلام علیکم\"] }}\n{SET}")).unwrap();
+        let english = set.in_languages(|language| language == "en").unwrap();
+        assert_eq!(english.intents.iter().map(|i| i.name.as_str()).collect::<Vec<_>>(), ["refund"]);
+        let sentences = english.sentences();
+        assert!(sentences.contains(&(0, "A refund, please.")) && sentences.contains(&(1, "Hello.")));
+        assert!(sentences.iter().all(|(_, text)| text.is_ascii()), "{sentences:?}");
+        assert_eq!(set.in_languages(|_| true), Some(set.clone()));
+        assert_eq!(set.in_languages(|language| language == "de"), None);
     }
 
     #[test]

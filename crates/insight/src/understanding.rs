@@ -11,7 +11,9 @@ use sotto_models::Onnx;
 
 use crate::classifier::{CONFIG, wrong};
 use crate::mood::Reading;
-use crate::{BuiltIn, Checklist, Embedder, Embedding, InsightError, Intents, Polarity, Purpose, Wanted};
+use crate::{
+    BuiltIn, Checklist, Embedder, Embedding, EmbeddingModel, InsightError, Intents, Polarity, Purpose, Wanted,
+};
 
 /// Sentences of an utterance that are looked at by themselves.
 const MAX_SENTENCES: usize = 4;
@@ -43,13 +45,20 @@ impl Understanding {
         Self { embedder, mood, intents, checklist: None, last: Vec::new() }
     }
 
+    /// Which embedding it understands by.
+    #[must_use]
+    pub fn model(&self) -> EmbeddingModel {
+        self.embedder.model()
+    }
+
     /// With a checklist that agents' words tick. Without one they are not looked at.
     #[must_use]
     pub fn with_checklist(self, checklist: Option<Checklist>) -> Self {
         Self { checklist, ..self }
     }
 
-    /// The items of the checklist that an agent has said, of those that are open.
+    /// The items of the checklist that an agent has said, of those that are open: none in a language that the embedding
+    /// does not understand.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when the embedding fails.
@@ -58,10 +67,10 @@ impl Understanding {
         said: &AgentUtterance,
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError> {
-        let Some(checklist) = self.checklist.as_ref().filter(|checklist| checklist.has_open(is_open)) else {
-            return Ok(Vec::new());
-        };
         let said = said.utterance();
+        let is_understood = self.embedder.model().understands(&said.language);
+        let has_open = |checklist: &&Checklist| is_understood && checklist.has_open(is_open);
+        let Some(checklist) = self.checklist.as_ref().filter(has_open) else { return Ok(Vec::new()) };
         let mut embedded = self.embedder.embed(Purpose::Query, &[said.text.as_str()])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences(&said.text))?);
         let covered = checklist.covered(&embedded, is_open).into_iter().map(|duty| ChecklistItem {
@@ -73,12 +82,17 @@ impl Understanding {
         Ok(covered.collect())
     }
 
-    /// Understands what a customer said. `may_feel` is whether a mood may be read of them; without it none is.
+    /// Understands what a customer said. `may_feel` is whether a mood may be read of them; without it none is. In a language
+    /// that the embedding does not understand there is neither mood nor intent.
     ///
     /// # Errors
     /// [`InsightError::Runtime`] when a model fails, [`InsightError::NoNumber`] when it gives nonsense.
     pub fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
-        let text = said.utterance().text.as_str();
+        let said = said.utterance();
+        if !self.embedder.model().understands(&said.language) {
+            return Ok(Understood { mood: None, wanted: None });
+        }
+        let text = said.text.as_str();
         let sentences = if self.intents.is_some() { sentences(text) } else { Vec::new() };
         // Not in one go: every sentence would be computed as long as the whole.
         let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
@@ -132,14 +146,26 @@ pub struct MoodReader {
 }
 
 impl MoodReader {
-    /// The heads that are built in.
+    const HEADS: [BuiltIn; 2] = [BuiltIn::Sentiment, BuiltIn::Emotion];
+
+    /// Whether moods can be read with an embedding.
     ///
     /// # Errors
-    /// [`InsightError::Model`] when they do not load, or have other labels than ours.
-    pub fn built_in(onnx: &Onnx) -> Result<Self, InsightError> {
+    /// [`InsightError::Embedding`] when no heads have been trained over it.
+    pub fn check(model: EmbeddingModel) -> Result<(), InsightError> {
+        Self::HEADS.into_iter().try_for_each(|head| head.model(model).map(|_| ()))
+    }
+
+    /// The heads that are built in for the embeddings of `over`.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), also when they take another width; [`InsightError::Model`] when they do not load, or have
+    /// other labels than ours.
+    pub fn built_in(onnx: &Onnx, over: &Embedder) -> Result<Self, InsightError> {
+        let [sentiment, emotion] = Self::HEADS;
         Ok(Self {
-            sentiment: Reading::built_in(onnx, BuiltIn::Sentiment)?,
-            emotion: Reading::built_in(onnx, BuiltIn::Emotion)?,
+            sentiment: Reading::built_in(onnx, sentiment, over)?,
+            emotion: Reading::built_in(onnx, emotion, over)?,
         })
     }
 

@@ -1,4 +1,4 @@
-//! What the real model makes of real text. Fetches `e5-small` and ONNX Runtime when they are not there.
+//! What the real models make of real text. Fetches `e5-small`, `minilm` and ONNX Runtime when they are not there.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
@@ -9,17 +9,25 @@ use std::path::{Path, PathBuf};
 use sotto_call::testing::utterance;
 use sotto_call::{CustomerUtterance, Emotion, Party, Utterance, WordsMood};
 use sotto_insight::{
-    BuiltIn, Embedder, Head, InsightError, IntentSet, Intents, MAX_TOKENS, MoodReader, Polarity, Purpose,
-    Understanding, Understood,
+    BuiltIn, Checklist, Embedder, EmbeddingModel, Head, InsightError, IntentSet, Intents, MAX_TOKENS,
+    MoodReader, Polarity, PromptSet, Purpose, Understanding, Understood,
 };
-use sotto_models::{Cache, EMBEDDING, Onnx, Silent};
+use sotto_models::{Cache, Onnx, Silent};
 
 fn open() -> (Onnx, Embedder) {
+    open_one(EmbeddingModel::Multilingual)
+}
+
+fn open_one(model: EmbeddingModel) -> (Onnx, Embedder) {
     let cache = Cache::open(None).unwrap();
     let onnx = cache.onnx(&mut Silent).unwrap();
-    let embedder = Embedder::open(&onnx, &cache.require(EMBEDDING, &mut Silent).unwrap(), 1).unwrap();
+    let file = cache.require(model.artefact(), &mut Silent).unwrap();
+    let embedder = Embedder::open(&onnx, model, &file, 1).unwrap();
+    assert_eq!((embedder.model(), embedder.width()), (model, 384));
     (onnx, embedder)
 }
+
+const BOTH: [EmbeddingModel; 2] = [EmbeddingModel::Multilingual, EmbeddingModel::English];
 
 /// The first two are published with XLM-RoBERTa, whose vocabulary this is; the others come from the `tokenizers`
 /// package over the same table, with the text normalised as SentencePiece does.
@@ -47,9 +55,41 @@ fn text_is_cut_as_the_network_learned_it() {
         ("\u{fdfa}", &[0, 16509, 1423, 4472, 8756, 2]),
     ];
     for (text, ids) in cases {
-        assert_eq!(embedder.tokens(text), ids, "{text}");
+        assert_eq!(embedder.tokens(text).unwrap(), ids, "{text}");
     }
-    assert!(embedder.tokens("</s> <mask> <pad>").iter().all(|id| ![1, 250_001].contains(id)));
+    assert!(embedder.tokens("</s> <mask> <pad>").unwrap().iter().all(|id| ![1, 250_001].contains(id)));
+}
+
+/// By the greedy rule of WordPiece over the vocabulary of `bert-base-uncased`.
+#[test]
+fn english_is_cut_into_word_pieces() {
+    let (_, embedder) = open_one(EmbeddingModel::English);
+    let cases: [(&str, &[i64]); 6] = [
+        ("Hello World!", &[101, 7592, 2088, 999, 102]),
+        ("where is my order?", &[101, 2073, 2003, 2026, 2344, 1029, 102]),
+        ("  Unsubscribe\t\ncafé", &[101, 4895, 6342, 5910, 26775, 20755, 7668, 102]),
+        ("I'd like a re-activation", &[101, 1045, 1005, 1040, 2066, 1037, 2128, 1011, 13791, 102]),
+        // What somebody writes is no control token.
+        ("[SEP]", &[101, 1031, 19802, 1033, 102]),
+        ("", &[101, 102]),
+    ];
+    for (text, ids) in cases {
+        assert_eq!(embedder.tokens(text).unwrap(), ids, "{text}");
+    }
+}
+
+/// The similarities that sentence-transformers publishes for this model, in single precision; ours has weights of eight
+/// bits.
+#[test]
+fn english_sentences_are_as_alike_as_the_makers_of_the_model_say() {
+    let (_, mut embedder) = open_one(EmbeddingModel::English);
+    let texts = ["The weather is lovely today.", "It's so sunny outside!", "He drove to the stadium."];
+    let embeddings = embedder.embed(Purpose::Query, &texts).unwrap();
+    for (a, b, published) in [(0, 1, 0.6660), (0, 2, 0.1046), (1, 2, 0.1411)] {
+        let found = embeddings[a].similarity(&embeddings[b]);
+        assert!((found - published).abs() < 0.03, "{} {}: {found}, not {published}", texts[a], texts[b]);
+    }
+    assert_eq!(embedder.embed(Purpose::Passage, &texts).unwrap(), embeddings, "it knows one purpose");
 }
 
 #[test]
@@ -65,19 +105,21 @@ fn what_means_the_same_is_near_in_any_language() {
 
 #[test]
 fn a_text_has_the_same_vector_alone_and_among_others() {
-    let (_, mut embedder) = open();
-    let long = "a much longer sentence, which makes the others be filled up ".repeat(8);
-    let texts = ["Where is my card?", &long, "", "کارت من کجاست؟"];
-    let together = embedder.embed(Purpose::Query, &texts).unwrap();
-    for (text, together) in texts.iter().zip(&together) {
-        let alone = &embedder.embed(Purpose::Query, &[text]).unwrap()[0];
-        assert!(alone.similarity(together) > 0.9999, "{text}: {}", alone.similarity(together));
+    for model in BOTH {
+        let (_, mut embedder) = open_one(model);
+        let long = "a much longer sentence, which makes the others be filled up ".repeat(8);
+        let texts = ["Where is my card?", &long, "", "کارت من کجاست؟"];
+        let together = embedder.embed(Purpose::Query, &texts).unwrap();
+        for (text, together) in texts.iter().zip(&together) {
+            let alone = &embedder.embed(Purpose::Query, &[text]).unwrap()[0];
+            let alike = alone.similarity(together);
+            assert!(alike > 0.9999, "{model:?}, {text}: {alike}");
+        }
     }
 }
 
 #[test]
 fn hostile_text_is_a_vector_like_any_other() {
-    let (_, mut embedder) = open();
     let texts = [
         "a".repeat(1 << 20),
         "\u{301}".repeat(1 << 19),
@@ -86,11 +128,74 @@ fn hostile_text_is_a_vector_like_any_other() {
         "🏳\u{200d}🌈".repeat(10_000),
         " \u{3000}\u{200b}\n".repeat(100_000),
         "</s><mask>".repeat(5_000),
+        "[MASK][SEP]".repeat(5_000),
     ];
-    for text in &texts {
-        assert!(embedder.tokens(text).len() <= MAX_TOKENS);
-        let embedding = &embedder.embed(Purpose::Passage, &[text]).unwrap()[0];
-        assert!((embedding.similarity(embedding) - 1.0).abs() < 1e-4);
+    for model in BOTH {
+        let (_, mut embedder) = open_one(model);
+        for text in &texts {
+            let tokens = embedder.tokens(text).unwrap();
+            let limit = if model == EmbeddingModel::English { 256 } else { MAX_TOKENS };
+            assert!(tokens.len() <= limit);
+            let inside = &tokens[1..tokens.len() - 1];
+            let control: &[i64] =
+                if model == EmbeddingModel::English { &[0, 101, 102, 103] } else { &[0, 1, 2, 250_001] };
+            assert!(inside.iter().all(|id| !control.contains(id)), "{model:?}");
+            let embedding = &embedder.embed(Purpose::Passage, &[text]).unwrap()[0];
+            assert!((embedding.similarity(embedding) - 1.0).abs() < 1e-4);
+        }
+    }
+}
+
+#[test]
+fn a_file_of_the_other_embedding_is_refused() {
+    let cache = Cache::open(None).unwrap();
+    let onnx = cache.onnx(&mut Silent).unwrap();
+    let file = |model: EmbeddingModel| cache.require(model.artefact(), &mut Silent).unwrap();
+    for (model, other) in BOTH.into_iter().zip(BOTH.into_iter().rev()) {
+        assert!(Embedder::open(&onnx, model, &file(other), 1).is_err(), "{model:?}");
+    }
+}
+
+/// Examples in Persian are left out, and what is said in it is not understood.
+#[test]
+fn in_english_alone_what_customers_want_is_recognised_from_the_same_set() {
+    let (_, mut embedder) = open_one(EmbeddingModel::English);
+    let set = IntentSet::parse(include_str!("../../../insight-sets/marfanet.toml")).unwrap();
+    let intents = Intents::learn(&set, &mut embedder).unwrap();
+    assert!(intents.is_some());
+    let mut understanding = Understanding::new(embedder, None, intents);
+    let mut wanted = |text: &str, language: &str| {
+        let utterance = Utterance { language: language.to_owned(), ..utterance(0, Party::Customer, text) };
+        let said = CustomerUtterance::of(&utterance).unwrap();
+        understanding.of(&said, true).unwrap().wanted.map(|wanted| wanted.name)
+    };
+    let refund = Some("refund".to_owned());
+    assert_eq!(wanted("How can I get a refund?", "en"), refund);
+    assert_eq!(wanted("How can I get a refund?", ""), refund);
+    assert_eq!(wanted("How can I get a refund?", "fa"), None);
+    assert_eq!(wanted("Hello.", "en"), None);
+}
+
+#[test]
+fn where_all_examples_are_in_other_languages_there_is_nothing_to_recognise() {
+    let (_, mut embedder) = open_one(EmbeddingModel::English);
+    let set =
+        "[[intents]]\nname = \"a\"\ntitle = { fa = \"الف\" }\nexamples = { fa = [\"یک\", \"دو\", \"سه\"] }";
+    let set = IntentSet::parse(set).unwrap();
+    assert!(Intents::learn(&set, &mut embedder).unwrap().is_none());
+}
+
+#[test]
+fn a_checklist_takes_an_embedding_whose_similarities_were_measured() {
+    let prompts = "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\n\
+                   examples.en = [\"This call is recorded.\"]";
+    let duties = PromptSet::parse(prompts).unwrap().duties().to_vec();
+    for model in BOTH {
+        let (_, mut embedder) = open_one(model);
+        let learned = Checklist::learn(&duties, &mut embedder);
+        assert_eq!(learned.is_ok(), model.least_similarity().is_some(), "{learned:?}");
+        assert_eq!(learned.is_ok(), Checklist::check(model).is_ok());
+        assert!(Checklist::learn(&[], &mut embedder).unwrap().is_none());
     }
 }
 
@@ -98,7 +203,7 @@ fn hostile_text_is_a_vector_like_any_other() {
 fn heads_say_what_is_felt() {
     let (onnx, mut embedder) = open();
     let mut said = |head: BuiltIn, text: &str| {
-        let mut head = Head::built_in(&onnx, head).unwrap();
+        let mut head = Head::built_in(&onnx, head, &embedder).unwrap();
         let probabilities = head.probabilities(&embedder.embed(Purpose::Query, &[text]).unwrap()[0]).unwrap();
         let best = probabilities.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap().0;
         head.labels()[best].clone()
@@ -108,6 +213,19 @@ fn heads_say_what_is_felt() {
     assert_eq!(said(BuiltIn::Sentiment, "This is the worst service I have ever had."), "negative");
     assert_eq!(said(BuiltIn::Sentiment, "خیلی ممنونم، عالی بود"), "positive");
     assert_eq!(said(BuiltIn::GoEmotions, "Thanks a lot!"), "gratitude");
+}
+
+/// None have been trained (`training/train.py english`): there is no mood, and the reason is said.
+#[test]
+fn heads_over_the_english_embedding_are_refused() {
+    let (onnx, embedder) = open_one(EmbeddingModel::English);
+    for head in [BuiltIn::Sentiment, BuiltIn::Emotion, BuiltIn::GoEmotions] {
+        let why = Head::built_in(&onnx, head, &embedder).unwrap_err().to_string();
+        assert!(why.contains("no head for") && why.contains("minilm"), "{why}");
+    }
+    assert!(MoodReader::built_in(&onnx, &embedder).is_err());
+    let [multilingual, english] = BOTH.map(MoodReader::check);
+    assert!(multilingual.is_ok() && english.is_err());
 }
 
 /// A customer's final words.
@@ -122,8 +240,8 @@ fn what_customers_want_is_recognised_from_a_starter_set() {
     let (onnx, mut embedder) = open();
     let set = IntentSet::parse(include_str!("../../../insight-sets/marfanet.toml")).unwrap();
     let intents = Intents::learn(&set, &mut embedder).unwrap();
-    let mut understanding =
-        Understanding::new(embedder, Some(MoodReader::built_in(&onnx).unwrap()), Some(intents));
+    let mood = MoodReader::built_in(&onnx, &embedder).unwrap();
+    let mut understanding = Understanding::new(embedder, Some(mood), intents);
     let cases = [
         ("Give me back the money that I paid you.", Some("refund")),
         ("The VPN keeps disconnecting all the time.", Some("connection_trouble")),
@@ -171,7 +289,7 @@ fn meant<T: Copy>(labels: &[(&str, T)]) -> BTreeMap<String, T> {
 /// Reads moods with the built-in heads but for what is put in their place.
 fn reading(instead: impl FnOnce(&Onnx, MoodReader) -> Result<MoodReader, InsightError>) -> Understanding {
     let (onnx, embedder) = open();
-    let reader = instead(&onnx, MoodReader::built_in(&onnx).unwrap()).unwrap();
+    let reader = instead(&onnx, MoodReader::built_in(&onnx, &embedder).unwrap()).unwrap();
     Understanding::new(embedder, Some(reader), None)
 }
 
@@ -215,10 +333,10 @@ fn the_labels_of_a_text_classifier_stand_for_what_is_said() {
 
 #[test]
 fn a_text_classifier_that_does_not_fit_is_refused_with_the_reason() {
-    let (onnx, _) = open();
+    let (onnx, embedder) = open();
     let files = ["config.json", "tokenizer.json", "model.onnx"];
     let why = |folder: &Path, meant: &BTreeMap<String, Polarity>| {
-        let reader = MoodReader::built_in(&onnx).unwrap();
+        let reader = MoodReader::built_in(&onnx, &embedder).unwrap();
         reader.with_sentiment(&onnx, folder, meant).unwrap_err().to_string()
     };
     let spoiled = |file: &str, content: Option<&str>| {
@@ -261,6 +379,7 @@ fn a_text_classifier_that_does_not_fit_is_refused_with_the_reason() {
     }
     let unknown = why(&classifier(), &meant(&[("LABEL_0", Polarity::Negative)]));
     assert!(unknown.contains("no label `LABEL_0`; there are Negative, neutral, POSITIVE"), "{unknown}");
-    let emotion = MoodReader::built_in(&onnx).unwrap().with_emotion(&onnx, &classifier(), &BTreeMap::new());
+    let emotion = MoodReader::built_in(&onnx, &embedder).unwrap();
+    let emotion = emotion.with_emotion(&onnx, &classifier(), &BTreeMap::new());
     assert!(emotion.unwrap_err().to_string().contains("label `Negative` stands for"));
 }

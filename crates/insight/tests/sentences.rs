@@ -1,6 +1,8 @@
-//! The sentences that `cargo xtask eval insight` measures fairness and Persian moods with are what they are said to
-//! be.
+//! The sentences that `cargo xtask eval insight` measures checklists, fairness and Persian moods with are what they are
+//! said to be.
 
+#[path = "../examples/measure/duties.rs"]
+mod duties;
 #[path = "../examples/measure/fairness.rs"]
 mod fairness;
 #[path = "../examples/measure/persian.rs"]
@@ -40,6 +42,25 @@ fn groups_say_the_same_in_both_languages_of_every_kind_and_often_enough() {
     let english = comparisons.iter().find(|one| one.name == "en.dialect").unwrap();
     let dialects: Vec<&str> = english.groups.keys().map(String::as_str).collect();
     assert_eq!(dialects, ["african_american", "indian", "scottish", "standard"]);
+}
+
+#[test]
+fn every_item_is_said_in_other_words_in_both_languages_and_no_sentence_twice() {
+    let duties::Sentences { items, others } = duties::sentences().unwrap();
+    for (name, duties::Item { examples, said }) in &items {
+        for (sentences, least) in [(examples, 3), (said, 4)] {
+            assert_eq!(sentences.keys().collect::<Vec<_>>(), ["en", "fa"], "{name}");
+            assert!(sentences.values().all(|all| all.len() >= least), "{name}");
+        }
+    }
+    assert!(items.len() >= 8 && others.values().all(|all| all.len() >= 24));
+    let mut texts = BTreeSet::new();
+    for sentences in items.values().flat_map(|item| [&item.examples, &item.said]).chain([&others]) {
+        for (language, all) in sentences {
+            assert!(all.iter().all(|text| text.is_ascii() == (language == "en")), "{all:?}");
+            assert!(all.iter().all(|text| texts.insert(text)), "{all:?}");
+        }
+    }
 }
 
 #[test]

@@ -11,12 +11,12 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sotto_insight::{Embedder, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Content, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Part, Query, SURE, Viewer,
     Visibility, fingerprint, read,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_models::{Cache, Console};
 
 /// Turns of a dialogue that a query is made of, the last included.
 const TURNS: usize = 3;
@@ -59,8 +59,9 @@ impl Bench {
     fn open(data: &Path, cache: &Path) -> Result<Self> {
         let models = Cache::open(None)?;
         let mut progress = Console::default();
-        let (onnx, model) = (models.onnx(&mut progress)?, models.require(EMBEDDING, &mut progress)?);
-        let embedder = Embedder::open(&onnx, &model, 1)?;
+        let model = EmbeddingModel::Multilingual;
+        let (onnx, file) = (models.onnx(&mut progress)?, models.require(model.artefact(), &mut progress)?);
+        let embedder = Embedder::open(&onnx, model, &file, 1)?;
         fs::create_dir_all(cache)?;
         let (data, cache) = (data.join("knowledge"), cache.to_owned());
         let mut bench = Self { data, cache, embedder, fingerprint: String::new() };

@@ -1,9 +1,10 @@
 //! What of a passage is shown to somebody who has no time: the sentence that answers, and what stands around it.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::index::{CONTEXT_SHARE, Query};
+use crate::split::Passage;
 use crate::words::Analyser;
 
 /// A stretch of a passage.
@@ -11,25 +12,32 @@ use crate::words::Analyser;
 pub struct Excerpt {
     /// Whole sentences of the passage.
     pub text: String,
-    /// The characters (Unicode scalar values) of the text that most likely answer; none where no sentence has a word of the
-    /// question.
+    /// The characters (Unicode scalar values) of the text that most likely answer; none where neither a sentence nor a heading
+    /// has a word of the question.
     pub answer: Option<Range<usize>>,
 }
 
 impl Excerpt {
-    /// Of a passage that was found for a query: the sentence that has most of the query's words, counted by how much each
-    /// tells it from the passage's other sentences, and as many around it as `most` characters have room for. One longer
-    /// sentence stays whole.
+    /// Of a passage that was found for a query, in a document of this title: the sentence that answers, and as many around it
+    /// as `most` characters have room for. One longer sentence stays whole.
+    ///
+    /// That sentence has most of the query's words which the headings do not have already, counted by how much each tells it
+    /// from the passage's other sentences; it is the first one where the headings have all that is there of the query, and
+    /// what follows where it only asks. Of a numbered list that begins so, all items answer for which there is room.
     #[must_use]
-    pub fn of(passage: &str, query: &Query<'_>, most: usize) -> Self {
-        let sentences = parts(passage, is_end);
-        let answer = answering(passage, &sentences, query);
-        let (mut first, mut last) = (answer.unwrap_or(0), answer.unwrap_or(0));
+    pub fn of(passage: &Passage, title: &str, query: &Query<'_>, most: usize) -> Self {
+        let whole = passage.text.as_str();
+        let sentences = sentences(whole);
         let length = |first: usize, last: usize| {
             let (first, last) = (sentences.get(first)?, sentences.get(last)?);
-            Some(passage[first.start..last.end].chars().count())
+            Some(whole[first.start..last.end].chars().count())
         };
         let has_room = |first: usize, last: usize| length(first, last).is_some_and(|length| length <= most);
+        let answer = answering(passage, title, &sentences, query).map(|(first, last)| {
+            let last = (first..=last).rev().find(|last| has_room(first, *last)).unwrap_or(first);
+            (first, last)
+        });
+        let (mut first, mut last) = answer.unwrap_or_default();
         loop {
             if has_room(first, last + 1) {
                 last += 1;
@@ -40,37 +48,58 @@ impl Excerpt {
             }
         }
         let Some((begin, end)) = sentences.get(first).zip(sentences.get(last)) else {
-            return Self { text: passage.trim().to_owned(), answer: None };
+            return Self { text: whole.trim().to_owned(), answer: None };
         };
-        let chars = |range: Range<usize>| passage[range].chars().count();
-        let answer = answer.and_then(|answer| sentences.get(answer)).map(|answer| {
-            let before = chars(begin.start..answer.start);
-            before..before + chars(answer.clone())
+        let chars = |range: Range<usize>| whole[range].chars().count();
+        let answer = answer.and_then(|(first, last)| sentences.get(first).zip(sentences.get(last)));
+        let answer = answer.map(|(first, last)| {
+            let before = chars(begin.start..first.start);
+            before..before + chars(first.start..last.end)
         });
-        Self { text: passage[begin.start..end.end].to_owned(), answer }
+        Self { text: whole[begin.start..end.end].to_owned(), answer }
+    }
+
+    /// The words that answer; all of them where it is not known which do.
+    #[must_use]
+    pub fn answering(&self) -> String {
+        match &self.answer {
+            Some(range) => self.text.chars().skip(range.start).take(range.len()).collect(),
+            None => self.text.clone(),
+        }
     }
 }
 
-/// The sentence that answers, by its place.
-fn answering(passage: &str, sentences: &[Range<usize>], query: &Query<'_>) -> Option<usize> {
+/// The sentences that answer, by the places of the first and the last.
+fn answering(
+    passage: &Passage,
+    title: &str,
+    sentences: &[Range<usize>],
+    query: &Query<'_>,
+) -> Option<(usize, usize)> {
     let analyser = Analyser::new();
-    let terms = |text: &str| -> HashSet<String> {
+    let meaning = |text: &str| -> BTreeSet<String> {
         analyser.meaningful(text).into_iter().map(|word| word.term).collect()
     };
-    let asked = terms(query.text);
-    let before: HashSet<String> = query.context.iter().flat_map(|turn| terms(turn)).collect();
-    let of: Vec<HashSet<String>> = sentences
-        .iter()
-        .map(|range| analyser.words(&passage[range.clone()]).into_iter().map(|word| word.term).collect())
-        .collect();
+    let terms =
+        |text: &str| -> BTreeSet<String> { analyser.words(text).into_iter().map(|word| word.term).collect() };
+    let sentence = |place: usize| sentences.get(place).map_or("", |range| &passage.text[range.clone()]);
+    // What stands above all sentences tells none of them from the others.
+    let above = terms(&passage.above(title));
+    let said = meaning(query.text);
+    let asked: BTreeSet<&String> = said.difference(&above).collect();
+    let before: BTreeSet<String> = query.context.iter().flat_map(|turn| meaning(turn)).collect();
+    let is_new = |term: &&String| !said.contains(*term) && !above.contains(*term);
+    let before: Vec<&String> = before.iter().filter(is_new).collect();
+    let of: Vec<BTreeSet<String>> = (0..sentences.len()).map(|place| terms(sentence(place))).collect();
     let worth = |term: &String| {
         let among = of.iter().filter(|terms| terms.contains(term)).count();
         (1.0 + of.len() as f32 / among.max(1) as f32).ln()
     };
-    let score = |terms: &HashSet<String>| -> f32 {
-        let said = asked.iter().filter(|term| terms.contains(*term)).map(worth).sum::<f32>();
-        let meant = before.difference(&asked).filter(|term| terms.contains(*term)).map(worth).sum::<f32>();
-        said + CONTEXT_SHARE * meant
+    let score = |terms: &BTreeSet<String>| -> f32 {
+        let has = |term: &&String| terms.contains(*term);
+        let asked: f32 = asked.iter().copied().filter(has).map(worth).sum();
+        let meant: f32 = before.iter().copied().filter(has).map(worth).sum();
+        asked + CONTEXT_SHARE * meant
     };
     let mut best: Option<(usize, f32)> = None;
     for (place, score) in of.iter().map(score).enumerate() {
@@ -78,10 +107,26 @@ fn answering(passage: &str, sentences: &[Range<usize>], query: &Query<'_>) -> Op
             best = Some((place, score));
         }
     }
-    let (place, _) = best?;
+    let by_headings = best.is_none() && !sentences.is_empty() && !said.is_disjoint(&above);
+    let place = best.map(|(place, _)| place).or(by_headings.then_some(0))?;
     // Where the question itself is written down, what follows answers it.
-    let is_question = passage[sentences[place].clone()].ends_with(['?', '؟']);
-    Some(if is_question && place + 1 < sentences.len() { place + 1 } else { place })
+    let asks = place + 1 < sentences.len() && sentence(place).ends_with(['?', '؟']);
+    let first = place + usize::from(asks);
+    let items = (first..sentences.len()).take_while(|place| is_item(sentence(*place)));
+    let last = if by_headings || asks { items.last().unwrap_or(first) } else { first };
+    Some((first, last))
+}
+
+/// True for an item of a numbered list: “1. Open the panel.”
+fn is_item(sentence: &str) -> bool {
+    let rest = sentence.trim_start_matches(char::is_numeric);
+    rest.len() < sentence.len() && (rest.starts_with(". ") || rest.starts_with(") "))
+}
+
+/// The sentences of a text, in bytes, without the spaces around them. A line's end ends one too.
+#[must_use]
+pub fn sentences(text: &str) -> Vec<Range<usize>> {
+    parts(text, is_end)
 }
 
 /// Ends a sentence.
@@ -122,11 +167,21 @@ mod tests {
     const PASSAGE: &str = "A panel runs for 30 days. Renewed before its last day, it keeps what is left.\n1. Open \
         “My panels”.\n2. Press “Renew” and pay 2.50 dollars.";
 
+    fn under(headings: &[&str], text: &str) -> Passage {
+        Passage {
+            section: headings.iter().map(|heading| (*heading).to_owned()).collect(),
+            text: text.to_owned(),
+            range: 0..text.len(),
+            language: "en".to_owned(),
+            hash: [0; 32],
+        }
+    }
+
     fn marked(passage: &str, text: &str, context: &[&str], most: usize) -> (String, Option<String>) {
-        let Excerpt { text, answer } =
-            Excerpt::of(passage, &Query { text, context, ..Query::default() }, most);
-        let marked = answer.map(|range| text.chars().skip(range.start).take(range.len()).collect());
-        (text, marked)
+        let query = Query { text, context, ..Query::default() };
+        let excerpt = Excerpt::of(&under(&[], passage), "", &query, most);
+        let marked = excerpt.answer.is_some().then(|| excerpt.answering());
+        (excerpt.text, marked)
     }
 
     #[test]
@@ -155,6 +210,29 @@ mod tests {
     }
 
     #[test]
+    fn words_that_stand_above_all_sentences_tell_none_from_the_others() {
+        let answer = |text: &str, heading: &str, passage: &str, most: usize| {
+            let query = Query { text, ..Query::default() };
+            Excerpt::of(&under(&[heading], passage), "Refunds", &query, most).answering()
+        };
+        let when = "A package is refunded within 72 hours of payment. After that the days are credited.";
+        let credited = "After that the days are credited.";
+        assert_eq!(answer("what about days that are credited?", "When", when, 1_000), credited);
+        let question = "How long does a refund take?";
+        let long = "Three working days, to the same card. The refund team answers.";
+        assert_eq!(answer(question, question, long, 1_000), "Three working days, to the same card.");
+        let steps = "1. Open “Payments”.\n2. Press “Refund”.\n3. Wait.";
+        let (how, heading) = ("How do I ask for a refund?", "How to ask for a refund");
+        assert_eq!(answer(how, heading, steps, 1_000), steps);
+        assert_eq!(answer(how, heading, steps, 40), "1. Open “Payments”.\n2. Press “Refund”.");
+        assert_eq!(answer("what happens when I press it?", "How to ask", steps, 1_000), "2. Press “Refund”.");
+        assert_eq!(answer("Where are refunds?", "Where", "3.5 days. Sometimes.", 1_000), "3.5 days.");
+        let asked = "What does it cost? Ten pounds. Is it far? No.";
+        assert_eq!(answer("what is the cost", "Prices", asked, 1_000), "Ten pounds.");
+        assert_eq!(answer("zebra", "Prices", asked, 30), "What does it cost? Ten pounds.");
+    }
+
+    #[test]
     fn sentences_around_the_answer_are_shown_as_far_as_there_is_room() {
         let (text, answer) = marked(PASSAGE, "what is kept of the days left", &[], 60);
         assert_eq!(text, "Renewed before its last day, it keeps what is left.");
@@ -168,11 +246,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_passage_has_an_excerpt(passage in "\\PC{0,200}", text in "\\PC{0,40}", most in 0usize..100) {
-            let Excerpt { text, answer } =
-                Excerpt::of(&passage, &Query { text: &text, ..Query::default() }, most);
-            prop_assert!(passage.contains(&text));
-            prop_assert!(answer.is_none_or(|range| range.end <= text.chars().count()));
+        fn any_passage_has_an_excerpt(
+            passage in "(\\PC|[.!?؟\n 1]){0,200}",
+            heading in "\\PC{0,20}",
+            text in "\\PC{0,40}",
+            most in 0usize..100,
+        ) {
+            let query = Query { text: &text, ..Query::default() };
+            let excerpt = Excerpt::of(&under(&[&heading], &passage), "", &query, most);
+            prop_assert!(passage.contains(&excerpt.text) && excerpt.text.contains(&excerpt.answering()));
+            prop_assert!(excerpt.answer.is_none_or(|range| range.end <= excerpt.text.chars().count()));
         }
 
         #[test]

@@ -4,7 +4,8 @@
 //! [`Hub`] keeps documents, cut into [`Passage`]s where their structure allows it, with a vector each, which it asks
 //! its caller for; what has not changed keeps its vector. An [`Index`] is what can be searched in a hub at one
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
-//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one.
+//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
+//! answers a question ([`Excerpt`]), and whether what somebody says stands in passages ([`share_in`]), is told by their words.
 //!
 //! For whoever keeps the hub, [`Leaders`] put questions together that ask the same, and [`conflicts`] are sentences that
 //! disagree.
@@ -22,7 +23,7 @@ mod words;
 
 pub use alike::{ALIKE, ALIKE_WORDS, Asked, Leaders};
 pub use conflict::{Conflict, Statement, conflicts};
-pub use excerpt::Excerpt;
+pub use excerpt::{Excerpt, sentences};
 pub use hub::{
     ByHash, Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document,
     fingerprint,
@@ -31,6 +32,7 @@ pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 pub use trigger::{Question, Trigger, Turn, Unasked};
+pub use words::share_in;
 
 /// Why something is not in a hub, or is not found.
 #[derive(Debug, thiserror::Error)]

@@ -147,6 +147,17 @@ impl Analyser {
     }
 }
 
+/// The share of a text's words that mean something, by their stems, which stand in others; 1 where it has none.
+#[must_use]
+pub fn share_in(text: &str, others: &[&str]) -> f32 {
+    let analyser = Analyser::new();
+    let known: HashSet<String> =
+        others.iter().flat_map(|other| analyser.words(other)).map(|word| word.term).collect();
+    let words = analyser.meaningful(text);
+    let there = words.iter().filter(|word| known.contains(&word.term)).count();
+    if words.is_empty() { 1.0 } else { there as f32 / words.len() as f32 }
+}
+
 /// A word that is looked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Wanted {
@@ -469,6 +480,14 @@ mod tests {
         assert_eq!(meaningful("How do I renew the panel, please?"), ["renew", "panel"]);
         assert_eq!(meaningful("چطور پنل را تمدید کنم؟"), ["پنل", "تمدید"]);
         assert_eq!(meaningful("it is"), ["it", "is"]);
+    }
+
+    #[test]
+    fn what_stands_in_others_is_counted_by_stems() {
+        assert!(share_in("Refunds take three days.", &["A refund takes three working days."]) > 0.99);
+        assert!(share_in("Your account was hacked.", &["A refund takes three working days."]) < 0.01);
+        assert!(share_in("کتاب‌ها رایگان است", &["کتابها رایگان هستند"]) > 0.99);
+        assert!(share_in("", &[]) > 0.99);
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::bridge::{End, Wiring};
 use crate::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
 use crate::talk::{Spoken, Talker};
+use crate::totals::Share;
 use crate::wire::{Way, Wire};
 use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats, MediaError};
 
@@ -60,8 +61,8 @@ impl Leg {
     /// Begins to receive. With a `remote` that was signalled, only its address may send, and
     /// without one whoever sends first; the port is learnt from the first packet.
     ///
-    /// Must be called within a Tokio runtime. When a codec cannot be prepared, the leg yields silence and the
-    /// log says why.
+    /// Must be called within a Tokio runtime. When a codec or a key cannot be prepared, the log says why, and the leg
+    /// ends by itself: the channel of `events` is closed before the leg is stopped.
     #[must_use]
     pub fn start(
         wire: impl Into<Wire>,
@@ -79,8 +80,17 @@ impl Leg {
         // One or none comes through.
         let (entrance, entered) = mpsc::unbounded_channel();
         let stats_of_task = stats.clone();
-        let task =
-            Task { wire, clock, outputs, events, config, orders: received, entered, stats: stats_of_task };
+        let task = Task {
+            wire,
+            clock,
+            outputs,
+            events,
+            config,
+            orders: received,
+            entered,
+            stats: stats_of_task,
+            share: Share::default(),
+        };
         Self { orders, entrance, stats, task: tokio::spawn(task.run()), port }
     }
 
@@ -137,6 +147,8 @@ struct Task {
     orders: watch::Receiver<Orders>,
     entered: mpsc::UnboundedReceiver<(LegOutputs, CallClock)>,
     stats: Arc<Mutex<LegStats>>,
+    /// Of the process's totals.
+    share: Share,
 }
 
 impl Task {
@@ -226,7 +238,9 @@ impl Task {
             emit(&mut self.outputs, &mut session, &mut frames, kept);
         }
         self.attend(&mut session, &frames, self.clock.elapsed());
-        session.stats()
+        let stats = session.stats();
+        self.share.grow(&stats);
+        stats
     }
 
     /// Does what was ordered; whether to pause, and when to stop, if that was.
@@ -266,7 +280,7 @@ impl Task {
     }
 
     /// Events, reports, statistics.
-    fn attend(&self, session: &mut Session, frames: &Frames, now: Duration) {
+    fn attend(&mut self, session: &mut Session, frames: &Frames, now: Duration) {
         while let Some(event) = session.next_event() {
             if self.events.try_send(event).is_err() {
                 tracing::debug!(?event, port = self.wire.port(), "nobody took this event of a leg");
@@ -279,11 +293,13 @@ impl Task {
             Some((ReportTo::Rtcp(to), length)) => self.wire.send(Way::Rtcp, &report[..length], to),
             None => true,
         };
-        // Who reads them may hold the lock: then they see the next ones.
-        if frames.next.is_multiple_of(STATS_EVERY)
-            && let Ok(mut stats) = self.stats.try_lock()
-        {
-            *stats = session.stats();
+        if frames.next.is_multiple_of(STATS_EVERY) {
+            let now = session.stats();
+            self.share.grow(&now);
+            // Who reads them may hold the lock: then they see the next ones.
+            if let Ok(mut stats) = self.stats.try_lock() {
+                *stats = now;
+            }
         }
     }
 }

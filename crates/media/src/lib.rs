@@ -18,6 +18,7 @@ mod sender;
 pub mod session;
 mod srtp;
 pub mod talk;
+mod totals;
 mod wav;
 mod wire;
 
@@ -31,4 +32,5 @@ pub use sender::{Packetizer, RtpSender, SenderConfig};
 pub use session::{LegConfig, LegEvent, LegFormat, LegStats};
 pub use srtp::{MasterKey, SrtpKeys, Suite};
 pub use talk::{TalkStats, Talker};
+pub use totals::Totals;
 pub use wire::{Pipe, Wire};

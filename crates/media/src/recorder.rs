@@ -5,15 +5,17 @@ use std::collections::VecDeque;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
 
 use sotto_audio::{FRAME_MS, FRAME_SAMPLES, Frame, Reader, bend};
 use sotto_call::{Millis, Party};
 use tokio::sync::oneshot;
 
+use crate::Totals;
 use crate::wav::{Block, WavFile};
 
 /// How often what has come is written: the most that a kill loses.
@@ -40,22 +42,23 @@ impl Recorder {
     /// Disk errors never stop the call: they are counted, writing is tried again, and what could not be
     /// written is silence in the file.
     pub fn start(path: PathBuf, readers: impl IntoIterator<Item = (Party, Reader)>) -> RecorderHandle {
-        Self::spawn::<2>(path, readers)
+        Self::spawn::<2>(Builder::new(), path, readers)
     }
 
     /// Begins to write what comes out of readers that are added, mixed into one channel: what supervisors say.
     #[must_use]
     pub fn start_mixed(path: PathBuf) -> RecorderHandle {
-        Self::spawn::<1>(path, [])
+        Self::spawn::<1>(Builder::new(), path, [])
     }
 
     fn spawn<const CHANNELS: usize>(
+        thread: Builder,
         path: PathBuf,
         readers: impl IntoIterator<Item = (Party, Reader)>,
     ) -> RecorderHandle {
         let (orders, received) = mpsc::channel();
         let counters = Arc::new(Counters::default());
-        let mut thread = Thread::<CHANNELS> {
+        let recording = Thread::<CHANNELS> {
             path: path.clone(),
             file: None,
             tracks: Vec::new(),
@@ -66,16 +69,17 @@ impl Recorder {
             to_mute: Vec::new(),
             counters: counters.clone(),
         };
-        for (party, reader) in readers {
-            thread.add(party, reader);
-        }
-        let started =
-            std::thread::Builder::new().name("recorder".into()).spawn(move || thread.run(&received));
-        if let Err(error) = started {
+        let started = thread.name("recorder".into()).spawn(move || recording.run(&received));
+        if let Err(error) = &started {
             tracing::error!(%error, path = %path.display(), "no thread for the recording");
-            counters.errors.fetch_add(1, Ordering::Relaxed);
+            counters.fail();
         }
-        RecorderHandle { path, orders, counters }
+        let handle =
+            RecorderHandle { path, orders, counters, thread: started.ok(), unwritten: Mutex::default() };
+        for (party, reader) in readers {
+            handle.add(party, reader);
+        }
+        handle
     }
 }
 
@@ -88,7 +92,7 @@ pub struct RecorderStats {
     pub dropped_ms: u64,
     /// Failed attempts to write.
     pub errors: u64,
-    /// The latest attempt has failed, and is made again.
+    /// The latest attempt has failed, and is made again; or there is no thread, and nothing is written.
     pub is_failing: bool,
 }
 
@@ -110,6 +114,10 @@ pub struct RecorderHandle {
     path: PathBuf,
     orders: mpsc::Sender<Order>,
     counters: Arc<Counters>,
+    /// Absent when it could not be started. While this handle is there it ends only by a panic.
+    thread: Option<JoinHandle<()>>,
+    /// What it could not be given: nobody reads these.
+    unwritten: Mutex<Vec<Reader>>,
 }
 
 /// Makes parts of a recording silent while it goes on. Cheap to clone.
@@ -143,11 +151,30 @@ struct Counters {
     is_failing: AtomicBool,
 }
 
+impl Counters {
+    /// So many frames of one party or the other are not in the file.
+    fn drop_frames(&self, frames: u64) {
+        self.dropped.fetch_add(frames, Ordering::Relaxed);
+        Totals::add_dropped(frames);
+    }
+
+    /// An attempt to write has failed.
+    fn fail(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+        Totals::add_error();
+    }
+}
+
 impl RecorderHandle {
     /// Another party has joined.
     pub fn add(&self, party: Party, reader: Reader) {
-        // Fails only when the thread could not be started, which has been said.
-        let _ = self.orders.send(Order::Add(party, reader));
+        if let Err(mpsc::SendError(Order::Add(_, reader))) = self.orders.send(Order::Add(party, reader)) {
+            self.unwritten().push(reader);
+        }
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What makes parts of it silent.
@@ -159,11 +186,14 @@ impl RecorderHandle {
     /// What was done so far.
     #[must_use]
     pub fn stats(&self) -> RecorderStats {
+        let unwritten: u64 = self.unwritten().iter().map(frames).sum();
+        let dropped = self.counters.dropped.load(Ordering::Relaxed) + unwritten;
+        let is_alone = self.thread.as_ref().is_none_or(JoinHandle::is_finished);
         RecorderStats {
             duration_ms: self.counters.frames.load(Ordering::Relaxed) * FRAME_MS,
-            dropped_ms: self.counters.dropped.load(Ordering::Relaxed) * FRAME_MS,
+            dropped_ms: dropped * FRAME_MS,
             errors: self.counters.errors.load(Ordering::Relaxed),
-            is_failing: self.counters.is_failing.load(Ordering::Relaxed),
+            is_failing: is_alone || self.counters.is_failing.load(Ordering::Relaxed),
         }
     }
 
@@ -173,9 +203,16 @@ impl RecorderHandle {
         if self.orders.send(Order::Finish(done)).is_ok() {
             let _ = finished.await;
         }
+        let unwritten: Vec<Reader> = std::mem::take(&mut *self.unwritten());
+        self.counters.drop_frames(unwritten.iter().map(frames).sum());
         let RecorderStats { duration_ms, dropped_ms, errors, .. } = self.stats();
         RecordingInfo { path: self.path, duration_ms, dropped_ms, errors }
     }
+}
+
+/// The frames that were written to a ring of which nothing was read.
+fn frames(reader: &Reader) -> u64 {
+    reader.waiting() as u64 + reader.dropped()
 }
 
 struct Track {
@@ -309,7 +346,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         }
         for track in &mut self.tracks {
             let dropped = track.reader.dropped();
-            self.counters.dropped.fetch_add(dropped - track.dropped, Ordering::Relaxed);
+            self.counters.drop_frames(dropped - track.dropped);
             track.dropped = dropped;
         }
     }
@@ -318,7 +355,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let is_late = frame.index < self.base;
         if is_late || frame.index >= WavFile::<CHANNELS>::MAX_FRAMES {
             let is_kept = is_late && self.amend(channel, frame).is_ok();
-            self.counters.dropped.fetch_add(u64::from(!is_kept), Ordering::Relaxed);
+            self.counters.drop_frames(u64::from(!is_kept));
             return;
         }
         if frame.index - self.base >= OPEN_FRAMES as u64 {
@@ -351,7 +388,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         // Half, so that this is not done for every frame.
         let base = index - OPEN_FRAMES as u64 / 2;
         let closed = usize::try_from(base - self.base).unwrap_or(usize::MAX).min(self.open.len());
-        self.counters.dropped.fetch_add(closed.saturating_sub(self.dirty) as u64, Ordering::Relaxed);
+        self.counters.drop_frames(closed.saturating_sub(self.dirty) as u64);
         if closed > self.dirty {
             // They may be in the file as they were before they were muted.
             self.to_mute.clone_from(&self.muted);
@@ -367,7 +404,7 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
         let was_failing = self.counters.is_failing.swap(written.is_err(), Ordering::Relaxed);
         match written {
             Err(error) => {
-                self.counters.errors.fetch_add(1, Ordering::Relaxed);
+                self.counters.fail();
                 if !was_failing {
                     tracing::error!(%error, path = %self.path.display(), "recording cannot be written");
                 }
@@ -415,13 +452,13 @@ impl<const CHANNELS: usize> Thread<CHANNELS> {
 
     fn close(&mut self) {
         let unwritten = self.open.len() - self.dirty;
-        self.counters.dropped.fetch_add(unwritten as u64, Ordering::Relaxed);
+        self.counters.drop_frames(unwritten as u64);
         if !self.to_mute.is_empty() {
-            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            self.counters.fail();
             tracing::error!(path = %self.path.display(), "a recording holds what should be silent in it");
         }
         if let Some(Err(error)) = self.file.as_mut().map(WavFile::sync) {
-            self.counters.errors.fetch_add(1, Ordering::Relaxed);
+            self.counters.fail();
             tracing::error!(%error, path = %self.path.display(), "recording may not be on the disk");
         }
     }
@@ -435,5 +472,34 @@ fn mix<const CHANNELS: usize>(block: &mut Block<CHANNELS>, channel: usize, frame
             before => bend(f32::from(before) / 32_767.0 + sample),
         };
         out[channel] = (heard * 32_767.0).round() as i16;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_audio::ring;
+
+    use super::*;
+
+    /// More than there are addresses for.
+    fn no_thread() -> Builder {
+        Builder::new().stack_size(1 << 48)
+    }
+
+    #[tokio::test]
+    async fn without_a_thread_it_is_failing_and_all_audio_is_lost() {
+        let path = PathBuf::from("/nowhere/call.wav");
+        let (mut agent, agents) = ring(200);
+        let (mut customer, customers) = ring(200);
+        let recorder = Recorder::spawn::<2>(no_thread(), path, [(Party::Agent, agents)]);
+        recorder.add(Party::Customer, customers);
+        assert!(recorder.stats().is_failing);
+        // More than the ring holds.
+        for index in 0..30 {
+            agent.push(Frame::silence(index));
+        }
+        customer.push(Frame::silence(0));
+        let info = recorder.finish().await;
+        assert_eq!((info.duration_ms, info.dropped_ms, info.errors), (0, 31 * FRAME_MS, 1));
     }
 }

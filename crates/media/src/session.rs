@@ -110,6 +110,8 @@ pub struct LegStats {
     pub lost: u64,
     /// Packets that came too late to be heard.
     pub late: u64,
+    /// Packets thrown out because too many waited.
+    pub overflowed: u64,
     /// Packets that came twice; of encrypted ones also those that came too late to know.
     pub duplicates: u64,
     /// Packets that came after a later one.
@@ -385,6 +387,7 @@ impl Session {
             lost: self.reception.as_ref().map_or(0, Reception::lost),
             jitter_ms: self.reception.as_ref().map_or(0.0, Reception::jitter_ms),
             late: buffer.late,
+            overflowed: buffer.overflowed,
             duplicates: self.stats.duplicates + buffer.duplicates,
             reordered: buffer.reordered,
             discarded: self.stats.discarded + buffer.malformed + buffer.foreign + buffer.out_of_range,

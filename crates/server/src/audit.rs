@@ -8,12 +8,17 @@ use sotto_call::CallId;
 use sotto_store::{AuditRow, Store};
 use tokio::sync::mpsc;
 
+use crate::pace::Pace;
+
 /// Records that wait for a database that is away; more are told to the program's log alone.
 const WAITING: usize = 4_096;
 /// How long until a database that is away is asked again.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Characters of a detail, which may come from outside.
 const LONGEST_DETAIL: usize = 500;
+/// Refusals of one person, or one key, that are noted within [`REFUSED_WITHIN`].
+const MOST_REFUSED: usize = 40;
+const REFUSED_WITHIN: Duration = Duration::from_secs(3_600);
 
 /// A detail as it is kept.
 #[must_use]
@@ -26,6 +31,7 @@ pub fn detail(text: &str) -> String {
 pub struct Audit {
     tell: mpsc::Sender<AuditRow>,
     lost: Arc<AtomicU64>,
+    refusals: Arc<Pace>,
 }
 
 impl Audit {
@@ -41,13 +47,25 @@ impl Audit {
                 }
             }
         });
-        Self { tell, lost: Arc::default() }
+        Self::told_by(tell)
     }
 
     /// Tells the program's log alone.
     #[must_use]
     pub fn to_log_only() -> Self {
-        Self { tell: mpsc::channel(1).0, lost: Arc::default() }
+        Self::told_by(mpsc::channel(1).0)
+    }
+
+    fn told_by(tell: mpsc::Sender<AuditRow>) -> Self {
+        Self { tell, lost: Arc::default(), refusals: Arc::new(Pace::new(MOST_REFUSED, REFUSED_WITHIN)) }
+    }
+
+    /// Notes that `who` did not get what they asked for, unless they go on and on, on however many connections: nobody
+    /// fills the database.
+    pub fn refused(&self, who: &str, call: Option<CallId>, why: &str) {
+        if self.refusals.admits(who) {
+            self.note(who, "refused", call, why);
+        }
     }
 
     /// Notes that `who` did something.
@@ -70,5 +88,23 @@ impl Audit {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_is_refused_again_and_again_is_noted_so_often_an_hour() {
+        let (tell, mut told) = mpsc::channel(1_000);
+        let audit = Audit::told_by(tell);
+        let mut noted = |who: &str| {
+            (0..100).for_each(|_| audit.refused(who, None, "not yours"));
+            std::iter::from_fn(|| told.try_recv().ok()).filter(|row| row.who == who).count()
+        };
+        assert_eq!((noted("mina"), noted("mina"), noted("omid")), (MOST_REFUSED, 0, MOST_REFUSED));
+        tokio::time::advance(REFUSED_WITHIN).await;
+        assert_eq!(noted("mina"), MOST_REFUSED);
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use dashmap::DashMap;
 use futures::future::BoxFuture;
-use sotto_audio::{Reader, Writer, ring};
+use sotto_audio::{FRAME_MS, Reader, Writer, ring};
 use sotto_call::{
     AudioLost, CallEnded, CallId, CallStarted, Consent, Dtmf, EndReason, EventBody, LegEnded, LegStarted,
     Load, LostTo, Millis, Participant, Participants, Party, PartyChange, Shedding, Utterance, Voice,
@@ -55,13 +55,14 @@ struct Shared {
     speech: OnceLock<Engine>,
     /// Legs that wait for it.
     early: Mutex<Vec<Early>>,
+    /// See [`Calls::unheard_ms`].
+    unheard_ms: AtomicU64,
     /// Absent where nothing is understood of what is said.
     insight: Arc<OnceLock<Insight>>,
     /// Absent where agents are told nothing.
     playbook: OnceLock<Arc<Playbook>>,
     redaction: RedactionConfig,
     redacted: Arc<redaction::Figures>,
-    missing: Mutex<Missing>,
     /// Absent to keep no recordings.
     recordings: Option<Recordings>,
     /// The language of calls that do not say.
@@ -106,25 +107,6 @@ struct Early {
     spec: LegSpec,
     heard: Reader,
     sink: Sink,
-}
-
-/// What went missing on the way from the wire to the disk, in legs and recordings that are over.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Missing {
-    /// Packets that never came.
-    pub lost: u64,
-    /// Packets that came too late to be heard.
-    pub late: u64,
-    /// Packets refused.
-    pub discarded: u64,
-    /// Of these, the ones that came faster than allowed.
-    pub flooded: u64,
-    /// And the ones that were not under the key agreed on.
-    pub unauthenticated: u64,
-    /// Audio that is not in recordings, in milliseconds.
-    pub recording_dropped_ms: u64,
-    /// Failed attempts to write a recording.
-    pub recording_errors: u64,
 }
 
 /// What every live call has been told about the load, and what new ones are told.
@@ -249,11 +231,11 @@ impl Calls {
             hub,
             speech: OnceLock::new(),
             early: Mutex::default(),
+            unheard_ms: AtomicU64::new(0),
             insight: Arc::default(),
             playbook: OnceLock::new(),
             redaction,
             redacted: Arc::default(),
-            missing: Mutex::default(),
             recordings,
             language,
             load,
@@ -270,8 +252,10 @@ impl Calls {
         let mut early = self.shared.early.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = self.shared.speech.get_or_init(|| engine);
         for Early { spec, mut heard, sink, .. } in early.drain(..) {
-            // A ring that has overflowed holds the beginning, not what is said now.
-            while heard.dropped() > 0 && heard.pop().is_some() {}
+            // A ring that has overflowed holds the beginning, not what is said now. The engine tells what is lost.
+            if heard.dropped() > 0 {
+                heard.discard();
+            }
             engine.listen(spec, heard, sink);
         }
     }
@@ -312,18 +296,30 @@ impl Calls {
         }));
     }
 
-    /// What went missing so far.
-    #[must_use]
-    pub fn missing(&self) -> Missing {
-        *self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// How many recordings cannot be written at the moment.
     #[must_use]
     pub fn failing_recordings(&self) -> usize {
         let is_failing = |recorder: &RecorderHandle| recorder.stats().is_failing;
         let of_call = |call: &Running| call.recorder.iter().chain(&call.beside).any(is_failing);
         self.shared.running.iter().filter(|call| of_call(call)).count()
+    }
+
+    /// Audio of legs whose call was over before recognition was there, in milliseconds.
+    #[must_use]
+    pub fn unheard_ms(&self) -> u64 {
+        self.shared.unheard_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether recognition, once it is there, goes on.
+    #[must_use]
+    pub fn is_listening(&self) -> bool {
+        self.shared.speech.get().is_none_or(Engine::is_running)
+    }
+
+    /// Whether what is said is still understood, if it was to be.
+    #[must_use]
+    pub fn is_understanding(&self) -> bool {
+        self.shared.insight.get().is_none_or(Insight::is_running)
     }
 
     /// The registry of live calls.
@@ -727,8 +723,7 @@ impl Shared {
             seat.stop.cancel();
             let _ = seat.stopped.await;
         }
-        // Nobody has listened to these, and nobody will.
-        self.early.lock().unwrap_or_else(PoisonError::into_inner).retain(|early| early.call != id);
+        self.tell_unheard(id);
         let mut listening = call.listening.subscribe();
         let silent = async { listening.wait_for(|legs| *legs == 0).await.is_ok() };
         if tokio::time::timeout(LAST_WORDS, silent).await.is_err() {
@@ -736,11 +731,6 @@ impl Shared {
         }
         for recorder in call.recorder.into_iter().chain(call.beside) {
             let info = recorder.finish().await;
-            {
-                let mut missing = self.missing.lock().unwrap_or_else(PoisonError::into_inner);
-                missing.recording_errors += info.errors;
-                missing.recording_dropped_ms += info.dropped_ms;
-            }
             if info.dropped_ms > 0 {
                 let lost_ms = Millis(info.dropped_ms);
                 call.live.publish(EventBody::AudioLost(AudioLost {
@@ -752,6 +742,22 @@ impl Shared {
         }
         if let Err(error) = call.live.end(CallEnded { reason, duration_ms }).await {
             tracing::error!(call = %id, %error, "the call's end was not stored");
+        }
+    }
+
+    /// Tells what is lost of a call's legs that nobody has listened to, and nobody will.
+    fn tell_unheard(&self, id: CallId) {
+        let unheard: Vec<Early> = {
+            let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+            early.extract_if(.., |early| early.call == id).collect()
+        };
+        for Early { mut heard, mut sink, .. } in unheard {
+            heard.discard();
+            let lost = Millis(heard.dropped() * FRAME_MS);
+            if lost > Millis(0) {
+                self.unheard_ms.fetch_add(lost.0, Ordering::Relaxed);
+                sink(SpeechEvent::Lost(lost));
+            }
         }
     }
 }
@@ -983,13 +989,14 @@ impl Host for Calls {
             Note::Dtmf { party, digit, duration } => {
                 EventBody::Dtmf(Dtmf { party, digit, duration_ms: duration })
             }
+            Note::AudioLost { party, lost: lost_ms } => {
+                let running = self.shared.running.get(&id);
+                if running.is_some_and(|running| running.recorder.is_some()) {
+                    call.publish(EventBody::AudioLost(AudioLost { party, to: LostTo::Recording, lost_ms }));
+                }
+                EventBody::AudioLost(AudioLost { party, to: LostTo::Speech, lost_ms })
+            }
             Note::LegEnded { party, stats } => {
-                let mut missing = self.shared.missing.lock().unwrap_or_else(PoisonError::into_inner);
-                missing.lost += stats.lost;
-                missing.late += stats.late;
-                missing.discarded += stats.discarded;
-                missing.flooded += stats.flooded;
-                missing.unauthenticated += stats.unauthenticated;
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
@@ -1092,6 +1099,26 @@ mod tests {
         drop(outputs);
         calls.finish(id, EndReason::Hangup).await;
         assert_eq!(store.state(id).await.unwrap().checklist, []);
+    }
+
+    #[tokio::test]
+    async fn audio_that_nobody_was_there_to_listen_to_is_told_when_the_call_is_over() {
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
+        let mut heard: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.speech).collect();
+        // More than the agent's ring holds; the customer says nothing at all.
+        (0..600).for_each(|index| heard[0].push(loud(index)));
+        drop(heard);
+        calls.finish(id, EndReason::Hangup).await;
+        let log = store.events(id, 0, 1_000).await.unwrap();
+        let bodies = log.iter().map(|event| &event.body);
+        let lost: Vec<_> = bodies.filter(|body| matches!(body, EventBody::AudioLost(_))).collect();
+        let all = AudioLost { party: Party::Agent, to: LostTo::Speech, lost_ms: Millis(12_000) };
+        assert_eq!(lost, [&EventBody::AudioLost(all)]);
+        assert_eq!(calls.unheard_ms(), 12_000);
     }
 
     /// What becomes of the words of a call.
@@ -1275,10 +1302,18 @@ mod tests {
         for body in log.iter().map(|event| &event.body).filter(|body| body.quotes().is_some()) {
             assert!(!serde_json::to_string(body).unwrap().contains("4242"), "{body:?}");
         }
-        for file in std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path()) {
-            let bytes = if file.is_file() { std::fs::read(&file).unwrap() } else { Vec::new() };
-            assert!(!bytes.windows(9).any(|nine| nine == b"4242 4242"), "{}", file.display());
-        }
+        let is_in_a_file = || {
+            let files = std::fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().path());
+            files
+                .filter(|file| file.is_file())
+                .any(|file| std::fs::read(file).unwrap().windows(9).any(|nine| nine == b"4242 4242"))
+        };
+        let forgotten = async {
+            while is_in_a_file() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), forgotten).await.unwrap();
 
         let state = CallState::of(&log);
         let texts: Vec<&str> = state.finals().map(|said| said.text.as_str()).collect();

@@ -25,6 +25,7 @@ use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
 use crate::insight::{InsightConfig, MoodFrom};
 use crate::library::KnowledgeConfig;
+use crate::llm::LlmConfig;
 use crate::moods::MoodUse;
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
@@ -68,6 +69,10 @@ pub struct Config {
     pub alerts: AlertsConfig,
     /// What is written down: documents in which answers are looked up.
     pub knowledge: KnowledgeConfig,
+    /// A language model that answers from what is written down: any server with OpenAI's interface, such as Ollama or
+    /// llama.cpp beside Sotto. Without one, answers are sentences of the documents. What is sent there goes through
+    /// `redaction` first.
+    pub llm: LlmConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// How long calls are kept.
@@ -84,7 +89,8 @@ pub struct ServerConfig {
     /// unencrypted unless a reverse proxy adds TLS.
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// The folder for everything Sotto keeps: recordings, and the database when that is SQLite.
+    /// The folder for everything Sotto keeps: recordings, and the database when that is SQLite. Access that everybody has
+    /// to it is taken away at the start; a group that alone has some keeps it.
     #[schemars(with = "String")]
     pub data: PathBuf,
     /// The address browsers use (`https://calls.example`), when a reverse proxy stands in between. With
@@ -264,7 +270,8 @@ impl Default for RecordingConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Days after which an ended call is removed, with its words and its recording; 0 keeps everything.
+    /// Days after which an ended call is removed, with its words and its recording, and one that was missed; 0 keeps
+    /// everything.
     pub days: u32,
 }
 
@@ -392,6 +399,9 @@ impl Config {
         }
         if let Err(problem) = self.knowledge.check() {
             return wrong("knowledge.folders", problem);
+        }
+        if let Err(problem) = self.llm.check() {
+            return wrong("llm", problem);
         }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
@@ -676,7 +686,7 @@ impl Schema {
 mod tests {
     use proptest::prelude::*;
     use sotto_call::Secret;
-    use sotto_insight::Polarity;
+    use sotto_insight::{EmbeddingModel, Polarity};
     use sotto_store::Role;
 
     use super::*;
@@ -742,6 +752,7 @@ mod tests {
             ("SOTTO_SPEECH__LANGUAGE", ""),
             ("SOTTO_REDACTION__KINDS", "card, cvv"),
             ("SOTTO_INSIGHT__UTC_OFFSET", "+03:30"),
+            ("SOTTO_INSIGHT__EMBEDDING", "english"),
             ("SOTTO_INSIGHT__SENTIMENT_LABELS__LABEL_0", "negative"),
             ("SOTTO_INSIGHT__MOOD_SEEN_BY", "supervisor, admin"),
             ("SOTTO_INSIGHT__PURPOSE__EN", "Coaching"),
@@ -757,6 +768,7 @@ mod tests {
         assert_eq!(config.speech.language, None);
         assert_eq!(config.redaction.kinds, [Secret::Card, Secret::Cvv]);
         assert_eq!(String::from(config.insight.utc_offset), "+03:30");
+        assert_eq!(config.insight.embedding, EmbeddingModel::English);
         assert_eq!(config.insight.sentiment_labels["label_0"], Polarity::Negative);
         assert_eq!(config.insight.mood_seen_by, [Role::Supervisor, Role::Admin]);
         assert_eq!(config.insight.purpose, BTreeMap::from([("en".to_owned(), "Coaching".to_owned())]));
@@ -777,8 +789,8 @@ mod tests {
         );
         assert_eq!(wrong("[serve]\n"), "sotto.toml:1: there is no `serve`; did you mean `server`?");
         assert_eq!(
-            wrong("[server]\nurl = \"x\"\n"),
-            "sotto.toml:2: there is no `url` in [server]; did you mean the one in [store]?"
+            wrong("[server]\nworkers = 1\n"),
+            "sotto.toml:2: there is no `workers` in [server]; did you mean the one in [speech]?"
         );
         assert_eq!(
             wrong("\n\n[retention]\nzzz = 1\n"),
@@ -842,6 +854,11 @@ mod tests {
         assert!(wrong("[desk]\ntrunk = { register = true }").contains("needs a `host`"));
         assert!(wrong("[desk]\ntrunk = { host = \"pbx\", user = \"a b\" }").starts_with("`desk.trunk`: "));
         assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));
+        assert!(wrong("[llm]\nurl = \"http://models/v1\"").contains("names no `model`"));
+        assert!(wrong("[llm]\nurl = \"models\"\nmodel = \"m\"").contains("no address like"));
+        assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, check"));
+        assert!(wrong("[llm]\nanswer_tokens = 4096").contains("fewer tokens"));
+        assert!(wrong("[llm]\nwhole_s = 0").contains("must not be 0"));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

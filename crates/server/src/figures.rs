@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
+use sotto_llm::{Counts, Llm, Purpose, SECONDS, Standing};
+use sotto_media::Totals;
 use sotto_sip::SipCounters;
 use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
-use crate::calls::Missing;
 use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
 use crate::{insight, jobs, redaction};
@@ -16,7 +17,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     type Read = fn(&DecodeFigures) -> &Histogram;
     let histograms: [(&str, &str, Read); 3] = [
         ("speech_wait_seconds", "From a decode being queued to being begun", |f| &f.wait),
-        ("speech_decode_seconds", "A decode, on one thread", |f| &f.decode),
+        ("speech_decode_seconds", "A decode that came to its end", |f| &f.decode),
         ("speech_latency_seconds", "From the last sample heard to the publication of its words", |f| {
             &f.latency
         }),
@@ -29,7 +30,9 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     type Count = fn(&DecodeFigures) -> u64;
     let counters: [(&str, &str, Count); 5] = [
-        ("speech_decoded_milliseconds", "Audio decoded", |f| f.audio_ms.load(Relaxed)),
+        ("speech_decoded_milliseconds", "Audio of decodes that came to their end", |f| {
+            f.audio_ms.load(Relaxed)
+        }),
         ("speech_shed", "Decodes given up because the machine was behind", |f| f.shed.load(Relaxed)),
         ("speech_given_up", "Decodes given up because what followed made them useless", |f| {
             f.given_up.load(Relaxed)
@@ -56,7 +59,10 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
         let figures = figures.clone();
         metrics.gauge(name, help, move || read(&figures) as f64);
     }
-    let totals: [(&str, &str, Value); 2] = [
+    let totals: [(&str, &str, Value); 3] = [
+        ("speech_failed_legs", "Legs on which listening failed, and which got no more words", |f| {
+            f.failed_legs.load(Relaxed)
+        }),
         ("speech_heard_milliseconds", "Audio heard", |f| f.heard_ms.load(Relaxed)),
         ("speech_lost_milliseconds", "Audio that did not reach recognition", |f| f.lost_ms.load(Relaxed)),
     ];
@@ -66,8 +72,7 @@ pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
     }
     let ratio = figures.clone();
     metrics.gauges("speech_real_time_factor", "Decoding time per time decoded", move || {
-        let factor = |f: &DecodeFigures| f.decode.read().1 as f64 / f.audio_ms.load(Relaxed).max(1) as f64;
-        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, factor(kind))).collect()
+        kinds(&ratio).into_iter().map(|(labels, kind)| (labels, kind.real_time_factor())).collect()
     });
 }
 
@@ -169,28 +174,85 @@ fn buckets(histogram: &Histogram) -> Buckets {
     Buckets { counts: bounds.zip(counts).collect(), sum: sum_ms as f64 / 1000.0 }
 }
 
-/// Registers what went missing between the wire and the disk.
-pub fn missing(metrics: &Metrics, read: impl Fn() -> Missing + Clone + Send + Sync + 'static) {
-    let packets = read.clone();
-    metrics.counters(
-        "media_missing_packets",
-        "RTP packets of legs that are over, by what became of them",
-        move || {
-            let m = packets();
-            let discarded = [("discarded", m.discarded), ("flooded", m.flooded)];
-            [("lost", m.lost), ("late", m.late), ("unauthenticated", m.unauthenticated)]
-                .into_iter()
-                .chain(discarded)
-                .map(|(what, count)| (vec![("what", what.to_owned())], count))
-                .collect()
-        },
-    );
-    let dropped = read.clone();
-    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", move || {
-        dropped().recording_dropped_ms
+/// Registers what is counted of a language model.
+pub fn llm(metrics: &Metrics, llm: &Llm) {
+    let of_each =
+        |llm: &Llm| llm.figures().counts.into_iter().map(|(purpose, counts)| (labels(purpose), counts));
+    let took = llm.clone();
+    metrics.histograms("llm_seconds", "From a question to its answer", move || {
+        let bounds = || SECONDS.into_iter().chain([f64::INFINITY]);
+        let buckets =
+            |counts: Counts| Buckets { counts: bounds().zip(counts.took).collect(), sum: counts.took_s };
+        of_each(&took).map(|(labels, counts)| (labels, buckets(counts))).collect()
     });
+    type Count = fn(&Counts) -> u64;
+    let counters: [(&str, &str, Count); 6] = [
+        ("llm_answered", "Questions that a language model has answered", |c| c.answered),
+        ("llm_retried", "Attempts after the first", |c| c.retried),
+        ("llm_invalid", "First answers of another form than was asked for", |c| c.invalid),
+        ("llm_repaired", "Those of them that were right the second time", |c| c.repaired),
+        ("llm_prompt_tokens", "Tokens of prompts", |c| c.prompt_tokens),
+        ("llm_answer_tokens", "Tokens of answers", |c| c.answer_tokens),
+    ];
+    for (name, help, read) in counters {
+        let counted = llm.clone();
+        metrics.counters(name, help, move || {
+            of_each(&counted).map(|(labels, counts)| (labels, read(&counts))).collect()
+        });
+    }
+    let failed = llm.clone();
+    metrics.counters("llm_failed", "Questions without an answer, by what went wrong", move || {
+        let all = of_each(&failed).flat_map(|(labels, counts)| {
+            let each = counts.failed.into_iter();
+            each.map(move |(kind, count)| ([labels.clone(), vec![("kind", kind.to_owned())]].concat(), count))
+        });
+        all.collect()
+    });
+    let cost = llm.clone();
+    metrics.gauges("llm_cost", "What it came to since the start, by the configured prices", move || {
+        of_each(&cost).map(|(labels, counts)| (labels, counts.cost)).collect()
+    });
+    let today = llm.clone();
+    metrics.gauges("llm_tokens_today", "Tokens spent today (UTC), or set aside", move || {
+        let spent = today.figures().spent_today.into_iter();
+        spent.map(|(purpose, tokens)| (labels(purpose), tokens as f64)).collect()
+    });
+    let now = llm.clone();
     metrics
-        .counter("recording_errors", "Failed attempts to write a recording", move || read().recording_errors);
+        .gauge("llm_going_on", "Questions being answered, or waiting", move || now.figures().going_on as f64);
+    let standing = llm.clone();
+    let help = "How its server is thought of: 0 it is asked, 1 one question will tell, 2 it is left alone";
+    metrics.gauge("llm_standing", help, move || match standing.figures().standing {
+        Standing::Closed => 0.0,
+        Standing::HalfOpen => 1.0,
+        Standing::Open => 2.0,
+    });
+}
+
+fn labels(purpose: Purpose) -> Labels {
+    vec![("purpose", purpose.as_str().to_owned())]
+}
+
+/// Registers what went missing between the wire and the disk.
+pub fn missing(metrics: &Metrics) {
+    metrics.counters("media_missing_packets", "RTP packets, by what became of them", || {
+        let Totals { lost, late, overflowed, discarded, flooded, unauthenticated, .. } = Totals::now();
+        let counts = [
+            ("lost", lost),
+            ("late", late),
+            ("overflowed", overflowed),
+            ("discarded", discarded),
+            ("flooded", flooded),
+            ("unauthenticated", unauthenticated),
+        ];
+        counts.map(|(what, count)| (vec![("what", what.to_owned())], count)).to_vec()
+    });
+    metrics.counter("recording_dropped_milliseconds", "Audio that is not in recordings", || {
+        Totals::now().recording_dropped_ms
+    });
+    metrics.counter("recording_errors", "Failed attempts to write a recording", || {
+        Totals::now().recording_errors
+    });
 }
 
 /// Registers the SIP endpoint's counters.
@@ -226,6 +288,8 @@ pub fn sip(metrics: &Metrics, read: impl Fn() -> SipCounters + Clone + Send + Sy
 
 #[cfg(test)]
 mod tests {
+    use sotto_llm::Settings;
+
     use super::*;
 
     #[test]
@@ -235,7 +299,9 @@ mod tests {
         insight(&metrics, &Arc::default());
         jobs(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
-        missing(&metrics, Missing::default);
+        let settings = Settings { url: "http://127.0.0.1:9".to_owned(), ..Settings::default() };
+        llm(&metrics, &Llm::new(settings).unwrap());
+        missing(&metrics);
         sip(&metrics, || SipCounters { registered: Some(true), ..SipCounters::default() });
         let text = metrics.render();
         for name in [
@@ -252,6 +318,8 @@ mod tests {
             "sotto_jobs_dead_total ",
             "sotto_redactions_total{",
             "sotto_media_missing_packets_total{",
+            "sotto_llm_going_on 0",
+            "sotto_llm_standing 0",
             "sotto_recording_dropped_milliseconds_total ",
             "sotto_sip_answered_total ",
             "sotto_sip_registration_failures_total ",

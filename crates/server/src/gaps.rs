@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::library::{DocumentState, Library, ListedDocument, Meaning, bytes, floats, viewer};
+use crate::library::{DocumentState, Library, ListedDocument, bytes, floats, viewer};
 use crate::redaction::RedactionConfig;
 
 /// Utterances that a question may lean on.
@@ -219,7 +219,7 @@ impl Gaps {
             return Ok(());
         }
         let (library, asked) = (library.clone(), text.clone());
-        let meaning = spawn_blocking(move || library.meaning(&asked, &[])).await?;
+        let meaning = spawn_blocking(move || meaning(&library, &asked, &[])).await?;
         store.add_question(&question(&text, now_unix_ms, confidence, meaning)).await?;
         Ok(())
     }
@@ -367,6 +367,17 @@ fn asked<'a>(question: &'a QuestionRow, vector: &'a [f32]) -> Asked<'a> {
     Asked { text: &question.text, meaning }
 }
 
+/// What a question means, and what has read that.
+struct Meaning {
+    by: String,
+    vector: Vec<f32>,
+}
+
+fn meaning(library: &Library, text: &str, context: &[&str]) -> Option<Meaning> {
+    let vector = library.meaning(text, context)?;
+    Some(Meaning { by: library.asks_by(), vector })
+}
+
 /// A question of no call.
 fn question(text: &str, asked_at_unix_ms: u64, confidence: f32, meaning: Option<Meaning>) -> QuestionRow {
     let (model, vector) = meaning.map(|meaning| (meaning.by, bytes(&meaning.vector))).unwrap_or_default();
@@ -463,7 +474,7 @@ fn unanswered(
         let is_wish = wishes.contains(&one.utterance_id);
         let Ok(Question { text, context }) = trigger.question(&one.text, &before, is_wish) else { continue };
         // First the meaning: whatever is published after that has none of another embedding.
-        let meaning = library.meaning(text, &context);
+        let meaning = meaning(library, text, &context);
         let Some(index) = library.index() else { break };
         let vector = meaning.as_ref().map(|meaning| meaning.vector.as_slice());
         let query = Query { text, context: &context, vector, ..Query::default() };

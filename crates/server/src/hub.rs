@@ -43,7 +43,7 @@ pub struct HubLimits {
     /// Events a subscriber may fall behind before it is cut off.
     pub tail: usize,
     /// Published bodies a call's task may fall behind before partials are left out. At 64 times as many
-    /// everything is.
+    /// everything is, but for what a customer agrees to.
     pub inbox: usize,
 }
 
@@ -117,6 +117,8 @@ pub struct HubFigures {
     pub dropped: u64,
     /// Calls whose end the store would not take.
     pub not_stored: u64,
+    /// Calls whose task has ended by itself. They are closed at the next start.
+    pub failed: u64,
     /// Subscribers cut off because they were too slow.
     pub slow: u64,
 }
@@ -147,6 +149,7 @@ struct Counters {
     events: AtomicU64,
     dropped: AtomicU64,
     not_stored: AtomicU64,
+    failed: AtomicU64,
     slow: AtomicU64,
 }
 
@@ -382,6 +385,7 @@ impl Hub {
             events: counters.events.load(Ordering::Relaxed),
             dropped: counters.dropped.load(Ordering::Relaxed),
             not_stored: counters.not_stored.load(Ordering::Relaxed),
+            failed: counters.failed.load(Ordering::Relaxed),
             slow: counters.slow.load(Ordering::Relaxed),
         }
     }
@@ -402,7 +406,7 @@ impl Shared {
         if !place {
             return Err(NoRoom::Calls);
         }
-        let place = Place(Arc::clone(self));
+        let mut place = Place { shared: Arc::clone(self), call: None };
         let (inbox, commands) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
 
@@ -432,6 +436,7 @@ impl Shared {
                 let write = self.writer.write(call.id, Arc::clone(&first));
                 backlog.push_back((write, first));
                 entry.insert(handle.clone());
+                place.call = Some(call.id);
             }
         }
         self.counters.events.fetch_add(1, Ordering::Relaxed);
@@ -460,11 +465,26 @@ impl Shared {
 }
 
 /// A call's place among [`HubLimits::calls`]; giving it back tells those who wait for the last call.
-struct Place(Arc<Shared>);
+struct Place {
+    shared: Arc<Shared>,
+    /// While it is in the registry.
+    call: Option<CallId>,
+}
+
+impl Place {
+    /// The call leaves the registry; whether it was there.
+    fn leave(&mut self) -> bool {
+        self.call.take().is_some_and(|call| self.shared.calls.remove(&call).is_some())
+    }
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.count.send_modify(|count| *count = count.saturating_sub(1));
+        // Its task has panicked, or it would have left: it must not look live for ever.
+        if self.leave() {
+            self.shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+        }
+        self.shared.count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
 
@@ -492,8 +512,12 @@ impl LiveCall {
     fn send(&self, at: Option<Millis>, body: EventBody) {
         let limit = self.shared.limits.inbox;
         let before = self.waiting.fetch_add(1, Ordering::Relaxed);
-        let partial = matches!(&body, EventBody::Utterance(utterance) if !utterance.r#final);
-        let room = if partial { before < limit } else { before < limit.saturating_mul(64) };
+        let room = match &body {
+            EventBody::Utterance(utterance) if !utterance.r#final => before < limit,
+            // Who says no has no mood any more, whatever else is left out.
+            EventBody::Consent(_) => true,
+            _ => before < limit.saturating_mul(64),
+        };
         if !room || self.inbox.send(Command::Publish(at, body)).is_err() {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
@@ -570,7 +594,7 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, place: Place) {
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, mut place: Place) {
         let mut show_at = Instant::now() + SUMMARY_EVERY;
         let mut changed = false;
         // When there is something else to see only because time has passed.
@@ -624,7 +648,7 @@ impl Task {
         if stored.is_err() {
             self.shared.counters.not_stored.fetch_add(1, Ordering::Relaxed);
         }
-        self.shared.calls.remove(&self.id);
+        place.leave();
         // Whoever got hold of the inbox before it was closed is answered; nobody can send any more.
         inbox.close();
         while let Some(command) = inbox.recv().await {
@@ -1249,6 +1273,18 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_customers_no_is_heard_however_far_behind_the_task_is() {
+        let (hub, _folder) = hub(HubLimits { inbox: 1, ..HubLimits::default() }).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        for n in 0..100 {
+            call.publish(utterance(1 + n, "words", true));
+        }
+        call.publish(EventBody::Consent(Consent { mood: false }));
+        call.end(hangup(1)).await.unwrap();
+        assert!(!hub.store().state(call.id()).await.unwrap().may_have_mood() && hub.figures().dropped > 0);
+    }
+
+    #[tokio::test]
     async fn a_slow_follower_is_cut_off_and_goes_on_where_it_stopped() {
         let (hub, _folder) = hub(HubLimits { tail: 8, ..HubLimits::default() }).await;
         let call = hub.begin(new_call("a"), still).unwrap();
@@ -1277,6 +1313,17 @@ mod tests {
         let all = hub.store().events(call.id(), 0, 100).await.unwrap();
         assert_eq!(events, all);
         assert_eq!(quick.await.unwrap().1, all);
+    }
+
+    #[tokio::test]
+    async fn a_call_whose_task_panics_does_not_look_live_for_ever() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), || panic!("no clock")).unwrap();
+        call.publish(utterance(1, "word", true));
+        hub.drained().await;
+        assert_eq!((hub.live(), hub.figures().failed), (0, 1));
+        assert!(hub.get(call.id()).is_none());
+        assert_eq!(call.end(hangup(1)).await, Ok(()), "nobody waits for it");
     }
 
     #[tokio::test]

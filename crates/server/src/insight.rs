@@ -25,18 +25,18 @@ use sotto_call::{
     EventBody, Intent, Millis, Mood, Party, Quote, Span, Utterance, UtteranceId, Voice,
 };
 use sotto_insight::{
-    Checklist, Duty, Embedder, EmotionalArc, InsightError, IntentSet, Intents, MoodReader, Observation,
-    Polarity, Understanding, Understood, Voices, Wanted, asked_for,
+    Checklist, Duty, Embedder, EmbeddingModel, EmotionalArc, InsightError, IntentSet, Intents, MoodReader,
+    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for,
 };
 use sotto_knowledge::{Excerpt, Hit, Query, Question, Trigger, Turn, Viewer};
-use sotto_models::{Cache, EMBEDDING, Onnx, Progress};
+use sotto_models::{Cache, Onnx, Progress};
 use sotto_speech::Histogram;
 use sotto_store::Role;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::library::{Library, viewer};
+use crate::library::{self, Library, viewer};
 use crate::priority;
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
@@ -56,9 +56,15 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct InsightConfig {
-    /// Whether anything is understood. Mood and intents take a model of 79 MB, for which 91 MB are fetched when it is not
-    /// there; calls do not wait for it.
+    /// Whether anything is understood. Mood and intents take a model (`embedding`), which is fetched when it is not there;
+    /// calls do not wait for it.
     pub enabled: bool,
+    /// What words are turned into before mood and intents are read: `multilingual` (79 MB, for which 91 MB are fetched;
+    /// English, Persian and a hundred others), or `english` (23 MB, for which 22 MB are fetched; lighter, and English is all
+    /// that is understood then: what is said in another language has neither mood nor intent, and examples in others are left
+    /// out). With `english` no checklist ticks itself, and no mood is read yet: it takes `mood = "off"`. Documents are looked up
+    /// by `multilingual` either way, also for what customers ask on calls: where there are documents, `english` comes on top.
+    pub embedding: EmbeddingModel,
     /// What tells of customers' mood: `words`; `voice_and_words`, for how agitated they are as well, by pitch, loudness,
     /// rate and pauses; or `off` for no mood of anybody. Of agents there is none either way.
     pub mood: MoodFrom,
@@ -98,6 +104,7 @@ impl Default for InsightConfig {
     fn default() -> Self {
         Self {
             enabled: true,
+            embedding: EmbeddingModel::Multilingual,
             mood: MoodFrom::Words,
             sentiment_model: None,
             sentiment_labels: BTreeMap::new(),
@@ -169,6 +176,33 @@ impl InsightConfig {
         self.enabled && (self.mood != MoodFrom::Off || self.intents.is_some() || !checklist.is_empty())
     }
 
+    /// Whether what is wanted can be had of the embedding, with this checklist.
+    ///
+    /// # Errors
+    /// When moods are to be read and cannot, or a checklist cannot tick itself.
+    pub fn check(&self, checklist: &[Duty]) -> anyhow::Result<()> {
+        if !self.enabled {
+            return Ok(());
+        }
+        if self.mood != MoodFrom::Off {
+            let advice = "`insight.embedding`: `multilingual` is needed unless `insight.mood = \"off\"`";
+            MoodReader::check(self.embedding).context(advice)?;
+        }
+        if !checklist.is_empty() {
+            let advice = "`insight.embedding`: `multilingual` is needed for the checklist in `prompts.file`";
+            Checklist::check(self.embedding).context(advice)?;
+        }
+        Ok(())
+    }
+
+    /// What is never understood, as this is set.
+    #[must_use]
+    pub fn lacks(&self) -> Option<String> {
+        let is_english = self.enabled && self.embedding == EmbeddingModel::English;
+        let said = || "mood and intents are understood in English alone (`insight.embedding`)".to_owned();
+        is_english.then(said)
+    }
+
     /// The intents to recognise.
     ///
     /// # Errors
@@ -183,11 +217,11 @@ impl InsightConfig {
     }
 
     /// What reads moods; nothing, where none is wanted.
-    fn mood_reader(&self, onnx: &Onnx) -> anyhow::Result<Option<MoodReader>> {
+    fn mood_reader(&self, onnx: &Onnx, over: &Embedder) -> anyhow::Result<Option<MoodReader>> {
         if self.mood == MoodFrom::Off {
             return Ok(None);
         }
-        let mut reader = MoodReader::built_in(onnx)?;
+        let mut reader = MoodReader::built_in(onnx, over)?;
         if let Some(folder) = &self.sentiment_model {
             let own = reader.with_sentiment(onnx, folder, &self.sentiment_labels);
             reader = own.context("`insight.sentiment_model`")?;
@@ -202,7 +236,7 @@ impl InsightConfig {
 
 /// Finds the models, fetching what is missing, and learns the intents and the checklist.
 ///
-/// Blocking: it may download 91 MB, and takes a second otherwise.
+/// Blocking: it may download what [`InsightConfig::embedding`] says, and takes a second otherwise.
 ///
 /// # Errors
 /// When a model cannot be had or is damaged.
@@ -213,10 +247,11 @@ pub fn open(
     cache: &Cache,
     progress: &mut dyn Progress,
 ) -> anyhow::Result<Understanding> {
-    let (onnx, model) = (cache.onnx(progress)?, cache.require(EMBEDDING, progress)?);
-    let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
-    let mood = config.mood_reader(&onnx)?;
-    let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?;
+    let (onnx, file) = (cache.onnx(progress)?, cache.require(config.embedding.artefact(), progress)?);
+    let embedder = Embedder::open(&onnx, config.embedding, &file, 1);
+    let mut embedder = embedder.context("opening the sentence embedding")?;
+    let mood = config.mood_reader(&onnx, &embedder)?;
+    let intents = intents.map(|set| Intents::learn(set, &mut embedder)).transpose()?.flatten();
     let checklist = Checklist::learn(checklist, &mut embedder)?;
     Ok(Understanding::new(embedder, mood, intents).with_checklist(checklist))
 }
@@ -446,8 +481,8 @@ trait Read: Send {
         is_open: &dyn Fn(&str) -> bool,
     ) -> Result<Vec<ChecklistItem>, InsightError>;
 
-    /// The vectors of questions.
-    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError>;
+    /// The vectors of questions; none where it understands by another embedding than [documents'](library::EMBEDDING).
+    fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError>;
 }
 
 impl Read for Understanding {
@@ -463,9 +498,12 @@ impl Read for Understanding {
         Self::covers(self, said, is_open)
     }
 
-    fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
+    fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+        if self.model() != library::EMBEDDING {
+            return Ok(None);
+        }
         let embedded = Self::embed(self, questions)?;
-        Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
+        Ok(Some(embedded.iter().map(|embedding| embedding.to_vec()).collect()))
     }
 }
 
@@ -539,6 +577,12 @@ impl Insight {
         self.is_reading.load(Relaxed)
     }
 
+    /// Whether its thread goes on. One that has ended by itself is not begun anew.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
     /// Has words understood, which have just been published, and what is understood published. Never waits: when
     /// too many wait already, these are left out.
     pub fn understand(&self, heard: Heard, publish: Publish) {
@@ -598,7 +642,7 @@ impl Thread {
     fn run(self, inbox: &Receiver<Job>) {
         // It takes what is left by the media path and by the page, and comes before recognition, which takes some
         // tenths of a second for what this takes milliseconds for.
-        priority::lower(5, "the thread that understands");
+        priority::lower(2, "the thread that understands");
         for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
@@ -716,7 +760,10 @@ impl Thread {
         let vector = if compares {
             let texts = Query::texts(text, &context);
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-            Some(Query::blend(&read.embed(&texts)?))
+            match read.embed(&texts)? {
+                Some(vectors) => Some(Query::blend(&vectors)),
+                None => self.library.meaning(text, &context),
+            }
         } else {
             None
         };
@@ -746,7 +793,7 @@ impl Thread {
 /// A passage that was found for what a customer has said, as a card without a number.
 fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
     let (document, passage) = (&hit.document, hit.passage()?);
-    let Excerpt { text, answer } = Excerpt::of(&passage.text, query, CARD);
+    let Excerpt { text, answer } = Excerpt::of(passage, &document.title, query, CARD);
     let section = passage.section.iter().filter(|heading| **heading != document.title);
     // What a model made of nothing is no number in JSON.
     let number = |x: f32| if x.is_finite() { x } else { 0.0 };
@@ -823,8 +870,8 @@ pub(crate) mod testing {
             Ok(vec![ChecklistItem { name, title: BTreeMap::new(), done: true, evidence }])
         }
 
-        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
-            Ok(vec![vec![1.0]; questions.len()])
+        fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(Some(vec![vec![1.0]; questions.len()]))
         }
     }
 
@@ -841,7 +888,10 @@ pub(crate) mod tests {
     use super::*;
     use sotto_call::testing::utterance;
     use sotto_call::{Sentiment, TurnDirection, WordsMood};
+    use sotto_insight::{PromptSet, Purpose};
     use sotto_knowledge::{Content, Hub, KnowledgeError, Paper, SURE, Visibility};
+
+    use crate::library::Embed;
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -890,8 +940,29 @@ pub(crate) mod tests {
             Ok(items.map(item).collect())
         }
 
-        fn embed(&mut self, questions: &[&str]) -> Result<Vec<Vec<f32>>, InsightError> {
-            Ok(questions.iter().map(|text| vec![text.len() as f32, 1.0]).collect())
+        fn embed(&mut self, questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(Some(questions.iter().map(|text| vec![text.len() as f32, 1.0]).collect()))
+        }
+    }
+
+    /// Reads the same by an embedding that documents have no vectors of.
+    struct ByAnother;
+
+    impl Read for ByAnother {
+        fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
+            By(simply).of(said, may_feel)
+        }
+
+        fn covers(
+            &mut self,
+            said: &AgentUtterance,
+            is_open: &dyn Fn(&str) -> bool,
+        ) -> Result<Vec<ChecklistItem>, InsightError> {
+            By(simply).covers(said, is_open)
+        }
+
+        fn embed(&mut self, _questions: &[&str]) -> Result<Option<Vec<Vec<f32>>>, InsightError> {
+            Ok(None)
         }
     }
 
@@ -1290,8 +1361,8 @@ pub(crate) mod tests {
         assert_eq!(ticks(&published(&insight, &said)), [("recorded", Some(1))]);
     }
 
-    /// What is written down, of which agents may see but the first.
-    fn library() -> Library {
+    /// What is written down, of which agents may see but the first. It has no vectors.
+    fn hub() -> Hub {
         let mut hub = Hub::new();
         for (id, text, roles) in [
             ("salaries.md", "A refund of the salary of the panel takes three days.", &["admin"][..]),
@@ -1311,7 +1382,11 @@ pub(crate) mod tests {
                 content: Content::plain("Help", text),
             });
         }
-        Library::fixed(hub.index().unwrap())
+        hub
+    }
+
+    fn library() -> Library {
+        Library::fixed(hub().index().unwrap())
     }
 
     fn cards(events: &[EventBody]) -> Vec<&Card> {
@@ -1375,6 +1450,43 @@ pub(crate) mod tests {
         );
         let found = cards(&events).into_iter().map(|card| (card.evidence.utterance_id.0, &*card.document));
         assert_eq!(found.collect::<Vec<_>>(), [(1, "refunds.md"), (1, "lessons.md"), (2, "lessons.md")]);
+    }
+
+    #[test]
+    fn where_calls_are_understood_by_another_embedding_a_question_is_embedded_as_documents_are() {
+        fn about(text: &str) -> Vec<f32> {
+            if text.contains("lesson") { vec![0.0, 1.0] } else { vec![1.0, 0.0] }
+        }
+        let mut hub = hub();
+        hub.embedded_by("what documents are embedded by");
+        let embed = |texts: &[&str]| -> Result<Vec<Vec<f32>>, KnowledgeError> {
+            Ok(texts.iter().map(|text| about(text)).collect())
+        };
+        hub.embed_with(embed).unwrap();
+        let (ask, asked) = channel();
+        let asker: Embed =
+            Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
+                assert_eq!(purpose, Purpose::Query);
+                texts.iter().for_each(|text| ask.send((*text).to_owned()).unwrap());
+                Ok(texts.iter().map(|text| about(text)).collect())
+            });
+        let found_with = |library: Library| {
+            let insight = Insight::start(&feelings(), library).unwrap();
+            insight.read_by(Box::new(ByAnother));
+            let said = [utterance(1, Party::Customer, "Can I get a refund of the panel?")];
+            let events = published(&insight, &said);
+            assert_eq!(insight.figures().failed.load(Relaxed), 0);
+            let found = cards(&events);
+            let [card] = found.as_slice() else { panic!("{events:?}") };
+            (card.document.clone(), card.why.cosine)
+        };
+        let fixed = || Library::fixed(hub.index().unwrap());
+        let (document, cosine) = found_with(fixed().asked_by(asker));
+        assert_eq!((document.as_str(), cosine), ("refunds.md", Some(1.0)));
+        let asked: Vec<String> = asked.try_iter().collect();
+        assert!(asked.len() == 1 && asked[0].contains("refund of the panel"), "{asked:?}");
+        let by_words = ("refunds.md".to_owned(), None);
+        assert_eq!(found_with(fixed()), by_words, "as long as nothing embeds questions");
     }
 
     #[test]
@@ -1449,6 +1561,32 @@ pub(crate) mod tests {
         assert_eq!(events.iter().count() as u64, QUEUE as u64 + 10 - dropped);
         let (counts, _) = figures.latency.read();
         assert_eq!(counts.iter().sum::<u64>(), QUEUE as u64 + 10 - dropped);
+    }
+
+    #[test]
+    fn what_the_embedding_does_not_give_is_refused() {
+        let english = InsightConfig {
+            embedding: EmbeddingModel::English,
+            mood: MoodFrom::Off,
+            ..InsightConfig::default()
+        };
+        for mood in [MoodFrom::Words, MoodFrom::VoiceAndWords] {
+            let why = InsightConfig { mood, ..english.clone() }.check(&[]).unwrap_err();
+            let why = format!("{why:#}");
+            assert!(why.contains("is needed unless") && why.contains("over minilm"), "{why}");
+        }
+        let checklist = PromptSet::parse(
+            "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\nwithin_s = 30\n\
+             examples.en = [\"This call is recorded.\"]",
+        );
+        let checklist = checklist.unwrap().duties().to_vec();
+        let why = format!("{:#}", english.check(&checklist).unwrap_err());
+        assert!(why.starts_with("`insight.embedding`: ") && why.contains("by minilm"), "{why}");
+        assert!(english.check(&[]).is_ok() && InsightConfig::default().check(&checklist).is_ok());
+        assert!(english.lacks().is_some_and(|lacks| lacks.contains("English alone")));
+        assert_eq!(InsightConfig::default().lacks(), None);
+        let off = InsightConfig { enabled: false, ..english };
+        assert!(off.check(&checklist).is_ok() && off.lacks().is_none());
     }
 
     #[test]

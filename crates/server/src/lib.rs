@@ -3,6 +3,7 @@
 pub mod alerts;
 pub mod analysis;
 mod anonymous;
+pub mod assist;
 pub mod audit;
 pub mod calls;
 pub mod cli;
@@ -17,7 +18,9 @@ pub mod insight;
 pub mod intents;
 pub mod jobs;
 pub mod library;
+pub mod llm;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod moods;
 pub mod needs;

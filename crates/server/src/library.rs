@@ -19,12 +19,12 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use sotto_insight::{Embedder, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query,
     Viewer, Visibility, by_document, conflicts, fingerprint,
 };
-use sotto_models::{Cache, Console, EMBEDDING};
+use sotto_models::{Cache, Console};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -35,6 +35,9 @@ use crate::anonymous::anonymised;
 use crate::audit;
 use crate::documents::{self, Found};
 
+/// What documents and questions are embedded by, whatever calls are understood by: how sure a hit is was judged by its
+/// cosines.
+pub(crate) const EMBEDDING: EmbeddingModel = EmbeddingModel::Multilingual;
 /// Passages that are embedded, and kept, together.
 const BATCH: usize = 16;
 /// How often what is done so far can be found, while there is more to do.
@@ -169,8 +172,9 @@ pub type Embed = Box<dyn FnMut(Purpose, &[&str]) -> anyhow::Result<Vec<Vec<f32>>
 pub fn open_embedding(models_dir: Option<PathBuf>) -> anyhow::Result<Embed> {
     let cache = Cache::open(models_dir)?;
     let mut progress = Console::default();
-    let (onnx, model) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING, &mut progress)?);
-    let mut embedder = Embedder::open(&onnx, &model, 1).context("opening the sentence embedding")?;
+    let (onnx, file) = (cache.onnx(&mut progress)?, cache.require(EMBEDDING.artefact(), &mut progress)?);
+    let embedder = Embedder::open(&onnx, EMBEDDING, &file, 1);
+    let mut embedder = embedder.context("opening the sentence embedding")?;
     Ok(Box::new(move |purpose: Purpose, texts: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> {
         let embedded = embedder.embed(purpose, texts)?;
         Ok(embedded.iter().map(|embedding| embedding.to_vec()).collect())
@@ -500,15 +504,6 @@ fn add(counter: &AtomicU64, since: Instant) {
     counter.fetch_add(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX), Relaxed);
 }
 
-/// What a question means.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Meaning {
-    /// What has read it.
-    pub by: String,
-    /// A vector of length one.
-    pub vector: Vec<f32>,
-}
-
 /// What there is, and what was done since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LibraryFigures {
@@ -596,6 +591,13 @@ impl Library {
         library
     }
 
+    /// The same, whose questions are embedded by `asker`.
+    #[must_use]
+    pub fn asked_by(self, asker: Embed) -> Self {
+        *lock(&self.shared.asker) = Some(asker);
+        self
+    }
+
     fn of(config: KnowledgeConfig, store: Option<Store>) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -630,45 +632,42 @@ impl Library {
         self.shared.compares.load(Acquire)
     }
 
-    /// The passages that answer a question best, of those that `viewer` may see, the best first.
+    /// The passages that answer a question best, of those that `viewer` may see, the best first. `context` is what was said
+    /// before it, the newest first.
     ///
     /// Blocks for some tens of milliseconds, while the question is embedded.
     ///
     /// # Errors
     /// [`KnowledgeError::Words`].
-    pub fn search(&self, text: &str, viewer: &Viewer, limit: usize) -> Result<Vec<Hit>, KnowledgeError> {
+    pub fn search(
+        &self,
+        text: &str,
+        context: &[&str],
+        viewer: &Viewer,
+        limit: usize,
+    ) -> Result<Vec<Hit>, KnowledgeError> {
         self.shared.counted.searches.fetch_add(1, Relaxed);
-        // First the vector: whatever is published after that has none of another embedding.
-        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, &[]));
-        let vector = match asked {
-            Some(Ok(vector)) => Some(vector),
-            Some(Err(error)) => {
-                tracing::warn!(%error, "a question is looked up by its words alone");
-                None
-            }
-            None => None,
-        };
+        let vector = self.meaning(text, context);
         let Some(index) = self.index() else { return Ok(Vec::new()) };
-        let query = Query { text, vector: vector.as_deref(), ..Query::default() };
+        let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
         index.search(&query, viewer, limit)
     }
 
-    /// What a question means, together with what was said before it, the newest first, and what has read that; nothing while
-    /// nothing can.
+    /// The meaning of a question, and of what was said before it, the newest first; none while there is nothing to embed it
+    /// with, or where that fails: words have to do then. An index that is taken afterwards has no vectors of another embedding.
     ///
     /// Blocks for some tens of milliseconds.
-    #[must_use]
-    pub fn meaning(&self, text: &str, context: &[&str]) -> Option<Meaning> {
-        let asked = lock(&self.shared.asker).as_mut().map(|asker| meaning(asker, text, context))?;
-        match asked {
-            Ok(vector) => {
-                Some(Meaning { by: self.shared.asks_by.get().cloned().unwrap_or_default(), vector })
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a question is looked up by its words alone");
-                None
-            }
+    pub(crate) fn meaning(&self, text: &str, context: &[&str]) -> Option<Vec<f32>> {
+        let embedded = meaning(lock(&self.shared.asker).as_mut()?, text, context);
+        if let Err(error) = &embedded {
+            tracing::warn!(%error, "a question is looked up by its words alone");
         }
+        embedded.ok()
+    }
+
+    /// What tells the embedding of questions from others; nothing before it is there.
+    pub(crate) fn asks_by(&self) -> String {
+        self.shared.asks_by.get().cloned().unwrap_or_default()
     }
 
     /// Sentences of documents that `viewer` may see which disagree.
@@ -1249,7 +1248,7 @@ mod tests {
     }
 
     fn found(library: &Library, text: &str, role: Role) -> Vec<String> {
-        let hits = library.search(text, &viewer(role), 10).unwrap();
+        let hits = library.search(text, &[], &viewer(role), 10).unwrap();
         hits.into_iter().map(|hit| hit.document.id.clone()).collect()
     }
 
@@ -1436,7 +1435,7 @@ mod tests {
         let first = lock(&bench.embedded).len();
         assert_eq!(first, BATCH);
         // By their words all are found meanwhile.
-        assert!(!library.search("word", &viewer(Role::Agent), 10).unwrap().is_empty());
+        assert!(!library.search("word", &[], &viewer(Role::Agent), 10).unwrap().is_empty());
         assert!(library.documents(&viewer(Role::Agent))[0].state == DocumentState::Words);
 
         let library = bench.library();
@@ -1540,6 +1539,15 @@ mod tests {
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
         let taken = library.upload("a.txt", b"x".to_vec(), false, seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
+
+        assert_eq!(library.meaning("refund", &[]), None, "nothing embeds it");
+        let library = library.asked_by(embedding(&Arc::default()));
+        assert!(library.meaning("refund", &["money"]).is_some());
+        let fails =
+            |_: Purpose, _: &[&str]| -> anyhow::Result<Vec<Vec<f32>>> { anyhow::bail!("no more of it") };
+        let library = library.asked_by(Box::new(fails));
+        assert_eq!(library.meaning("refund", &[]), None);
+        assert_eq!(found(&library, "refund", Role::Agent), ["refunds"], "by its words");
     }
 
     #[tokio::test]

@@ -1,6 +1,7 @@
 //! Figures for Prometheus: whoever counts something registers a way to read it; nothing is counted twice.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use prometheus_client::collector::Collector;
@@ -100,6 +101,19 @@ impl Metrics {
     }
 }
 
+/// From now on panics are counted, whatever they end, and said as before. A thread or a task that is gone is otherwise
+/// missed by nobody until what it did is missing.
+pub fn count_panics(metrics: &Metrics) {
+    static PANICS: AtomicU64 = AtomicU64::new(0);
+    let say = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        PANICS.fetch_add(1, Ordering::Relaxed);
+        say(panic);
+    }));
+    let help = "Panics: each has ended a thread or a task, or what it was at";
+    metrics.counter("panics", help, || PANICS.load(Ordering::Relaxed));
+}
+
 /// [`Metrics::render`]'s content type.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -134,6 +148,18 @@ impl<T: 'static, R: Fn() -> Vec<(Labels, T)> + Send + Sync + 'static> Collector 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_counted_wherever_it_is() {
+        let metrics = Metrics::default();
+        count_panics(&metrics);
+        let thread: std::thread::JoinHandle<()> = std::thread::spawn(|| panic!("counted"));
+        assert!(thread.join().is_err());
+        let text = metrics.render();
+        let counted = text.lines().find_map(|line| line.strip_prefix("sotto_panics_total "));
+        // Other tests may panic meanwhile.
+        assert!(counted.is_some_and(|count| count != "0"), "{text}");
+    }
 
     #[test]
     fn figures_are_read_when_they_are_asked_for() {

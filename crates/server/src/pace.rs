@@ -1,32 +1,41 @@
 //! How often something may be done.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Lets something be done so often within a time, and not more often.
+/// Names up to which it is not looked who did nothing of late.
+const NAMES: usize = 1_024;
+
+/// Lets each of those who have a name do something so often within a time, and not more often.
 #[derive(Debug)]
 pub struct Pace {
     most: usize,
     within: Duration,
-    recent: Mutex<VecDeque<Instant>>,
+    /// When they did it, the latest last.
+    recent: Mutex<HashMap<String, VecDeque<Instant>>>,
 }
 
 impl Pace {
-    /// `most` times within `within`.
+    /// `most` times within `within` each.
     #[must_use]
     pub fn new(most: usize, within: Duration) -> Self {
         Self { most, within, recent: Mutex::default() }
     }
 
-    /// Whether it may be done once more now. It then counts as done.
+    /// Whether `who` may do it once more now. It then counts as done. Kept is only who did it lately.
     #[must_use]
-    pub fn admits(&self) -> bool {
+    pub fn admits(&self, who: &str) -> bool {
         let now = Instant::now();
-        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-        while recent.front().is_some_and(|at| now.duration_since(*at) >= self.within) {
+        let is_past = |at: &Instant| now.duration_since(*at) >= self.within;
+        let mut all = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= NAMES {
+            all.retain(|_, recent| recent.back().is_some_and(|at| !is_past(at)));
+        }
+        let recent = all.entry(who.to_owned()).or_default();
+        while recent.front().is_some_and(is_past) {
             recent.pop_front();
         }
         let admitted = recent.len() < self.most;
@@ -44,10 +53,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_done_too_often_has_to_wait() {
         let pace = Pace::new(2, Duration::from_secs(10));
-        assert_eq!([pace.admits(), pace.admits(), pace.admits()], [true, true, false]);
+        assert_eq!(["mina", "mina", "mina"].map(|who| pace.admits(who)), [true, true, false]);
+        assert!(pace.admits("omid"), "nobody waits for another");
         tokio::time::advance(Duration::from_secs(9)).await;
-        assert!(!pace.admits());
+        assert!(!pace.admits("mina"));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!([pace.admits(), pace.admits(), pace.admits()], [true, true, false]);
+        assert_eq!(["mina", "mina", "mina"].map(|who| pace.admits(who)), [true, true, false]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_did_nothing_of_late_is_forgotten() {
+        let pace = Pace::new(2, Duration::from_secs(10));
+        for n in 0..10 * NAMES {
+            assert!(pace.admits(&format!("{n}")));
+            tokio::time::advance(Duration::from_millis(100)).await;
+        }
+        assert!(pace.recent.lock().unwrap().len() <= NAMES);
     }
 }

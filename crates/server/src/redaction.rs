@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{Millis, Party, Redacted, Secret, TimeRange, Utterance, UtteranceId};
 use sotto_insight::{Policy, Redactor, has_long_number};
+use sotto_llm::Sendable;
 use sotto_media::Muter;
 
 /// See [`crate::config::Config::redaction`].
@@ -60,6 +61,13 @@ impl RedactionConfig {
         }
         let left = catch_unwind(AssertUnwindSafe(|| self.alone(text))).unwrap_or_default();
         left.into_iter().next().map(|left| left.utterance.text).unwrap_or_default()
+    }
+
+    /// What may be sent of a text to a language model: all that is left when secrets are taken out. Nothing where that
+    /// fails.
+    #[must_use]
+    pub fn sendable(&self, text: &str) -> Sendable {
+        Sendable::redacted(text, |text| self.without_secrets(text))
     }
 
     /// A text as if a customer said it and nothing else, without its secrets.
@@ -284,6 +292,9 @@ mod tests {
         let left = redaction(&pins).0.hear(utterance(1, true, 0, said));
         assert_eq!(told(&left), [(1, 0, "card number 4242 4242 4242 4242, and my PIN is ••••", true)]);
         assert_eq!(RedactionConfig::default().secrets_in(said), [Secret::Card, Secret::Password]);
+        let sent = RedactionConfig::default().sendable(said);
+        assert_eq!(sent.as_str(), "card number ••••, and my PIN is ••••");
+        assert_eq!(off.sendable(said).as_str(), said);
         assert_eq!((off.secrets_in(said), pins.secrets_in(said)), (vec![], vec![Secret::Password]));
         assert_eq!(pins.secrets_in("I want my money back, all 40 euros of it."), []);
         let left = RedactionConfig::default().without_secrets(said);

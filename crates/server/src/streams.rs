@@ -27,9 +27,6 @@ const CONNECTING: Duration = Duration::from_secs(15);
 const GRACE: Duration = Duration::from_secs(15);
 /// Events of a leg that wait to be told.
 const LEG_EVENTS: usize = 64;
-/// Refusals of one client that get into the audit within [`AUDITED_WITHIN`].
-const MOST_AUDITED: usize = 20;
-const AUDITED_WITHIN: Duration = Duration::from_secs(3600);
 /// A client may begin as many sessions within this time as it may have at once.
 const PACE: Duration = Duration::from_secs(10);
 
@@ -44,15 +41,10 @@ struct Shared {
     desk: Desk,
     /// Where legs join calls; absent until SIP listens.
     calls: OnceLock<Arc<Endpoint>>,
-    clients: Mutex<HashMap<String, Arc<Client>>>,
+    /// How often owners may begin a session.
+    begins: Pace,
     sessions: Mutex<HashMap<Uuid, Session>>,
     refused: AtomicU64,
-}
-
-/// Someone with sessions.
-struct Client {
-    begins: Pace,
-    audited: Pace,
 }
 
 /// Whose a session is.
@@ -146,10 +138,10 @@ impl Streams {
     #[must_use]
     pub fn new(webrtc: WebRtc, desk: Desk) -> Self {
         let shared = Shared {
+            begins: Pace::new(webrtc.sessions_per_client(), PACE),
             webrtc,
             desk,
             calls: OnceLock::new(),
-            clients: Mutex::default(),
             sessions: Mutex::default(),
             refused: AtomicU64::new(0),
         };
@@ -190,9 +182,7 @@ impl Streams {
     /// A client does not get what it asks for: counted, and written down for admins, unless it goes on and on.
     pub fn refuse(&self, owner: &Owner, call: Option<CallId>, why: &str) {
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
-        if self.client(owner).audited.admits() {
-            self.shared.desk.audit().note(&owner.name, "refused", call, why);
-        }
+        self.shared.desk.audit().refused(&owner.name, call, why);
     }
 
     /// Brings a party's audio into a call.
@@ -308,7 +298,7 @@ impl Streams {
     fn place(&self, owner: &Owner, kind: Kind) -> Result<Place, StreamError> {
         let mut sessions = self.sessions();
         let theirs = sessions.values().filter(|session| session.owner == owner.id).count();
-        if theirs >= self.shared.webrtc.sessions_per_client() || !self.client(owner).begins.admits() {
+        if theirs >= self.shared.webrtc.sessions_per_client() || !self.shared.begins.admits(&owner.id) {
             return Err(StreamError::TooMany);
         }
         let (id, leave) = (Uuid::now_v7(), CancellationToken::new());
@@ -323,14 +313,6 @@ impl Streams {
             session.connection = Some(browser.connection.clone());
         }
         Ok(browser)
-    }
-
-    fn client(&self, owner: &Owner) -> Arc<Client> {
-        let most = self.shared.webrtc.sessions_per_client();
-        let new =
-            || Client { begins: Pace::new(most, PACE), audited: Pace::new(MOST_AUDITED, AUDITED_WITHIN) };
-        let mut clients = self.shared.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        clients.entry(owner.id.clone()).or_insert_with(|| Arc::new(new())).clone()
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<Uuid, Session>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use sotto_call::{CallId, EndReason, Participant, Party, Source};
 use sotto_media::{CallClock, LegOutputs};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -144,7 +144,7 @@ impl Calls {
 
     /// Whether a call waits for legs under this name.
     pub(crate) fn knows(&self, key: &str) -> bool {
-        self.joined.lock().unwrap_or_else(PoisonError::into_inner).contains_key(key)
+        self.joined().contains_key(key)
     }
 
     /// Begins a call, or joins the one that goes by `key`. `legs` makes the legs for the parties that are on
@@ -164,11 +164,7 @@ impl Calls {
             reach: reach.clone(),
         };
         let Some(key) = key else { return self.begin(new(&[]), None, ringing, member).await };
-        let slot = {
-            let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
-            joined.entry(key.to_owned()).or_default().clone()
-        };
-        let mut held = slot.clone().lock_owned().await;
+        let (slot, mut held) = self.hold(key).await;
         let entered = match held.as_ref() {
             Some(call) => self.join(call, new(&call.parties()), member).await,
             None => {
@@ -346,14 +342,39 @@ impl Calls {
         }
     }
 
-    /// Drops the slot of a call that has ended, unless someone waits in it to begin the next.
+    fn joined(&self) -> MutexGuard<'_, HashMap<String, Slot>> {
+        self.joined.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The slot of the calls that go by `key`, for one alone.
+    async fn hold(&self, key: &str) -> (Slot, OwnedMutexGuard<Option<Arc<Call>>>) {
+        loop {
+            let slot = self.joined().entry(key.to_owned()).or_default().clone();
+            if let Some(held) = self.held(key, &slot).await {
+                return (slot, held);
+            }
+        }
+    }
+
+    /// Holds a slot, unless it was forgotten meanwhile: those who come later would not find a call in it.
+    async fn held(&self, key: &str, slot: &Slot) -> Option<OwnedMutexGuard<Option<Arc<Call>>>> {
+        let held = slot.clone().lock_owned().await;
+        is_known(&self.joined(), key, slot).then_some(held)
+    }
+
+    /// Drops the slot of a call that has ended, unless someone waits in it to begin the next, or has another by now.
     fn forget(&self, key: &str, slot: &Slot) {
-        let mut joined = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut joined = self.joined();
         // Whoever waits holds the slot, and will come by here.
-        if slot.try_lock().is_ok_and(|held| held.is_none()) {
+        if is_known(&joined, key, slot) && slot.try_lock().is_ok_and(|held| held.is_none()) {
             joined.remove(key);
         }
     }
+}
+
+/// Whether those who come by `key` find this slot.
+fn is_known(joined: &HashMap<String, Slot>, key: &str, slot: &Slot) -> bool {
+    joined.get(key).is_some_and(|known| Arc::ptr_eq(known, slot))
 }
 
 impl Call {
@@ -374,7 +395,74 @@ impl Call {
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+    use sotto_audio::ring;
+
     use super::*;
+
+    /// Takes every call.
+    struct Anyone;
+
+    fn outputs() -> LegOutputs {
+        LegOutputs { speech: ring(20).0, recording: ring(20).0, bridge: None }
+    }
+
+    #[async_trait]
+    impl Host for Anyone {
+        fn has_number(&self, _: &str) -> bool {
+            false
+        }
+
+        async fn begin(&self, call: NewCall, _: &Ringing) -> Result<StartedCall, Refusal> {
+            let legs = call.legs.iter().map(|_| outputs()).collect();
+            let (clock, over) = (CallClock::start(), CancellationToken::new());
+            Ok(StartedCall { id: CallId::new(), clock, legs, over })
+        }
+
+        async fn add_leg(&self, _: CallId, _: NewLeg) -> Result<LegOutputs, Refusal> {
+            Ok(outputs())
+        }
+
+        async fn note(&self, _: CallId, _: Note) {}
+
+        async fn end(&self, _: CallId, _: EndReason) {}
+    }
+
+    /// A leg that says that it is one of the call `a`.
+    async fn enter(calls: &Calls, dialog: u64) -> Arc<Call> {
+        let reach = Reach::Other(CancellationToken::new());
+        let new = |_: &[Party]| NewCall {
+            external_id: "a".to_owned(),
+            source: Source::Sip,
+            called: None,
+            legs: vec![NewLeg { party: Party::Agent, label: None, codec: "PCMU" }],
+            participants: Vec::new(),
+            headers: BTreeMap::new(),
+            language: None,
+            consent: None,
+        };
+        calls.enter(Some("a"), dialog, &reach, &Ringing::new(None), new).await.unwrap().call
+    }
+
+    #[tokio::test]
+    async fn a_slot_that_is_forgotten_before_it_is_held_begins_no_call() {
+        let calls = Calls::new(Arc::new(Anyone), 10, Duration::ZERO);
+        let first = enter(&calls, 1).await;
+        // Whoever comes now has found the slot, and is about to lock it when the call ends.
+        let found = calls.joined()["a"].clone();
+        assert!(calls.held("a", &found).await.is_some());
+        calls.leave(&first, 1, EndReason::Hangup).await;
+        assert!(!calls.knows("a"));
+        assert!(calls.held("a", &found).await.is_none(), "nobody would find a call there");
+
+        let second = enter(&calls, 2).await;
+        assert!(calls.held("a", &found).await.is_none(), "it is another's");
+        calls.forget("a", &found);
+        assert!(Arc::ptr_eq(&second, &enter(&calls, 3).await), "both are legs of one call");
+        calls.leave(&second, 2, EndReason::Hangup).await;
+        calls.leave(&second, 3, EndReason::Hangup).await;
+        assert!(!calls.knows("a"));
+    }
 
     #[test]
     fn a_leg_that_says_no_is_enough_until_it_says_yes_itself() {

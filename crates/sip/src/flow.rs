@@ -7,11 +7,13 @@
 //! takes its place among them before it has shown that it can speak TLS, and has little time to show it.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::FutureExt;
 use rsipstack::sip::{SipMessage, Transport};
 use rsipstack::transport::channel::ChannelConnection;
 use rsipstack::transport::udp::UdpConnection;
@@ -298,7 +300,12 @@ async fn read_datagrams(socket: Arc<UdpSocket>, flow: Flow, inbox: Arc<dyn Inbox
                 if bytes == b"\r\n\r\n" {
                     flow.send(b"\r\n".to_vec(), peer).await;
                 } else if !bytes.iter().all(|b| b.is_ascii_whitespace() || *b == 0) {
-                    inbox.take(&flow.towards(peer), bytes, Arrival::Datagram).await;
+                    // Whatever is wrong with one message, the socket is everybody's.
+                    let peers = flow.towards(peer);
+                    let taken = AssertUnwindSafe(inbox.take(&peers, bytes, Arrival::Datagram)).catch_unwind();
+                    if taken.await.is_err() {
+                        tracing::error!(%peer, "a message panicked");
+                    }
                 }
             }
             Err(error) => {
@@ -432,4 +439,44 @@ async fn write_stream(
         }
     }
     let _ = timeout(Duration::from_secs(1), write.shutdown()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    /// Panics at what begins so, and hands on the rest.
+    struct Fragile(mpsc::UnboundedSender<Vec<u8>>);
+
+    #[async_trait]
+    impl Inbox for Fragile {
+        async fn take(&self, _: &Flow, bytes: &[u8], _: Arrival) {
+            assert!(!bytes.starts_with(b"bad"), "it is bad");
+            self.0.send(bytes.to_vec()).unwrap();
+        }
+
+        fn admits(&self, _: Transport, _: SocketAddr) -> bool {
+            true
+        }
+
+        fn refused_stream(&self, _: SocketAddr) {}
+
+        fn failed_handshake(&self, _: SocketAddr, _: &std::io::Error) {}
+    }
+
+    #[tokio::test]
+    async fn a_message_that_panics_closes_the_socket_to_nobody() {
+        let (hand_on, mut taken) = mpsc::unbounded_channel();
+        let flows = Flows::new(CancellationToken::new());
+        let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let flow = flows.udp(here, Arc::new(Fragile(hand_on))).await.unwrap();
+        let peer = UdpSocket::bind(here).await.unwrap();
+        for message in ["bad", "good"] {
+            peer.send_to(message.as_bytes(), flow.local).await.unwrap();
+        }
+        assert_eq!(taken.recv().await.unwrap(), b"good");
+        flows.close().await;
+    }
 }

@@ -210,6 +210,13 @@ pub enum Note {
         /// How.
         quality: Quality,
     },
+    /// Audio of a leg that could not be taken: the leg had ended by itself.
+    AudioLost {
+        /// Whose.
+        party: Party,
+        /// How much.
+        lost: Millis,
+    },
     /// A leg has been stopped; everything it heard has been handed over.
     LegEnded {
         /// Whose.

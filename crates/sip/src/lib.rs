@@ -20,6 +20,9 @@ mod digest;
 mod early;
 mod endpoint;
 mod flow;
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub mod fuzz;
 mod guard;
 mod host;
 mod join;

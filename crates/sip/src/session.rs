@@ -15,7 +15,7 @@ use rsipstack::transaction::TransactionState;
 use rsipstack::transaction::key::{TransactionKey, TransactionRole};
 use rsipstack::transaction::transaction::{Transaction, TransactionEvent, TransactionEventSender};
 use rsipstack::transport::SipAddr;
-use sotto_call::{EndReason, Millis, Participant, Party, Source};
+use sotto_call::{EndReason, Millis, Participant, Party, Quality, Source};
 use sotto_media::{CallClock, Leg, LegConfig, LegEvent, LegFormat, LegOutputs, LegStats, Socket};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -35,7 +35,7 @@ use crate::plan::{self, Bodies, MAX_LEGS, Plan, Reject, RuleHeaders, SUPPORTED_V
 use crate::sdp;
 use crate::wire::{ACCEPT, ALLOW};
 
-mod refer;
+pub(crate) mod refer;
 pub(crate) use refer::Refer;
 use refer::Transfers;
 pub use refer::{ReferError, Referral};
@@ -98,6 +98,8 @@ pub(crate) struct LegSlot {
     is_paused: bool,
     /// It has timed out when this many packets had come.
     timed_out_at: Option<u64>,
+    /// Since when it has ended by itself: it could not begin, or it has panicked.
+    ended_at: Option<Instant>,
     leg: Leg,
     events: mpsc::Receiver<LegEvent>,
 }
@@ -128,6 +130,7 @@ impl LegSlot {
             normally: stream.direction,
             is_paused: stream.paused,
             timed_out_at: None,
+            ended_at: None,
             leg,
             events: heard,
             stream,
@@ -155,6 +158,12 @@ impl LegSlot {
             }
         }
         std::future::pending().await
+    }
+
+    /// Nothing comes, nor will as far as can be known.
+    fn is_silent(&self) -> bool {
+        let has_timed_out = !self.is_paused && self.timed_out_at == Some(self.leg.stats().packets);
+        has_timed_out || self.ended_at.is_some()
     }
 
     /// The call that it was there for has begun: the codec of its first audio, if that has come unheard of. What
@@ -205,6 +214,32 @@ pub(crate) struct Session {
     /// What answers a trunk's challenges.
     login: Option<Authenticator>,
     transfers: Transfers,
+    part: Part,
+}
+
+/// A dialog's part in its call. If the dialog's task panics it leaves as well: the call must not go on for ever.
+struct Part {
+    shared: Arc<Shared>,
+    call: Arc<Call>,
+    dialog: u64,
+    has_left: bool,
+}
+
+impl Part {
+    async fn leave(&mut self, reason: EndReason) {
+        self.has_left = true;
+        self.shared.calls.leave(&self.call, self.dialog, reason).await;
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.has_left {
+            let (shared, call, dialog) = (self.shared.clone(), self.call.clone(), self.dialog);
+            let leaving = async move { shared.calls.leave(&call, dialog, EndReason::Timeout).await };
+            self.shared.farewells.spawn(leaving);
+        }
+    }
 }
 
 /// Serves an INVITE that has been found servable, to the end of the dialog.
@@ -414,6 +449,7 @@ impl Session {
         source: Source,
         input: mpsc::Sender<Input>,
     ) -> Self {
+        let part = Part { shared: shared.clone(), call: call.clone(), dialog: number, has_left: false };
         Self {
             shared: shared.clone(),
             number,
@@ -438,6 +474,7 @@ impl Session {
             takes_update: false,
             login: None,
             transfers: Transfers::default(),
+            part,
         }
     }
 
@@ -584,7 +621,10 @@ impl Session {
                     Some(input) => self.take(input).await,
                     None => Some((EndReason::Hangup, None)),
                 },
-                (number, event) = next_event(&mut self.legs) => self.leg_event(number, event).await,
+                (number, event) = next_event(&mut self.legs) => match event {
+                    Some(event) => self.leg_event(number, event).await,
+                    None => self.leg_ended(number).await,
+                },
                 () = sleep_until(due.unwrap_or(far)) => self.on_time().await,
             };
             if let Some(over) = over {
@@ -1076,14 +1116,24 @@ impl Session {
                     discarded = stats.discarded, unauthenticated = stats.unauthenticated, "all RTP of a leg is refused (see rtp_any_source)"
                 );
             }
-            // One party may be silent for long (on hold, without our being told); all of them may not.
-            let is_silent =
-                |slot: &LegSlot| !slot.is_paused && slot.timed_out_at == Some(slot.leg.stats().packets);
-            return self.legs.iter().all(is_silent).then_some((EndReason::Timeout, Some("no RTP")));
+            return self.without_rtp();
         }
         let party = slot.party;
         self.tell_event(party, event).await;
         None
+    }
+
+    /// A leg has ended by itself. The others go on, and it is told how much is lost when it is stopped.
+    async fn leg_ended(&mut self, number: u64) -> Option<Over> {
+        let party = self.legs.iter().find(|slot| slot.number == number)?.party;
+        tracing::error!(call = %self.call.id, ?party, "a leg has ended by itself");
+        self.note(Note::Line { party, quality: Quality::Poor }).await;
+        self.without_rtp()
+    }
+
+    /// One party may be silent for long (on hold, without our being told); all of them may not.
+    fn without_rtp(&self) -> Option<Over> {
+        self.legs.iter().all(LegSlot::is_silent).then_some((EndReason::Timeout, Some("no RTP")))
     }
 
     async fn tell_event(&self, party: Party, event: LegEvent) {
@@ -1111,6 +1161,10 @@ impl Session {
         while let Ok(event) = slot.events.try_recv() {
             self.tell_event(party, event).await;
         }
+        if let Some(since) = slot.ended_at {
+            let lost = Millis(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+            self.note(Note::AudioLost { party, lost }).await;
+        }
         self.note(Note::LegEnded { party, stats }).await;
     }
 
@@ -1124,7 +1178,7 @@ impl Session {
         }
         let slots = std::mem::take(&mut self.legs);
         futures::future::join_all(slots.into_iter().map(|slot| self.stop_leg(slot))).await;
-        self.shared.calls.leave(&self.call, self.number, reason).await;
+        self.part.leave(reason).await;
     }
 }
 
@@ -1133,11 +1187,12 @@ fn silence(config: &SipConfig) -> Duration {
     Duration::from_secs(config.rtp_timeout_s.max(1))
 }
 
-/// What happens next on any leg.
-async fn next_event(legs: &mut [LegSlot]) -> (u64, LegEvent) {
+/// What happens next on any leg; nothing more, and that is told once, on one that has ended by itself.
+async fn next_event(legs: &mut [LegSlot]) -> (u64, Option<LegEvent>) {
     std::future::poll_fn(|context| {
-        for slot in &mut *legs {
-            if let Poll::Ready(Some(event)) = slot.events.poll_recv(context) {
+        for slot in legs.iter_mut().filter(|slot| slot.ended_at.is_none()) {
+            if let Poll::Ready(event) = slot.events.poll_recv(context) {
+                slot.ended_at = event.is_none().then(Instant::now);
                 return Poll::Ready((slot.number, event));
             }
         }
@@ -1243,6 +1298,46 @@ mod tests {
         assert_eq!(sender(&stream, &config, peer("198.51.100.1")), None);
         assert_eq!(sender(&stream, &config, peer("10.0.0.7")), stream.remote);
         assert_eq!(sender(&stream, &SipConfig { rtp_any_source: true, ..config }, peer("10.0.0.7")), None);
+    }
+
+    #[tokio::test]
+    async fn a_leg_that_ends_by_itself_is_told_once_and_counts_as_silent() {
+        let text = b"v=0\r\nm=audio 9000 RTP/AVP 0\r\nc=IN IP4 127.0.0.1\r\n";
+        let offer = sdp::Session::parse(text).unwrap();
+        let stream = negotiate::stream(0, &offer.media[0], &[sotto_audio::Codec::Pcmu]).unwrap();
+        let ports = sotto_media::Ports::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 45_000..=45_999);
+        let mut tell = Vec::new();
+        let mut legs = Vec::new();
+        for number in 0..2 {
+            let (events, heard) = mpsc::channel(1);
+            let socket = ports.reserve().await.unwrap();
+            let (clock, config) = (CallClock::start(), LegConfig::default());
+            let ring = || sotto_audio::ring(20).0;
+            let outputs = LegOutputs { speech: ring(), recording: ring(), bridge: None };
+            let (port, ours) = (socket.port(), mpsc::channel(1).0);
+            let leg = Leg::start(socket, format(&stream), None, clock, outputs, ours, config);
+            tell.push(events);
+            legs.push(LegSlot {
+                number,
+                stream: stream.clone(),
+                party: Party::Customer,
+                port,
+                normally: stream.direction,
+                is_paused: false,
+                timed_out_at: None,
+                ended_at: None,
+                leg,
+                events: heard,
+            });
+        }
+        drop(tell.remove(1));
+        assert_eq!(next_event(&mut legs).await, (1, None));
+        assert_eq!([&legs[0], &legs[1]].map(LegSlot::is_silent), [false, true]);
+        tell[0].try_send(LegEvent::Timeout).unwrap();
+        assert_eq!(next_event(&mut legs).await, (0, Some(LegEvent::Timeout)));
+        drop(tell);
+        assert_eq!(next_event(&mut legs).await, (0, None));
+        assert!(legs.iter().all(LegSlot::is_silent));
     }
 
     #[test]

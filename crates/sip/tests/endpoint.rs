@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use common::raw::{Raw, Talk, offer};
@@ -96,6 +97,19 @@ async fn a_recording_session_from_invite_to_bye() {
         assert!(bench.is_quiet());
         bench.endpoint.shutdown().await;
     }
+}
+
+#[tokio::test]
+async fn a_call_whose_dialog_panics_ends_for_its_host() {
+    let mut bench = Bench::start(|_| {}).await;
+    let caller = Caller::towards(HERE).await.unwrap();
+    let outgoing = Outgoing::recording(&bench.uri(), agent(), customer());
+    let mut call = caller.call(&outgoing).await.unwrap();
+    let (id, _) = bench.begun().await;
+    bench.host.panics.store(true, Ordering::Relaxed);
+    // Its first audio is something that happens. Nobody answers the caller any more.
+    let _ = call.play(&[tone(500.0, 100), tone(900.0, 100)]).await;
+    assert_eq!(bench.ended().await, (id, EndReason::Timeout));
 }
 
 #[tokio::test]

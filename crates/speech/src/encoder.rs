@@ -10,6 +10,7 @@
 use std::cell::RefCell;
 use std::ffi::c_char;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use ort::session::Session;
@@ -52,9 +53,16 @@ impl Encoder {
         Self { open, width, threads, idle, given_back: Condvar::new() }
     }
 
-    /// From `bands` of a spectrogram, one after the other, to half as many positions as there are frames.
-    pub(crate) fn encode(&self, mel: &[f32], bands: usize, out: &mut [f32]) -> Result<(), SpeechError> {
-        let mut place = self.place();
+    /// From `bands` of a spectrogram, one after the other, to half as many positions as there are frames. Does nothing if
+    /// `give_up` has become true before it is its turn: what others wait for is not held up by what is of no use.
+    pub(crate) fn encode(
+        &self,
+        mel: &[f32],
+        bands: usize,
+        out: &mut [f32],
+        give_up: &AtomicBool,
+    ) -> Result<(), SpeechError> {
+        let Some(mut place) = self.place(give_up) else { return Ok(()) };
         let session = match &mut place.session {
             Some(session) => session,
             unopened => {
@@ -65,16 +73,22 @@ impl Encoder {
         encode(session, mel, bands, out)
     }
 
-    /// Waits for one if there are as many as there may be.
-    fn place(&self) -> Place<'_> {
+    /// Waits for one if there are as many as there may be. `None`: it was given up meanwhile.
+    fn place(&self, give_up: &AtomicBool) -> Option<Place<'_>> {
         let mut idle = self.lock();
         loop {
+            if give_up.load(Relaxed) {
+                drop(idle);
+                // It may be the one that was told of a session.
+                self.given_back.notify_one();
+                return None;
+            }
             if let Some(session) = idle.sessions.pop() {
-                return Place { of: self, session: Some(session) };
+                return Some(Place { of: self, session: Some(session) });
             }
             if idle.unopened > 0 {
                 idle.unopened -= 1;
-                return Place { of: self, session: None };
+                return Some(Place { of: self, session: None });
             }
             idle = self.given_back.wait(idle).unwrap_or_else(PoisonError::into_inner);
         }
@@ -118,14 +132,19 @@ fn encode(session: &mut Session, mel: &[f32], bands: usize, out: &mut [f32]) -> 
 
 thread_local! {
     /// For the state that this thread makes next.
-    static NEXT: RefCell<Option<Arc<Encoder>>> = const { RefCell::new(None) };
+    static NEXT: RefCell<Option<Context>> = const { RefCell::new(None) };
     /// What went wrong on this thread since somebody asked.
     static FAILED: RefCell<Option<SpeechError>> = const { RefCell::new(None) };
 }
 
-/// Makes a state that has its encoder's output from `encoder`. False beside it: whisper.cpp was not built so.
-pub(crate) fn with<S>(encoder: &Arc<Encoder>, make: impl FnOnce() -> S) -> (S, bool) {
-    NEXT.set(Some(Arc::clone(encoder)));
+/// Makes a state that has its encoder's output from `encoder`, as long as `give_up` is false. False beside it: whisper.cpp
+/// was not built so.
+pub(crate) fn with<S>(
+    encoder: &Arc<Encoder>,
+    give_up: &Arc<AtomicBool>,
+    make: impl FnOnce() -> S,
+) -> (S, bool) {
+    NEXT.set(Some(Context { encoder: Arc::clone(encoder), give_up: Arc::clone(give_up) }));
     let state = make();
     // Without it, the linker may find no need for these functions before it meets whisper.cpp.
     std::hint::black_box((whisper_coreml_init as *const (), whisper_coreml_encode as *const ()));
@@ -141,13 +160,16 @@ pub(crate) fn told<T>(done: Result<T, WhisperError>) -> Result<T, SpeechError> {
 }
 
 /// What a state keeps of its encoder.
-struct Context(Arc<Encoder>);
+struct Context {
+    encoder: Arc<Encoder>,
+    give_up: Arc<AtomicBool>,
+}
 
 /// The encoder for the state that is made; null if it is to compute everything itself.
 #[unsafe(no_mangle)]
 extern "C" fn whisper_coreml_init(_path: *const c_char) -> *mut Context {
     match NEXT.take() {
-        Some(encoder) => Box::into_raw(Box::new(Context(encoder))),
+        Some(context) => Box::into_raw(Box::new(context)),
         None => std::ptr::null_mut(),
     }
 }
@@ -172,7 +194,7 @@ unsafe extern "C" fn whisper_coreml_encode(
     out: *mut f32,
 ) {
     // SAFETY: as above.
-    let encoder = unsafe { &(*context).0 };
+    let Context { encoder, give_up } = unsafe { &*context };
     let size = |n: i64| usize::try_from(n).unwrap_or(0);
     let (frames, bands) = (size(frames), size(bands));
     // SAFETY: as above.
@@ -182,7 +204,7 @@ unsafe extern "C" fn whisper_coreml_encode(
         (mel, std::slice::from_raw_parts_mut(out, positions * encoder.width))
     };
     // A panic must not go on through whisper.cpp.
-    let result = catch_unwind(AssertUnwindSafe(|| encoder.encode(mel, bands, out)))
+    let result = catch_unwind(AssertUnwindSafe(|| encoder.encode(mel, bands, out, give_up)))
         .unwrap_or_else(|_| Err(SpeechError::Encoder("it panicked".to_owned())));
     if let Err(error) = result {
         out.fill(0.0);
@@ -199,6 +221,25 @@ mod tests {
 
     use super::*;
 
+    static GO_ON: AtomicBool = AtomicBool::new(false);
+
+    #[test]
+    fn what_is_given_up_has_no_turn_and_holds_nobody_up() {
+        let encoder = Arc::new(Encoder::new(Arc::new(|_| panic!("of no use")), 4, 1));
+        let give_up = Arc::new(AtomicBool::new(false));
+        let place = encoder.place(&give_up).unwrap();
+        let (tell, told) = channel();
+        for _ in 0..2 {
+            let (encoder, give_up, tell) = (Arc::clone(&encoder), Arc::clone(&give_up), tell.clone());
+            spawn(move || tell.send(encoder.encode(&[0.0; 4], 2, &mut [0.0; 4], &give_up).is_ok()));
+        }
+        give_up.store(true, Relaxed);
+        // One is told, and tells the other.
+        drop(place);
+        let minute = Duration::from_secs(60);
+        assert_eq!([told.recv_timeout(minute), told.recv_timeout(minute)], [Ok(true), Ok(true)]);
+    }
+
     #[test]
     fn a_session_that_cannot_be_opened_is_tried_again_and_nobody_waits_for_it() {
         let tries = Arc::new(AtomicUsize::new(0));
@@ -210,7 +251,7 @@ mod tests {
         };
         let encoder = Encoder::new(Arc::new(open), 4, 2);
         for _ in 0..3 {
-            let failed = encoder.encode(&[0.0; 4], 2, &mut [0.0; 4]).unwrap_err();
+            let failed = encoder.encode(&[0.0; 4], 2, &mut [0.0; 4], &GO_ON).unwrap_err();
             assert_eq!(failed.to_string(), "the encoder: no memory");
         }
         assert_eq!(tries.load(Relaxed), 3);
@@ -222,7 +263,7 @@ mod tests {
         let (tell, told) = channel();
         for _ in 0..2 {
             let (encoder, tell) = (Arc::clone(&encoder), tell.clone());
-            let encode = move || encoder.encode(&[0.0; 4], 2, &mut [0.0; 4]);
+            let encode = move || encoder.encode(&[0.0; 4], 2, &mut [0.0; 4], &GO_ON);
             spawn(move || tell.send(catch_unwind(AssertUnwindSafe(encode)).is_err()));
             assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok(true));
         }
@@ -240,7 +281,7 @@ mod tests {
     #[test]
     fn what_fails_as_whisper_asks_is_told_to_who_asked_whisper_and_once() {
         let encoder = Arc::new(Encoder::new(Arc::new(|_| panic!("out of order")), 2, 1));
-        let (context, is_taken) = with(&encoder, || whisper_coreml_init(std::ptr::null()));
+        let (context, is_taken) = with(&encoder, &Arc::default(), || whisper_coreml_init(std::ptr::null()));
         assert!(is_taken && !context.is_null());
         assert!(whisper_coreml_init(std::ptr::null()).is_null(), "for one state alone");
         let (mut mel, mut out) = ([0.0f32; 4], [1.0f32; 4]);
@@ -252,6 +293,6 @@ mod tests {
         // SAFETY: it is from `whisper_coreml_init`, and not used again.
         unsafe { whisper_coreml_free(context) };
         assert_eq!(Arc::strong_count(&encoder), 1);
-        assert!(!with(&encoder, || ()).1, "nobody asked");
+        assert!(!with(&encoder, &Arc::default(), || ()).1, "nobody asked");
     }
 }

@@ -1,10 +1,11 @@
 //! The threads: one that listens to every leg, and the workers that decode.
 //!
 //! The listener drains the rings, runs voice activity and the legs' policy, and never decodes; so it is never
-//! behind. Workers decode one job at a time, earliest deadline first, on one thread each; a final that is alone has
-//! a second one. Revisions have workers of their own, of lower priority. When finals become late, quality is shed in a
-//! stated order ([`Shedding`]): revisions wait and partials are rarer, then there are no partials, then finals are late
-//! as well. Nothing that was said is dropped.
+//! behind. Workers decode one job at a time, earliest deadline first. Encoders that ONNX Runtime computes have
+//! sessions of two threads, which decodes share; what whisper.cpp computes has one, and two where that is the encoder as well
+//! and the decode is a final that is alone. One of several workers is kept free of partials. Revisions have workers of their own, of lower priority. When finals become late, quality is shed
+//! in a stated order ([`Shedding`]): revisions wait and partials are rarer, then there are no partials, then finals are
+//! late as well. Nothing that was said is dropped.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,16 +19,18 @@ use sotto_audio::{FRAME_SAMPLES, Frame, RATE, Reader};
 use sotto_call::{Load, Millis, Party, Shedding, Utterance, Voice};
 
 use crate::error::SpeechError;
-use crate::figures::{DecodeFigures, Figures};
+use crate::figures::{DecodeFigures, Figures, Outcome};
 use crate::leg::{Action, Leg, Policy, Purpose, Ticket, UtteranceIds};
 use crate::queue::{LegKey, Pending, Queue, Role};
-use crate::vad::{CHUNK, Vad, VadMemory};
+use crate::vad::{Activity, CHUNK, Vad, VadMemory};
 use crate::whisper::{Decoder, Heard, Model, Request};
 
 /// How often the listener looks at its rings.
 const TICK: Duration = Duration::from_millis(10);
 /// Silence put in for frames that never came, at a time: other legs are listened to between.
 const GAP_FRAMES: u64 = 50 * 5;
+/// Audio of a leg that is given up is told as lost in pieces of so many frames: 10 s.
+const LOST_FRAMES: u64 = 50 * 10;
 
 /// The models to recognise with.
 #[derive(Clone)]
@@ -131,14 +134,28 @@ impl Engine {
         let figures = Arc::new(Figures::default());
         let workers = config.workers.max(1);
         let queue = Arc::new(Queue::new(workers));
+        // Before the workers: where a thread cannot be started, dropping it ends those that were.
+        let mut listener = Listener {
+            vad: Box::new(Vad::new(vad)),
+            legs: HashMap::new(),
+            queue: queue.clone(),
+            inbox,
+            figures: figures.clone(),
+            shed: Shed::default(),
+            told_late: Duration::ZERO,
+            on_load: config.on_load,
+            workers: Vec::new(),
+        };
         let mut threads = Vec::new();
         for (role, n) in
             [Role::Words, Role::Revisions].into_iter().flat_map(|role| (0..workers).map(move |n| (role, n)))
         {
+            let give_up = Arc::default();
+            listener.workers.push(Arc::clone(&give_up));
             let worker = Worker {
                 role,
                 decoders: HashMap::new(),
-                give_up: Arc::default(),
+                give_up,
                 models: models.clone(),
                 languages: config.languages.clone(),
                 vocabulary: config.vocabulary.clone(),
@@ -153,16 +170,6 @@ impl Engine {
             let thread = std::thread::Builder::new().name(name);
             threads.push(thread.spawn(move || worker.run())?);
         }
-        let listener = Listener {
-            vad: Vad::new(vad),
-            legs: HashMap::new(),
-            queue,
-            inbox,
-            figures: figures.clone(),
-            shed: Shed::default(),
-            told_late: Duration::ZERO,
-            on_load: config.on_load,
-        };
         threads.push(std::thread::Builder::new().name("listener".into()).spawn(move || listener.run())?);
         Ok(Self { messages, figures, next_leg: 0.into(), threads })
     }
@@ -178,6 +185,13 @@ impl Engine {
     #[must_use]
     pub fn figures(&self) -> Arc<Figures> {
         self.figures.clone()
+    }
+
+    /// Whether all its threads go on. One that has ended by itself is not begun anew: without the listener no leg is
+    /// heard any more.
+    #[must_use]
+    pub fn is_running(&self) -> bool {
+        !self.threads.iter().any(JoinHandle::is_finished)
     }
 
     /// Stops at once; legs still listened to get no further events.
@@ -215,10 +229,12 @@ struct Ear {
     held: Option<Frame>,
     dropped: u64,
     ended: bool,
+    /// Frames lost that were not told yet; there once recognition has failed on this leg.
+    unheard: Option<u64>,
 }
 
 struct Listener {
-    vad: Vad,
+    vad: Box<dyn Activity>,
     legs: HashMap<LegKey, Ear>,
     queue: Arc<Queue>,
     inbox: Receiver<Message>,
@@ -227,6 +243,17 @@ struct Listener {
     /// How late finals were when that was last told.
     told_late: Duration,
     on_load: Box<dyn Fn(Load) + Send>,
+    /// Of each: the decode that it is at is of no use any more.
+    workers: Vec<Arc<AtomicBool>>,
+}
+
+/// However the listener ends, the workers end with it: nobody would hear of what they decode.
+impl Drop for Listener {
+    fn drop(&mut self) {
+        self.queue.take(|_| true);
+        self.queue.close();
+        self.workers.iter().for_each(|give_up| give_up.store(true, Relaxed));
+    }
 }
 
 impl Listener {
@@ -257,12 +284,44 @@ impl Listener {
                 Err(RecvTimeoutError::Timeout) => {}
             }
         }
-        self.queue.take(|_| true);
-        self.queue.close();
+    }
+
+    /// Does something for a leg. What panics on the way, its sink included, costs this leg its words, and no other.
+    fn guard<T: Default>(
+        &mut self,
+        key: LegKey,
+        actions: &mut Vec<Action>,
+        work: impl FnOnce(&mut Self, &mut Vec<Action>) -> T,
+    ) -> T {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self, actions)));
+        done.unwrap_or_else(|_| {
+            actions.clear();
+            self.give_up(key);
+            T::default()
+        })
+    }
+
+    /// Recognises nothing more of a leg; what still comes is counted as lost until it is over.
+    fn give_up(&mut self, key: LegKey) {
+        self.queue.take(|pending| pending.leg == key);
+        let Some(ear) = self.legs.get_mut(&key) else { return };
+        if ear.unheard.is_some() {
+            // Nor can it be told: without its sink, its owner knows.
+            self.legs.remove(&key);
+            self.figures.legs.fetch_sub(1, Relaxed);
+            return;
+        }
+        tracing::error!(party = ?ear.spec.party, "listening to a leg panicked: it has no more words");
+        self.figures.failed_legs.fetch_add(1, Relaxed);
+        ear.give_up();
     }
 
     /// Reads what has come for a leg and moves its policy on. True when there was something.
     fn attend(&mut self, key: LegKey, actions: &mut Vec<Action>) -> bool {
+        self.guard(key, actions, |listener, actions| listener.move_on(key, actions))
+    }
+
+    fn move_on(&mut self, key: LegKey, actions: &mut Vec<Action>) -> bool {
         let Some(ear) = self.legs.get_mut(&key) else { return false };
         let mut busy = ear.read(&self.figures);
         let known = ear.probabilities.len();
@@ -309,10 +368,12 @@ impl Listener {
     }
 
     fn heard(&mut self, key: LegKey, ticket: Ticket, heard: Option<&Heard>, actions: &mut Vec<Action>) {
-        if let Some(leg) = self.legs.get_mut(&key).and_then(|ear| ear.leg.as_mut()) {
-            leg.heard(ticket, heard, actions);
-            self.act(key, actions);
-        }
+        self.guard(key, actions, |listener, actions| {
+            if let Some(leg) = listener.legs.get_mut(&key).and_then(|ear| ear.leg.as_mut()) {
+                leg.heard(ticket, heard, actions);
+                listener.act(key, actions);
+            }
+        });
     }
 
     fn act(&mut self, key: LegKey, actions: &mut Vec<Action>) {
@@ -439,11 +500,46 @@ impl Ear {
             held: None,
             dropped: 0,
             ended: false,
+            unheard: None,
         }
+    }
+
+    /// From now on nothing of it is recognised; what it has in hand is lost.
+    fn give_up(&mut self) {
+        let in_hand = self.samples.len() / FRAME_SAMPLES + usize::from(self.held.take().is_some());
+        self.unheard = Some(in_hand as u64);
+        (self.samples, self.leg) = (Vec::new(), None);
+        self.probabilities.clear();
+    }
+
+    /// Takes frames from the ring that nobody recognises. True when there were any.
+    fn lose(&mut self, before: u64, figures: &Figures) -> bool {
+        let mut unheard = before;
+        while self.reader.pop().is_some() {
+            unheard += 1;
+        }
+        self.ended = self.reader.is_finished();
+        let dropped = self.reader.dropped();
+        unheard += dropped - std::mem::replace(&mut self.dropped, dropped);
+        self.unheard = Some(unheard);
+        if unheard >= LOST_FRAMES || (self.ended && unheard > 0) {
+            self.unheard = Some(0);
+            self.tell_lost(unheard, figures);
+        }
+        unheard > before
+    }
+
+    fn tell_lost(&mut self, frames: u64, figures: &Figures) {
+        let lost = Millis(frames * sotto_audio::FRAME_MS);
+        figures.lost_ms.fetch_add(lost.0, Relaxed);
+        (self.sink)(SpeechEvent::Lost(lost));
     }
 
     /// Takes frames from the ring. True when there were any.
     fn read(&mut self, figures: &Figures) -> bool {
+        if let Some(unheard) = self.unheard {
+            return self.lose(unheard, figures);
+        }
         // What is not hurried waits in the ring, where its source sees that it has to wait.
         let most = if self.spec.pace == Pace::Unhurried { RATE as usize } else { usize::MAX };
         let mut any = false;
@@ -484,10 +580,8 @@ impl Ear {
         }
         let dropped = self.reader.dropped();
         if dropped > self.dropped {
-            let lost = Millis((dropped - self.dropped) * sotto_audio::FRAME_MS);
-            figures.lost_ms.fetch_add(lost.0, Relaxed);
-            (self.sink)(SpeechEvent::Lost(lost));
-            self.dropped = dropped;
+            let lost = dropped - std::mem::replace(&mut self.dropped, dropped);
+            self.tell_lost(lost, figures);
         }
         any
     }
@@ -520,7 +614,7 @@ impl Worker {
         // On Linux this is the thread's own: decoding takes what is left by the media path and by the page, and a
         // revision what is left by what is being said.
         let niceness = match self.role {
-            Role::Words => 10,
+            Role::Words => 5,
             Role::Revisions => 19,
         };
         if let Err(error) = rustix::process::nice(niceness) {
@@ -536,10 +630,8 @@ impl Worker {
                     self.decoders.clear();
                     Ok(None)
                 });
-            let figures = figures_for(&self.figures, pending.job.purpose);
-            figures.decode.record(begun.elapsed().as_millis() as u64);
+            let took_ms = begun.elapsed().as_millis() as u64;
             let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
-            figures.audio_ms.fetch_add(audio_ms, Relaxed);
             let is_given_up = self.give_up.load(Relaxed);
             let heard = heard.unwrap_or_else(|error| {
                 if !is_given_up {
@@ -547,11 +639,12 @@ impl Worker {
                 }
                 None
             });
-            match &heard {
-                Some(heard) => _ = figures.loops.fetch_add(heard.looped.into(), Relaxed),
-                None if is_given_up => _ = figures.given_up.fetch_add(1, Relaxed),
-                None => _ = figures.failed.fetch_add(1, Relaxed),
-            }
+            let outcome = match &heard {
+                Some(heard) => Outcome::Heard { looped: heard.looped },
+                None if is_given_up => Outcome::GivenUp,
+                None => Outcome::Failed,
+            };
+            figures_for(&self.figures, pending.job.purpose).count(outcome, took_ms, audio_ms);
             self.queue.done(pending.leg, pending.job.ticket);
             if self.results.send(Message::Heard(pending.leg, pending.job.ticket, heard)).is_err() {
                 break;
@@ -583,19 +676,111 @@ impl Worker {
 mod tests {
     use super::*;
 
-    /// The time of what is said depends on it.
-    #[test]
-    fn a_long_gap_is_filled_whole_and_in_steps() {
-        let (mut writer, reader) = sotto_audio::ring(1_000);
-        let spec = LegSpec {
+    fn spec() -> LegSpec {
+        LegSpec {
             party: Party::Agent,
             ids: UtteranceIds::default(),
             language: None,
             pace: Pace::Live,
             voice: false,
             clock: None,
+        }
+    }
+
+    /// Hears no speech anywhere, and panics at what is loud.
+    struct Fragile;
+
+    impl Activity for Fragile {
+        fn probabilities(&mut self, _: &mut VadMemory, samples: &[f32]) -> Result<Vec<f32>, SpeechError> {
+            assert!(samples.iter().all(|sample| *sample < 0.9), "too loud");
+            Ok(vec![0.0; samples.len() / CHUNK])
+        }
+    }
+
+    /// Stops the listener when the last sink is gone.
+    struct StopsWhenGone(Sender<Message>);
+
+    impl Drop for StopsWhenGone {
+        fn drop(&mut self) {
+            self.0.send(Message::Stop).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_panics_on_a_leg_costs_no_other_leg_anything() {
+        let (messages, inbox) = channel();
+        let (figures, queue, give_up) =
+            (Arc::new(Figures::default()), Arc::new(Queue::new(1)), Arc::default());
+        let listener = Listener {
+            vad: Box::new(Fragile),
+            legs: HashMap::new(),
+            queue: Arc::clone(&queue),
+            inbox,
+            figures: Arc::clone(&figures),
+            shed: Shed::default(),
+            told_late: Duration::ZERO,
+            on_load: Box::new(|_| {}),
+            workers: vec![Arc::clone(&give_up)],
         };
-        let mut ear = Ear::new(spec, reader, Box::new(|_| {}));
+        let (tell, told) = channel();
+        let stops = Arc::new(StopsWhenGone(messages.clone()));
+        // One whose audio panics, one whose sink does, and one that has nothing to do with it.
+        for (leg, level) in [(1, 1.0), (2, 0.0), (3, 0.0)] {
+            let (mut writer, reader) = sotto_audio::ring(1_000);
+            (0..25).for_each(|index| writer.push(Frame { index, samples: [level; FRAME_SAMPLES] }));
+            let (tell, stops) = (tell.clone(), Arc::clone(&stops));
+            let sink: Sink = Box::new(move |event| {
+                let _until_dropped = &stops;
+                assert_ne!(leg, 2, "it takes nothing");
+                tell.send((leg, event)).unwrap();
+            });
+            messages.send(Message::Listen(LegKey(leg), spec(), reader, sink)).unwrap();
+        }
+        drop((tell, stops));
+        listener.run();
+        let mut told: Vec<(u64, SpeechEvent)> = told.iter().collect();
+        told.sort_by_key(|(leg, _)| *leg);
+        let lost = SpeechEvent::Lost(Millis(500));
+        assert_eq!(told, [(1, lost), (1, SpeechEvent::Done), (3, SpeechEvent::Done)]);
+        let counts = [&figures.failed_legs, &figures.legs, &figures.lost_ms].map(|count| count.load(Relaxed));
+        assert_eq!(counts, [2, 0, 500]);
+        assert!(queue.pop(Role::Words, &Arc::default()).is_none(), "or workers would wait for ever");
+        assert!(give_up.load(Relaxed));
+    }
+
+    #[test]
+    fn what_was_thrown_away_before_a_leg_is_listened_to_is_told_as_lost() {
+        let (mut writer, mut reader) = sotto_audio::ring(100);
+        (0..7).for_each(|index| writer.push(Frame::silence(index)));
+        reader.discard();
+        writer.push(Frame::silence(7));
+        let (tell, told) = channel();
+        let mut ear = Ear::new(spec(), reader, Box::new(move |event| tell.send(event).unwrap()));
+        let figures = Figures::default();
+        ear.read(&figures);
+        drop(ear);
+        assert_eq!(told.iter().collect::<Vec<_>>(), [SpeechEvent::Lost(Millis(140))]);
+        assert_eq!((figures.lost_ms.load(Relaxed), figures.heard_ms.load(Relaxed)), (140, 20));
+    }
+
+    #[test]
+    fn an_engine_knows_when_a_thread_of_its_own_has_ended() {
+        let (messages, _inbox) = channel();
+        let (end, ended) = channel::<()>();
+        let thread = std::thread::spawn(move || _ = ended.recv());
+        let engine = Engine { messages, figures: Arc::default(), next_leg: 0.into(), threads: vec![thread] };
+        assert!(engine.is_running());
+        drop(end);
+        while engine.is_running() {
+            std::thread::yield_now();
+        }
+    }
+
+    /// The time of what is said depends on it.
+    #[test]
+    fn a_long_gap_is_filled_whole_and_in_steps() {
+        let (mut writer, reader) = sotto_audio::ring(1_000);
+        let mut ear = Ear::new(spec(), reader, Box::new(|_| {}));
         writer.push(Frame::silence(10));
         writer.push(Frame::silence(5_000));
         writer.push(Frame::silence(5_001));

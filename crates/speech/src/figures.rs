@@ -32,11 +32,11 @@ impl Histogram {
 pub struct DecodeFigures {
     /// From being queued to being begun.
     pub wait: Histogram,
-    /// The decode itself, on one thread.
+    /// The decode itself; only of those that came to their end.
     pub decode: Histogram,
     /// From the last sample heard to publication; only of what was published.
     pub latency: Histogram,
-    /// Audio decoded, in milliseconds.
+    /// Audio of those, in milliseconds.
     pub audio_ms: AtomicU64,
     /// Decodes given up because the machine was behind.
     pub shed: AtomicU64,
@@ -46,6 +46,41 @@ pub struct DecodeFigures {
     pub given_up: AtomicU64,
     /// Decodes that failed.
     pub failed: AtomicU64,
+}
+
+/// What became of a decode that was begun.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It came to its end.
+    Heard {
+        /// The model repeated itself.
+        looped: bool,
+    },
+    /// What followed made it useless.
+    GivenUp,
+    /// It failed.
+    Failed,
+}
+
+impl DecodeFigures {
+    /// Counts a decode of so much audio that took so long. Of one that came to no end neither counts: it would be
+    /// all of its audio in a part of the time.
+    pub(crate) fn count(&self, outcome: Outcome, took_ms: u64, audio_ms: u64) {
+        match outcome {
+            Outcome::Heard { looped } => {
+                self.decode.record(took_ms);
+                self.audio_ms.fetch_add(audio_ms, Relaxed);
+                self.loops.fetch_add(u64::from(looped), Relaxed);
+            }
+            Outcome::GivenUp => _ = self.given_up.fetch_add(1, Relaxed),
+            Outcome::Failed => _ = self.failed.fetch_add(1, Relaxed),
+        }
+    }
+
+    /// Decoding time per time decoded.
+    pub fn real_time_factor(&self) -> f64 {
+        self.decode.read().1 as f64 / self.audio_ms.load(Relaxed).max(1) as f64
+    }
 }
 
 /// All figures of an engine.
@@ -63,7 +98,9 @@ pub struct Figures {
     pub legs: AtomicU64,
     /// Audio heard, in milliseconds.
     pub heard_ms: AtomicU64,
-    /// Audio that did not reach recognition because the listener was behind, in milliseconds.
+    /// Legs on which listening panicked, and which got no more words.
+    pub failed_legs: AtomicU64,
+    /// Audio that did not reach recognition, because the listener was behind or its leg had failed, in milliseconds.
     pub lost_ms: AtomicU64,
     /// Decodes waiting.
     pub queue: AtomicU64,
@@ -71,4 +108,23 @@ pub struct Figures {
     pub behind_ms: AtomicU64,
     /// What is shed, as the position in [`sotto_call::Shedding`].
     pub shedding: AtomicU64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decode_that_was_given_up_does_not_make_the_machine_look_faster() {
+        let figures = DecodeFigures::default();
+        figures.count(Outcome::Heard { looped: false }, 500, 1_000);
+        figures.count(Outcome::Heard { looped: true }, 500, 1_000);
+        assert_eq!(figures.real_time_factor(), 0.5);
+        figures.count(Outcome::GivenUp, 10, 10_000);
+        figures.count(Outcome::Failed, 10, 10_000);
+        assert_eq!(figures.real_time_factor(), 0.5);
+        let counts = [&figures.loops, &figures.given_up, &figures.failed].map(|count| count.load(Relaxed));
+        assert_eq!(counts, [1, 1, 1]);
+        assert_eq!(figures.decode.read().0.iter().sum::<u64>(), 2);
+    }
 }

@@ -56,6 +56,17 @@ impl Inner {
     fn running_as(&self, role: Role) -> usize {
         self.running.iter().filter(|running| role.takes(running.purpose)).count()
     }
+
+    /// One of several workers is kept free of partials: a final does not wait for one, and while more people speak than
+    /// there are processors partials become rarer by themselves.
+    fn may_begin(&self, purpose: Purpose, workers: usize) -> bool {
+        let running = || self.running.iter().filter(|running| running.purpose == purpose).count();
+        match purpose {
+            Purpose::Candidate | Purpose::Final => true,
+            Purpose::Partial => running() < workers.saturating_sub(1).max(1),
+            Purpose::Revision => running() < self.most_revisions,
+        }
+    }
 }
 
 /// See the module.
@@ -100,9 +111,9 @@ impl Queue {
     pub(crate) fn pop(&self, role: Role, give_up: &Arc<AtomicBool>) -> Option<(Pending, usize)> {
         let mut inner = self.lock();
         loop {
-            let is_free = role == Role::Words || inner.running_as(role) < inner.most_revisions;
+            let begins = |purpose| role.takes(purpose) && inner.may_begin(purpose, self.workers);
             let next = (inner.waiting.iter().enumerate())
-                .filter(|(_, pending)| is_free && role.takes(pending.job.purpose))
+                .filter(|(_, pending)| begins(pending.job.purpose))
                 .min_by_key(|(_, pending)| pending.due)
                 .map(|(at, _)| at);
             if let Some(at) = next {
@@ -135,7 +146,7 @@ impl Queue {
         let mut inner = self.lock();
         inner.running.retain(|running| (running.leg, running.ticket) != (leg, ticket));
         drop(inner);
-        // There may be room for a revision now.
+        // There may be room for a partial or a revision now.
         self.changed.notify_all();
     }
 
@@ -217,6 +228,22 @@ mod tests {
         let single = Queue::new(1);
         single.push(pending(Purpose::Final));
         assert_eq!(threads(&single), 1);
+    }
+
+    #[test]
+    fn a_final_does_not_wait_for_partials() {
+        let queue = Queue::new(3);
+        let partial = |leg: u64| Pending { leg: LegKey(leg), ..pending(Purpose::Partial) };
+        (0..3).for_each(|leg| queue.push(partial(leg)));
+        let next = || queue.pop(Role::Words, &Arc::default()).map(|(p, _)| (p.job.purpose, p.leg));
+        assert_eq!([next(), next()], [0, 1].map(|leg| Some((Purpose::Partial, LegKey(leg)))));
+        queue.push(Pending { due: Instant::now() + Duration::from_secs(60), ..pending(Purpose::Final) });
+        assert_eq!(next(), Some((Purpose::Final, LegKey(0))), "though it is due later");
+        queue.done(LegKey(1), Ticket(Purpose::Partial as u64));
+        assert_eq!(next(), Some((Purpose::Partial, LegKey(2))));
+        let single = Queue::new(1);
+        single.push(partial(0));
+        assert!(single.pop(Role::Words, &Arc::default()).is_some());
     }
 
     #[test]

@@ -11,6 +11,13 @@ pub(crate) const CHUNK: usize = 512;
 /// Samples before the chunk that the network also looks at.
 const CONTEXT: usize = 64;
 
+/// What tells speech from everything else.
+pub(crate) trait Activity: Send {
+    /// The probability of speech in each whole chunk of `samples`, whose length must be a multiple of
+    /// [`CHUNK`].
+    fn probabilities(&mut self, memory: &mut VadMemory, samples: &[f32]) -> Result<Vec<f32>, SpeechError>;
+}
+
 /// The network. One serves every leg; what it remembers of a leg is in [`VadMemory`].
 pub(crate) struct Vad {
     session: Session,
@@ -34,14 +41,11 @@ impl Vad {
     pub(crate) fn new(session: Session) -> Self {
         Self { session }
     }
+}
 
-    /// The probability of speech in each whole chunk of `samples`, whose length must be a multiple of
-    /// [`CHUNK`]. Input `[n, 576]`, state `[1, 1, 128]` twice, output `[n]`.
-    pub(crate) fn probabilities(
-        &mut self,
-        memory: &mut VadMemory,
-        samples: &[f32],
-    ) -> Result<Vec<f32>, SpeechError> {
+impl Activity for Vad {
+    /// Input `[n, 576]`, state `[1, 1, 128]` twice, output `[n]`.
+    fn probabilities(&mut self, memory: &mut VadMemory, samples: &[f32]) -> Result<Vec<f32>, SpeechError> {
         let chunks = samples.len() / CHUNK;
         let mut input = Vec::with_capacity(chunks * (CONTEXT + CHUNK));
         for chunk in samples.chunks_exact(CHUNK) {

@@ -72,13 +72,18 @@ impl Model {
         let open: Arc<OpenSession> = open.into();
         let encoder = || Encoder::new(Arc::clone(&open), width, decodes);
         // Tried now, and not on the first call; those that decode open their own, with their priority.
-        encoder().encode(&vec![0.0; 2 * bands], bands, &mut vec![0.0; width])?;
+        encoder().encode(&vec![0.0; 2 * bands], bands, &mut vec![0.0; width], &AtomicBool::new(false))?;
         self.encoders = Some(Encoders { quick: Arc::new(encoder()), thorough: Arc::new(encoder()) });
         Ok(())
     }
 
     /// Working memory for decodes, of which `alone` has no encoder but whisper.cpp's.
-    fn state(&self, effort: Effort, alone: bool) -> Result<WhisperState, SpeechError> {
+    fn state(
+        &self,
+        effort: Effort,
+        alone: bool,
+        give_up: &Arc<AtomicBool>,
+    ) -> Result<WhisperState, SpeechError> {
         static WARNED: std::sync::Once = std::sync::Once::new();
         let encoders = self.encoders.as_ref().filter(|_| !alone);
         let Some(encoders) = encoders else { return Ok(self.context.create_state()?) };
@@ -86,7 +91,7 @@ impl Model {
             Effort::Quick => &encoders.quick,
             Effort::Thorough => &encoders.thorough,
         };
-        let (state, is_used) = encoder::with(encoder, || self.context.create_state());
+        let (state, is_used) = encoder::with(encoder, give_up, || self.context.create_state());
         let state = state?;
         if !is_used {
             // Cargo does not see that what whisper.cpp is to be built with has changed.
@@ -142,7 +147,8 @@ pub struct Request<'a> {
     pub prompt: Option<&'a str>,
     /// See [`Effort`].
     pub effort: Effort,
-    /// On how many threads.
+    /// On how many threads, if whisper.cpp computes the encoder. What is left to it otherwise, a token at a time, has
+    /// one: two that meet after every step are slower than one as soon as they have not a processor each.
     pub threads: usize,
 }
 
@@ -218,7 +224,7 @@ impl Decoder {
         };
         let mut state = match kept {
             Some(state) => state,
-            None => self.model.state(request.effort, self.alone)?,
+            None => self.model.state(request.effort, self.alone, &self.give_up)?,
         };
         let heard = self.decode_in(&mut state, request);
         if request.effort == Effort::Quick {
@@ -238,7 +244,8 @@ impl Decoder {
         let key = Wanted { language, prompt: request.prompt.map(str::to_owned), effort: request.effort };
         let make = |wanted: &_| parameters(wanted, &self.give_up);
         let mut params = self.params.entry(key).or_insert_with_key(make).clone();
-        params.set_n_threads(request.threads as c_int);
+        let is_encoded = self.model.encoders.is_some() && !self.alone;
+        params.set_n_threads(if is_encoded { 1 } else { request.threads as c_int });
         // A loop would decode to the end of the text window; nobody speaks this many tokens.
         params.set_max_tokens((seconds * 8.0) as c_int + 16);
         let least = match request.effort {

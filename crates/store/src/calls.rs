@@ -245,6 +245,8 @@ struct EventRow {
 const ROWS_PER_INSERT: usize = 500;
 /// Calls with old moods that are looked up together.
 const CALLS_PER_SWEEP: u32 = 100;
+/// Events that are removed in one transaction: some milliseconds, as they are overwritten.
+const EVENTS_PER_DELETE: i64 = 500;
 
 impl Store {
     /// Adds a call. Adding it again does nothing.
@@ -437,7 +439,7 @@ impl Store {
             }
         });
         if !batch.redactions.is_empty() {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(())
     }
@@ -515,22 +517,30 @@ impl Store {
         self.calls(CallFilter { state: Some(CallRowState::Live), before: None, limit: u32::MAX }).await
     }
 
-    /// Ended calls that began before `unix_ms`, oldest first, at most `limit`: what retention removes.
+    /// Ended calls that began before `unix_ms`, each with where its recording lies: those whose ids follow `after`, or the first,
+    /// at most `limit`. What retention removes.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn calls_older_than(&self, unix_ms: u64, limit: u32) -> Result<Vec<CallRow>, StoreError> {
+    pub async fn calls_older_than(
+        &self,
+        unix_ms: u64,
+        after: Option<CallId>,
+        limit: u32,
+    ) -> Result<Vec<(CallId, Option<String>)>, StoreError> {
         let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
-        let rows: Vec<RawCall> = read!(self, db => {
+        let rows: Vec<(Uuid, Option<String>)> = read!(self, db => {
             sqlx::query_as(
-                "SELECT * FROM calls WHERE state = 'ended' AND started_at < $1 ORDER BY id LIMIT $2",
+                "SELECT id, recording FROM calls WHERE state = 'ended' AND started_at < $1 AND id > $2 \
+                 ORDER BY id LIMIT $3",
             )
             .bind(before)
+            .bind(after.map_or(Uuid::nil(), |id| id.0))
             .bind(i64::from(limit))
             .fetch_all(db)
             .await?
         });
-        rows.into_iter().map(CallRow::try_from).collect()
+        Ok(rows.into_iter().map(|(id, recording)| (CallId(id), recording)).collect())
     }
 
     /// Removes what was read of customers' moods from ended calls that began before `unix_ms`, call by call, and says of how
@@ -543,7 +553,7 @@ impl Store {
         let mut calls = 0;
         let swept = self.sweep_moods(unix_ms, &mut calls).await;
         if calls > 0 {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         swept.map(|()| calls)
     }
@@ -641,22 +651,46 @@ impl Store {
         if known == 0 { Err(StoreError::UnknownCall(id)) } else { Ok(()) }
     }
 
-    /// Removes ended calls and their logs; live ones are left alone. Says how many were removed.
+    /// Removes ended calls and their logs, one after the other; live ones are left alone. Says how many were removed.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// When the database refuses. A log that was begun to be removed is then without its end.
     pub async fn delete_calls(&self, ids: &BTreeSet<CallId>) -> Result<u64, StoreError> {
         let mut removed = 0;
-        transaction!(self, tx => {
-            for id in ids {
-                removed += sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
+        let deleted = self.delete_each(ids, &mut removed).await;
+        self.forget_old_rows();
+        deleted.map(|()| removed)
+    }
+
+    async fn delete_each(&self, ids: &BTreeSet<CallId>, removed: &mut u64) -> Result<(), StoreError> {
+        for id in ids {
+            // Piece by piece, for others have to write meanwhile. The newest go first: what is left is a log all the while.
+            loop {
+                let gone = transaction!(self, tx => {
+                    sqlx::query(
+                        "DELETE FROM events WHERE call_id = $1 AND seq > \
+                         (SELECT seq FROM events WHERE call_id = $1 ORDER BY seq DESC LIMIT 1 OFFSET $2) \
+                         AND EXISTS (SELECT 1 FROM calls WHERE id = $1 AND state = 'ended')",
+                    )
+                    .bind(id.0)
+                    .bind(EVENTS_PER_DELETE)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+                });
+                if gone == 0 {
+                    break;
+                }
+            }
+            *removed += transaction!(self, tx => {
+                sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
                     .bind(id.0)
                     .execute(&mut **tx)
                     .await?
-                    .rows_affected();
-            }
-        });
-        Ok(removed)
+                    .rows_affected()
+            });
+        }
+        Ok(())
     }
 }
 
@@ -754,6 +788,38 @@ mod tests {
         }
         assert!(store.events(calls[0], 0, 9).await.is_err());
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 0, "and is tried again");
+        store.close().await;
+    }
+
+    #[tokio::test]
+    async fn a_long_call_is_removed_without_keeping_others_from_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let id = ended_with(&store, r#"{"seq":2,"at_ms":1,"kind":"mood"}"#).await;
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        let most = 2 * EVENTS_PER_DELETE + 10;
+        for seq in 4..=most {
+            let insert = sqlx::query("INSERT INTO events (call_id, seq, event) VALUES ($1, $2, '{}')");
+            insert.bind(id.0).bind(seq).execute(write).await.unwrap();
+        }
+        let held = write.acquire().await.unwrap();
+        let (deleting, writing) = (store.clone(), write.clone());
+        let deleted = tokio::spawn(async move { deleting.delete_calls(&[id].into()).await.unwrap() });
+        let other = tokio::spawn(async move { writing.acquire().await.unwrap() });
+        // Now both wait, in this order.
+        tokio::task::yield_now().await;
+        drop(held);
+        let mut other = other.await.unwrap();
+        let left: Vec<i64> = sqlx::query_scalar("SELECT seq FROM events WHERE call_id = $1 ORDER BY seq")
+            .bind(id.0)
+            .fetch_all(&mut *other)
+            .await
+            .unwrap();
+        assert_eq!(left, (1..=most - EVENTS_PER_DELETE).collect::<Vec<_>>(), "a log that lacks its end");
+        drop(other);
+        assert_eq!(deleted.await.unwrap(), 1);
+        let (call, events) = (store.call(id).await.unwrap(), store.events(id, 0, 1).await.unwrap());
+        assert_eq!((call, events), (None, Vec::new()));
         store.close().await;
     }
 

@@ -154,7 +154,7 @@ impl Store {
             before.is_some()
         });
         if replaced {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(())
     }
@@ -194,7 +194,7 @@ impl Store {
                 .rows_affected()
         });
         if removed > 0 {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(removed > 0)
     }
@@ -250,18 +250,30 @@ impl Store {
         Ok(())
     }
 
-    /// Removes the vectors that something other than `model` made, and says how many there were.
+    /// Removes the vectors that something other than `model` made, document by document, and says how many there were.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// When the database refuses. What was removed before stays so.
     pub async fn keep_embeddings_of(&self, model: &str) -> Result<u64, StoreError> {
-        let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM embeddings WHERE model <> $1")
-                .bind(clean(model))
-                .execute(&mut **tx)
+        let model = clean(model);
+        let documents: Vec<String> = read!(self, db => {
+            sqlx::query_scalar("SELECT DISTINCT document FROM embeddings WHERE model <> $1")
+                .bind(&model)
+                .fetch_all(db)
                 .await?
-                .rows_affected()
         });
+        let mut removed = 0;
+        for document in documents {
+            // One at a time: others have to write meanwhile.
+            removed += transaction!(self, tx => {
+                sqlx::query("DELETE FROM embeddings WHERE document = $1 AND model <> $2")
+                    .bind(&document)
+                    .bind(&model)
+                    .execute(&mut **tx)
+                    .await?
+                    .rows_affected()
+            });
+        }
         Ok(removed)
     }
 }
@@ -294,5 +306,50 @@ impl TryFrom<RawEmbedding> for EmbeddingRow {
     fn try_from(raw: RawEmbedding) -> Result<Self, StoreError> {
         let RawEmbedding { document, passage, model, vector } = raw;
         Ok(Self { document, passage: hash(passage)?, model, vector })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Db;
+
+    #[tokio::test]
+    async fn vectors_are_removed_without_keeping_others_from_writing() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&format!("sqlite:{}", folder.path().join("a.db").display())).await.unwrap();
+        let documents = ["a.md", "b.md", "c.md"];
+        for name in documents {
+            let row = DocumentRow {
+                name: name.to_owned(),
+                uploaded: true,
+                title: String::new(),
+                changed_unix_ms: 0,
+                bytes: 0,
+                teams: BTreeSet::new(),
+                roles: BTreeSet::new(),
+                hash: [0; 32],
+                version: 1,
+                problem: None,
+            };
+            store.put_document(&row, "", &BTreeSet::new()).await.unwrap();
+            let (document, model) = (name.to_owned(), "before".to_owned());
+            let vector = EmbeddingRow { document, passage: [0; 32], model, vector: vec![0] };
+            store.put_embeddings(&[vector]).await.unwrap();
+        }
+        let Db::Sqlite { write, .. } = &store.db else { panic!("SQLite") };
+        let removing = store.clone();
+        let removed = tokio::spawn(async move { removing.keep_embeddings_of("now").await.unwrap() });
+        // Whoever waits for the connection gets it in turn.
+        let mut seen = BTreeSet::from([3]);
+        while !seen.contains(&0) {
+            let mut other = write.acquire().await.unwrap();
+            let left: i64 =
+                sqlx::query_scalar("SELECT count(*) FROM embeddings").fetch_one(&mut *other).await.unwrap();
+            seen.insert(left);
+        }
+        assert_eq!(seen, BTreeSet::from([0, 1, 2, 3]));
+        assert_eq!(removed.await.unwrap(), 3);
+        store.close().await;
     }
 }

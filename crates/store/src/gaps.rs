@@ -367,7 +367,7 @@ impl Store {
             removed
         });
         if removed > 0 {
-            self.forget_old_rows().await;
+            self.forget_old_rows();
         }
         Ok(removed)
     }

@@ -112,6 +112,9 @@ impl Store {
                     .await?;
             }
         });
+        if row.removed {
+            self.forget_old_rows();
+        }
         Ok(())
     }
 
@@ -150,6 +153,7 @@ impl Store {
                 .execute(&mut **tx)
                 .await?;
         });
+        self.forget_old_rows();
         Ok(())
     }
 }

@@ -93,4 +93,23 @@ impl Store {
         });
         Ok(changed == 1)
     }
+
+    /// Removes those that came before `unix_ms`, dealt with or not, and says how many there were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn delete_missed(&self, unix_ms: u64) -> Result<u64, StoreError> {
+        let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
+        let removed = transaction!(self, tx => {
+            sqlx::query("DELETE FROM missed_calls WHERE at < $1")
+                .bind(before)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()
+        });
+        if removed > 0 {
+            self.forget_old_rows();
+        }
+        Ok(removed)
+    }
 }

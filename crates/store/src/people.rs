@@ -145,6 +145,11 @@ impl Store {
     /// [`StoreError::LastAdmin`] when nobody would be left who may administer.
     pub async fn change_user(&self, id: Uuid, change: &UserChange) -> Result<Option<UserRow>, StoreError> {
         let changed = transaction!(self, tx => {
+            // Whoever changes this user or an admin just now is waited for, so that what they come to is known below.
+            sqlx::query("UPDATE users SET disabled = disabled WHERE id = $1 OR role = 'admin'")
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
             let found: Option<RawUser> = sqlx::query_as("SELECT * FROM users WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&mut **tx)

@@ -1,6 +1,8 @@
 //! Closing, at start, the calls that a crash left open.
 
-use sotto_call::{CallEnded, CallId, CallLog, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis};
+use sotto_call::{
+    CallEnded, CallId, CallLog, CallStarted, CallState, EndReason, EventBody, FORMAT_VERSION, Millis,
+};
 
 use crate::{CallRow, Closing, Store, StoreError};
 
@@ -18,7 +20,8 @@ pub struct Recovered {
 
 /// Closes every live call as interrupted. Its last event says so and is numbered after the newest that was
 /// stored; its duration runs to that event, or to the end of the recording when `recorded`, which is asked
-/// for the length of a call's recording, knows of a longer one.
+/// for the length of a call's recording, knows of a longer one. A call with an event that this version cannot read is closed by
+/// what its row says, which is logged.
 ///
 /// Call it at start, before any call begins, holding [`Store::lock_instance`].
 ///
@@ -30,7 +33,14 @@ pub async fn recover(
 ) -> Result<Vec<Recovered>, StoreError> {
     let mut closed = Vec::new();
     for row in store.live_calls().await? {
-        let mut state = store.state(row.id).await?;
+        let mut state = match store.state(row.id).await {
+            Err(error) if error.is_permanent() => {
+                // Nothing else has to wait for it.
+                tracing::error!(call = %row.id, %error, "closed without what was said in it");
+                CallState::default()
+            }
+            state => state?,
+        };
         let mut log = CallLog::after(state.seq.max(row.last_seq), row.last_at);
         let mut events = Vec::new();
         if state.started.is_none() && log.last_seq() == 0 {

@@ -11,6 +11,7 @@ use sqlx::sqlite::{
 };
 
 use crate::StoreError;
+use crate::forget::Forgetter;
 
 /// A database with Sotto's tables. Cheap to clone; all clones share its connections.
 #[derive(Clone, Debug)]
@@ -18,11 +19,11 @@ pub struct Store {
     pub(crate) db: Db,
 }
 
-/// SQLite allows one writer at a time, so there is one writing connection and nobody in this process ever
-/// meets `SQLITE_BUSY`; readers see the last commit without waiting for it (WAL).
+/// SQLite allows one writer at a time, so there is one writing connection, which waits for nobody in this process but, for
+/// some tens of milliseconds, the [`Forgetter`]; readers see the last commit without waiting for it (WAL).
 #[derive(Clone, Debug)]
 pub(crate) enum Db {
-    Sqlite { read: SqlitePool, write: SqlitePool, path: PathBuf },
+    Sqlite { read: SqlitePool, write: SqlitePool, forgetter: Forgetter, path: PathBuf },
     Postgres(PgPool),
 }
 
@@ -85,7 +86,9 @@ impl Store {
     }
 
     async fn open_sqlite(path: &Path) -> Result<Self, StoreError> {
-        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        // A folder that is there already may be anybody's: the data folder is for whoever serves to make private.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+        if let Some(folder) = folder {
             make_private_folder(folder)
                 .map_err(|source| StoreError::File { path: folder.to_owned(), source })?;
         }
@@ -106,9 +109,16 @@ impl Store {
             .before_acquire(|connection, _| Box::pin(async move { Ok(!connection.is_in_transaction()) }))
             .connect_with(options.clone())
             .await?;
+        for more in ["", "-wal", "-shm"] {
+            let mut name = path.as_os_str().to_owned();
+            name.push(more);
+            keep_from_others(Path::new(&name));
+        }
         sqlx::migrate!("../../migrations/sqlite").run(&write).await?;
-        let read = SqlitePoolOptions::new().max_connections(4).connect_with(options.read_only(true)).await?;
-        Ok(Self { db: Db::Sqlite { read, write, path: path.to_owned() } })
+        let reading = options.clone().read_only(true);
+        let read = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
+        let forgetter = Forgetter::start(options);
+        Ok(Self { db: Db::Sqlite { read, write, forgetter, path: path.to_owned() } })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -140,12 +150,11 @@ impl Store {
         Ok(())
     }
 
-    /// Lets go of earlier versions of rows, as far as that is for us to do: SQLite's write-ahead log is taken over into the
-    /// database and emptied. PostgreSQL does the like by itself (autovacuum).
-    pub(crate) async fn forget_old_rows(&self) {
-        let Db::Sqlite { write, .. } = &self.db else { return };
-        if let Err(error) = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(write).await {
-            tracing::warn!(%error, "the database keeps what was taken out of it for a while");
+    /// Has earlier versions of rows, and rows that were removed, forgotten as far as that is for us to do, without waiting for
+    /// it: SQLite's write-ahead log is emptied. PostgreSQL does the like by itself (autovacuum).
+    pub(crate) fn forget_old_rows(&self) {
+        if let Db::Sqlite { forgetter, .. } = &self.db {
+            forgetter.ask();
         }
     }
 
@@ -184,8 +193,9 @@ impl Store {
     /// Closes all connections, waiting for what is under way.
     pub async fn close(&self) {
         match &self.db {
-            Db::Sqlite { read, write, .. } => {
+            Db::Sqlite { read, write, forgetter, .. } => {
                 read.close().await;
+                forgetter.close().await;
                 write.close().await;
             }
             Db::Postgres(pool) => pool.close().await,
@@ -205,13 +215,39 @@ enum Held {
     Connection(sqlx::PgConnection),
 }
 
-/// Transcripts are nobody else's business: the folder is its owner's alone where the system knows owners.
-fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+/// Makes a folder for what is nobody else's business. Everybody's access to one that is there already is taken away; where a
+/// group alone has access, somebody has given it on purpose, and it stays.
+///
+/// # Errors
+/// When it cannot be made.
+pub fn make_private_folder(folder: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
+    builder.create(folder)?;
+    keep_from_others(folder);
+    Ok(())
+}
+
+/// Leaves a file or a folder to its owner alone, if everybody had access to it. What is not ours stays as it is, which is
+/// logged.
+fn keep_from_others(path: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let Ok(metadata) = std::fs::metadata(path) else { return };
+        let mut permissions = metadata.permissions();
+        let mode = permissions.mode();
+        if mode & 0o007 == 0 {
+            return;
+        }
+        permissions.set_mode(mode & !0o077);
+        match std::fs::set_permissions(path, permissions) {
+            Ok(()) => tracing::info!(path = %path.display(), "nobody else can read this any more"),
+            Err(error) => tracing::warn!(path = %path.display(), %error, "everybody can read this"),
+        }
+    }
 }
 
 /// How a `u64` is kept: both databases know signed numbers only.
@@ -260,6 +296,40 @@ mod tests {
             sqlx::query("INSERT INTO grown VALUES (zeroblob(100000))").execute(&mut **tx).await?;
         });
         Ok(())
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn what_everybody_could_read_becomes_its_owners_alone() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let set = |path: &Path, mode| {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("new/data");
+        make_private_folder(&data).unwrap();
+        assert_eq!((mode(&data), mode(data.parent().unwrap())), (0o700, 0o700));
+        for (before, after) in [(0o755, 0o700), (0o777, 0o700), (0o750, 0o750), (0o770, 0o770)] {
+            set(&data, before);
+            make_private_folder(&data).unwrap();
+            assert_eq!(mode(&data), after, "{before:o}");
+        }
+
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        set(&elsewhere, 0o755);
+        for (name, before, after) in [("a.db", 0o644, 0o600), ("b.db", 0o640, 0o640)] {
+            let file = elsewhere.join(name);
+            std::fs::write(&file, "").unwrap();
+            set(&file, before);
+            let store = Store::open(&format!("sqlite:{}", file.display())).await.unwrap();
+            for more in ["", "-wal", "-shm"] {
+                assert_eq!(mode(&elsewhere.join(format!("{name}{more}"))), after, "{name}{more}");
+            }
+            store.close().await;
+        }
+        assert_eq!(mode(&elsewhere), 0o755, "it may be anybody's");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 //! `SOTTO_TEST_POSTGRES` names a server to use (a `postgres://` address whose user may create databases). When
 //! it is not set, the machine's own PostgreSQL binaries start a private server in a temporary folder, reached
 //! through a socket in that folder; it dies with the test process, however that dies. When there are no
-//! binaries either, tests on PostgreSQL are skipped and say so, unless `SOTTO_REQUIRE_POSTGRES=1`.
+//! binaries either, tests on PostgreSQL are skipped and say so, unless `SOTTO_REQUIRE_POSTGRES=1` (see [`skipped`]).
 
 #![expect(clippy::expect_used, reason = "tests want to hear of every failure at once")]
 
@@ -12,9 +12,11 @@ use std::sync::OnceLock;
 use tempfile::TempDir;
 
 pub use self::postgres::Postgres;
+pub use self::skip::skipped;
 use crate::Store;
 
 mod postgres;
+mod skip;
 
 /// The address of a fresh, empty PostgreSQL database, `None` when there is no PostgreSQL. The server behind it
 /// is shared by the whole test process.
@@ -33,12 +35,7 @@ pub async fn postgres_url() -> Option<String> {
             match server {
                 Some(server) => server.url("postgres"),
                 None => {
-                    assert!(
-                        std::env::var("SOTTO_REQUIRE_POSTGRES").as_deref() != Ok("1"),
-                        "SOTTO_REQUIRE_POSTGRES=1, but there is no PostgreSQL: install it, or set \
-                         SOTTO_TEST_POSTGRES"
-                    );
-                    eprintln!("SKIPPED on PostgreSQL: none is installed and SOTTO_TEST_POSTGRES is not set");
+                    skipped("POSTGRES", "there is no PostgreSQL: install it, or set SOTTO_TEST_POSTGRES");
                     return None;
                 }
             }

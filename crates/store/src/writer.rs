@@ -157,13 +157,18 @@ impl EventWriter {
     /// # Errors
     /// [`Full`] when no more calls should be taken on.
     pub fn begin(&self, row: CallRow) -> Result<(), Full> {
-        let bytes = 1024;
         let mut queue = self.shared.lock();
-        if queue.bytes + bytes > self.shared.limits.bytes {
+        if !self.shared.takes_calls(&queue) {
             return Err(Full);
         }
-        self.shared.push(&mut queue, bytes, What::Begin(Box::new(row)));
+        self.shared.push(&mut queue, ROW, What::Begin(Box::new(row)));
         Ok(())
+    }
+
+    /// Whether new calls are taken on, see [`EventWriter::begin`].
+    #[must_use]
+    pub fn takes_calls(&self) -> bool {
+        self.shared.takes_calls(&self.shared.lock())
     }
 
     /// Queues an event of a call whose row was queued before. Returns the number of this write, see
@@ -270,6 +275,9 @@ impl EventWriter {
     }
 }
 
+/// About what a call's row takes up in memory.
+const ROW: usize = 1024;
+
 /// About what an event takes up in memory.
 fn size_of_event(event: &CallEvent) -> usize {
     const FIXED: usize = 256;
@@ -301,6 +309,10 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         // The queue is consistent at every step.
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn takes_calls(&self, queue: &Queue) -> bool {
+        queue.bytes + ROW <= self.limits.bytes
     }
 
     fn push(&self, queue: &mut Queue, bytes: usize, what: What) {
@@ -564,7 +576,7 @@ mod tests {
             },
             None,
         );
-        assert_eq!(writer.begin(row.clone()), Err(Full));
+        assert_eq!((writer.begin(row.clone()), writer.takes_calls()), (Err(Full), false));
         let ended = sotto_call::CallEnded { reason: sotto_call::EndReason::Hangup, duration_ms: Millis(9) };
         let ended = CallEvent { seq: 1_000, at_ms: Millis(9), body: EventBody::CallEnded(ended) };
         assert_ne!(writer.write(call, Arc::new(ended)), 0, "or it would look live for ever");
@@ -572,7 +584,7 @@ mod tests {
         drop(shut);
         writer.flush().await;
         assert_eq!(*database.took.lock().unwrap(), kept);
-        assert_eq!(writer.begin(row), Ok(()));
+        assert_eq!((writer.takes_calls(), writer.begin(row)), (true, Ok(())));
         writer.write(call, utterance(1001, false));
         assert_eq!(writer.figures().shed, figures.shed, "room again");
     }

@@ -1,5 +1,6 @@
 //! Killed or stopped in the middle of a call: what was heard stays.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -7,7 +8,7 @@ use sotto_tests::audio::Audio;
 use sotto_tests::server::Sotto;
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{PATIENCE, assert_ordered, excerpt, until};
+use crate::support::{PATIENCE, assert_ordered, assert_private, excerpt, until};
 
 /// Follows a live call until something final was said and a little more; when each event came.
 fn follow(sotto: &Sotto, id: &str) -> Vec<(Instant, Value)> {
@@ -74,7 +75,13 @@ fn an_orderly_stop_hangs_up_and_keeps_everything() {
     assert!(sotto.stop().unwrap().success());
     let error = running.finish().unwrap_err().to_string();
     assert!(error.contains("BYE"), "the other side is told: {error}");
+    // As an earlier version left them.
+    let data = sotto.data();
+    for (name, mode) in [("", 0o755), ("recordings", 0o755), ("sotto.db", 0o644)] {
+        std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(mode)).unwrap();
+    }
     sotto.resume().unwrap();
+    assert_private(&data);
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
     assert_eq!(events[events.len() - 1]["reason"], "shutdown");

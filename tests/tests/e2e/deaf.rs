@@ -3,6 +3,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::server::{Setup, Sotto, binary};
 use sotto_tests::sipp::Sipp;
@@ -11,7 +12,7 @@ use crate::support::{EXCERPT_MS, PATIENCE, assert_ordered, assert_understood, ca
 
 fn why_deaf(sotto: &Sotto) -> String {
     let status = sotto.api.client.get("/api/status").unwrap().json().unwrap();
-    status["waiting"]["speech"].as_str().unwrap_or_default().to_owned()
+    status["degraded"]["speech"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
@@ -21,6 +22,11 @@ fn calls_are_recorded_while_there_are_no_models() {
     let (id, events) = call(&sotto, &Sipp::siprec(sotto.sip));
     assert_ordered(&events);
     assert!(events.iter().all(|e| e["kind"] != "utterance"));
+    for party in ["agent", "customer"] {
+        let is_lost = |e: &&Value| e["kind"] == "audio_lost" && e["to"] == "speech" && e["party"] == party;
+        let lost: u64 = events.iter().filter(is_lost).filter_map(|e| e["lost_ms"].as_u64()).sum();
+        assert!(lost + 200 >= EXCERPT_MS, "{lost} ms of the {party}");
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("recording.wav");
     sotto.api.recording(&id, &file).unwrap();

@@ -108,6 +108,32 @@ fn a_text_classifier_of_the_organisations_own_reads_the_sentiment() {
     assert!(disappointed["sentiment"]["positive"].as_f64() > Some(0.9), "{disappointed}");
 }
 
+/// Nothing is to be loaded for it: there is no mood, and no intent.
+#[test]
+fn of_an_embedding_for_english_it_is_said_what_it_leaves_out_and_moods_and_a_checklist_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let prompts = folder.path().join("prompts.toml");
+    let recorded = "[[checklist]]\nname = \"recorded\"\ntitle = { en = \"Recorded\" }\n\
+                    examples.en = [\"This call is recorded.\"]";
+    std::fs::write(&prompts, recorded).unwrap();
+    let insight = ["embedding = \"english\"", "mood = \"off\""];
+    let mut more = insight.map(|line| ("insight".to_owned(), line.to_owned())).to_vec();
+    let sotto = Sotto::start_with(&Setup { more: more.clone(), ..Setup::default() }).unwrap();
+    let degraded = &sotto.api.client.json("/readyz").unwrap()["degraded"];
+    assert!(degraded["languages"].as_str().unwrap().contains("English alone"), "{degraded}");
+    assert!(degraded["insight"].is_null(), "{degraded}");
+
+    let refused = |more: &[(String, String)]| {
+        let setup = Setup { more: more.to_vec(), ..Setup::default() };
+        Sotto::start_with(&setup).err().unwrap().to_string()
+    };
+    more.push(("prompts".to_owned(), format!("file = {:?}", prompts.display().to_string())));
+    let why = refused(&more);
+    assert!(why.contains("`insight.embedding`: `multilingual` is needed for the checklist"), "{why}");
+    let why = refused(&more[..1]);
+    assert!(why.contains("`insight.embedding`: `multilingual` is needed unless `insight.mood"), "{why}");
+}
+
 #[test]
 fn a_text_classifier_that_is_not_there_is_said() {
     let sotto = Sotto::start_with(&set_up(&["sentiment_model = \"/nowhere/model\""])).unwrap();

@@ -134,8 +134,15 @@ fn a_server_keeps_what_folders_have_and_what_is_uploaded() {
     let folders = format!(
         "folders = [{{ path = {hub_path:?} }}, {{ path = {few_path:?}, roles = [\"supervisor\", \"admin\"] }}]"
     );
-    let more = [folders, "look_every_s = 1".to_owned()].map(|line| ("knowledge".to_owned(), line)).to_vec();
-    // Nobody speaks here.
+    // Nobody speaks here, and the language model is dead.
+    let more = [
+        ("knowledge", folders.as_str()),
+        ("knowledge", "look_every_s = 1"),
+        ("llm", "url = \"http://127.0.0.1:9/v1\""),
+        ("llm", "model = \"gone\""),
+        ("llm", "retries = 0"),
+    ];
+    let more = more.map(|(table, line)| (table.to_owned(), line.to_owned())).to_vec();
     let setup = Setup { model: "/nowhere/model.bin".into(), more, ..Setup::default() };
     let mut sotto = Sotto::start_with(&setup).unwrap();
     let people = [("mina", "agent"), ("sara", "supervisor")].map(|(name, role)| {
@@ -167,6 +174,16 @@ fn a_server_keeps_what_folders_have_and_what_is_uploaded() {
     fs::write(hub.join("hours.md"), "# Hours\n\nOn Fridays the hedgehogs answer until noon.").unwrap();
     until("a new file is found", || listed(mina).contains(&"hub/hours.md".to_owned()));
     assert_eq!(asked(mina, "Do hedgehogs answer on Fridays?")[0].0, "hub/hours.md");
+    let answered = |question: &str| -> Value {
+        let asked = json!({ "question": question });
+        mina.client.post("/api/ai/assist/answer", &asked).unwrap().json().unwrap()
+    };
+    let answer = answered("Do hedgehogs answer on Fridays?");
+    assert_eq!(answer["sentences"][0]["text"], "On Fridays the hedgehogs answer until noon.", "{answer}");
+    assert_eq!((&answer["by"], &answer["model_failed"]), (&json!("passages"), &json!("unreachable")));
+    let hidden = answered("What do refunds cost in zebras?").to_string();
+    assert!(!hidden.contains("seventy") && !hidden.contains("margins"), "{hidden}");
+    assert!(sotto.api.metric("sotto_llm_failed_total").unwrap() >= 1.0);
     let voucher = "/api/knowledge/documents?name=voucher.txt";
     let text = "A voucher is worth twelve walruses.";
     let kind = [("Content-Type", "text/plain")];

@@ -16,6 +16,7 @@ mod knowledge;
 mod legs;
 mod limits;
 mod live;
+mod llm;
 mod offline;
 mod opus;
 mod paths;

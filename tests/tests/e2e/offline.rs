@@ -154,13 +154,13 @@ fn a_question_brings_the_card_that_answers_it() {
     let file = scratch.path().join("call.wav");
     // From the agent's “I have added apartment five” to the answer.
     Audio::read(&Script::support().unwrap().audio).unwrap().cut(58_000, 75_000).write_wav(&file).unwrap();
-    let replay = || {
+    let replay = |settings: &[&str]| {
         let mut command = sotto_replay(&file);
         command.args(["--language", "en", "--knowledge"]).arg(folder.path());
-        command.arg("--keep").arg(scratch.path().join("hub.kept"));
+        command.arg("--keep").arg(scratch.path().join("hub.kept")).args(settings);
         events(&mut command)
     };
-    let [first, second] = [replay(), replay()];
+    let [first, second] = [replay(&[]), replay(&[])];
     let cards =
         |events: &[Value]| -> Vec<Value> { events.iter().filter(|e| e["kind"] == "card").cloned().collect() };
     let shown = cards(&first);
@@ -186,6 +186,16 @@ fn a_question_brings_the_card_that_answers_it() {
     };
     assert_eq!(places(&shown), places(&cards(&second)));
     assert!(scratch.path().join("hub.kept").is_file());
+    // Whatever calls are understood by, questions are embedded as the documents are.
+    let english = replay(&["--set", "insight.embedding=english", "--set", "insight.mood=off"]);
+    let found: Vec<&Value> = english.iter().filter(|e| e["kind"] == "card").collect();
+    assert!(!found.is_empty(), "{english:?}");
+    let cosine = |card: &Value| card["why"]["cosine"].as_f64().unwrap();
+    for card in found {
+        let is_it = |one: &&Value| one["document"] == card["document"] && one["passage"] == card["passage"];
+        let apart = cosine(card) - cosine(shown.iter().find(is_it).unwrap());
+        assert!(apart.abs() < 0.05, "{card}");
+    }
     // As people read it, and not where nothing is written down about it.
     let told = |knowledge: &Path| {
         let mut command = Command::new(binary().unwrap());

@@ -10,6 +10,7 @@ use sotto_tests::ears;
 use sotto_tests::network::Network;
 use sotto_tests::proxy::Proxy;
 use sotto_tests::server::{ADMIN, Setup, Sotto};
+use sotto_tests::skip::skipped;
 
 use crate::phone::{AGENT, desk};
 use crate::support::{PATIENCE, assert_ordered, until};
@@ -18,7 +19,9 @@ use crate::support::{PATIENCE, assert_ordered, until};
 fn a_call_goes_on_when_the_browser_changes_its_network() {
     let network = match Network::with_two_ways() {
         Ok(network) => network,
-        Err(error) => return eprintln!("SKIPPED: no network of its own for a browser: {error:#}"),
+        Err(error) => {
+            return skipped("NAMESPACES", &format!("no network of its own for a browser: {error:#}"));
+        }
     };
     let sotto =
         Sotto::start_with(&Setup::desk_at(IpAddr::V4(network.here), "[{ number = \"100\" }]")).unwrap();

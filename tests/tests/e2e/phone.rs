@@ -6,7 +6,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec, has_network};
+use sotto_tests::baresip::{Baresip, Codec, has_network_or_skip};
 use sotto_tests::browser::{Browser, Microphone};
 use sotto_tests::ears;
 pub use sotto_tests::ears::{AGENT, CUSTOMER, Ear, SUPERVISOR};
@@ -24,8 +24,7 @@ pub fn desk(more: &[(&str, &str)]) -> Option<Sotto> {
 
 /// The same with other numbers (TOML).
 pub fn desk_of(numbers: &str, more: &[(&str, &str)]) -> Option<Sotto> {
-    if !has_network() {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+    if !has_network_or_skip() {
         return None;
     }
     let setup = Setup::desk(numbers);

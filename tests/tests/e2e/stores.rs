@@ -4,19 +4,14 @@ use sotto_tests::postgres::Postgres;
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::Sipp;
 
-use crate::support::{EXCERPT_MS, assert_ordered, assert_recorded, assert_understood, call};
+use crate::support::{EXCERPT_MS, assert_ordered, assert_private, assert_recorded, assert_understood, call};
 
 #[test]
 fn a_call_on_postgresql() {
     let (url, server) = match std::env::var("SOTTO_TEST_POSTGRES") {
         Ok(url) if !url.is_empty() => (url, None),
         _ => {
-            let Some(server) = Postgres::start() else {
-                let required = std::env::var("SOTTO_REQUIRE_POSTGRES").as_deref() == Ok("1");
-                assert!(!required, "SOTTO_REQUIRE_POSTGRES=1, but there is no PostgreSQL");
-                eprintln!("SKIPPED: no PostgreSQL on this machine");
-                return;
-            };
+            let Some(server) = Postgres::start_or_skip() else { return };
             (server.url("postgres"), Some(server))
         }
     };
@@ -28,6 +23,7 @@ fn a_call_on_postgresql() {
     sotto.resume().unwrap();
     assert_eq!(sotto.api.events(&id).unwrap(), events, "an ended call survives kill -9 as it was");
     assert_recorded(&sotto, &id, EXCERPT_MS);
+    assert_private(&sotto.data());
     drop(sotto);
     drop(server);
 }

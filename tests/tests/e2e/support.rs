@@ -1,5 +1,8 @@
 //! What several behaviours need: an excerpt of the demo conversation, and what every whole call looks like.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -134,6 +137,15 @@ pub fn assert_understood(events: &[Value]) {
         let rate = word_error_rate(&script, events, party, EXCERPT_MS);
         let heard = sotto_tests::script::transcript(events, party);
         assert!(rate <= 0.35, "{party}: word error rate {rate:.2}, heard {heard:?}");
+    }
+}
+
+/// Nobody but its owner gets at a folder, or at anything in it.
+pub fn assert_private(folder: &Path) {
+    let mode = fs::metadata(folder).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{} has {mode:o}", folder.display());
+    if folder.is_dir() {
+        fs::read_dir(folder).unwrap().for_each(|entry| assert_private(&entry.unwrap().path()));
     }
 }
 

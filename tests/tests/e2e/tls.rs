@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use sotto_tests::audio::Audio;
-use sotto_tests::baresip::{Baresip, Codec, has_network};
+use sotto_tests::baresip::{Baresip, Codec, has_network_or_skip};
 use sotto_tests::pki::Authority;
 use sotto_tests::server::{Setup, Sotto, free_address};
 
@@ -11,8 +11,7 @@ use crate::support::{PATIENCE, assert_ordered, excerpt, understood};
 
 #[test]
 fn a_call_over_tls_from_baresip_is_understood() {
-    if !has_network() {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+    if !has_network_or_skip() {
         return;
     }
     let authority = Authority::new().unwrap();
@@ -30,8 +29,7 @@ fn a_call_over_tls_from_baresip_is_understood() {
 
 #[test]
 fn a_call_that_nobody_takes_rings_outside_over_tls() {
-    if !has_network() {
-        eprintln!("SKIPPED: baresip wants a network interface besides the loopback");
+    if !has_network_or_skip() {
         return;
     }
     const OUTSIDE: u32 = 500;

@@ -292,6 +292,32 @@ export interface FoundSentence {
   changed_unix_ms: number;
 }
 
+/** An answer in sentences, or why there is none. */
+export interface AssistAnswer {
+  /** Each with the numbers of the passages that it rests on. */
+  sentences: { text: string; passages: number[] }[];
+  passages: CitedPassage[];
+  /** Whose words the sentences are. */
+  by: 'passages' | 'model';
+  refused: 'nothing_found' | 'not_in_passages' | 'unsupported' | null;
+  model: { model: string; took_ms: number } | null;
+  /** Why a model was asked in vain. */
+  model_failed: string | null;
+}
+
+/** A passage that sentences name by its number. */
+export interface CitedPassage {
+  number: number;
+  document: string;
+  /** Its place among the document's passages. */
+  place: number;
+  /** The document's title and the headings that it stands under. */
+  above: string;
+  text: string;
+  changed_unix_ms: number;
+  confidence: number;
+}
+
 export type JobState = 'waiting' | 'running' | 'done' | 'dead';
 
 /** Something that is done after a call. */
@@ -338,9 +364,9 @@ export interface Status {
   calls?: { live?: number; max?: number } | null;
   /** What customers' moods are read for, by language, and who sees them. */
   moods?: { is_read: boolean; purpose: Record<string, string>; kept_days: number; seen_by: Role[] } | null;
-  /** What is not there yet, and why: `speech`, `sip`, `store`. */
+  /** Why no calls are taken, by what is not there: `sip`, `store`. */
   waiting?: Record<string, string> | null;
-  /** What calls do without just now, and why: `store`, `recording`, `disk`, `insight`, `knowledge`. */
+  /** What calls do without just now, and why: `speech`, `store`, `recording`, `disk`, `insight`, … */
   degraded?: Record<string, string> | null;
 }
 
@@ -547,6 +573,13 @@ export const api = {
   async search(query: string): Promise<FoundPassage[]> {
     return (await json<{ snippets: FoundPassage[] }>('POST', 'api/ai/assist/search', { query })).snippets;
   },
+  answer: (question: string, call: CallId | null, signal: AbortSignal) =>
+    json<AssistAnswer>(
+      'POST',
+      'api/ai/assist/answer',
+      { question, ...(call === null ? {} : { callId: call }) },
+      signal,
+    ),
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   async runJob(id: string): Promise<void> {

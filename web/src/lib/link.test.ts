@@ -7,6 +7,7 @@ class World implements Env {
   isOnline = true;
   sockets: (Socket & { address: string; closed: boolean; sent: string[] })[] = [];
   timers: { at: number; then: () => void }[] = [];
+  timersSet = 0;
   network: (() => void)[] = [];
 
   open(address: string) {
@@ -31,6 +32,7 @@ class World implements Env {
   after(ms: number, then: () => void) {
     const timer = { at: this.time + ms, then };
     this.timers.push(timer);
+    this.timersSet++;
     return () => (this.timers = this.timers.filter((other) => other !== timer));
   }
   onNetwork(then: () => void) {
@@ -171,6 +173,17 @@ describe('Link', () => {
     }
     expect(at()).toBe('live');
     expect(world.sockets).toHaveLength(1);
+  });
+
+  it('sets few timers, however much it hears', () => {
+    const { world, at } = setUp({ onMessage: () => {} });
+    for (let i = 0; i < 1_000; i++) {
+      world.say({ seq: 0 });
+      world.pass(10);
+    }
+    expect(world.timersSet).toBeLessThan(12);
+    world.pass(SILENCE_MS);
+    expect(at()).not.toBe('live');
   });
 
   it.each([

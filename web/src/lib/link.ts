@@ -47,6 +47,8 @@ export interface LinkOptions<M> {
 
 /** The server sends something at least every 5 s; a connection silent for longer than this is dead. */
 export const SILENCE_MS = 12_500;
+/** How often at most the timer for that is set: a list hears hundreds of messages a second. */
+const WATCHED_EVERY_MS = 1_000;
 /** A connection that lasted this long was a good one: the next loss starts again with the shortest wait. */
 const GOOD_MS = 3_000;
 const FIRST_WAIT_MS = 500;
@@ -66,6 +68,7 @@ export class Link<M> {
   #attempt = 0;
   #heard = false;
   #openedAt = 0;
+  #watchedAt = 0;
   #closed = false;
   #cancelTimer: () => void = () => {};
   #forgetNetwork: () => void;
@@ -130,7 +133,8 @@ export class Link<M> {
   }
 
   #message(data: unknown): void {
-    this.#watch();
+    // A clock may be set back.
+    if (Math.abs(this.#env.now() - this.#watchedAt) >= WATCHED_EVERY_MS) this.#watch();
     try {
       this.#options.onMessage(JSON.parse(String(data)) as M);
     } catch {
@@ -146,6 +150,7 @@ export class Link<M> {
   }
 
   #watch(): void {
+    this.#watchedAt = this.#env.now();
     this.#cancelTimer();
     this.#cancelTimer = this.#env.after(SILENCE_MS, () => void this.#lost());
   }

@@ -105,10 +105,10 @@ class ServerHealth {
 }
 
 /** What matters most of what is wrong. */
-function healthOf({ waiting, degraded, speech }: Status): Health {
+function healthOf({ degraded, speech }: Status): Health {
   if (degraded?.['store']) return 'unkept';
   if (degraded?.['recording']) return 'unrecorded';
-  if (waiting?.['speech']) return 'deaf';
+  if (degraded?.['speech']) return 'deaf';
   const late = speech?.shedding === 'late_finals' || speech?.shedding === 'no_partials';
   return late ? 'behind' : 'ok';
 }

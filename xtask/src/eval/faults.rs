@@ -52,10 +52,10 @@ fn speech(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let fault = Fault {
         name: "speech",
         lose: &mut |_| Ok(()),
-        says: &|server| Ok(status(server)?["waiting"]["speech"].is_string()),
+        says: &|server| Ok(status(server)?["degraded"]["speech"].is_string()),
         mend: &mut |_| Ok(std::os::unix::fs::symlink(file, &model)?),
         is_back: &|server, call| {
-            if status(server)?["waiting"]["speech"].is_string() {
+            if status(server)?["degraded"]["speech"].is_string() {
                 return Ok(false);
             }
             let events = server.api.events(call)?;
@@ -89,7 +89,7 @@ fn database(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
             postgres.borrow_mut().resume();
             Ok(())
         },
-        is_back: &|server, _| Ok(ready(server)?["ready"] == true && is_stored(server)?),
+        is_back: &|server, _| Ok(status(server)?["degraded"]["store"].is_null() && is_stored(server)?),
     };
     let events = during(bench, &server, fault, sink)?;
     whole("database", &events, sink);
@@ -168,11 +168,6 @@ fn whole(name: &str, events: &[Value], sink: &mut dyn FnMut(Figure)) {
 
 fn status(server: &Sotto) -> Result<Value> {
     server.api.client.json("/api/status")
-}
-
-/// `/readyz`, ready or not.
-fn ready(server: &Sotto) -> Result<Value> {
-    Ok(serde_json::from_slice(&server.api.client.get("/readyz")?.body)?)
 }
 
 /// Whether nothing waits for the database, or was given up.

@@ -39,8 +39,24 @@ pub fn clinc(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("clinc", bench, sink)
 }
 
+pub fn banking77_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("banking77_english", bench, sink)
+}
+
+pub fn clinc_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("clinc_english", bench, sink)
+}
+
 pub fn massive(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("massive", bench, sink)
+}
+
+pub fn checklist(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("checklist", bench, sink)
+}
+
+pub fn checklist_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("checklist_english", bench, sink)
 }
 
 pub fn fairness(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {

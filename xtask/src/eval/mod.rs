@@ -70,6 +70,12 @@ struct Area {
     /// Fewer and shorter runs: says whether it works, not how well.
     #[arg(long)]
     quick: bool,
+    /// A language model's server to measure instead of llama.cpp with SmolLM2: `http://127.0.0.1:11434/v1`.
+    #[arg(long, value_name = "URL")]
+    llm: Option<String>,
+    /// The model's name there.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    llm_model: String,
     /// Print the table of BENCHMARKS.md out of the newest figures instead of measuring.
     #[arg(long)]
     markdown: bool,
@@ -177,8 +183,24 @@ const INSIGHT: &[Row] = &[
         measure: insight::fairness,
     },
     Row { name: "banking77", what: "Banking77 test, 77 intents", measure: insight::banking77 },
+    Row {
+        name: "banking77_english",
+        what: "The same with the English embedding",
+        measure: insight::banking77_english,
+    },
     Row { name: "clinc", what: "CLINC, 150 intents and none of them", measure: insight::clinc },
+    Row {
+        name: "clinc_english",
+        what: "The same with the English embedding",
+        measure: insight::clinc_english,
+    },
     Row { name: "massive", what: "MASSIVE, learned from 250 English sentences", measure: insight::massive },
+    Row { name: "checklist", what: "What agents must say, in other words", measure: insight::checklist },
+    Row {
+        name: "checklist_english",
+        what: "The same with the English embedding",
+        measure: insight::checklist_english,
+    },
     Row { name: "redaction", what: "Secrets in made-up calls", measure: insight::redaction },
     Row { name: "entities", what: "Entities in written sentences", measure: insight::entities },
     Row {
@@ -227,6 +249,16 @@ const KNOWLEDGE: &[Row] = &[
         what: "From final words to a card, 10,000 passages, ten calls at once",
         measure: knowledge::card_latency,
     },
+    Row {
+        name: "llm",
+        what: "Answers with citations by a language model (SmolLM2, or --llm URL)",
+        measure: knowledge::llm,
+    },
+    Row {
+        name: "injection",
+        what: "Injected instructions in documents, questions and calls, with the same model",
+        measure: knowledge::injection,
+    },
 ];
 
 const REVIEW: &[Row] = &[
@@ -259,7 +291,8 @@ pub fn eval(options: &Options) -> Result<()> {
     machine::needed_to_build()?;
     machine::needed_to_test()?;
     let sotto = PathBuf::from(release_build()?);
-    let bench = Bench::new(sotto, data, area.quick)?;
+    let llm = area.llm.clone().map(|url| (url, area.llm_model.clone()));
+    let bench = Bench::new(sotto, data, area.quick, llm)?;
     std::fs::create_dir_all(tools())?;
     let mut failures = Vec::new();
     for row in rows.iter().filter(|r| area.only.is_empty() || area.only.iter().any(|o| o == r.name)) {

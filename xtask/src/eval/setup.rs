@@ -18,6 +18,8 @@ pub struct Bench {
     /// The recorded calls and what was said in them.
     pub calls: PathBuf,
     pub quick: bool,
+    /// A language model's server that is there already, and the model's name there.
+    pub llm: Option<(String, String)>,
 }
 
 /// A recorded call of `calls-harper`.
@@ -27,11 +29,11 @@ pub struct Recorded {
 }
 
 impl Bench {
-    pub fn new(sotto: PathBuf, data: PathBuf, quick: bool) -> Result<Self> {
+    pub fn new(sotto: PathBuf, data: PathBuf, quick: bool, llm: Option<(String, String)>) -> Result<Self> {
         pull_models(&sotto, &["tiny.en", "base"])?;
         let calls = data.join("calls-harper");
         let calls = if quick { two_of(&calls)? } else { calls };
-        Ok(Self { sotto, data, calls, quick })
+        Ok(Self { sotto, data, calls, quick, llm })
     }
 
     /// A fresh server of the release build with this speech model, for calls in English.

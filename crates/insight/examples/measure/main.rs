@@ -1,31 +1,41 @@
 //! Measures what the crate recognises on public data: `cargo xtask eval insight` runs it.
 //!
-//! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE.
+//! `measure ROW DATA CACHE` prints one JSON object a figure. Embeddings are kept in the folder CACHE. A row whose name
+//! ends in `_english` is measured with the English embedding.
 
+mod checklist;
+mod duties;
 mod fairness;
 mod mood;
 mod persian;
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sotto_insight::{BuiltIn, Embedder, Embedding, Example, Head, Mix, Purpose, Recogniser};
-use sotto_models::{Cache, Console, EMBEDDING, Onnx};
+use sotto_insight::{
+    BuiltIn, Embedder, Embedding, EmbeddingModel, Example, Head, Mix, Purpose, Recogniser, Scatter,
+};
+use sotto_models::{Cache, Console, Onnx};
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [row, data, cache] = arguments.as_slice() else { bail!("measure ROW DATA CACHE") };
-    let mut bench = Bench::open(Path::new(data), Path::new(cache))?;
-    match row.as_str() {
+    let (measured, model) = match row.strip_suffix("_english") {
+        Some(measured) => (measured, EmbeddingModel::English),
+        None => (row.as_str(), EmbeddingModel::Multilingual),
+    };
+    let mut bench = Bench::open(row, model, Path::new(data), Path::new(cache))?;
+    match measured {
         "goemotions" => goemotions(&mut bench),
         "banking77" => banking77(&mut bench),
         "clinc" => clinc(&mut bench),
         "massive" => massive(&mut bench),
+        "checklist" => checklist::checklist(&mut bench),
         "fairness" => mood::fairness(bench),
         "persian_mood" => mood::persian(bench),
         other => bail!("there is no row {other}"),
@@ -41,6 +51,7 @@ fn figure_at_most(name: &str, value: f64, unit: &str, at_most: Option<f64>) {
 }
 
 struct Bench {
+    row: String,
     data: PathBuf,
     cache: PathBuf,
     onnx: Onnx,
@@ -54,16 +65,23 @@ const FINGERPRINT_OF: [&str; 2] =
     ["Money goes back to the card within three days.", "وجه تا سه روز دیگر به کارت بازمی‌گردد."];
 
 impl Bench {
-    fn open(data: &Path, cache: &Path) -> Result<Self> {
+    fn open(row: &str, model: EmbeddingModel, data: &Path, cache: &Path) -> Result<Self> {
         let models = Cache::open(None)?;
         let mut progress = Console::default();
-        let (onnx, model) = (models.onnx(&mut progress)?, models.require(EMBEDDING, &mut progress)?);
-        let mut embedder = Embedder::open(&onnx, &model, 1)?;
+        let (onnx, file) = (models.onnx(&mut progress)?, models.require(model.artefact(), &mut progress)?);
+        let mut embedder = Embedder::open(&onnx, model, &file, 1)?;
         fs::create_dir_all(cache)?;
         let vectors = embedder.embed(Purpose::Passage, &FINGERPRINT_OF)?;
         let numbers = vectors.iter().flat_map(|embedding| embedding.iter());
         let fingerprint = numbers.flat_map(|number| number.to_le_bytes()).collect();
-        Ok(Self { data: data.to_owned(), cache: cache.to_owned(), onnx, embedder, fingerprint })
+        let (row, data, cache) = (row.to_owned(), data.to_owned(), cache.to_owned());
+        Ok(Self { row, data, cache, onnx, embedder, fingerprint })
+    }
+
+    /// A figure of the row. The bars are those of the multilingual embedding: of the other it is reported.
+    fn figure(&self, name: &str, value: f64, at_least: Option<f64>) {
+        let at_least = at_least.filter(|_| self.embedder.model() == EmbeddingModel::Multilingual);
+        figure(&format!("{}.{name}", self.row), value, at_least);
     }
 
     fn read(&self, path: &str) -> Result<String> {
@@ -87,10 +105,11 @@ impl Bench {
         Ok(embedded)
     }
 
-    /// Sentences with an intent each, as queries, and for training as passages too.
+    /// Sentences with an intent each, as queries, and for training as passages too, where that is another form.
     fn sentences(&mut self, rows: &[(String, String)], both: bool) -> Result<Sentences> {
         let texts: Vec<&str> = rows.iter().map(|(text, _)| text.as_str()).collect();
         let queries = self.embed(Purpose::Query, &texts)?;
+        let both = both && self.embedder.model().forms().contains(&Purpose::Passage);
         let passages = if both { self.embed(Purpose::Passage, &texts)? } else { vec![] };
         Ok(Sentences { intents: rows.iter().map(|(_, intent)| intent.clone()).collect(), queries, passages })
     }
@@ -111,6 +130,39 @@ impl Sentences {
             passages: [self.passages.as_slice(), &more.passages].concat(),
         }
     }
+
+    /// The names of the intents of the sentences `chosen`, and these in all their forms.
+    fn examples(&self, chosen: &[usize]) -> (Vec<String>, Vec<Example>) {
+        let names: BTreeSet<&String> = chosen.iter().map(|n| &self.intents[*n]).collect();
+        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
+        let examples = [&self.queries, &self.passages]
+            .into_iter()
+            .flat_map(|form| chosen.iter().filter_map(move |n| Some((*n, form.get(*n)?))))
+            .map(|(n, embedding)| Example {
+                intent: number[&self.intents[n]],
+                sentence: n,
+                embedding: embedding.clone(),
+            })
+            .collect();
+        (names.into_iter().cloned().collect(), examples)
+    }
+
+    /// The passages moved to where the queries are: by how far the two forms of the sentences `chosen` lie apart in the
+    /// mean, which says nothing about what is wanted, and looks to a recogniser as if sentences of one intent differed.
+    fn aligned(&self, chosen: &[usize]) -> Self {
+        let mut apart = vec![0.0; self.queries.first().map_or(0, |query| query.len())];
+        for n in chosen {
+            let forms = self.queries[*n].iter().zip(self.passages[*n].iter());
+            for (apart, (query, passage)) in apart.iter_mut().zip(forms) {
+                *apart += (query - passage) / chosen.len() as f32;
+            }
+        }
+        let moved = |passage: &Embedding| {
+            Embedding::new(passage.iter().zip(&apart).map(|(x, apart)| x + apart).collect())
+        };
+        let passages = self.passages.iter().map(moved).collect();
+        Self { intents: self.intents.clone(), queries: self.queries.clone(), passages }
+    }
 }
 
 /// A recogniser, and the names of its intents.
@@ -120,23 +172,10 @@ struct Trained {
 }
 
 impl Trained {
-    /// From the sentences `chosen`.
-    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>, mix: Mix) -> Result<Self> {
-        let chosen: Vec<usize> = chosen.into_iter().collect();
-        let names: BTreeSet<&String> = chosen.iter().map(|n| &sentences.intents[*n]).collect();
-        let number: HashMap<&String, usize> = names.iter().enumerate().map(|(n, name)| (*name, n)).collect();
-        let forms = [&sentences.queries, &sentences.passages];
-        let examples: Vec<Example> = forms
-            .iter()
-            .flat_map(|form| chosen.iter().filter_map(|n| Some((*n, form.get(*n)?))))
-            .map(|(n, embedding)| Example {
-                intent: number[&sentences.intents[n]],
-                sentence: n,
-                embedding: embedding.clone(),
-            })
-            .collect();
-        let recogniser = Recogniser::train_with(names.len(), &examples, mix)?;
-        Ok(Self { recogniser, names: names.into_iter().cloned().collect() })
+    /// From the sentences `chosen`, as calls do it.
+    fn on(sentences: &Sentences, chosen: impl IntoIterator<Item = usize>) -> Result<Self> {
+        let (names, examples) = sentences.examples(&chosen.into_iter().collect::<Vec<_>>());
+        Ok(Self { recogniser: Recogniser::train(names.len(), &examples)?, names })
     }
 
     /// The share of sentences whose intent is recognised.
@@ -146,6 +185,53 @@ impl Trained {
             f64::from(u8::from(self.names[found.intent] == sentences.intents[n]))
         };
         mean(chosen.into_iter().map(right))
+    }
+}
+
+/// A way to learn from few examples.
+#[derive(Clone, Copy)]
+struct Way {
+    /// What its figures are called by; nothing for what calls do.
+    name: &'static str,
+    /// With the name of an intent as one more example of it.
+    is_named: bool,
+    /// See [`Sentences::aligned`].
+    is_aligned: bool,
+    mix: Mix,
+    /// With how sentences of other intents differ.
+    is_from_elsewhere: bool,
+}
+
+/// Which of them is best is seen in the sentences to learn from that were not drawn; the others only tell how good it is.
+const WAYS: [Way; 7] = {
+    let plain =
+        Way { name: "", is_named: false, is_aligned: false, mix: Mix::Even, is_from_elsewhere: false };
+    let named = Way { is_named: true, ..plain };
+    let aligned = Way { is_aligned: true, ..plain };
+    [
+        plain,
+        Way { name: "_mix_tried", mix: Mix::Tried, ..plain },
+        Way { name: "_and_name", ..named },
+        Way { name: "_and_name_mix_tried", mix: Mix::Tried, ..named },
+        Way { name: "_forms_aligned", ..aligned },
+        Way { name: "_scatter", is_from_elsewhere: true, ..plain },
+        Way { name: "_forms_aligned_scatter", is_from_elsewhere: true, ..aligned },
+    ]
+};
+
+impl Way {
+    /// Those that can be told apart where sentences have these forms.
+    fn all(sentences: &Sentences) -> impl Iterator<Item = Self> {
+        let has_forms = !sentences.passages.is_empty();
+        WAYS.into_iter().filter(move |way| has_forms || !way.is_aligned)
+    }
+
+    fn learn(self, sentences: &Sentences, chosen: &[usize], elsewhere: &Scatter) -> Result<Trained> {
+        let aligned = self.is_aligned.then(|| sentences.aligned(chosen));
+        let (names, examples) = aligned.as_ref().unwrap_or(sentences).examples(chosen);
+        let elsewhere = self.is_from_elsewhere.then_some(elsewhere);
+        let recogniser = Recogniser::train_with(names.len(), &examples, self.mix, elsewhere)?;
+        Ok(Trained { recogniser, names })
     }
 }
 
@@ -164,32 +250,35 @@ fn banking77(bench: &mut Bench) -> Result<()> {
     let test = table(&bench.read("intent/banking77/test.csv")?)?;
     let (train, test) = (bench.sentences(&train, true)?, bench.sentences(&test, false)?);
     let all = 0..test.intents.len();
-    // What an intent is called, as one more example of it.
+    let elsewhere = scatter(bench)?;
     let called: BTreeSet<&String> = train.intents.iter().collect();
     let called: Vec<(String, String)> =
         called.into_iter().map(|intent| (intent.replace('_', " "), intent.clone())).collect();
     let named = train.and(&bench.sentences(&called, true)?);
     let names = train.intents.len()..named.intents.len();
     for (few, bar) in [(5, 0.75), (10, 0.84)] {
-        for (what, is_named, mix, bar) in [
-            ("", false, Mix::Even, Some(bar)),
-            ("_mix_tried", false, Mix::Tried, None),
-            ("_and_name", true, Mix::Even, None),
-            ("_and_name_mix_tried", true, Mix::Tried, None),
-        ] {
+        for way in Way::all(&named) {
+            let Way { name, is_named, .. } = way;
             // Five draws: one says more about the draw than about the recogniser.
-            let draw = |draw| -> Result<f64> {
+            let accuracies = |draw| -> Result<[f64; 2]> {
+                let drawn = some(&train, few, draw);
                 let names = names.clone().filter(|_| is_named);
-                let chosen = some(&train, few, draw).into_iter().chain(names);
-                Ok(Trained::on(&named, chosen, mix)?.accuracy(&test, all.clone()))
+                let chosen: Vec<usize> = drawn.iter().copied().chain(names).collect();
+                let trained = way.learn(&named, &chosen, &elsewhere)?;
+                let drawn: HashSet<usize> = drawn.into_iter().collect();
+                // As many as there are to test with.
+                let others = (0..train.intents.len()).filter(|n| !drawn.contains(n)).step_by(3);
+                Ok([trained.accuracy(&test, all.clone()), trained.accuracy(&train, others)])
             };
-            let accuracies = (0..5).map(draw).collect::<Result<Vec<f64>>>()?;
-            figure(&format!("banking77.examples_{few}{what}"), mean(accuracies.into_iter()), bar);
+            let draws = (0..5).map(accuracies).collect::<Result<Vec<[f64; 2]>>>()?;
+            let of = |place: usize| mean(draws.iter().map(|accuracies| accuracies[place]));
+            bench.figure(&format!("examples_{few}{name}"), of(0), name.is_empty().then_some(bar));
+            bench.figure(&format!("examples_{few}{name}_undrawn"), of(1), None);
         }
     }
     let queries = Sentences { passages: vec![], ..train };
-    let trained = Trained::on(&queries, 0..queries.intents.len(), Mix::Even)?;
-    figure("banking77.full", trained.accuracy(&test, all), Some(0.93));
+    let trained = Trained::on(&queries, 0..queries.intents.len())?;
+    bench.figure("full", trained.accuracy(&test, all), Some(0.93));
     Ok(())
 }
 
@@ -212,29 +301,40 @@ fn some(sentences: &Sentences, few: usize, draw: u64) -> Vec<usize> {
     drawn.into_iter().map(|(_, n)| n).filter(|n| wanted(n)).collect()
 }
 
+/// Sentences with their intents, a part of CLINC's.
+fn clinc_part(bench: &Bench, name: &str) -> Result<Vec<(String, String)>> {
+    let mut data: Value = serde_json::from_str(&bench.read("intent/clinc/data.json")?)?;
+    Ok(serde_json::from_value(data[name].take())?)
+}
+
+/// How sentences that want the same differ, of a hundred for each of CLINC's 150 intents.
+fn scatter(bench: &mut Bench) -> Result<Scatter> {
+    let sentences = bench.sentences(&clinc_part(bench, "train")?, false)?;
+    let (names, examples) = sentences.examples(&(0..sentences.intents.len()).collect::<Vec<_>>());
+    Ok(Scatter::of(names.len(), &examples)?)
+}
+
 fn clinc(bench: &mut Bench) -> Result<()> {
-    let data: Value = serde_json::from_str(&bench.read("intent/clinc/data.json")?)?;
-    let part =
-        |name: &str| -> Result<Vec<(String, String)>> { Ok(serde_json::from_value(data[name].clone())?) };
-    let train = bench.sentences(&part("train")?, false)?;
-    let val = bench.sentences(&part("val")?, false)?;
-    let none = bench.sentences(&[part("oos_val")?, part("oos_train")?].concat(), false)?;
-    let trained = Trained::on(&train, 0..train.intents.len(), Mix::Even)?;
-    figure("clinc.in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
+    let train = bench.sentences(&clinc_part(bench, "train")?, false)?;
+    let val = bench.sentences(&clinc_part(bench, "val")?, false)?;
+    let none = [clinc_part(bench, "oos_val")?, clinc_part(bench, "oos_train")?].concat();
+    let none = bench.sentences(&none, false)?;
+    let trained = Trained::on(&train, 0..train.intents.len())?;
+    bench.figure("in_scope", trained.accuracy(&val, 0..val.intents.len()), Some(0.92));
     let nearness = |sentences: &Sentences| -> Vec<f32> {
         sentences.queries.iter().map(|embedding| trained.recogniser.recognise(embedding).nearness).collect()
     };
     let (mut known, unknown) = (nearness(&val), nearness(&none));
     known.sort_unstable_by(f32::total_cmp);
     let limit = known.get(known.len() / 20).copied().unwrap_or_default();
-    figure("clinc.out_of_scope", mean(unknown.iter().map(|n| f64::from(u8::from(*n < limit)))), Some(0.70));
+    bench.figure("out_of_scope", mean(unknown.iter().map(|n| f64::from(u8::from(*n < limit)))), Some(0.70));
     // The recogniser sets a limit of its own, from examples alone.
     let refused = |sentences: &Sentences| {
         let in_scope = |embedding| trained.recogniser.recognise(embedding).in_scope;
         mean(sentences.queries.iter().map(|embedding| f64::from(u8::from(!in_scope(embedding)))))
     };
-    figure("clinc.own_limit_out_of_scope", refused(&none), None);
-    figure("clinc.own_limit_false_alarms", refused(&val), None);
+    bench.figure("own_limit_out_of_scope", refused(&none), None);
+    bench.figure("own_limit_false_alarms", refused(&val), None);
     Ok(())
 }
 
@@ -252,9 +352,14 @@ fn massive(bench: &mut Bench) -> Result<()> {
     ensure!(english.len() == persian.len(), "the languages have not the same rows");
     let (english, persian) = (bench.sentences(&english, true)?, bench.sentences(&persian, false)?);
     let all = 0..english.intents.len();
-    let trained = Trained::on(&english, all.clone().step_by(2), Mix::Even)?;
-    figure("massive.english", trained.accuracy(&english, all.clone().skip(1).step_by(2)), Some(0.82));
-    figure("massive.persian", trained.accuracy(&persian, all.skip(1).step_by(2)), Some(0.65));
+    let (even, elsewhere) = (all.clone().step_by(2).collect::<Vec<_>>(), scatter(bench)?);
+    for way in Way::all(&english).filter(|way| !way.is_named) {
+        let trained = way.learn(&english, &even, &elsewhere)?;
+        for (language, sentences, bar) in [("english", &english, 0.82), ("persian", &persian, 0.65)] {
+            let accuracy = trained.accuracy(sentences, all.clone().skip(1).step_by(2));
+            bench.figure(&format!("{language}{}", way.name), accuracy, way.name.is_empty().then_some(bar));
+        }
+    }
     Ok(())
 }
 
@@ -268,7 +373,7 @@ fn goemotions(bench: &mut Bench) -> Result<()> {
         })
         .collect::<Result<_>>()?;
     let embeddings = bench.embed(Purpose::Query, &rows.iter().map(|(text, _)| *text).collect::<Vec<_>>())?;
-    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions)?;
+    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions, &bench.embedder)?;
     // Right, said and true of every label.
     let mut counts = vec![[0.0f64; 3]; head.labels().len()];
     for ((_, labels), embedding) in rows.iter().zip(&embeddings) {
@@ -283,9 +388,9 @@ fn goemotions(bench: &mut Bench) -> Result<()> {
         }
     }
     let f1 = |[right, said, truth]: [f64; 3]| 2.0 * right / (said + truth).max(1.0);
-    figure("goemotions.macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
+    bench.figure("macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
     let sum =
         counts.iter().fold([0.0; 3], |sum, count| [sum[0] + count[0], sum[1] + count[1], sum[2] + count[2]]);
-    figure("goemotions.micro_f1", f1(sum), None);
+    bench.figure("micro_f1", f1(sum), None);
     Ok(())
 }

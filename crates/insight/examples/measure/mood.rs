@@ -29,7 +29,7 @@ struct Reader {
 
 impl Reader {
     fn new(bench: Bench) -> Result<Self> {
-        let mood = MoodReader::built_in(&bench.onnx)?;
+        let mood = MoodReader::built_in(&bench.onnx, &bench.embedder)?;
         let understanding = Understanding::new(bench.embedder, Some(mood), None);
         Ok(Self { understanding, playbook: Arc::new(Playbook::new(PromptSet::built_in(), None)) })
     }

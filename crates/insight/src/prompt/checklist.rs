@@ -4,10 +4,7 @@
 //! is which items were said.
 
 use super::playbook::Duty;
-use crate::{Embedder, Embedding, InsightError, Purpose, set};
-
-/// What is less like every example is something else: unrelated sentences have about 0.75, paraphrases about 0.9.
-const LEAST_SIMILARITY: f32 = 0.88;
+use crate::{Embedder, Embedding, EmbeddingModel, InsightError, Purpose, set};
 
 /// A checklist that ticks itself.
 #[derive(Debug)]
@@ -15,24 +12,45 @@ pub struct Checklist {
     duties: Vec<(Duty, Vec<Embedding>)>,
     /// What is said on every telephone, and is no item unless an example is nearer.
     small_talk: Vec<Embedding>,
+    /// What is less like every example is something else.
+    least_similarity: f32,
 }
 
 impl Checklist {
+    /// Whether there can be a checklist with an embedding.
+    ///
+    /// # Errors
+    /// [`InsightError::Embedding`] when it has not been measured how alike sentences are there that say the same.
+    pub fn check(model: EmbeddingModel) -> Result<(), InsightError> {
+        Self::least_similarity(model).map(|_| ())
+    }
+
+    fn least_similarity(model: EmbeddingModel) -> Result<f32, InsightError> {
+        let unknown = || {
+            let name = model.artefact();
+            let why = "how alike sentences are there that say the same has not been measured";
+            InsightError::Embedding(format!("no checklist ticks itself by {name}: {why}"))
+        };
+        model.least_similarity().ok_or_else(unknown)
+    }
+
     /// Learns what must be said: some milliseconds a sentence. There is no checklist of nothing.
     ///
     /// # Errors
-    /// [`InsightError::Runtime`] when the embedding fails.
+    /// As [`check`](Self::check); and [`InsightError::Runtime`] when the embedding fails.
     pub fn learn(duties: &[Duty], embedder: &mut Embedder) -> Result<Option<Self>, InsightError> {
         if duties.is_empty() {
             return Ok(None);
         }
+        let least_similarity = Self::least_similarity(embedder.model())?;
         let mut learned = Vec::with_capacity(duties.len());
         for duty in duties {
             let sentences: Vec<&str> = duty.examples.values().flatten().map(String::as_str).collect();
             learned.push((duty.clone(), embedder.embed(Purpose::Query, &sentences)?));
         }
         let small_talk: Vec<&str> = set::small_talk().values().flatten().map(String::as_str).collect();
-        Ok(Some(Self { duties: learned, small_talk: embedder.embed(Purpose::Query, &small_talk)? }))
+        let small_talk = embedder.embed(Purpose::Query, &small_talk)?;
+        Ok(Some(Self { duties: learned, small_talk, least_similarity }))
     }
 
     /// Whether anything is left to be said.
@@ -45,7 +63,7 @@ impl Checklist {
         let is_said = |examples: &[Embedding]| {
             sentences.iter().any(|sentence| {
                 let like = nearest(examples, sentence);
-                like >= LEAST_SIMILARITY && like > nearest(&self.small_talk, sentence)
+                like >= self.least_similarity && like > nearest(&self.small_talk, sentence)
             })
         };
         let open = self.duties.iter().filter(|(duty, _)| is_open(&duty.name));
@@ -77,7 +95,7 @@ mod tests {
             before_end: false,
         };
         let duties = vec![(duty("recorded"), vec![at(0.0)]), (duty("name"), vec![at(90.0), at(120.0)])];
-        let checklist = Checklist { duties, small_talk: vec![at(40.0)] };
+        let checklist = Checklist { duties, small_talk: vec![at(40.0)], least_similarity: 0.88 };
         let said = |sentences: &[f32]| {
             let sentences: Vec<Embedding> = sentences.iter().map(|degrees| at(*degrees)).collect();
             let covered = checklist.covered(&sentences, &|name| name != "done");

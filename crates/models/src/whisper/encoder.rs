@@ -56,7 +56,7 @@ impl Encoder {
 }
 
 /// The graph of a GGML file's encoder.
-pub(super) fn graph(file: &mut impl io::Read) -> Result<Vec<u8>, FormatError> {
+pub(crate) fn graph(file: &mut impl io::Read) -> Result<Vec<u8>, FormatError> {
     let dims = ggml::head(file, &mut io::sink(), |_| Ok(()))?;
     limit("an encoder's size in single precision", bytes(&dims), MAX_BYTES)?;
     let mut weights = Weights::default();

@@ -10,7 +10,7 @@
 
 pub mod assets;
 pub mod ct2;
-mod encoder;
+pub(crate) mod encoder;
 pub mod ggml;
 mod pickle;
 pub mod quantize;

@@ -19,11 +19,12 @@ use crate::library::{self, Embed, Library, open_embedding};
 /// When the folder has no documents that can be read, or the model cannot be had.
 pub(super) fn library(config: &Config, folder: &Path, keep: Option<&Path>) -> anyhow::Result<Library> {
     let (mut hub, mut changed) = read(folder, keep)?;
-    changed |= embed(&mut hub, &mut open_embedding(config.speech.models_dir.clone())?)?;
+    let mut opened = open_embedding(config.speech.models_dir.clone())?;
+    changed |= embed(&mut hub, &mut opened)?;
     if let Some(file) = keep.filter(|_| changed) {
         hub.save(file).with_context(|| file.display().to_string())?;
     }
-    Ok(Library::fixed(hub.index()?))
+    Ok(Library::fixed(hub.index()?).asked_by(opened))
 }
 
 /// The documents of a folder, of which those are not read that are in the file as they are; and whether anything has

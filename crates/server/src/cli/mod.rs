@@ -5,6 +5,7 @@ mod eval;
 mod folder;
 mod insight;
 mod kb;
+mod llm;
 mod models;
 mod offline;
 mod replay;
@@ -13,10 +14,14 @@ mod user;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+
+/// How long what still blocks at the end is waited for: a disk that does not answer must not keep the process.
+pub(crate) const LEFT_BEHIND: Duration = Duration::from_secs(5);
 
 /// A co-pilot for phone calls, on your own machine.
 #[derive(Debug, Parser)]
@@ -50,6 +55,8 @@ enum Command {
     Eval(eval::Eval),
     /// What is written down: add documents, list and remove them, look things up in them.
     Kb(kb::Kb),
+    /// The language model that answers questions.
+    Llm(llm::LlmCommand),
     /// Place a SIPREC call with a recorded conversation, as a session border controller would.
     Call(call::Call),
     /// Print a documented configuration file with every key and its default.
@@ -94,7 +101,7 @@ impl Cli {
         // Several crates could bring a cryptography provider; one is enough, and it is installed once.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        runtime.block_on(async {
+        let done = runtime.block_on(async {
             match self.command {
                 Command::Serve => serve::run(config).await,
                 Command::Replay(command) => command.run(config).await,
@@ -104,10 +111,13 @@ impl Cli {
                 Command::User(command) => command.run(&config).await,
                 Command::Eval(command) => command.run(config).await,
                 Command::Kb(command) => command.run(&config).await,
+                Command::Llm(command) => command.run(&config).await,
                 Command::Call(command) => command.run().await,
                 Command::Config | Command::ReadDocument { .. } => Ok(()),
             }
-        })
+        });
+        runtime.shutdown_timeout(LEFT_BEHIND);
+        done
     }
 }
 

@@ -2,9 +2,10 @@
 
 use clap::{Args, Subcommand};
 use sotto_insight::PromptSet;
-use sotto_models::{Cache, Console, EMBEDDING, State, VOICE_ACTIVITY};
+use sotto_models::{Cache, Console, State, VOICE_ACTIVITY};
 
 use crate::config::Config;
+use crate::library;
 
 /// Model files: list them, fetch them, check them.
 #[derive(Debug, Args)]
@@ -43,8 +44,12 @@ impl Models {
                     crate::analysis::fetch(&config.speech, &cache, &mut progress)?;
                     let prompts = config.prompts.read()?;
                     let checklist = prompts.as_ref().map(PromptSet::duties).unwrap_or_default();
+                    config.insight.check(checklist)?;
                     if config.needs_embedding(checklist) {
-                        cache.require(EMBEDDING, &mut progress)?;
+                        cache.require(config.insight.embedding.artefact(), &mut progress)?;
+                    }
+                    if !config.knowledge.folders.is_empty() {
+                        cache.require(library::EMBEDDING.artefact(), &mut progress)?;
                     }
                 }
                 if !names.is_empty() {

@@ -84,13 +84,14 @@ impl Offline {
     /// From now on what is said is understood as in a live call; moods and intents if the models can be had. What is
     /// written down in a folder is shown where customers ask for it, and then the models must be had.
     pub(crate) async fn understand(&self, config: &Config, knowledge: &Knowledge) -> anyhow::Result<()> {
+        let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
+        let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
+        config.insight.check(&checklist)?;
         let library = knowledge.library(config).await?;
         let is_searched = library.index().is_some();
         if config.insight.enabled {
             self.calls.understand_with(Insight::start(&config.insight, library)?);
         }
-        let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
-        let checklist = prompts.as_ref().map(|prompts| prompts.duties().to_vec()).unwrap_or_default();
         if let Some(prompts) = prompts {
             self.calls.prompt_by(Arc::new(Playbook::new(prompts, intents.as_ref())));
         }

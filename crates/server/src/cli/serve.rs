@@ -1,24 +1,28 @@
 //! `sotto serve`: starts the parts in order, and stops them in the opposite one.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use rustix::fs::Mode;
 use sotto_call::{Millis, Shedding};
-use sotto_insight::{Duty, Playbook};
+use sotto_insight::{Duty, Playbook, PromptSet};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
-use sotto_store::{EventWriter, Role, Store, WriterLimits, recover};
+use sotto_store::{EventWriter, Role, Store, WriterLimits, make_private_folder, recover};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerts::Rules;
+use crate::assist::Model;
 use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold, Recordings};
 use crate::config::{Config, ServerConfig, SpeechConfig};
@@ -30,12 +34,18 @@ use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
 use crate::library::{Library, open_embedding};
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
-/// How long calls get to hand in their last words when Sotto is stopped.
-const LAST_WORDS: Duration = Duration::from_secs(30);
+/// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
+/// `docker-compose.yml` does.
+const STOPS_WITHIN: Duration = Duration::from_secs(75);
+/// How much of that is left to store everything when calls' last words are waited for no more.
+const STORES_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long somebody who asks waits for a language model: less than a request may take.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
 
 /// How long after a failure the models are tried again: the first times, and then always.
 const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
@@ -43,9 +53,9 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
+    config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
     let data = config.server.data.clone();
-    std::fs::create_dir_all(data.join("recordings"))
-        .with_context(|| format!("making the data folder {}", data.display()))?;
+    keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
         format!("the page cannot listen on {}: is Sotto running already?", config.server.listen)
     })?;
@@ -69,7 +79,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let hub = Hub::new(store.clone(), writer.clone(), limits);
     let load = Arc::new(LoadTold::default());
     let (metrics, readiness) = (Metrics::default(), Readiness::default());
-    readiness.waiting("speech", "the models are being loaded");
+    count_panics(&metrics);
+    readiness.degraded("speech", Some("the models are being loaded".to_owned()));
     readiness.waiting("sip", "not listening yet");
     let workers = analysis::workers(&config.speech);
     let audit = Audit::keep_in(store.clone());
@@ -89,12 +100,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let library = Library::new(config.knowledge.clone(), store.clone());
     figures::knowledge(&metrics, &library);
     let gaps = Gaps::new(store.clone(), library.clone(), config.redaction.clone());
+    let llm = config.llm.open()?;
+    if let Some(llm) = &llm {
+        figures::llm(&metrics, llm);
+    }
+    let model = llm.map(|llm| Model { llm, redaction: config.redaction.clone(), patience: ANSWERED_WITHIN });
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
         streams: streams.clone(),
         intents: intents.clone(),
         library: library.clone(),
+        model,
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -116,8 +133,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         config.redaction.clone(),
     );
     figures::redaction(&metrics, &calls.redacted());
-    let missing = calls.clone();
-    figures::missing(&metrics, move || missing.missing());
+    figures::missing(&metrics);
+    let unheard = calls.clone();
+    let help = "Audio of calls that were over before recognition was there";
+    metrics.counter("speech_unheard_milliseconds", help, move || unheard.unheard_ms());
     let failing = calls.clone();
     metrics.gauge("recordings_failing", "Recordings that cannot be written just now", move || {
         failing.failing_recordings() as f64
@@ -155,8 +174,18 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let work = jobs::built_in(library.clone());
     let jobs = jobs::run(store.clone(), work, limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
-    keep_library(library.clone(), config.speech.clone(), readiness.clone());
-    let watcher = tokio::spawn(watch_recordings(calls.clone(), config.server.clone(), readiness));
+    let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
+    let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
+    let (listens, understands) = (calls.clone(), calls.clone());
+    let (sweeps, works) = (sweeper.abort_handle(), jobs.abort_handle());
+    let lasting: Vec<Lasting> = vec![
+        ("speech", Box::new(move || listens.is_listening())),
+        ("insight", Box::new(move || understands.is_understanding())),
+        ("knowledge", Box::new(move || keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()))),
+        ("jobs", Box::new(move || !works.is_finished())),
+        ("retention", Box::new(move || !sweeps.is_finished())),
+    ];
+    let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
 
     println!("The page is at http://{page}");
     for address in endpoint.udp_addrs() {
@@ -168,41 +197,75 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     for address in endpoint.tls_addrs() {
         println!("SIP listens on tls {address}");
     }
-    let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
 
     stopped().await?;
     tracing::info!("stopping");
-    sweeper.abort();
+    readiness.waiting("sip", "Sotto is being stopped");
     watcher.abort();
+    sweeper.abort();
     library.stop();
-    endpoint.shutdown().await;
-    if tokio::time::timeout(LAST_WORDS, hub.drained()).await.is_err() {
-        tracing::warn!(
-            "some last words were not recognised in time; their calls will be closed at the next start"
-        );
-    }
+    // What is done after calls that end now is done at the next start.
     no_more_jobs.cancel();
-    if tokio::time::timeout(LAST_WORDS, jobs).await.is_err() {
-        tracing::warn!(
-            "something that is done after calls takes too long; it is begun again at the next start"
-        );
-    }
-    stop.cancel();
-    http.await??;
-    // A database that is away must not keep us; what it has not taken is lost, and that is said.
-    let closed = async {
+    let ended = async {
+        endpoint.shutdown().await;
+        hub.drained().await;
+    };
+    let stored = async {
+        stop.cancel();
+        let served = http.await;
         writer.close().await;
         store.close().await;
+        served
     };
-    if tokio::time::timeout(LAST_WORDS, closed).await.is_err() {
-        tracing::error!("the database did not take everything in time");
+    if let Some(served) = wind_up(ended, jobs, stored).await {
+        served??;
     }
     Ok(())
 }
 
+/// Makes the folders of what is kept of calls. Whatever this process makes from now on, wherever it is, nobody else can read,
+/// but for the group of the data folder if that has access to it.
+fn keep_private(data: &Path) -> std::io::Result<()> {
+    make_private_folder(data)?;
+    let open_to = Mode::from_raw_mode(rustix::fs::stat(data)?.st_mode);
+    rustix::process::umask((Mode::RWXG - open_to) | Mode::RWXO);
+    // For the same group; it may lie elsewhere.
+    let recordings = data.join("recordings");
+    std::fs::create_dir_all(&recordings)?;
+    make_private_folder(&recordings)
+}
+
+/// Waits for calls to end, with their last words, and beside them for the jobs that are under way; then for everything to
+/// be stored. For no longer than [`STOPS_WITHIN`]: what is not done by then is said.
+async fn wind_up<T>(
+    ended: impl Future<Output = ()>,
+    jobs: impl Future,
+    stored: impl Future<Output = T>,
+) -> Option<T> {
+    let deadline = Instant::now() + STOPS_WITHIN;
+    let enough = deadline - STORES_WITHIN;
+    let (ended, jobs) = tokio::join!(timeout_at(enough, ended), timeout_at(enough, jobs));
+    if ended.is_err() {
+        tracing::warn!(
+            "some last words were not recognised in time; their calls will be closed at the next start"
+        );
+    }
+    if jobs.is_err() {
+        tracing::warn!(
+            "something that is done after calls takes too long; it is begun again at the next start"
+        );
+    }
+    // A database that is away must not keep us; what it has not taken is lost.
+    let stored = timeout_at(deadline, stored).await;
+    if stored.is_err() {
+        tracing::error!("the database did not take everything in time");
+    }
+    stored.ok()
+}
+
 /// Fetches and loads what recognises speech, beside the calls, which are recorded until then.
 fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metrics, readiness: Readiness) {
-    let waits = readiness.clone();
+    let lacks = readiness.clone();
     let start = move || {
         let cache = Cache::open(config.speech.models_dir.clone())?;
         let told = load.clone();
@@ -213,12 +276,12 @@ fn start_speech(config: Config, load: Arc<LoadTold>, calls: Calls, metrics: Metr
         figures::speech(&metrics, &counted);
         load.measure(counted);
         calls.listen_with(engine);
-        readiness.ready("speech");
+        readiness.degraded("speech", None);
         Ok(())
     };
     until_it_works("models", start, move |error| {
         tracing::error!("no speech recognition; calls are recorded: {error}");
-        waits.waiting("speech", error);
+        lacks.degraded("speech", Some(error));
     });
 }
 
@@ -232,11 +295,12 @@ fn read_feelings(
     readiness: Readiness,
 ) {
     // With none of them there is nothing to load until somebody adds an intent.
-    // Cards look up what customers say by the same embedding.
+    // What customers ask is looked up by what understands them.
     let mut is_wanted = config.needs_embedding(&checklist);
     if is_wanted {
         readiness.degraded("insight", Some("the models are being loaded".to_owned()));
     }
+    readiness.degraded("languages", config.insight.lacks());
     let (lacks, runtime) = (readiness.clone(), Handle::current());
     let start = move || {
         priority::lower(10, "the thread that learns intents");
@@ -258,17 +322,17 @@ fn read_feelings(
     });
 }
 
-/// Keeps what is written down as it is in the folders, beside the calls. Must be called within a Tokio runtime.
-fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
+/// Keeps what is written down as it is in the folders, beside the calls, on a thread, if there is one to be had. Must be
+/// called within a Tokio runtime.
+fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) -> Option<JoinHandle<()>> {
     let runtime = Handle::current();
     let keep = move || {
         priority::lower(10, "the thread that keeps documents");
         let open = || open_embedding(config.models_dir.clone());
         library.keep(&runtime, open, |problem| readiness.degraded("knowledge", problem));
     };
-    if let Err(error) = std::thread::Builder::new().name("library".into()).spawn(keep) {
-        tracing::error!(%error, "no thread to keep documents on");
-    }
+    let thread = std::thread::Builder::new().name("library".into()).spawn(keep);
+    thread.inspect_err(|error| tracing::error!(%error, "no thread to keep documents on")).ok()
 }
 
 /// Tries again until it works, and says why it did not.
@@ -277,19 +341,22 @@ fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) {
 fn until_it_works(
     name: &'static str,
     mut start: impl FnMut() -> anyhow::Result<()> + Send + 'static,
-    failed: impl Fn(String) + Send + 'static,
+    failed: impl Fn(String) + Send + Sync + 'static,
 ) {
+    let failed = Arc::new(failed);
+    let told = Arc::clone(&failed);
     let run = move || {
         for patience in RETRIES.into_iter().chain(std::iter::repeat(RETRY_AT_MOST)) {
-            match start() {
-                Ok(()) => return,
-                Err(error) => failed(format!("{error:#}")),
+            match catch_unwind(AssertUnwindSafe(&mut start)) {
+                Ok(Ok(())) => return,
+                Ok(Err(error)) => told(format!("{error:#}")),
+                Err(_) => told("loading the models panicked".to_owned()),
             }
             std::thread::sleep(patience);
         }
     };
     if let Err(error) = std::thread::Builder::new().name(name.into()).spawn(run) {
-        tracing::error!(%error, name, "no thread to load models on");
+        failed(format!("no thread to load models on: {error}"));
     }
 }
 
@@ -332,8 +399,19 @@ async fn sweep(store: Store, config: Config) {
     }
 }
 
-/// Says when recordings cannot be written, or soon will not be, and when that is over.
-async fn watch_recordings(calls: Calls, config: ServerConfig, readiness: Readiness) {
+/// What goes on until Sotto is stopped, as the part of [`Readiness`] that does without it when it has ended by itself, and
+/// whether it goes on.
+type Lasting = (&'static str, Box<dyn Fn() -> bool + Send>);
+
+/// Says what has ended by itself: nothing begins it anew.
+fn tell_ended(lasting: &[Lasting], readiness: &Readiness) {
+    for (part, _) in lasting.iter().filter(|(_, goes_on)| !goes_on()) {
+        readiness.degraded(*part, Some("its thread or task has ended: start Sotto again".to_owned()));
+    }
+}
+
+/// Says when recordings cannot be written, or soon will not be, and when that is over; and what has ended by itself.
+async fn watch(calls: Calls, config: ServerConfig, lasting: Vec<Lasting>, readiness: Readiness) {
     let mut often = tokio::time::interval(Duration::from_secs(1));
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -341,6 +419,7 @@ async fn watch_recordings(calls: Calls, config: ServerConfig, readiness: Readine
         let failing = calls.failing_recordings();
         let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
         readiness.degraded("recording", reason);
+        tell_ended(&lasting, &readiness);
         let data = config.data.clone();
         // A disk of another machine may take its time.
         let room = tokio::task::spawn_blocking(move || rustix::fs::statvfs(&data)).await;
@@ -374,4 +453,53 @@ fn recording_length(data: &Path, file: &str) -> Option<Millis> {
     let reader = hound::WavReader::open(data.join(file)).ok()?;
     let rate = u64::from(reader.spec().sample_rate.max(1));
     Some(Millis(u64::from(reader.duration()) * 1000 / rate))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+    use crate::cli::LEFT_BEHIND;
+
+    #[tokio::test(start_paused = true)]
+    async fn stopping_takes_no_longer_than_it_may_whatever_hangs() {
+        let begun = Instant::now();
+        assert_eq!(wind_up(pending(), pending::<()>(), pending::<()>()).await, None);
+        assert_eq!(begun.elapsed(), STOPS_WITHIN);
+        let begun = Instant::now();
+        let stored = async { "all of it" };
+        assert_eq!(wind_up(async {}, pending::<()>(), stored).await, Some("all of it"));
+        assert_eq!(begun.elapsed(), STOPS_WITHIN - STORES_WITHIN, "jobs take no time from the database");
+        let begun = Instant::now();
+        assert_eq!(wind_up(async {}, async {}, async { 1 }).await, Some(1));
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[test]
+    fn what_has_ended_by_itself_is_said() {
+        let readiness = Readiness::default();
+        let lasting: Vec<Lasting> = vec![("speech", Box::new(|| true)), ("jobs", Box::new(|| false))];
+        tell_ended(&lasting, &readiness);
+        assert_eq!(readiness.shortages().into_keys().collect::<Vec<_>>(), ["jobs"]);
+    }
+
+    #[test]
+    fn a_panic_while_models_are_loaded_is_a_try_that_failed() {
+        let (tell, told) = std::sync::mpsc::channel();
+        until_it_works("panics", || panic!("no model"), move |error| _ = tell.send(error));
+        assert_eq!(told.recv().unwrap(), "loading the models panicked");
+    }
+
+    /// When its grace period is over a container is killed, with what is not stored by then.
+    #[test]
+    fn docker_waits_for_longer_than_stopping_takes() {
+        let compose = include_str!("../../../../docker-compose.yml");
+        let grace = compose.lines().find_map(|line| {
+            line.trim().strip_prefix("stop_grace_period: ")?.strip_suffix('s')?.parse().ok()
+        });
+        // Some seconds for decodes that are given up.
+        let longest = STOPS_WITHIN + LEFT_BEHIND + Duration::from_secs(5);
+        assert!(Duration::from_secs(grace.unwrap()) >= longest, "{grace:?} s for {longest:?}");
+    }
 }

@@ -177,6 +177,8 @@ struct Shared {
     webrtc: WebRtc,
     audit: Audit,
     refused: AtomicU64,
+    /// How often agents' pages may offer audio.
+    offers: Pace,
     state: Mutex<State>,
     /// Somebody has become ready.
     ready: Notify,
@@ -284,6 +286,7 @@ impl Desk {
             webrtc,
             audit,
             refused: AtomicU64::new(0),
+            offers: Pace::new(page::MOST_OFFERS, page::OFFERED_WITHIN),
             state: Mutex::default(),
             ready: Notify::new(),
             dial: OnceLock::new(),
@@ -617,14 +620,7 @@ impl Desk {
         state.agents.insert(agent.to_owned(), new);
         drop(state);
         self.shared.ready.notify_waiters();
-        let line = Line {
-            desk: self.clone(),
-            agent: agent.to_owned(),
-            page,
-            may_supervise,
-            refused: Arc::default(),
-            offers: Arc::new(Pace::new(page::MOST_OFFERS, page::OFFERED_WITHIN)),
-        };
+        let line = Line { desk: self.clone(), agent: agent.to_owned(), page, may_supervise };
         (Page { line }, told)
     }
 
@@ -1145,5 +1141,23 @@ mod tests {
             };
             assert!(is_refused, "{what}: {answer:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn offers_are_counted_on_however_many_pages() {
+        let desk = desk(Vec::new());
+        desk.dial_with(Box::new(|_, _, _| {}));
+        let mut refusals = Vec::new();
+        for _ in 0..=page::MOST_OFFERS {
+            let (page, mut told) = desk.open("ann", false);
+            page.ask(FromPage::Call { number: "1".into(), sdp: "v=0".into() }).await;
+            while let Ok(message) = told.try_recv() {
+                if let ToPage::Refused { why } = message {
+                    refusals.push(why);
+                }
+            }
+        }
+        let too_many: Vec<bool> = refusals.iter().map(|why| why.contains("too many")).collect();
+        assert_eq!(too_many, [vec![false; page::MOST_OFFERS], vec![true]].concat(), "{refusals:?}");
     }
 }

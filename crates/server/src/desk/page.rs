@@ -1,7 +1,7 @@
 //! What an agent's page can ask for.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use sotto_call::{Attention, CallId};
@@ -12,13 +12,10 @@ use tokio::time::Instant;
 use super::messages::{AgentState, CallFailure, FromPage, ToPage};
 use super::seat::{Order, Sitter};
 use super::{Agent, Desk, Headset, LONGEST_NUMBER, Verdict};
-use crate::pace::Pace;
 
-/// Refusals of one page that get into the audit.
-const MOST_AUDITED: u64 = 20;
-/// Offers of one page within [`OFFERED_WITHIN`]: each costs a connection. Whoever goes from network to network makes
-/// few.
-pub(super) const MOST_OFFERS: usize = 10;
+/// Offers of one agent within [`OFFERED_WITHIN`], on however many pages: each costs a connection. Whoever goes from network
+/// to network, or loads the page anew, makes few.
+pub(super) const MOST_OFFERS: usize = 20;
 pub(super) const OFFERED_WITHIN: Duration = Duration::from_secs(10);
 
 /// An agent's page, while it is open.
@@ -33,9 +30,6 @@ pub(super) struct Line {
     pub(super) agent: String,
     pub(super) page: u64,
     pub(super) may_supervise: bool,
-    /// How often this page was refused something.
-    pub(super) refused: Arc<AtomicU64>,
-    pub(super) offers: Arc<Pace>,
 }
 
 impl Page {
@@ -64,10 +58,7 @@ impl Line {
 
     fn refused(&self, in_call: Option<CallId>, why: &str) {
         self.desk.shared.refused.fetch_add(1, Ordering::Relaxed);
-        // A page that goes on and on is counted, and fills no database.
-        if self.refused.fetch_add(1, Ordering::Relaxed) < MOST_AUDITED {
-            self.desk.audit().note(&self.agent, "refused", in_call, why);
-        }
+        self.desk.audit().refused(&self.agent, in_call, why);
     }
 
     async fn answer(&self, asked: FromPage) -> Result<(), String> {
@@ -295,7 +286,7 @@ impl Line {
 
     /// Answers the page's offer.
     async fn offered(&self, sdp: &str) -> Result<Browser, WebRtcError> {
-        if !self.offers.admits() {
+        if !self.desk.shared.offers.admits(&self.agent) {
             return Err(WebRtcError::Offer("too many".to_owned()));
         }
         let browser = self.desk.shared.webrtc.answer(sdp, Direction::Both).await?;

@@ -216,6 +216,8 @@ enum Audio {
 /// What comes of an occupant's audio.
 enum What {
     Leg(LegEvent),
+    /// The leg has ended by itself.
+    Ended,
     News(News),
     HungUp,
 }
@@ -376,7 +378,9 @@ impl Seat {
         let turn = self.turn();
         let heard = stream::poll_fn(move |context| heard.poll_recv(context));
         let news = stream::poll_fn(move |context| news.poll_recv(context));
-        self.events.push(heard.map(move |event| (turn, What::Leg(event))).boxed());
+        // When it is stopped, its turn is over.
+        let heard = heard.map(move |event| (turn, What::Leg(event)));
+        self.events.push(heard.chain(stream::iter([(turn, What::Ended)])).boxed());
         self.events.push(news.map(move |news| (turn, What::News(news))).boxed());
         let talk = Talk {
             connection: connection.clone(),
@@ -719,7 +723,7 @@ impl Seat {
                 let before = self.occupants.remove(place);
                 self.bridge.leave(before.member);
             }
-            What::Leg(LegEvent::Timeout) | What::HungUp => self.give_up(place),
+            What::Leg(LegEvent::Timeout) | What::Ended | What::HungUp => self.give_up(place),
             What::News(now) => {
                 match now {
                     News::Connected => self.is_back(place),

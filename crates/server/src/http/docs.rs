@@ -55,7 +55,7 @@ pub(super) fn routes() -> Router<App> {
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
         intents::remove_example,
-        knowledge::search, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
+        knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         gaps::list, gaps::decide, gaps::health,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,

@@ -1,5 +1,7 @@
 //! What is written down: looked up by everybody, as far as it is for them; kept by supervisors.
 
+use std::cmp::Reverse;
+
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
@@ -7,7 +9,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use sotto_knowledge::{Hit, SURE};
+use sotto_call::{CallId, Party, Utterance};
+use sotto_knowledge::{Hit, SURE, Trigger, Turn};
 use sotto_store::{Role, StoreError};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
@@ -15,6 +18,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
+use crate::assist::{self, AssistAnswer};
+use crate::hub::Update;
 use crate::library::{self, LibraryError, ListedDocument};
 
 /// What a change is called in the audit.
@@ -24,10 +29,13 @@ const LONGEST_QUERY: usize = 2_000;
 const LONGEST_LEAD: usize = 200;
 /// Passages that are found.
 const HITS: usize = 10;
+/// Final words of a call that a question on it may lean on.
+const TURNS: usize = 10;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/ai/assist/search", post(search))
+        .route("/ai/assist/answer", post(answer))
         .route("/knowledge/documents", get(list).post(upload))
         // Names of documents in folders have slashes in them.
         .route("/knowledge/documents/{*id}", get(one).delete(remove))
@@ -175,21 +183,98 @@ pub(super) async fn search(
     Json(Question { query, lead_id }): Json<Question>,
 ) -> Result<axum::Json<Snippets>, ApiError> {
     authorize(&identity, Action::ReadKnowledge)?;
-    let too_long = |text: &str, most| text.chars().nth(most).is_some();
-    if query.trim().is_empty() || too_long(&query, LONGEST_QUERY) {
-        return Err(ApiError::invalid(format!("`query` has 1 to {LONGEST_QUERY} characters")));
+    let query = fits("query", &query, lead_id.as_deref())?;
+    app.work(&identity)?;
+    let hits = app.found(&identity, query, &[]).await?;
+    app.looked_up(query, hits.first());
+    Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
+}
+
+/// What is asked.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    /// The question, in whatever words.
+    question: String,
+    /// The call on which it comes up. What was said there helps to find what a question means that leans on it.
+    #[serde(default, rename = "callId")]
+    #[schema(value_type = Option<String>)]
+    call_id: Option<CallId>,
+    /// Whom it is about, as the program that asks knows them. Nothing depends on it yet.
+    #[serde(default, rename = "leadId")]
+    lead_id: Option<String>,
+}
+
+/// Ask a question
+///
+/// The answer is in sentences, each with the numbers of the passages that it rests on; or there is none, and why. They are the
+/// passages' own sentences, or a language model's, where one is configured (`by`), of which those are left out that do not
+/// stand in the passages they name. Only passages that are for whoever asks are looked at, and only these are shown to a
+/// model, without secrets. It counts as a search does. Keys need `knowledge:read`, and with a call
+/// `calls:read`.
+#[utoipa::path(post, path = "/api/ai/assist/answer", tag = "Knowledge", request_body = Asked, responses(
+    (status = 200, description = "An answer, or why there is none", body = AssistAnswer),
+    (status = 400, description = "Nothing is asked, or too much", body = ErrorBody),
+    (status = 403, description = "Not theirs to do", body = ErrorBody),
+    (status = 404, description = "No such call", body = ErrorBody),
+    (status = 429, description = "Too often", body = ErrorBody),
+))]
+pub(super) async fn answer(
+    State(app): State<App>,
+    identity: Identity,
+    Json(Asked { question, call_id, lead_id }): Json<Asked>,
+) -> Result<axum::Json<AssistAnswer>, ApiError> {
+    authorize(&identity, Action::ReadKnowledge)?;
+    let question = fits("question", &question, lead_id.as_deref())?;
+    app.work(&identity)?;
+    let (text, context) = match call_id {
+        Some(id) => asked_on(&app, &identity, id, question).await?,
+        None => (question.to_owned(), Vec::new()),
+    };
+    let context: Vec<&str> = context.iter().map(String::as_str).collect();
+    let hits = app.found(&identity, &text, &context).await?;
+    // What is not asked on a call is looked up beside this, on the page, and counts once.
+    if call_id.is_some() {
+        app.looked_up(&text, hits.first());
     }
-    if lead_id.is_some_and(|lead| too_long(&lead, LONGEST_LEAD)) {
+    let query = sotto_knowledge::Query { text: &text, context: &context, ..Default::default() };
+    Ok(axum::Json(assist::answer(&query, &hits, app.shared.parts.model.as_ref()).await))
+}
+
+/// A question without the space around it, if it and what names a customer are no longer than they may be.
+fn fits<'a>(name: &str, question: &'a str, lead_id: Option<&str>) -> Result<&'a str, ApiError> {
+    let too_long = |text: &str, most| text.chars().nth(most).is_some();
+    if question.trim().is_empty() || too_long(question, LONGEST_QUERY) {
+        return Err(ApiError::invalid(format!("`{name}` has 1 to {LONGEST_QUERY} characters")));
+    }
+    if lead_id.is_some_and(|lead| too_long(lead, LONGEST_LEAD)) {
         return Err(ApiError::invalid(format!("`leadId` has at most {LONGEST_LEAD} characters")));
     }
-    app.work(&identity)?;
-    let (library, viewer) = (app.shared.parts.library.clone(), library::viewer(identity.role()));
-    let asked = query.trim().to_owned();
-    let found = spawn_blocking(move || library.search(query.trim(), &viewer, HITS)).await;
-    let hits = found.map_err(|error| internal(&error.to_string()))?;
-    let hits = hits.map_err(|error| internal(&error.to_string()))?;
-    app.looked_up(&asked, hits.first());
-    Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
+    Ok(question.trim())
+}
+
+/// What a question that comes up on a call is looked up by: its words, and what was said there before, the newest first, if
+/// it leans on that.
+async fn asked_on(
+    app: &App,
+    identity: &Identity,
+    id: CallId,
+    question: &str,
+) -> Result<(String, Vec<String>), ApiError> {
+    authorize(identity, Action::ReadCall(id))?;
+    let Some(Update::Snapshot(state)) = app.hub().follow(id, None).await?.next_now().await? else {
+        return Err(ApiError::not_found("call"));
+    };
+    let mut said: Vec<&Utterance> = state.finals().collect();
+    said.sort_by_key(|said| Reverse(said.start_ms));
+    let turns = said.into_iter().take(TURNS);
+    let turns = turns.map(|said| Turn { is_customers: said.party == Party::Customer, text: &said.text });
+    let before: Vec<Turn<'_>> = turns.collect();
+    // Whoever asks wants to know something, in whatever words.
+    Ok(match Trigger::new().question(question, &before, true) {
+        Ok(asked) => (asked.text.to_owned(), asked.context.into_iter().map(str::to_owned).collect()),
+        Err(_) => (question.to_owned(), Vec::new()),
+    })
 }
 
 /// The documents there are.
@@ -346,6 +431,19 @@ pub(super) async fn remove(
 }
 
 impl App {
+    /// The passages that answer best, of those that are for whoever asks.
+    async fn found(&self, identity: &Identity, text: &str, context: &[&str]) -> Result<Vec<Hit>, ApiError> {
+        let (library, viewer) = (self.shared.parts.library.clone(), library::viewer(identity.role()));
+        let text = text.to_owned();
+        let context: Vec<String> = context.iter().map(|said| (*said).to_owned()).collect();
+        let search = move || {
+            let context: Vec<&str> = context.iter().map(String::as_str).collect();
+            library.search(&text, &context, &viewer, HITS)
+        };
+        let found = spawn_blocking(search).await.map_err(|error| internal(&error.to_string()))?;
+        found.map_err(|error| internal(&error.to_string()))
+    }
+
     /// Takes what is asked for, unless it is asked for too often.
     fn work(&self, identity: &Identity) -> Result<(), ApiError> {
         self.shared.throttle.work(&identity.owner().id, self.now_unix_ms()).map_err(ApiError::too_many)

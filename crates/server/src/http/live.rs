@@ -28,6 +28,8 @@ pub(super) fn routes() -> Router<App> {
     Router::new().route("/calls/{id}/live", any(call)).route("/live", any(list))
 }
 
+/// Bytes that a connection has room for at first, and which are cleared before every read; more is made for a larger message.
+const READ_BUFFER: usize = 4 << 10;
 /// Our pings a client may leave unanswered.
 const MISSED_PINGS: u32 = 9;
 /// Our pings between two looks at whether the client may still be here.
@@ -200,6 +202,7 @@ pub(super) fn open<F: Feed + 'static>(
     let place = app.shared.sockets.clone().try_acquire_owned().map_err(|_| full())?;
     let tracked = app.shared.tasks.token();
     let upgrade = upgrade.max_message_size(F::LARGEST_MESSAGE).max_frame_size(F::LARGEST_MESSAGE);
+    let upgrade = upgrade.read_buffer_size(READ_BUFFER);
     Ok(upgrade.on_upgrade(move |socket| async move {
         app.shared.counters.socket_opened();
         let client = Client { app, socket, heard: 0, since_heard: 0 };

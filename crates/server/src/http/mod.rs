@@ -51,6 +51,7 @@ pub use self::serve::serve;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
+use crate::assist::Model;
 use crate::desk::Desk;
 use crate::gaps::Gaps;
 use crate::hub::Hub;
@@ -114,7 +115,7 @@ impl HttpSettings {
     }
 }
 
-/// What must be true before calls can be taken, and what calls do without meanwhile. Cheap to clone.
+/// What calls cannot be taken without, and what they do without meanwhile. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
     waiting: Arc<Mutex<BTreeMap<&'static str, String>>>,
@@ -122,7 +123,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// `part` is not ready yet, for this reason.
+    /// No calls are taken, because `part` is not ready for this reason.
     pub fn waiting(&self, part: &'static str, reason: impl Into<String>) {
         self.lock().insert(part, reason.into());
     }
@@ -170,6 +171,8 @@ pub struct Parts {
     pub intents: IntentEditor,
     /// What is written down.
     pub library: Library,
+    /// What puts answers from there into words, if anything does.
+    pub model: Option<Model>,
     /// See [`HttpSettings`].
     pub settings: HttpSettings,
     /// Read at `/metrics`.

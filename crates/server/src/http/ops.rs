@@ -49,11 +49,12 @@ pub struct Status {
     calls: CallsStatus,
     lag: LagStatus,
     store: StoreStatus,
-    /// What is not ready yet, and why not; empty when calls can be taken.
+    /// What is not ready, and why not; empty when calls are taken.
     waiting: BTreeMap<&'static str, String>,
-    /// What calls do without just now, and why: `store` (words are shown and not kept yet), `recording` (what is
+    /// What calls do without just now, and why: `speech` (they are recorded, and have no words yet), `store` (words are shown and not kept yet), `recording` (what is
     /// said is missing from recordings), `disk` (room runs out), `insight` (neither moods nor intents are read),
-    /// `knowledge` (documents are not as they are in the folders, or found by their words alone).
+    /// `knowledge` (documents are not as they are in the folders, or found by their words alone), `jobs` (nothing is
+    /// made of calls that are over), `retention` (nothing is removed when its time is over).
     degraded: BTreeMap<&'static str, String>,
 }
 
@@ -84,7 +85,7 @@ pub struct StoreStatus {
     lost: u64,
 }
 
-/// Whether Sotto is ready for calls.
+/// Whether calls are taken.
 #[derive(Serialize, ToSchema)]
 pub struct Ready {
     ready: bool,
@@ -104,8 +105,9 @@ pub(super) async fn healthz() -> &'static str {
 
 /// Ready for calls
 #[utoipa::path(get, path = "/readyz", tag = "Operation", security(()), responses(
-    (status = 200, description = "Models are loaded, the database answers, SIP listens", body = Ready),
-    (status = 503, description = "Not yet, or not now", body = Ready),
+    (status = 200, description = "Calls are taken; what they do without is in `degraded`", body = Ready),
+    (status = 503, description = "No calls are taken: SIP does not listen yet, Sotto is being stopped, or it holds all \
+        that it may for a database that takes nothing", body = Ready),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Response {
     let (waiting, degraded) = missing(&app).await;
@@ -118,10 +120,11 @@ pub(super) async fn readyz(State(app): State<App>) -> Response {
 async fn missing(app: &App) -> (BTreeMap<&'static str, String>, BTreeMap<&'static str, String>) {
     let readiness = &app.shared.parts.readiness;
     let (mut waiting, mut degraded) = (readiness.reasons(), readiness.shortages());
+    if !app.hub().writer().takes_calls() {
+        waiting.insert("store", "too much waits for the database: calls are refused".to_owned());
+    }
     if !matches!(tokio::time::timeout(STORE_WITHIN, app.store().ping()).await, Ok(Ok(()))) {
-        let why = "the database does not answer";
-        waiting.insert("store", why.to_owned());
-        degraded.insert("store", why.to_owned());
+        degraded.insert("store", "the database does not answer".to_owned());
     } else if app.hub().writer().figures().lag_ms > STORE_LATE_MS {
         // It answers, and takes nothing: its disk is full, perhaps.
         degraded.insert("store", "the database does not keep what it is given".to_owned());
@@ -227,10 +230,11 @@ pub(super) fn register(app: &App) {
     let hub = app.hub().clone();
     metrics.gauge("calls_live", "Calls now", move || hub.live() as f64);
     type HubFigure = fn(crate::hub::HubFigures) -> u64;
-    let of_hub: [(&str, &str, HubFigure); 6] = [
+    let of_hub: [(&str, &str, HubFigure); 7] = [
         ("calls_begun", "Calls begun", |figures| figures.begun),
         ("calls_refused", "Calls refused", |figures| figures.refused),
         ("calls_not_stored", "Calls whose end the database would not take", |figures| figures.not_stored),
+        ("calls_failed", "Calls whose task has ended by itself", |figures| figures.failed),
         ("events", "Events numbered", |figures| figures.events),
         ("events_dropped", "Events left out before they had a number", |figures| figures.dropped),
         ("subscribers_slow", "Subscribers cut off because they were too slow", |figures| figures.slow),

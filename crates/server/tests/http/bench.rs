@@ -14,6 +14,7 @@ use sotto_call::{
     CallEnded, CallId, CallStarted, EndReason, EventBody, FORMAT_VERSION, Millis, Participant, Party,
     Shedding, Source, Utterance, Word,
 };
+use sotto_server::assist::Model;
 use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
 use sotto_server::figures;
@@ -52,6 +53,15 @@ impl Bench {
     }
 
     pub async fn with(change: impl FnOnce(&mut HttpSettings), limits: HubLimits) -> Self {
+        Self::made(change, limits, None).await
+    }
+
+    /// One whose questions a language model answers.
+    pub async fn answering(model: Model) -> Self {
+        Self::made(|_| {}, HubLimits::default(), Some(model)).await
+    }
+
+    async fn made(change: impl FnOnce(&mut HttpSettings), limits: HubLimits, model: Option<Model>) -> Self {
         let (store, folder) = sotto_store::testing::sqlite().await;
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         let hub = Hub::new(store.clone(), writer, limits);
@@ -83,6 +93,7 @@ impl Bench {
             streams: streams.clone(),
             intents,
             library: library.clone(),
+            model,
             settings,
             metrics,
             readiness: readiness.clone(),

@@ -1,11 +1,21 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
+use sotto_call::CallId;
+use sotto_llm::testing::{Fake, Reply};
+use sotto_llm::{Llm, Settings};
+use sotto_server::assist::Model;
+use sotto_server::redaction::RedactionConfig;
 use sotto_store::Role;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
-use crate::bench::{Bench, body, by, bytes, get, post, refused};
+use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance};
 
 fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
     let path = format!("/api/knowledge/documents?name={name}&roles={roles}");
@@ -14,6 +24,15 @@ fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
 
 fn ask(query: &str) -> Request<Body> {
     post("/api/ai/assist/search", &json!({ "query": query }))
+}
+
+fn question(asked: &Value) -> Request<Body> {
+    post("/api/ai/assist/answer", asked)
+}
+
+fn model(settings: Settings) -> Model {
+    let redaction = RedactionConfig::default();
+    Model { llm: Llm::new(settings).unwrap(), redaction, patience: Duration::from_secs(20) }
 }
 
 fn remove(id: &str) -> Request<Body> {
@@ -27,7 +46,10 @@ const KEYS: &str = "The refund safe opens with a giraffe.";
 
 /// A bench with three documents, and an agent, a supervisor and an admin who are signed in.
 async fn bench() -> (Bench, [String; 3]) {
-    let bench = Bench::new().await;
+    with_documents(Bench::new().await).await
+}
+
+async fn with_documents(bench: Bench) -> (Bench, [String; 3]) {
     let people = [("mina", Role::Agent), ("sara", Role::Supervisor), ("omid", Role::Admin)];
     let mut cookies = Vec::new();
     for (name, role) in people {
@@ -121,12 +143,146 @@ async fn what_is_hidden_from_a_role_never_reaches_it() {
 }
 
 #[tokio::test]
+async fn an_answer_names_its_passages_and_a_model_gets_only_those_of_whoever_asks() {
+    let said = json!({
+        "refused": false,
+        "sentences": [
+            { "text": "The refund takes three days.", "passages": [1] },
+            { "text": "The moon costs ten euros.", "passages": [1] },
+        ],
+    });
+    let fake = Fake::in_turn(vec![Reply::Says(said.to_string())]).await;
+    let (bench, [mina, sara, omid]) = with_documents(Bench::answering(model(fake.settings())).await).await;
+    let few = bench.key(&["knowledge:read"]).await;
+    let listens = bench.key(&["knowledge:read", "calls:listen"]).await;
+    let questions = [
+        "Does the refund take three days?",
+        "Does a refund cost us ten zebras?",
+        "Does the refund safe open with a giraffe?",
+    ];
+    // What stands in the documents is spelled in another way in the questions.
+    let stands = ["takes three days", "costs us", "safe opens"];
+    for (who, seen) in [(&mina, 1), (&few, 1), (&sara, 2), (&listens, 2), (&omid, 3)] {
+        let before = fake.asked().len();
+        for (n, text) in questions.into_iter().enumerate() {
+            let given = bytes(bench.send(by(who, question(&json!({ "question": text })))).await).await;
+            let given = String::from_utf8(given).unwrap();
+            assert!(stands[seen..].iter().all(|words| !given.contains(words)), "{text}: {given}");
+            let given: Value = serde_json::from_str(&given).unwrap();
+            assert_eq!(given["by"], if n < seen { "model" } else { "passages" }, "{text}: {given}");
+            if n == 0 {
+                let sentence = json!({ "text": "The refund takes three days.", "passages": [1] });
+                assert_eq!((&given["sentences"], &given["refused"]), (&json!([sentence]), &Value::Null));
+                assert_eq!(names(&given["passages"], "document"), ["refunds.txt"]);
+                let model = &given["model"];
+                assert_eq!((&model["model"], &model["dropped"]), (&json!("fake"), &json!(1)));
+            } else {
+                // What the model says of it does not stand there; of the rest nobody has asked it.
+                let why = if n < seen { "unsupported" } else { "nothing_found" };
+                assert_eq!((&given["sentences"], &given["refused"]), (&json!([]), &json!(why)), "{text}");
+            }
+        }
+        let prompts: Vec<String> =
+            fake.asked()[before..].iter().map(|asked| asked["messages"].to_string()).collect();
+        assert_eq!(prompts.len(), seen, "{prompts:?}");
+        for words in &stands[seen..] {
+            assert!(prompts.iter().all(|prompt| !prompt.contains(words)), "{words}: {prompts:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_model_that_is_dead_leaves_the_passages_own_words() {
+    let settings =
+        Settings { url: "http://127.0.0.1:9".to_owned(), model: "gone".to_owned(), ..Settings::default() };
+    let bench = Bench::answering(model(Settings { retries: 0, ..settings })).await;
+    let (bench, [mina, ..]) = with_documents(bench).await;
+    // Again and again, also when it is not asked any more.
+    for n in 0..7 {
+        let asked = json!({ "question": " Does the refund take three days? ", "leadId": "4711" });
+        let response = bench.send(by(&mina, question(&asked))).await;
+        assert_eq!(response.status(), StatusCode::OK);
+        let given = body(response).await;
+        assert_eq!(given["sentences"], json!([{ "text": REFUNDS, "passages": [1] }]), "{given}");
+        let failed = if n < 5 { "unreachable" } else { "resting" };
+        assert_eq!((&given["by"], &given["model_failed"]), (&json!("passages"), &json!(failed)));
+    }
+    let given = body(bench.send(by(&mina, question(&json!({ "question": "weather" })))).await).await;
+    assert_eq!((&given["refused"], &given["model_failed"]), (&json!("nothing_found"), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_model_is_not_kept_busy_for_somebody_who_has_left() {
+    let asked = Arc::new(Notify::new());
+    let tell = asked.clone();
+    let fake = Fake::start(move |_, _: &Value| {
+        tell.notify_one();
+        Reply::Silence
+    })
+    .await;
+    let (bench, _) = with_documents(Bench::answering(model(fake.settings())).await).await;
+    let key = bench.key(&["knowledge:read"]).await;
+    let text = json!({ "question": "Does the refund take three days?" }).to_string();
+    let request = format!(
+        "POST /api/ai/assist/answer HTTP/1.1\r\nHost: sotto\r\nAuthorization: Bearer {key}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    );
+    let mut program = TcpStream::connect(bench.serve().await).await.unwrap();
+    program.write_all(request.as_bytes()).await.unwrap();
+    timeout(Duration::from_secs(10), asked.notified()).await.unwrap();
+    drop(program);
+    timeout(Duration::from_secs(10), fake.given_up()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_question_on_a_call_may_lean_on_what_was_said_there() {
+    let (bench, [mina, _, omid]) = bench().await;
+    assert_eq!(bench.send(by(&omid, remove("keys.txt"))).await.status(), StatusCode::NO_CONTENT);
+    let lesson = upload("lessons.txt", "", "The lesson takes three days.");
+    assert_eq!(bench.send(by(&omid, lesson)).await.status(), StatusCode::NO_CONTENT);
+    let live = bench.begin("call");
+    live.publish(utterance(1, "I would like to get a refund.", true));
+    let call = format!("/api/calls/{}", live.id());
+    while body(bench.send(by(&mina, get(&call))).await).await["state"]["utterances"] == json!([]) {
+        tokio::task::yield_now().await;
+    }
+    let ask = async |asked: Value| {
+        let given = body(bench.send(by(&mina, question(&asked))).await).await;
+        names(&given["passages"], "document")
+    };
+    let text = "And does it take three days?";
+    assert_eq!(ask(json!({ "question": text })).await[0], "lessons.txt");
+    assert_eq!(ask(json!({ "question": text, "callId": live.id() })).await[0], "refunds.txt");
+    let unknown = json!({ "question": text, "callId": CallId::new() });
+    refused(bench.send(by(&mina, question(&unknown))).await, 404, "not_found").await;
+    // A call is for those who may read it.
+    let reads = bench.key(&["knowledge:read"]).await;
+    let asked = json!({ "question": text, "callId": live.id() });
+    refused(bench.send(by(&reads, question(&asked))).await, 403, "forbidden").await;
+    let reads = bench.key(&["knowledge:read", "calls:read"]).await;
+    assert_eq!(bench.send(by(&reads, question(&asked))).await.status(), StatusCode::OK);
+    for (asked, status, code) in [
+        (json!({ "question": " " }), 400, "invalid"),
+        (json!({ "question": "x".repeat(2_001) }), 400, "invalid"),
+        (json!({ "question": "x", "leadId": "x".repeat(201) }), 400, "invalid"),
+        (json!({ "question": "x", "callId": "x" }), 422, "invalid_body"),
+        (json!({ "query": "x" }), 422, "invalid_body"),
+    ] {
+        refused(bench.send(by(&mina, question(&asked))).await, status, code).await;
+    }
+}
+
+#[tokio::test]
 async fn who_may_not_look_or_change_is_refused() {
     let (bench, [mina, sara, _]) = bench().await;
     let other = bench.key(&["calls:read", "calls:listen", "metrics:read"]).await;
     let reads = bench.key(&["knowledge:read"]).await;
-    let looks =
-        || [get("/api/knowledge/documents"), get("/api/knowledge/documents/refunds.txt"), ask("refund")];
+    let looks = || {
+        let list = get("/api/knowledge/documents");
+        let answer = question(&json!({ "question": "refund" }));
+        [list, get("/api/knowledge/documents/refunds.txt"), ask("refund"), answer]
+    };
     let changes = || [upload("a.txt", "", "one"), remove("refunds.txt"), remove("keys.txt")];
     for request in looks().into_iter().chain(changes()) {
         refused(bench.send(request).await, 401, "unauthenticated").await;
@@ -301,7 +457,12 @@ async fn nobody_asks_without_end() {
     let (bench, [mina, sara, _]) = bench().await;
     let mut answered = 0;
     let refusal = loop {
-        let response = bench.send(by(&mina, ask("refund"))).await;
+        // Whichever way they ask.
+        let asked = match answered % 2 {
+            0 => ask("refund"),
+            _ => question(&json!({ "question": "refund" })),
+        };
+        let response = bench.send(by(&mina, asked)).await;
         if response.status() != StatusCode::OK {
             break response;
         }

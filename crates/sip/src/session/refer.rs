@@ -315,14 +315,14 @@ impl DialError {
 }
 
 /// The status in a piece of a SIP message (RFC 3420).
-fn fragment(body: &[u8]) -> Option<u16> {
+pub(crate) fn fragment(body: &[u8]) -> Option<u16> {
     let text = std::str::from_utf8(body.get(..body.len().min(MAX_VALUE))?).ok()?;
     let status = text.trim_start().strip_prefix("SIP/2.0 ")?.get(..3)?.parse().ok()?;
     (100..700).contains(&status).then_some(status)
 }
 
 /// Whom a REFER names: a number, and what the call that it leads to is told.
-fn target(request: &Request) -> Result<Target, Reject> {
+pub(crate) fn target(request: &Request) -> Result<Target, Reject> {
     let bad = || Reject::new(400, "Bad Refer-To");
     let values = |name: &'static str| {
         let all = request.headers.iter().filter(move |header| header.name().eq_ignore_ascii_case(name));
@@ -369,7 +369,7 @@ fn target(request: &Request) -> Result<Target, Reject> {
 }
 
 /// Whether a value can be written into a header.
-fn fits(value: &str) -> bool {
+pub(crate) fn fits(value: &str) -> bool {
     (1..=MAX_VALUE).contains(&value.len()) && !value.contains(char::is_control)
 }
 

@@ -46,6 +46,8 @@ pub struct FakeHost {
     pub plays: AtomicBool,
     /// Takes transfers, when they shall be accepted.
     pub referrals: Mutex<Option<mpsc::UnboundedSender<Referral>>>,
+    /// Panics at what happens in a call.
+    pub panics: AtomicBool,
     /// Held while calls shall wait to begin.
     pub gate: tokio::sync::Mutex<()>,
 }
@@ -120,6 +122,7 @@ impl Host for FakeHost {
     }
 
     async fn note(&self, id: CallId, note: Note) {
+        assert!(!self.panics.load(Ordering::Relaxed), "told to panic at {note:?}");
         let _ = self.told.send(Told::Noted(id, note));
     }
 
@@ -158,6 +161,7 @@ impl Bench {
             over: Mutex::default(),
             plays: AtomicBool::default(),
             referrals: Mutex::default(),
+            panics: AtomicBool::default(),
             gate: tokio::sync::Mutex::default(),
         });
         // A range of its own for each endpoint of a test program.

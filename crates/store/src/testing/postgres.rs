@@ -9,6 +9,8 @@ use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
 
+use super::skip::skipped;
+
 /// A PostgreSQL server of our own. It stops, and its data is removed, when this is dropped or the process ends.
 #[derive(Debug)]
 pub struct Postgres {
@@ -41,6 +43,22 @@ impl Postgres {
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
         server.resume();
         Some(server)
+    }
+
+    /// The same for a test that is skipped without one: it needs a server that it may stop, which the one that
+    /// `SOTTO_TEST_POSTGRES` names is not.
+    ///
+    /// # Panics
+    /// As [`Postgres::start`] and [`skipped`].
+    #[must_use]
+    pub fn start_or_skip() -> Option<Self> {
+        let server = Self::start();
+        if server.is_none() {
+            let is_given = std::env::var("SOTTO_TEST_POSTGRES").is_ok_and(|url| !url.is_empty());
+            let need = if is_given { "OWN_POSTGRES" } else { "POSTGRES" };
+            skipped(need, "no PostgreSQL is installed on this machine");
+        }
+        server
     }
 
     /// Starts the server again after [`Postgres::pause`].

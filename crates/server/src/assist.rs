@@ -1,0 +1,459 @@
+//! An answer from what is written down, in which every sentence names the passages that it rests on.
+//!
+//! Without a language model it is the sentences of the passages themselves. A model may put them into words; what it
+//! says is looked at and not believed: a sentence stays only if it names passages that it was given, and if these have
+//! its numbers, its names, and most of its words. What was written or said by others is data to it, never an order
+//! (see [`Sendable::fenced`](sotto_llm::Sendable::fenced)), and where a passage begins to talk to a model, nothing more
+//! of it is taken.
+
+use std::collections::BTreeSet;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, sentences, share_in};
+use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template, is_hidden};
+use sotto_text::fold;
+use utoipa::ToSchema;
+
+use crate::redaction::RedactionConfig;
+
+/// Passages that an answer may rest on.
+const PASSAGES: usize = 5;
+/// Of these, sentences are taken as they are from so many, if they are nearly as sure as the best.
+const TAKEN: usize = 3;
+const NEARLY: f32 = 0.2;
+/// Sentences of an answer, and characters of each.
+const SENTENCES: usize = 4;
+const CHARACTERS: usize = 600;
+/// Characters of a question that are read.
+const QUESTION: usize = 2_000;
+/// The share of a sentence's meaningful words that its passages must have.
+const SUPPORT: f32 = 0.6;
+
+/// A language model, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Model {
+    /// The server.
+    pub llm: Llm,
+    /// What is taken out of all that is sent there.
+    pub redaction: RedactionConfig,
+    /// How long whoever has asked waits for it at most.
+    pub patience: Duration,
+}
+
+/// An answer, or an honest lack of one.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AssistAnswer {
+    /// What answers, in order; empty where nothing does.
+    pub sentences: Vec<AssistSentence>,
+    /// The passages that sentences name, by their numbers, the surest first.
+    pub passages: Vec<AssistPassage>,
+    /// Where the sentences come from.
+    pub by: AnsweredBy,
+    /// Why there are no sentences.
+    pub refused: Option<WhyNot>,
+    /// What the model cost, where one answered.
+    pub model: Option<ModelUse>,
+    /// Why a model was asked in vain, in one word (`too_slow`, `unreachable`, …). The sentences are the passages' own
+    /// then.
+    pub model_failed: Option<String>,
+}
+
+/// A sentence and what it rests on.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AssistSentence {
+    /// The sentence, as text. It is no markup.
+    pub text: String,
+    /// Numbers of passages, at least one.
+    pub passages: Vec<usize>,
+}
+
+/// A passage that may be named.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct AssistPassage {
+    /// What sentences call it, from 1.
+    pub number: usize,
+    /// The document, as the hub knows it.
+    pub document: String,
+    /// Its place among the document's passages.
+    pub place: usize,
+    /// The document's title and the headings that it stands under.
+    pub above: String,
+    /// What of its text an answer may rest on.
+    pub text: String,
+    /// When the document was last changed, in milliseconds since 1970.
+    pub changed_unix_ms: u64,
+    /// How likely it answers, from 0 to 1.
+    pub confidence: f32,
+}
+
+/// Where an answer's sentences come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum AnsweredBy {
+    /// They are the passages' own.
+    Passages,
+    /// A language model wrote them.
+    Model,
+}
+
+/// Why there is no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum WhyNot {
+    /// Nothing that is written down is surely about it.
+    NothingFound,
+    /// The model says that the passages do not answer it.
+    NotInPassages,
+    /// Nothing that the model said stands in the passages.
+    Unsupported,
+}
+
+/// What a model's answer took.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct ModelUse {
+    /// The model, as its server calls it.
+    pub model: String,
+    /// The prompt's template and version.
+    pub template: String,
+    /// Tokens of prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of answers.
+    pub answer_tokens: u64,
+    /// How long it took, in milliseconds.
+    pub took_ms: u64,
+    /// Its first answer had not the form that was asked for.
+    pub was_repaired: bool,
+    /// Sentences that were dropped because the passages do not have them.
+    pub dropped: usize,
+}
+
+/// What a model says.
+#[derive(Debug, Deserialize)]
+struct Said {
+    refused: bool,
+    sentences: Vec<SaidSentence>,
+}
+
+#[derive(Debug, Deserialize)]
+struct SaidSentence {
+    text: String,
+    passages: Vec<usize>,
+}
+
+/// Answers a question from what a search for it has found, the best hit first. A model gets that question and those
+/// passages, with their secrets taken out, and nothing else. Never fails: where a model does, the passages' own sentences
+/// answer.
+pub async fn answer(query: &Query<'_>, hits: &[Hit], model: Option<&Model>) -> AssistAnswer {
+    let passages: Vec<AssistPassage> = usable(hits);
+    if passages.is_empty() {
+        return refusal(WhyNot::NothingFound, AnsweredBy::Passages);
+    }
+    let mut model_failed = None;
+    if let Some(model) = model {
+        let question: String = query.text.chars().take(QUESTION).collect();
+        match by_model(&question, &passages, model).await {
+            Ok(answer) => return answer,
+            Err(error) => {
+                tracing::warn!(error = error.kind(), "no answer by the language model");
+                model_failed = Some(error.kind().to_owned());
+            }
+        }
+    }
+    AssistAnswer { model_failed, ..by_passages(query, hits, passages) }
+}
+
+fn refusal(why: WhyNot, by: AnsweredBy) -> AssistAnswer {
+    AssistAnswer {
+        sentences: vec![],
+        passages: vec![],
+        by,
+        refused: Some(why),
+        model: None,
+        model_failed: None,
+    }
+}
+
+/// The passages of the sure hits, as far as they do not talk to a model.
+fn usable(hits: &[Hit]) -> Vec<AssistPassage> {
+    let sure = hits.iter().filter(|hit| hit.confidence >= SURE);
+    let found = sure.filter_map(|hit| {
+        let passage = hit.passage()?;
+        let above = passage.above(&hit.document.title);
+        let text = before_orders(&passage.text).trim_end();
+        (!text.is_empty() && !gives_orders(&above)).then(|| AssistPassage {
+            number: 0,
+            document: hit.document.id.clone(),
+            place: hit.place,
+            above,
+            text: text.to_owned(),
+            changed_unix_ms: hit.document.changed_unix_ms,
+            confidence: hit.confidence,
+        })
+    });
+    found.take(PASSAGES).zip(1..).map(|(passage, number)| AssistPassage { number, ..passage }).collect()
+}
+
+/// The passages' own sentences.
+fn by_passages(query: &Query<'_>, hits: &[Hit], passages: Vec<AssistPassage>) -> AssistAnswer {
+    let best = passages.first().map_or(0.0, |best| best.confidence);
+    let near = passages.iter().filter(|passage| passage.confidence + NEARLY >= best).take(TAKEN);
+    let mut taken: Vec<AssistSentence> = Vec::new();
+    for passage in near {
+        let own = hits.iter().find(|hit| is_of(hit, passage)).and_then(|hit| {
+            // Looked for in what of the text may be used.
+            let usable = Passage { text: passage.text.clone(), ..hit.passage()?.clone() };
+            Some(Excerpt::of(&usable, &hit.document.title, query, CHARACTERS).answering())
+        });
+        let Some(own) = own.filter(|own| !own.ends_with(['?', '؟'])) else { continue };
+        match taken.iter_mut().find(|sentence| fold(&sentence.text) == fold(&own)) {
+            Some(same) => same.passages.push(passage.number),
+            None => taken.push(AssistSentence { text: own, passages: vec![passage.number] }),
+        }
+    }
+    let refused = taken.is_empty().then_some(WhyNot::NothingFound);
+    let passages = named(passages, &taken);
+    AssistAnswer {
+        sentences: taken,
+        passages,
+        by: AnsweredBy::Passages,
+        refused,
+        model: None,
+        model_failed: None,
+    }
+}
+
+fn is_of(hit: &Hit, passage: &AssistPassage) -> bool {
+    hit.place == passage.place && hit.document.id == passage.document
+}
+
+/// Those that sentences name.
+fn named(passages: Vec<AssistPassage>, sentences: &[AssistSentence]) -> Vec<AssistPassage> {
+    let is_named = |number: &usize| sentences.iter().any(|sentence| sentence.passages.contains(number));
+    passages.into_iter().filter(|passage| is_named(&passage.number)).collect()
+}
+
+async fn by_model(
+    question: &str,
+    passages: &[AssistPassage],
+    Model { llm, redaction, patience }: &Model,
+) -> Result<AssistAnswer, LlmError> {
+    let begun = Instant::now();
+    let mut count = passages.len();
+    let prompt = loop {
+        let prompt = prompt(question, passages.get(..count).unwrap_or_default(), redaction)?;
+        match llm.fits(&prompt).await {
+            // The least sure one is left out.
+            Err(LlmError::NoRoom { .. }) if count > 1 => count -= 1,
+            fits => break fits.map(|()| prompt)?,
+        }
+    };
+    let passages = passages.get(..count).unwrap_or_default();
+    let left = patience.saturating_sub(begun.elapsed());
+    let answered: Answered<Said> = llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await?;
+    let said = answered.value.sentences;
+    let all = said.len();
+    let mut sentences: Vec<AssistSentence> = Vec::new();
+    if !answered.value.refused {
+        let checked = said.into_iter().filter_map(|sentence| checked(sentence, passages));
+        sentences.extend(checked.take(SENTENCES));
+    }
+    let refused = match (sentences.is_empty(), answered.value.refused || all == 0) {
+        (false, _) => None,
+        (true, true) => Some(WhyNot::NotInPassages),
+        (true, false) => Some(WhyNot::Unsupported),
+    };
+    let model = ModelUse {
+        model: answered.model,
+        template: answered.template.to_owned(),
+        prompt_tokens: answered.usage.prompt_tokens,
+        answer_tokens: answered.usage.answer_tokens,
+        took_ms: u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX),
+        was_repaired: answered.was_repaired,
+        dropped: if answered.value.refused { 0 } else { all - sentences.len() },
+    };
+    Ok(AssistAnswer {
+        passages: named(passages.to_vec(), &sentences),
+        sentences,
+        by: AnsweredBy::Model,
+        refused,
+        model: Some(model),
+        model_failed: None,
+    })
+}
+
+fn prompt(
+    question: &str,
+    passages: &[AssistPassage],
+    redaction: &RedactionConfig,
+) -> Result<Prompt, LlmError> {
+    let each = passages.iter().map(|passage| {
+        let text = format!("{}\n{}", passage.above, passage.text);
+        redaction.sendable(&text).fenced("passage", Some(passage.number))
+    });
+    let all: Vec<Sendable> = each.collect();
+    let passages = Sendable::joined(&all, "\n");
+    let question = redaction.sendable(question).fenced("question", None);
+    Template::ANSWER.fill(&[("passages", &passages), ("question", &question)])
+}
+
+/// What an answer from so many passages must look like.
+fn schema(passages: usize) -> Result<Schema, LlmError> {
+    let number = json!({ "type": "integer", "minimum": 1, "maximum": passages });
+    let sentence = json!({
+        "type": "object",
+        "properties": {
+            "text": { "type": "string" },
+            "passages": { "type": "array", "items": number, "minItems": 1, "maxItems": PASSAGES },
+        },
+        "required": ["text", "passages"],
+        "additionalProperties": false,
+    });
+    let answer = json!({
+        "type": "object",
+        "properties": {
+            "refused": { "type": "boolean" },
+            "sentences": { "type": "array", "items": sentence, "maxItems": SENTENCES },
+        },
+        "required": ["refused", "sentences"],
+        "additionalProperties": false,
+    });
+    Schema::new("answer", answer)
+}
+
+/// A sentence that the passages which it names have; none otherwise.
+fn checked(said: SaidSentence, passages: &[AssistPassage]) -> Option<AssistSentence> {
+    let text = said.text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    let numbers: BTreeSet<usize> = said.passages.into_iter().collect();
+    let named: Option<Vec<&AssistPassage>> =
+        numbers.iter().map(|number| passages.iter().find(|passage| passage.number == *number)).collect();
+    let texts: Vec<String> =
+        named?.into_iter().map(|passage| format!("{}\n{}", passage.above, passage.text)).collect();
+    let is_sentence = text.chars().any(char::is_alphanumeric) && text.chars().count() <= CHARACTERS;
+    if texts.is_empty() || !is_sentence || gives_orders(&text) || !stands_in(&text, &texts) {
+        return None;
+    }
+    Some(AssistSentence { text, passages: numbers.into_iter().collect() })
+}
+
+/// Whether texts have the numbers of a sentence, its names and addresses, most of its words, and a denial where it
+/// denies something. That they mean the same nothing can promise.
+fn stands_in(sentence: &str, texts: &[String]) -> bool {
+    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+    let all = texts.join("\n");
+    let has = |of: fn(&str) -> BTreeSet<String>| of(sentence).is_subset(&of(&all));
+    let words = words(&all);
+    let named = |name: &String| words.contains(name);
+    has(numbers)
+        && has(addresses)
+        && names(sentence).iter().all(named)
+        && (!denies(sentence) || denies(&all))
+        && share_in(sentence, &texts) >= SUPPORT
+}
+
+fn words(text: &str) -> BTreeSet<String> {
+    let folded = fold(text);
+    folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
+}
+
+/// Words for numbers, and these in digits. “One” and «نه» are mostly something else.
+const COUNTED: &str = "
+    two 2 three 3 four 4 five 5 six 6 seven 7 eight 8 nine 9 ten 10 eleven 11 twelve 12 fifteen 15 twenty 20 thirty 30
+    forty 40 fifty 50 sixty 60 seventy 70 eighty 80 ninety 90 hundred 100 thousand 1000 million 1000000
+    دو 2 سه 3 چهار 4 پنج 5 شش 6 هفت 7 هشت 8 ده 10 یازده 11 دوازده 12 پانزده 15 بیست 20 سی 30 چهل 40 پنجاه 50 شصت 60
+    هفتاد 70 هشتاد 80 نود 90 صد 100 هزار 1000 میلیون 1000000";
+
+/// The numbers of a text, in digits or in words, without what groups their digits.
+fn numbers(text: &str) -> BTreeSet<String> {
+    let folded = fold(text);
+    let digits = folded.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',')));
+    let digits =
+        digits.map(|one| one.trim_matches(['.', ',']).replace(',', "")).filter(|one| !one.is_empty());
+    let words = words(text);
+    let pairs: Vec<&str> = COUNTED.split_whitespace().collect();
+    let counted = pairs.chunks_exact(2).filter(|pair| words.contains(pair[0])).map(|pair| pair[1].to_owned());
+    digits.chain(counted).collect()
+}
+
+/// What looks like a way to somewhere: links, mail addresses, names of accounts.
+fn addresses(text: &str) -> BTreeSet<String> {
+    let is_address = |word: &&str| word.contains("://") || word.contains('@') || word.starts_with("www.");
+    let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '/' | '@'));
+    fold(text).split_whitespace().filter(is_address).map(|word| word.trim_matches(ends).to_owned()).collect()
+}
+
+/// Words with a capital letter that do not begin a sentence, in one spelling.
+fn names(text: &str) -> BTreeSet<String> {
+    let mut out = BTreeSet::new();
+    for range in sentences(text) {
+        let words = text[range].split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).skip(1);
+        out.extend(words.filter(|word| word.len() > 1 && word.contains(char::is_uppercase)).map(fold));
+    }
+    out
+}
+
+fn denies(text: &str) -> bool {
+    const WORDS: [&str; 9] = ["not", "no", "never", "none", "cannot", "nothing", "without", "بدون", "هیچ"];
+    const BEGINS: [&str; 7] = ["نیست", "نمی", "نباید", "ندار", "نشد", "نکن", "نخواه"];
+    let folded = fold(text);
+    folded.contains("n't")
+        || words(text).iter().any(|word| {
+            WORDS.contains(&word.as_str()) || BEGINS.iter().any(|begin| word.starts_with(&fold(begin)))
+        })
+}
+
+/// Sentences that an order may be spread over.
+const SPREAD: usize = 3;
+
+/// A text up to the first sentences that talk to a model.
+fn before_orders(text: &str) -> &str {
+    let all = sentences(text);
+    for (last, end) in all.iter().enumerate() {
+        for begin in all[..=last].iter().rev().take(SPREAD) {
+            if gives_orders(&text[begin.start..end.end]) {
+                return &text[..begin.start];
+            }
+        }
+    }
+    text
+}
+
+/// What only whoever talks to a language model says.
+const ORDERS: &str = "
+    system prompt, system message, system override, system instruction, developer mode, jailbreak, you are now,
+    from now on you, you must now, act as if you, pretend to be, pretend that you, as an ai, ai model, language model,
+    to the assistant, dear assistant, dear ai, attention assistant, note to the model, note to ai, instructions for ai,
+    new instruction, updated instruction, new task:, your real task, your new task, respond only with, reply only with,
+    answer only with, answer with exactly, respond with exactly, reply with exactly, output only, output exactly,
+    repeat after me, print the following, say exactly, im_start, im_end, answer every question with,
+    answer to every question is, regardless of the question, whatever is asked,
+    مدل زبانی, پرامپت, دستیار عزیز, دستیار هوش مصنوعی, هوش مصنوعی عزیز, از این پس تو, تو اکنون, تو حالا, فقط بنویس,
+    فقط پاسخ بده, فقط جواب بده, به هر پرسشی, به هر سوالی, وانمود کن, وظیفه جدید تو, دقیقا بنویس, عینا بنویس";
+/// What is not to be done, and with what: together they are an order.
+const VERBS: &str =
+    "ignore, disregard, forget, override, bypass, do not follow, don't follow, stop following,
+    نادیده, فراموش کن, بی توجه, کنار بگذار, پیروی نکن, توجه نکن";
+const OBJECTS: &str = "instruction, your rules, all rules, these rules, previous rules, the rules above, your prompt,
+    directive, guardrail, everything above, everything before, all of the above, you were told, you have been told,
+    دستور, قوانین, قانون‌های, هرچه گفته شد, گفته‌های قبل, متن‌های بالا";
+
+/// Whether a text talks to a language model: what no document says to a customer. A list of what is usually written,
+/// which whoever knows it can avoid; what comes of an answer then is for [`checked`] to see.
+fn gives_orders(text: &str) -> bool {
+    static LISTS: LazyLock<[Vec<String>; 3]> = LazyLock::new(|| {
+        let list = |all: &str| all.split(',').map(|phrase| fold(phrase.trim())).collect();
+        [list(ORDERS), list(VERBS), list(OBJECTS)]
+    });
+    // Line breaks and space between words hide nothing.
+    let plain = fold(text).split_whitespace().collect::<Vec<_>>().join(" ");
+    let [orders, verbs, objects] =
+        LISTS.each_ref().map(|list| list.iter().any(|one| plain.contains(one.as_str())));
+    let begins = ["system:", "assistant:", "user:"].iter().any(|role| plain.starts_with(role));
+    orders || begins || (verbs && objects)
+}
+
+#[cfg(test)]
+mod tests;
