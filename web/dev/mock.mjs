@@ -428,6 +428,7 @@ async function library(request, response, url, user) {
     const name = url.searchParams.get('name');
     let text = '';
     for await (const chunk of request) text += chunk;
+    if (url.searchParams.get('tickets') === 'true') text = text.replace(/(Dear )\p{L}+/gu, '$1••••');
     if (!/\.(md|html|txt|csv|json|pdf|docx)$/.test(name)) return refuse(response, 415, 'kind', 'no such kind');
     if (!text.trim()) return refuse(response, 422, 'unreadable', 'there is no text in it');
     const roles = url.searchParams.get('roles').split(',').filter(Boolean);
@@ -484,6 +485,67 @@ function afterCalls(request, response, url, user) {
     delete job.error;
     Object.assign(job, { state: 'done', tries: 1, changed_at_unix_ms: Date.now() });
   }, DONE_AFTER_MS);
+  return answer(response, 204);
+}
+
+// ---- what is not written down ----------------------------------------------------------------------------
+
+const asked = (text, n, confidence = 0.2) => ({
+  text,
+  asked_at_unix_ms: begun - n * HOUR,
+  confidence,
+  ...(over[n] ? { call_id: over[n].id, utterance_id: 3 } : {}),
+});
+const gaps = [
+  [asked('Can I pay in instalments?', 1), asked('Is it possible to pay monthly?', 2), asked('instalments', 99, 0)],
+  [asked('آیا گواهی پایان دوره می‌دهید؟', 3), asked('مدرک پایان دوره چطور صادر می‌شود؟', 5)],
+  [asked('Will it rain tomorrow?', 4)],
+].map((questions, n) => ({
+  id: id(begun, 3300 + n),
+  state: 'open',
+  count: questions.length,
+  count_since: 0,
+  last_asked_unix_ms: questions[0].asked_at_unix_ms,
+  changed_by: '',
+  questions,
+}));
+
+/** How a document does: the first helps, the second does not, and what cannot be read says so. */
+function health({ id, title, state, changed_unix_ms }, n) {
+  const uses = { shown: 0, accepted: 0, copied: 0, dismissed: 0, wrong: 0, found: 0 };
+  if (n === 0) Object.assign(uses, { shown: 12, accepted: 5, copied: 3, dismissed: 2, found: 7 });
+  if (n === 1) Object.assign(uses, { shown: 6, dismissed: 1, wrong: 3 });
+  const concerns = state === 'failed' ? ['failed'] : n === 1 ? ['wrong', 'never_used'] : n === 2 ? ['never_shown'] : [];
+  return { id, title, changed_unix_ms, ...uses, concerns };
+}
+
+async function keeping(request, response, url, user) {
+  if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const seen = written.filter(({ roles }) => roles.length === 0 || roles.includes(user.role));
+  if (url.pathname === '/api/knowledge/health') {
+    const documents = seen.map(health).sort((a, b) => b.concerns.length - a.concerns.length);
+    const of = ({ id: document, title, headings, changed_unix_ms }, text) => ({ document, title, headings, text, changed_unix_ms });
+    const conflicts = [
+      {
+        newer: of(written[0], 'The money is back on your card within 5 working days.'),
+        older: of(written[1], 'The money is back on your card within 7 working days.'),
+      },
+    ];
+    return answer(response, 200, { old_after_days: 365, documents, conflicts });
+  }
+  if (request.method === 'GET') {
+    const count = (state) => gaps.filter((gap) => gap.state === state).length;
+    const counts = Object.fromEntries(['open', 'answered', 'hidden'].map((state) => [state, count(state)]));
+    const state = url.searchParams.get('state') ?? 'open';
+    return answer(response, 200, { ...counts, gaps: gaps.filter((gap) => gap.state === state) });
+  }
+  const gap = gaps.find((one) => one.id === url.pathname.split('/')[4]);
+  if (!gap) return refuse(response, 404, 'not_found', 'there is no such gap');
+  const { state, document: name } = await bodyOf(request);
+  const document = seen.find((one) => one.id === name);
+  if ((state === 'answered') !== Boolean(document)) return refuse(response, 400, 'invalid', 'no such document');
+  delete gap.document;
+  Object.assign(gap, { state, changed_by: user.name }, document && { document: { id: document.id, title: document.title } });
   return answer(response, 204);
 }
 
@@ -746,6 +808,7 @@ function resource(request, response, url, user) {
     const there = agents.filter((one) => one.name !== user.name);
     return answer(response, 200, { agents: there, numbers: ['100'], waiting: inLine(begun) });
   }
+  if (/^\/api\/knowledge\/(gaps|health)(\/|$)/.test(path)) return keeping(request, response, url, user);
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer))(\/|$)/.test(path))
     return library(request, response, url, user);

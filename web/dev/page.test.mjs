@@ -1304,6 +1304,12 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await card.getByRole('button', { name: 'Remove it for good?' }).click();
   await card.waitFor({ state: 'detached' });
 
+  await form.getByLabel('They are tickets').check();
+  await upload('ticket.txt', 'Dear Smith, we are closed.');
+  const ticket = page.locator('ul > li', { has: page.locator('[data-row="document ticket.txt"]') });
+  await ticket.locator('[data-row]').click();
+  await ticket.getByText('Dear ••••, we are closed.').waitFor();
+
   // An agent looks things up, and changes nothing.
   const agent = await visit(t);
   await agent.waitForSelector('[data-call]');
@@ -1374,6 +1380,64 @@ test('an admin has done again what was given up after calls, and nobody else see
   assert.equal(await agent.getByRole('link', { name: 'What is done after calls' }).count(), 0);
   await agent.goto(`${base}/#/jobs`);
   await agent.locator('main .empty').waitFor();
+});
+
+test('a supervisor sees what is not written down, names what answers it, and hides what is not ours', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('f');
+  await page.getByRole('link', { name: 'What is missing' }).click();
+  const rows = page.locator('ul [data-row]');
+  await rows.nth(2).waitFor();
+  assert.equal(await page.title(), 'What is missing · Sotto');
+  assert.match(await rows.first().innerText(), /Can I pay in instalments\?[\s\S]*asked 3 times/);
+  await page.keyboard.press('j');
+  await page.keyboard.press('Enter');
+  const first = page.locator('li', { has: page.locator('[data-row][aria-expanded="true"]') });
+  const call = first.getByRole('link', { name: 'To the call' }).first();
+  assert.match(await call.getAttribute('href'), /^#\/calls\//);
+  await first.getByText('looked up').waitFor();
+  const answers = first.getByRole('button', { name: 'This answers it' });
+  assert.equal(await answers.isDisabled(), true);
+  await first.getByLabel('The document that answers it').selectOption({ label: 'Goodwill (goodwill.txt)' });
+  await answers.click();
+  await page.getByRole('button', { name: /^Open\s*2/ }).waitFor();
+  const rain = page.locator('li', { has: page.locator('[data-row]', { hasText: 'Will it rain' }) });
+  await rain.locator('[data-row]').click();
+  await rain.getByRole('button', { name: 'Not ours to answer' }).click();
+  await rain.waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /^Answered/ }).click();
+  await page.getByText('“Goodwill” answers it, says admin').waitFor();
+  await page.getByRole('button', { name: /^Not ours/ }).click();
+  await page.getByText('not ours, says admin').waitFor();
+  await rain.locator('[data-row]').click();
+  await rain.getByRole('button', { name: 'Open again' }).click();
+  await rain.waitFor({ state: 'detached' });
+
+  await page.getByText('within 7 working days').waitFor();
+  await page.getByText('called wrong more often than used').waitFor();
+
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.keyboard.press('f');
+  await agent.waitForSelector('ul [data-row]');
+  assert.equal(await agent.getByRole('link', { name: 'What is missing' }).count(), 0);
+  await agent.goto(`${base}/#/knowledge/gaps`);
+  await agent.locator('main .empty').waitFor();
+});
+
+test('what is missing fits a telephone, from the right in Persian', async (t) => {
+  const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.goto(`${base}/#/knowledge/gaps`);
+  await page.locator('[data-row]').first().click();
+  await page.waitForSelector('[data-row][aria-expanded="true"]');
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
 });
 
 test('a contact is found, with what was said and what is to be done, and is changed', async (t) => {

@@ -752,7 +752,7 @@ export function stateOf(list) {
     else if (kind === 'consent') state.consent = body;
     else if (kind === 'prompt_answered') state.prompt = null;
     else if (kind === 'card') state.cards = [...state.cards, body].slice(-2);
-    else if (kind === 'card_answered')
+    else if (kind === 'card_answered' && body.answer !== 'copied')
       state.cards = state.cards.filter(({ card_id }) => card_id !== body.card_id);
     else if (kind === 'checklist') checklist.set(body.name, body);
     else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);

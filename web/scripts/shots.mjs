@@ -190,6 +190,14 @@ const scenes = {
       await page.waitForSelector('.answer .by');
     },
   },
+  gaps: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/knowledge/gaps`);
+      await page.locator('[data-row]').first().click();
+      await page.waitForSelector('[data-row][aria-expanded="true"]');
+    },
+  },
   live: {
     async run(page, language) {
       // In the middle of its script.

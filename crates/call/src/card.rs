@@ -11,7 +11,7 @@ pub const MOST_OPEN_CARDS: usize = 2;
 
 /// See [`EventBody::Card`].
 ///
-/// It stands until it is answered, until another takes its place ([`MOST_OPEN_CARDS`]; or one about the same utterance, whose
+/// It stands until it is answered (which copying it does not), until another takes its place ([`MOST_OPEN_CARDS`]; or one about the same utterance, whose
 /// words were revised), or until it expires, whichever is first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
@@ -160,6 +160,8 @@ pub struct CardAnswered {
 pub enum CardAnswer {
     /// It helped.
     Accepted,
+    /// It was taken elsewhere, and still stands.
+    Copied,
     /// It was not needed.
     Dismissed,
     /// It does not answer what was asked, or is not true.
@@ -232,6 +234,8 @@ mod tests {
         assert_eq!(open(&state(begun.clone())), [1, 2]);
         assert_eq!(after(answered(1)), [2]);
         assert_eq!(after(answered(9)), [1, 2], "an answer to another");
+        let (answer, by) = (CardAnswer::Copied, "mina".to_owned());
+        assert_eq!(after(EventBody::CardAnswered(CardAnswered { card_id: 1, answer, by })), [1, 2]);
         assert_eq!(after(shown(3, &said[2])), [2, 3], "the oldest goes");
         assert_eq!(after(shown(3, &said[1])), [1, 3], "about the same words");
         let nothing = Utterance { revision: 1, text: String::new(), ..said[0].clone() };

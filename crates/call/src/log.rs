@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, Card, ChecklistItem, Consent, CustomerUtterance, Entities, EventBody,
-    Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding, Supervisor,
-    Talk, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, Card, CardAnswer, ChecklistItem, Consent, CustomerUtterance, Entities,
+    EventBody, Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding,
+    Supervisor, Talk, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -173,6 +173,7 @@ impl CallState {
                     self.cards.push(Card::clone(card));
                 }
             }
+            EventBody::CardAnswered(answered) if answered.answer == CardAnswer::Copied => {}
             EventBody::CardAnswered(answered) => {
                 self.cards.retain(|card| card.card_id != answered.card_id);
             }

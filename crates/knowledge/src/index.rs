@@ -197,6 +197,11 @@ impl Index {
         self.entries.is_empty()
     }
 
+    /// The documents that have passages, whoever may see them.
+    pub fn documents(&self) -> impl Iterator<Item = &Document> {
+        self.entries.iter().filter(|entry| entry.place == 0).map(|entry| entry.document.as_ref())
+    }
+
     /// The document of this name, whoever may see it; none if it has no passages.
     #[must_use]
     pub fn document(&self, id: &str) -> Option<&Arc<Document>> {
@@ -413,7 +418,7 @@ fn limited(text: &str) -> &str {
 }
 
 /// A sum of products in eight lanes, which the compiler can keep in a vector.
-fn dot(a: &[f32], b: &[f32]) -> f32 {
+pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
     let (a, a_rest) = a.as_chunks::<8>();
     let (b, b_rest) = b.as_chunks::<8>();
     let mut lanes = [0.0f32; 8];

@@ -6,7 +6,12 @@
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
 //! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
 //! answers a question ([`Excerpt`]), and whether what somebody says stands in passages ([`share_in`]), is told by their words.
+//!
+//! For whoever keeps the hub, [`Leaders`] put questions together that ask the same, and [`conflicts`] are sentences that
+//! disagree.
 
+mod alike;
+mod conflict;
 mod excerpt;
 mod hub;
 mod index;
@@ -16,6 +21,8 @@ mod split;
 mod trigger;
 mod words;
 
+pub use alike::{ALIKE, ALIKE_WORDS, Asked, Leaders};
+pub use conflict::{Conflict, Statement, conflicts};
 pub use excerpt::{Excerpt, sentences};
 pub use hub::{
     ByHash, Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document,

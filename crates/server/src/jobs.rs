@@ -11,15 +11,17 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use sotto_call::{CallEvent, CallId, CallState, EventBody};
+use sotto_knowledge::Trigger;
 use sotto_review::{CallInsight, Quality, Scorecard};
-use sotto_store::{CallEntry, JobRow, ReviewRow, Step, Store, StoreError};
+use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
-use crate::priority;
+use crate::library::Library;
+use crate::{gaps, priority};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -66,7 +68,7 @@ pub struct Figures {
 }
 
 /// What a call came to, as JSON.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Made {
     /// Its insight, in which nothing rests on how the customer felt.
     pub insight: String,
@@ -74,28 +76,41 @@ pub struct Made {
     pub with_moods: Option<String>,
     /// Its quality.
     pub quality: String,
+    /// What it tells of what is written down.
+    pub knowledge: CallKnowledge,
 }
 
 /// What works on jobs: makes of a call's log what a step comes to. Partial words that final ones have replaced may be absent.
 pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + Sync>;
 
-/// What is built in: without a language model, from the log alone.
+/// What is built in: without a language model, from the log alone, and what is written down.
 #[must_use]
-pub fn built_in() -> Work {
+pub fn built_in(library: Library) -> Work {
     static CARD: LazyLock<Scorecard> = LazyLock::new(Scorecard::built_in);
-    Arc::new(|step: Step, events: &[CallEvent]| match step {
-        Step::Review => review(events, &CARD),
+    let trigger = Trigger::new();
+    Arc::new(move |step: Step, events: &[CallEvent]| match step {
+        Step::Review => review(events, &CARD, &library, &trigger),
     })
 }
 
-fn review(events: &[CallEvent], card: &Scorecard) -> anyhow::Result<Made> {
+fn review(
+    events: &[CallEvent],
+    card: &Scorecard,
+    library: &Library,
+    trigger: &Trigger,
+) -> anyhow::Result<Made> {
     let mut state = CallState::of(events);
+    // A call comes to something whatever becomes of what is written down.
+    let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
+        tracing::warn!(%error, "what a call asked was not looked up");
+        CallKnowledge::default()
+    });
     let with_moods = CallInsight::of_state(&state);
     state.forget_moods();
     let insight = CallInsight::of_state(&state);
     let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
     let quality = serde_json::to_string(&Quality::of(events, card))?;
-    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality })
+    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality, knowledge })
 }
 
 /// Works on jobs until it is told to stop, and then ends what it has begun. Whoever runs it holds
@@ -143,8 +158,8 @@ struct Worker {
 
 /// What came of a try.
 enum Outcome {
-    /// What it came to, and what it adds to the timeline of whoever the call was with.
-    Made(ReviewRow, Option<Box<CallEntry>>),
+    /// What it came to, what it tells of what is written down, and what it adds to the timeline of whoever the call was with.
+    Made(ReviewRow, CallKnowledge, Option<Box<CallEntry>>),
     /// Why not, and when it is tried again.
     Failed(String, Option<u64>),
 }
@@ -166,10 +181,10 @@ impl Worker {
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
         let outcome = match self.made(&job).await {
-            Ok((Made { insight, with_moods, quality }, entry)) => {
+            Ok((Made { insight, with_moods, quality, knowledge }, entry)) => {
                 let (version, made_at_unix_ms) = (job.version, now_unix_ms());
                 let review = ReviewRow { version, made_at_unix_ms, insight, with_moods, quality };
-                Outcome::Made(review, entry.map(Box::new))
+                Outcome::Made(review, knowledge, entry.map(Box::new))
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -228,7 +243,9 @@ impl Worker {
     async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
         loop {
             let told = match &outcome {
-                Outcome::Made(review, entry) => self.store.finish_job(job, review, entry.as_deref()).await,
+                Outcome::Made(review, knowledge, entry) => {
+                    self.store.finish_job(job, review, knowledge, entry.as_deref()).await
+                }
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
@@ -329,7 +346,8 @@ mod tests {
     }
 
     fn made_of(name: &str) -> Made {
-        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned() }
+        let knowledge = CallKnowledge::default();
+        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned(), knowledge }
     }
 
     /// Works until this is so, and returns what was counted.
@@ -471,7 +489,7 @@ mod tests {
         let calls = ended_calls(&store, 1).await;
         // Claimed by a process that has died since.
         store.claim_job(now_unix_ms()).await.unwrap().unwrap();
-        work_until(&store, built_in(), SOON, has(JobState::Done, 1)).await;
+        work_until(&store, built_in(Library::default()), SOON, has(JobState::Done, 1)).await;
         let review = store.review(calls[0].1).await.unwrap().unwrap();
         let insight: serde_json::Value = serde_json::from_str(&review.insight).unwrap();
         assert_eq!((&insight["summary_bullets"], review.with_moods), (&serde_json::json!([]), None));
@@ -491,10 +509,10 @@ mod tests {
         let started = EventBody::CallStarted(started("a"));
         let bodies = [started, EventBody::Utterance(said), EventBody::Mood(mood)];
         let events = bodies.map(|body| log.append(Millis(1), body));
-        let made = built_in()(Step::Review, &events).unwrap();
+        let made = built_in(Library::default())(Step::Review, &events).unwrap();
         assert!(!made.insight.contains("negative") && made.with_moods.unwrap().contains("\"negative\""));
         // Where nobody was sad or glad there is one.
-        let made = built_in()(Step::Review, &events[..2]).unwrap();
+        let made = built_in(Library::default())(Step::Review, &events[..2]).unwrap();
         assert_eq!(made.with_moods, None);
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod alerts;
 pub mod analysis;
+mod anonymous;
 pub mod assist;
 pub mod audit;
 pub mod calls;
@@ -11,6 +12,7 @@ pub mod crm;
 pub mod desk;
 pub mod documents;
 pub mod figures;
+pub mod gaps;
 pub mod http;
 pub mod hub;
 pub mod insight;

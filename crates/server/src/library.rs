@@ -12,7 +12,7 @@ use std::sync::atomic::{
     Ordering::{Acquire, Relaxed, Release},
 };
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
-    Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query, Viewer,
-    Visibility, by_document, fingerprint,
+    Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query,
+    Viewer, Visibility, by_document, conflicts, fingerprint,
 };
 use sotto_models::{Cache, Console};
 use sotto_store::{DocumentRow, EmbeddingRow, Role, Store, StoreError};
@@ -31,6 +31,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 
+use crate::anonymous::anonymised;
 use crate::audit;
 use crate::documents::{self, Found};
 
@@ -54,7 +55,7 @@ const UPLOADS: usize = 4;
 pub struct KnowledgeConfig {
     /// Folders whose documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX) are found, those in folders inside as well:
     /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise,
-    /// which nobody is in yet. A document is called by the folder's own name and its path in there, so no two folders have the
+    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own name and its path in there, so no two folders have the
     /// same name.
     pub folders: Vec<KnowledgeFolder>,
     /// Seconds after which folders are looked through for changes.
@@ -63,11 +64,23 @@ pub struct KnowledgeConfig {
     pub max_uploads: u32,
     /// Megabytes that an uploaded document may have. PDF and DOCX are read up to 32, everything else up to 8.
     pub max_upload_mb: u32,
+    /// Days for which questions are kept that nothing written down answers; those of calls go with their call at the latest.
+    /// 0: for as long as that.
+    pub gaps_kept_days: u32,
+    /// Days after which a document that has not changed is called old.
+    pub old_after_days: u32,
 }
 
 impl Default for KnowledgeConfig {
     fn default() -> Self {
-        Self { folders: Vec::new(), look_every_s: 60, max_uploads: 1_000, max_upload_mb: 32 }
+        Self {
+            folders: Vec::new(),
+            look_every_s: 60,
+            max_uploads: 1_000,
+            max_upload_mb: 32,
+            gaps_kept_days: 180,
+            old_after_days: 365,
+        }
     }
 }
 
@@ -85,6 +98,10 @@ pub struct KnowledgeFolder {
     #[serde(default)]
     #[schemars(with = "Vec<String>")]
     pub roles: Vec<Role>,
+    /// Its documents are tickets: names, telephone numbers, e-mail addresses, other numbers and secrets are taken out before
+    /// anything is kept, by rules that miss some.
+    #[serde(default)]
+    pub tickets: bool,
 }
 
 impl KnowledgeConfig {
@@ -399,8 +416,14 @@ impl Books {
     }
 }
 
-fn floats(bytes: &[u8]) -> Vec<f32> {
+/// A vector that was kept as [`bytes`].
+pub(crate) fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.as_chunks::<4>().0.iter().map(|number| f32::from_le_bytes(*number)).collect()
+}
+
+/// A vector as it is kept.
+pub(crate) fn bytes(vector: &[f32]) -> Vec<u8> {
+    vector.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// A document as people see it in a list.
@@ -518,6 +541,10 @@ struct Shared {
     shelf: Mutex<Arc<Shelf>>,
     /// What embeds questions, as soon as there are passages to compare them with.
     asker: Mutex<Option<Embed>>,
+    /// What that is, before it is there.
+    asks_by: OnceLock<String>,
+    /// What disagrees in an index, once somebody has asked.
+    conflicts: Mutex<(Weak<Index>, Arc<[Conflict]>)>,
     /// See [`Library::compares`].
     compares: AtomicBool,
     /// Wakes the thread that keeps this.
@@ -579,6 +606,8 @@ impl Library {
                 books: Mutex::default(),
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
+                asks_by: OnceLock::new(),
+                conflicts: Mutex::new((Weak::new(), Arc::default())),
                 compares: AtomicBool::new(false),
                 wake: OnceLock::new(),
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
@@ -636,6 +665,29 @@ impl Library {
         embedded.ok()
     }
 
+    /// What tells the embedding of questions from others; nothing before it is there.
+    pub(crate) fn asks_by(&self) -> String {
+        self.shared.asks_by.get().cloned().unwrap_or_default()
+    }
+
+    /// Sentences of documents that `viewer` may see which disagree.
+    ///
+    /// Blocks for a second or so where there are tens of thousands of passages, the first time after something has changed.
+    #[must_use]
+    pub fn conflicts(&self, viewer: &Viewer) -> Vec<Conflict> {
+        let Some(index) = self.index() else { return Vec::new() };
+        let mut known = lock(&self.shared.conflicts);
+        // What is known keeps the place of its index, so that no other is there.
+        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(&index)) {
+            *known = (Arc::downgrade(&index), conflicts(index.documents()).into());
+        }
+        let found = known.1.clone();
+        drop(known);
+        let sees = |id: &str| index.document(id).is_some_and(|document| document.visibility.allows(viewer));
+        let seen = found.iter().filter(|one| sees(&one.newer.document) && sees(&one.older.document));
+        seen.cloned().collect()
+    }
+
     /// The documents that `viewer` may see, by name.
     #[must_use]
     pub fn documents(&self, viewer: &Viewer) -> Vec<ListedDocument> {
@@ -668,6 +720,12 @@ impl Library {
         index.document(id).filter(|document| document.visibility.allows(viewer)).cloned()
     }
 
+    /// Days after which a document that has not changed is called old.
+    #[must_use]
+    pub fn old_after_days(&self) -> u32 {
+        self.shared.config.old_after_days
+    }
+
     /// Bytes that an uploaded document may have.
     #[must_use]
     pub fn max_upload(&self) -> usize {
@@ -682,8 +740,8 @@ impl Library {
         Ok(self.shared.uploads.clone().acquire_owned().await.context("nothing is taken in any more")?)
     }
 
-    /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see. It can be found by its
-    /// words when this returns. Must be called within a Tokio runtime.
+    /// Takes in what somebody uploads, in place of an earlier upload of that name that they may see; of `tickets` without the
+    /// people in it. It can be found by its words when this returns. Must be called within a Tokio runtime.
     ///
     /// # Errors
     /// [`LibraryError::Name`], [`LibraryError::Kind`], [`LibraryError::Unreadable`], [`LibraryError::Full`],
@@ -692,6 +750,7 @@ impl Library {
         &self,
         name: &str,
         bytes: Vec<u8>,
+        tickets: bool,
         visibility: Visibility,
         by: Viewer,
         now_unix_ms: u64,
@@ -701,8 +760,11 @@ impl Library {
         // Who gives up waiting leaves a reader behind, which counts.
         let reading = shared.reading.clone().acquire_owned().await.context("nothing is read any more")?;
         let put = move || {
-            let content = shared.read(&name, &bytes)?;
+            let mut content = shared.read(&name, &bytes)?;
             drop(reading);
+            if tickets {
+                content = anonymised(content);
+            }
             let taken = Taken::upload(&name, bytes.len() as u64, now_unix_ms, &visibility, content)?;
             shared.put_upload(&taken, &by, &runtime)
         };
@@ -911,7 +973,10 @@ impl Shared {
                     continue;
                 }
                 let begun = Instant::now();
-                let read = documents::read(&file.path);
+                let mut read = documents::read(&file.path);
+                if folder.tickets {
+                    read = read.map(anonymised);
+                }
                 add(&self.counted.reading_ms, begun);
                 let taken = Taken::of(&name, file.changed_unix_ms, file.bytes, &visibility, read)?;
                 if let Some(problem) = &taken.row.problem {
@@ -949,6 +1014,8 @@ impl Shared {
                 runtime.block_on(self.store()?.keep_embeddings_of(&model))?;
                 self.publish(&mut books)?;
             }
+            // There is one embedding for as long as the program runs.
+            let _ = self.asks_by.set(model);
             *lock(&self.asker) = Some(asker);
             self.compares.store(true, Release);
         }
@@ -1040,14 +1107,33 @@ impl Shared {
 
 /// Has what lies in folders be seen by whom these say, and what lies in none of these be gone. A folder that is away, or takes
 /// long to be looked through, would otherwise be seen as it was when it was read.
-async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> Result<(), StoreError> {
+async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> anyhow::Result<()> {
     for row in store.documents().await?.iter().filter(|row| !row.uploaded) {
         let has = |folder: &&KnowledgeFolder| folder.name().is_some_and(|name| is_inside(&row.name, name));
-        match folders.iter().find(has).map(KnowledgeFolder::visibility) {
-            None => _ = store.remove_document(&row.name).await?,
-            Some(seen) if seen == visibility(row) => {}
-            Some(seen) => store.show_document_to(&row.name, &seen.teams, &seen.roles).await?,
+        let Some(folder) = folders.iter().find(has) else {
+            store.remove_document(&row.name).await?;
+            continue;
+        };
+        let seen = folder.visibility();
+        if seen != visibility(row) {
+            store.show_document_to(&row.name, &seen.teams, &seen.roles).await?;
         }
+        if folder.tickets {
+            settle_ticket(store, row, &seen).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Has a document that was taken in before its folder was one of tickets be without people.
+async fn settle_ticket(store: &Store, row: &DocumentRow, seen: &Visibility) -> anyhow::Result<()> {
+    let kept = store.document_content(&row.name).await?.unwrap_or_default();
+    // Empty where nothing could be read.
+    let Ok(content) = serde_json::from_str::<Content>(&kept) else { return Ok(()) };
+    let without = anonymised(content.clone());
+    if without != content {
+        let taken = Taken::of(&row.name, row.changed_unix_ms, row.bytes, seen, Ok(without))?;
+        taken.keep_in(store).await?;
     }
     Ok(())
 }
@@ -1070,7 +1156,7 @@ fn rows(vectors: &BTreeMap<&str, HashMap<[u8; 32], Vec<f32>>>, books: &Books) ->
         document: document.to_owned(),
         passage: *passage,
         model: books.model.clone(),
-        vector: vector.iter().flat_map(|number| number.to_le_bytes()).collect(),
+        vector: bytes(vector),
     });
     rows.collect()
 }
@@ -1116,7 +1202,7 @@ mod tests {
             let part = |name: &str, roles| {
                 let path = folder.path().join(name);
                 fs::create_dir(&path).unwrap();
-                KnowledgeFolder { path, teams: Vec::new(), roles }
+                KnowledgeFolder { path, teams: Vec::new(), roles, tickets: false }
             };
             let folders = vec![part("all", Vec::new()), part("few", vec![Role::Supervisor])];
             let config = KnowledgeConfig { folders, look_every_s: 0, ..KnowledgeConfig::default() };
@@ -1253,6 +1339,27 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn people_are_taken_out_of_tickets_also_when_it_is_said_later_that_they_are_some() {
+        let bench = Bench::new().await;
+        bench.write("all/a.txt", "My name is Rose Brown and I want a zebra.");
+        bench.kept(&bench.library()).await;
+        let mut config = bench.config.clone();
+        config.folders[0].tickets = true;
+        let library = Library::new(config, bench.store.clone());
+        bench.refreshed(&library).await;
+        let text = |id: &str| library.document(id, &viewer(Role::Agent)).unwrap().text.clone();
+        assert_eq!(text("all/a.txt"), "My name is •••• and I want a zebra.");
+        assert!(!bench.store.document_content("all/a.txt").await.unwrap().unwrap().contains("Rose"));
+        bench.write("all/b.txt", "Dear Mr. Smith, two zebras.");
+        bench.kept(&library).await;
+        assert_eq!(text("all/b.txt"), "Dear Mr. ••••, two zebras.");
+        let (seen, by) = (seen_by(&[]), viewer(Role::Supervisor));
+        library.upload("c.txt", b"Dear Mr. Smith, three.".to_vec(), true, seen, by, 7).await.unwrap();
+        assert_eq!(text("c.txt"), "Dear Mr. ••••, three.");
+        assert!(lock(&bench.embedded).iter().all(|text| !text.contains("Smith")));
+    }
+
+    #[tokio::test]
     async fn what_was_taken_over_is_published_though_something_failed_before_it_was() {
         let bench = Bench::new().await;
         let library = bench.library();
@@ -1372,7 +1479,7 @@ mod tests {
         assert_eq!(told.recv().unwrap(), None);
         let by = || viewer(Role::Supervisor);
         let upload = async |name: &str, text: &str, roles: &[Role]| {
-            library.upload(name, text.into(), seen_by(roles), by(), 7).await
+            library.upload(name, text.into(), false, seen_by(roles), by(), 7).await
         };
         upload("refunds.txt", "The refund takes three days.", &[]).await.unwrap();
         assert_eq!(found(&library, "How long does the refund take?", Role::Agent), ["refunds.txt"]);
@@ -1430,7 +1537,7 @@ mod tests {
         hub.put(Paper { id, changed_unix_ms: 0, visibility, bytes: 0, content });
         let library = Library::fixed(hub.index().unwrap());
         assert_eq!(found(&library, "refund", Role::Agent), ["refunds"]);
-        let taken = library.upload("a.txt", b"x".to_vec(), seen_by(&[]), viewer(Role::Admin), 0).await;
+        let taken = library.upload("a.txt", b"x".to_vec(), false, seen_by(&[]), viewer(Role::Admin), 0).await;
         assert!(matches!(taken, Err(LibraryError::Fixed)));
 
         assert_eq!(library.meaning("refund", &[]), None, "nothing embeds it");
@@ -1457,7 +1564,12 @@ mod tests {
 
     #[test]
     fn folders_need_names_that_tell_them_apart() {
-        let folder = |path: &str| KnowledgeFolder { path: path.into(), teams: Vec::new(), roles: Vec::new() };
+        let folder = |path: &str| KnowledgeFolder {
+            path: path.into(),
+            teams: Vec::new(),
+            roles: Vec::new(),
+            tickets: false,
+        };
         let check = |paths: &[&str]| {
             let folders = paths.iter().map(|path| folder(path)).collect();
             KnowledgeConfig { folders, ..KnowledgeConfig::default() }.check()

@@ -53,20 +53,21 @@ impl RedactionConfig {
         self.alone(text).into_iter().flat_map(|left| left.secrets).collect()
     }
 
+    /// A text that somebody has written, without its secrets; nothing where they cannot be told.
+    #[must_use]
+    pub fn without_secrets(&self, text: &str) -> String {
+        if !self.enabled {
+            return text.to_owned();
+        }
+        let left = catch_unwind(AssertUnwindSafe(|| self.alone(text))).unwrap_or_default();
+        left.into_iter().next().map(|left| left.utterance.text).unwrap_or_default()
+    }
+
     /// What may be sent of a text to a language model: all that is left when secrets are taken out. Nothing where that
     /// fails.
     #[must_use]
     pub fn sendable(&self, text: &str) -> Sendable {
-        Sendable::redacted(text, |text| {
-            if !self.enabled {
-                return text.to_owned();
-            }
-            let left = catch_unwind(AssertUnwindSafe(|| self.alone(text)));
-            left.ok()
-                .and_then(|left| left.into_iter().next())
-                .map(|left| left.utterance.text)
-                .unwrap_or_default()
-        })
+        Sendable::redacted(text, |text| self.without_secrets(text))
     }
 
     /// A text as if a customer said it and nothing else, without its secrets.
@@ -296,6 +297,9 @@ mod tests {
         assert_eq!(off.sendable(said).as_str(), said);
         assert_eq!((off.secrets_in(said), pins.secrets_in(said)), (vec![], vec![Secret::Password]));
         assert_eq!(pins.secrets_in("I want my money back, all 40 euros of it."), []);
+        let left = RedactionConfig::default().without_secrets(said);
+        assert!(left.contains(sotto_call::MASK) && !left.chars().any(|c| c.is_ascii_digit()), "{left}");
+        assert_eq!(off.without_secrets(said), said);
         let four = RedactionConfig { keep_last_four: true, ..RedactionConfig::default() };
         let left = redaction(&four).0.hear(utterance(1, true, 0, "4242 4242 4242 4242"));
         assert_eq!(left[0].utterance.text, "•••• 4242");

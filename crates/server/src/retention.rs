@@ -1,5 +1,5 @@
-//! Removing calls that are older than they may be, with their words and recordings, and moods, which may not be kept for as
-//! long.
+//! Removing calls that are older than they may be, with their words and recordings; and moods, and questions that nothing
+//! answers, which may not be kept for as long.
 
 use std::collections::BTreeSet;
 use std::path::{Component, Path};
@@ -9,6 +9,8 @@ use sotto_store::{Store, StoreError};
 
 use crate::calls::supervisors_track;
 
+/// Questions that somebody looked up and nothing answered: whoever asks by program may ask without end.
+const MOST_LOOKED_UP: u32 = 10_000;
 /// Calls looked at together.
 const TOGETHER: u32 = 100;
 
@@ -57,6 +59,21 @@ pub async fn remove_older(
 pub async fn forget_moods(store: &Store, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
     let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
     store.forget_moods(before).await
+}
+
+/// Removes questions that nothing answered and that were asked more than `age` before `now_unix_ms`, if there is such an age, and
+/// of those that were looked up all but the newest 10,000. Says how many questions went.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn forget_questions(
+    store: &Store,
+    age: Option<Duration>,
+    now_unix_ms: u64,
+) -> Result<u64, StoreError> {
+    let millis = |age: Duration| u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+    let before = age.map(|age| now_unix_ms.saturating_sub(millis(age)));
+    store.forget_questions(before, MOST_LOOKED_UP).await
 }
 
 /// Removes a file below the data folder, if it is there.

@@ -11,6 +11,7 @@ use sotto_call::{
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use crate::gaps::FORGET_KNOWLEDGE;
 use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
 use crate::timeline::FORGET_CALL;
@@ -397,7 +398,7 @@ impl Store {
                 }
             }
             for call in batch.redactions.iter().map(|redaction| redaction.call).collect::<BTreeSet<_>>() {
-                for statement in MAKE_AGAIN.into_iter().chain(FORGET_CALL) {
+                for statement in MAKE_AGAIN.into_iter().chain(FORGET_KNOWLEDGE).chain(FORGET_CALL) {
                     sqlx::query(statement).bind(call.0).execute(&mut **tx).await?;
                 }
             }

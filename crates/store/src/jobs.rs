@@ -12,17 +12,18 @@ use sotto_crm::TaskState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
-use crate::{CallEntry, Store, StoreError};
+use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
 pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
      FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
 /// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each
-/// with the call, and then [`FORGET_CALL`]. The jobs come first, as in [`Store::finish_job`]: on PostgreSQL that waits for whoever
-/// is keeping what one came to just now, and then sees what they have kept.
+/// with the call, and then [`FORGET_KNOWLEDGE`] and [`FORGET_CALL`]. The jobs come first, as in [`Store::finish_job`]: on
+/// PostgreSQL that waits for whoever is keeping what one came to just now, and then sees what they have kept.
 pub(crate) const MAKE_AGAIN: [&str; 2] = [
     "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
     "DELETE FROM ai_call_insights WHERE call_id = $1",
@@ -216,9 +217,9 @@ impl Store {
         claimed.map(JobRow::try_from).transpose()
     }
 
-    /// A claimed job is done, and this is what it came to, in place of what there was before. What it adds to a timeline is added
-    /// to that of the contact with the customer's number, if there is one. False, and nothing is kept, where somebody else has it
-    /// by now: the call was removed, or something was taken out of its log.
+    /// A claimed job is done, and this is what it came to, and what it tells of what is written down, in place of what there was
+    /// before. What it adds to a timeline is added to that of the contact with the customer's number, if there is one. False, and
+    /// nothing is kept, where somebody else has it by now: the call was removed, or something was taken out of its log.
     ///
     /// # Errors
     /// When the database refuses.
@@ -226,6 +227,7 @@ impl Store {
         &self,
         job: &JobRow,
         review: &ReviewRow,
+        knowledge: &CallKnowledge,
         entry: Option<&CallEntry>,
     ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
@@ -259,8 +261,23 @@ impl Store {
                 .bind(entry.map(|entry| entry.number.as_str()))
                 .execute(&mut **tx)
                 .await?;
-                for statement in FORGET_CALL {
+                for statement in FORGET_KNOWLEDGE.into_iter().chain(FORGET_CALL) {
                     sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
+                }
+                for question in &knowledge.questions {
+                    add_question!(tx, question, Some(job.call));
+                }
+                for uses in &knowledge.cards {
+                    sqlx::query(ADD_CARDS)
+                        .bind(job.call.0)
+                        .bind(clean(&uses.document))
+                        .bind(signed(uses.shown, "count")?)
+                        .bind(signed(uses.accepted, "count")?)
+                        .bind(signed(uses.copied, "count")?)
+                        .bind(signed(uses.dismissed, "count")?)
+                        .bind(signed(uses.wrong, "count")?)
+                        .execute(&mut **tx)
+                        .await?;
                 }
                 let contact: Option<Uuid> = match entry {
                     Some(entry) => {

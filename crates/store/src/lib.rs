@@ -11,6 +11,7 @@ mod contacts;
 mod documents;
 mod error;
 mod forget;
+mod gaps;
 mod intents;
 mod jobs;
 mod missed;
@@ -27,6 +28,7 @@ pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, 
 pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
+pub use gaps::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow};
 pub use intents::{ExampleRow, IntentEdits, IntentRow};
 pub use jobs::{JobRow, JobState, ReviewRow, Step};
 pub use missed::MissedCall;

@@ -21,10 +21,10 @@ use sotto_crm::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallRow, CallRowState, Closing, ContactFilter, DocumentRow,
-    EmbeddingRow, EventWriter, ExampleRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome,
-    ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow,
-    WriterLimits, recover,
+    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
+    ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
+    IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow,
+    Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -241,6 +241,39 @@ fn entry(number: &str) -> CallEntry {
     }
 }
 
+/// A call that tells nothing of what is written down.
+fn nothing() -> CallKnowledge {
+    CallKnowledge::default()
+}
+
+/// A question that was asked at a time, on a call or not.
+fn question(text: &str, call: Option<CallId>, asked_at_unix_ms: u64) -> QuestionRow {
+    QuestionRow {
+        id: Uuid::now_v7(),
+        gap: None,
+        call,
+        utterance: call.map(|_| UtteranceId(3)),
+        asked_at_unix_ms,
+        text: text.to_owned(),
+        confidence: 0.25,
+        model: "e5".to_owned(),
+        vector: vec![0, 0, 128, 63],
+    }
+}
+
+/// A call that asks these questions, and shows a card five times.
+fn asking(questions: &[QuestionRow]) -> CallKnowledge {
+    let uses = CardUses { shown: 5, accepted: 1, copied: 2, wrong: 1, ..CardUses::default() };
+    CallKnowledge {
+        questions: questions.to_vec(),
+        cards: vec![CardUses { document: "refunds.md".to_owned(), ..uses }],
+    }
+}
+
+fn texts(questions: &[QuestionRow]) -> Vec<&str> {
+    questions.iter().map(|question| question.text.as_str()).collect()
+}
+
 async fn states(store: &Store) -> Vec<(JobState, u64)> {
     store.job_counts().await.unwrap().into_iter().collect()
 }
@@ -401,8 +434,8 @@ on_both! {
         assert_eq!(store.claim_job(LATE).await.unwrap(), None, "it is taken");
         assert!(store.has_jobs(id).await.unwrap());
         assert_eq!(store.review(id).await.unwrap(), None);
-        assert!(store.finish_job(&job, &review_called("first"), None).await.unwrap());
-        assert!(!store.finish_job(&job, &review_called("second"), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("first"), &nothing(), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("second"), &nothing(), None).await.unwrap());
         assert!(!store.fail_job(&job, "late", None, LATE).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("first"));
         assert_eq!(states(&store).await, [(JobState::Done, 1)]);
@@ -412,8 +445,8 @@ on_both! {
         assert_eq!(store.run_job(Uuid::now_v7(), LATE).await.unwrap(), None);
         let again = claimed(&store).await;
         assert_eq!((again.id, again.tries), (job.id, 1));
-        assert!(!store.finish_job(&job, &review_called("stale"), None).await.unwrap(), "somebody else has it");
-        assert!(store.finish_job(&again, &review_called("third"), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("stale"), &nothing(), None).await.unwrap(), "somebody else has it");
+        assert!(store.finish_job(&again, &review_called("third"), &nothing(), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
     }
 
@@ -438,7 +471,7 @@ on_both! {
         }
         let one = claimed(&store).await;
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 1);
-        assert!(!store.finish_job(&one, &review_called("late"), None).await.unwrap(), "who died says nothing");
+        assert!(!store.finish_job(&one, &review_called("late"), &nothing(), None).await.unwrap(), "who died says nothing");
         let two = [claimed(&store).await, claimed(&store).await];
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
@@ -452,7 +485,7 @@ on_both! {
         let (id, other) = (ended_call(&store, 1_000).await, ended_call(&store, 1_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         }
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
@@ -464,17 +497,126 @@ on_both! {
         assert_eq!(job.call, id);
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
-        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         let again = claimed(&store).await;
-        assert!(store.finish_job(&again, &review_called("without"), None).await.unwrap());
+        assert!(store.finish_job(&again, &review_called("without"), &nothing(), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "without");
+    }
+
+    async fn questions_are_kept_until_they_are_put_to_those_like_them(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let asked = [question("How\0 long?", Some(id), 30), question("How much?", Some(id), 20)];
+        let job = claimed(&store).await;
+        assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+        let looked_up = question("How long then?", None, 40);
+        store.add_question(&looked_up).await.unwrap();
+        let loose = store.loose_questions(9).await.unwrap();
+        assert_eq!(texts(&loose), ["How much?", "How\u{fffd} long?", "How long then?"]);
+        assert_eq!((&loose[0], &loose[2]), (&asked[1], &looked_up));
+        assert_eq!(store.loose_questions(1).await.unwrap().len(), 1);
+        let (long, much) = (Uuid::now_v7(), Uuid::now_v7());
+        let pairs = [(asked[1].id, much), (asked[0].id, long), (looked_up.id, long)];
+        store.put_to_gaps(&pairs).await.unwrap();
+        // One that is gone begins nothing.
+        store.put_to_gaps(&[(Uuid::now_v7(), Uuid::now_v7())]).await.unwrap();
+        assert!(store.loose_questions(9).await.unwrap().is_empty());
+        let leaders = store.gap_leaders(9).await.unwrap();
+        assert_eq!(texts(&leaders), ["How much?", "How\u{fffd} long?"], "the newer gap first");
+        assert_eq!((leaders[0].gap, store.gap_leaders(1).await.unwrap().len()), (Some(much), 1));
+        let gaps = store.gaps().await.unwrap();
+        let open = GapRow {
+            id: long,
+            state: GapState::Open,
+            document: None,
+            changed_at_unix_ms: 30,
+            changed_by: String::new(),
+            count: 2,
+            count_since: 1,
+            last_asked_at_unix_ms: 40,
+        };
+        assert_eq!((gaps.len(), &gaps[0]), (2, &open));
+        assert_eq!(texts(&store.gap_questions(long, 1).await.unwrap()), ["How long then?"]);
+        let decide = async |id, state, document| store.decide_gap(id, state, document, "sara", 35).await.unwrap();
+        assert!(decide(long, GapState::Answered, Some("refunds.md")).await);
+        assert!(decide(much, GapState::Hidden, None).await);
+        assert!(!decide(Uuid::now_v7(), GapState::Hidden, None).await);
+        let gaps = store.gaps().await.unwrap();
+        let (state, document) = (GapState::Answered, Some("refunds.md".to_owned()));
+        let by = "sara".to_owned();
+        let answered = GapRow { state, document, changed_at_unix_ms: 35, changed_by: by, count_since: 1, ..open };
+        assert_eq!(gaps[0], answered, "it was asked again since");
+        assert_eq!((gaps[1].state, gaps[1].count_since), (GapState::Hidden, 0));
+    }
+
+    async fn questions_go_with_their_call_when_it_says_less_and_after_a_time(store: Store) {
+        let (gone, redacted) = (ended_call(&store, 1_000).await, ended_call(&store, 1_000).await);
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            let asked = [question("How long?", Some(job.call), 30)];
+            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+        }
+        store.add_question(&question("How much?", None, 40)).await.unwrap();
+        let gap = Uuid::now_v7();
+        let loose = store.loose_questions(9).await.unwrap();
+        let pairs: Vec<(Uuid, Uuid)> = loose.iter().map(|question| (question.id, gap)).collect();
+        store.put_to_gaps(&pairs).await.unwrap();
+        assert_eq!((store.gaps().await.unwrap()[0].count, store.card_uses().await.unwrap()[0].shown), (3, 10));
+        assert_eq!(store.delete_calls(&[gone].into()).await.unwrap(), 1);
+        assert_eq!(store.gaps().await.unwrap()[0].count, 2);
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(redacted, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(texts(&store.gap_questions(gap, 9).await.unwrap()), ["How much?"]);
+        assert!(store.card_uses().await.unwrap().is_empty());
+        // Made again, it is there once, however often.
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            let asked = [question("How long?", Some(job.call), 30)];
+            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+            store.run_job(job.id, LATE).await.unwrap();
+        }
+        assert_eq!(texts(&store.loose_questions(9).await.unwrap()), ["How long?"]);
+        let uses = CardUses { shown: 5, accepted: 1, copied: 2, wrong: 1, ..CardUses::default() };
+        let uses = CardUses { document: "refunds.md".to_owned(), ..uses };
+        assert_eq!(store.card_uses().await.unwrap(), [uses]);
+        assert_eq!(store.forget_questions(None, 1).await.unwrap(), 0);
+        assert_eq!(store.gaps().await.unwrap().len(), 1);
+        assert_eq!(store.forget_questions(Some(40), 1).await.unwrap(), 1);
+        assert!(store.loose_questions(9).await.unwrap().is_empty());
+        assert_eq!(store.forget_questions(None, 0).await.unwrap(), 1, "what was looked up");
+        assert!(store.gaps().await.unwrap().is_empty());
+        assert!(!store.decide_gap(gap, GapState::Hidden, None, "sara", 50).await.unwrap(), "it went with them");
+    }
+
+    async fn finds_are_counted_and_go_with_their_document(store: Store) {
+        let row = DocumentRow {
+            name: "refunds.md".to_owned(),
+            uploaded: true,
+            title: "Refunds".to_owned(),
+            changed_unix_ms: 7,
+            bytes: 3,
+            teams: BTreeSet::new(),
+            roles: BTreeSet::new(),
+            hash: [1; 32],
+            version: 1,
+            problem: None,
+        };
+        store.put_document(&row, "{}", &BTreeSet::new()).await.unwrap();
+        for (name, at) in [("refunds.md", 10), ("refunds.md", 20), ("other.md", 30)] {
+            store.count_find(name, at).await.unwrap();
+        }
+        store.put_document(&row, "{ }", &BTreeSet::new()).await.unwrap();
+        let found = FindsRow { document: "refunds.md".to_owned(), times: 2, last_at_unix_ms: 20 };
+        assert_eq!(store.document_finds().await.unwrap(), [found]);
+        assert!(store.remove_document("refunds.md").await.unwrap());
+        assert!(store.document_finds().await.unwrap().is_empty());
     }
 
     async fn moods_go_from_what_calls_came_to_as_well(store: Store) {
         let (old, new) = (ended_call(&store, 1_000).await, ended_call(&store, 9_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         }
         let late = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
@@ -483,18 +625,18 @@ on_both! {
         let said = Some("said, unhappy".to_owned());
         assert_eq!(kept(store.review(old).await.unwrap()), Some(("said".to_owned(), None)));
         assert_eq!(kept(store.review(new).await.unwrap()), Some(("said".to_owned(), said)));
-        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap(), "it had read them");
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap(), "it had read them");
         assert_eq!((claimed(&store).await.call, store.review(late).await.unwrap()), (late, None));
     }
 
     async fn what_a_call_came_to_goes_with_it(store: Store) {
         let id = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         let running = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
         assert_eq!(store.delete_calls(&[id, running].into()).await.unwrap(), 2);
-        assert!(!store.finish_job(&job, &review_called("said"), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         for id in [id, running] {
             assert_eq!(store.review(id).await.unwrap(), None);
         }
@@ -1076,7 +1218,7 @@ on_both! {
         let (entry, all) = (entry("+989121234567"), TaskFilter { limit: 9, ..Default::default() });
         let made = async || {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
             job
         };
         let job = made().await;
@@ -1116,13 +1258,13 @@ on_both! {
         let id = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
         let entry = entry("+989121234567");
-        assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap(), [], "of nobody yet");
         store.add_contact(&contact("Omid", &["+989351234567"]), 20_000).await.unwrap();
         assert_eq!(states(&store).await, [(JobState::Done, 1)]);
         let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
         let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
         assert_eq!(states(&store).await, [(JobState::Done, 1)], "it is there already");
@@ -1538,7 +1680,7 @@ async fn works_until_it_is_killed() {
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
     while let Some(job) = store.claim_job(LATE).await.unwrap() {
         println!("\nclaimed {}", job.call);
-        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
         println!("\ndone {}", job.call);
     }
 }
@@ -1577,7 +1719,7 @@ async fn kill_who_works(url: &str) {
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
     while let Some(job) = store.claim_job(LATE).await.unwrap() {
         assert!(!done.contains(&job.call.to_string()));
-        assert!(store.finish_job(&job, &review_called("said"), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
     }
     assert_eq!(states(&store).await, [(JobState::Done, 60)]);
     for call in calls {

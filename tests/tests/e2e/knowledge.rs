@@ -202,9 +202,16 @@ fn a_server_keeps_what_folders_have_and_what_is_uploaded() {
     let in_folder =
         sara.client.request("DELETE", "/api/knowledge/documents/hub/refunds.md", &[], b"").unwrap();
     assert_eq!(in_folder.status, 409);
-    for (question, gone) in [("hedgehogs", "hub/hours.md"), ("voucher walruses", "voucher.txt")] {
+    // In other words: what nothing answers is kept.
+    for (question, gone) in
+        [("On Fridays until noon?", "hub/hours.md"), ("What is a voucher worth?", "voucher.txt")]
+    {
         assert!(asked(sara, question).iter().all(|(name, _)| name != gone), "{gone}");
     }
+    until("what nothing answers is noted", || {
+        sara.client.json("/api/knowledge/gaps").unwrap()["gaps"].to_string().contains("a voucher worth?")
+    });
+    assert_eq!(mina.client.get("/api/knowledge/gaps").unwrap().status, 403);
     until("its words are on the disk no more", || {
         !in_database(&database, "hedgehogs") && !in_database(&database, "walruses")
     });
@@ -244,6 +251,9 @@ fn documents_are_added_listed_measured_and_removed_on_the_command_line() {
     assert_eq!(list.lines().count(), fs::read_dir(&hub).unwrap().count(), "{list}");
     let (_, found, _) = kb(&["search", "--words", "How long does a refund take?"]);
     assert!(found.lines().any(|line| line.starts_with("1. ") && line.ends_with("(refunds.md)")), "{found}");
+
+    let (looked, gaps, complaints) = kb(&["gaps"]);
+    assert!(looked && gaps.is_empty(), "{gaps}{complaints}");
 
     let questions = folder.path().join("questions.csv");
     fs::write(&questions, "question,document\nHow long does a refund take?,refunds.md\nzebra,apps.md\n")

@@ -229,6 +229,69 @@ export interface FoundPassage {
   };
 }
 
+export type GapState = 'open' | 'answered' | 'hidden';
+
+/** Questions that ask the same, and that nothing written down answers. */
+export interface Gap {
+  id: string;
+  /** Open, also where it was answered, and was asked again since, or its document is gone. */
+  state: GapState;
+  count: number;
+  /** How often since somebody decided about it. */
+  count_since: number;
+  last_asked_unix_ms: number;
+  /** What answers it, or was to. */
+  document?: { id: string; title: string };
+  /** Empty where nobody has decided anything. */
+  changed_by: string;
+  /** The newest of them. */
+  questions: GapQuestion[];
+}
+
+export interface GapQuestion {
+  text: string;
+  asked_at_unix_ms: number;
+  /** Of the best passage, from 0 to 1. */
+  confidence: number;
+  /** Absent where somebody looked it up. */
+  call_id?: CallId;
+  utterance_id?: number;
+}
+
+export type GapList = Record<GapState, number> & { gaps: Gap[] };
+
+export type Concern = 'failed' | 'wrong' | 'old' | 'never_shown' | 'never_used';
+
+/** How the documents do, those with most to see to first; and what disagrees. */
+export interface KnowledgeHealth {
+  old_after_days: number;
+  documents: DocumentHealth[];
+  conflicts: { newer: FoundSentence; older: FoundSentence }[];
+}
+
+export interface DocumentHealth {
+  id: string;
+  title: string;
+  changed_unix_ms: number;
+  /** Cards that showed it, and what became of them. */
+  shown: number;
+  accepted: number;
+  copied: number;
+  dismissed: number;
+  wrong: number;
+  /** How often it answered what somebody looked up. */
+  found: number;
+  concerns: Concern[];
+}
+
+export interface FoundSentence {
+  document: string;
+  title: string;
+  headings: string[];
+  text: string;
+  changed_unix_ms: number;
+}
+
 /** An answer in sentences, or why there is none. */
 export interface AssistAnswer {
   /** Each with the numbers of the passages that it rests on. */
@@ -570,14 +633,22 @@ export const api = {
   async documentText(id: string, signal?: AbortSignal): Promise<string> {
     return (await json<{ text: string }>('GET', written(id), undefined, signal)).text;
   },
-  /** Without roles it is for everybody. */
-  async uploadDocument(file: File, roles: Role[]): Promise<void> {
-    const query = new URLSearchParams({ name: file.name, roles: roles.join(',') });
+  /** Without roles it is for everybody. Out of tickets people are taken. */
+  async uploadDocument(file: File, roles: Role[], tickets: boolean): Promise<void> {
+    const query = new URLSearchParams({ name: file.name, roles: roles.join(','), tickets: String(tickets) });
     await request('POST', `api/knowledge/documents?${query}`, file);
   },
   async removeDocument(id: string): Promise<void> {
     await request('DELETE', written(id));
   },
+  gaps: (state: GapState, signal?: AbortSignal) =>
+    json<GapList>('GET', `api/knowledge/gaps?state=${state}`, undefined, signal),
+  /** With a document if it is answered, and without one otherwise. */
+  async decideGap(id: string, state: GapState, document?: string): Promise<void> {
+    await request('PUT', `api/knowledge/gaps/${encodeURIComponent(id)}`, { state, document });
+  },
+  knowledgeHealth: (signal?: AbortSignal) =>
+    json<KnowledgeHealth>('GET', 'api/knowledge/health', undefined, signal),
   async search(query: string): Promise<FoundPassage[]> {
     return (await json<{ snippets: FoundPassage[] }>('POST', 'api/ai/assist/search', { query })).snippets;
   },

@@ -271,6 +271,8 @@ export class CallModel {
         if (this.#isSaid(event.evidence)) this.#open(event);
         break;
       case 'card_answered':
+        // What is copied still stands.
+        if (event.answer === 'copied') break;
         this.cards = this.cards.filter(({ card_id }) => card_id !== event.card_id);
         break;
       case 'checklist':

@@ -525,6 +525,8 @@ describe('cards', () => {
     expect(open(asked().add(card(3, 3)))).toEqual([2, 3]);
     expect(open(asked().add(card(3, 2)))).toEqual([1, 3]);
     expect(open(asked().add(card(3, 9)))).toEqual([1, 2]);
+    const copied = asked().add({ kind: 'card_answered', card_id: 1, answer: 'copied', by: 'mina' });
+    expect(open(copied)).toEqual([1, 2]);
     const answered = asked().add({ kind: 'card_answered', card_id: 1, answer: 'wrong', by: 'mina' });
     expect(open(answered)).toEqual([2]);
     expect(open(asked().add({ kind: 'call_ended', reason: 'hangup', duration_ms: 9000 }))).toEqual([]);

@@ -5,6 +5,7 @@ export type Place =
   | { page: 'wall' }
   | { page: 'intents' }
   | { page: 'knowledge' }
+  | { page: 'gaps' }
   | { page: 'jobs' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
@@ -17,6 +18,7 @@ export function placeOf(hash: string): Place {
   if (path === 'wall') return { page: 'wall' };
   if (path === 'intents') return { page: 'intents' };
   if (path === 'knowledge') return { page: 'knowledge' };
+  if (path === 'knowledge/gaps') return { page: 'gaps' };
   if (path === 'jobs') return { page: 'jobs' };
   if (path === 'contacts') return { page: 'contacts' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
@@ -31,6 +33,7 @@ export const href = {
   wall: '#/wall',
   intents: '#/intents',
   knowledge: '#/knowledge',
+  gaps: '#/knowledge/gaps',
   jobs: '#/jobs',
   contacts: '#/contacts',
   contact: (id: string) => `#/contacts/${id}`,

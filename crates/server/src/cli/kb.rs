@@ -9,12 +9,14 @@ use clap::{Args, Subcommand};
 use serde::Deserialize;
 use serde_json::json;
 use sotto_knowledge::{Hit, Index, Query, SURE, Viewer, Visibility};
-use sotto_store::{Role, Store};
+use sotto_store::{GapState, Role, Store};
 
 use super::folder;
+use crate::anonymous::anonymised;
 use crate::config::Config;
 use crate::documents;
-use crate::library::{self, Books, Embed, Taken, open_embedding};
+use crate::gaps::Gaps;
+use crate::library::{self, Books, Embed, Library, Taken, open_embedding};
 
 /// What is written down.
 #[derive(Debug, Args)]
@@ -31,6 +33,9 @@ enum Command {
     Add {
         /// The file, or the folder.
         path: PathBuf,
+        /// They are tickets: names, numbers, addresses and secrets are taken out, by rules that miss some.
+        #[arg(long)]
+        tickets: bool,
     },
     /// The documents there are.
     List,
@@ -41,6 +46,8 @@ enum Command {
     },
     /// Look something up in the documents there are, or in those of a folder.
     Search(Search),
+    /// Print what nothing here answers: one JSON object for the questions that ask the same, those asked most first.
+    Gaps,
     /// Measure how often the right document is found, for questions of which you know in which document the answer is.
     Eval(Eval),
 }
@@ -87,9 +94,23 @@ impl Kb {
         match self.command {
             Command::Search(search) => search.run(config).await,
             Command::Eval(eval) => eval.run(config).await,
-            Command::Add { path } => {
+            Command::Gaps => {
+                let (store, mut books) = (Store::open(&config.store_url()).await?, Books::default());
+                books.sync(&store).await?;
+                let library = Library::unverified(books.hub.index()?);
+                let gaps = Gaps::new(store.clone(), library, config.redaction.clone());
+                // Whoever reaches the database sees all that is in it.
+                let list = gaps.list(GapState::Open, &library::viewer(Role::Admin)).await?;
+                let mut out = std::io::stdout();
+                for gap in &list.gaps {
+                    writeln!(out, "{}", serde_json::to_string(gap)?)?;
+                }
+                store.close().await;
+                Ok(())
+            }
+            Command::Add { path, tickets } => {
                 let store = Store::open(&config.store_url()).await?;
-                add(&store, config, &path).await?;
+                add(&store, config, &path, tickets).await?;
                 store.close().await;
                 Ok(())
             }
@@ -122,7 +143,7 @@ impl Kb {
 }
 
 /// Adds a file, or those of a folder, as uploads for everybody; in place of another for whom that is.
-async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> {
+async fn add(store: &Store, config: &Config, path: &Path, tickets: bool) -> anyhow::Result<()> {
     let files = match path.is_dir() {
         true => documents::find(path)?.into_iter().map(|found| found.path).collect(),
         false => vec![path.to_owned()],
@@ -141,7 +162,10 @@ async fn add(store: &Store, config: &Config, path: &Path) -> anyhow::Result<()> 
     let most = config.knowledge.max_uploads as usize;
     ensure!(uploads + names.len() <= most, "no more than {most} may be uploaded (`knowledge.max_uploads`)");
     for (name, file) in names {
-        let Some(content) = folder::read_file(&name, &file) else { continue };
+        let Some(mut content) = folder::read_file(&name, &file) else { continue };
+        if tickets {
+            content = anonymised(content);
+        }
         let bytes = std::fs::metadata(&file)?.len();
         let before = there.iter().find(|row| row.name == name);
         let seen = before.map_or_else(Visibility::default, library::visibility);
@@ -333,7 +357,7 @@ mod tests {
         let content = sotto_knowledge::Content::plain("Margins", "Nine pounds.");
         let taken = Taken::upload("margins.txt", 12, 7, &few, content).unwrap();
         taken.keep_in(&store).await.unwrap();
-        add(&store, &Config::default(), folder.path()).await.unwrap();
+        add(&store, &Config::default(), folder.path(), false).await.unwrap();
         let kept = store.documents().await.unwrap();
         let seen: Vec<Visibility> = kept.iter().map(library::visibility).collect();
         assert_eq!((seen, kept[1].version), (vec![Visibility::default(), few], 2));

@@ -27,6 +27,7 @@ use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold, Recordings};
 use crate::config::{Config, ServerConfig, SpeechConfig};
 use crate::desk::Desk;
+use crate::gaps::Gaps;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
 use crate::insight::{self, Insight};
@@ -98,6 +99,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let streams = Streams::new(webrtc, desk.clone());
     let library = Library::new(config.knowledge.clone(), store.clone());
     figures::knowledge(&metrics, &library);
+    let gaps = Gaps::new(store.clone(), library.clone(), config.redaction.clone());
     let llm = config.llm.open()?;
     if let Some(llm) = &llm {
         figures::llm(&metrics, llm);
@@ -113,6 +115,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         settings: config.http(),
         metrics: metrics.clone(),
         readiness: readiness.clone(),
+        gaps,
         speech: speech_status(&config.speech, workers, load.clone()),
     });
     let stop = CancellationToken::new();
@@ -168,7 +171,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
-    let (work, rules) = (jobs::built_in(), config.crm_rules());
+    let (work, rules) = (jobs::built_in(library.clone()), config.crm_rules());
     let jobs = jobs::run(store.clone(), work, rules, limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
@@ -370,6 +373,7 @@ async fn stopped() -> std::io::Result<()> {
 async fn sweep(store: Store, config: Config) {
     let age = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
     let (calls, moods) = (age(config.retention.days), age(config.insight.mood_kept_days));
+    let gaps = age(config.knowledge.gaps_kept_days);
     let mut hourly = tokio::time::interval(Duration::from_secs(3600));
     loop {
         hourly.tick().await;
@@ -386,6 +390,11 @@ async fn sweep(store: Store, config: Config) {
                 Ok(calls) => tracing::info!(calls, "old moods were removed"),
                 Err(error) => tracing::warn!(%error, "old moods could not be removed"),
             }
+        }
+        match retention::forget_questions(&store, gaps, super::now_unix_ms()).await {
+            Ok(0) => {}
+            Ok(questions) => tracing::info!(questions, "old questions without an answer were removed"),
+            Err(error) => tracing::warn!(%error, "old questions without an answer could not be removed"),
         }
     }
 }

@@ -265,7 +265,8 @@ pub(super) struct NewCardAnswer {
 /// Answer a card
 ///
 /// One that stands on a live call: its agent does so, or a supervisor, if they may see its document. The answer is an event
-/// of the call (`card_answered`), which says whose it is; what was called wrong is not shown again on this call.
+/// of the call (`card_answered`), which says whose it is; what was called wrong is not shown again on this call. One that is
+/// `copied` stands on.
 #[utoipa::path(post, path = "/api/calls/{id}/cards/{card_id}/answer", tag = "Calls",
     params(("id" = String, Path), ("card_id" = u32, Path)),
     request_body = NewCardAnswer, responses(

@@ -46,12 +46,7 @@ impl From<LibraryError> for ApiError {
         let message = error.to_string();
         let (status, code) = match error {
             LibraryError::Store(error) => return error.into(),
-            LibraryError::Failed(error) => {
-                return match error.downcast::<StoreError>() {
-                    Ok(error) => error.into(),
-                    Err(error) => internal(&format!("{error:#}")),
-                };
-            }
+            LibraryError::Failed(error) => return failed(error),
             LibraryError::Unknown => return Self::not_found("document"),
             LibraryError::Name => (StatusCode::BAD_REQUEST, "invalid"),
             LibraryError::Kind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "kind"),
@@ -61,6 +56,14 @@ impl From<LibraryError> for ApiError {
             LibraryError::Taken(_) => (StatusCode::CONFLICT, "name_taken"),
         };
         Self::new(status, code, message)
+    }
+}
+
+/// What went wrong while the store was asked, or anything else.
+pub(super) fn failed(error: anyhow::Error) -> ApiError {
+    match error.downcast::<StoreError>() {
+        Ok(error) => error.into(),
+        Err(error) => internal(&format!("{error:#}")),
     }
 }
 
@@ -166,8 +169,8 @@ impl From<Hit> for Snippet {
 /// Look something up
 ///
 /// Passages that may answer, of those that are for whoever asks: a key is an admin with the scope `admin`, a supervisor
-/// with `calls:listen`, otherwise an agent. It may be done 30 times at once, and once a second from then on. Keys need
-/// `knowledge:read`.
+/// with `calls:listen`, otherwise an agent. It may be done 30 times at once, and once a second from then on. A question that
+/// nothing answers is kept for whoever keeps the documents, without secrets. Keys need `knowledge:read`.
 #[utoipa::path(post, path = "/api/ai/assist/search", tag = "Knowledge", request_body = Question, responses(
     (status = 200, description = "What was found, perhaps nothing", body = Snippets),
     (status = 400, description = "Nothing is asked, or too much", body = ErrorBody),
@@ -183,6 +186,7 @@ pub(super) async fn search(
     let query = fits("query", &query, lead_id.as_deref())?;
     app.work(&identity)?;
     let hits = app.found(&identity, query, &[]).await?;
+    app.looked_up(query, hits.first());
     Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
 }
 
@@ -229,6 +233,10 @@ pub(super) async fn answer(
     };
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
     let hits = app.found(&identity, &text, &context).await?;
+    // What is not asked on a call is looked up beside this, on the page, and counts once.
+    if call_id.is_some() {
+        app.looked_up(&text, hits.first());
+    }
     let query = sotto_knowledge::Query { text: &text, context: &context, ..Default::default() };
     Ok(axum::Json(assist::answer(&query, &hits, app.shared.parts.model.as_ref()).await))
 }
@@ -303,6 +311,9 @@ pub(super) struct UploadParams {
     name: String,
     /// Who finds and sees it, with commas between them: `agent`, `supervisor`, `admin`. Absent: everybody.
     roles: Option<String>,
+    /// It has tickets: names, numbers, addresses and secrets are taken out before it is kept, by rules that miss some.
+    #[serde(default)]
+    tickets: bool,
 }
 
 /// Upload a document
@@ -323,7 +334,7 @@ pub(super) struct UploadParams {
 pub(super) async fn upload(
     State(app): State<App>,
     identity: Identity,
-    Query(UploadParams { name, roles }): Query<UploadParams>,
+    Query(UploadParams { name, roles, tickets }): Query<UploadParams>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
@@ -339,7 +350,7 @@ pub(super) async fn upload(
     let (what, now) = (format!("{}: uploaded", name.trim()), app.now_unix_ms());
     let upload = async move {
         let _until_taken_in = place;
-        library.upload(&name, bytes, visibility, by, now).await
+        library.upload(&name, bytes, tickets, visibility, by, now).await
     };
     app.changed(&identity, what, upload).await
 }

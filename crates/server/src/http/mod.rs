@@ -10,6 +10,7 @@ mod contacts;
 mod discreet;
 mod docs;
 mod error;
+mod gaps;
 mod intents;
 mod jobs;
 mod knowledge;
@@ -55,6 +56,7 @@ use self::throttle::Throttle;
 use crate::assist::Model;
 use crate::crm::CrmRules;
 use crate::desk::Desk;
+use crate::gaps::Gaps;
 use crate::hub::Hub;
 use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
@@ -183,6 +185,8 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Read at `/readyz`.
     pub readiness: Readiness,
+    /// What is not written down, and what of it is no good.
+    pub gaps: Gaps,
     /// How speech recognition is doing, for `/api/status`.
     pub speech: Box<dyn Fn() -> SpeechStatus + Send + Sync>,
 }
@@ -327,6 +331,7 @@ pub fn router(app: App) -> Router {
         .merge(missed::routes())
         .merge(intents::routes())
         .merge(knowledge::routes())
+        .merge(gaps::routes())
         .merge(contacts::routes())
         .merge(tasks::routes())
         .merge(people::routes())

@@ -18,6 +18,7 @@ use sotto_server::assist::Model;
 use sotto_server::audit::Audit;
 use sotto_server::desk::{Desk, DeskConfig};
 use sotto_server::figures;
+use sotto_server::gaps::Gaps;
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
 use sotto_server::intents::IntentEditor;
@@ -37,6 +38,7 @@ pub struct Bench {
     pub hub: Hub,
     pub store: Store,
     pub streams: Streams,
+    pub library: Library,
     pub app: App,
     pub router: Router,
     pub readiness: Readiness,
@@ -74,20 +76,28 @@ impl Bench {
         let desk = Desk::new(DeskConfig::default(), webrtc.clone(), audit);
         let streams = Streams::new(webrtc, desk.clone());
         // Nobody looks through it here.
-        let folders = vec![KnowledgeFolder { path: "hub".into(), teams: Vec::new(), roles: Vec::new() }];
-        let config = KnowledgeConfig { folders, max_uploads: 3, max_upload_mb: 1, look_every_s: 60 };
+        let folders = vec![KnowledgeFolder {
+            path: "hub".into(),
+            teams: Vec::new(),
+            roles: Vec::new(),
+            tickets: false,
+        }];
+        let config =
+            KnowledgeConfig { folders, max_uploads: 3, max_upload_mb: 1, ..KnowledgeConfig::default() };
         let (library, metrics) = (Library::new(config, store.clone()), Metrics::default());
+        let gaps = Gaps::new(store.clone(), library.clone(), RedactionConfig::default());
         figures::knowledge(&metrics, &library);
         let parts = Parts {
             hub: hub.clone(),
             desk,
             streams: streams.clone(),
             intents,
-            library,
+            library: library.clone(),
             model,
             settings,
             metrics,
             readiness: readiness.clone(),
+            gaps,
             speech: Box::new(|| SpeechStatus {
                 models: BTreeMap::from([("default".to_owned(), "base".to_owned())]),
                 shedding: Shedding::None,
@@ -99,7 +109,7 @@ impl Bench {
         let clock = Arc::clone(&now);
         let app = App::with_clock(parts, move || clock.load(Ordering::Relaxed));
         let router = router(app.clone());
-        Self { hub, store, streams, app, router, readiness, now, folder }
+        Self { hub, store, streams, library, app, router, readiness, now, folder }
     }
 
     pub fn wait(&self, by: Duration) {

@@ -5,6 +5,7 @@
 mod bench;
 mod calls;
 mod contacts;
+mod gaps;
 mod hostile;
 mod intents;
 mod knowledge;

@@ -267,6 +267,8 @@ async fn a_card_is_answered_while_it_stands_by_who_may_see_its_document_and_by_n
     refused(bench.send(by(&sara, answer(1, "accepted"))).await, 404, "not_found").await;
     refused(bench.send(by(&mina, answer(3, "accepted"))).await, 404, "not_found").await;
     refused(bench.send(by(&mina, answer(1, "eaten"))).await, 422, "invalid_body").await;
+    // What is copied still stands.
+    assert_eq!(bench.send(by(&mina, answer(1, "copied"))).await.status(), 204);
     assert_eq!(bench.send(by(&mina, answer(1, "wrong"))).await.status(), 204);
     refused(bench.send(by(&mina, answer(1, "wrong"))).await, 404, "not_found").await;
     assert_eq!(bench.send(by(&sara, answer(2, "dismissed"))).await.status(), 204);
@@ -279,7 +281,9 @@ async fn a_card_is_answered_while_it_stands_by_who_may_see_its_document_and_by_n
             _ => None,
         })
         .collect();
-    assert_eq!(answers, [(1, CardAnswer::Wrong, "mina"), (2, CardAnswer::Dismissed, "sara")]);
+    let expected =
+        [(1, CardAnswer::Copied, "mina"), (1, CardAnswer::Wrong, "mina"), (2, CardAnswer::Dismissed, "sara")];
+    assert_eq!(answers, expected);
 }
 
 #[tokio::test]

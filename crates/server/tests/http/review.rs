@@ -24,7 +24,8 @@ pub fn rules() -> CrmRules {
 pub async fn work(bench: &Bench) {
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
-    let run = jobs::run(bench.store.clone(), jobs::built_in(), rules(), limits, Arc::default(), stop.clone());
+    let work = jobs::built_in(bench.library.clone());
+    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     while bench.store.job_counts().await.unwrap().into_keys().any(|state| state != JobState::Done) {
         tokio::task::yield_now().await;
@@ -80,7 +81,8 @@ async fn nobody_is_told_that_what_a_call_came_to_will_never_be_known_while_it_is
     let mina = bench.sign_in("mina").await;
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
-    let run = jobs::run(bench.store.clone(), jobs::built_in(), rules(), limits, Arc::default(), stop.clone());
+    let work = jobs::built_in(bench.library.clone());
+    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     for n in 0..50 {
         let call = bench.begin(&n.to_string());

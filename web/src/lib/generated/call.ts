@@ -553,7 +553,7 @@ latency_ms: Millis,
  */
 held_back?: Array<CardHeldBack>, };
 
-export type CardAnswer = "accepted" | "dismissed" | "wrong";
+export type CardAnswer = "accepted" | "copied" | "dismissed" | "wrong";
 
 export type CardAnswered = { 
 /**
