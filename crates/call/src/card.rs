@@ -11,8 +11,8 @@ pub const MOST_OPEN_CARDS: usize = 2;
 
 /// See [`EventBody::Card`].
 ///
-/// It stands until it is answered (which copying it does not), until another takes its place ([`MOST_OPEN_CARDS`]; or one about the same utterance, whose
-/// words were revised), or until it expires, whichever is first.
+/// It stands until it is answered (which copying it does not), until another takes its place ([`MOST_OPEN_CARDS`]; or one
+/// about the same utterance, whose words were revised), or until it expires, whichever is first.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Card {

@@ -55,8 +55,8 @@ const UPLOADS: usize = 4;
 pub struct KnowledgeConfig {
     /// Folders whose documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX) are found, those in folders inside as well:
     /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise,
-    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own name and its path in there, so no two folders have the
-    /// same name.
+    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own
+    /// name and its path in there, so no two folders have the same name.
     pub folders: Vec<KnowledgeFolder>,
     /// Seconds after which folders are looked through for changes.
     pub look_every_s: u32,

@@ -1,6 +1,7 @@
 //! Calls and their logs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::iter;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -684,7 +685,8 @@ impl Store {
                 }
             }
             *removed += transaction!(self, tx => {
-                for statement in FORGET_CALL {
+                // The jobs come first, as in `MAKE_AGAIN`: whoever is keeping what one came to just now does so before this.
+                for statement in iter::once("DELETE FROM jobs WHERE call_id = $1").chain(FORGET_CALL) {
                     sqlx::query(statement).bind(id.0).execute(&mut **tx).await?;
                 }
                 sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")

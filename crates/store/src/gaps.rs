@@ -111,16 +111,18 @@ pub(crate) const FORGET_KNOWLEDGE: [&str; 2] =
 
 pub(crate) const ADD_QUESTION: &str = "INSERT INTO gap_questions \
     (id, gap_id, call_id, utterance, asked_at, text, confidence, model, vector) \
-    VALUES ($1, NULL, $2, $3, $4, $5, $6, $7, $8)";
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)";
 pub(crate) const ADD_CARDS: &str = "INSERT INTO card_uses \
     (call_id, document, shown, accepted, copied, dismissed, wrong) VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
-/// Runs [`ADD_QUESTION`] in a transaction of either database, for a question of this call, if of one.
+/// Runs [`ADD_QUESTION`] in a transaction of either database, for a question of this gap and this call, if of one.
 macro_rules! add_question {
-    ($tx:ident, $question:expr, $call:expr) => {{
-        let (question, call): (&$crate::QuestionRow, Option<sotto_call::CallId>) = ($question, $call);
+    ($tx:ident, $question:expr, $gap:expr, $call:expr) => {{
+        let (gap, call): (Option<uuid::Uuid>, Option<sotto_call::CallId>) = ($gap, $call);
+        let question: &$crate::QuestionRow = $question;
         sqlx::query($crate::gaps::ADD_QUESTION)
             .bind(question.id)
+            .bind(gap)
             .bind(call.map(|call| call.0))
             .bind(question.utterance.map(|said| i64::from(said.0)))
             .bind($crate::store::signed(question.asked_at_unix_ms, "time")?)
@@ -202,7 +204,7 @@ impl Store {
     /// When the database refuses.
     pub async fn add_question(&self, question: &QuestionRow) -> Result<(), StoreError> {
         transaction!(self, tx => {
-            add_question!(tx, question, question.call);
+            add_question!(tx, question, None, question.call);
         });
         Ok(())
     }

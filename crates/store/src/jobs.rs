@@ -261,11 +261,20 @@ impl Store {
                 .bind(entry.map(|entry| entry.number.as_str()))
                 .execute(&mut **tx)
                 .await?;
+                // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
+                let gaps: Vec<(String, Uuid)> = sqlx::query_as(
+                    "SELECT text, gap_id FROM gap_questions WHERE call_id = $1 AND gap_id IS NOT NULL",
+                )
+                .bind(job.call.0)
+                .fetch_all(&mut **tx)
+                .await?;
+                let gaps: BTreeMap<String, Uuid> = gaps.into_iter().collect();
                 for statement in FORGET_KNOWLEDGE.into_iter().chain(FORGET_CALL) {
                     sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
                 }
                 for question in &knowledge.questions {
-                    add_question!(tx, question, Some(job.call));
+                    let gap = gaps.get(&clean(&question.text)).copied();
+                    add_question!(tx, question, gap, Some(job.call));
                 }
                 for uses in &knowledge.cards {
                     sqlx::query(ADD_CARDS)

@@ -546,6 +546,12 @@ on_both! {
         let answered = GapRow { state, document, changed_at_unix_ms: 35, changed_by: by, count_since: 1, ..open };
         assert_eq!(gaps[0], answered, "it was asked again since");
         assert_eq!((gaps[1].state, gaps[1].count_since), (GapState::Hidden, 0));
+        // The job is done again, as when the customer is written down: what was decided stays.
+        store.run_job(job.id, LATE).await.unwrap();
+        let (again, asked) = (claimed(&store).await, asked.map(|one| QuestionRow { id: Uuid::now_v7(), ..one }));
+        assert!(store.finish_job(&again, &review_called("said"), &asking(&asked), None).await.unwrap());
+        assert!(store.loose_questions(9).await.unwrap().is_empty());
+        assert_eq!(store.gaps().await.unwrap(), gaps);
     }
 
     async fn questions_go_with_their_call_when_it_says_less_and_after_a_time(store: Store) {

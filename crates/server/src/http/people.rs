@@ -79,7 +79,7 @@ pub(super) struct Record {
     id: Uuid,
     at_unix_ms: u64,
     who: String,
-    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `contacts`, `refused`.
+    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `refused`.
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -324,6 +324,7 @@ export const en = {
   'knowledge.problem.in_folder': '“{name}” lies in a folder on the server and is removed there.',
   'knowledge.problem.invalid': '“{name}” is no name for a document.',
   'knowledge.problem.not_found': 'Somebody else has removed “{name}” meanwhile.',
+  'knowledge.problem.too_many_attempts': 'That was too much in a short time. Try again in a moment.',
   'gaps.title': 'What is missing',
   'gaps.hint':
     'Questions that nothing written down surely answers, from calls that are over and from what was looked up, with those together that ask the same. A question goes with its call.',
@@ -367,7 +368,6 @@ export const en = {
   'gaps.noConflicts': 'Nothing does.',
   'gaps.newer': 'newer',
   'gaps.older': 'older',
-  'knowledge.problem.too_many_attempts': 'That was too much in a short time. Try again in a moment.',
   'example.for': 'Use as an example',
   'example.title': 'What does the customer want here?',
   'example.hint': 'The sentence becomes an example of what you choose, and of nothing else.',

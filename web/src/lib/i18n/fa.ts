@@ -313,6 +313,7 @@ export const fa: Record<Key, Message> = {
   'knowledge.problem.in_folder': '«{name}» در پوشه‌ای روی سرور است و همان‌جا حذف می‌شود.',
   'knowledge.problem.invalid': '«{name}» نام سند نمی‌شود.',
   'knowledge.problem.not_found': 'در این میان کس دیگری «{name}» را حذف کرده است.',
+  'knowledge.problem.too_many_attempts': 'این همه در زمانی کوتاه نشد. کمی بعد دوباره بکوشید.',
   'gaps.title': 'آنچه نوشته نشده',
   'gaps.hint':
     'پرسش‌هایی که هیچ نوشته‌ای با اطمینان پاسخشان نیست، از تماس‌های پایان‌یافته و از جست‌وجوها؛ پرسش‌های همانند در کنار هم. هر پرسش با تماسش پاک می‌شود.',
@@ -356,7 +357,6 @@ export const fa: Record<Key, Message> = {
   'gaps.noConflicts': 'ناسازگاری‌ای نیست.',
   'gaps.newer': 'تازه‌تر',
   'gaps.older': 'کهنه‌تر',
-  'knowledge.problem.too_many_attempts': 'این همه در زمانی کوتاه نشد. کمی بعد دوباره بکوشید.',
   'example.for': 'نمونهٔ یک خواسته شود',
   'example.title': 'مشتری این‌جا چه می‌خواهد؟',
   'example.hint': 'این جمله نمونهٔ همانی می‌شود که برمی‌گزینید، و نه چیز دیگر.',
