@@ -284,7 +284,6 @@ impl Drop for Sotto {
     }
 }
 
-/// Of what the server says it waits for, only speech is left.
 /// Whether calls have words: the models are loaded.
 fn hears(ready: &Answer) -> bool {
     ready.json().is_ok_and(|ready| ready["degraded"]["speech"].is_null())

@@ -142,7 +142,7 @@ pub fn test(options: &Options) -> Result<()> {
     }
     std::fs::create_dir_all(tools())?;
     std::fs::write(tools().join("test.ndjson"), lines.join("\n") + "\n")?;
-    let Counts { passed, failed, skipped } = reports.iter().map(|report| report.counts).sum();
+    let Counts { passed, failed, skipped } = reports.iter().map(|report| report.counts).sum::<Counts>();
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     ensure!(failed == 0, "not everything holds");
     Ok(())

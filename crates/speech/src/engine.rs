@@ -2,10 +2,11 @@
 //!
 //! The listener drains the rings, runs voice activity and the legs' policy, and never decodes; so it is never
 //! behind. Workers decode one job at a time, earliest deadline first. Encoders that ONNX Runtime computes have
-//! sessions of two threads, which decodes share; what whisper.cpp computes has one, and two where that is the encoder as well
-//! and the decode is a final that is alone. One of several workers is kept free of partials. Revisions have workers of their own, of lower priority. When finals become late, quality is shed
-//! in a stated order ([`Shedding`]): revisions wait and partials are rarer, then there are no partials, then finals are
-//! late as well. Nothing that was said is dropped.
+//! sessions of two threads, which decodes share; what whisper.cpp computes has one, and two where that is the encoder
+//! as well and the decode is a final that is alone. One of several workers is kept free of partials. Revisions have
+//! workers of their own, of lower priority. When finals become late, quality is shed in a stated order ([`Shedding`]):
+//! revisions wait and partials are rarer, then there are no partials, then finals are late as well. Nothing that was
+//! said is dropped, but for a leg on which listening panics: what still comes of it is told as lost.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -121,9 +121,9 @@ pub(super) fn load(server: &Sotto, recorded: &[Recorded], lines: usize, rounds: 
                     // Lines do not begin in step: people do not either.
                     std::thread::sleep(Duration::from_millis(700 * line as u64));
                     for round in 0..rounds {
-                        let call = recorded
-                            .get((line + round) % recorded.len())
-                            .ok_or_else(|| anyhow!("no calls"))?;
+                        // One after the other through all of them: three lines with two calls each have the six.
+                        let next = (line * rounds + round) % recorded.len().max(1);
+                        let call = recorded.get(next).ok_or_else(|| anyhow!("no calls"))?;
                         let customer = format!("{}", 20_000_000 + line * 1000 + round);
                         let events = one(server, &call.audio, &customer)?;
                         let mut done = done.lock().map_err(|_| anyhow!("a line failed"))?;
