@@ -53,7 +53,7 @@ impl Default for Setup {
 pub struct Sotto {
     program: PathBuf,
     child: Option<Child>,
-    /// It is ready when everything but speech is.
+    /// It is ready without words: its models need not be there.
     deaf: bool,
     /// See [`Setup::disk`].
     disk: Option<u64>,
@@ -284,7 +284,6 @@ impl Drop for Sotto {
     }
 }
 
-/// Of what the server says it waits for, only speech is left.
 /// Whether calls have words: the models are loaded.
 fn hears(ready: &Answer) -> bool {
     ready.json().is_ok_and(|ready| ready["degraded"]["speech"].is_null())
