@@ -53,7 +53,7 @@ impl Default for Setup {
 pub struct Sotto {
     program: PathBuf,
     child: Option<Child>,
-    /// It is ready when everything but speech is.
+    /// It is ready without words: its models need not be there.
     deaf: bool,
     /// See [`Setup::disk`].
     disk: Option<u64>,

@@ -127,11 +127,37 @@ pub(crate) struct Shared {
     dialogs: Mutex<HashMap<DialogKey, mpsc::Sender<Input>>>,
     /// INVITEs being served, by Call-ID, From tag and number: to tell one that took two ways (RFC 3261
     /// section 8.2.2.2).
-    invites: Mutex<HashSet<(String, String, u32)>>,
+    invites: Mutex<HashSet<InviteId>>,
     live: AtomicUsize,
     next: AtomicU64,
     hasher: RandomState,
     this: Weak<Self>,
+}
+
+/// See [`Shared::invites`].
+type InviteId = (String, String, u32);
+
+/// A dialog that is being served, until this is dropped: however its task ends, it must not count for ever.
+pub(crate) struct Served {
+    shared: Arc<Shared>,
+    /// The INVITE that began it, if it came from outside.
+    invite: Option<InviteId>,
+}
+
+impl Served {
+    pub(crate) fn begin(shared: &Arc<Shared>, invite: Option<InviteId>) -> Self {
+        shared.live.fetch_add(1, Ordering::Relaxed);
+        Self { shared: shared.clone(), invite }
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        self.shared.live.fetch_sub(1, Ordering::Relaxed);
+        if let Some(invite) = &self.invite {
+            self.shared.invites().remove(invite);
+        }
+    }
 }
 
 /// The way to a trunk: what comes back on it is trusted, and it is taken again while it is open.
@@ -525,7 +551,9 @@ impl Shared {
         key: TransactionKey,
         dialog: &DialogKey,
     ) -> Result<(), Reject> {
-        let Some(input) = self.dialog(dialog) else {
+        let Some(input) = self.dialog(dialog).filter(|input| !input.is_closed()) else {
+            // If it is there, its task has panicked.
+            self.unregister(dialog);
             return Err(Reject::new(481, "Call/Transaction Does Not Exist"));
         };
         // A session that is this far behind, or a stack that is this full, is being flooded.
@@ -588,23 +616,26 @@ impl Shared {
             request.cseq_header().ok().and_then(|cseq| cseq.seq().ok()).unwrap_or_default(),
         );
         let Some(shared) = self.this.upgrade() else { return Err(Reject::busy()) };
-        if !self.invites.lock().unwrap_or_else(PoisonError::into_inner).insert(identity.clone()) {
+        if !self.invites().insert(identity.clone()) {
             return Err(Reject::new(482, "Loop Detected"));
         }
         let connection = Some(flow.connection.clone());
         let transaction = Transaction::new_server(key, request.clone(), self.stack.clone(), connection);
         let number = self.next_number();
-        self.count(true);
         let flow = flow.clone();
         let span = tracing::info_span!("dialog", call_id = identity.0, peer = %flow.peer);
+        let served = Served::begin(&shared, Some(identity));
         let serving = async move {
             let queue = mpsc::channel(session::QUEUE);
-            session::serve(shared.clone(), number, flow, transaction, plan, queue).await;
-            shared.count(false);
-            shared.invites.lock().unwrap_or_else(PoisonError::into_inner).remove(&identity);
+            session::serve(shared, number, flow, transaction, plan, queue).await;
+            drop(served);
         };
         self.sessions.spawn(serving.instrument(span));
         Ok(())
+    }
+
+    fn invites(&self) -> MutexGuard<'_, HashSet<InviteId>> {
+        self.invites.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn dialog(&self, key: &DialogKey) -> Option<mpsc::Sender<Input>> {
@@ -622,14 +653,6 @@ impl Shared {
     /// A name for another dialog.
     pub(crate) fn next_number(&self) -> u64 {
         self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    /// One dialog more, or fewer, is being served.
-    pub(crate) fn count(&self, begins: bool) {
-        match begins {
-            true => self.live.fetch_add(1, Ordering::Relaxed),
-            false => self.live.fetch_sub(1, Ordering::Relaxed),
-        };
     }
 
     /// A Via of ours for a request on this flow, with a branch of its own.

@@ -7,11 +7,12 @@ use sotto_media::{CallClock, LegOutputs, LegStats};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use crate::calls::{Call, Entered, Reach};
+use crate::calls::{Entered, Reach};
 use crate::endpoint::Shared;
 use crate::host::{NewCall, NewLeg, Note, Refusal, Ringing};
 use crate::party::{Speaker, decide};
 use crate::plan::{is_language, kept};
+use crate::session::Part;
 
 /// A leg that wants to be on a call.
 #[derive(Clone, Debug)]
@@ -31,11 +32,9 @@ pub struct Joining {
     pub codec: &'static str,
 }
 
-/// A leg that is on a call. It has to [`leave`](Self::leave), or the call never ends.
+/// A leg that is on a call. It has to [`leave`](Self::leave); dropped, it leaves as one that nothing is heard of.
 pub struct Joined {
-    shared: Arc<Shared>,
-    call: Arc<Call>,
-    number: u64,
+    part: Part,
     party: Party,
     /// The other leg has left long ago.
     alone: CancellationToken,
@@ -73,7 +72,7 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
     let Entered { call, outputs, parties } =
         shared.calls.enter(Some(&key), number, &reach, &Ringing::new(None), new_call).await?;
     let party = parties.first().copied().unwrap_or(Party::Other);
-    let joined = Joined { shared, call, number, party, alone, _session: session };
+    let joined = Joined { part: Part::new(shared, call, number), party, alone, _session: session };
     match outputs.into_iter().next() {
         Some(outputs) => Ok((joined, outputs)),
         None => {
@@ -87,13 +86,13 @@ impl Joined {
     /// The call.
     #[must_use]
     pub fn call(&self) -> CallId {
-        self.call.id
+        self.part.call.id
     }
 
     /// The call's clock.
     #[must_use]
     pub fn clock(&self) -> CallClock {
-        self.call.clock
+        self.part.call.clock
     }
 
     /// Who speaks on the leg.
@@ -105,22 +104,22 @@ impl Joined {
     /// Waits until the leg has to leave, and tells why.
     pub async fn is_over(&self) -> EndReason {
         tokio::select! {
-            () = self.shared.stopping.cancelled() => EndReason::Shutdown,
-            () = self.call.over.cancelled() => EndReason::Hangup,
+            () = self.part.shared.stopping.cancelled() => EndReason::Shutdown,
+            () = self.part.call.over.cancelled() => EndReason::Hangup,
             () = self.alone.cancelled() => EndReason::Hangup,
         }
     }
 
     /// Something happened on the leg.
     pub async fn note(&self, note: Note) {
-        self.shared.calls.note(&self.call, note).await;
+        self.part.shared.calls.note(&self.part.call, note).await;
     }
 
     /// Leaves the call, which ends with its last leg. `heard` is what the leg, which has been stopped, received.
-    pub async fn leave(self, reason: EndReason, heard: Option<LegStats>) {
+    pub async fn leave(mut self, reason: EndReason, heard: Option<LegStats>) {
         if let Some(stats) = heard {
             self.note(Note::LegEnded { party: self.party, stats }).await;
         }
-        self.shared.calls.leave(&self.call, self.number, reason).await;
+        self.part.leave(reason).await;
     }
 }

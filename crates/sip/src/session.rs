@@ -25,7 +25,7 @@ use crate::config::{SipConfig, local_ip_towards};
 use crate::dialog::Dialog;
 use crate::digest::Authenticator;
 use crate::early::{Early, Prepared};
-use crate::endpoint::Shared;
+use crate::endpoint::{Served, Shared};
 use crate::flow::Flow;
 use crate::host::{NewCall, NewLeg, Note, Ringing};
 use crate::metadata::Metadata;
@@ -217,16 +217,20 @@ pub(crate) struct Session {
     part: Part,
 }
 
-/// A dialog's part in its call. If the dialog's task panics it leaves as well: the call must not go on for ever.
-struct Part {
-    shared: Arc<Shared>,
-    call: Arc<Call>,
+/// A dialog's part in its call. If whoever serves the dialog panics it leaves as well: the call must not go on for ever.
+pub(crate) struct Part {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) call: Arc<Call>,
     dialog: u64,
     has_left: bool,
 }
 
 impl Part {
-    async fn leave(&mut self, reason: EndReason) {
+    pub(crate) fn new(shared: Arc<Shared>, call: Arc<Call>, dialog: u64) -> Self {
+        Self { shared, call, dialog, has_left: false }
+    }
+
+    pub(crate) async fn leave(&mut self, reason: EndReason) {
         self.has_left = true;
         self.shared.calls.leave(&self.call, self.dialog, reason).await;
     }
@@ -428,14 +432,13 @@ pub(crate) fn go_on(
         ..Session::new(shared, number, flow, dialog, call, Source::Sip, input)
     };
     shared.register(&session.dialog.key, &session.input);
-    shared.count(true);
-    let serving = shared.clone();
+    let served = Served::begin(shared, None);
     shared.sessions.spawn(async move {
         session.go_on_with(leg, heard).await;
         let (reason, farewell) = session.run(&mut inputs).await;
         session.end(reason, farewell).await;
         inputs.close();
-        serving.count(false);
+        drop(served);
     });
 }
 
@@ -449,7 +452,7 @@ impl Session {
         source: Source,
         input: mpsc::Sender<Input>,
     ) -> Self {
-        let part = Part { shared: shared.clone(), call: call.clone(), dialog: number, has_left: false };
+        let part = Part::new(shared.clone(), call.clone(), number);
         Self {
             shared: shared.clone(),
             number,

@@ -110,6 +110,7 @@ async fn a_call_whose_dialog_panics_ends_for_its_host() {
     // Its first audio is something that happens. Nobody answers the caller any more.
     let _ = call.play(&[tone(500.0, 100), tone(900.0, 100)]).await;
     assert_eq!(bench.ended().await, (id, EndReason::Timeout));
+    assert_eq!(bench.endpoint.counters().dialogs, 0, "or no calls are taken one day");
 }
 
 #[tokio::test]

@@ -405,8 +405,8 @@ type Lasting = (&'static str, Box<dyn Fn() -> bool + Send>);
 
 /// Says what has ended by itself: nothing begins it anew.
 fn tell_ended(lasting: &[Lasting], readiness: &Readiness) {
-    for (part, _) in lasting.iter().filter(|(_, goes_on)| !goes_on()) {
-        readiness.degraded(*part, Some("its thread or task has ended: start Sotto again".to_owned()));
+    for &(part, _) in lasting.iter().filter(|(_, goes_on)| !goes_on()) {
+        readiness.degraded(part, Some("its thread or task has ended: start Sotto again".to_owned()));
     }
 }
 
