@@ -120,9 +120,9 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
     let (bench, [_, sara, omid]) = bench().await;
     upload(&bench, &omid, "margins.txt", "admin", "Your refund costs us 10 zebras.").await;
     let call = bench.begin("a");
-    let asked = utterance(1, Party::Customer, "How do I renew my panel?");
+    let question = utterance(1, Party::Customer, "How do I renew my panel?");
     for said in [
-        asked.clone(),
+        question.clone(),
         utterance(2, Party::Customer, "Does your refund take 3 working days?"),
         utterance(3, Party::Agent, "How do I export invoices?"),
         utterance(4, Party::Customer, "Thank you, goodbye."),
@@ -130,7 +130,7 @@ async fn what_a_customer_asks_in_vain_leads_to_the_call_and_what_became_of_cards
         call.publish(EventBody::Utterance(said));
     }
     for (card_id, document) in [(1, "refunds.txt"), (2, "margins.txt")] {
-        call.publish(EventBody::Card(Box::new(Card { card_id, ..card(document, &asked) })));
+        call.publish(EventBody::Card(Box::new(Card { card_id, ..card(document, &question) })));
         for answer in [CardAnswer::Copied, CardAnswer::Copied, CardAnswer::Wrong] {
             let by = "mina".to_owned();
             call.publish(EventBody::CardAnswered(CardAnswered { card_id, answer, by }));
