@@ -321,23 +321,14 @@ impl Setup {
                 "server",
                 vec![format!("listen = \"{http}\""), format!("data = {:?}", data.display().to_string())],
             ),
-            ("store", Vec::new()),
             ("sip", vec![format!("udp = [\"{sip}\"]"), format!("tcp = [\"{sip}\"]")]),
             ("media", vec!["ip = \"127.0.0.1\"".into(), format!("ports = \"{}-{}\"", rtp.0, rtp.1)]),
             ("speech", vec![format!("model = {:?}", self.model)]),
-            ("webrtc", Vec::new()),
-            ("redaction", Vec::new()),
-            ("insight", Vec::new()),
-            ("prompts", Vec::new()),
-            ("alerts", Vec::new()),
-            ("knowledge", Vec::new()),
-            ("llm", Vec::new()),
-            ("desk", Vec::new()),
         ];
-        let mut add = |table: &str, line: String| {
-            if let Some((_, lines)) = tables.iter_mut().find(|(t, _)| *t == table) {
-                lines.push(line);
-            }
+        // A table may be written once only.
+        let mut add = |table, line| match tables.iter_mut().find(|(known, _)| *known == table) {
+            Some((_, lines)) => lines.push(line),
+            None => tables.push((table, vec![line])),
         };
         if let Some(max) = self.max_calls {
             add("sip", format!("max_calls = {max}"));
@@ -349,9 +340,9 @@ impl Setup {
             add("speech", format!("language = {language:?}"));
         }
         for (table, line) in &self.more {
-            add(table, line.clone());
+            add(table.as_str(), line.clone());
         }
-        tables.iter().filter(|(_, lines)| !lines.is_empty()).fold(String::new(), |mut out, (table, lines)| {
+        tables.iter().fold(String::new(), |mut out, (table, lines)| {
             out.push_str(&format!("[{table}]\n"));
             out + &lines.join("\n") + "\n"
         })
