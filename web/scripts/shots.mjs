@@ -190,6 +190,19 @@ const scenes = {
       await page.waitForSelector('.answer .by');
     },
   },
+  contacts: {
+    run: async (page) => {
+      await page.goto(`${base}/#/contacts`);
+      await page.waitForSelector('[data-contact]');
+    },
+  },
+  contact: {
+    run: async (page) => {
+      await page.goto(`${base}/#/contacts`);
+      await page.locator('[data-contact]').first().click();
+      await page.waitForSelector('main h2');
+    },
+  },
   gaps: {
     name: 'admin',
     async run(page) {
