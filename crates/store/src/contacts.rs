@@ -65,6 +65,24 @@ struct Raw {
 const COLUMNS: &str =
     "id, kind, stage, name, numbers, email, owner, notes, fields, created_at, active_at, version";
 
+/// Binds a contact's id, what is written down of it, and a time: `$1` to `$11` of a statement.
+macro_rules! bind_contact {
+    ($query:expr, $id:expr, $contact:expr, $at:expr) => {
+        $query
+            .bind($id)
+            .bind(name_of(&$contact.kind)?)
+            .bind(name_of(&$contact.stage)?)
+            .bind(clean(&$contact.name))
+            .bind(to_json(&$contact.numbers)?)
+            .bind($contact.email.as_deref().map(clean))
+            .bind($contact.owner.as_deref().map(clean))
+            .bind(clean(&$contact.notes))
+            .bind(to_json(&$contact.fields)?)
+            .bind(clean(&$contact.words()))
+            .bind($at)
+    };
+}
+
 /// Gives a contact its numbers, and no others, within a transaction.
 macro_rules! put_numbers {
     ($tx:ident, $id:expr, $contact:expr) => {
@@ -100,23 +118,11 @@ impl Store {
     pub async fn add_contact(&self, contact: &Contact, at_unix_ms: u64) -> Result<ContactRow, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         transaction!(self, tx => {
-            sqlx::query(
+            let added = sqlx::query(
                 "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
                  created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
-            )
-            .bind(id)
-            .bind(name_of(&contact.kind)?)
-            .bind(name_of(&contact.stage)?)
-            .bind(clean(&contact.name))
-            .bind(to_json(&contact.numbers)?)
-            .bind(contact.email.as_deref().map(clean))
-            .bind(contact.owner.as_deref().map(clean))
-            .bind(clean(&contact.notes))
-            .bind(to_json(&contact.fields)?)
-            .bind(clean(&contact.words()))
-            .bind(at)
-            .execute(&mut **tx)
-            .await?;
+            );
+            bind_contact!(added, id, contact, at).execute(&mut **tx).await?;
             put_numbers!(tx, id, contact);
         });
         self.note_calls_of(&contact.numbers, at).await?;
@@ -145,25 +151,12 @@ impl Store {
         let (at, version) = (signed(at_unix_ms, "time")?, signed(version, "version")?);
         transaction!(self, tx => {
             let changed = sqlx::query(
-                "UPDATE contacts SET kind = $3, stage = $4, name = $5, numbers = $6, email = $7, owner = $8, \
-                 notes = $9, fields = $10, words = $11, active_at = $12, version = version + 1 \
-                 WHERE id = $1 AND version = $2",
-            )
-            .bind(id)
-            .bind(version)
-            .bind(name_of(&contact.kind)?)
-            .bind(name_of(&contact.stage)?)
-            .bind(clean(&contact.name))
-            .bind(to_json(&contact.numbers)?)
-            .bind(contact.email.as_deref().map(clean))
-            .bind(contact.owner.as_deref().map(clean))
-            .bind(clean(&contact.notes))
-            .bind(to_json(&contact.fields)?)
-            .bind(clean(&contact.words()))
-            .bind(at)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected();
+                "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
+                 notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
+                 WHERE id = $1 AND version = $12",
+            );
+            let changed = bind_contact!(changed, id, contact, at).bind(version);
+            let changed = changed.execute(&mut **tx).await?.rows_affected();
             if changed == 0 {
                 let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
                     .bind(id)

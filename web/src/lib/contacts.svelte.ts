@@ -11,6 +11,7 @@ import {
   type TaskState,
   type TimelineEntry,
 } from './api';
+import { every } from './every';
 import { ltr, t } from './i18n/index.svelte';
 import { reasonOf } from './names';
 import { session } from './session.svelte';
@@ -27,13 +28,6 @@ function problemOf(error: ApiError): string {
   return known ? t(`contacts.problem.${known}`, { why: ltr(error.message) }) : reasonOf(error);
 }
 
-/** Only what went wrong at the server; everything else goes on. */
-function asked(error: unknown): ApiError {
-  session.noticed(error);
-  if (!(error instanceof ApiError)) throw error;
-  return error;
-}
-
 /** What is common to both pages: tasks, and what went wrong. */
 class Book {
   tasks: Task[] = $state.raw([]);
@@ -46,13 +40,11 @@ class Book {
 
   /** Keeps it true while it is looked at; gives the way to stop. */
   watch(): () => void {
-    const ask = () => {
+    const stop = every(ASK_EVERY_MS, () => {
       if (!document.hidden && !this.busy) void this.ask();
-    };
-    ask();
-    const timer = setInterval(ask, ASK_EVERY_MS);
+    });
     return () => {
-      clearInterval(timer);
+      stop();
       this.#asking.abort();
     };
   }
@@ -70,7 +62,7 @@ class Book {
       await this.fetch(signal);
       if (!signal.aborted) this.failed = null;
     } catch (error) {
-      if (!signal.aborted) this.failed = asked(error);
+      if (!signal.aborted) this.failed = session.refused(error);
     }
   }
 
@@ -82,7 +74,7 @@ class Book {
     try {
       await what();
     } catch (error) {
-      this.problem = problemOf(asked(error));
+      this.problem = problemOf(session.refused(error));
     }
     this.busy = false;
     await this.ask();

@@ -1,6 +1,7 @@
 // Who is at the desk, and who waits in line: asked now and then, while somebody looks at it.
 
 import { api, type Desk } from './api';
+import { every } from './every';
 import { now } from './now.svelte';
 import { session } from './session.svelte';
 import type { Caller } from './wall.svelte';
@@ -13,24 +14,18 @@ export class DeskNow {
 
   /** Asks until the way to stop, which this gives, is taken. */
   watch(): () => void {
-    const gone = new AbortController();
-    const ask = async () => {
+    const ask = async (gone: AbortSignal) => {
       if (document.hidden) return;
       try {
-        const desk = await api.desk(gone.signal);
+        const desk = await api.desk(gone);
         const dated = <T extends { since_ms: number }>(one: T) => ({ ...one, since: now.ms - one.since_ms });
         this.agents = desk.agents.map(dated);
         this.waiting = desk.waiting.map(dated);
       } catch (error) {
         // What is known stays; the page says elsewhere that the server does not answer.
-        if (!gone.signal.aborted) session.noticed(error);
+        if (!gone.aborted) session.noticed(error);
       }
     };
-    void ask();
-    const timer = setInterval(() => void ask(), ASK_EVERY_MS);
-    return () => {
-      clearInterval(timer);
-      gone.abort();
-    };
+    return every(ASK_EVERY_MS, (gone) => void ask(gone));
   }
 }

@@ -1,6 +1,7 @@
 // What is written down: the documents as they are kept, and what a question finds in them.
 
-import { api, ApiError, type DocumentList, type FoundPassage, type Role } from './api';
+import { api, type ApiError, type DocumentList, type FoundPassage, type Role } from './api';
+import { every } from './every';
 import { ltr, t } from './i18n/index.svelte';
 import { reasonOf } from './names';
 import { session } from './session.svelte';
@@ -42,16 +43,11 @@ export class Documents {
 
   /** Keeps the list true while it is looked at; gives the way to stop. */
   watch(): () => void {
-    const gone = new AbortController();
-    void this.ask(gone.signal);
-    const timer = setInterval(() => {
+    const ask = (gone: AbortSignal) => void this.ask(gone);
+    return every(ASK_AGAIN_MS, ask, (gone) => {
       const isNew = this.list?.documents.some(({ state }) => state === 'words') ?? false;
-      if (!document.hidden && (this.failed || isNew)) void this.ask(gone.signal);
-    }, ASK_AGAIN_MS);
-    return () => {
-      clearInterval(timer);
-      gone.abort();
-    };
+      if (!document.hidden && (this.failed || isNew)) ask(gone);
+    });
   }
 
   async ask(signal?: AbortSignal): Promise<void> {
@@ -60,9 +56,7 @@ export class Documents {
       this.failed = null;
     } catch (error) {
       if (signal?.aborted) return;
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.failed = error;
+      this.failed = session.refused(error);
     }
   }
 
@@ -96,9 +90,7 @@ export class Documents {
     try {
       await what();
     } catch (error) {
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.problem = problemOf(error, name);
+      this.problem = problemOf(session.refused(error), name);
     }
     return this.problem === '';
   }

@@ -1,6 +1,7 @@
 // What is not written down, and how the documents do, as those who keep them see it and decide about it.
 
-import { api, ApiError, type Gap, type GapList, type GapState, type KnowledgeHealth } from './api';
+import { api, type ApiError, type Gap, type GapList, type GapState, type KnowledgeHealth } from './api';
+import { every } from './every';
 import { reasonOf } from './names';
 import { session } from './session.svelte';
 
@@ -21,16 +22,9 @@ export class Gaps {
 
   /** Keeps them true while they are looked at; gives the way to stop. */
   watch(): () => void {
-    const gone = new AbortController();
-    const ask = () => {
-      if (!document.hidden) void this.ask(gone.signal);
-    };
-    ask();
-    const timer = setInterval(ask, ASK_EVERY_MS);
-    return () => {
-      clearInterval(timer);
-      gone.abort();
-    };
+    return every(ASK_EVERY_MS, (gone) => {
+      if (!document.hidden) void this.ask(gone);
+    });
   }
 
   show(state: GapState): void {
@@ -49,9 +43,7 @@ export class Gaps {
       this.failed = null;
     } catch (error) {
       if (signal?.aborted) return;
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.failed = error;
+      this.failed = session.refused(error);
     }
   }
 
@@ -63,10 +55,9 @@ export class Gaps {
     try {
       await api.decideGap(id, state, document);
     } catch (error) {
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
+      const refused = session.refused(error);
       // It went with the last call that asked it.
-      if (error.status !== 404) this.problem = reasonOf(error);
+      if (refused.status !== 404) this.problem = reasonOf(refused);
     } finally {
       this.deciding = false;
     }

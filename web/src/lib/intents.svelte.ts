@@ -1,6 +1,7 @@
 // What customers may want, as supervisors see and change it.
 
-import { api, ApiError, type IntentList } from './api';
+import { api, type ApiError, type IntentList } from './api';
+import { every } from './every';
 import { t } from './i18n/index.svelte';
 import { reasonOf } from './names';
 import { session } from './session.svelte';
@@ -20,15 +21,10 @@ export class Intents {
 
   /** Keeps the list true while it is looked at; gives the way to stop. */
   watch(): () => void {
-    const gone = new AbortController();
-    void this.ask(gone.signal);
-    const timer = setInterval(() => {
-      if (!document.hidden && (this.failed || this.list?.learning === 'going')) void this.ask(gone.signal);
-    }, ASK_AGAIN_MS);
-    return () => {
-      clearInterval(timer);
-      gone.abort();
-    };
+    const ask = (gone: AbortSignal) => void this.ask(gone);
+    return every(ASK_AGAIN_MS, ask, (gone) => {
+      if (!document.hidden && (this.failed || this.list?.learning === 'going')) ask(gone);
+    });
   }
 
   async ask(signal?: AbortSignal): Promise<void> {
@@ -37,9 +33,7 @@ export class Intents {
       this.failed = null;
     } catch (error) {
       if (signal?.aborted) return;
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.failed = error;
+      this.failed = session.refused(error);
     }
   }
 
@@ -49,10 +43,9 @@ export class Intents {
     try {
       await make();
     } catch (error) {
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      const known = PROBLEMS.find((one) => one === error.code);
-      this.problem = known ? t(`intents.problem.${known}`) : reasonOf(error);
+      const refused = session.refused(error);
+      const known = PROBLEMS.find((one) => one === refused.code);
+      this.problem = known ? t(`intents.problem.${known}`) : reasonOf(refused);
     }
     await this.ask();
     return this.problem === '';

@@ -1,6 +1,7 @@
 // What is done after calls, as admins see it and have it done again.
 
-import { api, ApiError, type Job, type JobList, type JobState } from './api';
+import { api, type ApiError, type Job, type JobList, type JobState } from './api';
+import { every } from './every';
 import { reasonOf } from './names';
 import { session } from './session.svelte';
 
@@ -20,16 +21,9 @@ export class Jobs {
 
   /** Keeps the list true while it is looked at; gives the way to stop. */
   watch(): () => void {
-    const gone = new AbortController();
-    const ask = () => {
-      if (!document.hidden) void this.ask(gone.signal);
-    };
-    ask();
-    const timer = setInterval(ask, ASK_EVERY_MS);
-    return () => {
-      clearInterval(timer);
-      gone.abort();
-    };
+    return every(ASK_EVERY_MS, (gone) => {
+      if (!document.hidden) void this.ask(gone);
+    });
   }
 
   show(state: JobState): void {
@@ -47,9 +41,7 @@ export class Jobs {
       this.failed = null;
     } catch (error) {
       if (signal?.aborted) return;
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.failed = error;
+      this.failed = session.refused(error);
     }
   }
 
@@ -62,11 +54,10 @@ export class Jobs {
       try {
         await api.runJob(id);
       } catch (error) {
-        session.noticed(error);
-        if (!(error instanceof ApiError)) throw error;
+        const refused = session.refused(error);
         // It went with its call.
-        if (error.status === 404) continue;
-        this.problem = reasonOf(error);
+        if (refused.status === 404) continue;
+        this.problem = reasonOf(refused);
         break;
       }
     }

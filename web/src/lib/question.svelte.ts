@@ -1,6 +1,6 @@
 // A question that is asked of what is written down, and its answer.
 
-import { api, ApiError, type AssistAnswer } from './api';
+import { api, type ApiError, type AssistAnswer } from './api';
 import type { CallId } from './generated/call';
 import { session } from './session.svelte';
 
@@ -27,9 +27,7 @@ export class Question {
       if (!going.signal.aborted) this.answer = answer;
     } catch (error) {
       if (going.signal.aborted) return;
-      session.noticed(error);
-      if (!(error instanceof ApiError)) throw error;
-      this.failed = error;
+      this.failed = session.refused(error);
     }
     if (!going.signal.aborted) this.asking = false;
   }

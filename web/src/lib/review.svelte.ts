@@ -1,6 +1,6 @@
 // What a call came to, once that is known.
 
-import { api, ApiError, type CallInsight, type CallQuality } from './api';
+import { api, type CallInsight, type CallQuality } from './api';
 import { session } from './session.svelte';
 
 /** How long until it is asked for again: where it is being made, and where the server cannot say. */
@@ -28,10 +28,9 @@ export class Review {
         this.coming = false;
       } catch (error) {
         if (gone.signal.aborted) return;
-        session.noticed(error);
-        if (!(error instanceof ApiError)) throw error;
-        const away = error.unreachable || error.storeless ? AWAY_MS : null;
-        const again = error.code === 'not_yet' ? BEING_MADE_MS : away;
+        const refused = session.refused(error);
+        const away = refused.unreachable || refused.storeless ? AWAY_MS : null;
+        const again = refused.code === 'not_yet' ? BEING_MADE_MS : away;
         this.coming = again !== null;
         if (again !== null) timer = setTimeout(() => void ask(), again);
       }

@@ -1,6 +1,6 @@
 // A list of which Tab reaches one row and within which the arrows move (ARIA calls it a roving tabindex).
 
-import { pressed } from './keys';
+import { pressed, writing } from './keys';
 
 export class Rows {
   /** The row that had the focus last. */
@@ -46,6 +46,18 @@ export class Rows {
     if (pressed(event, 'j') || pressed(event, 'ArrowDown')) this.move(1);
     else if (pressed(event, 'k') || pressed(event, 'ArrowUp')) this.move(-1);
     else return false;
+    return true;
+  }
+
+  /** The same where what is listed was looked for in `field`: `/` leads there, and the arrow down back to the first row. */
+  lookedThrough(event: KeyboardEvent, field: HTMLElement | undefined): boolean {
+    if (event.target === field) {
+      const [first] = this.#ids();
+      if (event.key !== 'ArrowDown' || first === undefined) return false;
+      this.focus(first);
+    } else if (writing(event)) return false;
+    else if (pressed(event, '/')) field?.focus();
+    else return this.moved(event);
     return true;
   }
 }

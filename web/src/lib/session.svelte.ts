@@ -56,6 +56,13 @@ class Session {
     if (error instanceof ApiError && error.status === 401) this.#gone();
   }
 
+  /** The same, for who says why a request failed; anything else that went wrong goes on. */
+  refused(error: unknown): ApiError {
+    this.noticed(error);
+    if (!(error instanceof ApiError)) throw error;
+    return error;
+  }
+
   #gone(): void {
     this.expired = this.user !== null;
     this.user = null;
