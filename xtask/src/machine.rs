@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use crate::run::{Run, note, step, tools};
+use crate::run::{Run, note, root, step, tools};
 
 /// A program, and the Debian package that brings it.
 struct Tool {
@@ -98,11 +98,23 @@ pub fn needed_to_build() -> Result<()> {
     needs_node()
 }
 
+/// What building and running every test from nothing takes on the disk, in bytes (measured: 9 GB).
+const ROOM_TO_TEST: u64 = 10 << 30;
+
 /// What the tests need on top of that: peers.
 ///
 /// # Errors
 /// When something is missing and cannot be installed.
 pub fn needed_to_test() -> Result<()> {
+    // What is built already needs none, so this is no error yet.
+    let disk = rustix::fs::statvfs(root())?;
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    if free < ROOM_TO_TEST {
+        let [free, wanted] = [free, ROOM_TO_TEST].map(|bytes| bytes >> 30);
+        note(&format!(
+            "\x1b[33m{free} GiB are free on this disk:\x1b[0m from nothing this takes about {wanted}"
+        ));
+    }
     let mut missing: Vec<Tool> =
         [SIPP, BARESIP, TURN, CHROMIUM].into_iter().filter(|t| find(t.program).is_none()).collect();
     let given = std::env::var_os("SOTTO_TEST_POSTGRES").is_some();
