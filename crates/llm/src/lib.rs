@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::{Breaker, Standing};
-pub use budget::{Budget, Reserved};
+pub use budget::{Budget, Reserved, Spent};
 pub use client::{Answered, Llm, Settings, Tokens, Usage};
 pub use figures::{Counts, SECONDS, Snapshot};
 pub use prompt::{Prompt, Template};

@@ -189,6 +189,48 @@ async fn the_slow_and_the_silent_are_given_up() {
 }
 
 #[tokio::test]
+async fn a_stream_that_stops_between_two_words_is_given_up() {
+    let begun = Instant::now();
+    let stalls = Reply::Stalls("data: {\"choices\":[{\"delta\":{\"content\":\"{\"}}]}\n\n: ping\n\n");
+    let (answered, ..) = asked(vec![stalls], |settings| {
+        settings.first_token = Duration::from_millis(300);
+        settings.whole = Duration::from_secs(60);
+    })
+    .await;
+    assert!(matches!(answered, Err(LlmError::TooSlow(_))), "{answered:?}");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn who_has_no_time_says_nothing_about_a_server() {
+    let fake = Fake::in_turn(vec![Reply::Silence]).await;
+    let llm = Llm::new(fake.settings()).unwrap();
+    for _ in 0..7 {
+        let asked = llm.ask::<Word>(Purpose::Check, &prompt(), &schema(), Duration::from_millis(20)).await;
+        assert!(matches!(asked, Err(LlmError::TooSlow(_))), "{asked:?}");
+    }
+    assert_eq!(llm.figures().standing, Standing::Closed);
+}
+
+#[tokio::test]
+async fn what_was_spent_is_told_and_counts_after_a_restart() {
+    let fake = Fake::in_turn(vec![says(GREEN)]).await;
+    let before = Llm::new(fake.settings()).unwrap();
+    let mut spending = before.spending();
+    assert!(spending.borrow_and_update().tokens.is_empty());
+    ask(&before).await.unwrap();
+    assert!(spending.has_changed().unwrap());
+    let spent = spending.borrow_and_update().clone();
+    assert_eq!(spent.tokens, BTreeMap::from([(Purpose::Check, 10)]));
+    let after = Llm::new(Settings { tokens_per_day: 5_000, ..fake.settings() }).unwrap();
+    after.resume(&spent);
+    assert!(ask(&after).await.is_ok());
+    after.resume(&Spent { tokens: BTreeMap::from([(Purpose::Answer, 4_900)]), ..spent });
+    let answered = ask(&after).await;
+    assert!(matches!(answered, Err(LlmError::Budget)), "{answered:?}");
+}
+
+#[tokio::test]
 async fn nobody_waits_longer_than_they_have_patience_and_that_counts() {
     let fake = Fake::in_turn(vec![Reply::Silence]).await;
     let llm = Llm::new(fake.settings()).unwrap();

@@ -21,7 +21,7 @@ pub struct LlmConfig {
     pub model: String,
     /// Seconds that a connection may take.
     pub connect_s: u32,
-    /// Seconds until the first word must be there.
+    /// Seconds until the first word must be there, and after each until the next one.
     pub first_token_s: u32,
     /// Seconds that a question may take with everything: waiting, attempts, and having the answer put right. Whoever asks on
     /// the page or over HTTP gets the documents' own words after 25 in any case.

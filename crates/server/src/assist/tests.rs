@@ -105,7 +105,7 @@ async fn nobody_waits_longer_for_a_model_than_they_may() {
     let answer = answer(&asking(LONG), &hits(&[("refunds.md", REFUNDS)], LONG), Some(&model)).await;
     assert_eq!((answer.by, answer.model_failed.as_deref()), (AnsweredBy::Passages, Some("too_slow")));
     assert_eq!(answer.sentences.len(), 1);
-    // It counts against the model, which is left alone when that goes on.
+    // It is counted.
     let counts = &model.llm.figures().counts[&Purpose::Answer];
     assert_eq!(counts.failed.get("too_slow"), Some(&1));
 }
