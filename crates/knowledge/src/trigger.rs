@@ -12,7 +12,7 @@ use std::ops::Range;
 
 use sotto_text::fold;
 
-use crate::excerpt::{is_end, parts};
+use crate::excerpt::clauses;
 use crate::words::Analyser;
 
 /// Something that was said before.
@@ -285,7 +285,7 @@ impl Trigger {
         let said = said.char_indices().nth(MAX_SAID).map_or(said, |(end, _)| &said[..end]);
         let mut kept: Option<Range<usize>> = None;
         let mut why = Unasked::Nothing;
-        for part in parts(said, |c| is_end(c) || matches!(c, ',' | '،' | ';' | '؛')) {
+        for part in clauses(said) {
             match self.in_part(&said[part.clone()]) {
                 Ok(from) => {
                     let begin = kept.map_or(part.start + from, |kept| kept.start);

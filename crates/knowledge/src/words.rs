@@ -151,9 +151,19 @@ impl Analyser {
 #[must_use]
 pub fn share_in(text: &str, others: &[&str]) -> f32 {
     let analyser = Analyser::new();
-    let known: HashSet<String> =
-        others.iter().flat_map(|other| analyser.words(other)).map(|word| word.term).collect();
+    share(&analyser.meaningful(text), others.iter().flat_map(|other| analyser.words(other)))
+}
+
+/// The same of each of others alone.
+#[must_use]
+pub fn shares_in(text: &str, others: &[&str]) -> Vec<f32> {
+    let analyser = Analyser::new();
     let words = analyser.meaningful(text);
+    others.iter().map(|other| share(&words, analyser.words(other))).collect()
+}
+
+fn share(words: &[Word], others: impl IntoIterator<Item = Word>) -> f32 {
+    let known: HashSet<String> = others.into_iter().map(|word| word.term).collect();
     let there = words.iter().filter(|word| known.contains(&word.term)).count();
     if words.is_empty() { 1.0 } else { there as f32 / words.len() as f32 }
 }
