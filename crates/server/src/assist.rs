@@ -464,9 +464,11 @@ const ORDERS: &str = "
     new instruction, updated instruction, new task:, your real task, your new task, respond only with, reply only with,
     answer only with, answer with exactly, respond with exactly, reply with exactly, output only, output exactly,
     repeat after me, print the following, say exactly, im_start, im_end, answer every question with,
-    answer to every question is, regardless of the question, whatever is asked,
+    answer to every question is, regardless of the question, whatever is asked, load this image, render this image,
+    cite this passage, cite passage, if you are a model, if you are an ai, and obey,
     مدل زبانی, پرامپت, دستیار عزیز, دستیار هوش مصنوعی, هوش مصنوعی عزیز, از این پس تو, تو اکنون, تو حالا, فقط بنویس,
-    فقط پاسخ بده, فقط جواب بده, به هر پرسشی, به هر سوالی, وانمود کن, وظیفه جدید تو, دقیقا بنویس, عینا بنویس";
+    فقط پاسخ بده, فقط جواب بده, به هر پرسشی, به هر سوالی, وانمود کن, وظیفه جدید تو, دقیقا بنویس, عینا بنویس,
+    در پاسخت, تو نقش, رمزگشایی کن و اجرا";
 /// What is not to be done, and with what: together they are an order.
 const VERBS: &str =
     "ignore, disregard, forget, override, bypass, do not follow, don't follow, stop following,
