@@ -320,8 +320,8 @@ impl Gaps {
         documents.sort_by_key(|one| std::cmp::Reverse(one.concerns.len()));
         let (of, viewer) = (library.clone(), viewer.clone());
         let conflicts = spawn_blocking(move || {
-            let said = |one: &Statement| said(&of, one, &viewer);
-            let both = of.conflicts(&viewer).into_iter().map(|one| said(&one.newer).zip(said(&one.older)));
+            let (found, said) = (of.conflicts(&viewer), |one: &Statement| said(&of, one, &viewer));
+            let both = found.iter().map(|one| said(&one.newer).zip(said(&one.older)));
             both.flatten().map(|(newer, older)| Disagreement { newer, older }).collect::<Vec<_>>()
         });
         Ok(Health { old_after_days, documents, conflicts: conflicts.await? })
