@@ -503,11 +503,13 @@ impl Shared {
                 Ok(said) => return Ok(said),
                 Err(error) => error,
             };
-            if ear.was_heard || !error.is_passing() || attempt >= self.settings.retries {
-                return Err(error);
-            }
+            let may_pass = !ear.was_heard && error.is_passing() && attempt < self.settings.retries;
             let wait = backoff::delay(attempt, rand::random(), error.retry_after());
-            if Instant::now() + wait >= deadline {
+            if !may_pass || wait >= deadline.saturating_duration_since(Instant::now()) {
+                // Whoever asks next is not to ask too soon either.
+                if let Some(told) = error.retry_after() {
+                    self.limits().breaker.told(self.begun.elapsed(), told);
+                }
                 return Err(error);
             }
             tracing::debug!(error = error.kind(), ?wait, "the language model is asked again");

@@ -146,9 +146,13 @@ async fn what_passes_is_waited_for() {
     // What is asked to wait longer than anybody does is told at once.
     let begun = Instant::now();
     let long = Reply::Status(503, vec![("retry-after", "3600")], "");
-    let (answered, fake, _) = asked(vec![long], |settings| settings.retries = 2).await;
+    let (answered, fake, llm) = asked(vec![long], |settings| settings.retries = 2).await;
     assert!(matches!(answered, Err(LlmError::Refused { status: 503, .. })), "{answered:?}");
     assert!(fake.asked().len() == 1 && begun.elapsed() < Duration::from_secs(10));
+    // Nor is it asked by others before that.
+    let answered = ask(&llm).await;
+    assert!(matches!(answered, Err(LlmError::Resting(_))), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
     // A wrong key stays wrong.
     let (answered, fake, _) =
         asked(vec![Reply::Status(401, vec![], "who?")], |settings| settings.retries = 2).await;
