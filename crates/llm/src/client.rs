@@ -307,6 +307,9 @@ impl Llm {
         let wrong: String = first.collected.text.chars().take(MAX_WRONG).collect();
         messages.push(Message { role: "assistant", text: Sendable::back(&wrong) });
         messages.push(Message { role: "user", text: repair(&problems)? });
+        if self.shared.fit(&messages).await.is_err() {
+            return Err(LlmError::Form(problems));
+        }
         let second = self.shared.complete(purpose, &messages, Some(schema), deadline, nobody).await?;
         let usage = first.usage.and(second.usage);
         let value = schema.read(&second.collected.text).map_err(LlmError::Form)?;
@@ -348,16 +351,7 @@ impl Llm {
 
     /// How many tokens a text has, by the server's own count where it has one (`/tokenize` of llama.cpp and vLLM).
     pub async fn tokens(&self, text: &Sendable) -> Tokens {
-        let shared = &self.shared;
-        let now = shared.begun.elapsed().as_secs();
-        if shared.counts_from.load(Relaxed) <= now {
-            match timeout(COUNTED_WITHIN, shared.count(text)).await {
-                Ok(Ok(Some(count))) => return Tokens { count, is_estimate: false },
-                Ok(Ok(None)) => shared.counts_from.store(u64::MAX, Relaxed),
-                Ok(Err(_)) | Err(_) => shared.counts_from.store(now + COUNTS_AGAIN, Relaxed),
-            }
-        }
-        Tokens { count: estimate(text.as_str()), is_estimate: true }
+        self.shared.tokens(text).await
     }
 
     /// Whether a prompt leaves room for an answer, by [`Llm::tokens`].
@@ -365,10 +359,7 @@ impl Llm {
     /// # Errors
     /// [`LlmError::NoRoom`] when it does not; it is not sent then.
     pub async fn fits(&self, prompt: &Prompt) -> Result<(), LlmError> {
-        let whole = Sendable::joined([prompt.system(), prompt.user()], "\n");
-        let tokens = self.tokens(&whole).await.count.saturating_add(2 * AROUND);
-        let room = self.shared.room();
-        if tokens > room { Err(LlmError::NoRoom { tokens, room }) } else { Ok(()) }
+        self.shared.fit(&messages(prompt)).await
     }
 
     /// Counts what was spent before this process began, so that a restart gives nothing of a day's budget back.
@@ -433,6 +424,28 @@ impl Shared {
         self.settings.context_tokens.saturating_sub(self.settings.answer_tokens)
     }
 
+    /// See [`Llm::tokens`].
+    async fn tokens(&self, text: &Sendable) -> Tokens {
+        let now = self.begun.elapsed().as_secs();
+        if self.counts_from.load(Relaxed) <= now {
+            match timeout(COUNTED_WITHIN, self.count(text)).await {
+                Ok(Ok(Some(count))) => return Tokens { count, is_estimate: false },
+                Ok(Ok(None)) => self.counts_from.store(u64::MAX, Relaxed),
+                Ok(Err(_)) | Err(_) => self.counts_from.store(now + COUNTS_AGAIN, Relaxed),
+            }
+        }
+        Tokens { count: estimate(text.as_str()), is_estimate: true }
+    }
+
+    /// Whether messages leave room for an answer.
+    async fn fit(&self, messages: &[Message]) -> Result<(), LlmError> {
+        let whole = Sendable::joined(messages.iter().map(|one| &one.text), "\n");
+        let around = messages.iter().map(|_| AROUND).fold(0, u32::saturating_add);
+        let tokens = self.tokens(&whole).await.count.saturating_add(around);
+        let room = self.room();
+        if tokens > room { Err(LlmError::NoRoom { tokens, room }) } else { Ok(()) }
+    }
+
     /// Asks, in the form that the server knows; where it dislikes that, in the next one.
     async fn complete(
         &self,
@@ -450,6 +463,8 @@ impl Shared {
             let messages = match schema.filter(|_| form != Form::Schema) {
                 Some(schema) => {
                     described = with_form(messages, schema)?;
+                    // It is longer than what was seen to fit.
+                    self.fit(&described).await?;
                     described.as_slice()
                 }
                 None => messages,

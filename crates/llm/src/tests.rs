@@ -319,6 +319,22 @@ async fn budgets_limits_and_room_are_kept() {
 }
 
 #[tokio::test]
+async fn what_a_prompt_grows_to_has_to_fit_as_well() {
+    // Room for the prompt, and neither for a description of the form nor for having an answer put right.
+    let tight = |settings: &mut Settings| {
+        settings.answer_tokens = 100;
+        settings.context_tokens = 200;
+    };
+    let no = Reply::Status(400, vec![], "response_format json_schema is not supported");
+    let (answered, fake, _) = asked(vec![no, says(GREEN)], tight).await;
+    assert!(matches!(answered, Err(LlmError::NoRoom { .. })), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
+    let (answered, fake, _) = asked(vec![says(r#"{"colour": "red"}"#), says(GREEN)], tight).await;
+    assert!(matches!(answered, Err(LlmError::Form(_))), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
+}
+
+#[tokio::test]
 async fn more_than_may_wait_are_told_so() {
     let fake = Fake::in_turn(vec![Reply::Silence]).await;
     let llm =

@@ -242,17 +242,22 @@ async fn by_model(
 ) -> Result<AssistAnswer, LlmError> {
     let begun = Instant::now();
     let mut count = passages.len();
-    let prompt = loop {
+    let answered: Answered<Said> = loop {
         let prompt = prompt(question, passages.get(..count).unwrap_or_default(), redaction)?;
-        match llm.fits(&prompt).await {
+        let asked = match llm.fits(&prompt).await {
+            Ok(()) => {
+                let left = patience.saturating_sub(begun.elapsed());
+                llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await
+            }
+            Err(error) => Err(error),
+        };
+        match asked {
             // The least sure one is left out.
             Err(LlmError::NoRoom { .. }) if count > 1 => count -= 1,
-            fits => break fits.map(|()| prompt)?,
+            asked => break asked?,
         }
     };
     let passages = passages.get(..count).unwrap_or_default();
-    let left = patience.saturating_sub(begun.elapsed());
-    let answered: Answered<Said> = llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await?;
     let said = answered.value.sentences;
     let all = said.len();
     let mut sentences: Vec<AssistSentence> = Vec::new();
