@@ -286,6 +286,7 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
     }
     figure("dstc11.decision_f1", f1(&decided, SURE), "rate", None);
     figure("dstc11.decision_auc", auc(&decided), "rate", None);
+    threshold("dstc11.decision", &decided);
     confidence("dstc11", &shown);
     Ok(())
 }
@@ -309,8 +310,9 @@ struct Shown {
     right: bool,
 }
 
-/// How the confidence tells right hits from wrong ones, and how far it is from how often they are right. Says, beside
-/// the figures, with which constants it would be nearest.
+/// How the confidence tells right hits from wrong ones, and how far it is from how often they are right: as it is shipped, and
+/// with constants that fit the first half of the queries best, on the other half. (Queries about one text stand together, so
+/// that none of them is in both.) Says, beside the figures, which constants these are.
 fn confidence(row: &str, shown: &[Shown]) {
     let sure: Vec<&Shown> = shown.iter().filter(|one| one.hit.confidence >= SURE).collect();
     let right = |of: &[&Shown]| of.iter().filter(|one| one.right).count() as f64 / of.len().max(1) as f64;
@@ -318,29 +320,60 @@ fn confidence(row: &str, shown: &[Shown]) {
     figure(&format!("{row}.shown_right"), right(&sure), "rate", None);
     let numbers: Vec<(f32, bool)> = shown.iter().map(|one| (one.hit.confidence, one.right)).collect();
     figure(&format!("{row}.confidence_auc"), auc(&numbers), "rate", None);
-    // Ten bins, each weighed by how many are in it.
-    let mut off = 0.0;
-    for bin in 0..10 {
-        let within: Vec<&Shown> =
-            shown.iter().filter(|one| ((one.hit.confidence * 10.0) as usize).min(9) == bin).collect();
-        let said: f64 = within.iter().map(|one| f64::from(one.hit.confidence)).sum();
-        off += (said - right(&within) * within.len() as f64).abs();
+    figure(&format!("{row}.confidence_error"), error(&numbers), "rate", None);
+    let (fitting, held_out) = shown.split_at(shown.len() / 2);
+    let [cosine, share, constant] = fitted(fitting);
+    let by_fit = |one: &Shown| {
+        let [by_meaning, by_words] = seen(one);
+        let sum = cosine * by_meaning + share * by_words + constant;
+        ((1.0 / (1.0 + (-sum).exp())) as f32, one.right)
+    };
+    let shipped = &numbers[fitting.len()..];
+    let refitted: Vec<(f32, bool)> = held_out.iter().map(by_fit).collect();
+    for (name, numbers) in [("shipped", shipped), ("fitted", refitted.as_slice())] {
+        figure(&format!("{row}.held_out_auc_{name}"), auc(numbers), "rate", None);
+        figure(&format!("{row}.held_out_error_{name}"), error(numbers), "rate", None);
     }
-    figure(&format!("{row}.confidence_error"), off / shown.len() as f64, "rate", None);
-    let [cosine, share, constant] = fitted(shown);
     // As the constants are written: what is subtracted from the share is 0.4.
     let middle = -(constant + 0.4 * share) / cosine;
-    eprintln!("{row}: COSINE ({cosine:.1}, {middle:.3}), SHARE ({share:.1}, 0.4) would fit best");
+    eprintln!("{row}: COSINE ({cosine:.1}, {middle:.3}), SHARE ({share:.1}, 0.4) fit the first half best");
+    threshold(row, &numbers);
+}
+
+/// From which confidence on it is best to show something (F1), by the first half of these, and what that is worth on the other
+/// half beside [`SURE`].
+fn threshold(name: &str, numbers: &[(f32, bool)]) {
+    let (fitting, held_out) = numbers.split_at(numbers.len() / 2);
+    let steps = (1..20u8).map(|step| f32::from(step) / 20.0);
+    let best = steps.max_by(|a, b| f1(fitting, *a).total_cmp(&f1(fitting, *b))).unwrap_or(SURE);
+    figure(&format!("{name}.threshold_fitted"), f64::from(best), "", None);
+    figure(&format!("{name}.held_out_f1_fitted"), f1(held_out, best), "rate", None);
+    figure(&format!("{name}.held_out_f1_shipped"), f1(held_out, SURE), "rate", None);
+}
+
+/// How far numbers are from how often what they are of is true: the mean over ten bins, each weighed by how many are in it
+/// (the expected calibration error; Naeini and others, AAAI 2015).
+fn error(numbers: &[(f32, bool)]) -> f64 {
+    let mut off = 0.0;
+    for bin in 0..10 {
+        let is_within = move |number: f32| ((number * 10.0) as usize).min(9) == bin;
+        let within = move || numbers.iter().filter(move |one| is_within(one.0));
+        let said: f64 = within().map(|(number, _)| f64::from(*number)).sum();
+        off += (said - within().filter(|(_, truth)| *truth).count() as f64).abs();
+    }
+    off / numbers.len() as f64
+}
+
+/// What the confidence of a hit is made of: its cosine, and the share of the query's words that it has.
+fn seen(one: &Shown) -> [f64; 2] {
+    [f64::from(one.hit.why.cosine.unwrap_or_default()), f64::from(one.hit.why.covered)]
 }
 
 /// Logistic regression of what is right on the cosine and on the share of the query's words, by gradient descent: the
 /// two slopes, and the constant.
 fn fitted(shown: &[Shown]) -> [f64; 3] {
     let count = shown.len() as f64;
-    let raw: Vec<[f64; 2]> = shown
-        .iter()
-        .map(|one| [f64::from(one.hit.why.cosine.unwrap_or_default()), f64::from(one.hit.why.covered)])
-        .collect();
+    let raw: Vec<[f64; 2]> = shown.iter().map(seen).collect();
     let mean = [0, 1].map(|n| raw.iter().map(|x| x[n]).sum::<f64>() / count);
     let spread = [0, 1].map(|n| {
         let squares = raw.iter().map(|x| (x[n] - mean[n]).powi(2)).sum::<f64>();

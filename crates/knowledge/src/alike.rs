@@ -70,7 +70,8 @@ impl Leader {
             && made_by == model
             && own.len() == vector.len()
         {
-            return dot(own, vector) / ALIKE;
+            // What is no number is like nothing, and is not to be taken for the largest.
+            return (dot(own, vector) / ALIKE).max(0.0);
         }
         let both = self.words.intersection(words).count();
         let all = self.words.len() + words.len() - both;
@@ -118,6 +119,8 @@ mod tests {
             "the same words, and not the same meaning"
         );
         assert_eq!(Leaders::default().of(means("refund", &[1.0, 0.0])), None);
+        let broken = leading(&[means("zebra", &[f32::NAN, 0.0]), means("refund", &[1.0, 0.0])]);
+        assert_eq!(broken.of(means("refund", &[1.0, 0.0])), Some(1));
     }
 
     #[test]

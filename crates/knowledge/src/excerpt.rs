@@ -129,6 +129,12 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
     parts(text, is_end)
 }
 
+/// The parts of sentences that commas and the like part, in bytes, without the spaces around them.
+#[must_use]
+pub fn clauses(text: &str) -> Vec<Range<usize>> {
+    parts(text, |c| is_end(c) || matches!(c, ',' | '،' | ';' | '؛'))
+}
+
 /// Ends a sentence.
 pub(crate) fn is_end(c: char) -> bool {
     matches!(c, '.' | '!' | '?' | '؟' | '…' | '۔' | '。')

@@ -18,7 +18,7 @@ use crate::hub::{Document, Hub};
 
 const MAGIC: &[u8; 4] = b"SoKn";
 /// Another one whenever the form changes, or what is read of documents: they are then read anew.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// Bytes of a file that are read: some two million passages.
 const MAX_FILE: u64 = 4 << 30;
 /// Numbers of a vector.

@@ -41,6 +41,9 @@ const STOP_WORDS: &str = "
 
 /// Parts behind (and before) a half-space that are no words.
 const AFFIXES: &str = "ها های هایی هایش هایشان ای ی می نمی تر ترین ام ات اش مان تان شان اند است شده ایم اید";
+/// What Persian verbs begin with in the present, where no half-space parts it from them, if three letters are left. (Nouns that
+/// begin so lose it wherever they stand, so that they are found as before.)
+const PREFIXES: [&str; 2] = ["نمی", "می"];
 /// Endings that are cut off Persian words, if three letters are left.
 const ENDINGS: [&str; 7] = ["هایشان", "هایی", "های", "ترین", "ها", "تر", "یی"];
 /// Letters that a Persian word keeps.
@@ -115,7 +118,7 @@ impl Analyser {
         let kept = parts.into_iter().filter(|part| !whole || !self.affixes.contains(part));
         out.extend(kept.filter(|part| part.chars().count() <= MAX_WORD).map(|shown| Word {
             term: self.stem(&shown),
-            stop: self.stop.contains(&shown),
+            stop: self.stop.contains(&shown) || self.stop.contains(unprefixed(&shown)),
             shown,
         }));
     }
@@ -127,8 +130,9 @@ impl Analyser {
         if !word.chars().all(is_persian) {
             return word.to_owned();
         }
-        let longer = |stem: &&str| stem.chars().count() >= SHORTEST;
-        let stem = ENDINGS.iter().find_map(|ending| word.strip_suffix(ending).filter(longer)).unwrap_or(word);
+        let word = unprefixed(word);
+        let stem =
+            ENDINGS.iter().find_map(|ending| word.strip_suffix(ending).filter(is_word)).unwrap_or(word);
         // The ezafe, "a certain", and the adjective, which nothing tells apart in writing.
         let bare = stem.strip_suffix('ی').filter(|bare| bare.chars().count() > SHORTEST);
         bare.unwrap_or(stem).to_owned()
@@ -147,13 +151,32 @@ impl Analyser {
     }
 }
 
+/// A Persian word without the prefix of a verb, if it has one.
+fn unprefixed(word: &str) -> &str {
+    PREFIXES.iter().find_map(|prefix| word.strip_prefix(prefix).filter(is_word)).unwrap_or(word)
+}
+
+fn is_word(stem: &&str) -> bool {
+    stem.chars().count() >= SHORTEST
+}
+
 /// The share of a text's words that mean something, by their stems, which stand in others; 1 where it has none.
 #[must_use]
 pub fn share_in(text: &str, others: &[&str]) -> f32 {
     let analyser = Analyser::new();
-    let known: HashSet<String> =
-        others.iter().flat_map(|other| analyser.words(other)).map(|word| word.term).collect();
+    share(&analyser.meaningful(text), others.iter().flat_map(|other| analyser.words(other)))
+}
+
+/// The same of each of others alone.
+#[must_use]
+pub fn shares_in(text: &str, others: &[&str]) -> Vec<f32> {
+    let analyser = Analyser::new();
     let words = analyser.meaningful(text);
+    others.iter().map(|other| share(&words, analyser.words(other))).collect()
+}
+
+fn share(words: &[Word], others: impl IntoIterator<Item = Word>) -> f32 {
+    let known: HashSet<String> = others.into_iter().map(|word| word.term).collect();
     let there = words.iter().filter(|word| known.contains(&word.term)).count();
     if words.is_empty() { 1.0 } else { there as f32 / words.len() as f32 }
 }
@@ -472,6 +495,10 @@ mod tests {
             assert_eq!(terms(plural), ["کتاب"], "{plural}");
         }
         assert_eq!(terms("بزرگ‌ترین"), terms("بزرگ"));
+        for verb in ["می‌خرید", "میخرید", "نمی‌خرید", "نميخريد"] {
+            assert_eq!(terms(verb), terms("خرید"), "{verb}");
+        }
+        assert_eq!((terms("میز"), terms("میدان‌ها")), (vec!["میز".to_owned()], terms("میدان")));
         assert_eq!(terms("مُدیر"), terms("مدیر"));
     }
 
@@ -479,6 +506,7 @@ mod tests {
     fn what_everybody_says_is_left_out_of_questions() {
         assert_eq!(meaningful("How do I renew the panel, please?"), ["renew", "panel"]);
         assert_eq!(meaningful("چطور پنل را تمدید کنم؟"), ["پنل", "تمدید"]);
+        assert_eq!(meaningful("پنل تمدید میکند"), ["پنل", "تمدید"]);
         assert_eq!(meaningful("it is"), ["it", "is"]);
     }
 

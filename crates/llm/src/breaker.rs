@@ -6,6 +6,8 @@ use std::time::Duration;
 const FAILURES: u32 = 5;
 /// How long it is not asked.
 const REST: Duration = Duration::from_secs(30);
+/// The longest rest that a server is believed to need.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// Counts failures in a row. Times are from any beginning.
 #[derive(Clone, Debug, Default)]
@@ -13,6 +15,8 @@ pub struct Breaker {
     failures: u32,
     /// Until when nobody asks.
     rests_until: Option<Duration>,
+    /// Until when it has told that it is not to be asked.
+    told_until: Duration,
 }
 
 /// How a server is thought of.
@@ -33,6 +37,9 @@ impl Breaker {
     /// # Errors
     /// How long there is still to wait.
     pub fn admit(&mut self, now: Duration) -> Result<(), Duration> {
+        if now < self.told_until {
+            return Err(self.told_until - now);
+        }
         match self.rests_until {
             None => Ok(()),
             Some(until) if now < until => Err(until - now),
@@ -45,7 +52,13 @@ impl Breaker {
 
     /// It has answered.
     pub fn succeeded(&mut self) {
-        *self = Self::default();
+        // What was under way before may be answered while it rests.
+        *self = Self { told_until: self.told_until, ..Self::default() };
+    }
+
+    /// It has told how long it is not to be asked (`Retry-After`).
+    pub fn told(&mut self, now: Duration, rest: Duration) {
+        self.told_until = self.told_until.max(now + rest.min(LONGEST));
     }
 
     /// It has not answered, or with nonsense.
@@ -60,6 +73,7 @@ impl Breaker {
     #[must_use]
     pub fn standing(&self, now: Duration) -> Standing {
         match self.rests_until {
+            _ if now < self.told_until => Standing::Open,
             None => Standing::Closed,
             Some(until) if now < until => Standing::Open,
             Some(_) => Standing::HalfOpen,
@@ -94,6 +108,21 @@ mod tests {
         assert_eq!(breaker.admit(SECOND * 70), Ok(()));
         breaker.succeeded();
         assert_eq!(breaker.standing(SECOND * 71), Standing::Closed);
+    }
+
+    #[test]
+    fn a_server_is_left_alone_for_as_long_as_it_tells_within_reason() {
+        let mut breaker = Breaker::default();
+        breaker.told(SECOND, SECOND * 60);
+        breaker.told(SECOND, SECOND * 5);
+        breaker.succeeded();
+        assert_eq!(
+            (breaker.admit(SECOND * 2), breaker.standing(SECOND * 2)),
+            (Err(SECOND * 59), Standing::Open)
+        );
+        assert_eq!((breaker.admit(SECOND * 61), breaker.standing(SECOND * 61)), (Ok(()), Standing::Closed));
+        breaker.told(SECOND * 61, Duration::MAX);
+        assert_eq!(breaker.admit(SECOND * 61), Err(LONGEST));
     }
 
     proptest! {

@@ -13,6 +13,15 @@ pub struct Budget {
     spent: BTreeMap<Purpose, u64>,
 }
 
+/// What was spent of tokens on a day, or is set aside: what has to outlive the process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spent {
+    /// The number of the day since 1970 (UTC).
+    pub day: u64,
+    /// By purpose.
+    pub tokens: BTreeMap<Purpose, u64>,
+}
+
 /// Tokens that are set aside for a question that goes on. Where it is never settled they stay spent: nobody knows what
 /// it cost.
 #[derive(Debug)]
@@ -61,6 +70,23 @@ impl Budget {
         &self.spent
     }
 
+    /// Counts what was spent before this budget was made, unless that was on an earlier day.
+    pub fn resume(&mut self, spent: &Spent) {
+        self.turn_to(spent.day);
+        if spent.day == self.day {
+            for (purpose, tokens) in &spent.tokens {
+                let known = self.spent.entry(*purpose).or_default();
+                *known = known.saturating_add(*tokens);
+            }
+        }
+    }
+
+    /// What was spent by now on the last day that was asked for.
+    #[must_use]
+    pub fn newest(&self) -> Spent {
+        Spent { day: self.day, tokens: self.spent.clone() }
+    }
+
     fn turn_to(&mut self, day: u64) {
         // A clock that is set back gives nothing back.
         if day > self.day {
@@ -92,6 +118,24 @@ mod tests {
         assert!(budget.reserve(Purpose::Answer, 100, 6).is_some());
         budget.settle(unsettled, 1_000);
         assert_eq!(budget.spent(6), &BTreeMap::from([(Purpose::Answer, 100)]));
+    }
+
+    #[test]
+    fn a_restart_gives_nothing_back() {
+        let mut before = Budget::new(100, &BTreeMap::from([(Purpose::Check, 30)]));
+        let reserved = before.reserve(Purpose::Check, 20, 5).unwrap();
+        before.settle(reserved, 25);
+        let spent = before.newest();
+        assert_eq!(spent, Spent { day: 5, tokens: BTreeMap::from([(Purpose::Check, 25)]) });
+        let mut after = Budget::new(100, &BTreeMap::from([(Purpose::Check, 30)]));
+        after.resume(&spent);
+        assert!(
+            after.reserve(Purpose::Check, 6, 5).is_none() && after.reserve(Purpose::Check, 5, 5).is_some()
+        );
+        // Yesterday's is not today's.
+        after.resume(&Spent { day: 4, ..spent.clone() });
+        assert_eq!(after.spent(5), &BTreeMap::from([(Purpose::Check, 30)]));
+        assert!(after.reserve(Purpose::Check, 30, 6).is_some());
     }
 
     #[test]

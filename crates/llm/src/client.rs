@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -13,14 +13,14 @@ use hyper::header::{CONTENT_TYPE, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{Semaphore, SemaphorePermit, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::figures::Figures;
 use crate::http::Http;
 use crate::wire::{Collected, Form, Line, Lines, Message, Request};
 use crate::{
-    Breaker, Budget, LlmError, Problems, Prompt, Purpose, Rate, Schema, Sendable, Snapshot, Template,
+    Breaker, Budget, LlmError, Problems, Prompt, Purpose, Rate, Schema, Sendable, Snapshot, Spent, Template,
     backoff, estimate,
 };
 
@@ -33,8 +33,9 @@ const REFUSAL_WITHIN: Duration = Duration::from_secs(5);
 const MAX_MESSAGE: usize = 300;
 /// Questions that wait, for each that is answered at the same time.
 const WAITING: usize = 8;
-/// How long counting tokens may take.
+/// How long counting tokens may take, and after how many seconds a server that could not just then is asked to again.
 const COUNTED_WITHIN: Duration = Duration::from_secs(2);
+const COUNTS_AGAIN: u64 = 30;
 /// Characters of an answer that is sent back to be put right.
 const MAX_WRONG: usize = 4_000;
 /// What a server's template puts around a message, in tokens.
@@ -53,7 +54,7 @@ pub struct Settings {
     pub model: String,
     /// How long a connection may take.
     pub connect: Duration,
-    /// How long it may take until the answer's first word, or its only piece, is there.
+    /// How long it may take until the answer's first word, or its only piece, is there; and in a stream until the next one.
     pub first_token: Duration,
     /// How long a question may take with everything: waiting, attempts, and having it put right.
     pub whole: Duration,
@@ -180,7 +181,10 @@ struct Shared {
     /// What this server has shown that it knows.
     form: Mutex<Form>,
     tells_usage: AtomicBool,
-    counts_tokens: AtomicBool,
+    /// From which second since the begin the server is asked to count tokens; the last there is where it does not know how.
+    counts_from: AtomicU64,
+    /// What the budget's day has cost by now.
+    spent: watch::Sender<Spent>,
     figures: Figures,
     begun: Instant,
 }
@@ -242,7 +246,8 @@ impl Llm {
             limits: Mutex::new(limits),
             form: Mutex::new(Form::Schema),
             tells_usage: AtomicBool::new(true),
-            counts_tokens: AtomicBool::new(true),
+            counts_from: AtomicU64::new(0),
+            spent: watch::Sender::default(),
             figures: Figures::default(),
             begun: Instant::now(),
             settings,
@@ -302,6 +307,9 @@ impl Llm {
         let wrong: String = first.collected.text.chars().take(MAX_WRONG).collect();
         messages.push(Message { role: "assistant", text: Sendable::back(&wrong) });
         messages.push(Message { role: "user", text: repair(&problems)? });
+        if self.shared.fit(&messages).await.is_err() {
+            return Err(LlmError::Form(problems));
+        }
         let second = self.shared.complete(purpose, &messages, Some(schema), deadline, nobody).await?;
         let usage = first.usage.and(second.usage);
         let value = schema.read(&second.collected.text).map_err(LlmError::Form)?;
@@ -343,14 +351,7 @@ impl Llm {
 
     /// How many tokens a text has, by the server's own count where it has one (`/tokenize` of llama.cpp and vLLM).
     pub async fn tokens(&self, text: &Sendable) -> Tokens {
-        let shared = &self.shared;
-        if shared.counts_tokens.load(Relaxed) {
-            match timeout(COUNTED_WITHIN, shared.count(text)).await {
-                Ok(Some(count)) => return Tokens { count, is_estimate: false },
-                _ => shared.counts_tokens.store(false, Relaxed),
-            }
-        }
-        Tokens { count: estimate(text.as_str()), is_estimate: true }
+        self.shared.tokens(text).await
     }
 
     /// Whether a prompt leaves room for an answer, by [`Llm::tokens`].
@@ -358,10 +359,21 @@ impl Llm {
     /// # Errors
     /// [`LlmError::NoRoom`] when it does not; it is not sent then.
     pub async fn fits(&self, prompt: &Prompt) -> Result<(), LlmError> {
-        let whole = Sendable::joined([prompt.system(), prompt.user()], "\n");
-        let tokens = self.tokens(&whole).await.count.saturating_add(2 * AROUND);
-        let room = self.shared.room();
-        if tokens > room { Err(LlmError::NoRoom { tokens, room }) } else { Ok(()) }
+        self.shared.fit(&messages(prompt)).await
+    }
+
+    /// Counts what was spent before this process began, so that a restart gives nothing of a day's budget back.
+    pub fn resume(&self, spent: &Spent) {
+        let mut limits = self.shared.limits();
+        limits.budget.resume(spent);
+        self.shared.tell(&limits);
+    }
+
+    /// What was spent on the newest day that something was asked on, or is set aside, whenever that changes: before a question
+    /// is sent, and when it has come to an end.
+    #[must_use]
+    pub fn spending(&self) -> watch::Receiver<Spent> {
+        self.shared.spent.subscribe()
     }
 
     /// What is counted.
@@ -402,9 +414,36 @@ impl Shared {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Has it be known what was spent by now.
+    fn tell(&self, limits: &Limits) {
+        self.spent.send_replace(limits.budget.newest());
+    }
+
     /// Tokens that a prompt may have.
     fn room(&self) -> u32 {
         self.settings.context_tokens.saturating_sub(self.settings.answer_tokens)
+    }
+
+    /// See [`Llm::tokens`].
+    async fn tokens(&self, text: &Sendable) -> Tokens {
+        let now = self.begun.elapsed().as_secs();
+        if self.counts_from.load(Relaxed) <= now {
+            match timeout(COUNTED_WITHIN, self.count(text)).await {
+                Ok(Ok(Some(count))) => return Tokens { count, is_estimate: false },
+                Ok(Ok(None)) => self.counts_from.store(u64::MAX, Relaxed),
+                Ok(Err(_)) | Err(_) => self.counts_from.store(now + COUNTS_AGAIN, Relaxed),
+            }
+        }
+        Tokens { count: estimate(text.as_str()), is_estimate: true }
+    }
+
+    /// Whether messages leave room for an answer.
+    async fn fit(&self, messages: &[Message]) -> Result<(), LlmError> {
+        let whole = Sendable::joined(messages.iter().map(|one| &one.text), "\n");
+        let around = messages.iter().map(|_| AROUND).fold(0, u32::saturating_add);
+        let tokens = self.tokens(&whole).await.count.saturating_add(around);
+        let room = self.room();
+        if tokens > room { Err(LlmError::NoRoom { tokens, room }) } else { Ok(()) }
     }
 
     /// Asks, in the form that the server knows; where it dislikes that, in the next one.
@@ -424,6 +463,8 @@ impl Shared {
             let messages = match schema.filter(|_| form != Form::Schema) {
                 Some(schema) => {
                     described = with_form(messages, schema)?;
+                    // It is longer than what was seen to fit.
+                    self.fit(&described).await?;
                     described.as_slice()
                 }
                 None => messages,
@@ -477,11 +518,13 @@ impl Shared {
                 Ok(said) => return Ok(said),
                 Err(error) => error,
             };
-            if ear.was_heard || !error.is_passing() || attempt >= self.settings.retries {
-                return Err(error);
-            }
+            let may_pass = !ear.was_heard && error.is_passing() && attempt < self.settings.retries;
             let wait = backoff::delay(attempt, rand::random(), error.retry_after());
-            if Instant::now() + wait >= deadline {
+            if !may_pass || wait >= deadline.saturating_duration_since(Instant::now()) {
+                // Whoever asks next is not to ask too soon either.
+                if let Some(told) = error.retry_after() {
+                    self.limits().breaker.told(self.begun.elapsed(), told);
+                }
                 return Err(error);
             }
             tracing::debug!(error = error.kind(), ?wait, "the language model is asked again");
@@ -506,12 +549,25 @@ impl Shared {
         let (reserved, wait) = {
             let mut limits = self.limits();
             let now = self.begun.elapsed();
-            limits.breaker.admit(now).map_err(LlmError::Resting)?;
-            let wait = limits.rate.book(now, patience).ok_or(LlmError::Busy)?;
             let tokens = u64::from(prompt_tokens) + u64::from(most);
-            (limits.budget.reserve(purpose, tokens, today()).ok_or(LlmError::Budget)?, wait)
+            // First what can be given back: the one question that is to tell whether a server is well is not spent on a
+            // budget that has nothing left.
+            let reserved = limits.budget.reserve(purpose, tokens, today()).ok_or(LlmError::Budget)?;
+            let admitted = limits.breaker.admit(now).map_err(LlmError::Resting);
+            let booked = admitted.and_then(|()| limits.rate.book(now, patience).ok_or(LlmError::Busy));
+            match booked {
+                Ok(wait) => {
+                    self.tell(&limits);
+                    (reserved, wait)
+                }
+                Err(error) => {
+                    limits.budget.settle(reserved, 0);
+                    return Err(error);
+                }
+            }
         };
         sleep(wait).await;
+        let had = deadline.saturating_duration_since(Instant::now());
         let request = Request {
             model: &self.settings.model,
             messages,
@@ -522,6 +578,8 @@ impl Shared {
         let outcome = self.exchange(&request, deadline, ear).await;
         let mut limits = self.limits();
         match &outcome {
+            // Where little time was left, because of a line or of whoever asks, that it was too little tells nothing.
+            Err(LlmError::TooSlow(_)) if had < self.settings.first_token.min(self.settings.whole) / 2 => {}
             Err(error) if error.is_illness() => limits.breaker.failed(self.begun.elapsed()),
             _ => limits.breaker.succeeded(),
         }
@@ -540,6 +598,7 @@ impl Shared {
                     },
                 };
                 limits.budget.settle(reserved, usage.prompt_tokens.saturating_add(usage.answer_tokens));
+                self.tell(&limits);
                 drop(limits);
                 let price = |tokens: u64, million: f64| tokens as f64 / 1e6 * million;
                 self.figures.add(purpose, |counts| {
@@ -554,6 +613,7 @@ impl Shared {
                 // What was never answered cost nothing; what broke off may have.
                 if matches!(error, LlmError::Unreachable(_) | LlmError::Refused { .. }) {
                     limits.budget.settle(reserved, 0);
+                    self.tell(&limits);
                 }
                 Err(error)
             }
@@ -582,6 +642,8 @@ impl Shared {
         let (mut collected, mut lines, mut whole) = (Collected::default(), Lines::default(), Vec::new());
         let mut wire = 0;
         let mut first: Option<Duration> = None;
+        // When something was said last: what stands between (comments, empty pieces) is nothing.
+        let mut heard_at = begun;
         let mut take = |collected: &mut Collected, json: &[u8]| -> Result<(), LlmError> {
             let said = collected.take(json)?;
             if !said.is_empty() {
@@ -592,11 +654,11 @@ impl Shared {
         };
         let mut is_done = false;
         while !is_done {
-            let by = if collected.text.is_empty() && is_stream { first_by } else { deadline };
+            let by = if is_stream { deadline.min(heard_at + self.settings.first_token) } else { deadline };
             let frame = timeout_at(by, body.frame()).await;
             let frame = frame.map_err(|_| match collected.text.is_empty() {
                 true => LlmError::TooSlow("nothing was said in time"),
-                false => LlmError::TooSlow("the answer did not come to an end in time"),
+                false => LlmError::TooSlow("the answer stopped, or did not come to an end in time"),
             })?;
             let Some(frame) = frame else { break };
             // The connection broke.
@@ -610,11 +672,15 @@ impl Shared {
                 whole.extend_from_slice(&data);
                 continue;
             }
+            let before = collected.text.len();
             for line in lines.push(&data) {
                 match line {
                     Line::Data(json) => take(&mut collected, &json)?,
                     Line::Done => is_done = true,
                 }
+            }
+            if collected.text.len() > before {
+                heard_at = Instant::now();
             }
         }
         if is_stream {
@@ -633,8 +699,11 @@ impl Shared {
         Ok((collected, first.unwrap_or_else(|| begun.elapsed())))
     }
 
-    /// The server's own count of a text's tokens.
-    async fn count(&self, text: &Sendable) -> Option<u32> {
+    /// The server's own count of a text's tokens; none where it knows no such thing.
+    ///
+    /// # Errors
+    /// When it may know, and could not say just now.
+    async fn count(&self, text: &Sendable) -> Result<Option<u32>, LlmError> {
         #[derive(Deserialize)]
         struct Counted {
             count: Option<u32>,
@@ -644,13 +713,17 @@ impl Shared {
         let json = json!({
             "content": text.as_str(), "prompt": text.as_str(), "model": self.settings.model, "add_special": false,
         });
-        let answer = self.http.post_at_root("/tokenize", serde_json::to_vec(&json).ok()?).await.ok()?;
-        if !answer.status().is_success() {
-            return None;
+        let json = serde_json::to_vec(&json).map_err(|error| LlmError::Garbage(error.to_string()))?;
+        let answer = self.http.post_at_root("/tokenize", json).await?;
+        match answer.status().as_u16() {
+            200 => {}
+            408 | 429 | 500 | 502..=599 => return Err(LlmError::Busy),
+            _ => return Ok(None),
         }
-        let body = http_body_util::Limited::new(answer.into_body(), MAX_WIRE).collect().await.ok()?;
-        let counted: Counted = serde_json::from_slice(&body.to_bytes()).ok()?;
-        counted.count.or_else(|| u32::try_from(counted.tokens?.len()).ok())
+        let body = http_body_util::Limited::new(answer.into_body(), MAX_WIRE).collect().await;
+        let body = body.map_err(|_| LlmError::Cut)?.to_bytes();
+        let counted = serde_json::from_slice::<Counted>(&body).ok();
+        Ok(counted.and_then(|one| one.count.or_else(|| u32::try_from(one.tokens?.len()).ok())))
     }
 }
 

@@ -29,7 +29,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use breaker::{Breaker, Standing};
-pub use budget::{Budget, Reserved};
+pub use budget::{Budget, Reserved, Spent};
 pub use client::{Answered, Llm, Settings, Tokens, Usage};
 pub use figures::{Counts, SECONDS, Snapshot};
 pub use prompt::{Prompt, Template};
@@ -111,8 +111,8 @@ pub enum LlmError {
     /// Too many ask at once, or too often.
     #[error("the language model is asked too much at once")]
     Busy,
-    /// It has failed repeatedly, and is left alone for a while.
-    #[error("the language model's server has failed repeatedly and is not asked for {} s", .0.as_secs() + 1)]
+    /// It has failed repeatedly, or has asked for it, and is left alone for a while.
+    #[error("the language model's server has failed repeatedly, or has told to wait, and is not asked for {} s", .0.as_secs() + 1)]
     Resting(Duration),
     /// The day's tokens are spent.
     #[error("the tokens of the day are spent")]

@@ -36,6 +36,8 @@ pub enum Reply {
     Floods,
     /// Breaks the connection behind these bytes of a stream.
     Breaks(&'static str),
+    /// Says nothing more behind these bytes of a stream.
+    Stalls(&'static str),
     /// Nothing ever.
     Silence,
 }
@@ -165,6 +167,10 @@ async fn complete(State(shared): State<Shared>, Json(body): Json<Value>) -> Resp
                 Err(io::Error::other("broken"))
             };
             streamed(Body::from_stream(stream::iter([Ok(Bytes::from(bytes))]).chain(stream::once(broken))))
+        }
+        Reply::Stalls(bytes) => {
+            let begun = stream::iter([Ok::<_, io::Error>(Bytes::from(bytes))]);
+            streamed(Body::from_stream(begun.chain(stream::pending())))
         }
         Reply::Silence => {
             let _dropped = Dropped(shared.given_up);

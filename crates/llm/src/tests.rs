@@ -146,9 +146,13 @@ async fn what_passes_is_waited_for() {
     // What is asked to wait longer than anybody does is told at once.
     let begun = Instant::now();
     let long = Reply::Status(503, vec![("retry-after", "3600")], "");
-    let (answered, fake, _) = asked(vec![long], |settings| settings.retries = 2).await;
+    let (answered, fake, llm) = asked(vec![long], |settings| settings.retries = 2).await;
     assert!(matches!(answered, Err(LlmError::Refused { status: 503, .. })), "{answered:?}");
     assert!(fake.asked().len() == 1 && begun.elapsed() < Duration::from_secs(10));
+    // Nor is it asked by others before that.
+    let answered = ask(&llm).await;
+    assert!(matches!(answered, Err(LlmError::Resting(_))), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
     // A wrong key stays wrong.
     let (answered, fake, _) =
         asked(vec![Reply::Status(401, vec![], "who?")], |settings| settings.retries = 2).await;
@@ -186,6 +190,48 @@ async fn the_slow_and_the_silent_are_given_up() {
         assert!(is_right, "{reply:?}: {error:?}");
         assert!(begun.elapsed() < Duration::from_secs(10));
     }
+}
+
+#[tokio::test]
+async fn a_stream_that_stops_between_two_words_is_given_up() {
+    let begun = Instant::now();
+    let stalls = Reply::Stalls("data: {\"choices\":[{\"delta\":{\"content\":\"{\"}}]}\n\n: ping\n\n");
+    let (answered, ..) = asked(vec![stalls], |settings| {
+        settings.first_token = Duration::from_millis(300);
+        settings.whole = Duration::from_secs(60);
+    })
+    .await;
+    assert!(matches!(answered, Err(LlmError::TooSlow(_))), "{answered:?}");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn who_has_no_time_says_nothing_about_a_server() {
+    let fake = Fake::in_turn(vec![Reply::Silence]).await;
+    let llm = Llm::new(fake.settings()).unwrap();
+    for _ in 0..7 {
+        let asked = llm.ask::<Word>(Purpose::Check, &prompt(), &schema(), Duration::from_millis(20)).await;
+        assert!(matches!(asked, Err(LlmError::TooSlow(_))), "{asked:?}");
+    }
+    assert_eq!(llm.figures().standing, Standing::Closed);
+}
+
+#[tokio::test]
+async fn what_was_spent_is_told_and_counts_after_a_restart() {
+    let fake = Fake::in_turn(vec![says(GREEN)]).await;
+    let before = Llm::new(fake.settings()).unwrap();
+    let mut spending = before.spending();
+    assert!(spending.borrow_and_update().tokens.is_empty());
+    ask(&before).await.unwrap();
+    assert!(spending.has_changed().unwrap());
+    let spent = spending.borrow_and_update().clone();
+    assert_eq!(spent.tokens, BTreeMap::from([(Purpose::Check, 10)]));
+    let after = Llm::new(Settings { tokens_per_day: 5_000, ..fake.settings() }).unwrap();
+    after.resume(&spent);
+    assert!(ask(&after).await.is_ok());
+    after.resume(&Spent { tokens: BTreeMap::from([(Purpose::Answer, 4_900)]), ..spent });
+    let answered = ask(&after).await;
+    assert!(matches!(answered, Err(LlmError::Budget)), "{answered:?}");
 }
 
 #[tokio::test]
@@ -270,6 +316,22 @@ async fn budgets_limits_and_room_are_kept() {
     assert!(matches!(answered, Err(LlmError::NoRoom { .. })), "{answered:?}");
     assert!(fake.asked().is_empty());
     assert!(Llm::new(Settings { context_tokens: 100, answer_tokens: 100, ..fake.settings() }).is_err());
+}
+
+#[tokio::test]
+async fn what_a_prompt_grows_to_has_to_fit_as_well() {
+    // Room for the prompt, and neither for a description of the form nor for having an answer put right.
+    let tight = |settings: &mut Settings| {
+        settings.answer_tokens = 100;
+        settings.context_tokens = 200;
+    };
+    let no = Reply::Status(400, vec![], "response_format json_schema is not supported");
+    let (answered, fake, _) = asked(vec![no, says(GREEN)], tight).await;
+    assert!(matches!(answered, Err(LlmError::NoRoom { .. })), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
+    let (answered, fake, _) = asked(vec![says(r#"{"colour": "red"}"#), says(GREEN)], tight).await;
+    assert!(matches!(answered, Err(LlmError::Form(_))), "{answered:?}");
+    assert_eq!(fake.asked().len(), 1);
 }
 
 #[tokio::test]

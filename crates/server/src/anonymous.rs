@@ -1,9 +1,10 @@
 //! Tickets without the people in them: what is taken in of a folder, or of an upload, that has tickets.
 //!
 //! Rules find names where words around them say that they are some (a salutation, a signature, a field, “my name is”), and
-//! then wherever else they stand in the document; telephone numbers and e-mail addresses; numbers of orders and accounts, and
-//! any other digits of five or more in a row that are no amount or date; secrets, as in what is said on a call. A name that
-//! nothing says of that it is one stays: whoever shows tickets to everybody looks through them first.
+//! then wherever else they stand in the document, whichever letters a keyboard has written them with; telephone numbers and
+//! e-mail addresses; numbers of orders and accounts, and any other digits of five or more in a row that are no amount or date;
+//! links that open something for whoever has them; secrets, as in what is said on a call. A name that nothing says of that it is
+//! one stays: whoever shows tickets to everybody looks through them first.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -11,6 +12,7 @@ use std::ops::Range;
 use sotto_call::{EntityKind, MASK};
 use sotto_insight::entities;
 use sotto_knowledge::{Content, Part};
+use sotto_text::{folded, is_persian};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 use crate::redaction::RedactionConfig;
@@ -21,6 +23,8 @@ const STRETCH: usize = 2_000;
 const MOST_NAMES: usize = 200;
 /// Digits in a row that are a number of somebody.
 const LONG: usize = 5;
+/// Letters and digits in a row, of both some, that are a key in a link.
+const KEY: usize = 12;
 /// Words of a name at most, and of a signature.
 const MOST_WORDS: usize = 4;
 
@@ -149,6 +153,7 @@ impl Rules {
         }
         hide.extend(self.fields(&chars, names));
         hide.extend(self.salutation(&chars, names));
+        hide.extend(runs(&chars, |c| !c.is_whitespace()).filter(|word| is_key(&chars[word.clone()])));
         let is_kept =
             |row: &Range<usize>| keep.iter().any(|kept| kept.start < row.end && row.start < kept.end);
         hide.extend(runs(&chars, char::is_numeric).filter(|row| row.len() >= LONG && !is_kept(row)));
@@ -222,6 +227,20 @@ impl Rules {
     }
 }
 
+/// Whether a word is a link that opens something for whoever has it: one that leads to no page (`vless://…`), or to a page of
+/// somebody's own.
+fn is_key(word: &[char]) -> bool {
+    let text: String = word.iter().collect();
+    let Some((before, rest)) = text.split_once("://") else { return false };
+    let scheme = before.rsplit(|c: char| !c.is_ascii_alphanumeric()).next().unwrap_or_default();
+    let is_mixed = |part: &str| {
+        part.contains(|c: char| c.is_ascii_digit()) && part.contains(|c: char| c.is_alphabetic())
+    };
+    let mut parts = rest.split(|c: char| !c.is_ascii_alphanumeric());
+    !["http", "https"].iter().any(|page| scheme.eq_ignore_ascii_case(page))
+        || parts.any(|part| part.len() >= KEY && is_mixed(part))
+}
+
 /// Adds a name, and the parts of one that are written with a capital.
 fn note(name: &str, names: &mut BTreeSet<String>) {
     let name = name.trim();
@@ -279,8 +298,13 @@ fn trimmed(chars: &[char], range: Range<usize>) -> Option<Range<usize>> {
 fn without_names(text: &str, names: &[Vec<char>]) -> String {
     let chars: Vec<char> = text.chars().collect();
     let is_part = |at: Option<&char>| at.is_some_and(|c| c.is_alphanumeric());
+    // Persian is typed with Arabic letters, too.
+    let is_same = |a: char, b: char| a == b || is_persian(a) && is_persian(b) && folded(a).eq(folded(b));
+    let begins = |text: &[char], name: &[char]| {
+        text.len() >= name.len() && text.iter().zip(name).all(|(a, b)| is_same(*a, *b))
+    };
     let stands = |name: &[char], at: usize| {
-        chars[at..].starts_with(name)
+        begins(&chars[at..], name)
             && !is_part(at.checked_sub(1).and_then(|before| chars.get(before)))
             && !is_part(chars.get(at + name.len()))
     };
@@ -342,6 +366,8 @@ mod tests {
                 "Ticket: •••• | Customer_Name: •••• | How long?",
             ),
             ("The trace is 8812345 in the log.", "The trace is •••• in the log."),
+            ("I use vless://0a1b@host.example#me now.", "I use •••• now."),
+            ("Mine is at https://sub.example/s/x7Kq02LmPz9w today.", "Mine is at •••• today."),
             ("نام: رضا کریمی؛ پرسش: چقدر طول می‌کشد؟", "نام: ••••؛ پرسش: چقدر طول می‌کشد؟"),
             ("جناب کریمی، وجه شما برگشت.", "جناب ••••، وجه شما برگشت."),
         ] {
@@ -356,6 +382,7 @@ mod tests {
             "The course costs 250000 toman a month.",
             "It is closed from 20 March to 2 April, all day.",
             "Hello there, how do I renew my panel?",
+            "Renew it at https://panel.example/how-to-renew-a-panel today.",
             "Thanks for waiting. Open the settings and press Renew.",
             "بازگشت وجه ۳ روز کاری طول می‌کشد.",
         ] {
@@ -378,6 +405,13 @@ mod tests {
                 "•••• has told •••• that roses bloom.",
             ]
         );
+    }
+
+    #[test]
+    fn a_persian_name_is_known_in_arabic_letters() {
+        let parts = ["نام: رضا كريمي؛ پرسش: چقدر طول می‌کشد؟", "رضا کریمی تماس گرفت."];
+        let left: Vec<String> = anonymised(content(&parts)).parts.into_iter().map(|part| part.text).collect();
+        assert_eq!(left, ["نام: ••••؛ پرسش: چقدر طول می‌کشد؟", "•••• تماس گرفت."]);
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, sentences, share_in};
+use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, clauses, sentences, share_in, shares_in};
 use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template, is_hidden};
 use sotto_text::fold;
 use utoipa::ToSchema;
@@ -242,17 +242,22 @@ async fn by_model(
 ) -> Result<AssistAnswer, LlmError> {
     let begun = Instant::now();
     let mut count = passages.len();
-    let prompt = loop {
+    let answered: Answered<Said> = loop {
         let prompt = prompt(question, passages.get(..count).unwrap_or_default(), redaction)?;
-        match llm.fits(&prompt).await {
+        let asked = match llm.fits(&prompt).await {
+            Ok(()) => {
+                let left = patience.saturating_sub(begun.elapsed());
+                llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await
+            }
+            Err(error) => Err(error),
+        };
+        match asked {
             // The least sure one is left out.
             Err(LlmError::NoRoom { .. }) if count > 1 => count -= 1,
-            fits => break fits.map(|()| prompt)?,
+            asked => break asked?,
         }
     };
     let passages = passages.get(..count).unwrap_or_default();
-    let left = patience.saturating_sub(begun.elapsed());
-    let answered: Answered<Said> = llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await?;
     let said = answered.value.sentences;
     let all = said.len();
     let mut sentences: Vec<AssistSentence> = Vec::new();
@@ -327,6 +332,8 @@ fn schema(passages: usize) -> Result<Schema, LlmError> {
 fn checked(said: SaidSentence, passages: &[AssistPassage]) -> Option<AssistSentence> {
     let text = said.text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
+    // Signs that a model has copied as it was given them.
+    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
     let numbers: BTreeSet<usize> = said.passages.into_iter().collect();
     let named: Option<Vec<&AssistPassage>> =
         numbers.iter().map(|number| passages.iter().find(|passage| passage.number == *number)).collect();
@@ -340,7 +347,8 @@ fn checked(said: SaidSentence, passages: &[AssistPassage]) -> Option<AssistSente
 }
 
 /// Whether texts have the numbers of a sentence, its names and addresses, most of its words, and a denial where it
-/// denies something. That they mean the same nothing can promise.
+/// denies something; and where it does not, neither does what has most of its words. That they mean the same nothing can
+/// promise.
 fn stands_in(sentence: &str, texts: &[String]) -> bool {
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let all = texts.join("\n");
@@ -350,8 +358,18 @@ fn stands_in(sentence: &str, texts: &[String]) -> bool {
     has(numbers)
         && has(addresses)
         && names(sentence).iter().all(named)
-        && (!denies(sentence) || denies(&all))
+        && (if denies(sentence) { denies(&all) } else { !is_denied(sentence, &texts) })
         && share_in(sentence, &texts) >= SUPPORT
+}
+
+/// Whether of all clauses those that have most of a sentence's words deny what they say: “Extra traffic is not paid back.”
+fn is_denied(sentence: &str, texts: &[&str]) -> bool {
+    let all: Vec<&str> =
+        texts.iter().flat_map(|text| clauses(text).into_iter().map(move |range| &text[range])).collect();
+    let shares = shares_in(sentence, &all);
+    let most = shares.iter().copied().fold(0.0, f32::max);
+    let mut nearest = all.iter().zip(&shares).filter(|(_, share)| **share >= most).map(|(clause, _)| *clause);
+    most > 0.0 && nearest.all(denies)
 }
 
 fn words(text: &str) -> BTreeSet<String> {
@@ -378,11 +396,33 @@ fn numbers(text: &str) -> BTreeSet<String> {
     digits.chain(counted).collect()
 }
 
-/// What looks like a way to somewhere: links, mail addresses, names of accounts.
+/// What looks like a way to somewhere: links, also without their `https://`, mail addresses, names of hosts and accounts.
 fn addresses(text: &str) -> BTreeSet<String> {
-    let is_address = |word: &&str| word.contains("://") || word.contains('@') || word.starts_with("www.");
     let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '/' | '@'));
-    fold(text).split_whitespace().filter(is_address).map(|word| word.trim_matches(ends).to_owned()).collect()
+    let bare = |word: &str| {
+        let rest = ["https://", "http://"].iter().find_map(|scheme| word.strip_prefix(scheme));
+        rest.unwrap_or(word).to_owned()
+    };
+    let folded = fold(text);
+    let words = folded.split_whitespace().map(|word| word.trim_matches(ends));
+    words.filter(|word| is_address(word)).map(bare).collect()
+}
+
+fn is_address(word: &str) -> bool {
+    let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphabetic());
+    // `javascript:…`, `data:…`, `tel:…`
+    let has_scheme = word.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
+    has_scheme
+        || word.contains("://")
+        || word.contains('@')
+        || word.split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).any(is_host)
+}
+
+/// Names with full stops between them, the last of letters: `example.org`.
+fn is_host(word: &str) -> bool {
+    word.trim_matches('.').rsplit_once('.').is_some_and(|(before, last)| {
+        !before.is_empty() && last.chars().count() > 1 && last.chars().all(char::is_alphabetic)
+    })
 }
 
 /// Words with a capital letter that do not begin a sentence, in one spelling.
@@ -429,9 +469,11 @@ const ORDERS: &str = "
     new instruction, updated instruction, new task:, your real task, your new task, respond only with, reply only with,
     answer only with, answer with exactly, respond with exactly, reply with exactly, output only, output exactly,
     repeat after me, print the following, say exactly, im_start, im_end, answer every question with,
-    answer to every question is, regardless of the question, whatever is asked,
+    answer to every question is, regardless of the question, whatever is asked, load this image, render this image,
+    cite this passage, cite passage, if you are a model, if you are an ai, and obey,
     مدل زبانی, پرامپت, دستیار عزیز, دستیار هوش مصنوعی, هوش مصنوعی عزیز, از این پس تو, تو اکنون, تو حالا, فقط بنویس,
-    فقط پاسخ بده, فقط جواب بده, به هر پرسشی, به هر سوالی, وانمود کن, وظیفه جدید تو, دقیقا بنویس, عینا بنویس";
+    فقط پاسخ بده, فقط جواب بده, به هر پرسشی, به هر سوالی, وانمود کن, وظیفه جدید تو, دقیقا بنویس, عینا بنویس,
+    در پاسخت, تو نقش, رمزگشایی کن و اجرا";
 /// What is not to be done, and with what: together they are an order.
 const VERBS: &str =
     "ignore, disregard, forget, override, bypass, do not follow, don't follow, stop following,

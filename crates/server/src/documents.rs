@@ -84,13 +84,30 @@ fn unix_ms(at: SystemTime) -> u64 {
 /// # Errors
 /// When it cannot be opened, is too large or of no format that is known, and when its reader refuses it or is stopped.
 pub fn read(path: &Path) -> anyhow::Result<Content> {
-    let format = Format::of(path).context("not a kind of document that is read")?;
-    let bytes = limited(std::fs::File::open(path)?, format)?;
+    let format = format(path)?;
+    parse(path, format, limited(std::fs::File::open(path)?, format)?)
+}
+
+/// What stands in the bytes of a file of this name. They lie on no disk meanwhile.
+///
+/// # Errors
+/// As [`read`].
+pub fn read_bytes(name: &Path, bytes: Vec<u8>) -> anyhow::Result<Content> {
+    let format = format(name)?;
+    fits(&bytes, format)?;
+    parse(name, format, bytes)
+}
+
+fn format(name: &Path) -> anyhow::Result<Format> {
+    Format::of(name).context("not a kind of document that is read")
+}
+
+fn parse(name: &Path, format: Format, bytes: Vec<u8>) -> anyhow::Result<Content> {
     if !format.wants_process() {
         return Ok(sotto_knowledge::read(format, &bytes)?);
     }
     let mut reader = Command::new(std::env::current_exe()?);
-    reader.arg("read-document").arg(path.extension().unwrap_or_default());
+    reader.arg("read-document").arg(name.extension().unwrap_or_default());
     ask(reader, bytes, PATIENCE)
 }
 
@@ -160,11 +177,16 @@ pub fn answer(extension: &str, input: impl Read, mut output: impl Write) -> anyh
 
 /// All bytes of a file, if it is as large as its format may be.
 fn limited(input: impl Read, format: Format) -> anyhow::Result<Vec<u8>> {
-    let most = format.max_bytes();
     let mut bytes = Vec::new();
-    input.take(most + 1).read_to_end(&mut bytes)?;
-    ensure!(bytes.len() as u64 <= most, "a file of more than {} MB is not read", most >> 20);
+    input.take(format.max_bytes() + 1).read_to_end(&mut bytes)?;
+    fits(&bytes, format)?;
     Ok(bytes)
+}
+
+fn fits(bytes: &[u8], format: Format) -> anyhow::Result<()> {
+    let most = format.max_bytes();
+    ensure!(bytes.len() as u64 <= most, "a file of more than {} MB is not read", most >> 20);
+    Ok(())
 }
 
 #[cfg(test)]
@@ -184,6 +206,11 @@ mod tests {
         assert_eq!(found.iter().map(|one| one.name.as_str()).collect::<Vec<_>>(), ["b.md", "fa/a.txt"]);
         assert!(found[0].changed_unix_ms > 0);
         assert_eq!(read(&found[1].path).unwrap().parts[0].text, "# Title");
+        let bytes = b"# Title\n\ntext".to_vec();
+        assert_eq!(read_bytes(Path::new("a.txt"), bytes).unwrap(), read(&found[1].path).unwrap());
+        assert!(read_bytes(Path::new("a.png"), vec![]).is_err());
+        let large = read_bytes(Path::new("a.txt"), vec![b'a'; (8 << 20) + 1]).unwrap_err().to_string();
+        assert!(large.contains("more than 8 MB"), "{large}");
         assert!(find(&folder.path().join("none")).is_err());
     }
 

@@ -5,7 +5,6 @@
 //! priority looks through the folders and has passages embedded. Until they are, they are found by their words.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{
     AtomicBool, AtomicU64,
@@ -543,8 +542,8 @@ struct Shared {
     asker: Mutex<Option<Embed>>,
     /// What that is, before it is there.
     asks_by: OnceLock<String>,
-    /// What disagrees in an index, once somebody has asked.
-    conflicts: Mutex<(Weak<Index>, Arc<[Conflict]>)>,
+    /// What disagrees in an index for somebody, once they have asked.
+    conflicts: Mutex<(Weak<Index>, Viewer, Arc<[Conflict]>)>,
     /// See [`Library::compares`].
     compares: AtomicBool,
     /// Wakes the thread that keeps this.
@@ -607,7 +606,7 @@ impl Library {
                 shelf: Mutex::default(),
                 asker: Mutex::default(),
                 asks_by: OnceLock::new(),
-                conflicts: Mutex::new((Weak::new(), Arc::default())),
+                conflicts: Mutex::default(),
                 compares: AtomicBool::new(false),
                 wake: OnceLock::new(),
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
@@ -670,22 +669,20 @@ impl Library {
         self.shared.asks_by.get().cloned().unwrap_or_default()
     }
 
-    /// Sentences of documents that `viewer` may see which disagree.
+    /// Sentences of documents that `viewer` may see which disagree. What they may not see takes the place of none of these.
     ///
-    /// Blocks for a second or so where there are tens of thousands of passages, the first time after something has changed.
+    /// Blocks for a second or so where there are tens of thousands of passages, the first time after something has changed, or
+    /// somebody else has asked.
     #[must_use]
-    pub fn conflicts(&self, viewer: &Viewer) -> Vec<Conflict> {
-        let Some(index) = self.index() else { return Vec::new() };
+    pub fn conflicts(&self, viewer: &Viewer) -> Arc<[Conflict]> {
+        let Some(index) = self.index() else { return Arc::default() };
         let mut known = lock(&self.shared.conflicts);
         // What is known keeps the place of its index, so that no other is there.
-        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(&index)) {
-            *known = (Arc::downgrade(&index), conflicts(index.documents()).into());
+        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(&index)) || known.1 != *viewer {
+            let seen = index.documents().filter(|document| document.visibility.allows(viewer));
+            *known = (Arc::downgrade(&index), viewer.clone(), conflicts(seen).into());
         }
-        let found = known.1.clone();
-        drop(known);
-        let sees = |id: &str| index.document(id).is_some_and(|document| document.visibility.allows(viewer));
-        let seen = found.iter().filter(|one| sees(&one.newer.document) && sees(&one.older.document));
-        seen.cloned().collect()
+        known.2.clone()
     }
 
     /// The documents that `viewer` may see, by name.
@@ -760,12 +757,14 @@ impl Library {
         // Who gives up waiting leaves a reader behind, which counts.
         let reading = shared.reading.clone().acquire_owned().await.context("nothing is read any more")?;
         let put = move || {
-            let mut content = shared.read(&name, &bytes)?;
+            let size = bytes.len() as u64;
+            let read = documents::read_bytes(Path::new(&name), bytes);
             drop(reading);
+            let mut content = read.map_err(|error| LibraryError::Unreadable(format!("{error:#}")))?;
             if tickets {
                 content = anonymised(content);
             }
-            let taken = Taken::upload(&name, bytes.len() as u64, now_unix_ms, &visibility, content)?;
+            let taken = Taken::upload(&name, size, now_unix_ms, &visibility, content)?;
             shared.put_upload(&taken, &by, &runtime)
         };
         spawn_blocking(put).await.context("taking in a document")?
@@ -924,6 +923,8 @@ impl Shared {
         });
         let shelf = Shelf { index, documents: documents.collect() };
         *lock(&self.shelf) = Arc::new(shelf);
+        // Sentences of what is removed are in no memory.
+        *lock(&self.conflicts) = Default::default();
         books.is_ahead = false;
         add(&self.counted.indexing_ms, begun);
         Ok(())
@@ -1055,16 +1056,6 @@ impl Shared {
             }
         }
         self.publish(&mut lock(&self.books))
-    }
-
-    /// What stands in an uploaded file, which is somewhere else for a moment.
-    fn read(&self, name: &str, bytes: &[u8]) -> Result<Content, LibraryError> {
-        let extension =
-            Path::new(name).extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        let file = tempfile::Builder::new().prefix("sotto-").suffix(&format!(".{extension}")).tempfile();
-        let mut file = file.context("a place for an uploaded file")?;
-        file.write_all(bytes).context("keeping an uploaded file for a moment")?;
-        documents::read(file.path()).map_err(|error| LibraryError::Unreadable(format!("{error:#}")))
     }
 
     fn put_upload(&self, taken: &Taken, by: &Viewer, runtime: &Handle) -> Result<(), LibraryError> {

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_llm::{Llm, LlmError, Purpose, Settings};
+use sotto_llm::{Llm, LlmError, Purpose, Settings, Spent};
+use sotto_store::{Store, StoreError};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 /// See [`crate::config::Config::llm`].
 #[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -21,7 +24,7 @@ pub struct LlmConfig {
     pub model: String,
     /// Seconds that a connection may take.
     pub connect_s: u32,
-    /// Seconds until the first word must be there.
+    /// Seconds until the first word must be there, and after each until the next one.
     pub first_token_s: u32,
     /// Seconds that a question may take with everything: waiting, attempts, and having the answer put right. Whoever asks on
     /// the page or over HTTP gets the documents' own words after 25 in any case.
@@ -144,9 +147,93 @@ impl LlmConfig {
     }
 }
 
+/// How long after a failure what was spent is kept again.
+const RETRY: Duration = Duration::from_secs(10);
+const DAY_MS: u64 = 24 * 3_600 * 1_000;
+
+/// Has the database know what of the day's tokens is spent, so that a restart gives nothing back. What is set aside for a
+/// question is kept while it is asked, and what it came to when it is over.
+#[derive(Debug)]
+pub struct SpentKeeper {
+    llm: Llm,
+    store: Store,
+    task: JoinHandle<()>,
+}
+
+impl SpentKeeper {
+    /// Counts what `llm` has spent on the day of `now_unix_ms` before this process began, and keeps what it spends from now on.
+    /// Must be called within a Tokio runtime.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn start(llm: Llm, store: Store, now_unix_ms: u64) -> Result<Self, StoreError> {
+        let day = now_unix_ms / DAY_MS;
+        let known = store.model_tokens(day).await?;
+        let of = |purpose: Purpose| Some((purpose, *known.get(purpose.as_str())?));
+        llm.resume(&Spent { day, tokens: Purpose::ALL.into_iter().filter_map(of).collect() });
+        let task = tokio::spawn(keep_spent(llm.clone(), store.clone()));
+        Ok(Self { llm, store, task })
+    }
+
+    /// Keeps what is spent by now, and ends. To be called when nothing is asked any more.
+    pub async fn stop(self) {
+        self.task.abort();
+        // Whatever it was doing is over before the last word is said.
+        let _ = self.task.await;
+        let spent = self.llm.spending().borrow().clone();
+        if let Err(error) = put_spent(&self.store, &spent).await {
+            tracing::warn!(%error, "what a language model has cost today is not kept");
+        }
+    }
+}
+
+/// Keeps what is spent whenever that changes.
+async fn keep_spent(llm: Llm, store: Store) {
+    let mut spending = llm.spending();
+    while spending.changed().await.is_ok() {
+        let spent = spending.borrow_and_update().clone();
+        if let Err(error) = put_spent(&store, &spent).await {
+            tracing::warn!(%error, "what a language model has cost today is not kept yet");
+            sleep(RETRY).await;
+            spending.mark_changed();
+        }
+    }
+}
+
+async fn put_spent(store: &Store, Spent { day, tokens }: &Spent) -> Result<(), StoreError> {
+    let tokens = tokens.iter().map(|(purpose, tokens)| (purpose.as_str().to_owned(), *tokens)).collect();
+    store.put_model_tokens(*day, &tokens).await
+}
+
 #[cfg(test)]
 mod tests {
+    use sotto_llm::testing::{Fake, Reply};
+    use sotto_llm::{Schema, Template};
+    use sotto_store::testing;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_day_s_tokens_outlive_a_restart() {
+        let (store, _kept) = testing::sqlite().await;
+        let fake = Fake::in_turn(vec![Reply::Says(r#"{"word": "green"}"#.to_owned())]).await;
+        let now = crate::cli::now_unix_ms();
+        let (prompt, schema) =
+            (Template::CHECK.fill(&[]).unwrap(), Schema::new("word", serde_json::json!({})).unwrap());
+        let begun = || async {
+            let llm = Llm::new(fake.settings()).unwrap();
+            let keeper = SpentKeeper::start(llm.clone(), store.clone(), now).await.unwrap();
+            (llm, keeper)
+        };
+        for questions in 1..=2u64 {
+            let (llm, keeper) = begun().await;
+            let asked = llm.ask::<serde_json::Value>(Purpose::Check, &prompt, &schema, Duration::MAX).await;
+            asked.unwrap();
+            keeper.stop().await;
+            let kept = store.model_tokens(now / DAY_MS).await.unwrap();
+            assert_eq!(kept, BTreeMap::from([("check".to_owned(), 10 * questions)]));
+        }
+    }
 
     #[test]
     fn there_is_none_unless_one_is_configured_and_its_key_is_not_shown() {

@@ -21,6 +21,7 @@ mod store;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod timeline;
+mod tokens;
 mod writer;
 
 pub use audit::AuditRow;

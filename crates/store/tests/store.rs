@@ -783,6 +783,20 @@ on_both! {
         assert_eq!(store.missed(9).await.unwrap(), []);
     }
 
+    async fn tokens_of_a_day_are_kept_until_the_next(store: Store) {
+        let tokens = |all: &[(&str, u64)]| -> BTreeMap<String, u64> {
+            all.iter().map(|(purpose, tokens)| ((*purpose).to_owned(), *tokens)).collect()
+        };
+        assert_eq!(store.model_tokens(7).await.unwrap(), tokens(&[]));
+        store.put_model_tokens(7, &tokens(&[("answer", 900), ("check", u64::MAX)])).await.unwrap();
+        store.put_model_tokens(7, &tokens(&[("answer", 950), ("check", u64::MAX)])).await.unwrap();
+        let most = i64::MAX.unsigned_abs();
+        assert_eq!(store.model_tokens(7).await.unwrap(), tokens(&[("answer", 950), ("check", most)]));
+        store.put_model_tokens(8, &tokens(&[("answer", 5)])).await.unwrap();
+        assert_eq!(store.model_tokens(8).await.unwrap(), tokens(&[("answer", 5)]));
+        assert_eq!(store.model_tokens(7).await.unwrap(), tokens(&[]));
+    }
+
     async fn the_audit_is_read_from_the_newest_in_pages(store: Store) {
         let row = |n: u64, call: Option<CallId>| AuditRow {
             id: Uuid::now_v7(),

@@ -68,25 +68,44 @@ pub fn is_persian(c: char) -> bool {
     matches!(c, '\u{600}'..='\u{6ff}')
 }
 
-/// The language of a text by its letters: `fa` where most are Persian, `en` where most are Latin. Empty for other
-/// scripts, and where there are no letters.
+/// The language of a text by its letters: `fa` where most are Persian, or as many of the words: a short one may have the
+/// longer names of what it is about in Latin letters («پنل Marzban»). `en` where most are Latin. Empty for other scripts, and
+/// where there are no letters.
 #[must_use]
 pub fn language(text: &str) -> &'static str {
-    let (mut persian, mut latin, mut other) = (0usize, 0usize, 0usize);
-    for c in text.chars().filter(|c| c.is_alphabetic()) {
-        if is_persian(c) {
-            persian += 1;
-        } else if c.is_ascii() || matches!(c, '\u{c0}'..='\u{24f}') {
-            latin += 1;
-        } else {
-            other += 1;
-        }
+    let (mut persian, mut latin, mut other) = (Letters::default(), Letters::default(), 0usize);
+    for word in text.split(|c: char| !c.is_alphabetic()).filter(|word| !word.is_empty()) {
+        persian.take(word, is_persian);
+        latin.take(word, is_latin);
+        other += word.chars().filter(|c| !is_persian(*c) && !is_latin(*c)).count();
     }
-    match (persian, latin) {
-        (persian, latin) if persian > latin && persian > other => "fa",
-        (_, latin) if latin > other => "en",
-        _ => "",
+    let has_more = persian.count > latin.count || persian.words >= latin.words;
+    if persian.count > other && has_more {
+        "fa"
+    } else if latin.count > other {
+        "en"
+    } else {
+        ""
     }
+}
+
+/// The letters of one script in a text, and the words that have some.
+#[derive(Default)]
+struct Letters {
+    count: usize,
+    words: usize,
+}
+
+impl Letters {
+    fn take(&mut self, word: &str, is_one: fn(char) -> bool) {
+        let count = word.chars().filter(|c| is_one(*c)).count();
+        self.count += count;
+        self.words += usize::from(count > 0);
+    }
+}
+
+fn is_latin(c: char) -> bool {
+    c.is_ascii_alphabetic() || matches!(c, '\u{c0}'..='\u{24f}')
 }
 
 #[cfg(test)]
@@ -103,6 +122,8 @@ mod tests {
     fn a_language_is_known_by_its_letters() {
         assert_eq!(language("رمز پنل Marzban را عوض کنید"), "fa");
         assert_eq!(language("Reset the password (رمز)"), "en");
+        assert_eq!(["پنل Marzban", "نصب WireGuard روی iPhone", "رمزِ Telegram؟"].map(language), ["fa"; 3]);
+        assert_eq!(language("Renew the پنل"), "en");
         assert_eq!(language("Привет"), "");
         assert_eq!(language("۱۲۳ 45 !"), "");
     }

@@ -145,15 +145,29 @@ pub fn card_latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// A folder with the bank's documents among so many passages of others that there are [`PASSAGES`] and a few. What was
-/// written once stays, so that nothing is embedded twice.
+/// A folder with the bank's documents, as they are now, among so many passages of others that there are [`PASSAGES`] and a few.
+/// The others are written once, so that none is embedded twice.
 fn many(bench: &Bench) -> Result<PathBuf> {
     let folder = tools().join("card-latency");
-    let done = folder.join("bank");
-    if done.is_dir() {
-        return Ok(folder);
+    // They come last: where they are, all others are.
+    let bank = folder.join("bank");
+    if bank.is_dir() {
+        std::fs::remove_dir_all(&bank)?;
+    } else {
+        write_others(bench, &folder)?;
     }
-    std::fs::create_dir_all(&folder)?;
+    let part = folder.join("bank.part");
+    std::fs::create_dir_all(&part)?;
+    for file in files(&root().join("knowledge/harper-bank"), "md")? {
+        std::fs::copy(&file, part.join(file.file_name().context("file name")?))?;
+    }
+    std::fs::rename(part, bank)?;
+    Ok(folder)
+}
+
+/// Writes [`PASSAGES`] passages about places into a folder, [`IN_A_FILE`] a file.
+fn write_others(bench: &Bench, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
     let snippets = snippets(&bench.data.join("knowledge/dstc11-track5/knowledge.json"))?;
     let all: Vec<&(String, String)> = snippets.iter().cycle().take(PASSAGES).collect();
     for (n, some) in all.chunks(IN_A_FILE).enumerate() {
@@ -163,13 +177,7 @@ fn many(bench: &Bench) -> Result<PathBuf> {
         }
         std::fs::write(folder.join(format!("{n:03}.md")), text)?;
     }
-    let part = folder.join("bank.part");
-    std::fs::create_dir_all(&part)?;
-    for file in files(&root().join("knowledge/harper-bank"), "md")? {
-        std::fs::copy(&file, part.join(file.file_name().context("file name")?))?;
-    }
-    std::fs::rename(part, done)?;
-    Ok(folder)
+    Ok(())
 }
 
 /// What is said of places in DSTC11 track 5, each with the place's name, on one line.

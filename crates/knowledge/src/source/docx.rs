@@ -59,8 +59,11 @@ struct State {
     builder: Builder,
     /// The paragraph that is being read.
     open: String,
-    /// Text is read in `w:t` alone.
+    /// Text is read in `w:t` alone, and not where nobody sees it: in runs that are hidden, and where it was moved away from.
     inside: bool,
+    run: bool,
+    hidden: bool,
+    moved: usize,
     /// The paragraph is a heading.
     level: Option<u8>,
     /// The paragraph is an item of a list.
@@ -75,6 +78,12 @@ impl State {
     fn begin(&mut self, start: &BytesStart<'_>, empty: bool) -> Result<(), KnowledgeError> {
         match start.local_name().as_ref() {
             "t" => self.inside = !empty,
+            "r" => (self.run, self.hidden) = (!empty, false),
+            "vanish" if self.run => {
+                let is_off = |value: String| matches!(value.as_str(), "0" | "false" | "off");
+                self.hidden = !value(start)?.is_some_and(is_off);
+            }
+            "moveFrom" if !empty => self.moved += 1,
             "tab" => self.open.push(' '),
             "br" | "cr" => self.open.push('\n'),
             "pStyle" => self.level = self.level.or(value(start)?.as_deref().and_then(style)),
@@ -98,6 +107,8 @@ impl State {
     fn end(&mut self, name: &str) -> Result<(), KnowledgeError> {
         match name {
             "t" => self.inside = false,
+            "r" => (self.run, self.hidden) = (false, false),
+            "moveFrom" => self.moved = self.moved.saturating_sub(1),
             "p" if self.tables > 0 => self.open.push(' '),
             "p" => {
                 let (text, item) = (std::mem::take(&mut self.open), std::mem::take(&mut self.item));
@@ -128,7 +139,7 @@ impl State {
     }
 
     fn text(&mut self, text: &str) {
-        if self.inside {
+        if self.inside && !self.hidden && self.moved == 0 {
             self.open.push_str(text);
         }
     }

@@ -105,7 +105,7 @@ async fn nobody_waits_longer_for_a_model_than_they_may() {
     let answer = answer(&asking(LONG), &hits(&[("refunds.md", REFUNDS)], LONG), Some(&model)).await;
     assert_eq!((answer.by, answer.model_failed.as_deref()), (AnsweredBy::Passages, Some("too_slow")));
     assert_eq!(answer.sentences.len(), 1);
-    // It counts against the model, which is left alone when that goes on.
+    // It is counted.
     let counts = &model.llm.figures().counts[&Purpose::Answer];
     assert_eq!(counts.failed.get("too_slow"), Some(&1));
 }
@@ -121,6 +121,52 @@ async fn what_is_sent_has_no_secrets_and_no_orders() {
     assert!(sent.contains("<passage n=\"1\">") && sent.contains("At once."), "{sent}");
     assert!(!sent.contains("4242") && !sent.contains("HACKED") && !sent.contains("previous"), "{sent}");
     assert_eq!(sent.matches("</question>").count(), 1, "{sent}");
+}
+
+#[test]
+fn a_denial_is_neither_added_nor_lost() {
+    let texts = [
+        "Refunds\nExtra traffic is not paid back. You can renew online, but not by phone.",
+        "بازگشت وجه\nترافیک اضافه برگشت داده نمی‌شود.",
+    ]
+    .map(str::to_owned);
+    for (sentence, stands) in [
+        ("Extra traffic is not paid back.", true),
+        ("Extra traffic is paid back.", false),
+        ("You can renew online.", true),
+        ("You can not renew online.", true),
+        ("ترافیک اضافه برگشت داده نمی‌شود.", true),
+        ("ترافیک اضافه برگشت داده می‌شود.", false),
+    ] {
+        assert_eq!(stands_in(sentence, &texts), stands, "{sentence}");
+    }
+}
+
+#[test]
+fn an_address_is_one_with_its_scheme_or_without() {
+    let texts =
+        ["Panels\nRenew at https://panel.example/renew or write to help@mf.example, at 10:30.".to_owned()];
+    for (sentence, stands) in [
+        ("Renew at panel.example/renew.", true),
+        ("Renew at https://panel.example/renew!", true),
+        ("Write to help@mf.example.", true),
+        ("Write at 10:30, e.g. to renew.", true),
+        ("Renew panels at evil.example/renew.", false),
+        ("Renew panels at ftp://panel.example/renew.", false),
+        ("Renew panels (javascript:renew)", false),
+        ("Renew panels at https://panel.example.evil/renew.", false),
+        ("Renew ![panels](https://panel.example/renew?panel=10)", false),
+    ] {
+        assert_eq!(stands_in(sentence, &texts), stands, "{sentence}");
+    }
+}
+
+#[tokio::test]
+async fn signs_that_a_model_copies_as_it_was_given_them_are_signs_again() {
+    let sentence =
+        json!({ "text": "A refund takes 3 working days &amp; goes to the card.", "passages": [1] });
+    let (answer, _) = said(&json!({ "refused": false, "sentences": [sentence] }).to_string()).await;
+    assert_eq!(texts(&answer), ["A refund takes 3 working days & goes to the card."]);
 }
 
 #[test]

@@ -39,7 +39,7 @@ enum Command {
     },
     /// The documents there are.
     List,
-    /// Remove a document that was added or uploaded.
+    /// Remove a document that was added or uploaded. A server that runs finds it until it next looks through its folders.
     Remove {
         /// Its name, as the list has it.
         name: String,

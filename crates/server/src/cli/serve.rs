@@ -34,6 +34,7 @@ use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
 use crate::library::{Library, open_embedding};
+use crate::llm::SpentKeeper;
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::{analysis, figures, jobs, moods, people, priority, retention};
@@ -101,8 +102,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     figures::knowledge(&metrics, &library);
     let gaps = Gaps::new(store.clone(), library.clone(), config.redaction.clone());
     let llm = config.llm.open()?;
+    let mut spent = None;
     if let Some(llm) = &llm {
         figures::llm(&metrics, llm);
+        spent = Some(SpentKeeper::start(llm.clone(), store.clone(), super::now_unix_ms()).await?);
     }
     let model = llm.map(|llm| Model { llm, redaction: config.redaction.clone(), patience: ANSWERED_WITHIN });
     let app = App::new(Parts {
@@ -213,6 +216,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let stored = async {
         stop.cancel();
         let served = http.await;
+        if let Some(spent) = spent {
+            spent.stop().await;
+        }
         writer.close().await;
         store.close().await;
         served
