@@ -1,6 +1,7 @@
 //! What is written down: looked up by everybody, as far as it is for them; kept by supervisors.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -10,7 +11,7 @@ use axum::routing::{get, post};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallId, Party, Utterance};
-use sotto_knowledge::{Hit, SURE, Trigger, Turn};
+use sotto_knowledge::{Document, Hit, SURE, Trigger, Turn};
 use sotto_store::{Role, StoreError};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
@@ -397,8 +398,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<axum::Json<DocumentText>, ApiError> {
     authorize(&identity, Action::ReadKnowledge)?;
-    let document = app.shared.parts.library.document(&id, &library::viewer(identity.role()));
-    let document = document.ok_or_else(|| ApiError::not_found("document"))?;
+    let document = app.document(&identity, &id)?;
     Ok(axum::Json(DocumentText {
         id,
         title: document.title.clone(),
@@ -444,8 +444,14 @@ impl App {
         found.map_err(|error| internal(&error.to_string()))
     }
 
+    /// A document, if it is for whoever asks.
+    pub(super) fn document(&self, identity: &Identity, id: &str) -> Result<Arc<Document>, ApiError> {
+        let document = self.shared.parts.library.document(id, &library::viewer(identity.role()));
+        document.ok_or_else(|| ApiError::not_found("document"))
+    }
+
     /// Takes what is asked for, unless it is asked for too often.
-    fn work(&self, identity: &Identity) -> Result<(), ApiError> {
+    pub(super) fn work(&self, identity: &Identity) -> Result<(), ApiError> {
         self.shared.throttle.work(&identity.owner().id, self.now_unix_ms()).map_err(ApiError::too_many)
     }
 

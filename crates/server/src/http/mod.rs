@@ -17,6 +17,7 @@ mod knowledge;
 mod live;
 mod missed;
 mod ops;
+mod pathways;
 mod people;
 mod phone;
 mod recording;
@@ -332,6 +333,7 @@ pub fn router(app: App) -> Router {
         .merge(intents::routes())
         .merge(knowledge::routes())
         .merge(gaps::routes())
+        .merge(pathways::routes())
         .merge(contacts::routes())
         .merge(tasks::routes())
         .merge(people::routes())

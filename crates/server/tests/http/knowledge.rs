@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance};
 
-fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
+pub fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
     let path = format!("/api/knowledge/documents?name={name}&roles={roles}");
     Request::post(path).header(header::CONTENT_TYPE, "text/plain").body(text.into()).unwrap()
 }

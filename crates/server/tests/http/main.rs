@@ -12,6 +12,7 @@ mod knowledge;
 mod live;
 mod moods;
 mod operation;
+mod pathways;
 mod phone;
 mod recording;
 mod review;
