@@ -9,6 +9,7 @@ mod calls;
 mod contacts;
 mod discreet;
 mod docs;
+mod drafts;
 mod error;
 mod gaps;
 mod intents;
@@ -334,6 +335,7 @@ pub fn router(app: App) -> Router {
         .merge(knowledge::routes())
         .merge(gaps::routes())
         .merge(pathways::routes())
+        .merge(drafts::routes())
         .merge(contacts::routes())
         .merge(tasks::routes())
         .merge(people::routes())

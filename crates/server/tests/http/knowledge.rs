@@ -40,7 +40,7 @@ fn remove(id: &str) -> Request<Body> {
 }
 
 /// What is for everybody, for supervisors and admins, and for admins.
-const REFUNDS: &str = "The refund takes three days.";
+pub const REFUNDS: &str = "The refund takes three days.";
 const MARGINS: &str = "A refund costs us ten zebras.";
 const KEYS: &str = "The refund safe opens with a giraffe.";
 
@@ -49,7 +49,7 @@ async fn bench() -> (Bench, [String; 3]) {
     with_documents(Bench::new().await).await
 }
 
-async fn with_documents(bench: Bench) -> (Bench, [String; 3]) {
+pub async fn with_documents(bench: Bench) -> (Bench, [String; 3]) {
     let people = [("mina", Role::Agent), ("sara", Role::Supervisor), ("omid", Role::Admin)];
     let mut cookies = Vec::new();
     for (name, role) in people {

@@ -5,6 +5,7 @@
 mod bench;
 mod calls;
 mod contacts;
+mod drafts;
 mod gaps;
 mod hostile;
 mod intents;
