@@ -20,9 +20,7 @@ fn draft(call: CallId, more: &Value) -> Request<Body> {
 async fn a_draft_is_made_of_passages_for_whoever_asks_and_noted_without_its_words() {
     let (bench, [mina, sara, omid]) = with_documents(Bench::new().await).await;
     let live = bench.begin("call");
-    let silent = live.id();
-    let nothing = draft(silent, &json!({}));
-    refused(bench.send(by(&mina, nothing)).await, 400, "invalid").await;
+    refused(bench.send(by(&mina, draft(live.id(), &json!({})))).await, 400, "invalid").await;
     live.publish(utterance(1, "Does the refund take three days?", true));
     let call = format!("/api/calls/{}", live.id());
     while body(bench.send(by(&mina, get(&call))).await).await["state"]["utterances"] == json!([]) {
