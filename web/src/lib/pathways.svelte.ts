@@ -55,7 +55,8 @@ export class Pathways {
     } catch (error) {
       if (this.#gone.signal.aborted) return;
       session.noticed(error);
-      if (!(error instanceof ApiError) || error.status !== 404) this.#known.delete(keyOf(place));
+      if (error instanceof ApiError && error.status === 404) this.#known.set(keyOf(place), null);
+      else if (!this.#known.get(keyOf(place))) this.#known.delete(keyOf(place));
     }
   }
 }
