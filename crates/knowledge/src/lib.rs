@@ -31,7 +31,7 @@ pub use hub::{
     fingerprint,
 };
 pub use index::{Hit, Index, Query, SURE, Why};
-pub use pathway::{MAX_STEPS, Pathway, PathwayBranch, PathwayStep};
+pub use pathway::{Pathway, PathwayBranch, PathwayStep};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 pub use trigger::{Question, Trigger, Turn, Unasked};

@@ -12,7 +12,7 @@ use crate::excerpt::{is_end, sentences};
 use crate::hub::{Document, hex};
 
 /// Steps that somebody follows on the telephone, at most; a longer list is no pathway.
-pub const MAX_STEPS: usize = 40;
+const MAX_STEPS: usize = 40;
 /// Passages at either side of the one that was found over which its list may go on.
 const PASSAGES: usize = 8;
 
@@ -227,7 +227,7 @@ fn continues(text: &str) -> bool {
 }
 
 /// The number of a line that is an item of a numbered list, and what stands behind it.
-fn numbered(line: &str) -> Option<(usize, &str)> {
+pub(crate) fn numbered(line: &str) -> Option<(usize, &str)> {
     let line = line.trim();
     let named = line.split_once(char::is_whitespace).filter(|(name, _)| NAMES.contains(&fold(name).as_str()));
     let line = named.map_or(line, |(_, behind)| behind.trim_start());

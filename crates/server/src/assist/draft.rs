@@ -1,8 +1,8 @@
 //! What an agent may write to a customer after a call: a message or an e-mail to begin with. Nothing is sent from here.
 //!
 //! Its body is made as an answer is: of sentences, each of which names the passages that it rests on, or the facts that were
-//! said on the call. Of a call nothing else goes into a draft or to a model than these facts: amounts, dates, orders, courses
-//! and cities that were named, in the words in which they were. Greeting and closing are ours.
+//! said on the call: amounts, dates, orders, courses and cities that were named, in the words in which they were. Of what was
+//! said a model gets these, and the question that the draft is to answer. Greeting and closing are ours.
 
 use std::collections::BTreeSet;
 
