@@ -125,10 +125,12 @@ pub async fn draft(
     for passage in &mut passages {
         passage.number += facts.len();
     }
-    let body = match (passages.is_empty(), usable(hits).is_empty()) {
-        (false, _) => written(query, &readable, passages, &facts, wish, model).await,
-        (true, false) => refusal(WhyNot::OtherLanguage, AnsweredBy::Passages),
-        (true, true) => refusal(WhyNot::NothingFound, AnsweredBy::Passages),
+    let body = if !passages.is_empty() {
+        written(query, &readable, passages, &facts, wish, model).await
+    } else if usable(hits).is_empty() {
+        refusal(WhyNot::NothingFound, AnsweredBy::Passages)
+    } else {
+        refusal(WhyNot::OtherLanguage, AnsweredBy::Passages)
     };
     let best = body.passages.first().and_then(|passage| hits.iter().find(|hit| is_of(hit, passage)));
     let subject = best.map(|hit| hit.document.title.clone());
