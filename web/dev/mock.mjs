@@ -11,7 +11,7 @@
 // POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
 // nobody; POST /dev/event?call=ID lets the event in the body happen in a call now; POST /dev/answers?fail=1 lets no answer
-// to a prompt be written down.
+// to a prompt be written down; POST /dev/reword gives written procedures another wording.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -404,6 +404,55 @@ async function answerTo({ question }, found) {
   };
 }
 
+/** Written procedures, by document. */
+const PROCEDURES = {
+  'steps.md': {
+    title: 'No sound',
+    headings: ['Steps to check'],
+    steps: [
+      {
+        action: 'Ask whether the headset is plugged in.',
+        check: true,
+        branches: [
+          { when: 'If not', then: 'ask them to plug it in.' },
+          { when: 'Otherwise', then: 'go on.' },
+        ],
+      },
+      { action: 'Let them join again.', check: false, branches: [] },
+    ],
+  },
+};
+let wording = 1;
+
+function pathwayOf(document, passage) {
+  const none = { title: document, headings: [], steps: [] };
+  return { document, passage, version: `v${wording}`, changed_unix_ms: begun, ...(PROCEDURES[document] ?? none) };
+}
+
+async function tickStep(request, response, call, user) {
+  const { document, passage, version, step, ticked } = await bodyOf(request);
+  const { title, steps } = pathwayOf(document, passage);
+  if (!steps[step - 1]) return refuse(response, 404, 'not_found', 'no such step');
+  if (version !== `v${wording}`) return refuse(response, 409, 'changed', 'the document has changed');
+  tell(call, { kind: 'step', document, passage, version, title, step, text: steps[step - 1].action, ticked, by: user.name });
+  return answer(response, 204);
+}
+
+async function draftOf({ about, channel, language }, found) {
+  const body = await answerTo({ question: about }, found);
+  const fact = { number: 9, kind: 'money', text: '40 euros', utterance_id: 1 };
+  const facts = body.refused ? [] : [fact];
+  const said = { text: 'This is what we spoke of on the phone: 40 euros.', passages: [9] };
+  return {
+    ...body,
+    sentences: body.refused ? [] : [said, ...body.sentences],
+    subject: channel === 'email' ? (found[0]?.title ?? null) : null,
+    greeting: language === 'fa' ? 'سلام،' : 'Hello,',
+    closing: language === 'fa' ? 'با مهر' : 'Kind regards',
+    facts,
+  };
+}
+
 async function library(request, response, url, user) {
   const { method } = request;
   const editable = user.role !== 'agent';
@@ -417,6 +466,11 @@ async function library(request, response, url, user) {
     const asked = await bodyOf(request);
     const found = lookUp(asked.question, seen.filter(({ passages }) => passages > 0));
     return answer(response, 200, await answerTo(asked, found));
+  }
+  if (url.pathname === '/api/ai/assist/draft') {
+    const wish = await bodyOf(request);
+    if (!wish.about) return refuse(response, 400, 'invalid', 'nothing was asked on this call');
+    return answer(response, 200, await draftOf(wish, lookUp(wish.about, seen.filter(({ passages }) => passages > 0))));
   }
   const id = decodeURIComponent(url.pathname.slice('/api/knowledge/documents/'.length));
   if (method === 'GET' && !id) {
@@ -739,6 +793,10 @@ async function serve(request, response) {
     tell(find(url.searchParams.get('call')), await bodyOf(request));
     return answer(response, 200, {});
   }
+  if (path === '/dev/reword') {
+    wording++;
+    return answer(response, 200, {});
+  }
   if (path === '/dev/answers') {
     answersFail = url.searchParams.get('fail') === '1';
     return answer(response, 200, {});
@@ -810,7 +868,10 @@ function resource(request, response, url, user) {
   }
   if (/^\/api\/knowledge\/(gaps|health)(\/|$)/.test(path)) return keeping(request, response, url, user);
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
-  if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer))(\/|$)/.test(path))
+  const procedure = /^\/api\/knowledge\/pathways\/(.+)$/.exec(path)?.[1];
+  if (procedure)
+    return answer(response, 200, pathwayOf(decodeURIComponent(procedure), Number(url.searchParams.get('passage'))));
+  if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer|draft))(\/|$)/.test(path))
     return library(request, response, url, user);
   if (/^\/api\/(leads|tasks)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
@@ -860,6 +921,12 @@ function resource(request, response, url, user) {
   if (!call) return refuse(response, 404, 'not_found', 'no such call');
   const known = call.events.slice(0, call.shown);
   const shown = calls.has(callId) ? summary : otherSummary;
+  if (part === 'steps' && request.method === 'POST') {
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !stateNow(call).started.participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    return tickStep(request, response, call, user);
+  }
   if (!part) {
     const supervisors_recorded = call.recording && user.role !== 'agent';
     return answer(response, 200, { call: shown(call), state: stateOf(known), supervisors_recorded });

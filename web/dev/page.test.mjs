@@ -117,10 +117,10 @@ async function openQuiet(page) {
     return prompt_id;
   };
   /** The agent is shown what is written down, of which the first characters answer. */
-  const card = async (title, text, end) => {
+  const card = async (title, text, end, document = 'a.md') => {
     const evidence = { utterance_id: await say(`How about ${title}?`), revision: 0, text: `How about ${title}?` };
     const card_id = ++happened;
-    const where = { document: 'a.md', passage: 0, title, section: ['How long'], text, answer: { start: 0, end } };
+    const where = { document, passage: 0, title, section: ['How long'], text, answer: { start: 0, end } };
     const why = { words: ['long'], covered: 0.5, cosine: 0.87 };
     const times = { changed_unix_ms: Date.now() - 91 * 86_400_000, latency_ms: 40, expires_at_ms: now() + 60_000 };
     await tell({ kind: 'card', card_id, ...where, ...times, confidence: 0.75, why, evidence });
@@ -1195,6 +1195,55 @@ test('a card is reached by one key and answered there by those of prompts, and m
   await named('Refunds › How long').getByRole('button', { name: 'Copy' }).waitFor();
   assert.deepEqual(await answered(() => page.keyboard.press('q')), [`cards/${first}`, 'dismissed']);
   await named('Refunds › How long').waitFor({ state: 'detached' });
+});
+
+test('steps of a procedure are reached and ticked by key, for everybody, and are others once they are reworded', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { call, card } = await openQuiet(page);
+  await card('No sound', '1. Ask whether the headset is plugged in.', 10, 'steps.md');
+  const steps = page.getByRole('region', { name: 'Steps' });
+  await steps.getByText('No sound › Steps to check').waitFor();
+  const step = (name, checked) => steps.getByRole('checkbox', { name, checked });
+  await step('Ask whether the headset', false).waitFor();
+  assert.match(await steps.innerText(), /If not: ask them to plug it in\.[\s\S]*check/);
+  await page.keyboard.press('v');
+  await page.keyboard.press('Space');
+  await step('Ask whether the headset', true).waitFor();
+  await steps.getByText('done by Omid Rezaei').waitFor();
+  const done = (await stateOf(page, call.id)).steps.map(({ document, step, by }) => [document, step, by]);
+  assert.deepEqual(done, [['steps.md', 1, 'Omid Rezaei']]);
+  await page.keyboard.press('v');
+  const second = step('Let them join again', false);
+  assert.equal(await second.evaluate((one) => one === document.activeElement), true);
+  await page.request.post(`${base}/dev/reword`);
+  await page.keyboard.press('Space');
+  await steps.getByRole('alert').getByText('The document has changed meanwhile.').waitFor();
+  await steps.getByText('done as it was written then').waitFor();
+  await step('Ask whether the headset', false).waitFor();
+});
+
+test('a draft says what it rests on, and is copied and not sent', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const { call } = await openQuiet(page);
+  const box = page.locator('.help details', { hasText: 'Draft a message' });
+  await page.keyboard.press('u');
+  await page.keyboard.press('Enter');
+  await box.getByText('The customer has not asked anything yet.').waitFor();
+  await page.keyboard.type('Do I get my money back?');
+  await box.getByRole('combobox', { name: 'How it is sent' }).selectOption('email');
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith('/assist/draft')),
+    box.getByRole('button', { name: 'Draft', exact: true }).click(),
+  ]);
+  const wish = { tone: 'formal', channel: 'email', language: 'en', about: 'Do I get my money back?' };
+  assert.deepEqual(request.postDataJSON(), { callId: call.id, ...wish });
+  await box.getByText('Subject: Cancellation and refunds').waitFor();
+  await box.getByRole('button', { name: 'Said on the call, 9' }).click();
+  await box.getByText('This was said on the call.').waitFor();
+  await box.getByRole('button', { name: 'Passage 1' }).click();
+  await box.getByText('Cancellation and refunds › Do I get my money back?').waitFor();
+  await box.getByText('Nothing is sent from here.').waitFor();
+  await box.getByRole('button', { name: 'Copy' }).waitFor();
 });
 
 test('a card for which much was said is no wider than its place', async (t) => {

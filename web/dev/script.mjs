@@ -740,7 +740,7 @@ function named(text, [kind, value, said]) {
 /** What `CallState` of crates/call makes of events. */
 export function stateOf(list) {
   const state = { seq: 0, started: null, ended: null, legs: [], utterances: [], shedding: null, paused: [] };
-  const [byId, moods, intents, entities, redactions, checklist] = Array.from({ length: 6 }, () => new Map());
+  const [byId, moods, intents, entities, redactions, checklist, steps] = Array.from({ length: 7 }, () => new Map());
   state.prompt = state.talk = null;
   state.cards = [];
   for (const { seq, at_ms, kind, ...body } of list) {
@@ -755,7 +755,11 @@ export function stateOf(list) {
     else if (kind === 'card_answered' && body.answer !== 'copied')
       state.cards = state.cards.filter(({ card_id }) => card_id !== body.card_id);
     else if (kind === 'checklist') checklist.set(body.name, body);
-    else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
+    else if (kind === 'step') {
+      const one = [body.document, body.passage, body.version, body.step].join(' ');
+      steps.delete(one);
+      if (body.ticked) steps.set(one, body);
+    } else if (kind === 'leg_started') state.legs.push([body.party, body.codec]);
     else if (kind === 'load') state.shedding = body.shedding;
     else if (kind === 'paused') state.paused.push(body.party);
     else if (kind === 'resumed') state.paused = state.paused.filter((party) => party !== body.party);
@@ -772,5 +776,6 @@ export function stateOf(list) {
   state.entities = sorted(entities);
   state.redactions = sorted(redactions);
   state.checklist = [...checklist.values()];
+  state.steps = [...steps.values()];
   return state;
 }

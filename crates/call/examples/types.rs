@@ -10,8 +10,8 @@ use sotto_call::{
     Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack, HeldBackBecause,
     Intent, LegEnded, LegStarted, Load, LostTo, MASK, MOST_OPEN_CARDS, Millis, Mood, Participant,
     Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
-    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Supervisor, Talk, TimeRange, Transferred,
-    Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
+    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Step, Supervisor, Talk, TimeRange,
+    Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -72,6 +72,7 @@ fn main() {
         Card,
         CardAnswer,
         CardAnswered,
+        Step,
         ChecklistItem,
         CallStarted,
         CallEnded,

@@ -137,7 +137,7 @@ impl Card {
     }
 }
 
-fn allows(roles: &[String], role: &str) -> bool {
+pub(crate) fn allows(roles: &[String], role: &str) -> bool {
     roles.is_empty() || roles.iter().any(|one| one == role)
 }
 
@@ -172,7 +172,11 @@ impl EventBody {
     /// Whether it tells of a document that somebody of this role may not see.
     #[must_use]
     pub fn tells_too_much(&self, role: &str) -> bool {
-        matches!(self, Self::Card(card) if card.tells_too_much(role))
+        match self {
+            Self::Card(card) => card.tells_too_much(role),
+            Self::Step(step) => !step.is_seen_by(role),
+            _ => false,
+        }
     }
 
     /// Leaves nothing of documents that somebody of this role may not see.
@@ -180,6 +184,7 @@ impl EventBody {
         match self {
             Self::Card(card) if !card.is_seen_by(role) => *self = Self::Withheld(Withheld {}),
             Self::Card(card) => card.hold_from(role),
+            Self::Step(step) if !step.is_seen_by(role) => *self = Self::Withheld(Withheld {}),
             _ => {}
         }
     }
@@ -190,12 +195,14 @@ impl CallState {
     #[must_use]
     pub fn tells_too_much(&self, role: &str) -> bool {
         self.cards.iter().any(|card| card.tells_too_much(role))
+            || self.steps.iter().any(|step| !step.is_seen_by(role))
     }
 
     /// Leaves nothing of documents that somebody of this role may not see.
     pub fn hide_documents(&mut self, role: &str) {
         self.cards.retain(|card| card.is_seen_by(role));
         self.cards.iter_mut().for_each(|card| card.hold_from(role));
+        self.steps.retain(|step| step.is_seen_by(role));
     }
 }
 

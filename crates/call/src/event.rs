@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     Card, CardAnswered, ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered,
-    Redacted, Talk,
+    Redacted, Step, Talk,
 };
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
@@ -142,6 +142,8 @@ pub enum EventBody {
     Card(Box<Card>),
     /// What the agent, or a supervisor, says of a card.
     CardAnswered(CardAnswered),
+    /// A step of a written procedure is done, or is not after all.
+    Step(Step),
     /// Something that must be said on this call, or that the agent has said it.
     Checklist(ChecklistItem),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.

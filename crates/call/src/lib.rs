@@ -12,6 +12,7 @@ mod insight;
 mod log;
 mod prompt;
 mod redaction;
+mod step;
 mod talk;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -24,6 +25,7 @@ pub use insight::*;
 pub use log::{CallLog, CallState, UtteranceState};
 pub use prompt::*;
 pub use redaction::*;
+pub use step::*;
 pub use talk::*;
 pub use time::Millis;
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     CallEnded, CallEvent, CallStarted, Card, CardAnswer, ChecklistItem, Consent, CustomerUtterance, Entities,
     EventBody, Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding,
-    Supervisor, Talk, Utterance, UtteranceId,
+    Step, Supervisor, Talk, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -82,6 +82,9 @@ pub struct CallState {
     /// it to see.
     #[serde(default)]
     pub cards: Vec<Card>,
+    /// Steps of written procedures that are done, in the order in which they were.
+    #[serde(default)]
+    pub steps: Vec<Step>,
     /// What must be said on this call, in the organisation's order.
     #[serde(default)]
     pub checklist: Vec<ChecklistItem>,
@@ -177,6 +180,7 @@ impl CallState {
             EventBody::CardAnswered(answered) => {
                 self.cards.retain(|card| card.card_id != answered.card_id);
             }
+            EventBody::Step(step) => self.step(step),
             EventBody::Checklist(item) => {
                 if item.evidence.as_ref().is_none_or(|quote| self.is_quoted(quote)) {
                     match self.checklist.iter_mut().find(|known| known.name == item.name) {

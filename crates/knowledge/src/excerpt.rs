@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use crate::index::{CONTEXT_SHARE, Query};
+use crate::pathway::numbered;
 use crate::split::Passage;
 use crate::words::Analyser;
 
@@ -112,15 +113,9 @@ fn answering(
     // Where the question itself is written down, what follows answers it.
     let asks = place + 1 < sentences.len() && sentence(place).ends_with(['?', '؟']);
     let first = place + usize::from(asks);
-    let items = (first..sentences.len()).take_while(|place| is_item(sentence(*place)));
+    let items = (first..sentences.len()).take_while(|place| numbered(sentence(*place)).is_some());
     let last = if by_headings || asks { items.last().unwrap_or(first) } else { first };
     Some((first, last))
-}
-
-/// True for an item of a numbered list: “1. Open the panel.”
-fn is_item(sentence: &str) -> bool {
-    let rest = sentence.trim_start_matches(char::is_numeric);
-    rest.len() < sentence.len() && (rest.starts_with(". ") || rest.starts_with(") "))
 }
 
 /// The sentences of a text, in bytes, without the spaces around them. A line's end ends one too.

@@ -6,6 +6,7 @@
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
 //! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
 //! answers a question ([`Excerpt`]), and whether what somebody says stands in passages ([`share_in`]), is told by their words.
+//! A procedure among them is read as steps ([`Pathway`]).
 //!
 //! For whoever keeps the hub, [`Leaders`] put questions together that ask the same, and [`conflicts`] are sentences that
 //! disagree.
@@ -16,6 +17,7 @@ mod excerpt;
 mod hub;
 mod index;
 mod kept;
+mod pathway;
 mod source;
 mod split;
 mod trigger;
@@ -29,6 +31,7 @@ pub use hub::{
     fingerprint,
 };
 pub use index::{Hit, Index, Query, SURE, Why};
+pub use pathway::{Pathway, PathwayBranch, PathwayStep};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 pub use trigger::{Question, Trigger, Turn, Unasked};

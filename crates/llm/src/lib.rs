@@ -46,11 +46,13 @@ pub enum Purpose {
     Answer,
     /// An administrator sees whether the server works.
     Check,
+    /// Somebody wants a message or an e-mail to a customer to begin with.
+    Draft,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Answer, Self::Check];
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Check, Self::Draft];
 
     /// The name used in the configuration and in figures.
     #[must_use]
@@ -58,6 +60,7 @@ impl Purpose {
         match self {
             Self::Answer => "answer",
             Self::Check => "check",
+            Self::Draft => "draft",
         }
     }
 }

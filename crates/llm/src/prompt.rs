@@ -27,6 +27,9 @@ templates! {
     ANSWER = "answer.v1";
     /// One question that any model can answer, to see whether a server works.
     CHECK = "check.v1";
+    /// Writes the body of what is sent to a customer about a `question`, from `passages` and facts, each between tags with its
+    /// number, for a `channel`, in a `language` and a `tone`.
+    DRAFT = "draft.v1";
     /// Says what form an answer must have, for servers that do not see to it: the JSON Schema `schema`.
     FORM = "form.v1";
     /// Says what is wrong with an answer: `problems`.

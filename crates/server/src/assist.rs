@@ -6,6 +6,8 @@
 //! (see [`Sendable::fenced`](sotto_llm::Sendable::fenced)), and where a passage begins to talk to a model, nothing more
 //! of it is taken.
 
+mod draft;
+
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -18,6 +20,8 @@ use sotto_text::fold;
 use utoipa::ToSchema;
 
 use crate::redaction::RedactionConfig;
+
+pub use self::draft::{Draft, DraftChannel, DraftFact, DraftLanguage, DraftTone, DraftWish, draft};
 
 /// Passages that an answer may rest on.
 const PASSAGES: usize = 5;
@@ -66,7 +70,7 @@ pub struct AssistAnswer {
 pub struct AssistSentence {
     /// The sentence, as text. It is no markup.
     pub text: String,
-    /// Numbers of passages, at least one.
+    /// Numbers of passages, at least one; in a draft of facts as well.
     pub passages: Vec<usize>,
 }
 
@@ -109,6 +113,8 @@ pub enum WhyNot {
     NotInPassages,
     /// Nothing that the model said stands in the passages.
     Unsupported,
+    /// What is surely about it is written in another language than the one asked for.
+    OtherLanguage,
 }
 
 /// What a model's answer took.
@@ -156,13 +162,16 @@ pub async fn answer(query: &Query<'_>, hits: &[Hit], model: Option<&Model>) -> A
         let question: String = query.text.chars().take(QUESTION).collect();
         match by_model(&question, &passages, model).await {
             Ok(answer) => return answer,
-            Err(error) => {
-                tracing::warn!(error = error.kind(), "no answer by the language model");
-                model_failed = Some(error.kind().to_owned());
-            }
+            Err(error) => model_failed = Some(in_vain(&error)),
         }
     }
     AssistAnswer { model_failed, ..by_passages(query, hits, passages) }
+}
+
+/// Why a model was asked in vain, which is told to the log.
+fn in_vain(error: &LlmError) -> String {
+    tracing::warn!(error = error.kind(), "no answer by the language model");
+    error.kind().to_owned()
 }
 
 fn refusal(why: WhyNot, by: AnsweredBy) -> AssistAnswer {
@@ -238,75 +247,124 @@ fn named(passages: Vec<AssistPassage>, sentences: &[AssistSentence]) -> Vec<Assi
 async fn by_model(
     question: &str,
     passages: &[AssistPassage],
-    Model { llm, redaction, patience }: &Model,
+    model: &Model,
 ) -> Result<AssistAnswer, LlmError> {
-    let begun = Instant::now();
-    let mut count = passages.len();
-    let answered: Answered<Said> = loop {
-        let prompt = prompt(question, passages.get(..count).unwrap_or_default(), redaction)?;
-        let asked = match llm.fits(&prompt).await {
-            Ok(()) => {
-                let left = patience.saturating_sub(begun.elapsed());
-                llm.ask(Purpose::Answer, &prompt, &schema(count)?, left).await
-            }
-            Err(error) => Err(error),
-        };
-        match asked {
-            // The least sure one is left out.
-            Err(LlmError::NoRoom { .. }) if count > 1 => count -= 1,
-            asked => break asked?,
-        }
+    let question = model.redaction.sendable(question).fenced("question", None);
+    let asked = Asked {
+        purpose: Purpose::Answer,
+        template: Template::ANSWER,
+        values: vec![("question", question)],
+        most: SENTENCES,
     };
-    let passages = passages.get(..count).unwrap_or_default();
-    let said = answered.value.sentences;
-    let all = said.len();
-    let mut sentences: Vec<AssistSentence> = Vec::new();
-    if !answered.value.refused {
-        let checked = said.into_iter().filter_map(|sentence| checked(sentence, passages));
-        sentences.extend(checked.take(SENTENCES));
-    }
-    let refused = match (sentences.is_empty(), answered.value.refused || all == 0) {
-        (false, _) => None,
-        (true, true) => Some(WhyNot::NotInPassages),
-        (true, false) => Some(WhyNot::Unsupported),
-    };
-    let model = ModelUse {
-        model: answered.model,
-        template: answered.template.to_owned(),
-        prompt_tokens: answered.usage.prompt_tokens,
-        answer_tokens: answered.usage.answer_tokens,
-        took_ms: u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX),
-        was_repaired: answered.was_repaired,
-        dropped: if answered.value.refused { 0 } else { all - sentences.len() },
-    };
-    Ok(AssistAnswer {
-        passages: named(passages.to_vec(), &sentences),
-        sentences,
-        by: AnsweredBy::Model,
-        refused,
-        model: Some(model),
-        model_failed: None,
-    })
+    let sources: Vec<Source> = passages.iter().map(Source::from).collect();
+    Ok(asked.of(model, &sources).await?.answer(passages))
 }
 
-fn prompt(
-    question: &str,
-    passages: &[AssistPassage],
-    redaction: &RedactionConfig,
-) -> Result<Prompt, LlmError> {
-    let each = passages.iter().map(|passage| {
+/// What a sentence may rest on.
+struct Source {
+    /// What it is called between the tags that a model sees.
+    tag: &'static str,
+    /// What sentences call it.
+    number: usize,
+    text: String,
+}
+
+impl From<&AssistPassage> for Source {
+    fn from(passage: &AssistPassage) -> Self {
         let text = format!("{}\n{}", passage.above, passage.text);
-        redaction.sendable(&text).fenced("passage", Some(passage.number))
-    });
-    let all: Vec<Sendable> = each.collect();
-    let passages = Sendable::joined(&all, "\n");
-    let question = redaction.sendable(question).fenced("question", None);
-    Template::ANSWER.fill(&[("passages", &passages), ("question", &question)])
+        Self { tag: "passage", number: passage.number, text }
+    }
 }
 
-/// What an answer from so many passages must look like.
-fn schema(passages: usize) -> Result<Schema, LlmError> {
-    let number = json!({ "type": "integer", "minimum": 1, "maximum": passages });
+/// What a model is asked for: sentences, each with the numbers of what it rests on.
+struct Asked {
+    purpose: Purpose,
+    template: Template,
+    /// What the template is filled with besides the sources.
+    values: Vec<(&'static str, Sendable)>,
+    /// Sentences at most.
+    most: usize,
+}
+
+/// What is left of what a model said.
+struct Left {
+    sentences: Vec<AssistSentence>,
+    refused: Option<WhyNot>,
+    model: ModelUse,
+}
+
+impl Left {
+    fn answer(self, passages: &[AssistPassage]) -> AssistAnswer {
+        AssistAnswer {
+            passages: named(passages.to_vec(), &self.sentences),
+            sentences: self.sentences,
+            by: AnsweredBy::Model,
+            refused: self.refused,
+            model: Some(self.model),
+            model_failed: None,
+        }
+    }
+}
+
+impl Asked {
+    /// Asks a model. `sources` are numbered from 1, and the last ones are left out where there is no room.
+    async fn of(&self, model: &Model, sources: &[Source]) -> Result<Left, LlmError> {
+        let Model { llm, redaction, patience } = model;
+        let begun = Instant::now();
+        let mut count = sources.len();
+        let answered: Answered<Said> = loop {
+            let prompt = self.prompt(sources.get(..count).unwrap_or_default(), redaction)?;
+            let asked = match llm.fits(&prompt).await {
+                Ok(()) => {
+                    let left = patience.saturating_sub(begun.elapsed());
+                    llm.ask(self.purpose, &prompt, &schema(count, self.most)?, left).await
+                }
+                Err(error) => Err(error),
+            };
+            match asked {
+                // The least sure one is left out.
+                Err(LlmError::NoRoom { .. }) if count > 1 => count -= 1,
+                asked => break asked?,
+            }
+        };
+        let sources = sources.get(..count).unwrap_or_default();
+        let said = answered.value.sentences;
+        let all = said.len();
+        let mut sentences: Vec<AssistSentence> = Vec::new();
+        if !answered.value.refused {
+            let checked = said.into_iter().filter_map(|sentence| checked(sentence, sources));
+            sentences.extend(checked.take(self.most));
+        }
+        let refused = match (sentences.is_empty(), answered.value.refused || all == 0) {
+            (false, _) => None,
+            (true, true) => Some(WhyNot::NotInPassages),
+            (true, false) => Some(WhyNot::Unsupported),
+        };
+        let model = ModelUse {
+            model: answered.model,
+            template: answered.template.to_owned(),
+            prompt_tokens: answered.usage.prompt_tokens,
+            answer_tokens: answered.usage.answer_tokens,
+            took_ms: u64::try_from(answered.took.as_millis()).unwrap_or(u64::MAX),
+            was_repaired: answered.was_repaired,
+            dropped: if answered.value.refused { 0 } else { all - sentences.len() },
+        };
+        Ok(Left { sentences, refused, model })
+    }
+
+    fn prompt(&self, sources: &[Source], redaction: &RedactionConfig) -> Result<Prompt, LlmError> {
+        let each = sources.iter().map(|one| redaction.sendable(&one.text).fenced(one.tag, Some(one.number)));
+        let all: Vec<Sendable> = each.collect();
+        let passages = Sendable::joined(&all, "\n");
+        let mut values = vec![("passages", &passages)];
+        values.extend(self.values.iter().map(|(name, value)| (*name, value)));
+        self.template.fill(&values)
+    }
+}
+
+/// What an answer of `most` sentences from so many sources must look like.
+fn schema(sources: usize, most: usize) -> Result<Schema, LlmError> {
+    let number = json!({ "type": "integer", "minimum": 1, "maximum": sources });
     let sentence = json!({
         "type": "object",
         "properties": {
@@ -320,7 +378,7 @@ fn schema(passages: usize) -> Result<Schema, LlmError> {
         "type": "object",
         "properties": {
             "refused": { "type": "boolean" },
-            "sentences": { "type": "array", "items": sentence, "maxItems": SENTENCES },
+            "sentences": { "type": "array", "items": sentence, "maxItems": most },
         },
         "required": ["refused", "sentences"],
         "additionalProperties": false,
@@ -328,17 +386,18 @@ fn schema(passages: usize) -> Result<Schema, LlmError> {
     Schema::new("answer", answer)
 }
 
-/// A sentence that the passages which it names have; none otherwise.
-fn checked(said: SaidSentence, passages: &[AssistPassage]) -> Option<AssistSentence> {
+/// A sentence that the sources which it names have; none otherwise.
+fn checked(said: SaidSentence, sources: &[Source]) -> Option<AssistSentence> {
     let text = said.text.split_whitespace().collect::<Vec<_>>().join(" ");
     let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
     // Signs that a model has copied as it was given them.
     let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
     let numbers: BTreeSet<usize> = said.passages.into_iter().collect();
-    let named: Option<Vec<&AssistPassage>> =
-        numbers.iter().map(|number| passages.iter().find(|passage| passage.number == *number)).collect();
-    let texts: Vec<String> =
-        named?.into_iter().map(|passage| format!("{}\n{}", passage.above, passage.text)).collect();
+    let named: Option<Vec<String>> = numbers
+        .iter()
+        .map(|number| sources.iter().find(|one| one.number == *number).map(|one| one.text.clone()))
+        .collect();
+    let texts = named?;
     let is_sentence = text.chars().any(char::is_alphanumeric) && text.chars().count() <= CHARACTERS;
     if texts.is_empty() || !is_sentence || gives_orders(&text) || !stands_in(&text, &texts) {
         return None;

@@ -730,7 +730,7 @@ impl Task {
             EventBody::Utterance(utterance) => utterance.r#final,
             EventBody::Dtmf(_) | EventBody::AudioLost(_) | EventBody::Entities(_) => false,
             EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
-            EventBody::Card(_) | EventBody::CardAnswered(_) => false,
+            EventBody::Card(_) | EventBody::CardAnswered(_) | EventBody::Step(_) => false,
             _ => true,
         };
         if matches!(body, EventBody::Consent(Consent { mood: false })) && !self.state.utterances.is_empty() {

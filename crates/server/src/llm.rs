@@ -35,7 +35,7 @@ pub struct LlmConfig {
     pub answer_tokens: u32,
     /// Tokens a day (UTC) for everything; 0 for no limit.
     pub tokens_per_day: u64,
-    /// Tokens a day of single purposes: `{ answer = 200000 }`. There are `answer` and `check`.
+    /// Tokens a day of single purposes: `{ answer = 200000 }`. There are `answer`, `check` and `draft`.
     pub purposes: BTreeMap<String, u64>,
     /// Questions that are answered at the same time.
     pub concurrency: usize,

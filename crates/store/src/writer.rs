@@ -290,6 +290,7 @@ fn size_of_event(event: &CallEvent) -> usize {
             FIXED + found.entities.iter().map(|entity| 64 + entity.value.len()).sum::<usize>()
         }
         EventBody::Card(card) => size_of_card(card),
+        EventBody::Step(step) => 2 * FIXED + step.document.len() + step.title.len() + step.text.len(),
         _ => FIXED,
     }
 }

@@ -8,6 +8,7 @@ import type {
   CallEvent,
   CardAnswer,
   EndReason,
+  EntityKind,
   Millis,
   Participant,
   Party,
@@ -15,6 +16,7 @@ import type {
   Quality,
   Shedding,
   Source,
+  Step,
 } from './generated/call';
 import type { AgentState } from './phone.svelte';
 
@@ -299,7 +301,7 @@ export interface AssistAnswer {
   passages: CitedPassage[];
   /** Whose words the sentences are. */
   by: 'passages' | 'model';
-  refused: 'nothing_found' | 'not_in_passages' | 'unsupported' | null;
+  refused: 'nothing_found' | 'not_in_passages' | 'unsupported' | 'other_language' | null;
   model: { model: string; took_ms: number } | null;
   /** Why a model was asked in vain. */
   model_failed: string | null;
@@ -316,6 +318,56 @@ export interface CitedPassage {
   text: string;
   changed_unix_ms: number;
   confidence: number;
+}
+
+/** A message or an e-mail to a customer to begin with: an answer between a greeting and a closing. */
+export interface Draft extends AssistAnswer {
+  /** Of an e-mail. */
+  subject: string | null;
+  greeting: string;
+  closing: string;
+  /** What was named on the call, which sentences name by its number as they name passages. */
+  facts: DraftFact[];
+}
+
+export interface DraftFact {
+  number: number;
+  kind: EntityKind;
+  text: string;
+  utterance_id: number;
+}
+
+export const DRAFT_TONES = ['formal', 'friendly', 'brief'] as const;
+export const DRAFT_CHANNELS = ['message', 'email'] as const;
+
+/** How a draft is to be. */
+export interface DraftWish {
+  tone: (typeof DRAFT_TONES)[number];
+  channel: (typeof DRAFT_CHANNELS)[number];
+  language: 'en' | 'fa';
+  /** What it is about; absent: what the customer has asked last. */
+  about?: string;
+}
+
+/** A written procedure as steps; none where the passage is no procedure. */
+export interface Pathway {
+  document: string;
+  /** The place of its first passage. */
+  passage: number;
+  /** Tells its wording from others. */
+  version: string;
+  title: string;
+  headings: string[];
+  changed_unix_ms: number;
+  steps: PathwayStep[];
+}
+
+export interface PathwayStep {
+  /** Empty where the step is a condition alone. */
+  action: string;
+  /** Something is looked at or asked. */
+  check: boolean;
+  branches: { when: string; then: string }[];
 }
 
 export type JobState = 'waiting' | 'running' | 'done' | 'dead';
@@ -659,6 +711,21 @@ export const api = {
       { question, ...(call === null ? {} : { callId: call }) },
       signal,
     ),
+  draft: (call: CallId, wish: DraftWish, signal: AbortSignal) =>
+    json<Draft>('POST', 'api/ai/assist/draft', { callId: call, ...wish }, signal),
+  pathway: (document: string, passage: number, signal: AbortSignal) =>
+    json<Pathway>(
+      'GET',
+      `api/knowledge/pathways/${encodeURIComponent(document)}?passage=${passage}`,
+      undefined,
+      signal,
+    ),
+  async tickStep(
+    id: CallId,
+    step: Pick<Step, 'document' | 'passage' | 'version' | 'step' | 'ticked'>,
+  ): Promise<void> {
+    await request('POST', `${call(id)}/steps`, step);
+  },
   leads: (query: Record<string, string>, signal?: AbortSignal) =>
     json<LeadList>('GET', `api/leads?${new URLSearchParams(query)}`, undefined, signal),
   lead: (id: string, signal?: AbortSignal) => json<Lead>('GET', lead(id), undefined, signal),

@@ -26,10 +26,11 @@ import type {
   Redacted,
   Secret,
   Shedding,
+  Step,
   Talk,
   Utterance,
 } from './generated/call';
-import { put } from './understood';
+import { isSameStep, put } from './understood';
 
 /** An utterance on the screen. */
 export class Line {
@@ -123,6 +124,8 @@ export class CallModel {
   prompt: Prompt | null = $state.raw(null);
   /** The cards that stand, the oldest first; they may have expired. */
   cards: Card[] = $state.raw([]);
+  /** Steps of written procedures that are done. */
+  steps: Step[] = $state.raw([]);
   /** What must be said on this call. */
   checklist: ChecklistItem[] = $state.raw([]);
   /** How the call's time went, once it is over. */
@@ -161,6 +164,7 @@ export class CallModel {
     this.entities = state.entities;
     this.prompt = state.prompt;
     this.cards = state.cards;
+    this.steps = state.steps;
     this.checklist = state.checklist;
     this.talk = state.talk;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
@@ -275,6 +279,9 @@ export class CallModel {
         if (event.answer === 'copied') break;
         this.cards = this.cards.filter(({ card_id }) => card_id !== event.card_id);
         break;
+      case 'step':
+        this.#step(event);
+        break;
       case 'checklist':
         if (!event.evidence || this.#isFinal(event.evidence)) this.#check(event);
         break;
@@ -385,6 +392,12 @@ export class CallModel {
   #open(card: Card): void {
     const others = this.cards.filter((one) => one.evidence.utterance_id !== card.evidence.utterance_id);
     this.cards = [...others, card].slice(-MOST_OPEN_CARDS);
+  }
+
+  /** A step is done, or is not after all. */
+  #step(step: Step): void {
+    const others = this.steps.filter((one) => !isSameStep(one, step));
+    this.steps = step.ticked ? [...others, step] : others;
   }
 
   #check(item: ChecklistItem): void {

@@ -70,6 +70,7 @@ describe('people', () => {
       redactions: [],
       prompt: null,
       cards: [],
+      steps: [],
       checklist: [],
       talk: null,
     };
@@ -279,6 +280,7 @@ describe('the log', () => {
       redactions: [],
       prompt: null,
       cards: [],
+      steps: [],
       checklist: [],
       talk: null,
     };
@@ -545,6 +547,28 @@ describe('cards', () => {
       log.add({ kind: 'redacted', utterance_id, party: 'customer', secrets: ['card'], ranges: [], muted: false });
     expect(JSON.stringify(log.model.cards)).not.toContain('4242');
     expect(open(log)).toEqual([1, 2]);
+  });
+});
+
+describe('steps', () => {
+  const step = (step: number, ticked: boolean, version = '00ff'): EventBody => ({
+    kind: 'step',
+    document: 'refunds.md',
+    passage: 0,
+    version,
+    title: 'Refunds',
+    step,
+    text: 'Open it.',
+    ticked,
+    by: 'mina',
+  });
+  const done = ({ model }: Log) => model.steps.map(({ step, version }) => `${step} ${version}`);
+
+  it('are done until somebody says that they are not, each wording for itself', () => {
+    const log = begun().add(step(2, true)).add(step(1, true)).add(step(2, true));
+    expect(done(log)).toEqual(['1 00ff', '2 00ff']);
+    expect(done(log.add(step(1, false, 'ff00')))).toEqual(['1 00ff', '2 00ff']);
+    expect(done(log.add(step(1, false)))).toEqual(['2 00ff']);
   });
 });
 

@@ -1,12 +1,14 @@
-// A question that is asked of what is written down, and its answer.
+// What is asked of what is written down, and what comes of it: an answer to a question, a draft.
 
-import { api, type ApiError, type AssistAnswer } from './api';
+import { api, type ApiError, type AssistAnswer, type Draft, type DraftWish } from './api';
 import type { CallId } from './generated/call';
+import { t } from './i18n/index.svelte';
+import { reasonOf } from './names';
 import { session } from './session.svelte';
 
-export class Question {
+class Asked<T> {
   /** Absent until there is one. */
-  answer: AssistAnswer | null = $state.raw(null);
+  answer: T | null = $state.raw(null);
   /** It is being answered. */
   asking = $state.raw(false);
   /** Why it could not be asked. */
@@ -14,8 +16,14 @@ export class Question {
 
   #going: AbortController | null = null;
 
-  /** Asks in place of what was asked before. On a call it may lean on what was said there. */
-  async ask(text: string, call: CallId | null = null): Promise<void> {
+  /** Why it could not be asked, as a reader understands it; empty where it could. */
+  get problem(): string {
+    if (this.failed?.code === 'too_many_attempts') return t('knowledge.problem.too_many_attempts');
+    return reasonOf(this.failed);
+  }
+
+  /** Asks in place of what was asked before. */
+  protected async of(answer: (gone: AbortSignal) => Promise<T>): Promise<void> {
     this.stop();
     const going = new AbortController();
     this.#going = going;
@@ -23,8 +31,8 @@ export class Question {
     this.failed = null;
     this.asking = true;
     try {
-      const answer = await api.answer(text, call, going.signal);
-      if (!going.signal.aborted) this.answer = answer;
+      const given = await answer(going.signal);
+      if (!going.signal.aborted) this.answer = given;
     } catch (error) {
       if (going.signal.aborted) return;
       this.failed = session.refused(error);
@@ -35,5 +43,18 @@ export class Question {
   /** Nobody waits for the answer any more. */
   stop(): void {
     this.#going?.abort();
+  }
+}
+
+export class Question extends Asked<AssistAnswer> {
+  /** On a call it may lean on what was said there. */
+  ask(text: string, call: CallId | null = null): Promise<void> {
+    return this.of((gone) => api.answer(text, call, gone));
+  }
+}
+
+export class Drafting extends Asked<Draft> {
+  ask(call: CallId, wish: DraftWish): Promise<void> {
+    return this.of((gone) => api.draft(call, wish, gone));
   }
 }

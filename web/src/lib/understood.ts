@@ -1,7 +1,7 @@
 // What was understood of what was said, as a reader sees it: in words and shapes first, numbers on demand.
 
 import type { Format } from './format';
-import type { ArcPoint, Entities, Entity, Intent, Millis, Mood, VoiceMood } from './generated/call';
+import type { ArcPoint, Entities, Entity, Intent, Millis, Mood, Step, VoiceMood } from './generated/call';
 
 export type MoodLevel = 'very_low' | 'low' | 'even' | 'high' | 'very_high';
 export type Confidence = 'sure' | 'likely' | 'perhaps';
@@ -120,6 +120,11 @@ export function valueOf(
     default:
       return value;
   }
+}
+
+/** Whether both are about the same step of the same wording of a written procedure. */
+export function isSameStep(a: Step, b: Step): boolean {
+  return a.document === b.document && a.passage === b.passage && a.version === b.version && a.step === b.step;
 }
 
 /** Puts something about an utterance in its place, where it replaces what was there about the same one. */

@@ -5,12 +5,13 @@ use sotto_llm::testing::{Fake, Reply};
 
 use super::*;
 
-const REFUNDS: &str = "# Refunds\n\n## How long does a refund take?\n\nThree working days, to the card that the \
+pub(super) const REFUNDS: &str = "# Refunds\n\n## How long does a refund take?\n\nThree working days, to the card that the \
     payment came from. Mina in the finance team answers at https://mf.example/refund.\n\n## What is not refunded\n\n\
     Extra traffic is not paid back.";
-const PERSIAN: &str = "# بازگشت وجه\n\n## بازگشت وجه چند روز طول می‌کشد؟\n\nسه روز کاری، به همان کارت.";
+pub(super) const PERSIAN: &str =
+    "# بازگشت وجه\n\n## بازگشت وجه چند روز طول می‌کشد؟\n\nسه روز کاری، به همان کارت.";
 
-fn hits(documents: &[(&str, &str)], question: &str) -> Vec<Hit> {
+pub(super) fn hits(documents: &[(&str, &str)], question: &str) -> Vec<Hit> {
     let mut hub = Hub::new();
     for (id, text) in documents {
         let content: Content = read(Format::Markdown, text.as_bytes()).unwrap();
@@ -20,11 +21,11 @@ fn hits(documents: &[(&str, &str)], question: &str) -> Vec<Hit> {
     hub.index().unwrap().search(&asking(question), &Viewer::default(), 5).unwrap()
 }
 
-fn asking(text: &str) -> Query<'_> {
+pub(super) fn asking(text: &str) -> Query<'_> {
     Query { text, ..Query::default() }
 }
 
-const LONG: &str = "How long does a refund take?";
+pub(super) const LONG: &str = "How long does a refund take?";
 
 async fn said(answer: &str) -> (AssistAnswer, Fake) {
     let fake = Fake::in_turn(vec![Reply::Says(answer.to_owned())]).await;
@@ -32,12 +33,12 @@ async fn said(answer: &str) -> (AssistAnswer, Fake) {
     (super::answer(&asking(LONG), &hits, Some(&model(&fake))).await, fake)
 }
 
-fn model(fake: &Fake) -> Model {
+pub(super) fn model(fake: &Fake) -> Model {
     let llm = Llm::new(fake.settings()).unwrap();
     Model { llm, redaction: RedactionConfig::default(), patience: Duration::from_secs(20) }
 }
 
-fn texts(answer: &AssistAnswer) -> Vec<&str> {
+pub(super) fn texts(answer: &AssistAnswer) -> Vec<&str> {
     answer.sentences.iter().map(|sentence| sentence.text.as_str()).collect()
 }
 

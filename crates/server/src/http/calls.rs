@@ -291,7 +291,7 @@ pub(super) async fn answer_card(
 }
 
 /// A live call as it is now, for its agent or a supervisor.
-async fn attended(
+pub(super) async fn attended(
     app: &App,
     identity: &Identity,
     id: CallId,

@@ -1,5 +1,5 @@
 //! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt or a
-//! card, where the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods
+//! card or ticks a step, where the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods
 //! (`insight.mood_seen_by`), how the customer feels; whose role may not see a document, what stands in it. In place of what
 //! they are not told, their log has an event that says nothing, so that its numbers have no gaps.
 
@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use sotto_call::{
     Attention, CallEvent, CallId, CallState, CardAnswered, EventBody, Participant, Party, PromptAnswered,
-    Supervisor, Withheld,
+    Step, Supervisor, Withheld,
 };
 
 use super::App;
@@ -199,11 +199,13 @@ impl Discretion {
         let seen = |there: &Supervisor| there.attention != Some(Attention::Listen);
         self.seen =
             state.supervisors.iter().filter(|there| seen(there)).map(|there| there.name.clone()).collect();
-        if self.seen.len() == state.supervisors.len() {
+        let is_told = |step: &Step| self.agents.contains(&step.by);
+        if self.seen.len() == state.supervisors.len() && state.steps.iter().all(is_told) {
             return state;
         }
         let mut state = CallState::clone(&state);
         state.supervisors.retain(seen);
+        state.steps.iter_mut().filter(|step| !is_told(step)).for_each(|step| step.by.clear());
         Arc::new(state)
     }
 
@@ -225,6 +227,9 @@ impl Discretion {
             }
             EventBody::CardAnswered(answered) if !self.agents.contains(&answered.by) => {
                 EventBody::CardAnswered(CardAnswered { by: String::new(), ..answered.clone() })
+            }
+            EventBody::Step(step) if !self.agents.contains(&step.by) => {
+                EventBody::Step(Step { by: String::new(), ..step.clone() })
             }
             EventBody::CallStarted(started) => {
                 self.meet(&started.participants);
@@ -296,6 +301,7 @@ mod tests {
             let (answer, by) = (CardAnswer::Wrong, by.to_owned());
             EventBody::CardAnswered(CardAnswered { card_id: 1, answer, by })
         };
+        let ticked = |by: &str| EventBody::Step(Step { by: by.to_owned(), ..step() });
         let mut discretion = Discretion::towards("mina");
         for (seq, (body, told)) in (1..).zip([
             (are(&["reza"]), are(&["reza"])),
@@ -306,10 +312,29 @@ mod tests {
             (answered("mina"), answered("mina")),
             (called_wrong("sara"), called_wrong("")),
             (called_wrong("mina"), called_wrong("mina")),
+            (ticked("sara"), ticked("")),
+            (ticked("reza"), ticked("reza")),
         ]) {
             let event = Arc::new(CallEvent { seq, at_ms: Millis(seq), body });
             let shown = discretion.event(event);
             assert_eq!((shown.seq, &shown.body), (seq, &told));
+        }
+        let event = CallEvent { seq: 1, at_ms: Millis(1), body: ticked("sara") };
+        let state = discretion.state(Arc::new(CallState::of([&event])));
+        assert_eq!(state.steps.iter().map(|step| step.by.as_str()).collect::<Vec<_>>(), [""]);
+    }
+
+    fn step() -> Step {
+        Step {
+            document: "a.md".to_owned(),
+            passage: 0,
+            version: "00ff".to_owned(),
+            title: "A".to_owned(),
+            step: 1,
+            text: "Open it.".to_owned(),
+            ticked: true,
+            by: String::new(),
+            roles: Vec::new(),
         }
     }
 }

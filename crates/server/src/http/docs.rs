@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone, recording,
-    review, session, tasks, whip,
+    App, calls, contacts, drafts, error, gaps, intents, jobs, knowledge, live, missed, ops, pathways, people,
+    phone, recording, review, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -57,7 +57,7 @@ pub(super) fn routes() -> Router<App> {
         intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
         intents::remove_example,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
-        gaps::list, gaps::decide, gaps::health,
+        gaps::list, gaps::decide, gaps::health, pathways::one, pathways::tick, drafts::draft,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
         contacts::note, contacts::of_call, tasks::list, tasks::add, tasks::change,
         session::sign_in, session::current, session::sign_out, session::change_password,

@@ -1,6 +1,7 @@
 //! What is written down: looked up by everybody, as far as it is for them; kept by supervisors.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
@@ -9,8 +10,8 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, Party, Utterance};
-use sotto_knowledge::{Hit, SURE, Trigger, Turn};
+use sotto_call::{CallId, CallState, Party, Utterance};
+use sotto_knowledge::{Document, Hit, SURE, Trigger, Turn};
 use sotto_store::{Role, StoreError};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
@@ -228,7 +229,7 @@ pub(super) async fn answer(
     let question = fits("question", &question, lead_id.as_deref())?;
     app.work(&identity)?;
     let (text, context) = match call_id {
-        Some(id) => asked_on(&app, &identity, id, question).await?,
+        Some(id) => asked_on(&app.said_on(&identity, id).await?, question),
         None => (question.to_owned(), Vec::new()),
     };
     let context: Vec<&str> = context.iter().map(String::as_str).collect();
@@ -242,7 +243,7 @@ pub(super) async fn answer(
 }
 
 /// A question without the space around it, if it and what names a customer are no longer than they may be.
-fn fits<'a>(name: &str, question: &'a str, lead_id: Option<&str>) -> Result<&'a str, ApiError> {
+pub(super) fn fits<'a>(name: &str, question: &'a str, lead_id: Option<&str>) -> Result<&'a str, ApiError> {
     let too_long = |text: &str, most| text.chars().nth(most).is_some();
     if question.trim().is_empty() || too_long(question, LONGEST_QUERY) {
         return Err(ApiError::invalid(format!("`{name}` has 1 to {LONGEST_QUERY} characters")));
@@ -255,26 +256,44 @@ fn fits<'a>(name: &str, question: &'a str, lead_id: Option<&str>) -> Result<&'a 
 
 /// What a question that comes up on a call is looked up by: its words, and what was said there before, the newest first, if
 /// it leans on that.
-async fn asked_on(
-    app: &App,
-    identity: &Identity,
-    id: CallId,
-    question: &str,
-) -> Result<(String, Vec<String>), ApiError> {
-    authorize(identity, Action::ReadCall(id))?;
-    let Some(Update::Snapshot(state)) = app.hub().follow(id, None).await?.next_now().await? else {
-        return Err(ApiError::not_found("call"));
-    };
-    let mut said: Vec<&Utterance> = state.finals().collect();
-    said.sort_by_key(|said| Reverse(said.start_ms));
-    let turns = said.into_iter().take(TURNS);
-    let turns = turns.map(|said| Turn { is_customers: said.party == Party::Customer, text: &said.text });
-    let before: Vec<Turn<'_>> = turns.collect();
+pub(super) fn asked_on(call: &CallState, question: &str) -> (String, Vec<String>) {
     // Whoever asks wants to know something, in whatever words.
-    Ok(match Trigger::new().question(question, &before, true) {
-        Ok(asked) => (asked.text.to_owned(), asked.context.into_iter().map(str::to_owned).collect()),
+    match Trigger::new().question(question, &turns(&newest_first(call)), true) {
+        Ok(asked) => looked_up_by(&asked),
         Err(_) => (question.to_owned(), Vec::new()),
-    })
+    }
+}
+
+/// The same of what a call's customer has asked last.
+pub(super) fn asked_last(call: &CallState) -> Option<(String, Vec<String>)> {
+    let (said, trigger) = (newest_first(call), Trigger::new());
+    let mut rest = said.as_slice();
+    while let Some((one, before)) = rest.split_first() {
+        let is_wish = || call.intents.iter().any(|intent| intent.utterance_id == one.utterance_id);
+        if one.party == Party::Customer
+            && let Ok(asked) = trigger.question(&one.text, &turns(before), is_wish())
+        {
+            return Some(looked_up_by(&asked));
+        }
+        rest = before;
+    }
+    None
+}
+
+fn looked_up_by(asked: &sotto_knowledge::Question<'_>) -> (String, Vec<String>) {
+    (asked.text.to_owned(), asked.context.iter().map(|said| (*said).to_owned()).collect())
+}
+
+/// What was said on a call, the newest first.
+fn newest_first(call: &CallState) -> Vec<&Utterance> {
+    let mut said: Vec<&Utterance> = call.finals().collect();
+    said.sort_by_key(|said| Reverse(said.start_ms));
+    said
+}
+
+fn turns<'a>(said: &[&'a Utterance]) -> Vec<Turn<'a>> {
+    let turns = said.iter().take(TURNS);
+    turns.map(|said| Turn { is_customers: said.party == Party::Customer, text: &said.text }).collect()
 }
 
 /// The documents there are.
@@ -397,8 +416,7 @@ pub(super) async fn one(
     Path(id): Path<String>,
 ) -> Result<axum::Json<DocumentText>, ApiError> {
     authorize(&identity, Action::ReadKnowledge)?;
-    let document = app.shared.parts.library.document(&id, &library::viewer(identity.role()));
-    let document = document.ok_or_else(|| ApiError::not_found("document"))?;
+    let document = app.document(&identity, &id)?;
     Ok(axum::Json(DocumentText {
         id,
         title: document.title.clone(),
@@ -432,7 +450,12 @@ pub(super) async fn remove(
 
 impl App {
     /// The passages that answer best, of those that are for whoever asks.
-    async fn found(&self, identity: &Identity, text: &str, context: &[&str]) -> Result<Vec<Hit>, ApiError> {
+    pub(super) async fn found(
+        &self,
+        identity: &Identity,
+        text: &str,
+        context: &[&str],
+    ) -> Result<Vec<Hit>, ApiError> {
         let (library, viewer) = (self.shared.parts.library.clone(), library::viewer(identity.role()));
         let text = text.to_owned();
         let context: Vec<String> = context.iter().map(|said| (*said).to_owned()).collect();
@@ -444,8 +467,23 @@ impl App {
         found.map_err(|error| internal(&error.to_string()))
     }
 
+    /// What was said on a call so far, for who may read it.
+    pub(super) async fn said_on(&self, identity: &Identity, id: CallId) -> Result<Arc<CallState>, ApiError> {
+        authorize(identity, Action::ReadCall(id))?;
+        match self.hub().follow(id, None).await?.next_now().await? {
+            Some(Update::Snapshot(state)) => Ok(state),
+            _ => Err(ApiError::not_found("call")),
+        }
+    }
+
+    /// A document, if it is for whoever asks.
+    pub(super) fn document(&self, identity: &Identity, id: &str) -> Result<Arc<Document>, ApiError> {
+        let document = self.shared.parts.library.document(id, &library::viewer(identity.role()));
+        document.ok_or_else(|| ApiError::not_found("document"))
+    }
+
     /// Takes what is asked for, unless it is asked for too often.
-    fn work(&self, identity: &Identity) -> Result<(), ApiError> {
+    pub(super) fn work(&self, identity: &Identity) -> Result<(), ApiError> {
         self.shared.throttle.work(&identity.owner().id, self.now_unix_ms()).map_err(ApiError::too_many)
     }
 

@@ -9,6 +9,7 @@ mod calls;
 mod contacts;
 mod discreet;
 mod docs;
+mod drafts;
 mod error;
 mod gaps;
 mod intents;
@@ -17,6 +18,7 @@ mod knowledge;
 mod live;
 mod missed;
 mod ops;
+mod pathways;
 mod people;
 mod phone;
 mod recording;
@@ -332,6 +334,8 @@ pub fn router(app: App) -> Router {
         .merge(intents::routes())
         .merge(knowledge::routes())
         .merge(gaps::routes())
+        .merge(pathways::routes())
+        .merge(drafts::routes())
         .merge(contacts::routes())
         .merge(tasks::routes())
         .merge(people::routes())

@@ -17,7 +17,7 @@ use tokio::time::timeout;
 
 use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance};
 
-fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
+pub fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
     let path = format!("/api/knowledge/documents?name={name}&roles={roles}");
     Request::post(path).header(header::CONTENT_TYPE, "text/plain").body(text.into()).unwrap()
 }
@@ -40,7 +40,7 @@ fn remove(id: &str) -> Request<Body> {
 }
 
 /// What is for everybody, for supervisors and admins, and for admins.
-const REFUNDS: &str = "The refund takes three days.";
+pub const REFUNDS: &str = "The refund takes three days.";
 const MARGINS: &str = "A refund costs us ten zebras.";
 const KEYS: &str = "The refund safe opens with a giraffe.";
 
@@ -49,7 +49,7 @@ async fn bench() -> (Bench, [String; 3]) {
     with_documents(Bench::new().await).await
 }
 
-async fn with_documents(bench: Bench) -> (Bench, [String; 3]) {
+pub async fn with_documents(bench: Bench) -> (Bench, [String; 3]) {
     let people = [("mina", Role::Agent), ("sara", Role::Supervisor), ("omid", Role::Admin)];
     let mut cookies = Vec::new();
     for (name, role) in people {

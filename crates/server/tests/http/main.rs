@@ -5,6 +5,7 @@
 mod bench;
 mod calls;
 mod contacts;
+mod drafts;
 mod gaps;
 mod hostile;
 mod intents;
@@ -12,6 +13,7 @@ mod knowledge;
 mod live;
 mod moods;
 mod operation;
+mod pathways;
 mod phone;
 mod recording;
 mod review;

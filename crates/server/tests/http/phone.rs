@@ -23,7 +23,7 @@ async fn phone(bench: &Bench, address: std::net::SocketAddr, name: &str) -> (Soc
 }
 
 /// A call whose agent is Mina; and the cookies of Mina, of another agent and of a supervisor.
-async fn attended() -> (Bench, LiveCall, [String; 3]) {
+pub async fn attended() -> (Bench, LiveCall, [String; 3]) {
     let bench = Bench::new().await;
     let mut cookies = Vec::new();
     for (name, role) in [("mina", Role::Agent), ("omid", Role::Agent), ("sara", Role::Supervisor)] {

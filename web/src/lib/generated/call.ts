@@ -569,6 +569,44 @@ answer: CardAnswer,
  */
 by: string, };
 
+export type Step = { 
+/**
+ * The document's name in the hub.
+ */
+document: string, 
+/**
+ * The place of the procedure's first passage among those of its document, from 0.
+ */
+passage: number, 
+/**
+ * Tells the procedure's wording from others: a document that has changed has other steps.
+ */
+version: string, 
+/**
+ * The document's title.
+ */
+title: string, 
+/**
+ * Which step, from 1.
+ */
+step: number, 
+/**
+ * Its words, as they stood in the document.
+ */
+text: string, 
+/**
+ * It is done; otherwise it is not after all.
+ */
+ticked: boolean, 
+/**
+ * Who says so. Empty where the reader is not to know that a supervisor is there.
+ */
+by: string, 
+/**
+ * The roles that may see the document; none named: all of them.
+ */
+roles?: Array<string>, };
+
 export type ChecklistItem = { 
 /**
  * The organisation's name for it.
@@ -767,7 +805,7 @@ silence_ms: Millis,
  */
 dead_air_ms: Millis, };
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -777,7 +815,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -841,6 +879,10 @@ prompt: Prompt | null,
  * it to see.
  */
 cards: Array<Card>, 
+/**
+ * Steps of written procedures that are done, in the order in which they were.
+ */
+steps: Array<Step>, 
 /**
  * What must be said on this call, in the organisation's order.
  */
