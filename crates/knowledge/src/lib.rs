@@ -5,7 +5,7 @@
 //! its caller for; what has not changed keeps its vector. An [`Index`] is what can be searched in a hub at one
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
 //! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
-//! answers a question ([`Excerpt`]), and whether what somebody says stands in passages ([`share_in`]), is told by their words.
+//! answers a question ([`Excerpt`]), and whether what somebody writes stands in texts ([`stands_in`]), is told by their words.
 //!
 //! For whoever keeps the hub, [`Leaders`] put questions together that ask the same, and [`conflicts`] are sentences that
 //! disagree.
@@ -18,6 +18,7 @@ mod index;
 mod kept;
 mod source;
 mod split;
+mod support;
 mod trigger;
 mod words;
 
@@ -31,6 +32,7 @@ pub use hub::{
 pub use index::{Hit, Index, Query, SURE, Why};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
+pub use support::stands_in;
 pub use trigger::{Question, Trigger, Turn, Unasked};
 pub use words::share_in;
 

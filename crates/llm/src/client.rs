@@ -353,6 +353,18 @@ impl Llm {
         Tokens { count: estimate(text.as_str()), is_estimate: true }
     }
 
+    /// Tokens that a prompt may have, so that there is room for an answer.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        self.shared.room()
+    }
+
+    /// Tokens that an answer may have.
+    #[must_use]
+    pub fn answer_tokens(&self) -> u32 {
+        self.shared.settings.answer_tokens
+    }
+
     /// Whether a prompt leaves room for an answer, by [`Llm::tokens`].
     ///
     /// # Errors
@@ -360,7 +372,7 @@ impl Llm {
     pub async fn fits(&self, prompt: &Prompt) -> Result<(), LlmError> {
         let whole = Sendable::joined([prompt.system(), prompt.user()], "\n");
         let tokens = self.tokens(&whole).await.count.saturating_add(2 * AROUND);
-        let room = self.shared.room();
+        let room = self.room();
         if tokens > room { Err(LlmError::NoRoom { tokens, room }) } else { Ok(()) }
     }
 

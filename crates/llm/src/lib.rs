@@ -44,19 +44,22 @@ pub use wire::Form;
 pub enum Purpose {
     /// Somebody asks what is written down.
     Answer,
+    /// A call is over, and it is written what it came to.
+    Insight,
     /// An administrator sees whether the server works.
     Check,
 }
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Answer, Self::Check];
+    pub const ALL: [Self; 3] = [Self::Answer, Self::Insight, Self::Check];
 
     /// The name used in the configuration and in figures.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "answer",
+            Self::Insight => "insight",
             Self::Check => "check",
         }
     }
