@@ -183,7 +183,8 @@ pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
     let called = |word: &str| CALLED.iter().find(|(_, names)| names.contains(&word)).map(|(party, _)| *party);
     let first = spelled(text).iter().find_map(|word| called(word));
     let said: Option<Vec<String>> = from.iter().map(|citation| citation.text(state)).collect();
-    let Some(said) = said.filter(|said| !said.is_empty() && first.is_none_or(is_cited)) else { return false };
+    let is_sentence = text.chars().any(char::is_alphanumeric) && first.is_none_or(is_cited);
+    let Some(said) = said.filter(|said| is_sentence && !said.is_empty()) else { return false };
     // A number that was spelled out is written in digits.
     let digits: Vec<String> = said.iter().map(|said| plain(said)).collect();
     let names =

@@ -12,15 +12,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_knowledge::Trigger;
-use sotto_review::{CallInsight, Quality, Scorecard};
+use sotto_review::{Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::assist::Model;
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
+use crate::writer::{self, Drafted};
 use crate::{gaps, priority};
 
 /// Events that are read together.
@@ -86,10 +89,27 @@ pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + 
 /// What is built in: without a language model, from the log alone, and what is written down.
 #[must_use]
 pub fn built_in(library: Library) -> Work {
+    work(library, |_| Ok(Drafted::NotAsked))
+}
+
+/// The same, with a summary by a language model, which is asked on this runtime. When `stop` comes while one is being written, the
+/// job is done again at the next start.
+#[must_use]
+pub fn by_model(library: Library, model: Model, runtime: Handle, stop: CancellationToken) -> Work {
+    work(library, move |state| {
+        let drafted = runtime.block_on(stop.run_until_cancelled(writer::draft(&model, state)));
+        drafted.context("Sotto is being stopped")
+    })
+}
+
+fn work(
+    library: Library,
+    ask: impl Fn(&CallState) -> anyhow::Result<Drafted> + Send + Sync + 'static,
+) -> Work {
     static CARD: LazyLock<Scorecard> = LazyLock::new(Scorecard::built_in);
     let trigger = Trigger::new();
     Arc::new(move |step: Step, events: &[CallEvent]| match step {
-        Step::Review => review(events, &CARD, &library, &trigger),
+        Step::Review => review(events, &CARD, &library, &trigger, &ask),
     })
 }
 
@@ -98,16 +118,18 @@ fn review(
     card: &Scorecard,
     library: &Library,
     trigger: &Trigger,
+    ask: impl Fn(&CallState) -> anyhow::Result<Drafted>,
 ) -> anyhow::Result<Made> {
     let mut state = CallState::of(events);
+    let drafted = ask(&state)?;
     // A call comes to something whatever becomes of what is written down.
     let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call asked was not looked up");
         CallKnowledge::default()
     });
-    let with_moods = CallInsight::of_state(&state);
+    let with_moods = drafted.insight(&state);
     state.forget_moods();
-    let insight = CallInsight::of_state(&state);
+    let insight = drafted.insight(&state);
     let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
     let quality = serde_json::to_string(&Quality::of(events, card))?;
     Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality, knowledge })
@@ -292,9 +314,12 @@ mod tests {
         ArcPoint, CallEnded, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, Millis, Mood,
         Party, Sentiment, Source, Trend, Utterance, WordsMood,
     };
+    use sotto_llm::Llm;
+    use sotto_llm::testing::{Fake, Reply};
     use sotto_store::{CallRow, Closing, EventWriter, JobState, WriterLimits};
 
     use super::*;
+    use crate::redaction::RedactionConfig;
 
     const SOON: JobLimits = JobLimits {
         at_once: 4,
@@ -495,6 +520,24 @@ mod tests {
         assert_eq!((&insight["summary_bullets"], review.with_moods), (&serde_json::json!([]), None));
         let quality: serde_json::Value = serde_json::from_str(&review.quality).unwrap();
         assert!(quality["questions"].is_array());
+    }
+
+    #[tokio::test]
+    async fn a_summary_that_is_being_written_when_sotto_stops_is_begun_again() {
+        let fake = Fake::in_turn(vec![Reply::Silence]).await;
+        let llm = Llm::new(fake.settings()).unwrap();
+        let model = Model { llm, redaction: RedactionConfig::default(), patience: Duration::from_secs(60) };
+        let stop = CancellationToken::new();
+        let work = by_model(Library::default(), model, Handle::current(), stop.clone());
+        let said = EventBody::Utterance(utterance(1, Party::Customer, "My order has not arrived."));
+        let events = [CallLog::default().append(Millis(1), said)];
+        let working = tokio::task::spawn_blocking(move || work(Step::Review, &events));
+        while fake.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        stop.cancel();
+        let error = working.await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "Sotto is being stopped");
     }
 
     #[test]
