@@ -181,7 +181,7 @@ fn numbers_of(asked: &Value, name: &str) -> Vec<u32> {
 
 #[tokio::test]
 async fn a_long_call_is_cut_into_parts_and_what_is_said_of_them_made_one() {
-    const UTTERANCES: u32 = 120;
+    const UTTERANCES: u32 = 240;
     let said: Vec<String> = (1..=UTTERANCES)
         .map(|n| format!("The coffee machine {n} has not arrived, and the kettle {n} is broken."))
         .collect();
