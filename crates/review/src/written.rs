@@ -5,7 +5,7 @@
 //! said is taken, and time and address are read there as by the rules; a value is one that the customer said. What the rules have
 //! concluded stays. Neither how anybody felt nor what is a budget is asked of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,7 @@ use crate::bullets::Bullet;
 use crate::check::says;
 use crate::insight::{ActionType, Channel, Field, LeadStage, MOST_CITATIONS, Urgency};
 use crate::named::Facts;
+use crate::rules::Rules;
 use crate::transcript::{Citation, Cited, Transcript};
 
 /// The share of the words that a model quotes a promise by which the sentence that was said must have.
@@ -175,7 +176,7 @@ impl Held {
 }
 
 /// Whether a sentence that somebody has written says what cited words say: see [`stands_in`]. Whom it speaks of first must be
-/// one of those that are cited.
+/// one of those that are cited, and a feeling in it must have been put into words.
 pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
     let is_cited = |party: Party| {
         from.iter().any(|citation| citation.party() == party || citation.party() == Party::Other)
@@ -185,6 +186,11 @@ pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
     let said: Option<Vec<String>> = from.iter().map(|citation| citation.text(state)).collect();
     let is_sentence = text.chars().any(char::is_alphanumeric) && first.is_none_or(is_cited);
     let Some(said) = said.filter(|said| is_sentence && !said.is_empty()) else { return false };
+    let words: BTreeSet<String> = said.iter().flat_map(|said| spelled(said)).collect();
+    let feelings = &Rules::built_in().feelings;
+    if spelled(text).iter().any(|word| feelings.contains(word) && !words.contains(word)) {
+        return false;
+    }
     // A number that was spelled out is written in digits.
     let digits: Vec<String> = said.iter().map(|said| plain(said)).collect();
     let names =

@@ -560,7 +560,9 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
     let refund = claim("The agent will refund the delivery fee of 12 dollars today.", &[8, 9]);
     let order = claim("The order number is 471926.", &[4]);
     let machine = claim("The coffee machine of the customer has not arrived.", &[2]);
+    let told_off = claim("The customer is disappointed because nobody told them.", &[6]);
     let lies = [
+        claim("The customer is furious that the coffee machine has not arrived.", &[2]),
         claim("The agent will refund 120 dollars of the delivery fee today.", &[8, 9]),
         claim("The customer will refund the fee today.", &[9]),
         claim("The fee is refunded to Robert.", &[9]),
@@ -568,7 +570,7 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
         claim("The customer is called Peter Young.", &[]),
         claim("Everybody is going to the seaside.", &[2]),
     ];
-    let mut bullets = vec![refund, order, machine];
+    let mut bullets = vec![refund, order, told_off, machine];
     bullets.extend(lies);
     let told = by_model(&events, &draft(json!({ "summary_bullets": bullets })));
     assert_eq!(
@@ -576,14 +578,15 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
         [
             "The coffee machine of the customer has not arrived.",
             "The order number is 471926.",
+            "The customer is disappointed because nobody told them.",
             "The agent will refund the delivery fee of 12 dollars today.",
         ]
     );
-    let cited = &told["evidence"]["summary_bullets"][2];
+    let cited = &told["evidence"]["summary_bullets"][3];
     let utterances = [&cited["citations"][0], &cited["citations"][1]].map(|one| &one["utterance_id"]);
     assert_eq!((utterances, &cited["party"]), ([&json!(8), &json!(9)], &json!("customer")));
     let by = &told["written_by"];
-    assert_eq!([&by["model"], &by["kept"], &by["dropped"]], [&json!("m"), &json!(3), &json!(6)]);
+    assert_eq!([&by["model"], &by["kept"], &by["dropped"]], [&json!("m"), &json!(4), &json!(7)]);
     // What the rules have found is there as without a model.
     let without = insight(&events);
     for field in ["intent", "sentiment", "urgency", "entities", "next_actions", "confidence", "named"] {

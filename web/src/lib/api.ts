@@ -135,6 +135,10 @@ export interface CallInsight {
   urgency: 'low' | 'normal' | 'high';
   next_actions: NextAction[];
   evidence: { summary_bullets: { citations: Citation[] }[]; urgency: Citation[] };
+  /** The language model that wrote the summary; absent where it is made of sentences that were said. */
+  written_by?: { model: string };
+  /** Why a language model was asked in vain. */
+  model_failed?: string;
 }
 
 /** How good a call was, by the questions of a scorecard. */
