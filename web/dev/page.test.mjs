@@ -965,7 +965,7 @@ test('what a call came to leads to the words that it was', async (t) => {
 
 test('by whom a summary was written is told, and that a model has given none', async (t) => {
   const page = await visit(t);
-  let more = { written_by: { model: 'llama3.2' } };
+  let more = { being_written: true };
   await page.route('**/api/calls/*/insight', async (route) => {
     const response = await route.fetch();
     if (response.status() !== 200) return route.fulfill({ response });
@@ -973,6 +973,8 @@ test('by whom a summary was written is told, and that a model has given none', a
   });
   await openEnded(page);
   const summary = page.getByRole('region', { name: 'What it came to' });
+  await summary.getByText('A summary is being written').waitFor();
+  more = { written_by: { model: 'llama3.2' } };
   await summary.getByText('Written by llama3.2').waitFor();
   more = { model_failed: 'too_slow' };
   await page.reload();

@@ -53,6 +53,9 @@ pub struct CallInsight {
     /// Which language model wrote the summary; absent where it is made of what was said.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) written_by: Option<Written>,
+    /// A language model is being asked for a summary, which will stand here in place of this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) being_written: bool,
     /// Why a language model was asked in vain, in one word (`too_slow`, `unreachable`, `unsupported`, …).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) model_failed: Option<String>,
@@ -328,6 +331,12 @@ impl CallInsight {
         Self { written_by, ..Self::drawn(&transcript, facts, held, rules) }
     }
 
+    /// The same, saying that a language model is being asked.
+    #[must_use]
+    pub fn to_be_written(self) -> Self {
+        Self { being_written: true, ..self }
+    }
+
     /// The same, saying why a language model was asked in vain, in one word.
     #[must_use]
     pub fn without_model(self, why: &str) -> Self {
@@ -403,6 +412,7 @@ impl CallInsight {
             named: named.collect(),
             evidence,
             written_by: None,
+            being_written: false,
             model_failed: None,
         }
     }

@@ -40,6 +40,8 @@ const AROUND: u32 = 300;
 pub enum Drafted {
     /// There is no model, or nothing was said that it could be asked about.
     NotAsked,
+    /// It is being asked.
+    Awaited,
     /// What it says, and what that took.
     Said(Draft, Written),
     /// It says nothing that can be used; why, in one word.
@@ -52,6 +54,7 @@ impl Drafted {
     pub fn insight(&self, state: &CallState) -> CallInsight {
         match self {
             Self::NotAsked => CallInsight::of_state(state),
+            Self::Awaited => CallInsight::of_state(state).to_be_written(),
             Self::Said(draft, by) => CallInsight::by_model(state, draft, by),
             Self::Failed(why) => CallInsight::of_state(state).without_model(why),
         }
