@@ -105,7 +105,7 @@ pub fn built_in(library: Library) -> Work {
 #[must_use]
 pub fn by_model(library: Library, model: Model, runtime: Handle, stop: CancellationToken) -> Work {
     let (at_once, asked) = (built_in(library), Arc::new((model, runtime, stop)));
-    Arc::new(move |step: Step, events: &[CallEvent]| {
+    Arc::new(move |step: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
         let made = at_once(step, events)?;
         let state = CallState::of(events);
         if state.finals().next().is_none() {
