@@ -596,6 +596,23 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
 }
 
 #[test]
+fn what_a_model_writes_in_persian_is_held_against_the_words_too() {
+    let events = log(&[(Party::Customer, "دستگاه قهوه‌ام هنوز نرسیده و ۱۲ دلار برای ارسال پرداخت کردم.")]);
+    let stays = "مشتری دوازده دلار برای ارسال پرداخت کرد.";
+    let told = by_model(
+        &events,
+        &draft(json!({ "summary_bullets": [
+            claim(stays, &[1]),
+            claim("مشتری ۱۲۰ دلار برای ارسال پرداخت کرد.", &[1]),
+            claim("کارشناس ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
+            claim("مشتری عصبانی است و ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
+        ] })),
+    );
+    assert_eq!(texts(&told), [stays]);
+    assert_eq!(told["written_by"]["dropped"], 3);
+}
+
+#[test]
 fn a_model_that_says_nothing_true_has_said_nothing() {
     let events = log(SUPPORT);
     let lie = draft(json!({
