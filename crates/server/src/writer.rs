@@ -147,7 +147,7 @@ async fn parts<'a>(llm: &Llm, said: &'a [Said]) -> Result<Vec<&'a [Said]>, LlmEr
     let counted = llm.tokens(&all).await.count;
     // What an estimate is worth for these words and this model.
     let worth = f64::from(counted) / f64::from(estimate(all.as_str()).max(1));
-    let (empty, form) = (prompt([])?, schema(said, BULLETS)?.value().to_string());
+    let (empty, form) = (prompt(std::iter::empty())?, schema(said, BULLETS)?.value().to_string());
     let around = [empty.system().as_str(), empty.user().as_str(), form.as_str()];
     let around = around.into_iter().map(estimate).fold(AROUND, u32::saturating_add);
     let room = llm.room().saturating_sub(around).saturating_sub(llm.answer_tokens());
