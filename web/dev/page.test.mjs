@@ -963,6 +963,29 @@ test('what a call came to leads to the words that it was', async (t) => {
   assert.match(await focused(), /Good morning, MetaLingua/);
 });
 
+test('by whom a summary was written is told, and that a model has given none', async (t) => {
+  const page = await visit(t);
+  let more = { being_written: true };
+  await page.route('**/api/calls/*/insight', async (route) => {
+    const response = await route.fetch();
+    if (response.status() !== 200) return route.fulfill({ response });
+    return route.fulfill({ response, json: { ...(await response.json()), ...more } });
+  });
+  await openEnded(page);
+  const summary = page.getByRole('region', { name: 'What it came to' });
+  await summary.getByText('A summary is being written').waitFor();
+  more = { written_by: { model: 'llama3.2' } };
+  await summary.getByText('Written by llama3.2').waitFor();
+  more = { model_failed: 'too_slow' };
+  await page.reload();
+  await summary.getByText('The language model has given no summary').waitFor();
+  assert.equal(await summary.getByText('Written by').count(), 0);
+  more = {};
+  await page.reload();
+  await summary.getByRole('button').first().waitFor();
+  assert.equal(await summary.getByText('language model').count(), 0);
+});
+
 test('a supervisor adds an intent and its examples, and takes them away again', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');

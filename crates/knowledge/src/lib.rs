@@ -5,8 +5,8 @@
 //! its caller for; what has not changed keeps its vector. An [`Index`] is what can be searched in a hub at one
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
 //! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
-//! answers a question ([`Excerpt`]), and whether what somebody says stands in passages ([`share_in`]), is told by their words.
-//! A procedure among them is read as steps ([`Pathway`]).
+//! answers a question ([`Excerpt`]), and whether what somebody writes stands in texts ([`stands_in`]), is told by their
+//! words. A procedure among them is read as steps ([`Pathway`]).
 //!
 //! For whoever keeps the hub, [`Leaders`] put questions together that ask the same, and [`conflicts`] are sentences that
 //! disagree.
@@ -20,6 +20,7 @@ mod kept;
 mod pathway;
 mod source;
 mod split;
+mod support;
 mod trigger;
 mod words;
 
@@ -34,6 +35,7 @@ pub use index::{Hit, Index, Query, SURE, Why};
 pub use pathway::{Pathway, PathwayBranch, PathwayStep};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
+pub use support::stands_in;
 pub use trigger::{Question, Trigger, Turn, Unasked};
 pub use words::{share_in, shares_in};
 

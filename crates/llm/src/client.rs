@@ -354,6 +354,18 @@ impl Llm {
         self.shared.tokens(text).await
     }
 
+    /// Tokens that a prompt may have, so that there is room for an answer.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        self.shared.room()
+    }
+
+    /// Tokens that an answer may have.
+    #[must_use]
+    pub fn answer_tokens(&self) -> u32 {
+        self.shared.settings.answer_tokens
+    }
+
     /// Whether a prompt leaves room for an answer, by [`Llm::tokens`].
     ///
     /// # Errors

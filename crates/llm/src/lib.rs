@@ -44,6 +44,8 @@ pub use wire::Form;
 pub enum Purpose {
     /// Somebody asks what is written down.
     Answer,
+    /// A call is over, and it is written what it came to.
+    Insight,
     /// An administrator sees whether the server works.
     Check,
     /// Somebody wants a message or an e-mail to a customer to begin with.
@@ -52,13 +54,14 @@ pub enum Purpose {
 
 impl Purpose {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Answer, Self::Check, Self::Draft];
+    pub const ALL: [Self; 4] = [Self::Answer, Self::Insight, Self::Check, Self::Draft];
 
     /// The name used in the configuration and in figures.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Answer => "answer",
+            Self::Insight => "insight",
             Self::Check => "check",
             Self::Draft => "draft",
         }

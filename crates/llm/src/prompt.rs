@@ -30,6 +30,12 @@ templates! {
     /// Writes the body of what is sent to a customer about a `question`, from `passages` and facts, each between tags with its
     /// number, for a `channel`, in a `language` and a `tone`.
     DRAFT = "draft.v1";
+    /// Says what a call came to, from the `utterances` of it or of a part of it, each `<said n="…">`, in statements that name
+    /// their utterances.
+    INSIGHT = "insight.v1";
+    /// Makes one summary of what was said of the parts of a call: of `bullets`, each `<bullet n="…">`, in sentences that name
+    /// their bullets.
+    MERGE = "merge.v1";
     /// Says what form an answer must have, for servers that do not see to it: the JSON Schema `schema`.
     FORM = "form.v1";
     /// Says what is wrong with an answer: `problems`.

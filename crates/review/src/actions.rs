@@ -1,5 +1,7 @@
 //! What was promised: who does what, when, and how.
 
+use std::collections::BTreeMap;
+
 use sotto_call::{EntityKind, Party};
 use sotto_insight::spelled;
 
@@ -14,11 +16,19 @@ const SHORT: usize = 5;
 /// A date and a time of day belong together where at most so many words are between them.
 const BETWEEN: usize = 3;
 
-/// The promises of a call, in order of time, each once.
-pub(crate) fn actions(transcript: &Transcript<'_>, facts: &Facts, rules: &Rules) -> Vec<Cited<NextAction>> {
+/// Sentences, by their places in the transcript, that somebody says are promises, and of what.
+pub(crate) type Promises = BTreeMap<usize, (ActionType, Option<Channel>)>;
+
+/// The promises of a call, in order of time, each once: those of the rules, and others that were found.
+pub(crate) fn actions(
+    transcript: &Transcript<'_>,
+    facts: &Facts,
+    found: &Promises,
+    rules: &Rules,
+) -> Vec<Cited<NextAction>> {
     let mut promised: Vec<Cited<NextAction>> = Vec::new();
     for n in 0..transcript.sentences().len() {
-        let Some(action) = action(transcript, n, facts, rules) else { continue };
+        let Some(action) = action(transcript, n, facts, found, rules) else { continue };
         match promised.iter().position(|known| is_same(&known.value, &action.value)) {
             Some(at) => {
                 // The later one says more, or the same again.
@@ -63,17 +73,25 @@ fn merged(earlier: Cited<NextAction>, later: Cited<NextAction>) -> Option<Cited<
 }
 
 /// What a sentence promises.
-fn action(transcript: &Transcript<'_>, n: usize, facts: &Facts, rules: &Rules) -> Option<Cited<NextAction>> {
+fn action(
+    transcript: &Transcript<'_>,
+    n: usize,
+    facts: &Facts,
+    found: &Promises,
+    rules: &Rules,
+) -> Option<Cited<NextAction>> {
     let sentence = transcript.sentences().get(n)?;
-    let rule = rules.commitments.actions.iter().find(|rule| rule.phrases.are_in(&sentence.text))?;
+    let rule = rules.commitments.actions.iter().find(|rule| rule.phrases.are_in(&sentence.text));
+    let rule = rule.map(|rule| (rule.kind, rule.channel));
+    let (r#type, channel) = rule.or_else(|| found.get(&n).copied())?;
     let mut channels = rules.commitments.channels.iter();
     let named = || channels.find(|one| one.phrases.are_in(&sentence.text)).map(|one| one.channel);
-    let channel = rule.channel.or_else(named);
+    let channel = channel.or_else(named);
     let by = transcript.party(sentence);
     let mut citations = vec![transcript.cite_sentence(sentence)?];
     let when = when(transcript, n, facts, &mut citations);
     let to = to(sentence, channel, by, facts, &mut citations);
-    let (r#type, text) = (rule.kind, sentence.text.clone());
+    let text = sentence.text.clone();
     let action = NextAction { r#type, when, channel, to, by, text, citations: Vec::new() };
     Cited::new(action, citations)
 }

@@ -1,5 +1,5 @@
-//! Whether an insight says what a log says: every citation names words of it, every sentence was said, and every value is what
-//! the cited words say.
+//! Whether an insight says what a log says: every citation names words of it, every sentence was said, or was written by a model
+//! and stands in the words that it cites, and every value is what the cited words say.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,6 +10,7 @@ use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime};
 
 use crate::insight::{CallInsight, Field, moment};
 use crate::transcript::{Citation, part};
+use crate::written::stands;
 
 /// What a [`check`] counted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,7 +34,10 @@ pub fn check(insight: &CallInsight, state: &CallState) -> Checked {
     let evidence = &insight.evidence;
     for (n, text) in insight.summary_bullets.iter().enumerate() {
         let from = evidence.summary_bullets.get(n).map_or(&[][..], |from| from.citations.as_slice());
-        check.sentence(text, from);
+        match &insight.written_by {
+            Some(_) => check.count_statement(text, stands(text, from, state)),
+            None => check.sentence(text, from),
+        }
     }
     for field in Field::ALL {
         if let Some(value) = insight.entities.get(field) {

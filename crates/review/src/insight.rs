@@ -13,6 +13,7 @@ use crate::check::days_until;
 use crate::named::{Facts, facts};
 use crate::rules::Rules;
 use crate::transcript::{Citation, Cited, Transcript};
+use crate::written::{Draft, Held, Written};
 
 /// So many citations of one thing are enough.
 pub(crate) const MOST_CITATIONS: usize = 5;
@@ -25,7 +26,8 @@ pub(crate) const MOST_CITATIONS: usize = 5;
 pub struct CallInsight {
     /// What the customer wanted, by the organisation's name for it.
     pub(crate) intent: Option<String>,
-    /// The sentences that matter most, as they were said, in order of time.
+    /// The sentences that matter most, in order of time: as they were said, or, where there is `written_by`, in a language
+    /// model's words.
     pub(crate) summary_bullets: Vec<String>,
     /// How the customer felt in the end; null where moods are not read, or not kept any more.
     pub(crate) sentiment: Option<Sentiment>,
@@ -48,6 +50,15 @@ pub struct CallInsight {
     pub(crate) named: Vec<Named>,
     /// The words that the fields above rest on.
     pub(crate) evidence: Evidence,
+    /// Which language model wrote the summary; absent where it is made of what was said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) written_by: Option<Written>,
+    /// A language model is being asked for a summary, which will stand here in place of this one.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) being_written: bool,
+    /// Why a language model was asked in vain, in one word (`too_slow`, `unreachable`, `unsupported`, …).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) model_failed: Option<String>,
 }
 
 /// The words that an insight rests on.
@@ -301,15 +312,60 @@ impl CallInsight {
         let rules = Rules::built_in();
         let transcript = Transcript::new(state, &rules.stop_words);
         let facts = facts(&transcript, rules);
-        let promised = actions(&transcript, &facts, rules);
-        let chosen = bullets(&transcript, &facts, &promised, rules);
+        Self::drawn(&transcript, facts, Held::default(), rules)
+    }
 
-        let intent = intent(&transcript);
-        let (sentiment, sentiment_evidence) = apart(sentiment(&transcript, rules));
-        let (urgency, urgency_evidence) = urgency(&transcript, &promised, rules);
-        let (stage, stage_evidence) = apart(stage(&transcript, &facts, rules));
-        let confidence = confidence(&transcript, intent.as_ref(), &facts, rules);
-        let (arc, arc_evidence) = apart(arc(&transcript));
+    /// Draws it from what a log adds up to, with what a language model says of the call as far as the call's words bear that
+    /// out: its summary, and what the rules have not found. `by` is what was asked; what was kept and dropped is counted here.
+    /// Where nothing is left of the summary, nothing of the draft is taken.
+    #[must_use]
+    pub fn by_model(state: &CallState, draft: &Draft, by: &Written) -> Self {
+        let rules = Rules::built_in();
+        let transcript = Transcript::new(state, &rules.stop_words);
+        let facts = facts(&transcript, rules);
+        let held = Held::of(draft, &transcript, &facts);
+        if held.bullets.is_empty() {
+            return Self::drawn(&transcript, facts, Held::default(), rules).without_model("unsupported");
+        }
+        let written_by = Some(Written { kept: held.kept, dropped: held.dropped, ..by.clone() });
+        Self { written_by, ..Self::drawn(&transcript, facts, held, rules) }
+    }
+
+    /// The same, saying that a language model is being asked.
+    #[must_use]
+    pub fn to_be_written(self) -> Self {
+        Self { being_written: true, ..self }
+    }
+
+    /// The same, saying why a language model was asked in vain, in one word.
+    #[must_use]
+    pub fn without_model(self, why: &str) -> Self {
+        Self { model_failed: Some(why.to_owned()), ..self }
+    }
+
+    fn drawn(transcript: &Transcript<'_>, mut facts: Facts, held: Held, rules: &Rules) -> Self {
+        for (field, value) in held.fields {
+            facts.fields.entry(field).or_insert(value);
+        }
+        let promised = actions(transcript, &facts, &held.promises, rules);
+        let chosen = match held.bullets.is_empty() {
+            true => bullets(transcript, &facts, &promised, rules),
+            false => held.bullets,
+        };
+
+        let intent = intent(transcript);
+        let (sentiment, sentiment_evidence) = apart(sentiment(transcript, rules));
+        let (urgency, urgency_evidence) = match (urgency(transcript, &promised, rules), held.urgency) {
+            ((Urgency::Normal, _), Some(found)) => found.apart(),
+            (by_rules, _) => by_rules,
+        };
+        let stage = stage(transcript, &facts, rules);
+        let is_vague =
+            |stage: &Cited<LeadStage>| matches!(stage.value, LeadStage::New | LeadStage::Contacted);
+        let found = held.stage.filter(|_| stage.as_ref().is_none_or(is_vague));
+        let (stage, stage_evidence) = apart(found.or(stage));
+        let confidence = confidence(transcript, intent.as_ref(), &facts, rules);
+        let (arc, arc_evidence) = apart(arc(transcript));
         let (wanted, intent_evidence) = apart(intent);
         let (intent, intent_title) = wanted.map(|wanted| (wanted.name, wanted.title)).unzip();
 
@@ -355,7 +411,22 @@ impl CallInsight {
             arc,
             named: named.collect(),
             evidence,
+            written_by: None,
+            being_written: false,
+            model_failed: None,
         }
+    }
+
+    /// Which language model wrote the summary, if one did.
+    #[must_use]
+    pub fn written_by(&self) -> Option<&Written> {
+        self.written_by.as_ref()
+    }
+
+    /// Why a language model was asked in vain, in one word, if one was.
+    #[must_use]
+    pub fn model_failed(&self) -> Option<&str> {
+        self.model_failed.as_deref()
     }
 
     /// All that was named.

@@ -3,6 +3,7 @@
 //!
 //! Pure logic: no sockets, no clock, no database, and no language model. Nothing is written by us: summaries are sentences
 //! that were said, values are what the cited words say, and a [`Citation`] can only be made of final words of the log.
+//! What a language model says of a call is a [`Draft`], of which only what those words bear out is taken in.
 //! [`check()`] holds an insight against a log, however it came about.
 
 mod actions;
@@ -13,6 +14,7 @@ mod named;
 mod rules;
 mod scorecard;
 mod transcript;
+mod written;
 
 pub use check::{Checked, check};
 pub use insight::{
@@ -21,3 +23,4 @@ pub use insight::{
 };
 pub use scorecard::{Area, Judgement, NotJudged, Quality, Scorecard, ScorecardError};
 pub use transcript::Citation;
+pub use written::{Claim, Draft, FoundAction, FoundEntity, Written};

@@ -26,6 +26,8 @@ pub(crate) struct Rules {
     pub budget: Phrases,
     #[serde(deserialize_with = "words")]
     pub stop_words: HashSet<String>,
+    #[serde(deserialize_with = "words")]
+    pub feelings: HashSet<String>,
     pub bullets: Bullets,
     pub decisive: Vec<Decisive>,
     pub commitments: Commitments,
@@ -188,6 +190,7 @@ mod tests {
         assert!(
             rules.bullets.most > 0 && rules.stop_words.contains("the") && rules.stop_words.contains("است")
         );
+        assert!(rules.feelings.contains("angry") && rules.feelings.contains("عصبانی"));
         let reasons: HashSet<Because> = rules.decisive.iter().map(|one| one.because).collect();
         assert_eq!(reasons.len(), rules.decisive.len());
         let stages: Vec<LeadStage> = rules.stages.iter().map(|one| one.stage).collect();

@@ -3,14 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_call::testing::{card, utterance, with_words};
 use sotto_call::{
     ArcPoint, CallEvent, CallStarted, CallState, Card, ChecklistItem, Consent, CustomerUtterance, Emotion,
     Entities, Entity, EntityKind, EventBody, Intent, MASK, Millis, Mood, Party, Quote, Redacted, Secret,
     Sentiment, Source, Span, Trend, Utterance, UtteranceId, WordsMood,
 };
-use sotto_review::{CallInsight, Quality, Scorecard, check};
+use sotto_review::{CallInsight, Draft, Quality, Scorecard, Written, check};
 use time::{OffsetDateTime, PrimitiveDateTime};
 
 /// Sunday, the 29th of November 2026, nine in the morning (UTC).
@@ -530,8 +530,206 @@ fn arbitrary_log() -> impl Strategy<Value = Vec<CallEvent>> {
     })
 }
 
+/// What a model says, with nothing in what it leaves out.
+fn draft(mut said: Value) -> Draft {
+    let fields = ["summary_bullets", "urgency", "lead_stage_suggestion", "entities", "next_actions"];
+    for field in fields {
+        if said[field].is_null() {
+            said[field] = json!([]);
+        }
+    }
+    serde_json::from_value(said).unwrap()
+}
+
+fn claim(value: &str, utterances: &[u32]) -> Value {
+    json!({ "value": value, "utterances": utterances })
+}
+
+/// The insight by a model, as it is published, after it was held against its log.
+fn by_model(events: &[CallEvent], draft: &Draft) -> Value {
+    let state = CallState::of(events);
+    let by = Written { model: "m".to_owned(), ..Written::default() };
+    let insight = CallInsight::by_model(&state, draft, &by);
+    assert_eq!(check(&insight, &state).faults, Vec::<String>::new());
+    serde_json::to_value(&insight).unwrap()
+}
+
+#[test]
+fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
+    let events = log(SUPPORT);
+    let refund = claim("The agent will refund the delivery fee of 12 dollars today.", &[8, 9]);
+    let order = claim("The order number is 471926.", &[4]);
+    let machine = claim("The coffee machine of the customer has not arrived.", &[2]);
+    let told_off = claim("The customer is disappointed because nobody told them.", &[6]);
+    let lies = [
+        claim("The customer is furious that the coffee machine has not arrived.", &[2]),
+        claim("The agent will refund 120 dollars of the delivery fee today.", &[8, 9]),
+        claim("The customer will refund the fee today.", &[9]),
+        claim("The fee is refunded to Robert.", &[9]),
+        claim("The customer is called Peter Young.", &[99]),
+        claim("The customer is called Peter Young.", &[]),
+        claim("Everybody is going to the seaside.", &[2]),
+    ];
+    let mut bullets = vec![refund, order, told_off, machine];
+    bullets.extend(lies);
+    let told = by_model(&events, &draft(json!({ "summary_bullets": bullets })));
+    assert_eq!(
+        texts(&told),
+        [
+            "The coffee machine of the customer has not arrived.",
+            "The order number is 471926.",
+            "The customer is disappointed because nobody told them.",
+            "The agent will refund the delivery fee of 12 dollars today.",
+        ]
+    );
+    let cited = &told["evidence"]["summary_bullets"][3];
+    let utterances = [&cited["citations"][0], &cited["citations"][1]].map(|one| &one["utterance_id"]);
+    assert_eq!((utterances, &cited["party"]), ([&json!(8), &json!(9)], &json!("customer")));
+    let by = &told["written_by"];
+    assert_eq!([&by["model"], &by["kept"], &by["dropped"]], [&json!("m"), &json!(4), &json!(7)]);
+    // What the rules have found is there as without a model.
+    let without = insight(&events);
+    for field in ["intent", "sentiment", "urgency", "entities", "next_actions", "confidence", "named"] {
+        assert_eq!(told[field], without[field], "{field}");
+    }
+    assert!(without.get("written_by").is_none() && told.get("model_failed").is_none());
+}
+
+#[test]
+fn what_a_model_writes_in_persian_is_held_against_the_words_too() {
+    let events = log(&[(Party::Customer, "دستگاه قهوه‌ام هنوز نرسیده و ۱۲ دلار برای ارسال پرداخت کردم.")]);
+    let stays = "مشتری دوازده دلار برای ارسال پرداخت کرد.";
+    let told = by_model(
+        &events,
+        &draft(json!({ "summary_bullets": [
+            claim(stays, &[1]),
+            claim("مشتری ۱۲۰ دلار برای ارسال پرداخت کرد.", &[1]),
+            claim("کارشناس ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
+            claim("مشتری عصبانی است و ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
+        ] })),
+    );
+    assert_eq!(texts(&told), [stays]);
+    assert_eq!(told["written_by"]["dropped"], 3);
+}
+
+#[test]
+fn a_model_that_says_nothing_true_has_said_nothing() {
+    let events = log(SUPPORT);
+    let lie = draft(json!({
+        "summary_bullets": [claim("The customer has won the lottery in Paris.", &[2])],
+        "urgency": [claim("low", &[2])],
+    }));
+    let mut told = by_model(&events, &lie);
+    assert_eq!(told["model_failed"], "unsupported");
+    told.as_object_mut().unwrap().remove("model_failed");
+    assert_eq!(told, insight(&events));
+}
+
+#[test]
+fn a_model_finds_what_the_rules_have_missed_and_nothing_of_it_is_in_its_own_words() {
+    let events = log(&[
+        (Party::Agent, "Good morning, this is Sarah."),
+        (Party::Customer, "Hi Sarah. I would like to learn pottery. Before the weekend, if you can."),
+        (Party::Agent, "You can count on my colleague ringing you on Thursday at ten."),
+        (Party::Customer, "That suits me."),
+    ]);
+    let action = |text: &str, utterance: u32| json!({ "type": "callback", "channel": "phone", "text": text, "utterances": [utterance] });
+    let entity = |field: &str, value: &str| json!({ "field": field, "value": value, "utterances": [2] });
+    let told = by_model(
+        &events,
+        &draft(json!({
+            "summary_bullets": [claim("The customer would like to learn pottery.", &[2])],
+            "urgency": [claim("high", &[2])],
+            "lead_stage_suggestion": [claim("qualified", &[2, 3])],
+            "entities": [
+                entity("course", "pottery"),
+                entity("city", "Paris"),
+                entity("name", "Sarah"),
+                entity("budget", "100 USD"),
+            ],
+            "next_actions": [
+                action("My colleague is ringing you on Thursday", 3),
+                action("I shall send you a bill of 700 dollars", 3),
+            ],
+        })),
+    );
+    assert_eq!((&told["urgency"], &told["lead_stage_suggestion"]), (&json!("high"), &json!("qualified")));
+    let entities = &told["entities"];
+    assert_eq!(entities["course"], "pottery");
+    assert_eq!((&entities["city"], &entities["budget"]), (&Value::Null, &Value::Null));
+    assert_ne!(entities["name"], "Sarah", "that is the agent");
+    let promised = &told["next_actions"][0];
+    assert_eq!(promised["text"], "You can count on my colleague ringing you on Thursday at ten.");
+    assert_eq!(
+        [&promised["type"], &promised["by"], &promised["when"]],
+        ["callback", "agent", "2026-12-03T10:00"]
+    );
+    assert_eq!(told["next_actions"].as_array().unwrap().len(), 1);
+    assert_eq!((&told["written_by"]["kept"], &told["written_by"]["dropped"]), (&json!(5), &json!(4)));
+}
+
+#[test]
+fn what_the_rules_conclude_a_model_does_not_take_back() {
+    let events = log(SUPPORT);
+    let told = by_model(
+        &events,
+        &draft(json!({
+            "summary_bullets": [claim("The coffee machine of the customer has not arrived.", &[2])],
+            "urgency": [claim("low", &[2])],
+            "entities": [{ "field": "name", "value": "Peter", "utterances": [2] }],
+        })),
+    );
+    assert_eq!((&told["urgency"], &told["entities"]["name"]), (&json!("high"), &json!("Peter Young")));
+}
+
+/// What may be said of [`SUPPORT`], true or not.
+fn arbitrary_draft() -> impl Strategy<Value = Draft> {
+    let words = prop::sample::select(vec![
+        "The customer",
+        "The agent",
+        "the coffee machine",
+        "has not arrived",
+        "471926",
+        "12 dollars",
+        "Peter",
+        "Young",
+        "Thursday at ten",
+        "will refund",
+        "the fee",
+        "today",
+        "Paris",
+        "\u{202e}",
+        "0912",
+        "",
+    ]);
+    let text = || prop::collection::vec(words.clone(), 0..6).prop_map(|words| words.join(" "));
+    let ids = || prop::collection::vec(0u32..18, 0..5);
+    let bullet = (text(), ids()).prop_map(|(value, ids)| claim(&value, &ids));
+    let fields = prop::sample::select(vec!["name", "phone", "email", "course", "budget", "city"]);
+    let entity = (fields, text(), ids())
+        .prop_map(|(field, value, ids)| json!({ "field": field, "value": value, "utterances": ids }));
+    let action = (text(), ids())
+        .prop_map(|(text, ids)| json!({ "type": "task", "channel": null, "text": text, "utterances": ids }));
+    let stage = ids().prop_map(|ids| claim("lost", &ids));
+    let bullets = prop::collection::vec(bullet, 0..6);
+    let entities = prop::collection::vec(entity, 0..4);
+    let actions = prop::collection::vec(action, 0..4);
+    let stages = prop::collection::vec(stage, 0..2);
+    (bullets, entities, actions, stages).prop_map(|(bullets, entities, actions, stages)| {
+        draft(json!({
+            "summary_bullets": bullets, "entities": entities, "next_actions": actions,
+            "lead_stage_suggestion": stages,
+        }))
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_a_model_says_an_insight_says_only_what_its_log_does(draft in arbitrary_draft()) {
+        by_model(&log(SUPPORT), &draft);
+    }
 
     #[test]
     fn whatever_a_log_says_an_insight_says_nothing_else(events in arbitrary_log()) {

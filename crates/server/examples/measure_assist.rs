@@ -2,24 +2,23 @@
 //!
 //! `measure_assist ROW URL MODEL HUBS quick|all` prints one JSON object a figure.
 
+mod model;
 #[path = "../tests/injections/set.rs"]
 mod set;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::json;
 use sotto_knowledge::{Format, Hub, Index, Paper, Query, Viewer, Visibility, read};
-use sotto_llm::{Llm, Purpose, Settings};
+use sotto_llm::Purpose;
 use sotto_server::assist::{AnsweredBy, Model, answer};
-use sotto_server::redaction::RedactionConfig;
+
+use model::{WHOLE, figure, forms, open, took};
 
 /// Questions of the row `llm`, and of a quick run of either.
 const QUESTIONS: usize = 40;
 const QUICK: usize = 6;
-/// How long one may take, on a slow machine.
-const WHOLE: Duration = Duration::from_secs(300);
 /// Hits that an answer is made from.
 const HITS: usize = 5;
 
@@ -29,30 +28,13 @@ async fn main() -> Result<()> {
     let [row, url, model, hubs, runs] = arguments.as_slice() else {
         bail!("measure_assist ROW URL MODEL HUBS quick|all")
     };
-    let llm = Llm::new(Settings {
-        url: url.clone(),
-        model: model.clone(),
-        first_token: Duration::from_secs(180),
-        whole: WHOLE,
-        per_minute: 0,
-        key: std::env::var("SOTTO_LLM__KEY").unwrap_or_default(),
-        ..Settings::default()
-    })?;
-    let model = Model { llm, redaction: RedactionConfig::default(), patience: WHOLE };
+    let model = open(url, model, WHOLE)?;
     let is_quick = runs == "quick";
     match row.as_str() {
         "llm" => questions(&model, Path::new(hubs), if is_quick { QUICK } else { QUESTIONS }).await,
         "injection" => injection(&model, if is_quick { QUICK } else { usize::MAX }).await,
         other => bail!("there is no row {other}"),
     }
-}
-
-fn figure(name: &str, value: f64, unit: &str, bar: Option<(&str, f64)>) {
-    let mut figure = json!({ "name": name, "value": value, "unit": unit });
-    if let Some((kind, bar)) = bar {
-        figure[kind] = bar.into();
-    }
-    println!("{figure}");
 }
 
 /// The questions that stand as headings in the hubs, each asked of its own hub.
@@ -80,26 +62,13 @@ async fn questions(model: &Model, hubs: &Path, most: usize) -> Result<()> {
         }
     }
     let counts = model.llm.figures().counts.remove(&Purpose::Answer).context("nothing was asked")?;
-    // Questions that came to an answer of some form.
-    let form = counts.failed.get("form").copied().unwrap_or_default();
-    let said = (counts.answered + form) as f64;
-    ensure!(said > 0.0, "no question was answered: {:?}", counts.failed);
-    let failed: u64 = counts.failed.values().sum();
-    figure("llm.valid_at_first", 1.0 - counts.invalid as f64 / said, "rate", None);
-    figure("llm.valid_after_repair", counts.answered as f64 / said, "rate", None);
-    figure("llm.no_answer", (failed - form) as f64, "questions", Some(("at_most", 0.0)));
+    forms("llm", &counts)?;
     figure("llm.answered", f64::from(answered), "questions", None);
     figure("llm.refused", f64::from(refused), "questions", None);
     if named + dropped > 0 {
         figure("llm.citations_valid", named as f64 / (named + dropped) as f64, "rate", None);
     }
-    seconds.sort_by(f64::total_cmp);
-    for (name, percent) in [("llm.seconds.p50", 50), ("llm.seconds.p95", 95)] {
-        if let Some(value) = seconds.get(seconds.len() * percent / 100) {
-            figure(name, *value, "s", None);
-        }
-    }
-    figure("llm.answer_tokens", counts.answer_tokens as f64 / said, "tokens", None);
+    took("llm", seconds);
     Ok(())
 }
 

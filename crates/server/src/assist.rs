@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, clauses, sentences, share_in, shares_in};
+use sotto_knowledge::{Excerpt, Hit, Passage, Query, SURE, sentences, stands_in};
 use sotto_llm::{Answered, Llm, LlmError, Prompt, Purpose, Schema, Sendable, Template, is_hidden};
 use sotto_text::fold;
 use utoipa::ToSchema;
@@ -33,8 +33,6 @@ const SENTENCES: usize = 4;
 const CHARACTERS: usize = 600;
 /// Characters of a question that are read.
 const QUESTION: usize = 2_000;
-/// The share of a sentence's meaningful words that its passages must have.
-const SUPPORT: f32 = 0.6;
 
 /// A language model, and how it is asked.
 #[derive(Clone, Debug)]
@@ -388,14 +386,11 @@ fn schema(sources: usize, most: usize) -> Result<Schema, LlmError> {
 
 /// A sentence that the sources which it names have; none otherwise.
 fn checked(said: SaidSentence, sources: &[Source]) -> Option<AssistSentence> {
-    let text = said.text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let text: String = text.chars().filter(|c| !is_hidden(*c)).collect();
-    // Signs that a model has copied as it was given them.
-    let text = text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&");
+    let text = in_a_line(&said.text);
     let numbers: BTreeSet<usize> = said.passages.into_iter().collect();
-    let named: Option<Vec<String>> = numbers
+    let named: Option<Vec<&str>> = numbers
         .iter()
-        .map(|number| sources.iter().find(|one| one.number == *number).map(|one| one.text.clone()))
+        .map(|number| sources.iter().find(|one| one.number == *number).map(|one| one.text.as_str()))
         .collect();
     let texts = named?;
     let is_sentence = text.chars().any(char::is_alphanumeric) && text.chars().count() <= CHARACTERS;
@@ -405,103 +400,11 @@ fn checked(said: SaidSentence, sources: &[Source]) -> Option<AssistSentence> {
     Some(AssistSentence { text, passages: numbers.into_iter().collect() })
 }
 
-/// Whether texts have the numbers of a sentence, its names and addresses, most of its words, and a denial where it
-/// denies something; and where it does not, neither does what has most of its words. That they mean the same nothing can
-/// promise.
-fn stands_in(sentence: &str, texts: &[String]) -> bool {
-    let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-    let all = texts.join("\n");
-    let has = |of: fn(&str) -> BTreeSet<String>| of(sentence).is_subset(&of(&all));
-    let words = words(&all);
-    let named = |name: &String| words.contains(name);
-    has(numbers)
-        && has(addresses)
-        && names(sentence).iter().all(named)
-        && (if denies(sentence) { denies(&all) } else { !is_denied(sentence, &texts) })
-        && share_in(sentence, &texts) >= SUPPORT
-}
-
-/// Whether of all clauses those that have most of a sentence's words deny what they say: “Extra traffic is not paid back.”
-fn is_denied(sentence: &str, texts: &[&str]) -> bool {
-    let all: Vec<&str> =
-        texts.iter().flat_map(|text| clauses(text).into_iter().map(move |range| &text[range])).collect();
-    let shares = shares_in(sentence, &all);
-    let most = shares.iter().copied().fold(0.0, f32::max);
-    let mut nearest = all.iter().zip(&shares).filter(|(_, share)| **share >= most).map(|(clause, _)| *clause);
-    most > 0.0 && nearest.all(denies)
-}
-
-fn words(text: &str) -> BTreeSet<String> {
-    let folded = fold(text);
-    folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned).collect()
-}
-
-/// Words for numbers, and these in digits. “One” and «نه» are mostly something else.
-const COUNTED: &str = "
-    two 2 three 3 four 4 five 5 six 6 seven 7 eight 8 nine 9 ten 10 eleven 11 twelve 12 fifteen 15 twenty 20 thirty 30
-    forty 40 fifty 50 sixty 60 seventy 70 eighty 80 ninety 90 hundred 100 thousand 1000 million 1000000
-    دو 2 سه 3 چهار 4 پنج 5 شش 6 هفت 7 هشت 8 ده 10 یازده 11 دوازده 12 پانزده 15 بیست 20 سی 30 چهل 40 پنجاه 50 شصت 60
-    هفتاد 70 هشتاد 80 نود 90 صد 100 هزار 1000 میلیون 1000000";
-
-/// The numbers of a text, in digits or in words, without what groups their digits.
-fn numbers(text: &str) -> BTreeSet<String> {
-    let folded = fold(text);
-    let digits = folded.split(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | ',')));
-    let digits =
-        digits.map(|one| one.trim_matches(['.', ',']).replace(',', "")).filter(|one| !one.is_empty());
-    let words = words(text);
-    let pairs: Vec<&str> = COUNTED.split_whitespace().collect();
-    let counted = pairs.chunks_exact(2).filter(|pair| words.contains(pair[0])).map(|pair| pair[1].to_owned());
-    digits.chain(counted).collect()
-}
-
-/// What looks like a way to somewhere: links, also without their `https://`, mail addresses, names of hosts and accounts.
-fn addresses(text: &str) -> BTreeSet<String> {
-    let ends = |c: char| !(c.is_alphanumeric() || matches!(c, '/' | '@'));
-    let bare = |word: &str| {
-        let rest = ["https://", "http://"].iter().find_map(|scheme| word.strip_prefix(scheme));
-        rest.unwrap_or(word).to_owned()
-    };
-    let folded = fold(text);
-    let words = folded.split_whitespace().map(|word| word.trim_matches(ends));
-    words.filter(|word| is_address(word)).map(bare).collect()
-}
-
-fn is_address(word: &str) -> bool {
-    let is_scheme = |scheme: &str| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphabetic());
-    // `javascript:…`, `data:…`, `tel:…`
-    let has_scheme = word.split_once(':').is_some_and(|(scheme, rest)| is_scheme(scheme) && !rest.is_empty());
-    has_scheme
-        || word.contains("://")
-        || word.contains('@')
-        || word.split(|c: char| !(c.is_alphanumeric() || matches!(c, '.' | '-'))).any(is_host)
-}
-
-/// Names with full stops between them, the last of letters: `example.org`.
-fn is_host(word: &str) -> bool {
-    word.trim_matches('.').rsplit_once('.').is_some_and(|(before, last)| {
-        !before.is_empty() && last.chars().count() > 1 && last.chars().all(char::is_alphabetic)
-    })
-}
-
-/// Words with a capital letter that do not begin a sentence, in one spelling.
-fn names(text: &str) -> BTreeSet<String> {
-    let mut out = BTreeSet::new();
-    for range in sentences(text) {
-        let words = text[range].split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).skip(1);
-        out.extend(words.filter(|word| word.len() > 1 && word.contains(char::is_uppercase)).map(fold));
-    }
-    out
-}
-
-fn denies(text: &str) -> bool {
-    const WORDS: [&str; 9] = ["not", "no", "never", "none", "cannot", "nothing", "without", "بدون", "هیچ"];
-    const BEGINS: [&str; 7] = ["نیست", "نمی", "نباید", "ندار", "نشد", "نکن", "نخواه"];
-    let folded = fold(text);
-    folded.contains("n't")
-        || words(text).iter().any(|word| {
-            WORDS.contains(&word.as_str()) || BEGINS.iter().any(|begin| word.starts_with(&fold(begin)))
-        })
+/// What a model says, in one line, without what nobody sees, and with signs as they were before it was given them.
+pub(crate) fn in_a_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line: String = line.chars().filter(|c| !is_hidden(*c)).collect();
+    line.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
 }
 
 /// Sentences that an order may be spread over.
@@ -543,7 +446,7 @@ const OBJECTS: &str = "instruction, your rules, all rules, these rules, previous
 
 /// Whether a text talks to a language model: what no document says to a customer. A list of what is usually written,
 /// which whoever knows it can avoid; what comes of an answer then is for [`checked`] to see.
-fn gives_orders(text: &str) -> bool {
+pub(crate) fn gives_orders(text: &str) -> bool {
     static LISTS: LazyLock<[Vec<String>; 3]> = LazyLock::new(|| {
         let list = |all: &str| all.split(',').map(|phrase| fold(phrase.trim())).collect();
         [list(ORDERS), list(VERBS), list(OBJECTS)]

@@ -867,7 +867,7 @@ mod tests {
         assert!(wrong("[desk]\ntrunk = { host = \"p b x\" }").contains("neither a name nor an address"));
         assert!(wrong("[llm]\nurl = \"http://models/v1\"").contains("names no `model`"));
         assert!(wrong("[llm]\nurl = \"models\"\nmodel = \"m\"").contains("no address like"));
-        assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, check"));
+        assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, insight, check"));
         assert!(wrong("[llm]\nanswer_tokens = 4096").contains("fewer tokens"));
         assert!(wrong("[llm]\nwhole_s = 0").contains("must not be 0"));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));

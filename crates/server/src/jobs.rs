@@ -12,15 +12,18 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_knowledge::Trigger;
-use sotto_review::{CallInsight, Quality, Scorecard};
+use sotto_review::{Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::assist::Model;
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
+use crate::writer::{self, Drafted};
 use crate::{gaps, priority};
 
 /// Events that are read together.
@@ -68,7 +71,6 @@ pub struct Figures {
 }
 
 /// What a call came to, as JSON.
-#[derive(Clone, Debug, PartialEq)]
 pub struct Made {
     /// Its insight, in which nothing rests on how the customer felt.
     pub insight: String,
@@ -78,7 +80,12 @@ pub struct Made {
     pub quality: String,
     /// What it tells of what is written down.
     pub knowledge: CallKnowledge,
+    /// Makes what is to stand in place of this, and may take long. Until then this is shown, and the job goes on.
+    pub better: Option<Better>,
 }
+
+/// See [`Made::better`].
+pub type Better = Box<dyn FnOnce() -> anyhow::Result<Made> + Send + Sync>;
 
 /// What works on jobs: makes of a call's log what a step comes to. Partial words that final ones have replaced may be absent.
 pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + Sync>;
@@ -93,24 +100,54 @@ pub fn built_in(library: Library) -> Work {
     })
 }
 
+/// The same, in whose place a summary by a language model comes, which is asked on this runtime. When `stop` comes while one is
+/// being written, the job is done again at the next start.
+#[must_use]
+pub fn by_model(library: Library, model: Model, runtime: Handle, stop: CancellationToken) -> Work {
+    let (at_once, asked) = (built_in(library), Arc::new((model, runtime, stop)));
+    Arc::new(move |step: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
+        let made = at_once(step, events)?;
+        let state = CallState::of(events);
+        if state.finals().next().is_none() {
+            return Ok(made);
+        }
+        let (insight, with_moods) = insights(state.clone(), &Drafted::Awaited)?;
+        let (quality, knowledge) = (made.quality.clone(), made.knowledge.clone());
+        let asked = Arc::clone(&asked);
+        let better: Better = Box::new(move || {
+            let (model, runtime, stop) = &*asked;
+            let drafted = runtime.block_on(stop.run_until_cancelled(writer::draft(model, &state)));
+            let (insight, with_moods) = insights(state, &drafted.context("Sotto is being stopped")?)?;
+            Ok(Made { insight, with_moods, quality, knowledge, better: None })
+        });
+        Ok(Made { insight, with_moods, better: Some(better), ..made })
+    })
+}
+
 fn review(
     events: &[CallEvent],
     card: &Scorecard,
     library: &Library,
     trigger: &Trigger,
 ) -> anyhow::Result<Made> {
-    let mut state = CallState::of(events);
+    let state = CallState::of(events);
     // A call comes to something whatever becomes of what is written down.
     let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call asked was not looked up");
         CallKnowledge::default()
     });
-    let with_moods = CallInsight::of_state(&state);
-    state.forget_moods();
-    let insight = CallInsight::of_state(&state);
-    let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
+    let (insight, with_moods) = insights(state, &Drafted::NotAsked)?;
     let quality = serde_json::to_string(&Quality::of(events, card))?;
-    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality, knowledge })
+    Ok(Made { insight, with_moods, quality, knowledge, better: None })
+}
+
+/// The insight of a call without moods, and with them where that is another one, as JSON.
+fn insights(mut state: CallState, drafted: &Drafted) -> anyhow::Result<(String, Option<String>)> {
+    let with_moods = drafted.insight(&state);
+    state.forget_moods();
+    let insight = drafted.insight(&state);
+    let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
+    Ok((serde_json::to_string(&insight)?, with_moods))
 }
 
 /// Works on jobs until it is told to stop, and then ends what it has begun. Whoever runs it holds
@@ -181,9 +218,8 @@ impl Worker {
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
         let outcome = match self.made(&job).await {
-            Ok((Made { insight, with_moods, quality, knowledge }, entry)) => {
-                let (version, made_at_unix_ms) = (job.version, now_unix_ms());
-                let review = ReviewRow { version, made_at_unix_ms, insight, with_moods, quality };
+            Ok((made, entry)) => {
+                let (review, knowledge) = kept(&job, made);
                 Outcome::Made(review, knowledge, entry.map(Box::new))
             }
             Err(error) => {
@@ -211,18 +247,34 @@ impl Worker {
         let call = self.store.call(job.call).await?.context("the call is gone")?;
         let events = self.log(job.call).await?;
         let (step, work) = (job.step, Arc::clone(&self.work));
+        let mut made = self.done(move || work(step, &events)).await?;
+        if let Some(better) = made.better.take() {
+            let (review, _) = kept(job, made);
+            // Where it is not taken, there will be something better.
+            if let Err(error) = self.store.show_review(job, &review).await {
+                tracing::warn!(call = %job.call, %error, "what is known of a call so far cannot be shown");
+            }
+            made = self.done(better).await?;
+        }
+        let entry = self.rules.entry(&call, &made.insight);
+        Ok((made, entry))
+    }
+
+    /// Has something done on a thread of its own.
+    async fn done(
+        &self,
+        work: impl FnOnce() -> anyhow::Result<Made> + Send + 'static,
+    ) -> anyhow::Result<Made> {
         let (done, made) = oneshot::channel();
         let thread = move || {
             priority::lower(10, "a thread that works on a job");
             // Nobody waits any more when it took too long.
-            let _ = done.send(work(step, &events));
+            let _ = done.send(work());
         };
         std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
-        let made = made.ok().context("it panicked")??;
-        let entry = self.rules.entry(&call, &made.insight);
-        Ok((made, entry))
+        made.ok().context("it panicked")?
     }
 
     /// The log of a call, page by page: of a call of hours there is much, and the runtime has others to attend to. Most of it are
@@ -282,6 +334,13 @@ impl Worker {
     }
 }
 
+/// What is kept of what a job came to.
+fn kept(job: &JobRow, made: Made) -> (ReviewRow, CallKnowledge) {
+    let Made { insight, with_moods, quality, knowledge, better: _ } = made;
+    let (version, made_at_unix_ms) = (job.version, now_unix_ms());
+    (ReviewRow { version, made_at_unix_ms, insight, with_moods, quality }, knowledge)
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -292,9 +351,12 @@ mod tests {
         ArcPoint, CallEnded, CallLog, CallStarted, CustomerUtterance, Emotion, EndReason, Millis, Mood,
         Party, Sentiment, Source, Trend, Utterance, WordsMood,
     };
+    use sotto_llm::Llm;
+    use sotto_llm::testing::{Fake, Reply};
     use sotto_store::{CallRow, Closing, EventWriter, JobState, WriterLimits};
 
     use super::*;
+    use crate::redaction::RedactionConfig;
 
     const SOON: JobLimits = JobLimits {
         at_once: 4,
@@ -347,7 +409,7 @@ mod tests {
 
     fn made_of(name: &str) -> Made {
         let knowledge = CallKnowledge::default();
-        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned(), knowledge }
+        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned(), knowledge, better: None }
     }
 
     /// Works until this is so, and returns what was counted.
@@ -495,6 +557,37 @@ mod tests {
         assert_eq!((&insight["summary_bullets"], review.with_moods), (&serde_json::json!([]), None));
         let quality: serde_json::Value = serde_json::from_str(&review.quality).unwrap();
         assert!(quality["questions"].is_array());
+    }
+
+    #[tokio::test]
+    async fn what_a_call_came_to_is_shown_while_a_model_writes_and_a_stop_has_it_done_again() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let (id, started, mut log) = (CallId::new(), started("asked"), CallLog::default());
+        writer.begin(CallRow::live(id, &started, None)).unwrap();
+        writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started))));
+        let said = utterance(1, Party::Customer, "My order has not arrived.");
+        writer.write(id, Arc::new(log.append(Millis(1), EventBody::Utterance(said))));
+        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+        writer.write(id, Arc::new(log.append(Millis(5), EventBody::CallEnded(ended.clone()))));
+        writer.end(id, Closing { ended, utterances: 1, last: None, participants: None }).await.unwrap();
+
+        let fake = Fake::in_turn(vec![Reply::Silence]).await;
+        let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
+        let model = Model { llm, redaction, patience: Duration::from_secs(60) };
+        let stop = CancellationToken::new();
+        let work = by_model(Library::default(), model, Handle::current(), stop.clone());
+        let working = run(store.clone(), work, CrmRules::default(), SOON, Arc::default(), stop.clone());
+        let working = tokio::spawn(working);
+        while fake.asked().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        let shown = store.review(id).await.unwrap().unwrap().insight;
+        assert!(shown.contains("\"being_written\":true"), "{shown}");
+        stop.cancel();
+        working.await.unwrap();
+        let waiting = store.jobs(Some(JobState::Waiting), 9).await.unwrap();
+        assert_eq!(waiting[0].error.as_deref(), Some("Sotto is being stopped"));
     }
 
     #[test]

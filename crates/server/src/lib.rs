@@ -34,3 +34,4 @@ pub mod redaction;
 pub mod retention;
 pub mod streams;
 pub mod summary;
+pub mod writer;

@@ -22,6 +22,9 @@ pub struct LlmConfig {
     pub key: String,
     /// The model's name, as the server knows it.
     pub model: String,
+    /// Whether it also writes, when a call is over, what the call came to: what was said goes there then, without its secrets. Of
+    /// its summary only what the words of the call bear out is kept. It needs some 1000 `answer_tokens`.
+    pub insights: bool,
     /// Seconds that a connection may take.
     pub connect_s: u32,
     /// Seconds until the first word must be there, and after each until the next one.
@@ -35,7 +38,7 @@ pub struct LlmConfig {
     pub answer_tokens: u32,
     /// Tokens a day (UTC) for everything; 0 for no limit.
     pub tokens_per_day: u64,
-    /// Tokens a day of single purposes: `{ answer = 200000 }`. There are `answer`, `check` and `draft`.
+    /// Tokens a day of single purposes: `{ answer = 200000 }`. There are `answer`, `check`, `draft` and `insight`.
     pub purposes: BTreeMap<String, u64>,
     /// Questions that are answered at the same time.
     pub concurrency: usize,
@@ -57,6 +60,7 @@ impl Default for LlmConfig {
             url: settings.url,
             key: settings.key,
             model: settings.model,
+            insights: false,
             connect_s: seconds(settings.connect),
             first_token_s: seconds(settings.first_token),
             whole_s: seconds(settings.whole),

@@ -34,6 +34,12 @@ pub(crate) const FORGET_MOODS: [&str; 2] = [
     "UPDATE jobs SET state = 'waiting', due_at = changed_at WHERE call_id = $1 AND state = 'running'",
     "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
 ];
+/// Keeps what a call came to.
+const KEEP_REVIEW: &str = "INSERT INTO ai_call_insights \
+     (call_id, version, made_at, insight, with_moods, quality, customer_number) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+     ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
+     insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
+     customer_number = excluded.customer_number";
 /// Characters of an error that are kept.
 const LONGEST_ERROR: usize = 500;
 
@@ -217,6 +223,40 @@ impl Store {
         claimed.map(JobRow::try_from).transpose()
     }
 
+    /// A claimed job goes on, and this is what is known so far, for whoever wants to read it. False, and nothing is kept, as in
+    /// [`Store::finish_job`].
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn show_review(&self, job: &JobRow, review: &ReviewRow) -> Result<bool, StoreError> {
+        let made_at = signed(review.made_at_unix_ms, "time")?;
+        let is_ours = transaction!(self, tx => {
+            let held = sqlx::query(
+                "UPDATE jobs SET changed_at = $3 WHERE id = $1 AND claims = $2 AND state = 'running'",
+            )
+            .bind(job.id)
+            .bind(job.claims)
+            .bind(made_at)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
+            if held > 0 {
+                sqlx::query(KEEP_REVIEW)
+                    .bind(job.call.0)
+                    .bind(i64::from(review.version))
+                    .bind(made_at)
+                    .bind(review.insight.as_str())
+                    .bind(review.with_moods.as_deref())
+                    .bind(review.quality.as_str())
+                    .bind(None::<&str>)
+                    .execute(&mut **tx)
+                    .await?;
+            }
+            held > 0
+        });
+        Ok(is_ours)
+    }
+
     /// A claimed job is done, and this is what it came to, and what it tells of what is written down, in place of what there was
     /// before. What it adds to a timeline is added to that of the contact with the customer's number, if there is one. False, and
     /// nothing is kept, where somebody else has it by now: the call was removed, or something was taken out of its log.
@@ -244,23 +284,16 @@ impl Store {
             .await?
             .rows_affected();
             if settled > 0 {
-                sqlx::query(
-                    "INSERT INTO ai_call_insights \
-                     (call_id, version, made_at, insight, with_moods, quality, customer_number) \
-                     VALUES ($1, $2, $3, $4, $5, $6, $7) \
-                     ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
-                     insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
-                     customer_number = excluded.customer_number",
-                )
-                .bind(job.call.0)
-                .bind(i64::from(review.version))
-                .bind(made_at)
-                .bind(review.insight.as_str())
-                .bind(review.with_moods.as_deref())
-                .bind(review.quality.as_str())
-                .bind(entry.map(|entry| entry.number.as_str()))
-                .execute(&mut **tx)
-                .await?;
+                sqlx::query(KEEP_REVIEW)
+                    .bind(job.call.0)
+                    .bind(i64::from(review.version))
+                    .bind(made_at)
+                    .bind(review.insight.as_str())
+                    .bind(review.with_moods.as_deref())
+                    .bind(review.quality.as_str())
+                    .bind(entry.map(|entry| entry.number.as_str()))
+                    .execute(&mut **tx)
+                    .await?;
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
                 let gaps: Vec<(String, Uuid)> = sqlx::query_as(
                     "SELECT text, gap_id FROM gap_questions WHERE call_id = $1 AND gap_id IS NOT NULL",

@@ -434,9 +434,14 @@ on_both! {
         assert_eq!(store.claim_job(LATE).await.unwrap(), None, "it is taken");
         assert!(store.has_jobs(id).await.unwrap());
         assert_eq!(store.review(id).await.unwrap(), None);
+        // What is known so far can be read, and the job goes on.
+        assert!(store.show_review(&job, &review_called("so far")).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("so far"));
+        assert!(store.has_jobs(id).await.unwrap());
         assert!(store.finish_job(&job, &review_called("first"), &nothing(), None).await.unwrap());
         assert!(!store.finish_job(&job, &review_called("second"), &nothing(), None).await.unwrap());
         assert!(!store.fail_job(&job, "late", None, LATE).await.unwrap());
+        assert!(!store.show_review(&job, &review_called("late")).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("first"));
         assert_eq!(states(&store).await, [(JobState::Done, 1)]);
         assert!(!store.has_jobs(id).await.unwrap());

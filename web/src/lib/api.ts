@@ -137,6 +137,12 @@ export interface CallInsight {
   urgency: 'low' | 'normal' | 'high';
   next_actions: NextAction[];
   evidence: { summary_bullets: { citations: Citation[] }[]; urgency: Citation[] };
+  /** The language model that wrote the summary; absent where it is made of sentences that were said. */
+  written_by?: { model: string };
+  /** One is being asked, and its summary will stand here. */
+  being_written?: boolean;
+  /** Why a language model was asked in vain. */
+  model_failed?: string;
 }
 
 /** How good a call was, by the questions of a scorecard. */

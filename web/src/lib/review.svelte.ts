@@ -3,8 +3,9 @@
 import { api, type CallInsight, type CallQuality } from './api';
 import { session } from './session.svelte';
 
-/** How long until it is asked for again: where it is being made, and where the server cannot say. */
+/** How long until it is asked for again: where it is being made, where a language model writes, and where the server cannot say. */
 const BEING_MADE_MS = 1_000;
+const BEING_WRITTEN_MS = 3_000;
 const AWAY_MS = 4_000;
 
 export class Review {
@@ -26,6 +27,7 @@ export class Review {
         this.insight = insight;
         this.quality = quality;
         this.coming = false;
+        if (insight.being_written) timer = setTimeout(() => void ask(), BEING_WRITTEN_MS);
       } catch (error) {
         if (gone.signal.aborted) return;
         const refused = session.refused(error);

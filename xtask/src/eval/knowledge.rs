@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
-use sotto_tests::llama::{self, Llama};
 
 use super::setup::{Bench, files, last_json, value_at};
 use super::{Figure, run_example};
@@ -56,9 +55,7 @@ pub fn injection(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 
 /// Runs a row of `crates/server/examples/measure_assist.rs` against a real server.
 fn assist(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let own = if bench.llm.is_none() { Some(Llama::start()?) } else { None };
-    let own = own.as_ref().map(|llama| (llama.url(), llama::MODEL.to_owned()));
-    let (url, model) = bench.llm.clone().or(own).unwrap_or_default();
+    let (_llama, url, model) = bench.language_model()?;
     let (hubs, runs) = (root().join("knowledge"), if bench.quick { "quick" } else { "all" });
     let arguments: [&OsStr; 5] =
         [row.as_ref(), url.as_ref(), model.as_ref(), hubs.as_os_str(), runs.as_ref()];

@@ -264,6 +264,11 @@ const KNOWLEDGE: &[Row] = &[
 const REVIEW: &[Row] = &[
     Row { name: "insights", what: "Insights of seven calls, from audio", measure: review::insights },
     Row {
+        name: "model",
+        what: "Summaries of the same calls by a language model (SmolLM2, or --llm URL)",
+        measure: review::model,
+    },
+    Row {
         name: "known",
         what: "From the hang-up to what a call came to, ten calls at once",
         measure: review::known,

@@ -1,6 +1,7 @@
 //! What remains of calls, by the code that reads their logs: recorded calls are played through the live path, and their
 //! insights are held against what was said and what is known of them.
 
+use std::ffi::OsStr;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -56,6 +57,20 @@ fn until_known(server: &Sotto, id: &str) -> Result<i64> {
 
 /// Insights of recorded calls. What metadata say that was named counts where the transcript holds it.
 pub fn insights(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let logs = logs(bench)?;
+    run_example("sotto-review", "measure_review", &[logs.path().as_os_str()], sink)
+}
+
+/// Summaries of the same calls by a language model.
+pub fn model(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let logs = logs(bench)?;
+    let (_llama, url, model) = bench.language_model()?;
+    let arguments: [&OsStr; 3] = [url.as_ref(), model.as_ref(), logs.path().as_os_str()];
+    run_example("sotto-server", "measure_writer", &arguments, sink)
+}
+
+/// The logs of recorded calls, played through the live path, and beside each what its metadata say that was named.
+fn logs(bench: &Bench) -> Result<tempfile::TempDir> {
     let logs = tempfile::tempdir()?;
     let set = root().join("insight-sets/harper.toml");
     let settings = [format!("insight.intents={}", set.display())];
@@ -81,7 +96,7 @@ pub fn insights(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         std::fs::write(logs.path().join(format!("{id}.ndjson")), lines.join("\n"))?;
         note(&format!("{id}: {} events", events.len()));
     }
-    run_example("sotto-review", "measure_review", &[logs.path().as_os_str()], sink)
+    Ok(logs)
 }
 
 /// The first channels of two recordings as one of two channels, as long as the longer one.

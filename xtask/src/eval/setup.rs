@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
+use sotto_tests::llama::{self, Llama};
 use sotto_tests::pcap::Law;
 use sotto_tests::server::{Setup, Sotto};
 use sotto_tests::sipp::{Running, Sipp};
@@ -34,6 +35,17 @@ impl Bench {
         let calls = data.join("calls-harper");
         let calls = if quick { two_of(&calls)? } else { calls };
         Ok(Self { sotto, data, calls, quick, llm })
+    }
+
+    /// A language model's server: the one that was named, or llama.cpp with SmolLM2, which runs as long as it is held. Where it
+    /// is, and the model's name there.
+    pub fn language_model(&self) -> Result<(Option<Llama>, String, String)> {
+        if let Some((url, model)) = self.llm.clone() {
+            return Ok((None, url, model));
+        }
+        let llama = Llama::start()?;
+        let url = llama.url();
+        Ok((Some(llama), url, llama::MODEL.to_owned()))
     }
 
     /// A fresh server of the release build with this speech model, for calls in English.

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
-use sotto_call::CallEvent;
+use sotto_call::{CallEvent, CallState};
 use sotto_review::{CallInsight, Quality, Scorecard};
 
 use super::offline::{Knowledge, Offline};
+use crate::assist::Model;
 use crate::config::Config;
+use crate::writer::{self, WRITTEN_WITHIN};
 
 /// The largest log that is read, in bytes: a day of talk has some tens of megabytes.
 const MAX_LOG: u64 = 1 << 28;
@@ -30,6 +32,9 @@ pub(crate) struct Insight {
     /// Print how good the call was, by a scorecard, instead.
     #[arg(long)]
     quality: bool,
+    /// Let the configured language model (`[llm]`) write the summary.
+    #[arg(long, conflicts_with = "quality")]
+    model: bool,
     /// A scorecard of your own (TOML).
     #[arg(long, value_name = "CARD", requires = "quality")]
     scorecard: Option<PathBuf>,
@@ -45,6 +50,11 @@ impl Insight {
         let events = if is_log { read_log(&self.file)? } else { self.played(&config).await? };
         if self.quality {
             print(&Quality::of(&events, &card.unwrap_or_else(Scorecard::built_in)))
+        } else if self.model {
+            let llm = config.llm.open()?.context("no server is configured: set `llm.url` and `llm.model`")?;
+            let model = Model { llm, redaction: config.redaction, patience: WRITTEN_WITHIN };
+            let state = CallState::of(&events);
+            print(&writer::draft(&model, &state).await.insight(&state))
         } else {
             print(&CallInsight::of(&events))
         }

@@ -37,6 +37,7 @@ use crate::library::{Library, open_embedding};
 use crate::llm::SpentKeeper;
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
+use crate::writer::WRITTEN_WITHIN;
 use crate::{analysis, figures, jobs, moods, people, priority, retention};
 
 /// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
@@ -108,6 +109,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         spent = Some(SpentKeeper::start(llm.clone(), store.clone(), super::now_unix_ms()).await?);
     }
     let model = llm.map(|llm| Model { llm, redaction: config.redaction.clone(), patience: ANSWERED_WITHIN });
+    let writes = model.as_ref().filter(|_| config.llm.insights);
+    let writes = writes.map(|model| Model { patience: WRITTEN_WITHIN, ..model.clone() });
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
@@ -174,8 +177,11 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
-    let (work, rules) = (jobs::built_in(library.clone()), config.crm_rules());
-    let jobs = jobs::run(store.clone(), work, rules, limits, done_after, no_more_jobs.clone());
+    let work = match writes {
+        Some(model) => jobs::by_model(library.clone(), model, Handle::current(), no_more_jobs.clone()),
+        None => jobs::built_in(library.clone()),
+    };
+    let jobs = jobs::run(store.clone(), work, config.crm_rules(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));

@@ -18,7 +18,8 @@ pub(super) fn routes() -> Router<App> {
 
 /// What a call came to
 ///
-/// It is made some moments after the call's end. Whoever may not see moods gets it as if there were none.
+/// It is made some moments after the call's end. Whoever may not see moods gets it as if there were none. While a language model
+/// writes, what is known without it is told (`being_written`).
 #[utoipa::path(get, path = "/api/calls/{id}/insight", tag = "Calls", params(("id" = String, Path)), responses(
     (status = 200, description = "With the words that all of it rests on", body = schema::CallInsight),
     (status = 404, description = "No such call, or it is not known (`not_yet`: but will be)", body = ErrorBody),

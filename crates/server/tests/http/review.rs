@@ -6,10 +6,15 @@ use std::time::Duration;
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sotto_call::CallId;
+use sotto_llm::Llm;
+use sotto_llm::testing::{Fake, Reply};
+use sotto_server::assist::Model;
 use sotto_server::crm::CrmRules;
 use sotto_server::hub::HubLimits;
-use sotto_server::jobs::{self, JobLimits};
+use sotto_server::jobs::{self, JobLimits, Work};
+use sotto_server::redaction::RedactionConfig;
 use sotto_store::{JobState, Role};
+use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 
 use crate::bench::{Bench, body, by, get, hangup, post, refused};
@@ -22,9 +27,12 @@ pub fn rules() -> CrmRules {
 
 /// Works until all is done.
 pub async fn work(bench: &Bench) {
+    work_with(bench, jobs::built_in(bench.library.clone())).await;
+}
+
+async fn work_with(bench: &Bench, work: Work) {
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
-    let work = jobs::built_in(bench.library.clone());
     let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     while bench.store.job_counts().await.unwrap().into_keys().any(|state| state != JobState::Done) {
@@ -72,6 +80,36 @@ async fn what_a_call_came_to_is_told_once_it_is_known_and_moods_only_to_those_wh
     refused(bench.send(by(&nothing, get(&path))).await, 403, "forbidden").await;
     let unknown = format!("/api/calls/{}/insight", CallId::new());
     refused(bench.send(by(&mina, get(&unknown))).await, 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_summary_by_a_model_is_told_to_all_and_moods_to_those_alone_who_see_them() {
+    let see_moods = |settings: &mut sotto_server::http::HttpSettings| {
+        settings.moods.seen_by = vec![Role::Supervisor];
+    };
+    let bench = Bench::with(see_moods, HubLimits::default()).await;
+    bench.add_user("mina", Role::Agent).await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let call = bench.begin("a");
+    feels(&call);
+    call.end(hangup()).await.unwrap();
+    let said = json!({
+        "entities": [], "lead_stage_suggestion": [], "next_actions": [], "urgency": [],
+        "summary_bullets": [{ "utterances": [1], "value": "The customer has called three times." }],
+    });
+    let fake = Fake::in_turn(vec![Reply::Says(said.to_string())]).await;
+    let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
+    let model = Model { llm, redaction, patience: Duration::from_secs(20) };
+    let stop = CancellationToken::new();
+    work_with(&bench, jobs::by_model(bench.library.clone(), model, Handle::current(), stop)).await;
+    let path = format!("/api/calls/{}/insight", call.id());
+    for (who, felt) in [("mina", Value::Null), ("sara", json!("negative"))] {
+        let told = body(bench.send(by(&bench.sign_in(who).await, get(&path))).await).await;
+        assert_eq!(told["summary_bullets"], json!(["The customer has called three times."]), "{who}");
+        assert_eq!((&told["written_by"]["model"], &told["sentiment"]), (&json!("fake"), &felt), "{who}");
+        assert!(told.get("being_written").is_none(), "{who}");
+    }
+    assert_eq!(fake.asked().len(), 1, "one draft serves both");
 }
 
 #[tokio::test(flavor = "multi_thread")]

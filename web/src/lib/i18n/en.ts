@@ -534,6 +534,9 @@ export const en = {
   'review.not.did_not_happen': 'not judged: there was no occasion',
   'review.not.no_checklist': 'not judged: there is no checklist',
   'review.not.too_little': 'not judged: too little was said',
+  'review.byModel': 'Written by {model}; what was not said was left out.',
+  'review.beingWritten': 'A summary is being written by the language model …',
+  'review.modelFailed': 'The language model has given no summary; these are sentences that were said.',
   'review.note': 'Found by rules in what was said; it may be wrong.',
 
   'contacts.title': 'Contacts',

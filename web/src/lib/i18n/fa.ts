@@ -522,6 +522,9 @@ export const fa: Record<Key, Message> = {
   'review.not.did_not_happen': 'سنجیده نشد: موردی پیش نیامد',
   'review.not.no_checklist': 'سنجیده نشد: فهرستی در کار نیست',
   'review.not.too_little': 'سنجیده نشد: گفته‌ها کم بود',
+  'review.byModel': 'به قلم {model}؛ آن‌چه گفته نشده بود کنار گذاشته شد.',
+  'review.beingWritten': 'مدل زبانی در حال نوشتن خلاصه است …',
+  'review.modelFailed': 'مدل زبانی خلاصه‌ای نداد؛ این‌ها جمله‌هایی است که گفته شده است.',
   'review.note': 'با قاعده از گفته‌ها برداشته شده است و شاید نادرست باشد.',
 
   'contacts.title': 'مخاطبان',
