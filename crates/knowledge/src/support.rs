@@ -129,4 +129,40 @@ mod tests {
         }
         assert!(stands_in("کارمزد ۱۲ دلار", &["کارمزد دوازده دلار بود"]));
     }
+
+    #[test]
+    fn a_denial_is_neither_added_nor_lost() {
+        let texts = [
+            "Refunds\nExtra traffic is not paid back. You can renew online, but not by phone.",
+            "بازگشت وجه\nترافیک اضافه برگشت داده نمی‌شود.",
+        ];
+        for (sentence, stands) in [
+            ("Extra traffic is not paid back.", true),
+            ("Extra traffic is paid back.", false),
+            ("You can renew online.", true),
+            ("You can not renew online.", true),
+            ("ترافیک اضافه برگشت داده نمی‌شود.", true),
+            ("ترافیک اضافه برگشت داده می‌شود.", false),
+        ] {
+            assert_eq!(stands_in(sentence, &texts), stands, "{sentence}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_with_its_scheme_or_without() {
+        let texts = ["Panels\nRenew at https://panel.example/renew or write to help@mf.example, at 10:30."];
+        for (sentence, stands) in [
+            ("Renew at panel.example/renew.", true),
+            ("Renew at https://panel.example/renew!", true),
+            ("Write to help@mf.example.", true),
+            ("Write at 10:30, e.g. to renew.", true),
+            ("Renew panels at evil.example/renew.", false),
+            ("Renew panels at ftp://panel.example/renew.", false),
+            ("Renew panels (javascript:renew)", false),
+            ("Renew panels at https://panel.example.evil/renew.", false),
+            ("Renew ![panels](https://panel.example/renew?panel=10)", false),
+        ] {
+            assert_eq!(stands_in(sentence, &texts), stands, "{sentence}");
+        }
+    }
 }
