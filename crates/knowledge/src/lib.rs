@@ -26,7 +26,7 @@ mod words;
 
 pub use alike::{ALIKE, ALIKE_WORDS, Asked, Leaders};
 pub use conflict::{Conflict, Statement, conflicts};
-pub use excerpt::{Excerpt, clauses, sentences};
+pub use excerpt::{Excerpt, sentences};
 pub use hub::{
     ByHash, Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document,
     fingerprint,
@@ -37,7 +37,7 @@ pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};
 pub use support::stands_in;
 pub use trigger::{Question, Trigger, Turn, Unasked};
-pub use words::{share_in, shares_in};
+pub use words::share_in;
 
 /// Why something is not in a hub, or is not found.
 #[derive(Debug, thiserror::Error)]
