@@ -888,6 +888,10 @@ impl Publisher {
             // They may have agreed when the leg began.
             let voice = voice.filter(|_| insight.is_some_and(|one| one.listens_to_voice(&self.memory)));
             let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance, voice)?)));
+            // Where time tells nothing, nothing comes sooner.
+            if let Some(insight) = insight.filter(|_| !self.unhurried) {
+                insight.look_ahead(&self.memory, &utterance);
+            }
             match redacted {
                 Some(redacted) => self.live.redact(at, redacted, utterance),
                 None => publish(&self.live, at, EventBody::Utterance(utterance)),
