@@ -53,6 +53,7 @@ pub fn card(document: &str, said: &Utterance) -> Card {
         },
         evidence: Quote::of(said),
         roles: Vec::new(),
+        teams: Vec::new(),
         expires_at_ms: Millis(90_000),
         latency_ms: Millis(40),
         held_back: Vec::new(),

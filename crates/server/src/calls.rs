@@ -33,6 +33,7 @@ use crate::desk::{
 };
 use crate::hub::{self, Hub, LiveCall};
 use crate::insight::{CallMemory, Insight};
+use crate::library::agent_among;
 use crate::needs::Condition;
 use crate::redaction::{self, Left, Redaction, RedactionConfig};
 
@@ -881,6 +882,7 @@ impl Publisher {
     fn hear(&self, utterance: Utterance, voice: Option<Voice>) {
         // The position in the audio at which it was said, so that replays give the same log.
         let (at, id) = (self.unhurried.then_some(utterance.end_ms), utterance.utterance_id);
+        self.memory.attended_by(agent_among(&self.live.summary().participants));
         for Left { utterance, redacted } in self.redaction.hear(utterance) {
             let insight = self.insight.get();
             // Earlier utterances that come once more have no voice: it was heard the first time.

@@ -36,7 +36,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::library::{self, Library, viewer};
+use crate::library::{self, Library};
 use crate::priority;
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
@@ -291,6 +291,8 @@ pub struct CallMemory {
     consent: Mutex<Agreement>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
+    /// Whose call it is, by name.
+    agent: Mutex<Option<String>>,
     /// Whether the call has a checklist, which the agent's words tick.
     has_checklist: bool,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
@@ -339,6 +341,8 @@ struct Asking<'a> {
     /// See [`Library::compares`].
     compares: bool,
     index: Arc<Index>,
+    /// For whom: the call's agent, whoever follows it.
+    viewer: Viewer,
 }
 
 /// What was found for a customer's words before they were final. It is shown only if the final words ask the very same, of
@@ -350,14 +354,15 @@ struct Ahead {
     context: Vec<String>,
     compares: bool,
     index: Weak<Index>,
+    viewer: Viewer,
     found: Option<Card>,
     took_ms: u64,
 }
 
 impl Ahead {
     fn is_of(&self, asking: &Asking<'_>) -> bool {
-        let Asking { question, compares, index } = asking;
-        (self.text.as_str(), self.compares) == (question.text, *compares)
+        let Asking { question, compares, index, viewer } = asking;
+        (self.text.as_str(), self.compares, &self.viewer) == (question.text, *compares, viewer)
             && self.context == question.context
             && std::ptr::eq(self.index.as_ptr(), Arc::as_ptr(index))
     }
@@ -451,6 +456,18 @@ impl CallMemory {
         let mut consent = self.consent();
         consent.agrees = Some(agrees);
         consent.was_refused |= !agrees;
+    }
+
+    /// It is the call of an agent of this name from now on: what is looked up is looked up for them.
+    pub fn attended_by(&self, agent: Option<&str>) {
+        let mut known = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != agent {
+            *known = agent.map(str::to_owned);
+        }
+    }
+
+    fn agent(&self) -> Option<String> {
+        self.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn consent(&self) -> MutexGuard<'_, Agreement> {
@@ -588,7 +605,6 @@ impl Insight {
             consent_assumed: config.consent_assumed,
             library,
             trigger: Trigger::new(),
-            viewer: viewer(Role::Agent),
             waiting: Arc::clone(&waiting),
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
@@ -707,8 +723,6 @@ struct Thread {
     consent_assumed: bool,
     library: Library,
     trigger: Trigger,
-    /// Whom things are looked up for, whoever follows the call.
-    viewer: Viewer,
     waiting: Arc<AtomicUsize>,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
@@ -791,7 +805,12 @@ impl Thread {
                 }
             }
             let Some(said) = customers else { continue };
-            let ahead = ahead.filter(|ahead| self.is_confirmed(ahead, said.utterance(), &known));
+            let agent = memory.agent();
+            let ahead = ahead.filter(|ahead| {
+                let asking =
+                    self.asking(said.utterance(), &known.before(said.utterance()), false, agent.as_deref());
+                asking.is_some_and(|asking| ahead.is_of(&asking))
+            });
             let is_answered = ahead.is_some();
             if let Some(Ahead { found, took_ms, .. }) = ahead {
                 self.figures.questions.fetch_add(1, Relaxed);
@@ -829,34 +848,29 @@ impl Thread {
             }
             let said = said.utterance();
             let before = known.before(said);
-            let found = self.try_to(|| self.look_up(said, &before, is_wish, read.as_mut()));
+            let asking = self.asking(said, &before, is_wish, agent.as_deref());
+            let Some(asking) = asking else { continue };
+            self.figures.questions.fetch_add(1, Relaxed);
+            let found = self.try_to(|| self.find(&asking, said, read.as_mut()));
             if let Some(card) = found.flatten() {
                 publish(EventBody::Card(Box::new(Card { latency_ms: latency(), ..card })));
             }
         }
     }
 
-    /// What is written down about what a customer has asked, if they have asked something: the call's task decides whether it
-    /// is shown.
-    fn look_up(
+    /// What is to be looked up for a customer's words, if anything is. A rule that panics is counted.
+    fn asking<'a>(
         &self,
-        said: &Utterance,
-        before: &[Turn<'_>],
+        said: &'a Utterance,
+        before: &[Turn<'a>],
         is_wish: bool,
-        read: &mut dyn Read,
-    ) -> Result<Option<Card>, InsightError> {
-        let Some(asking) = self.asking(said, before, is_wish) else { return Ok(None) };
-        self.figures.questions.fetch_add(1, Relaxed);
-        self.find(&asking, said, read)
-    }
-
-    /// What is to be looked up for a customer's words, if anything is.
-    fn asking<'a>(&self, said: &'a Utterance, before: &[Turn<'a>], is_wish: bool) -> Option<Asking<'a>> {
+        agent: Option<&str>,
+    ) -> Option<Asking<'a>> {
         // Asked before there is an index: whatever is published after that has vectors of one embedding.
         let compares = self.library.compares();
         let index = self.library.index()?;
-        match self.trigger.question(&said.text, before, is_wish) {
-            Ok(question) => Some(Asking { question, compares, index }),
+        match self.try_to(|| Ok(self.trigger.question(&said.text, before, is_wish)))? {
+            Ok(question) => Some(Asking { question, compares, index, viewer: self.library.agent(agent) }),
             Err(why) => {
                 tracing::trace!(?why, "nothing is looked up");
                 None
@@ -864,13 +878,14 @@ impl Thread {
         }
     }
 
+    /// What is written down about what a customer has asked: the call's task decides whether it is shown.
     fn find(
         &self,
         asking: &Asking<'_>,
         said: &Utterance,
         read: &mut dyn Read,
     ) -> Result<Option<Card>, InsightError> {
-        let Asking { question: Question { text, context }, compares, index } = asking;
+        let Asking { question: Question { text, context }, compares, index, viewer } = asking;
         let vector = if *compares {
             let texts = Query::texts(text, context);
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
@@ -882,7 +897,7 @@ impl Thread {
             None
         };
         let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
-        match index.search(&query, &self.viewer, 1) {
+        match index.search(&query, viewer, 1) {
             Ok(hits) => Ok(hits.first().and_then(|hit| card(hit, &query, said))),
             Err(error) => {
                 tracing::warn!(%error, "a question was not looked up");
@@ -898,31 +913,25 @@ impl Thread {
         let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(read) = read.as_mut() else { return };
         let before = known.before(said);
-        let Some(asking) = self.try_to(|| Ok(self.asking(said, &before, false))).flatten() else { return };
+        let Some(asking) = self.asking(said, &before, false, memory.agent().as_deref()) else { return };
         if known.ahead.as_ref().is_some_and(|ahead| ahead.id == said.utterance_id && ahead.is_of(&asking)) {
             return;
         }
         let begun = Instant::now();
         let Some(found) = self.try_to(|| self.find(&asking, said, read.as_mut())) else { return };
-        let Asking { question: Question { text, context }, compares, index } = asking;
+        let Asking { question: Question { text, context }, compares, index, viewer } = asking;
         let ahead = Ahead {
             id: said.utterance_id,
             text: text.to_owned(),
             context: context.iter().map(|turn| (*turn).to_owned()).collect(),
             compares,
             index: Arc::downgrade(&index),
+            viewer,
             found,
             took_ms: begun.elapsed().as_millis() as u64,
         };
         self.figures.ahead.fetch_add(1, Relaxed);
         known.ahead = Some(ahead);
-    }
-
-    /// Whether final words ask what was looked up before they were.
-    fn is_confirmed(&self, ahead: &Ahead, said: &Utterance, known: &Remembered) -> bool {
-        let before = known.before(said);
-        let asks = self.try_to(|| Ok(self.asking(said, &before, false)));
-        asks.flatten().is_some_and(|asking| ahead.is_of(&asking))
     }
 
     /// What something comes to; nothing, and that is counted, when it fails or panics.
@@ -969,6 +978,7 @@ fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
         },
         evidence: Quote::of(said),
         roles: document.visibility.roles.iter().cloned().collect(),
+        teams: document.visibility.teams.iter().cloned().collect(),
         expires_at_ms: Millis(0),
         latency_ms: Millis(0),
         held_back: Vec::new(),
@@ -1045,7 +1055,8 @@ pub(crate) mod tests {
     use sotto_insight::{PromptSet, Purpose};
     use sotto_knowledge::{Content, Hub, KnowledgeError, Paper, SURE, Visibility};
 
-    use crate::library::Embed;
+    use crate::library::{Embed, KnowledgeConfig, viewer};
+    use crate::people;
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -1649,6 +1660,31 @@ pub(crate) mod tests {
         let is_card = |e: &EventBody| matches!(e, EventBody::Card(_));
         assert!(events.iter().position(of_customer) < events.iter().position(is_card));
         assert!(cards_of(&start(&feelings()), "Can I get a refund?").is_empty(), "nothing is written down");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_team_has_written_down_is_looked_up_on_its_agents_calls_alone() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        for (name, team) in [("mina", Some("cards")), ("omid", Some("sales")), ("sara", None)] {
+            let password = Some("a long enough password".to_owned());
+            people::add_user(&store, name, Role::Agent, team, password, 1).await.unwrap();
+        }
+        let library = Library::new(KnowledgeConfig::default(), store);
+        let (text, admin) = (b"A refund of the panel takes three days.".to_vec(), viewer(Role::Admin));
+        let of_team = Visibility { teams: ["cards".to_owned()].into(), ..Visibility::default() };
+        library.upload("refunds.txt", text, false, of_team, admin, 7).await.unwrap();
+        let insight = start_with(&feelings(), library);
+        let found = |agent: Option<&str>| {
+            let memory = CallMemory::since(0);
+            memory.attended_by(agent);
+            let said = [utterance(1, Party::Customer, "Can I get a refund of the panel?")];
+            let events = published_of(memory, &insight, &said);
+            cards(&events).into_iter().map(|card| card.teams.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Some("Mina")), [["cards".to_owned()]]);
+        for agent in [Some("omid"), Some("sara"), Some("a stranger"), None] {
+            assert_eq!(found(agent), [] as [Vec<String>; 0], "{agent:?}");
+        }
     }
 
     /// The documents that are found for something that a customer says.

@@ -19,6 +19,7 @@ use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sotto_call::{Participant, Party};
 use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query,
@@ -34,6 +35,7 @@ use utoipa::ToSchema;
 use crate::anonymous::anonymised;
 use crate::audit;
 use crate::documents::{self, Found};
+use crate::people;
 
 /// What documents and questions are embedded by, whatever calls are understood by: how sure a hit is was judged by its
 /// cosines.
@@ -54,9 +56,9 @@ const UPLOADS: usize = 4;
 #[serde(default, deny_unknown_fields)]
 pub struct KnowledgeConfig {
     /// Folders whose documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX) are found, those in folders inside as well:
-    /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise,
-    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own
-    /// name and its path in there, so no two folders have the same name.
+    /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise
+    /// (`sotto user team`); with `tickets = true` people are taken out of them. A document is called by the folder's own name
+    /// and its path in there, so no two folders have the same name.
     pub folders: Vec<KnowledgeFolder>,
     /// Seconds after which folders are looked through for changes.
     pub look_every_s: u32,
@@ -147,10 +149,23 @@ pub(crate) fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// Somebody of this role, who looks. Nobody is in a team yet.
+/// Somebody of this role and of no team, who looks.
 #[must_use]
 pub fn viewer(role: Role) -> Viewer {
-    Viewer { roles: BTreeSet::from([role_name(role).to_owned()]), ..Viewer::default() }
+    member(role, None)
+}
+
+/// Somebody of this role, who is in this team, if in any.
+#[must_use]
+pub fn member(role: Role, team: Option<&str>) -> Viewer {
+    let teams = team.into_iter().map(str::to_owned).collect();
+    Viewer { teams, roles: BTreeSet::from([role_name(role).to_owned()]) }
+}
+
+/// Whose call it is in which these take part, as far as they have a name.
+#[must_use]
+pub fn agent_among(participants: &[Participant]) -> Option<&str> {
+    participants.iter().filter(|one| one.party == Party::Agent).find_map(|one| one.name.as_deref())
 }
 
 /// Only these roles may see it; everybody if there are none.
@@ -554,6 +569,8 @@ struct Shared {
     reading: Arc<Semaphore>,
     /// Documents of folders are seen by whom the configuration says.
     settled: AtomicBool,
+    /// By name, the teams of those who are in one.
+    teams: Mutex<BTreeMap<String, String>>,
     stopping: AtomicBool,
     counted: Counted,
 }
@@ -613,6 +630,7 @@ impl Library {
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
                 reading: Arc::new(Semaphore::new(1)),
                 settled: AtomicBool::new(false),
+                teams: Mutex::default(),
                 stopping: AtomicBool::new(false),
                 counted: Counted::default(),
             }),
@@ -630,6 +648,15 @@ impl Library {
     #[must_use]
     pub fn compares(&self) -> bool {
         self.shared.compares.load(Acquire)
+    }
+
+    /// The agent of this name, as whom passages are looked up on their calls. In which team they are is known as of when the
+    /// folders were looked through last: whoever shows what was found asks again who may see it.
+    #[must_use]
+    pub fn agent(&self, name: Option<&str>) -> Viewer {
+        let name = name.and_then(|name| people::name(name).ok());
+        let teams = lock(&self.shared.teams);
+        member(Role::Agent, name.and_then(|name| teams.get(&name)).map(String::as_str))
     }
 
     /// The passages that answer a question best, of those that `viewer` may see, the best first. `context` is what was said
@@ -907,6 +934,8 @@ impl Shared {
             runtime.block_on(settle(store, &self.config.folders))?;
             self.settled.store(true, Relaxed);
         }
+        let people = runtime.block_on(store.users()).context("reading who is in which team")?;
+        *lock(&self.teams) = people.into_iter().filter_map(|user| Some((user.name, user.team?))).collect();
         runtime.block_on(books.sync(store))
     }
 

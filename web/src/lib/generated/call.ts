@@ -489,7 +489,11 @@ because: CardHeldBackBecause,
 /**
  * As [`Card::roles`].
  */
-roles?: Array<string>, };
+roles?: Array<string>, 
+/**
+ * As [`Card::teams`].
+ */
+teams?: Array<string>, };
 
 export type Card = { 
 /**
@@ -540,6 +544,10 @@ evidence: Quote,
  * The roles that may see the document; none named: all of them.
  */
 roles?: Array<string>, 
+/**
+ * The teams that may see the document; none named: all of them.
+ */
+teams?: Array<string>, 
 /**
  * When it helps no more.
  */
