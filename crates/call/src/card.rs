@@ -63,6 +63,10 @@ pub struct Card {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct CardWhy {
+    /// What was looked up: a stretch of the words that it rests on. Empty in logs of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<String>", optional))]
+    pub query: String,
     /// Words of the question that stand in it.
     pub words: Vec<String>,
     /// The share of the question, by what its words are worth, that these are: from 0 to 1.
@@ -75,6 +79,28 @@ pub struct CardWhy {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub mentioned: bool,
+}
+
+/// See [`EventBody::CardHeldBack`]. It tells of the question alone, and of no document: whoever reads the call may read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CardNotShown {
+    /// What was looked up: a stretch of the customer's words.
+    pub query: String,
+    /// Why nothing is shown.
+    pub because: CardHeldBackBecause,
+    /// How likely the best passage that was found answers, from 0 to 1.
+    pub confidence: f32,
+    /// The customer's words that were looked up.
+    pub evidence: Quote,
+}
+
+impl CardNotShown {
+    /// Leaves nothing of the words that it rests on.
+    pub(crate) fn redact(&mut self) {
+        self.evidence.redact();
+        self.query.clear();
+    }
 }
 
 /// A passage that was found and not shown.
@@ -133,6 +159,18 @@ impl Card {
         CardHeldBack { title, section, confidence, because, roles, teams }
     }
 
+    /// What the log keeps of it where it is not shown.
+    #[must_use]
+    pub fn not_shown(&self, because: CardHeldBackBecause) -> CardNotShown {
+        let Self { why, confidence, evidence, .. } = self;
+        CardNotShown {
+            query: why.query.clone(),
+            because,
+            confidence: *confidence,
+            evidence: evidence.clone(),
+        }
+    }
+
     /// Whether somebody may see the document.
     #[must_use]
     pub fn is_seen_by(&self, viewer: CardViewer<'_>) -> bool {
@@ -143,6 +181,7 @@ impl Card {
     pub(crate) fn redact(&mut self) {
         self.evidence.redact();
         self.why.words.clear();
+        self.why.query.clear();
     }
 
     fn tells_too_much(&self, to: CardViewer<'_>) -> bool {
@@ -278,6 +317,39 @@ mod tests {
         assert_eq!(open(&state(log.clone())), [2]);
         log.push(shown(3, &agents(1)));
         assert_eq!(open(&state(log)), [2]);
+    }
+
+    #[test]
+    fn why_nothing_is_shown_is_known_until_something_is_or_the_words_are_taken_back() {
+        let said = utterance(1, Party::Customer, "hello, how?");
+        let mut found = card("refunds.md", &said);
+        found.why.query = "how?".to_owned();
+        let held = EventBody::CardHeldBack(found.not_shown(CardHeldBackBecause::NotSure));
+        let begun = [EventBody::Utterance(said.clone()), held.clone()];
+        let after = |more: EventBody| {
+            let state = state(begun.clone().into_iter().chain([more]));
+            state.cards_not_shown.into_iter().map(|one| one.query).collect::<Vec<_>>()
+        };
+        assert_eq!(after(held.clone()), ["how?"]);
+        assert_eq!(after(shown(1, &said)), [] as [&str; 0]);
+        let revised =
+            |text: &str, party| EventBody::Utterance(Utterance { revision: 1, ..utterance(1, party, text) });
+        assert_eq!(after(revised("", Party::Customer)), [] as [&str; 0]);
+        assert_eq!(after(revised("hello, how?", Party::Agent)), [] as [&str; 0]);
+        let redacted = Redacted {
+            utterance_id: UtteranceId(1),
+            party: Party::Customer,
+            secrets: vec![Secret::Card],
+            ranges: vec![],
+            muted: false,
+        };
+        assert_eq!(after(EventBody::Redacted(redacted)), [""]);
+        let mut body = held.clone();
+        assert_eq!(body.quotes(), Some(UtteranceId(1)));
+        body.redact();
+        assert!(!serde_json::to_string(&body).unwrap().contains("how"));
+        let read: EventBody = serde_json::from_value(serde_json::to_value(&held).unwrap()).unwrap();
+        assert_eq!(read, held);
     }
 
     #[test]

@@ -971,6 +971,7 @@ fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
         changed_unix_ms: document.changed_unix_ms,
         confidence: number(hit.confidence),
         why: CardWhy {
+            query: query.text.to_owned(),
             words: hit.why.words.clone(),
             covered: number(hit.why.covered),
             cosine: hit.why.cosine.map(number),

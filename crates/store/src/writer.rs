@@ -290,6 +290,7 @@ fn size_of_event(event: &CallEvent) -> usize {
             FIXED + found.entities.iter().map(|entity| 64 + entity.value.len()).sum::<usize>()
         }
         EventBody::Card(card) => size_of_card(card),
+        EventBody::CardHeldBack(held) => FIXED + held.query.len() + held.evidence.text.len(),
         _ => FIXED,
     }
 }
@@ -302,7 +303,8 @@ fn size_of_card(card: &Card) -> usize {
         128 + one.title.len()
             + [&one.section, &one.roles, &one.teams].map(|all| strings(all)).iter().sum::<usize>()
     });
-    let texts = [&card.document, &card.title, &card.text, &card.evidence.text].map(String::len);
+    let texts =
+        [&card.document, &card.title, &card.text, &card.why.query, &card.evidence.text].map(String::len);
     let lists = [&card.section, &card.why.words, &card.roles, &card.teams].map(|all| strings(all));
     FIXED + texts.iter().chain(&lists).sum::<usize>() + held_back.sum::<usize>()
 }

@@ -12,6 +12,7 @@ import type {
   CallStarted,
   CallState,
   Card,
+  CardNotShown,
   ChecklistItem,
   Consent,
   Entities,
@@ -123,6 +124,8 @@ export class CallModel {
   prompt: Prompt | null = $state.raw(null);
   /** The cards that stand, the oldest first; they may have expired. */
   cards: Card[] = $state.raw([]);
+  /** What was looked up and is not shown, utterance by utterance. */
+  cardsNotShown: CardNotShown[] = $state.raw([]);
   /** What must be said on this call. */
   checklist: ChecklistItem[] = $state.raw([]);
   /** How the call's time went, once it is over. */
@@ -161,6 +164,7 @@ export class CallModel {
     this.entities = state.entities;
     this.prompt = state.prompt;
     this.cards = state.cards;
+    this.cardsNotShown = state.cards_not_shown;
     this.checklist = state.checklist;
     this.talk = state.talk;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
@@ -269,6 +273,10 @@ export class CallModel {
         break;
       case 'card':
         if (this.#isSaid(event.evidence)) this.#open(event);
+        break;
+      case 'card_held_back':
+        if (this.#isSaid(event.evidence))
+          this.cardsNotShown = [...this.#notShownBeside(event.evidence.utterance_id), event];
         break;
       case 'card_answered':
         // What is copied still stands.
@@ -385,6 +393,12 @@ export class CallModel {
   #open(card: Card): void {
     const others = this.cards.filter((one) => one.evidence.utterance_id !== card.evidence.utterance_id);
     this.cards = [...others, card].slice(-MOST_OPEN_CARDS);
+    this.cardsNotShown = this.#notShownBeside(card.evidence.utterance_id);
+  }
+
+  /** What is not shown for other words than those of an utterance. */
+  #notShownBeside(utterance: number): CardNotShown[] {
+    return this.cardsNotShown.filter(({ evidence }) => evidence.utterance_id !== utterance);
   }
 
   #check(item: ChecklistItem): void {
@@ -402,9 +416,12 @@ export class CallModel {
     if (this.cards.some(({ evidence }) => evidence.utterance_id === utterance_id))
       this.cards = this.cards.map((card) =>
         card.evidence.utterance_id === utterance_id
-          ? { ...card, evidence: masked(card.evidence), why: { ...card.why, words: [] } }
+          ? { ...card, evidence: masked(card.evidence), why: { ...card.why, words: [], query: '' } }
           : card,
       );
+    this.cardsNotShown = this.cardsNotShown.map((one) =>
+      one.evidence.utterance_id === utterance_id ? { ...one, evidence: masked(one.evidence), query: '' } : one,
+    );
     for (const item of this.checklist)
       if (item.evidence?.utterance_id === utterance_id)
         this.#check({ ...item, evidence: masked(item.evidence) });
@@ -447,6 +464,7 @@ export class CallModel {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
       this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
+      this.cardsNotShown = this.#notShownBeside(next.utterance_id);
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;

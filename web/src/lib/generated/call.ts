@@ -451,6 +451,10 @@ by: string, };
 
 export type CardWhy = { 
 /**
+ * What was looked up: a stretch of the words that it rests on. Empty in logs of earlier versions.
+ */
+query?: string, 
+/**
  * Words of the question that stand in it.
  */
 words: Array<string>, 
@@ -494,6 +498,24 @@ roles?: Array<string>,
  * As [`Card::teams`].
  */
 teams?: Array<string>, };
+
+export type CardNotShown = { 
+/**
+ * What was looked up: a stretch of the customer's words.
+ */
+query: string, 
+/**
+ * Why nothing is shown.
+ */
+because: CardHeldBackBecause, 
+/**
+ * How likely the best passage that was found answers, from 0 to 1.
+ */
+confidence: number, 
+/**
+ * The customer's words that were looked up.
+ */
+evidence: Quote, };
 
 export type Card = { 
 /**
@@ -775,7 +797,7 @@ silence_ms: Millis,
  */
 dead_air_ms: Millis, };
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "card_held_back" } & CardNotShown | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -785,7 +807,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "card_held_back" } & CardNotShown | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -849,6 +871,10 @@ prompt: Prompt | null,
  * it to see.
  */
 cards: Array<Card>, 
+/**
+ * What was looked up and is not shown, utterance by utterance.
+ */
+cards_not_shown: Array<CardNotShown>, 
 /**
  * What must be said on this call, in the organisation's order.
  */

@@ -428,6 +428,7 @@ export const en = {
   'card.words': 'has of the question: {words} ({percent})',
   'card.meaning': 'as near in meaning as {percent}',
   'card.mentioned': 'its title was mentioned',
+  'card.notShown': { one: '{n} question without a card', other: '{n} questions without a card' },
   'card.held.not_sure': 'not sure enough',
   'card.held.shown': 'was shown already',
   'card.held.too_soon': 'many were shown just before',

@@ -417,6 +417,7 @@ export const fa: Record<Key, Message> = {
   'card.words': 'از پرسش دارد: {words} ({percent})',
   'card.meaning': 'نزدیکی معنا: {percent}',
   'card.mentioned': 'از عنوان آن نام برده شد',
+  'card.notShown': { one: '{n} پرسش بی‌کارت', other: '{n} پرسش بی‌کارت' },
   'card.held.not_sure': 'اطمینان کافی نبود',
   'card.held.shown': 'پیش‌تر نشان داده شد',
   'card.held.too_soon': 'چند کارت تازه آمده بود',
