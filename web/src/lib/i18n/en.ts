@@ -300,6 +300,7 @@ export const en = {
   'knowledge.noneHint': 'Whoever supervises uploads some here, or names folders in the configuration.',
   'knowledge.passages': { one: '{n} passage', other: '{n} passages' },
   'knowledge.source.folder': 'in a folder',
+  'knowledge.source.page': 'a page of the web',
   'knowledge.source.upload': 'uploaded',
   'knowledge.state.ready': 'found by words and meaning',
   'knowledge.state.words': 'found by words; its meaning is still to be read',

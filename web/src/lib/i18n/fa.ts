@@ -289,6 +289,7 @@ export const fa: Record<Key, Message> = {
   'knowledge.noneHint': 'سرپرستان سندها را همین‌جا بارگذاری می‌کنند یا پوشه‌هایی را در پیکربندی نام می‌برند.',
   'knowledge.passages': { one: '{n} بخش', other: '{n} بخش' },
   'knowledge.source.folder': 'در پوشه',
+  'knowledge.source.page': 'صفحهٔ وب',
   'knowledge.source.upload': 'بارگذاری‌شده',
   'knowledge.state.ready': 'با واژه و معنا پیدا می‌شود',
   'knowledge.state.words': 'با واژه پیدا می‌شود؛ معنایش هنوز خوانده نشده است',
