@@ -323,6 +323,12 @@ impl Calls {
         self.shared.insight.get().is_none_or(Insight::is_running)
     }
 
+    /// What is counted of what is understood, if anything is.
+    #[must_use]
+    pub fn insight_figures(&self) -> Option<Arc<crate::insight::Figures>> {
+        self.shared.insight.get().map(Insight::figures)
+    }
+
     /// The registry of live calls.
     #[must_use]
     pub fn hub(&self) -> &Hub {

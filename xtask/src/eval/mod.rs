@@ -25,6 +25,7 @@ mod review;
 mod rtpengine;
 mod setup;
 mod smooth;
+mod spoken;
 mod supervisors;
 mod traffic;
 mod vocabulary;
@@ -250,6 +251,11 @@ const KNOWLEDGE: &[Row] = &[
         name: "card_latency",
         what: "From final words to a card, 10,000 passages, ten calls at once",
         measure: knowledge::card_latency,
+    },
+    Row {
+        name: "spoken",
+        what: "The same questions written, and heard over a telephone",
+        measure: spoken::measure,
     },
     Row {
         name: "access",
