@@ -436,7 +436,7 @@ fn said(library: &Library, one: &Statement, viewer: &Viewer) -> Option<FoundSent
 }
 
 /// What a call that is over tells of what is written down: what its customer asked that nothing answers surely enough, by the
-/// rules of a live call, with all that an agent may see; and what became of its cards.
+/// rules of a live call, with all that its agent may see; and what became of its cards.
 ///
 /// Blocks for some tens of milliseconds a question.
 ///
@@ -457,8 +457,8 @@ fn unanswered(
     trigger: &Trigger,
 ) -> Result<Vec<QuestionRow>, KnowledgeError> {
     let started_at = state.started.as_ref().map_or(0, |started| started.started_at_unix_ms);
-    let participants = state.started.as_ref().map_or(&[][..], |started| &started.participants);
-    let viewer = library.agent(agent_among(participants));
+    let agent = state.started.as_ref().and_then(|started| agent_among(&started.participants));
+    let viewer = library.agent(agent);
     let wishes: BTreeSet<UtteranceId> = state.intents.iter().map(|intent| intent.utterance_id).collect();
     let mut said: Vec<&Utterance> = state.finals().collect();
     said.sort_by_key(|said| (said.start_ms, said.utterance_id));

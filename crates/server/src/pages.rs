@@ -7,7 +7,6 @@
 
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::io::Read as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -345,14 +344,8 @@ fn ask(agent: &Agent, url: &Url, known: &Validators) -> anyhow::Result<Answer> {
 
 /// Finds addresses as usual, and leaves out those that not everybody can reach: who answers for a name may have it point into
 /// our own network. What is found is what is connected to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct PublicAddresses(DefaultResolver);
-
-impl fmt::Debug for PublicAddresses {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PublicAddresses")
-    }
-}
 
 impl Resolver for PublicAddresses {
     fn resolve(
