@@ -1269,6 +1269,26 @@ test('a draft says what it rests on, and is copied and not sent', async (t) => {
   await box.getByRole('button', { name: 'Copy' }).waitFor();
 });
 
+test('supervisors see folded what was looked up and is not shown, with why, and agents do not', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  const { call, say, tell } = await openQuiet(page);
+  const text = 'Well, do you lend to students?';
+  const evidence = { utterance_id: await say(text), revision: 0, text };
+  const why = { query: 'do you lend to students?', because: 'not_sure', confidence: 0.42 };
+  await tell({ kind: 'card_held_back', ...why, evidence });
+  const folded = page.locator('details', { hasText: 'do you lend to students?' });
+  const query = folded.getByRole('button', { name: 'do you lend to students?' });
+  await folded.locator('summary').waitFor();
+  assert.equal(await query.isVisible(), false);
+  await folded.locator('summary').click();
+  await folded.getByText('not sure enough · 42% sure that it answers').waitFor();
+  await query.click();
+  const agent = await visit(t, { name: 'Omid Rezaei' });
+  await agent.goto(`${base}/#/calls/${call.id}`);
+  await agent.locator('.line', { hasText: text }).first().waitFor();
+  assert.equal(await agent.locator('details', { hasText: 'do you lend' }).count(), 0);
+});
+
 test('a card for which much was said is no wider than its place', async (t) => {
   const page = await visit(t, { name: 'Omid Rezaei' });
   const { card } = await openQuiet(page);

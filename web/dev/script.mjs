@@ -743,6 +743,7 @@ export function stateOf(list) {
   const [byId, moods, intents, entities, redactions, checklist, steps] = Array.from({ length: 7 }, () => new Map());
   state.prompt = state.talk = null;
   state.cards = [];
+  state.cards_not_shown = [];
   for (const { seq, at_ms, kind, ...body } of list) {
     state.seq = seq;
     if (kind === 'call_started') state.started = body;
@@ -752,6 +753,7 @@ export function stateOf(list) {
     else if (kind === 'consent') state.consent = body;
     else if (kind === 'prompt_answered') state.prompt = null;
     else if (kind === 'card') state.cards = [...state.cards, body].slice(-2);
+    else if (kind === 'card_held_back') state.cards_not_shown.push(body);
     else if (kind === 'card_answered' && body.answer !== 'copied')
       state.cards = state.cards.filter(({ card_id }) => card_id !== body.card_id);
     else if (kind === 'checklist') checklist.set(body.name, body);

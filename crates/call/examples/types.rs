@@ -6,12 +6,13 @@
 
 use sotto_call::{
     ArcPoint, Arousal, Attention, AudioLost, CallEnded, CallEvent, CallId, CallStarted, CallState, Card,
-    CardAnswer, CardAnswered, CardHeldBack, CardHeldBackBecause, CardWhy, ChecklistItem, Consent, Dtmf,
-    Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack, HeldBackBecause,
-    Intent, LegEnded, LegStarted, Load, LostTo, MASK, MOST_OPEN_CARDS, Millis, Mood, Participant,
-    Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered, PromptKind, Quality,
-    Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Step, Supervisor, Talk, TimeRange,
-    Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word, WordsMood,
+    CardAnswer, CardAnswered, CardHeldBack, CardHeldBackBecause, CardNotShown, CardWhy, ChecklistItem,
+    Consent, Dtmf, Emotion, EndReason, Entities, Entity, EntityKind, EventBody, FORMAT_VERSION, HeldBack,
+    HeldBackBecause, Intent, LegEnded, LegStarted, Load, LostTo, MASK, MOST_OPEN_CARDS, Millis, Mood,
+    Participant, Participants, Party, PartyChange, PartyTalk, Prompt, PromptAnswer, PromptAnswered,
+    PromptKind, Quality, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span, Step, Supervisor, Talk,
+    TimeRange, Transferred, Trend, Turn, TurnDirection, Utterance, UtteranceId, VoiceMood, Withheld, Word,
+    WordsMood,
 };
 use ts_rs::{Config, TS};
 
@@ -69,6 +70,7 @@ fn main() {
         CardWhy,
         CardHeldBackBecause,
         CardHeldBack,
+        CardNotShown,
         Card,
         CardAnswer,
         CardAnswered,

@@ -45,6 +45,10 @@ pub struct Card {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
     pub roles: Vec<String>,
+    /// The teams that may see the document; none named: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
+    pub teams: Vec<String>,
     /// When it helps no more.
     pub expires_at_ms: Millis,
     /// From the publication of the customer's words to that of this event.
@@ -59,6 +63,10 @@ pub struct Card {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct CardWhy {
+    /// What was looked up: a stretch of the words that it rests on. Empty in logs of earlier versions.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<String>", optional))]
+    pub query: String,
     /// Words of the question that stand in it.
     pub words: Vec<String>,
     /// The share of the question, by what its words are worth, that these are: from 0 to 1.
@@ -71,6 +79,28 @@ pub struct CardWhy {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub mentioned: bool,
+}
+
+/// See [`EventBody::CardHeldBack`]. It tells of the question alone, and of no document: whoever reads the call may read it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
+pub struct CardNotShown {
+    /// What was looked up: a stretch of the customer's words.
+    pub query: String,
+    /// Why nothing is shown.
+    pub because: CardHeldBackBecause,
+    /// How likely the best passage that was found answers, from 0 to 1.
+    pub confidence: f32,
+    /// The customer's words that were looked up.
+    pub evidence: Quote,
+}
+
+impl CardNotShown {
+    /// Leaves nothing of the words that it rests on.
+    pub(crate) fn redact(&mut self) {
+        self.evidence.redact();
+        self.query.clear();
+    }
 }
 
 /// A passage that was found and not shown.
@@ -89,6 +119,19 @@ pub struct CardHeldBack {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
     pub roles: Vec<String>,
+    /// As [`Card::teams`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
+    pub teams: Vec<String>,
+}
+
+/// Somebody who reads a call, as documents name those who may see them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CardViewer<'a> {
+    /// Their role.
+    pub role: &'a str,
+    /// The team that they are in, if they are in one.
+    pub team: Option<&'a str>,
 }
 
 /// Why a passage was not shown.
@@ -112,33 +155,52 @@ impl Card {
     /// What is told of it where it is not shown.
     #[must_use]
     pub fn held_back(self, because: CardHeldBackBecause) -> CardHeldBack {
-        let Self { title, section, confidence, roles, .. } = self;
-        CardHeldBack { title, section, confidence, because, roles }
+        let Self { title, section, confidence, roles, teams, .. } = self;
+        CardHeldBack { title, section, confidence, because, roles, teams }
     }
 
-    /// Whether somebody of this role may see the document.
+    /// What the log keeps of it where it is not shown.
     #[must_use]
-    pub fn is_seen_by(&self, role: &str) -> bool {
-        allows(&self.roles, role)
+    pub fn not_shown(&self, because: CardHeldBackBecause) -> CardNotShown {
+        let Self { why, confidence, evidence, .. } = self;
+        CardNotShown {
+            query: why.query.clone(),
+            because,
+            confidence: *confidence,
+            evidence: evidence.clone(),
+        }
+    }
+
+    /// Whether somebody may see the document.
+    #[must_use]
+    pub fn is_seen_by(&self, viewer: CardViewer<'_>) -> bool {
+        viewer.is_among(&self.roles, &self.teams)
     }
 
     /// Leaves nothing of the words that it rests on.
     pub(crate) fn redact(&mut self) {
         self.evidence.redact();
         self.why.words.clear();
+        self.why.query.clear();
     }
 
-    fn tells_too_much(&self, role: &str) -> bool {
-        !self.is_seen_by(role) || self.held_back.iter().any(|one| !allows(&one.roles, role))
+    fn tells_too_much(&self, to: CardViewer<'_>) -> bool {
+        !self.is_seen_by(to) || self.held_back.iter().any(|one| !to.is_among(&one.roles, &one.teams))
     }
 
-    fn hold_from(&mut self, role: &str) {
-        self.held_back.retain(|one| allows(&one.roles, role));
+    fn hold_from(&mut self, viewer: CardViewer<'_>) {
+        self.held_back.retain(|one| viewer.is_among(&one.roles, &one.teams));
     }
 }
 
-pub(crate) fn allows(roles: &[String], role: &str) -> bool {
-    roles.is_empty() || roles.iter().any(|one| one == role)
+impl CardViewer<'_> {
+    /// Whether they have one of the roles and are in one of the teams, where any are named.
+    pub(crate) fn is_among(self, roles: &[String], teams: &[String]) -> bool {
+        let one = |named: &[String], has: Option<&str>| {
+            named.is_empty() || named.iter().any(|one| Some(one.as_str()) == has)
+        };
+        one(roles, Some(self.role)) && one(teams, self.team)
+    }
 }
 
 /// See [`EventBody::CardAnswered`].
@@ -169,40 +231,40 @@ pub enum CardAnswer {
 }
 
 impl EventBody {
-    /// Whether it tells of a document that somebody of this role may not see.
+    /// Whether it tells of a document that somebody may not see.
     #[must_use]
-    pub fn tells_too_much(&self, role: &str) -> bool {
+    pub fn tells_too_much(&self, to: CardViewer<'_>) -> bool {
         match self {
-            Self::Card(card) => card.tells_too_much(role),
-            Self::Step(step) => !step.is_seen_by(role),
+            Self::Card(card) => card.tells_too_much(to),
+            Self::Step(step) => !step.is_seen_by(to),
             _ => false,
         }
     }
 
-    /// Leaves nothing of documents that somebody of this role may not see.
-    pub fn hide_documents(&mut self, role: &str) {
+    /// Leaves nothing of documents that somebody may not see.
+    pub fn hide_documents(&mut self, from: CardViewer<'_>) {
         match self {
-            Self::Card(card) if !card.is_seen_by(role) => *self = Self::Withheld(Withheld {}),
-            Self::Card(card) => card.hold_from(role),
-            Self::Step(step) if !step.is_seen_by(role) => *self = Self::Withheld(Withheld {}),
+            Self::Card(card) if !card.is_seen_by(from) => *self = Self::Withheld(Withheld {}),
+            Self::Card(card) => card.hold_from(from),
+            Self::Step(step) if !step.is_seen_by(from) => *self = Self::Withheld(Withheld {}),
             _ => {}
         }
     }
 }
 
 impl CallState {
-    /// Whether it tells of a document that somebody of this role may not see.
+    /// Whether it tells of a document that somebody may not see.
     #[must_use]
-    pub fn tells_too_much(&self, role: &str) -> bool {
-        self.cards.iter().any(|card| card.tells_too_much(role))
-            || self.steps.iter().any(|step| !step.is_seen_by(role))
+    pub fn tells_too_much(&self, to: CardViewer<'_>) -> bool {
+        self.cards.iter().any(|card| card.tells_too_much(to))
+            || self.steps.iter().any(|step| !step.is_seen_by(to))
     }
 
-    /// Leaves nothing of documents that somebody of this role may not see.
-    pub fn hide_documents(&mut self, role: &str) {
-        self.cards.retain(|card| card.is_seen_by(role));
-        self.cards.iter_mut().for_each(|card| card.hold_from(role));
-        self.steps.retain(|step| step.is_seen_by(role));
+    /// Leaves nothing of documents that somebody may not see.
+    pub fn hide_documents(&mut self, from: CardViewer<'_>) {
+        self.cards.retain(|card| card.is_seen_by(from));
+        self.cards.iter_mut().for_each(|card| card.hold_from(from));
+        self.steps.retain(|step| step.is_seen_by(from));
     }
 }
 
@@ -265,6 +327,39 @@ mod tests {
     }
 
     #[test]
+    fn why_nothing_is_shown_is_known_until_something_is_or_the_words_are_taken_back() {
+        let said = utterance(1, Party::Customer, "hello, how?");
+        let mut found = card("refunds.md", &said);
+        found.why.query = "how?".to_owned();
+        let held = EventBody::CardHeldBack(found.not_shown(CardHeldBackBecause::NotSure));
+        let begun = [EventBody::Utterance(said.clone()), held.clone()];
+        let after = |more: EventBody| {
+            let state = state(begun.clone().into_iter().chain([more]));
+            state.cards_not_shown.into_iter().map(|one| one.query).collect::<Vec<_>>()
+        };
+        assert_eq!(after(held.clone()), ["how?"]);
+        assert_eq!(after(shown(1, &said)), [] as [&str; 0]);
+        let revised =
+            |text: &str, party| EventBody::Utterance(Utterance { revision: 1, ..utterance(1, party, text) });
+        assert_eq!(after(revised("", Party::Customer)), [] as [&str; 0]);
+        assert_eq!(after(revised("hello, how?", Party::Agent)), [] as [&str; 0]);
+        let redacted = Redacted {
+            utterance_id: UtteranceId(1),
+            party: Party::Customer,
+            secrets: vec![Secret::Card],
+            ranges: vec![],
+            muted: false,
+        };
+        assert_eq!(after(EventBody::Redacted(redacted)), [""]);
+        let mut body = held.clone();
+        assert_eq!(body.quotes(), Some(UtteranceId(1)));
+        body.redact();
+        assert!(!serde_json::to_string(&body).unwrap().contains("how"));
+        let read: EventBody = serde_json::from_value(serde_json::to_value(&held).unwrap()).unwrap();
+        assert_eq!(read, held);
+    }
+
+    #[test]
     fn nothing_is_left_of_a_secret_in_a_card() {
         let said = utterance(1, Party::Customer, "is 4242 4242 refunded?");
         let EventBody::Card(mut found) = shown(1, &said) else { panic!("a card") };
@@ -289,23 +384,31 @@ mod tests {
     #[test]
     fn who_may_not_see_a_document_is_told_nothing_of_it() {
         let said = utterance(1, Party::Customer, "how?");
-        let of = |roles: &[&str]| roles.iter().map(|role| (*role).to_owned()).collect::<Vec<_>>();
-        let hidden = Card { roles: of(&["agent"]), ..card("prices.md", &said) };
-        let held = hidden.clone().held_back(CardHeldBackBecause::NotSure);
-        let open = Card { held_back: vec![held], ..card("refunds.md", &said) };
-        for (card, role, shown, held) in [
-            (&hidden, "agent", true, 0),
-            (&hidden, "admin", false, 0),
-            (&open, "agent", true, 1),
-            (&open, "supervisor", true, 0),
+        let of = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        let of_role = Card { roles: of(&["agent"]), ..card("prices.md", &said) };
+        let of_team = Card { teams: of(&["cards", "loans"]), ..of_role.clone() };
+        let held = of_role.clone().held_back(CardHeldBackBecause::NotSure);
+        let also = of_team.clone().held_back(CardHeldBackBecause::NotSure);
+        let open = Card { held_back: vec![held, also], ..card("refunds.md", &said) };
+        for (card, role, team, shown, held) in [
+            (&of_role, "agent", None, true, 0),
+            (&of_role, "admin", Some("agent"), false, 0),
+            (&of_team, "agent", Some("loans"), true, 0),
+            (&of_team, "agent", Some("sales"), false, 0),
+            (&of_team, "agent", None, false, 0),
+            (&of_team, "supervisor", Some("loans"), false, 0),
+            (&open, "agent", Some("cards"), true, 2),
+            (&open, "agent", None, true, 1),
+            (&open, "supervisor", Some("cards"), true, 0),
         ] {
+            let viewer = CardViewer { role, team };
             let mut body = EventBody::Card(Box::new(card.clone()));
             let mut state = state([EventBody::Utterance(said.clone()), body.clone()]);
             let is_whole = shown && held == card.held_back.len();
-            assert_eq!((body.tells_too_much(role), state.tells_too_much(role)), (!is_whole, !is_whole));
-            body.hide_documents(role);
-            state.hide_documents(role);
-            assert!(!body.tells_too_much(role) && !state.tells_too_much(role));
+            assert_eq!((body.tells_too_much(viewer), state.tells_too_much(viewer)), (!is_whole, !is_whole));
+            body.hide_documents(viewer);
+            state.hide_documents(viewer);
+            assert!(!body.tells_too_much(viewer) && !state.tells_too_much(viewer));
             assert_eq!((matches!(body, EventBody::Card(_)), state.cards.len()), (shown, usize::from(shown)));
             assert_eq!(state.cards.first().map_or(0, |card| card.held_back.len()), held);
         }

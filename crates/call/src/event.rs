@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Card, CardAnswered, ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt, PromptAnswered,
-    Redacted, Step, Talk,
+    Card, CardAnswered, CardNotShown, ChecklistItem, Consent, Entities, Intent, Millis, Mood, Prompt,
+    PromptAnswered, Redacted, Step, Talk,
 };
 
 /// The identity of a call: a UUID version 7, so that ids sort by the time calls began.
@@ -144,6 +144,8 @@ pub enum EventBody {
     CardAnswered(CardAnswered),
     /// A step of a written procedure is done, or is not after all.
     Step(Step),
+    /// Something was looked up for what the customer has said, and nothing of it is shown.
+    CardHeldBack(CardNotShown),
     /// Something that must be said on this call, or that the agent has said it.
     Checklist(ChecklistItem),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.

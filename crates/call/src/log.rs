@@ -4,9 +4,9 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    CallEnded, CallEvent, CallStarted, Card, CardAnswer, ChecklistItem, Consent, CustomerUtterance, Entities,
-    EventBody, Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind, Quote, Redacted, Shedding,
-    Step, Supervisor, Talk, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallStarted, Card, CardAnswer, CardNotShown, ChecklistItem, Consent,
+    CustomerUtterance, Entities, EventBody, Intent, MOST_OPEN_CARDS, Millis, Mood, Party, Prompt, PromptKind,
+    Quote, Redacted, Shedding, Step, Supervisor, Talk, Utterance, UtteranceId,
 };
 
 /// Numbers events, and nothing else does: exactly one per call.
@@ -85,6 +85,9 @@ pub struct CallState {
     /// Steps of written procedures that are done, in the order in which they were.
     #[serde(default)]
     pub steps: Vec<Step>,
+    /// What was looked up and is not shown, utterance by utterance.
+    #[serde(default)]
+    pub cards_not_shown: Vec<CardNotShown>,
     /// What must be said on this call, in the organisation's order.
     #[serde(default)]
     pub checklist: Vec<ChecklistItem>,
@@ -174,6 +177,13 @@ impl CallState {
                         self.cards.remove(0);
                     }
                     self.cards.push(Card::clone(card));
+                    self.cards_not_shown
+                        .retain(|held| held.evidence.utterance_id != card.evidence.utterance_id);
+                }
+            }
+            EventBody::CardHeldBack(held) => {
+                if self.is_said(held.evidence.utterance_id, held.evidence.revision) {
+                    put(&mut self.cards_not_shown, held, |held| held.evidence.utterance_id);
                 }
             }
             EventBody::CardAnswered(answered) if answered.answer == CardAnswer::Copied => {}
@@ -244,12 +254,14 @@ impl CallState {
                 prompt.about == PromptKind::Empathy && prompt.evidence.utterance_id == new.utterance_id
             });
             self.cards.retain(|card| card.evidence.utterance_id != new.utterance_id);
+            self.cards_not_shown.retain(|held| held.evidence.utterance_id != new.utterance_id);
         }
         if new.r#final && new.text.is_empty() {
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
             self.prompt.take_if(|prompt| prompt.evidence.utterance_id == new.utterance_id);
             self.cards.retain(|card| card.evidence.utterance_id != new.utterance_id);
+            self.cards_not_shown.retain(|held| held.evidence.utterance_id != new.utterance_id);
             for item in &mut self.checklist {
                 if item.evidence.take_if(|quote| quote.utterance_id == new.utterance_id).is_some() {
                     item.done = false;
@@ -265,6 +277,8 @@ impl CallState {
         }
         self.entities.retain(|found| found.utterance_id != id);
         self.cards.iter_mut().filter(|card| card.evidence.utterance_id == id).for_each(Card::redact);
+        let held = self.cards_not_shown.iter_mut().filter(|held| held.evidence.utterance_id == id);
+        held.for_each(CardNotShown::redact);
         let prompted = self.prompt.iter_mut().map(|prompt| &mut prompt.evidence);
         let ticked = self.checklist.iter_mut().filter_map(|item| item.evidence.as_mut());
         prompted.chain(ticked).filter(|quote| quote.utterance_id == id).for_each(Quote::redact);

@@ -97,6 +97,7 @@ impl EventBody {
             Self::Entities(found) => Some(found.utterance_id),
             Self::Prompt(prompt) => Some(prompt.evidence.utterance_id),
             Self::Card(card) => Some(card.evidence.utterance_id),
+            Self::CardHeldBack(held) => Some(held.evidence.utterance_id),
             Self::Checklist(item) => item.evidence.as_ref().map(|quote| quote.utterance_id),
             _ => None,
         }
@@ -109,6 +110,7 @@ impl EventBody {
             Self::Entities(found) => found.entities.clear(),
             Self::Prompt(prompt) => prompt.evidence.redact(),
             Self::Card(card) => card.redact(),
+            Self::CardHeldBack(held) => held.redact(),
             Self::Checklist(item) => item.evidence.iter_mut().for_each(Quote::redact),
             _ => {}
         }

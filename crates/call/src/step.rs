@@ -3,8 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::CallState;
-use crate::card::allows;
+use crate::{CallState, CardViewer};
 
 /// See [`EventBody::Step`](crate::EventBody::Step).
 ///
@@ -32,13 +31,17 @@ pub struct Step {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
     pub roles: Vec<String>,
+    /// The teams that may see the document; none named: all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<Vec<String>>", optional))]
+    pub teams: Vec<String>,
 }
 
 impl Step {
-    /// Whether somebody of this role may see the document.
+    /// Whether somebody may see the document.
     #[must_use]
-    pub fn is_seen_by(&self, role: &str) -> bool {
-        allows(&self.roles, role)
+    pub fn is_seen_by(&self, viewer: CardViewer<'_>) -> bool {
+        viewer.is_among(&self.roles, &self.teams)
     }
 
     /// Whether both are about the same step of the same wording.
@@ -75,6 +78,7 @@ mod tests {
             ticked,
             by: "mina".to_owned(),
             roles: Vec::new(),
+            teams: Vec::new(),
         }
     }
 
@@ -99,13 +103,20 @@ mod tests {
 
     #[test]
     fn who_may_not_see_a_document_is_told_nothing_of_its_steps() {
-        let hidden = Step { roles: vec!["agent".to_owned()], ..step(1, true) };
-        for (role, shown) in [("agent", true), ("supervisor", false)] {
+        let teams = vec!["loans".to_owned()];
+        let hidden = Step { roles: vec!["agent".to_owned()], teams, ..step(1, true) };
+        for (role, team, shown) in [
+            ("agent", Some("loans"), true),
+            ("agent", Some("sales"), false),
+            ("agent", None, false),
+            ("supervisor", Some("loans"), false),
+        ] {
+            let viewer = CardViewer { role, team };
             let (mut body, mut state) =
                 (EventBody::Step(hidden.clone()), state(&[hidden.clone(), step(2, true)]));
-            assert_eq!((body.tells_too_much(role), state.tells_too_much(role)), (!shown, !shown));
-            body.hide_documents(role);
-            state.hide_documents(role);
+            assert_eq!((body.tells_too_much(viewer), state.tells_too_much(viewer)), (!shown, !shown));
+            body.hide_documents(viewer);
+            state.hide_documents(viewer);
             assert_eq!(body == EventBody::Withheld(Withheld {}), !shown);
             assert_eq!(state.steps.len(), 1 + usize::from(shown));
         }

@@ -46,6 +46,7 @@ pub fn card(document: &str, said: &Utterance) -> Card {
         changed_unix_ms: 1_700_000_000_000,
         confidence: 0.75,
         why: CardWhy {
+            query: String::new(),
             words: vec!["refund".to_owned()],
             covered: 0.5,
             cosine: Some(0.875),
@@ -53,6 +54,7 @@ pub fn card(document: &str, said: &Utterance) -> Card {
         },
         evidence: Quote::of(said),
         roles: Vec::new(),
+        teams: Vec::new(),
         expires_at_ms: Millis(90_000),
         latency_ms: Millis(40),
         held_back: Vec::new(),

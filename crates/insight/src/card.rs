@@ -2,7 +2,7 @@
 //!
 //! Nothing is shown twice on a call, and nothing that is not sure enough. Two cards stand at the most: one more takes the
 //! place of the older if it is surer than that, or if that has stood for long enough to be read. Whatever is not shown is
-//! told with the next card.
+//! told with the next card, and that it is not is an event of the log.
 //!
 //! A plain value: events, times and the cards that stand are passed in. What it knows of earlier cards it takes from the
 //! log. The constants are judged, not learned.
@@ -66,8 +66,9 @@ impl Cards {
     }
 
     /// What becomes of a passage that was found, where these [stand](sotto_call::CallState::cards): a card with its
-    /// number, and with what was held back before it; or nothing, and then it is held back.
-    pub fn next(&mut self, found: Card, now: Millis, cards: &[Card]) -> Option<Card> {
+    /// number, and with what was held back before it; that it is held back; or nothing, where it stands already for the
+    /// same words.
+    pub fn next(&mut self, found: Card, now: Millis, cards: &[Card]) -> Option<EventBody> {
         let open: Vec<&Card> = cards.iter().filter(|card| card.expires_at_ms > now).collect();
         // The same words, revised: their card stays, or another takes its place.
         let earlier = open.iter().find(|open| open.evidence.utterance_id == found.evidence.utterance_id);
@@ -77,15 +78,17 @@ impl Cards {
         let others = if earlier.is_none() { Some(&open[..]) } else { None };
         self.held_back.retain(|one| one.title != found.title || one.section != found.section);
         if let Some(because) = self.objection(&found, others, now) {
+            let not_shown = found.not_shown(because);
             self.held_back.push(found.held_back(because));
             if self.held_back.len() > MOST_HELD_BACK {
                 self.held_back.remove(0);
             }
-            return None;
+            return Some(EventBody::CardHeldBack(not_shown));
         }
         let card_id = self.shown.last_key_value().map_or(1, |(last, _)| last + 1);
         let held_back = std::mem::take(&mut self.held_back);
-        Some(Card { card_id, expires_at_ms: now + STANDS, held_back, ..found })
+        let card = Card { card_id, expires_at_ms: now + STANDS, held_back, ..found };
+        Some(EventBody::Card(Box::new(card)))
     }
 
     /// Why a passage is not shown, if it is not. `others` stand beside it; absent where it takes the place of one.
@@ -162,10 +165,10 @@ mod tests {
         fn finds(&mut self, s: u64, id: u32, document: &str, confidence: f32) -> Option<u32> {
             let said = utterance(id, Party::Customer, "how?");
             let found = Card { confidence, title: document.to_owned(), ..card(document, &said) };
-            let card = self.cards.next(found, Millis(s * 1_000), &self.state.cards)?;
-            let id = card.card_id;
-            self.happens(s, EventBody::Card(Box::new(card)));
-            Some(id)
+            let decided = self.cards.next(found, Millis(s * 1_000), &self.state.cards)?;
+            let id = if let EventBody::Card(card) = &decided { Some(card.card_id) } else { None };
+            self.happens(s, decided);
+            id
         }
 
         fn answers(&mut self, s: u64, card_id: u32, answer: CardAnswer) {
@@ -200,6 +203,8 @@ mod tests {
         assert_eq!(call.held(), [("b", Wrong)]);
         call.answers(6, 2, CardAnswer::Dismissed);
         assert_eq!(call.finds(40, 4, "a", 0.8), None);
+        let kept = call.state.cards_not_shown.iter().map(|one| (one.evidence.utterance_id.0, one.because));
+        assert_eq!(kept.collect::<Vec<_>>(), [(1, NotSure), (4, Shown)], "the third has a card by now");
         assert_eq!(call.finds(41, 5, "c", 0.8), Some(3));
         assert_eq!(call.held(), [("a", Shown)]);
     }

@@ -33,6 +33,7 @@ use crate::desk::{
 };
 use crate::hub::{self, Hub, LiveCall};
 use crate::insight::{CallMemory, Insight};
+use crate::library::agent_among;
 use crate::needs::Condition;
 use crate::redaction::{self, Left, Redaction, RedactionConfig};
 
@@ -320,6 +321,12 @@ impl Calls {
     #[must_use]
     pub fn is_understanding(&self) -> bool {
         self.shared.insight.get().is_none_or(Insight::is_running)
+    }
+
+    /// What is counted of what is understood, if anything is.
+    #[must_use]
+    pub fn insight_figures(&self) -> Option<Arc<crate::insight::Figures>> {
+        self.shared.insight.get().map(Insight::figures)
     }
 
     /// The registry of live calls.
@@ -881,6 +888,7 @@ impl Publisher {
     fn hear(&self, utterance: Utterance, voice: Option<Voice>) {
         // The position in the audio at which it was said, so that replays give the same log.
         let (at, id) = (self.unhurried.then_some(utterance.end_ms), utterance.utterance_id);
+        self.memory.attended_by(agent_among(&self.live.summary().participants));
         for Left { utterance, redacted } in self.redaction.hear(utterance) {
             let insight = self.insight.get();
             // Earlier utterances that come once more have no voice: it was heard the first time.
@@ -888,6 +896,10 @@ impl Publisher {
             // They may have agreed when the leg began.
             let voice = voice.filter(|_| insight.is_some_and(|one| one.listens_to_voice(&self.memory)));
             let heard = insight.and_then(|insight| Some((insight, self.memory.hear(&utterance, voice)?)));
+            // Where time tells nothing, nothing comes sooner.
+            if let Some(insight) = insight.filter(|_| !self.unhurried) {
+                insight.look_ahead(&self.memory, &utterance);
+            }
             match redacted {
                 Some(redacted) => self.live.redact(at, redacted, utterance),
                 None => publish(&self.live, at, EventBody::Utterance(utterance)),

@@ -403,6 +403,9 @@ impl Config {
         if let Err(problem) = self.knowledge.check() {
             return wrong("knowledge.folders", problem);
         }
+        if let Err(problem) = self.knowledge.pages.check() {
+            return wrong("knowledge.pages", problem);
+        }
         if let Err(problem) = self.llm.check() {
             return wrong("llm", problem);
         }
@@ -446,10 +449,10 @@ impl Config {
     }
 
     /// Whether the sentence embedding is needed from the start, with this checklist: something is understood by it, or
-    /// looked up in the documents of a folder.
+    /// looked up in the documents of a folder, or in pages.
     #[must_use]
     pub fn needs_embedding(&self, checklist: &[Duty]) -> bool {
-        !self.knowledge.folders.is_empty() || self.insight.is_wanted(checklist)
+        self.knowledge.has_sources() || self.insight.is_wanted(checklist)
     }
 
     /// By what numbers and promises are read.
@@ -858,6 +861,8 @@ mod tests {
         );
         assert!(wrong("[[knowledge.folders]]\npath = \"/a\"\nrole = [\"admin\"]").contains("`role`"));
         assert!(wrong("[[knowledge.folders]]\npath = \"/a\"\nroles = [\"boss\"]").contains("boss"));
+        let page = "[knowledge.pages]\naddresses = [\"https://help.example/\"]";
+        assert!(wrong(page).starts_with("`knowledge.pages`: ") && wrong(page).contains("`hosts`"));
         assert!(wrong("[knowledge]\nlook_every_s = 0").starts_with("`knowledge.look_every_s`: "));
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[crm]\ncountry = \"Iran\"").contains("like IR or GB"));

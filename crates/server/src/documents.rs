@@ -74,7 +74,7 @@ pub fn find(folder: &Path) -> anyhow::Result<Vec<Found>> {
 
 /// When a file was changed. Whoever writes it may say what they like: what is kept and shown is a time all the same, and not
 /// the 0 of systems that know none.
-fn unix_ms(at: SystemTime) -> u64 {
+pub(crate) fn unix_ms(at: SystemTime) -> u64 {
     let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(LATEST).clamp(1, LATEST)
 }

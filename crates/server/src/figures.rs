@@ -83,8 +83,11 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
     metrics.histograms("insight_latency_seconds", help, move || {
         vec![(Labels::new(), buckets(&latency.latency))]
     });
+    let sooner = figures.clone();
+    let help = "How long what was looked up before words were final took, where these asked the same";
+    metrics.histograms("insight_ahead_seconds", help, move || vec![(Labels::new(), buckets(&sooner.sooner))]);
     type Count = fn(&insight::Figures) -> u64;
-    let counters: [(&str, &str, Count); 6] = [
+    let counters: [(&str, &str, Count); 7] = [
         ("insight_entities", "Entities found, those of revised words counted again", |f| {
             f.entities.load(Relaxed)
         }),
@@ -92,6 +95,9 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
         ("insight_intents", "Utterances in which an intent was recognised", |f| f.intents.load(Relaxed)),
         ("insight_questions", "Questions of customers that were looked up in what is written down", |f| {
             f.questions.load(Relaxed)
+        }),
+        ("insight_looked_ahead", "What was looked up for words that could still change", |f| {
+            f.ahead.load(Relaxed)
         }),
         ("insight_dropped", "Utterances left out because too many waited", |f| f.dropped.load(Relaxed)),
         ("insight_failed", "Utterances that a model failed to understand", |f| f.failed.load(Relaxed)),
@@ -312,6 +318,8 @@ mod tests {
             "sotto_speech_queue ",
             "sotto_speech_lost_milliseconds_total ",
             "sotto_insight_latency_seconds_bucket{",
+            "sotto_insight_ahead_seconds_bucket{",
+            "sotto_insight_looked_ahead_total ",
             "sotto_insight_dropped_total ",
             "sotto_insight_entities_total ",
             "sotto_insight_questions_total ",

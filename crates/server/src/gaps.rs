@@ -13,14 +13,12 @@ use sotto_call::{CallEvent, CallId, CallState, CardAnswer, EventBody, Party, Utt
 use sotto_knowledge::{
     Asked, Hit, KnowledgeError, Leaders, Query, Question, SURE, Statement, Trigger, Turn, Viewer,
 };
-use sotto_store::{
-    CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow, Role, Store, StoreError,
-};
+use sotto_store::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow, Store, StoreError};
 use tokio::task::spawn_blocking;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::library::{DocumentState, Library, ListedDocument, bytes, floats, viewer};
+use crate::library::{DocumentState, Library, ListedDocument, agent_among, bytes, floats};
 use crate::redaction::RedactionConfig;
 
 /// Utterances that a question may lean on.
@@ -438,7 +436,7 @@ fn said(library: &Library, one: &Statement, viewer: &Viewer) -> Option<FoundSent
 }
 
 /// What a call that is over tells of what is written down: what its customer asked that nothing answers surely enough, by the
-/// rules of a live call, with all that an agent may see; and what became of its cards.
+/// rules of a live call, with all that its agent may see; and what became of its cards.
 ///
 /// Blocks for some tens of milliseconds a question.
 ///
@@ -459,7 +457,8 @@ fn unanswered(
     trigger: &Trigger,
 ) -> Result<Vec<QuestionRow>, KnowledgeError> {
     let started_at = state.started.as_ref().map_or(0, |started| started.started_at_unix_ms);
-    let viewer = viewer(Role::Agent);
+    let agent = state.started.as_ref().and_then(|started| agent_among(&started.participants));
+    let viewer = library.agent(agent);
     let wishes: BTreeSet<UtteranceId> = state.intents.iter().map(|intent| intent.utterance_id).collect();
     let mut said: Vec<&Utterance> = state.finals().collect();
     said.sort_by_key(|said| (said.start_ms, said.utterance_id));
@@ -527,7 +526,7 @@ mod tests {
     use sotto_knowledge::{Content, Hub, Paper, Visibility};
 
     use super::*;
-    use crate::library::{DocumentSource, seen_by};
+    use crate::library::{DocumentSource, seen_by, viewer};
 
     fn library(texts: &[&str]) -> Library {
         let mut hub = Hub::new();

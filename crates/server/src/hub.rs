@@ -730,7 +730,8 @@ impl Task {
             EventBody::Utterance(utterance) => utterance.r#final,
             EventBody::Dtmf(_) | EventBody::AudioLost(_) | EventBody::Entities(_) => false,
             EventBody::Prompt(_) | EventBody::PromptAnswered(_) | EventBody::Checklist(_) => false,
-            EventBody::Card(_) | EventBody::CardAnswered(_) | EventBody::Step(_) => false,
+            EventBody::Card(_) | EventBody::CardAnswered(_) | EventBody::CardHeldBack(_) => false,
+            EventBody::Step(_) => false,
             _ => true,
         };
         if matches!(body, EventBody::Consent(Consent { mood: false })) && !self.state.utterances.is_empty() {
@@ -738,8 +739,8 @@ impl Task {
         }
         let at = at.unwrap_or_else(|| (self.clock)());
         if let EventBody::Card(found) = body {
-            let Some(card) = self.cards.next(*found, at, &self.state.cards) else { return false };
-            body = EventBody::Card(Box::new(card));
+            let Some(decided) = self.cards.next(*found, at, &self.state.cards) else { return false };
+            body = decided;
         }
         let event = Arc::new(self.log.append(at, body));
         self.take_in(event);
@@ -1566,6 +1567,12 @@ mod tests {
         });
         let held: Vec<CardHeldBackBecause> = held.collect();
         assert_eq!(held, [CardHeldBackBecause::NotSure, CardHeldBackBecause::Shown]);
+        let kept = all.iter().filter_map(|event| match &event.body {
+            EventBody::CardHeldBack(held) => Some((held.evidence.utterance_id.0, held.because)),
+            _ => None,
+        });
+        let kept: Vec<_> = kept.collect();
+        assert_eq!(kept, [(1, CardHeldBackBecause::NotSure), (3, CardHeldBackBecause::Shown)]);
     }
 
     fn answered(prompt_id: u32) -> EventBody {

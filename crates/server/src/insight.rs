@@ -11,9 +11,9 @@ use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -28,7 +28,7 @@ use sotto_insight::{
     Checklist, Duty, Embedder, EmbeddingModel, EmotionalArc, InsightError, IntentSet, Intents, MoodReader,
     Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for,
 };
-use sotto_knowledge::{Excerpt, Hit, Query, Question, Trigger, Turn, Viewer};
+use sotto_knowledge::{Excerpt, Hit, Index, Query, Question, Trigger, Turn, Viewer};
 use sotto_models::{Cache, Onnx, Progress};
 use sotto_speech::Histogram;
 use sotto_store::Role;
@@ -36,7 +36,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-use crate::library::{self, Library, viewer};
+use crate::library::{self, Library};
 use crate::priority;
 
 /// Utterances that may wait: two seconds' work, a hundred calls' worth.
@@ -275,6 +275,10 @@ pub struct Figures {
     pub entities: AtomicU64,
     /// Questions of customers that were looked up.
     pub questions: AtomicU64,
+    /// What was looked up for words that could still change.
+    pub ahead: AtomicU64,
+    /// How long that took where the final words asked the same: by so much their card came sooner, at the least.
+    pub sooner: Histogram,
     /// Utterances left out because too many waited.
     pub dropped: AtomicU64,
     /// Utterances that could not be understood because a model, or a rule, failed.
@@ -287,6 +291,8 @@ pub struct CallMemory {
     consent: Mutex<Agreement>,
     /// Wall-clock time of the call's clock's zero, in milliseconds since 1970 (UTC).
     started_at_unix_ms: u64,
+    /// Whose call it is, by name.
+    agent: Mutex<Option<String>>,
     /// Whether the call has a checklist, which the agent's words tick.
     has_checklist: bool,
     /// Where the newest finals of all parties began. Only the thread that listens looks here.
@@ -325,6 +331,41 @@ struct Remembered {
     answers: BTreeMap<UtteranceId, EntityKind>,
     /// What was said last, by whomever.
     turns: VecDeque<Said>,
+    /// What was looked up last for words that could still change.
+    ahead: Option<Ahead>,
+}
+
+/// What is to be looked up, and in what.
+struct Asking<'a> {
+    question: Question<'a>,
+    /// See [`Library::compares`].
+    compares: bool,
+    index: Arc<Index>,
+    /// For whom: the call's agent, whoever follows it.
+    viewer: Viewer,
+}
+
+/// What was found for a customer's words before they were final. It is shown only if the final words ask the very same, of
+/// the same documents: so a card comes sooner, and is never another one.
+#[derive(Debug)]
+struct Ahead {
+    id: UtteranceId,
+    text: String,
+    context: Vec<String>,
+    compares: bool,
+    index: Weak<Index>,
+    viewer: Viewer,
+    found: Option<Card>,
+    took_ms: u64,
+}
+
+impl Ahead {
+    fn is_of(&self, asking: &Asking<'_>) -> bool {
+        let Asking { question, compares, index, viewer } = asking;
+        (self.text.as_str(), self.compares, &self.viewer) == (question.text, *compares, viewer)
+            && self.context == question.context
+            && std::ptr::eq(self.index.as_ptr(), Arc::as_ptr(index))
+    }
 }
 
 /// Final words that a question may lean on.
@@ -417,6 +458,18 @@ impl CallMemory {
         consent.was_refused |= !agrees;
     }
 
+    /// It is the call of an agent of this name from now on: what is looked up is looked up for them.
+    pub fn attended_by(&self, agent: Option<&str>) {
+        let mut known = self.agent.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.as_deref() != agent {
+            *known = agent.map(str::to_owned);
+        }
+    }
+
+    fn agent(&self) -> Option<String> {
+        self.agent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn consent(&self) -> MutexGuard<'_, Agreement> {
         self.consent.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -469,11 +522,16 @@ pub struct Heard {
 /// Publishes what was understood.
 pub type Publish = Box<dyn Fn(EventBody) + Send>;
 
-struct Job {
-    heard: Heard,
-    publish: Publish,
-    /// When the words were published; absent in what is played as fast as it goes, where time tells nothing.
-    since: Option<Instant>,
+enum Job {
+    /// Final words, to be understood.
+    Understand {
+        heard: Heard,
+        publish: Publish,
+        /// When the words were published; absent in what is played as fast as it goes, where time tells nothing.
+        since: Option<Instant>,
+    },
+    /// Words of a customer that may still change, to be looked up ahead of the final ones.
+    LookAhead(Arc<CallMemory>, Box<Utterance>),
 }
 
 /// Reads what takes models. Of an agent's words nothing comes but which items of a checklist they are.
@@ -517,6 +575,8 @@ impl Read for Understanding {
 pub struct Insight {
     /// Taken when it is stopped.
     jobs: Option<SyncSender<Job>>,
+    /// How many jobs wait.
+    waiting: Arc<AtomicUsize>,
     /// Absent until there are models.
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     /// Whether there are.
@@ -537,6 +597,7 @@ impl Insight {
     pub fn start(config: &InsightConfig, library: Library) -> std::io::Result<Self> {
         let (jobs, inbox) = sync_channel(QUEUE);
         let (figures, read) = (Arc::new(Figures::default()), Arc::new(Mutex::new(None)));
+        let waiting = Arc::new(AtomicUsize::new(0));
         let listens_to_voices = config.mood == MoodFrom::VoiceAndWords;
         let thread = Thread {
             entities: config.entities.then_some(config.utc_offset),
@@ -544,7 +605,7 @@ impl Insight {
             consent_assumed: config.consent_assumed,
             library,
             trigger: Trigger::new(),
-            viewer: viewer(Role::Agent),
+            waiting: Arc::clone(&waiting),
             read: Arc::clone(&read),
             figures: Arc::clone(&figures),
         };
@@ -552,6 +613,7 @@ impl Insight {
         let thread = builder.spawn(move || thread.run(&inbox))?;
         Ok(Self {
             jobs: Some(jobs),
+            waiting,
             read,
             is_reading: AtomicBool::new(false),
             listens_to_voices,
@@ -592,10 +654,29 @@ impl Insight {
     /// Has words understood, which have just been published, and what is understood published. Never waits: when
     /// too many wait already, these are left out.
     pub fn understand(&self, heard: Heard, publish: Publish) {
-        let job = Job { heard, publish, since: Some(Instant::now()) };
-        if self.jobs.as_ref().is_none_or(|jobs| jobs.try_send(job).is_err()) {
+        let job = Job::Understand { heard, publish, since: Some(Instant::now()) };
+        if !self.try_send(job) {
             self.figures.dropped.fetch_add(1, Relaxed);
         }
+    }
+
+    /// Has a customer's words that may still change looked up ahead of the final ones, if they seem to be all that is said, and
+    /// if nothing waits for the thread: final words are never kept waiting by more than one of these. Never waits.
+    pub fn look_ahead(&self, memory: &Arc<CallMemory>, utterance: &Utterance) {
+        let is_meant = utterance.party == Party::Customer && !utterance.r#final && seems_whole(utterance);
+        if is_meant && self.is_reading() && self.waiting.load(Relaxed) == 0 {
+            self.try_send(Job::LookAhead(Arc::clone(memory), Box::new(utterance.clone())));
+        }
+    }
+
+    fn try_send(&self, job: Job) -> bool {
+        // Before it is sent: the thread may be done with it already when this goes on.
+        self.waiting.fetch_add(1, Relaxed);
+        let is_sent = self.jobs.as_ref().is_some_and(|jobs| jobs.try_send(job).is_ok());
+        if !is_sent {
+            self.waiting.fetch_sub(1, Relaxed);
+        }
+        is_sent
     }
 
     /// The same, and waits until it is done: for calls that are played as fast as it goes, whose log must not depend
@@ -606,9 +687,13 @@ impl Insight {
             let _until_dropped = &done;
             publish(body);
         });
-        if self.jobs.as_ref().is_some_and(|jobs| jobs.send(Job { heard, publish, since: None }).is_ok()) {
+        let job = Job::Understand { heard, publish, since: None };
+        self.waiting.fetch_add(1, Relaxed);
+        if self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok()) {
             // Nothing is ever sent: it ends when the job is dropped.
             let _ = is_done.recv();
+        } else {
+            self.waiting.fetch_sub(1, Relaxed);
         }
     }
 
@@ -638,8 +723,7 @@ struct Thread {
     consent_assumed: bool,
     library: Library,
     trigger: Trigger,
-    /// Whom things are looked up for, whoever follows the call.
-    viewer: Viewer,
+    waiting: Arc<AtomicUsize>,
     read: Arc<Mutex<Option<Box<dyn Read>>>>,
     figures: Arc<Figures>,
 }
@@ -649,9 +733,19 @@ impl Thread {
         // It takes what is left by the media path and by the page, and comes before recognition, which takes some
         // tenths of a second for what this takes milliseconds for.
         priority::lower(2, "the thread that understands");
-        for Job { heard: Heard { memory, id, said, voice, before }, publish, since } in inbox {
+        for job in inbox {
+            self.waiting.fetch_sub(1, Relaxed);
+            let (heard, publish, since) = match job {
+                Job::Understand { heard, publish, since } => (heard, publish, since),
+                Job::LookAhead(memory, said) => {
+                    self.look_ahead(&memory, &said);
+                    continue;
+                }
+            };
+            let Heard { memory, id, said, voice, before } = heard;
             let latency = || Millis(since.map_or(0, |since| since.elapsed().as_millis() as u64));
             let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
+            let ahead = known.ahead.take_if(|ahead| ahead.id == id);
             let Some(said) = said else {
                 known.arc.forget(id);
                 known.voices.forget(id);
@@ -711,6 +805,21 @@ impl Thread {
                 }
             }
             let Some(said) = customers else { continue };
+            let agent = memory.agent();
+            let ahead = ahead.filter(|ahead| {
+                let asking =
+                    self.asking(said.utterance(), &known.before(said.utterance()), false, agent.as_deref());
+                asking.is_some_and(|asking| ahead.is_of(&asking))
+            });
+            let is_answered = ahead.is_some();
+            if let Some(Ahead { found, took_ms, .. }) = ahead {
+                self.figures.questions.fetch_add(1, Relaxed);
+                self.figures.sooner.record(took_ms);
+                if let Some(card) = found {
+                    let (evidence, latency_ms) = (Quote::of(said.utterance()), latency());
+                    publish(EventBody::Card(Box::new(Card { evidence, latency_ms, ..card })));
+                }
+            }
             let Some(understood) = self.try_to(|| read.of(&said, may_feel)) else { continue };
             if let Some(words) = understood.mood {
                 let mut tells = Observation::of(&said, words.sentiment, before);
@@ -734,47 +843,61 @@ impl Thread {
             if since.is_some() {
                 self.figures.latency.record(latency().0);
             }
+            if is_answered {
+                continue;
+            }
             let said = said.utterance();
             let before = known.before(said);
-            let found = self.try_to(|| self.look_up(said, &before, is_wish, read.as_mut()));
+            let asking = self.asking(said, &before, is_wish, agent.as_deref());
+            let Some(asking) = asking else { continue };
+            self.figures.questions.fetch_add(1, Relaxed);
+            let found = self.try_to(|| self.find(&asking, said, read.as_mut()));
             if let Some(card) = found.flatten() {
                 publish(EventBody::Card(Box::new(Card { latency_ms: latency(), ..card })));
             }
         }
     }
 
-    /// What is written down about what a customer has asked, if they have asked something: the call's task decides whether it
-    /// is shown.
-    fn look_up(
+    /// What is to be looked up for a customer's words, if anything is. A rule that panics is counted.
+    fn asking<'a>(
         &self,
-        said: &Utterance,
-        before: &[Turn<'_>],
+        said: &'a Utterance,
+        before: &[Turn<'a>],
         is_wish: bool,
-        read: &mut dyn Read,
-    ) -> Result<Option<Card>, InsightError> {
+        agent: Option<&str>,
+    ) -> Option<Asking<'a>> {
         // Asked before there is an index: whatever is published after that has vectors of one embedding.
         let compares = self.library.compares();
-        let Some(index) = self.library.index() else { return Ok(None) };
-        let Question { text, context } = match self.trigger.question(&said.text, before, is_wish) {
-            Ok(question) => question,
+        let index = self.library.index()?;
+        match self.try_to(|| Ok(self.trigger.question(&said.text, before, is_wish)))? {
+            Ok(question) => Some(Asking { question, compares, index, viewer: self.library.agent(agent) }),
             Err(why) => {
                 tracing::trace!(?why, "nothing is looked up");
-                return Ok(None);
+                None
             }
-        };
-        self.figures.questions.fetch_add(1, Relaxed);
-        let vector = if compares {
-            let texts = Query::texts(text, &context);
+        }
+    }
+
+    /// What is written down about what a customer has asked: the call's task decides whether it is shown.
+    fn find(
+        &self,
+        asking: &Asking<'_>,
+        said: &Utterance,
+        read: &mut dyn Read,
+    ) -> Result<Option<Card>, InsightError> {
+        let Asking { question: Question { text, context }, compares, index, viewer } = asking;
+        let vector = if *compares {
+            let texts = Query::texts(text, context);
             let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
             match read.embed(&texts)? {
                 Some(vectors) => Some(Query::blend(&vectors)),
-                None => self.library.meaning(text, &context),
+                None => self.library.meaning(text, context),
             }
         } else {
             None
         };
-        let query = Query { text, context: &context, vector: vector.as_deref(), ..Query::default() };
-        match index.search(&query, &self.viewer, 1) {
+        let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
+        match index.search(&query, viewer, 1) {
             Ok(hits) => Ok(hits.first().and_then(|hit| card(hit, &query, said))),
             Err(error) => {
                 tracing::warn!(%error, "a question was not looked up");
@@ -782,6 +905,33 @@ impl Thread {
                 Ok(None)
             }
         }
+    }
+
+    /// Looks up what a customer asks by words that may still change. Whether it is a wish is not known before they are final.
+    fn look_ahead(&self, memory: &CallMemory, said: &Utterance) {
+        let mut known = memory.understood.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(read) = read.as_mut() else { return };
+        let before = known.before(said);
+        let Some(asking) = self.asking(said, &before, false, memory.agent().as_deref()) else { return };
+        if known.ahead.as_ref().is_some_and(|ahead| ahead.id == said.utterance_id && ahead.is_of(&asking)) {
+            return;
+        }
+        let begun = Instant::now();
+        let Some(found) = self.try_to(|| self.find(&asking, said, read.as_mut())) else { return };
+        let Asking { question: Question { text, context }, compares, index, viewer } = asking;
+        let ahead = Ahead {
+            id: said.utterance_id,
+            text: text.to_owned(),
+            context: context.iter().map(|turn| (*turn).to_owned()).collect(),
+            compares,
+            index: Arc::downgrade(&index),
+            viewer,
+            found,
+            took_ms: begun.elapsed().as_millis() as u64,
+        };
+        self.figures.ahead.fetch_add(1, Relaxed);
+        known.ahead = Some(ahead);
     }
 
     /// What something comes to; nothing, and that is counted, when it fails or panics.
@@ -794,6 +944,13 @@ impl Thread {
         self.figures.failed.fetch_add(1, Relaxed);
         None
     }
+}
+
+/// Whether words that may still change seem to be all that is said: two decodes agree on them, or they end as sentences do,
+/// as those of a decode at a pause will.
+fn seems_whole(said: &Utterance) -> bool {
+    let text = said.text.trim_end();
+    said.stable_chars as usize >= text.chars().count() || text.ends_with(['.', '?', '!', '؟'])
 }
 
 /// A passage that was found for what a customer has said, as a card without a number.
@@ -814,6 +971,7 @@ fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
         changed_unix_ms: document.changed_unix_ms,
         confidence: number(hit.confidence),
         why: CardWhy {
+            query: query.text.to_owned(),
             words: hit.why.words.clone(),
             covered: number(hit.why.covered),
             cosine: hit.why.cosine.map(number),
@@ -821,6 +979,7 @@ fn card(hit: &Hit, query: &Query<'_>, said: &Utterance) -> Option<Card> {
         },
         evidence: Quote::of(said),
         roles: document.visibility.roles.iter().cloned().collect(),
+        teams: document.visibility.teams.iter().cloned().collect(),
         expires_at_ms: Millis(0),
         latency_ms: Millis(0),
         held_back: Vec::new(),
@@ -897,7 +1056,8 @@ pub(crate) mod tests {
     use sotto_insight::{PromptSet, Purpose};
     use sotto_knowledge::{Content, Hub, KnowledgeError, Paper, SURE, Visibility};
 
-    use crate::library::Embed;
+    use crate::library::{Embed, KnowledgeConfig, viewer};
+    use crate::people;
 
     /// Understands "bad" and "good", and that a refund is wanted.
     fn simply(said: &CustomerUtterance) -> Result<Understood, InsightError> {
@@ -1395,6 +1555,74 @@ pub(crate) mod tests {
         Library::fixed(hub().index().unwrap())
     }
 
+    /// A customer's words while they may still change, and what is published when they are final.
+    fn looked_ahead(insight: &Insight, partials: &[&str], last: &str) -> Vec<EventBody> {
+        let memory = Arc::new(CallMemory::since(0));
+        let (publish, events) = channel();
+        let understand = |said: &Utterance| {
+            let publish = publish.clone();
+            let heard = memory.hear(said, None).unwrap();
+            insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+        };
+        for text in partials {
+            let said = utterance(2, Party::Customer, text);
+            insight.look_ahead(&memory, &Utterance { r#final: false, stable_chars: 0, ..said });
+            // Whatever is done next comes after it.
+            understand(&utterance(1, Party::Other, "yes"));
+        }
+        understand(&utterance(2, Party::Customer, last));
+        drop(publish);
+        events.iter().collect()
+    }
+
+    #[test]
+    fn what_was_looked_up_before_words_were_final_is_shown_at_once_if_they_ask_the_same() {
+        let insight = start_with(&feelings(), library());
+        let asked = "Can I get a refund of the panel?";
+        let partials = ["Can I get a", "Can I get a refund?", asked, asked];
+        let events = looked_ahead(&insight, &partials, "Well. Can I get a refund of the panel?");
+        let ahead = cards(&events);
+        assert_eq!(
+            (ahead.len(), ahead[0].evidence.text.as_str()),
+            (1, "Well. Can I get a refund of the panel?")
+        );
+        assert!(matches!(events[0], EventBody::Card(_)), "before the mood: {events:?}");
+        let figures = insight.figures();
+        assert_eq!((figures.ahead.load(Relaxed), figures.questions.load(Relaxed)), (2, 1));
+        assert_eq!(figures.sooner.read().0.iter().sum::<u64>(), 1);
+        // The card is the one that it would have been.
+        let said = utterance(2, Party::Customer, "Well. Can I get a refund of the panel?");
+        assert_eq!(cards(&published(&insight, &[utterance(1, Party::Other, "yes"), said])), ahead);
+    }
+
+    #[test]
+    fn what_was_looked_up_before_words_were_final_is_looked_up_anew_if_they_ask_something_else() {
+        let insight = start_with(&feelings(), library());
+        let refund = ["Can I get a refund of the panel?"];
+        let found = |last: &str| {
+            let events = looked_ahead(&insight, &refund, last);
+            cards(&events).into_iter().map(|card| card.document.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(found("How long does a lesson take?"), ["lessons.md"]);
+        assert_eq!(found("Thank you, goodbye."), [] as [&str; 0]);
+        assert_eq!(insight.figures().sooner.read().0.iter().sum::<u64>(), 0);
+    }
+
+    #[test]
+    fn nothing_is_looked_up_ahead_for_agents_or_words_that_seem_to_go_on() {
+        let insight = start_with(&feelings(), library());
+        let memory = Arc::new(CallMemory::since(0));
+        let partial = |party, text: &str, stable_chars| {
+            let said = Utterance { r#final: false, stable_chars, ..utterance(1, party, text) };
+            insight.look_ahead(&memory, &said);
+            published(&insight, &[utterance(2, Party::Other, "yes")]);
+            insight.figures().ahead.load(Relaxed)
+        };
+        assert_eq!(partial(Party::Agent, "Can I get a refund of the panel?", 32), 0);
+        assert_eq!(partial(Party::Customer, "Can I get a refund of the", 10), 0);
+        assert_eq!(partial(Party::Customer, "Can I get a refund", 18), 1);
+    }
+
     fn cards(events: &[EventBody]) -> Vec<&Card> {
         events
             .iter()
@@ -1433,6 +1661,31 @@ pub(crate) mod tests {
         let is_card = |e: &EventBody| matches!(e, EventBody::Card(_));
         assert!(events.iter().position(of_customer) < events.iter().position(is_card));
         assert!(cards_of(&start(&feelings()), "Can I get a refund?").is_empty(), "nothing is written down");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn what_a_team_has_written_down_is_looked_up_on_its_agents_calls_alone() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        for (name, team) in [("mina", Some("cards")), ("omid", Some("sales")), ("sara", None)] {
+            let password = Some("a long enough password".to_owned());
+            people::add_user(&store, name, Role::Agent, team, password, 1).await.unwrap();
+        }
+        let library = Library::new(KnowledgeConfig::default(), store);
+        let (text, admin) = (b"A refund of the panel takes three days.".to_vec(), viewer(Role::Admin));
+        let of_team = Visibility { teams: ["cards".to_owned()].into(), ..Visibility::default() };
+        library.upload("refunds.txt", text, false, of_team, admin, 7).await.unwrap();
+        let insight = start_with(&feelings(), library);
+        let found = |agent: Option<&str>| {
+            let memory = CallMemory::since(0);
+            memory.attended_by(agent);
+            let said = [utterance(1, Party::Customer, "Can I get a refund of the panel?")];
+            let events = published_of(memory, &insight, &said);
+            cards(&events).into_iter().map(|card| card.teams.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Some("Mina")), [["cards".to_owned()]]);
+        for agent in [Some("omid"), Some("sara"), Some("a stranger"), None] {
+            assert_eq!(found(agent), [] as [Vec<String>; 0], "{agent:?}");
+        }
     }
 
     /// The documents that are found for something that a customer says.

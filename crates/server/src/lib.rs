@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod moods;
 pub mod needs;
 pub mod pace;
+pub mod pages;
 pub mod people;
 pub mod player;
 mod priority;

@@ -12,12 +12,13 @@ use std::sync::atomic::{
 };
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context as _;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use sotto_call::{Participant, Party};
 use sotto_insight::{Embedder, EmbeddingModel, Purpose};
 use sotto_knowledge::{
     Conflict, Content, Document, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Query,
@@ -33,6 +34,8 @@ use utoipa::ToSchema;
 use crate::anonymous::anonymised;
 use crate::audit;
 use crate::documents::{self, Found};
+use crate::pages::{Fetched, Pages, PagesConfig, is_page};
+use crate::people;
 
 /// What documents and questions are embedded by, whatever calls are understood by: how sure a hit is was judged by its
 /// cosines.
@@ -53,10 +56,12 @@ const UPLOADS: usize = 4;
 #[serde(default, deny_unknown_fields)]
 pub struct KnowledgeConfig {
     /// Folders whose documents (Markdown, HTML, text, CSV, JSON, PDF, DOCX) are found, those in folders inside as well:
-    /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise,
-    /// which nobody is in yet; with `tickets = true` people are taken out of them. A document is called by the folder's own
-    /// name and its path in there, so no two folders have the same name.
+    /// `{ path = "/srv/knowledge" }`. With `roles = ["supervisor", "admin"]` nobody else finds or sees them; `teams` likewise
+    /// (`sotto user team`); with `tickets = true` people are taken out of them. A document is called by the folder's own name
+    /// and its path in there, so no two folders have the same name.
     pub folders: Vec<KnowledgeFolder>,
+    /// Pages of the web that are found as documents: none, unless this is switched on.
+    pub pages: PagesConfig,
     /// Seconds after which folders are looked through for changes.
     pub look_every_s: u32,
     /// How many documents may be uploaded; 0 for none.
@@ -74,6 +79,7 @@ impl Default for KnowledgeConfig {
     fn default() -> Self {
         Self {
             folders: Vec::new(),
+            pages: PagesConfig::default(),
             look_every_s: 60,
             max_uploads: 1_000,
             max_upload_mb: 32,
@@ -104,6 +110,12 @@ pub struct KnowledgeFolder {
 }
 
 impl KnowledgeConfig {
+    /// Whether documents come by themselves, from folders or pages.
+    #[must_use]
+    pub fn has_sources(&self) -> bool {
+        !self.folders.is_empty() || self.pages.enabled
+    }
+
     /// What is wrong with the folders, if anything.
     ///
     /// # Errors
@@ -146,10 +158,23 @@ pub(crate) fn role_name(role: Role) -> &'static str {
     }
 }
 
-/// Somebody of this role, who looks. Nobody is in a team yet.
+/// Somebody of this role and of no team, who looks.
 #[must_use]
 pub fn viewer(role: Role) -> Viewer {
-    Viewer { roles: BTreeSet::from([role_name(role).to_owned()]), ..Viewer::default() }
+    member(role, None)
+}
+
+/// Somebody of this role, who is in this team, if in any.
+#[must_use]
+pub fn member(role: Role, team: Option<&str>) -> Viewer {
+    let teams = team.into_iter().map(str::to_owned).collect();
+    Viewer { teams, roles: BTreeSet::from([role_name(role).to_owned()]) }
+}
+
+/// Whose call it is in which these take part, as far as they have a name.
+#[must_use]
+pub fn agent_among(participants: &[Participant]) -> Option<&str> {
+    participants.iter().filter(|one| one.party == Party::Agent).find_map(|one| one.name.as_deref())
 }
 
 /// Only these roles may see it; everybody if there are none.
@@ -249,7 +274,7 @@ pub enum LibraryError {
     #[error("there is a document called `{0}` already, which is not yours to replace")]
     Taken(String),
     /// A file of a folder is changed there.
-    #[error("`{0}` lies in a folder: change or remove it there")]
+    #[error("`{0}` lies in a folder, or is a page: change or remove it there")]
     InFolder(String),
     /// There is no such document, or it is hidden from whoever asks.
     #[error("there is no such document")]
@@ -428,7 +453,8 @@ pub(crate) fn bytes(vector: &[f32]) -> Vec<u8> {
 /// A document as people see it in a list.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct ListedDocument {
-    /// What it is known by: the folder's name and the path in there, or the name that it was uploaded under.
+    /// What it is known by: the folder's name and the path in there, the page's address, or the name that it was uploaded
+    /// under.
     pub id: String,
     /// Its title.
     pub title: String,
@@ -459,6 +485,8 @@ pub struct ListedDocument {
 pub enum DocumentSource {
     /// A configured folder.
     Folder,
+    /// A page of the web.
+    Page,
     /// Somebody uploaded it.
     Upload,
 }
@@ -553,6 +581,8 @@ struct Shared {
     reading: Arc<Semaphore>,
     /// Documents of folders are seen by whom the configuration says.
     settled: AtomicBool,
+    /// By name, the teams of those who are in one.
+    teams: Mutex<BTreeMap<String, String>>,
     stopping: AtomicBool,
     counted: Counted,
 }
@@ -612,6 +642,7 @@ impl Library {
                 uploads: Arc::new(Semaphore::new(UPLOADS)),
                 reading: Arc::new(Semaphore::new(1)),
                 settled: AtomicBool::new(false),
+                teams: Mutex::default(),
                 stopping: AtomicBool::new(false),
                 counted: Counted::default(),
             }),
@@ -629,6 +660,15 @@ impl Library {
     #[must_use]
     pub fn compares(&self) -> bool {
         self.shared.compares.load(Acquire)
+    }
+
+    /// The agent of this name, as whom passages are looked up on their calls. In which team they are is known as of when the
+    /// folders were looked through last: whoever shows what was found asks again who may see it.
+    #[must_use]
+    pub fn agent(&self, name: Option<&str>) -> Viewer {
+        let name = name.and_then(|name| people::name(name).ok());
+        let teams = lock(&self.shared.teams);
+        member(Role::Agent, name.and_then(|name| teams.get(&name)).map(String::as_str))
     }
 
     /// The passages that answer a question best, of those that `viewer` may see, the best first. `context` is what was said
@@ -693,7 +733,11 @@ impl Library {
         let listed = seen.map(|Shelved { row, passages, without_vector }| ListedDocument {
             id: row.name.clone(),
             title: row.title.clone(),
-            source: if row.uploaded { DocumentSource::Upload } else { DocumentSource::Folder },
+            source: match row.uploaded {
+                true => DocumentSource::Upload,
+                false if is_page(&row.name) => DocumentSource::Page,
+                false => DocumentSource::Folder,
+            },
             state: match (*passages, *without_vector) {
                 (0, _) => DocumentState::Failed,
                 (_, 0) => DocumentState::Ready,
@@ -813,14 +857,14 @@ impl Library {
         if self.shared.store.is_none() || self.shared.wake.set(wake).is_err() {
             return;
         }
-        let kept = Arc::downgrade(&self.shared);
+        let (kept, config) = (Arc::downgrade(&self.shared), self.shared.config.clone());
         drop(self);
-        let mut keeper = Keeper::new();
+        let mut keeper = Keeper::new(&config);
         while let Some(shared) = kept.upgrade().filter(|shared| !shared.stopping.load(Relaxed)) {
             let problems = shared.round(runtime, &mut keeper, &mut open);
             let patience = if problems.is_empty() { Duration::MAX } else { RETRY };
             told((!problems.is_empty()).then(|| problems.join("; ")));
-            let patience = patience.min(keeper.look_at.saturating_duration_since(Instant::now()));
+            let patience = patience.min(keeper.next_at().saturating_duration_since(Instant::now()));
             // Whoever has it last lets go of what wakes this thread.
             drop(shared);
             if woken.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected) {
@@ -844,11 +888,25 @@ struct Keeper {
     problems: Vec<String>,
     /// Documents that could not be read since the start. Whatever failed before is tried once more.
     failed: HashSet<String>,
+    pages: Pages,
+    /// By their names, what was in the way of pages when they were fetched last.
+    page_problems: BTreeMap<String, String>,
 }
 
 impl Keeper {
-    fn new() -> Self {
-        Self { look_at: Instant::now(), problems: Vec::new(), failed: HashSet::new() }
+    fn new(config: &KnowledgeConfig) -> Self {
+        Self {
+            look_at: Instant::now(),
+            problems: Vec::new(),
+            failed: HashSet::new(),
+            pages: Pages::new(&config.pages),
+            page_problems: BTreeMap::new(),
+        }
+    }
+
+    /// When there is something to look at next.
+    fn next_at(&self) -> Instant {
+        self.pages.next_at().map_or(self.look_at, |at| at.min(self.look_at))
     }
 }
 
@@ -879,8 +937,11 @@ impl Shared {
             worked = self.look(runtime, keeper).and_then(|()| self.refresh(runtime));
             keeper.look_at = Instant::now() + Duration::from_secs(self.config.look_every_s.into());
         }
-        let worked = worked.and_then(|()| self.understand(runtime, open));
+        let worked = worked
+            .and_then(|()| self.look_at_page(runtime, keeper))
+            .and_then(|()| self.understand(runtime, open));
         let mut problems = keeper.problems.clone();
+        problems.extend(keeper.page_problems.values().cloned());
         if let Err(error) = worked {
             tracing::warn!("documents are not as they should be: {error:#}");
             problems.push(format!("{error:#}"));
@@ -903,9 +964,11 @@ impl Shared {
     fn follow(&self, books: &mut Books, runtime: &Handle) -> anyhow::Result<()> {
         let store = self.store()?;
         if !self.settled.load(Relaxed) {
-            runtime.block_on(settle(store, &self.config.folders))?;
+            runtime.block_on(settle(store, &self.config))?;
             self.settled.store(true, Relaxed);
         }
+        let people = runtime.block_on(store.users()).context("reading who is in which team")?;
+        *lock(&self.teams) = people.into_iter().filter_map(|user| Some((user.name, user.team?))).collect();
         runtime.block_on(books.sync(store))
     }
 
@@ -991,10 +1054,51 @@ impl Shared {
                 }
             }
         }
+        // They are fetched beside this.
+        there.extend(self.config.pages.names());
         for gone in known.keys().filter(|name| !there.contains(*name)) {
             runtime.block_on(store.remove_document(gone))?;
         }
         Ok(())
+    }
+
+    /// Fetches the next page that is due, if one is, and has the database follow it.
+    fn look_at_page(&self, runtime: &Handle, keeper: &mut Keeper) -> anyhow::Result<()> {
+        let Some((name, fetched)) = keeper.pages.next(Instant::now()) else { return Ok(()) };
+        keeper.page_problems.remove(&name);
+        let (store, known) = (self.store()?, lock(&self.books).rows.get(&name).cloned());
+        let taken = |changed_unix_ms, bytes, read| {
+            Taken::of(&name, changed_unix_ms, bytes, &self.config.pages.visibility(), read)
+        };
+        let taken = match fetched {
+            Ok(Fetched::Unchanged) => return Ok(()),
+            Ok(Fetched::Gone) => {
+                runtime.block_on(store.remove_document(&name))?;
+                return self.refresh(runtime);
+            }
+            Ok(Fetched::Page { extension, bytes, changed_unix_ms }) => {
+                let (begun, size) = (Instant::now(), bytes.len() as u64);
+                let read = documents::read_bytes(Path::new(&format!("page.{extension}")), bytes);
+                add(&self.counted.reading_ms, begun);
+                let now = documents::unix_ms(SystemTime::now());
+                let mut taken = taken(changed_unix_ms.unwrap_or(now), size, read)?;
+                // Where nobody says when it was changed, that is when it was first found to be so.
+                let same = known.filter(|row| changed_unix_ms.is_none() && row.hash == taken.row.hash);
+                taken.row.changed_unix_ms = same.map_or(taken.row.changed_unix_ms, |row| row.changed_unix_ms);
+                taken
+            }
+            Err(error) => {
+                tracing::warn!(page = name, "cannot be fetched: {error:#}");
+                keeper.page_problems.insert(name.clone(), format!("the page {name} cannot be fetched"));
+                // It is away, perhaps, and comes back; what stood there can be found until then.
+                if known.is_some() {
+                    return Ok(());
+                }
+                taken(0, 0, Err(error))?
+            }
+        };
+        runtime.block_on(taken.keep_in(store))?;
+        self.refresh(runtime)
     }
 
     /// Has embedded what is not.
@@ -1096,20 +1200,22 @@ impl Shared {
     }
 }
 
-/// Has what lies in folders be seen by whom these say, and what lies in none of these be gone. A folder that is away, or takes
+/// Has what lies in folders, and pages, be seen by whom these say, and what is neither be gone. A folder that is away, or takes
 /// long to be looked through, would otherwise be seen as it was when it was read.
-async fn settle(store: &Store, folders: &[KnowledgeFolder]) -> anyhow::Result<()> {
+async fn settle(store: &Store, config: &KnowledgeConfig) -> anyhow::Result<()> {
+    let pages = config.pages.names();
     for row in store.documents().await?.iter().filter(|row| !row.uploaded) {
         let has = |folder: &&KnowledgeFolder| folder.name().is_some_and(|name| is_inside(&row.name, name));
-        let Some(folder) = folders.iter().find(has) else {
+        let folder = config.folders.iter().find(has);
+        let of_page = || pages.contains(&row.name).then(|| config.pages.visibility());
+        let Some(seen) = folder.map(KnowledgeFolder::visibility).or_else(of_page) else {
             store.remove_document(&row.name).await?;
             continue;
         };
-        let seen = folder.visibility();
         if seen != visibility(row) {
             store.show_document_to(&row.name, &seen.teams, &seen.roles).await?;
         }
-        if folder.tickets {
+        if folder.is_some_and(|folder| folder.tickets) {
             settle_ticket(store, row, &seen).await?;
         }
     }
@@ -1211,7 +1317,9 @@ mod tests {
         /// One round of the thread that keeps a library, with this embedding; what was in the way.
         async fn round(&self, library: &Library, embed: impl Fn() -> Embed + Send + 'static) -> Vec<String> {
             let (shared, runtime) = (library.shared.clone(), Handle::current());
-            let round = move || shared.round(&runtime, &mut Keeper::new(), &mut || Ok(embed()));
+            let round = move || {
+                shared.round(&runtime, &mut Keeper::new(&KnowledgeConfig::default()), &mut || Ok(embed()))
+            };
             spawn_blocking(round).await.unwrap()
         }
 
@@ -1241,6 +1349,61 @@ mod tests {
     fn found(library: &Library, text: &str, role: Role) -> Vec<String> {
         let hits = library.search(text, &[], &viewer(role), 10).unwrap();
         hits.into_iter().map(|hit| hit.document.id.clone()).collect()
+    }
+
+    #[tokio::test]
+    async fn pages_are_documents_in_versions_until_they_are_gone_or_named_no_more() {
+        let mut bench = Bench::new().await;
+        bench.config.pages = PagesConfig {
+            enabled: true,
+            addresses: vec!["https://help.example/refunds".to_owned()],
+            hosts: vec!["help.example".to_owned()],
+            teams: vec!["cards".to_owned()],
+            ..PagesConfig::default()
+        };
+        let library = bench.library();
+        let round = async |library: &Library, says: Result<Option<&'static str>, &'static str>| {
+            let text = move |_: &str| says.map(|text| text.map(str::to_owned)).map_err(anyhow::Error::msg);
+            let pages = Pages::serving(&bench.config.pages, text);
+            let mut keeper = Keeper { pages, ..Keeper::new(&bench.config) };
+            let (shared, runtime) = (library.shared.clone(), Handle::current());
+            let embedded = bench.embedded.clone();
+            let round = move || shared.round(&runtime, &mut keeper, &mut || Ok(embedding(&embedded)));
+            spawn_blocking(round).await.unwrap()
+        };
+        let listed = |library: &Library| {
+            let listed = library.documents(&member(Role::Agent, Some("cards")));
+            listed.into_iter().map(|one| (one.id, one.source, one.version, one.state)).collect::<Vec<_>>()
+        };
+        let page = |version, state| {
+            vec![("https://help.example/refunds".to_owned(), DocumentSource::Page, version, state)]
+        };
+        let text = Some("The refund takes three days.");
+        assert_eq!(
+            round(&library, Err("away")).await,
+            ["the page https://help.example/refunds cannot be fetched"]
+        );
+        assert_eq!(listed(&library), page(1, DocumentState::Failed));
+        assert_eq!(round(&library, Ok(text)).await, [""; 0]);
+        assert_eq!(listed(&library), page(2, DocumentState::Ready));
+        assert!(library.documents(&viewer(Role::Admin)).is_empty(), "it is for a team");
+        round(&library, Ok(text)).await;
+        round(&library, Err("away")).await;
+        assert_eq!(
+            listed(&library),
+            page(2, DocumentState::Ready),
+            "what has not changed, and what is away, stays"
+        );
+        round(&library, Ok(Some("The refund takes four days."))).await;
+        assert_eq!(listed(&library), page(3, DocumentState::Ready));
+        round(&library, Ok(None)).await;
+        assert!(listed(&library).is_empty());
+        round(&library, Ok(text)).await;
+        assert_eq!(listed(&library), page(1, DocumentState::Ready));
+        bench.config.pages.enabled = false;
+        let without = bench.library();
+        bench.kept(&without).await;
+        assert!(listed(&without).is_empty());
     }
 
     #[tokio::test]
@@ -1384,7 +1547,7 @@ mod tests {
             };
             async move { spawn_blocking(round).await.unwrap() }
         };
-        let keeper = round(Keeper::new()).await;
+        let keeper = round(Keeper::new(&KnowledgeConfig::default())).await;
         let failed = &library.documents(&viewer(Role::Agent))[1];
         assert_eq!(
             (failed.id.as_str(), failed.state, failed.passages),
@@ -1400,7 +1563,7 @@ mod tests {
         assert_eq!((library.figures().failed, library.figures().passages), (1, 1));
         // What failed before a start is tried once more after it.
         assert!(keeper.failed.contains("all/b.txt"));
-        round(Keeper::new()).await;
+        round(Keeper::new(&KnowledgeConfig::default())).await;
         assert_eq!((library.figures().failed, library.figures().passages), (0, 2));
         fs::write(&path, [0xff, 0xfe, 0xfd]).unwrap();
         round(keeper).await;

@@ -25,6 +25,9 @@ pub enum PeopleError {
     /// The password is none.
     #[error("a password has at least {SHORTEST_PASSWORD} characters and at most {LONGEST_PASSWORD} bytes")]
     Password,
+    /// The team is none.
+    #[error("a team has a name of at most 64 characters, none of which is a control character or a comma")]
+    Team,
     /// A scope is not known.
     #[error(
         "`{0}` is no scope; there are calls:read, calls:publish, calls:listen, recordings:read, knowledge:read, \
@@ -133,6 +136,19 @@ pub fn name(name: &str) -> Result<String, PeopleError> {
     }
 }
 
+/// The form in which teams are stored and compared with those that documents name; none where nothing is said.
+///
+/// # Errors
+/// [`PeopleError::Team`].
+pub fn team(team: &str) -> Result<Option<String>, PeopleError> {
+    let team = team.trim();
+    // Commas stand between the teams that an upload is for.
+    if team.chars().count() > 64 || team.chars().any(|c| c.is_control() || c == ',') {
+        return Err(PeopleError::Team);
+    }
+    Ok((!team.is_empty()).then(|| team.to_owned()))
+}
+
 /// Adds a user; without a password one is made up. Takes tens of milliseconds of one core.
 ///
 /// # Errors
@@ -141,10 +157,11 @@ pub async fn add_user(
     store: &Store,
     user: &str,
     role: Role,
+    in_team: Option<&str>,
     password: Option<String>,
     now_unix_ms: u64,
 ) -> Result<Issued<UserRow>, PeopleError> {
-    let user_name = name(user)?;
+    let (user_name, team) = (name(user)?, team(in_team.unwrap_or_default())?);
     let (password, secret) = match password {
         Some(password) => (password, None),
         None => {
@@ -157,6 +174,7 @@ pub async fn add_user(
         name: user_name,
         password_hash: hash_password(password).await?,
         role,
+        team,
         created_at_unix_ms: now_unix_ms,
         disabled: false,
     };
@@ -176,7 +194,7 @@ pub async fn first_admin(
     if !store.users().await?.is_empty() {
         return Ok(None);
     }
-    add_user(store, "admin", Role::Admin, password, now_unix_ms).await.map(Some)
+    add_user(store, "admin", Role::Admin, None, password, now_unix_ms).await.map(Some)
 }
 
 /// Gives a user another password, which ends all their sessions. Without one, one is made up. `None` when
@@ -194,6 +212,16 @@ pub async fn set_password(
     let password = password.or_else(|| secret.clone()).unwrap_or_default();
     let change = UserChange { password_hash: Some(hash_password(password).await?), ..UserChange::default() };
     Ok(store.change_user(found.id, &change).await?.map(|made| Issued { made, secret }))
+}
+
+/// Puts a user into a team, or into none where nothing is named. `None` when there is no such user.
+///
+/// # Errors
+/// [`PeopleError::Team`], and when the store refuses.
+pub async fn set_team(store: &Store, user: &str, to: &str) -> Result<Option<UserRow>, PeopleError> {
+    let change = UserChange { team: Some(team(to)?), ..UserChange::default() };
+    let Some(found) = store.user_by_name(&name(user)?).await? else { return Ok(None) };
+    Ok(store.change_user(found.id, &change).await?)
 }
 
 /// Makes an API key.
@@ -316,6 +344,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn people_are_in_a_team_or_in_none() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let issued = add_user(&store, "bob", Role::Agent, Some(" cards "), None, 1).await.unwrap();
+        assert_eq!(issued.made.team.as_deref(), Some("cards"));
+        assert_eq!(set_team(&store, "Bob", "کارت‌ها").await.unwrap().unwrap().team.as_deref(), Some("کارت‌ها"));
+        assert_eq!(set_team(&store, "bob", " ").await.unwrap().unwrap().team, None);
+        assert_eq!(set_team(&store, "nobody", "cards").await.unwrap(), None);
+        for none in ["a,b", "a\0", &"a".repeat(65)] {
+            assert!(matches!(team(none), Err(PeopleError::Team)), "{none:?}");
+        }
+    }
+
+    #[tokio::test]
     async fn the_first_admin_is_made_once() {
         let (store, _folder) = sotto_store::testing::sqlite().await;
         let issued = first_admin(&store, None, 1).await.unwrap().unwrap();
@@ -324,7 +365,7 @@ mod tests {
         assert_eq!(admin.role, Role::Admin);
         assert!(password_is_right(&password, Some(&admin.password_hash)));
         assert_eq!(first_admin(&store, None, 2).await.unwrap(), None);
-        let short = add_user(&store, "bob", Role::Agent, Some("short".to_owned()), 1).await;
+        let short = add_user(&store, "bob", Role::Agent, None, Some("short".to_owned()), 1).await;
         assert!(matches!(short, Err(PeopleError::Password)));
         let issued = set_password(&store, "Admin", None).await.unwrap().unwrap();
         assert_ne!(issued.secret.unwrap(), password);

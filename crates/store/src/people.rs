@@ -30,6 +30,8 @@ pub struct UserRow {
     pub password_hash: String,
     /// What they may do.
     pub role: Role,
+    /// The team that they are in, if they are in one.
+    pub team: Option<String>,
     /// Since when.
     pub created_at_unix_ms: u64,
     /// Whether they are kept out.
@@ -43,6 +45,8 @@ pub struct UserChange {
     pub password_hash: Option<String>,
     /// A new role.
     pub role: Option<Role>,
+    /// Another team, or none.
+    pub team: Option<Option<String>>,
     /// Keep out, or let in again.
     pub disabled: Option<bool>,
 }
@@ -102,8 +106,8 @@ impl Store {
     async fn insert_user(&self, user: &UserRow) -> Result<(), StoreError> {
         transaction!(self, tx => {
             sqlx::query(
-                "INSERT INTO users (id, name, password_hash, role, created_at, disabled) \
-                 VALUES ($1, $2, $3, $4, $5, $6)",
+                "INSERT INTO users (id, name, password_hash, role, created_at, disabled, team) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7)",
             )
             .bind(user.id)
             .bind(clean(&user.name))
@@ -111,6 +115,7 @@ impl Store {
             .bind(name_of(&user.role)?)
             .bind(signed(user.created_at_unix_ms, "time")?)
             .bind(user.disabled)
+            .bind(user.team.as_deref().map(clean))
             .execute(&mut **tx)
             .await?;
         });
@@ -159,16 +164,20 @@ impl Store {
             let after = UserRow {
                 password_hash: change.password_hash.clone().unwrap_or_else(|| before.password_hash.clone()),
                 role: change.role.unwrap_or(before.role),
+                team: change.team.clone().unwrap_or_else(|| before.team.clone()),
                 disabled: change.disabled.unwrap_or(before.disabled),
                 ..before.clone()
             };
-            sqlx::query("UPDATE users SET password_hash = $2, role = $3, disabled = $4 WHERE id = $1")
-                .bind(id)
-                .bind(&after.password_hash)
-                .bind(name_of(&after.role)?)
-                .bind(after.disabled)
-                .execute(&mut **tx)
-                .await?;
+            sqlx::query(
+                "UPDATE users SET password_hash = $2, role = $3, disabled = $4, team = $5 WHERE id = $1",
+            )
+            .bind(id)
+            .bind(&after.password_hash)
+            .bind(name_of(&after.role)?)
+            .bind(after.disabled)
+            .bind(after.team.as_deref().map(clean))
+            .execute(&mut **tx)
+            .await?;
             let admins: i64 =
                 sqlx::query_scalar("SELECT count(*) FROM users WHERE role = 'admin' AND disabled = $1")
                     .bind(false)
@@ -349,6 +358,7 @@ struct RawUser {
     name: String,
     password_hash: String,
     role: String,
+    team: Option<String>,
     created_at: i64,
     disabled: bool,
 }
@@ -381,6 +391,7 @@ impl TryFrom<RawUser> for UserRow {
             name: raw.name,
             password_hash: raw.password_hash,
             role: from_name(raw.role)?,
+            team: raw.team,
             created_at_unix_ms: unsigned(raw.created_at, "time")?,
             disabled: raw.disabled,
         })

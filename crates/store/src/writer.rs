@@ -291,6 +291,7 @@ fn size_of_event(event: &CallEvent) -> usize {
         }
         EventBody::Card(card) => size_of_card(card),
         EventBody::Step(step) => 2 * FIXED + step.document.len() + step.title.len() + step.text.len(),
+        EventBody::CardHeldBack(held) => FIXED + held.query.len() + held.evidence.text.len(),
         _ => FIXED,
     }
 }
@@ -299,10 +300,13 @@ fn size_of_event(event: &CallEvent) -> usize {
 fn size_of_card(card: &Card) -> usize {
     const FIXED: usize = 1024;
     let strings = |all: &[String]| all.iter().map(|one| 64 + one.len()).sum::<usize>();
-    let held_back =
-        card.held_back.iter().map(|one| 128 + one.title.len() + strings(&one.section) + strings(&one.roles));
-    let texts = [&card.document, &card.title, &card.text, &card.evidence.text].map(String::len);
-    let lists = [&card.section, &card.why.words, &card.roles].map(|all| strings(all));
+    let held_back = card.held_back.iter().map(|one| {
+        128 + one.title.len()
+            + [&one.section, &one.roles, &one.teams].map(|all| strings(all)).iter().sum::<usize>()
+    });
+    let texts =
+        [&card.document, &card.title, &card.text, &card.why.query, &card.evidence.text].map(String::len);
+    let lists = [&card.section, &card.why.words, &card.roles, &card.teams].map(|all| strings(all));
     FIXED + texts.iter().chain(&lists).sum::<usize>() + held_back.sum::<usize>()
 }
 

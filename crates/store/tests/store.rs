@@ -1046,6 +1046,7 @@ on_both! {
             name: name.to_owned(),
             password_hash: "$argon2id$…".to_owned(),
             role,
+            team: None,
             created_at_unix_ms: 1000,
             disabled: false,
         };
@@ -1075,6 +1076,17 @@ on_both! {
         assert!(store.session(&[1; 32]).await.unwrap().is_none(), "expired sessions go");
         store.remove_session(&[4; 32]).await.unwrap();
         assert!(store.session(&[4; 32]).await.unwrap().is_none());
+
+        let team = |name: Option<&str>| UserChange {
+            team: Some(name.map(str::to_owned)),
+            ..UserChange::default()
+        };
+        let moved = store.change_user(bob.id, &team(Some("cards"))).await.unwrap().unwrap();
+        assert_eq!(moved, UserRow { team: Some("cards".to_owned()), ..bob.clone() });
+        assert_eq!(store.session(&[2; 32]).await.unwrap().unwrap().1, moved);
+        let kept = store.change_user(bob.id, &UserChange::default()).await.unwrap().unwrap();
+        assert_eq!(kept, moved, "what is absent stays");
+        assert_eq!(store.change_user(bob.id, &team(None)).await.unwrap().unwrap(), bob);
 
         let out = UserChange { disabled: Some(true), ..UserChange::default() };
         let changed = store.change_user(bob.id, &out).await.unwrap().unwrap();
@@ -1533,6 +1545,7 @@ async fn admins_who_keep_each_other_out_at_once_do_not_both() {
         name: name.to_owned(),
         password_hash: "$argon2id$…".to_owned(),
         role: Role::Admin,
+        team: None,
         created_at_unix_ms: 1000,
         disabled: false,
     });

@@ -7,10 +7,12 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::{Value, json};
 use sotto_tests::api::Api;
-use sotto_tests::script::root;
+use sotto_tests::audio::Audio;
+use sotto_tests::script::{Script, root};
 use sotto_tests::server::{Setup, Sotto, binary};
+use sotto_tests::sipp::Sipp;
 
-use crate::support::until;
+use crate::support::{PATIENCE, until};
 
 /// By words alone, so that no model is needed.
 fn search(folder: &Path, query: &str, more: &[&str]) -> (Output, String) {
@@ -227,6 +229,71 @@ fn a_server_keeps_what_folders_have_and_what_is_uploaded() {
     });
     assert!(asked(sara, question).iter().any(|(name, _)| name == "hub/refunds.md"));
     assert_eq!(metric(&sotto, "embedded_total"), 0.0, "nothing is embedded again");
+}
+
+/// The demo's customer asks when their order comes and whether a fee is given back, on a real call. The same is written down for
+/// a team and a role that nobody on the call is of, in words that answer better.
+#[test]
+fn a_question_on_a_call_brings_the_right_card_to_the_page_and_nothing_that_is_hidden() {
+    let folder = tempfile::tempdir().unwrap();
+    let [team, few] = ["team", "few"].map(|name| folder.path().join(name));
+    for (path, canary) in [(&team, "walruses"), (&few, "zebras")] {
+        fs::create_dir(path).unwrap();
+        let text = format!(
+            "# Orders\n\n## When will my order be delivered?\n\nAn order is delivered by {canary}.\n\n\
+             ## Can you refund the delivery fee?\n\nThe delivery fee is refunded in {canary}."
+        );
+        fs::write(path.join("orders.md"), text).unwrap();
+    }
+    let [shop, team, few] =
+        [&root().join("demo/knowledge"), &team, &few].map(|path| path.display().to_string());
+    let folders = format!(
+        "folders = [{{ path = {shop:?} }}, {{ path = {team:?}, teams = [\"walruses\"] }}, \
+         {{ path = {few:?}, roles = [\"admin\"] }}]"
+    );
+    let more = vec![("knowledge".to_owned(), folders)];
+    let sotto = Sotto::start_with(&Setup { language: Some("en".into()), more, ..Setup::default() }).unwrap();
+    let mina = ("mina", "a long enough password");
+    sotto.add_user(mina, "agent").unwrap();
+    let mina = Api::sign_in(sotto.http, mina.0, mina.1).unwrap();
+    sotto.understands(PATIENCE).unwrap();
+    let metric = |name: &str| sotto.api.metric(&format!("sotto_knowledge_{name}")).unwrap();
+    until("everything is embedded", || {
+        metric("documents") >= 5.0 && metric("passages_without_vector") == 0.0
+    });
+
+    // From the agent's “I have added apartment five” to the answer.
+    let audio = Audio::read(&Script::support().unwrap().audio).unwrap().cut(58_000, 75_000);
+    let running = Sipp::siprec(sotto.sip).call(&audio).unwrap();
+    let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
+    let mut page = mina.live(&id, Some(0)).unwrap();
+    let told = page.until(PATIENCE, |told| told["event"]["kind"] == "card").unwrap();
+    let (card, before) = (&told[told.len() - 1]["event"], &told[..told.len() - 1]);
+    let document = card["document"].as_str().unwrap();
+    assert!(["knowledge/delivery.md", "knowledge/refunds.md"].contains(&document), "{card}");
+    let said = before.iter().map(|told| &told["event"]).find(|event| {
+        event["kind"] == "utterance"
+            && event["final"] == true
+            && event["utterance_id"] == card["evidence"]["utterance_id"]
+    });
+    assert_eq!(said.unwrap()["party"], "customer");
+    let query = card["why"]["query"].as_str().unwrap();
+    assert!(!query.is_empty() && card["evidence"]["text"].as_str().unwrap().contains(query), "{card}");
+    assert!(card["answer"].is_object() && card["latency_ms"].as_u64() < Some(2_000), "{card}");
+
+    let answer = format!("/api/calls/{id}/cards/{}/answer", card["card_id"]);
+    let accepted = sotto.api.client.post(&answer, &json!({ "answer": "accepted" })).unwrap();
+    assert_eq!(accepted.status, 204, "{}", accepted.text());
+    let answered = page.until(PATIENCE, |told| told["event"]["kind"] == "card_answered").unwrap();
+    assert_eq!(answered[answered.len() - 1]["event"]["answer"], "accepted");
+    running.finish().unwrap();
+    sotto.api.ended(&id, PATIENCE).unwrap();
+    // By no way, and of nobody: those who may see the others are not on the call.
+    for api in [&mina, &sotto.api] {
+        let seen = ["", "/events?from=0"]
+            .map(|path| api.client.get(&format!("/api/calls/{id}{path}")).unwrap().text());
+        assert!(seen.iter().all(|text| !text.contains("walruses") && !text.contains("zebras")), "{seen:?}");
+    }
 }
 
 #[test]

@@ -197,7 +197,7 @@ export interface ListedDocument {
   /** What it is known by. */
   id: string;
   title: string;
-  source: 'folder' | 'upload';
+  source: 'folder' | 'page' | 'upload';
   /** Found by words and meaning, by words so far, or not at all. */
   state: 'ready' | 'words' | 'failed';
   changed_unix_ms: number;

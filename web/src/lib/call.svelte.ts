@@ -12,6 +12,7 @@ import type {
   CallStarted,
   CallState,
   Card,
+  CardNotShown,
   ChecklistItem,
   Consent,
   Entities,
@@ -126,6 +127,8 @@ export class CallModel {
   cards: Card[] = $state.raw([]);
   /** Steps of written procedures that are done. */
   steps: Step[] = $state.raw([]);
+  /** What was looked up and is not shown, utterance by utterance. */
+  cardsNotShown: CardNotShown[] = $state.raw([]);
   /** What must be said on this call. */
   checklist: ChecklistItem[] = $state.raw([]);
   /** How the call's time went, once it is over. */
@@ -165,6 +168,7 @@ export class CallModel {
     this.prompt = state.prompt;
     this.cards = state.cards;
     this.steps = state.steps;
+    this.cardsNotShown = state.cards_not_shown;
     this.checklist = state.checklist;
     this.talk = state.talk;
     this.#removed = new Map(state.redactions.map((one) => [one.utterance_id, one.secrets]));
@@ -273,6 +277,10 @@ export class CallModel {
         break;
       case 'card':
         if (this.#isSaid(event.evidence)) this.#open(event);
+        break;
+      case 'card_held_back':
+        if (this.#isSaid(event.evidence))
+          this.cardsNotShown = [...this.#notShownBeside(event.evidence.utterance_id), event];
         break;
       case 'card_answered':
         // What is copied still stands.
@@ -392,6 +400,12 @@ export class CallModel {
   #open(card: Card): void {
     const others = this.cards.filter((one) => one.evidence.utterance_id !== card.evidence.utterance_id);
     this.cards = [...others, card].slice(-MOST_OPEN_CARDS);
+    this.cardsNotShown = this.#notShownBeside(card.evidence.utterance_id);
+  }
+
+  /** What is not shown for other words than those of an utterance. */
+  #notShownBeside(utterance: number): CardNotShown[] {
+    return this.cardsNotShown.filter(({ evidence }) => evidence.utterance_id !== utterance);
   }
 
   /** A step is done, or is not after all. */
@@ -415,9 +429,12 @@ export class CallModel {
     if (this.cards.some(({ evidence }) => evidence.utterance_id === utterance_id))
       this.cards = this.cards.map((card) =>
         card.evidence.utterance_id === utterance_id
-          ? { ...card, evidence: masked(card.evidence), why: { ...card.why, words: [] } }
+          ? { ...card, evidence: masked(card.evidence), why: { ...card.why, words: [], query: '' } }
           : card,
       );
+    this.cardsNotShown = this.cardsNotShown.map((one) =>
+      one.evidence.utterance_id === utterance_id ? { ...one, evidence: masked(one.evidence), query: '' } : one,
+    );
     for (const item of this.checklist)
       if (item.evidence?.utterance_id === utterance_id)
         this.#check({ ...item, evidence: masked(item.evidence) });
@@ -460,6 +477,7 @@ export class CallModel {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
       this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
+      this.cardsNotShown = this.#notShownBeside(next.utterance_id);
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;

@@ -71,6 +71,7 @@ describe('people', () => {
       prompt: null,
       cards: [],
       steps: [],
+      cards_not_shown: [],
       checklist: [],
       talk: null,
     };
@@ -281,6 +282,7 @@ describe('the log', () => {
       prompt: null,
       cards: [],
       steps: [],
+      cards_not_shown: [],
       checklist: [],
       talk: null,
     };
@@ -538,6 +540,23 @@ describe('cards', () => {
     const log = asked().add(said(1, 'agent', 'is 4242 refunded?'));
     expect(open(log)).toEqual([2]);
     expect(open(log.add(card(3, 1)))).toEqual([2]);
+  });
+
+  it('that are not shown are known with why, until one is or their words are taken back', () => {
+    const held = (utterance_id: number): EventBody => ({
+      kind: 'card_held_back',
+      query: 'is 4242 refunded?',
+      because: 'not_sure',
+      confidence: 0.4,
+      evidence: { utterance_id, revision: 0, text: 'is 4242 refunded?' },
+    });
+    const notShown = ({ model }: Log) => model.cardsNotShown.map(({ evidence }) => evidence.utterance_id);
+    const log = asked().add(held(3)).add(held(1)).add(held(3)).add(held(9));
+    expect(notShown(log)).toEqual([1, 3]);
+    log.add({ kind: 'redacted', utterance_id: 3, party: 'customer', secrets: ['card'], ranges: [], muted: false });
+    expect(log.model.cardsNotShown.map(({ query }) => query)).toEqual(['is 4242 refunded?', '']);
+    expect(notShown(log.add(card(4, 1)))).toEqual([3]);
+    expect(notShown(log.add(said(3, 'customer', '', { revision: 1 })))).toEqual([]);
   });
 
   it('go with their words, and quote no secret', () => {

@@ -139,6 +139,12 @@ pub fn card_latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     sink(Figure::reported("card_latency.cards", ms.len() as f64, "cards"));
     sink(Figure::reported("card_latency.p50", value_at(&ms, 50), "ms"));
     sink(Figure::at_most("card_latency.p95", value_at(&ms, 95), "ms", CARD_MS));
+    let counted = |name: &str| figures["cards"][name].as_f64().unwrap_or(f64::NAN);
+    let confirmed = counted("confirmed");
+    sink(Figure::reported("card_latency.looked_ahead", counted("looked_ahead"), "questions"));
+    sink(Figure::reported("card_latency.confirmed", confirmed, "questions"));
+    // What was found before the words were final had not to be looked for then.
+    sink(Figure::reported("card_latency.sooner", counted("sooner_ms") / confirmed.max(1.0), "ms"));
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 //! One module a row of the table in BENCHMARKS.md. A row measures what is shipped (the release binary, real
 //! peers) and never decides by itself what is good enough: the bar stands beside the value.
 
+mod access;
 mod bridge;
 mod carried;
 mod concurrency;
@@ -19,10 +20,12 @@ mod noise;
 mod paths;
 mod peers;
 mod persian;
+mod refused;
 mod review;
 mod rtpengine;
 mod setup;
 mod smooth;
+mod spoken;
 mod supervisors;
 mod traffic;
 mod vocabulary;
@@ -249,6 +252,17 @@ const KNOWLEDGE: &[Row] = &[
         what: "From final words to a card, 10,000 passages, ten calls at once",
         measure: knowledge::card_latency,
     },
+    Row {
+        name: "spoken",
+        what: "The same questions written, and heard over a telephone",
+        measure: spoken::measure,
+    },
+    Row {
+        name: "access",
+        what: "What is hidden from a role or a team, asked for by every way",
+        measure: access::measure,
+    },
+    Row { name: "refused", what: "Hostile documents in a folder, with memory", measure: refused::measure },
     Row {
         name: "llm",
         what: "Answers with citations by a language model (SmolLM2, or --llm URL)",

@@ -48,7 +48,7 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 /// To 8 kHz: an average over the samples that one output sample stands for, or the nearest one.
-fn at_telephone_rate(samples: &[i16], rate: u32) -> Vec<i16> {
+pub(super) fn at_telephone_rate(samples: &[i16], rate: u32) -> Vec<i16> {
     let step = f64::from(rate) / f64::from(RATE);
     let length = (samples.len() as f64 / step) as usize;
     let at = |n: usize| (n as f64 * step) as usize;

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::Relaxed;
 
 use anyhow::Context as _;
 use clap::Args;
@@ -18,7 +19,8 @@ use crate::config::Config;
 /// right and how fast the transcripts were as one line of JSON.
 ///
 /// With documents (`--knowledge`) it says as well what was shown of them: `cards`, how many there were, and how long after
-/// the publication of the customer's words each came (`latency_ms`, in ascending order).
+/// the publication of the customer's words each came (`latency_ms`, in ascending order); and how much was looked up before
+/// words were final (`looked_ahead`), how often these asked the same (`confirmed`), and how long that took (`sooner_ms`).
 ///
 /// The folder holds `stereo/ID.flac` (or `.wav`; left = agent, right = customer, whose role is `caller`) and
 /// `turns.json`, rows of `sid`, `role`, `offset_ms_call_clock`, `duration_ms`, `human`.
@@ -48,7 +50,7 @@ impl Eval {
         // What is measured is recognition: a word that is taken out would count as one that is wrong.
         config.redaction.enabled = false;
         let turns = read_turns(&self.dir)?;
-        let (mut events, mut latencies) = (Vec::new(), Vec::new());
+        let (mut events, mut latencies, mut counted) = (Vec::new(), Vec::new(), None);
         if let Some(file) = &self.score {
             events = read_events(file)?;
         } else {
@@ -70,13 +72,22 @@ impl Eval {
                 latencies.extend(cards_ms);
                 eprintln!("{call}: played");
             }
+            counted = offline.calls.insight_figures();
         }
         let mut figures = serde_json::to_value(score(&turns, &events)?)?;
         if self.knowledge.is_given()
             && let Value::Object(figures) = &mut figures
         {
             latencies.sort_unstable();
-            figures.insert("cards".to_owned(), json!({ "n": latencies.len(), "latency_ms": latencies }));
+            let (ahead, confirmed, sooner_ms) = counted.map_or((0, 0, 0), |counted| {
+                let (confirmed, sooner_ms) = counted.sooner.read();
+                (counted.ahead.load(Relaxed), confirmed.iter().sum::<u64>(), sooner_ms)
+            });
+            let cards = json!({
+                "n": latencies.len(), "latency_ms": latencies,
+                "looked_ahead": ahead, "confirmed": confirmed, "sooner_ms": sooner_ms,
+            });
+            figures.insert("cards".to_owned(), cards);
         }
         println!("{figures}");
         Ok(())

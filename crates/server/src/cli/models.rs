@@ -48,7 +48,7 @@ impl Models {
                     if config.needs_embedding(checklist) {
                         cache.require(config.insight.embedding.artefact(), &mut progress)?;
                     }
-                    if !config.knowledge.folders.is_empty() {
+                    if config.knowledge.has_sources() {
                         cache.require(library::EMBEDDING.artefact(), &mut progress)?;
                     }
                 }

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use sotto_call::{CallState, Card, EventBody, Millis, Span};
+use sotto_call::{CallState, Card, CardNotShown, EventBody, Millis, Span};
 
 use super::offline::{Knowledge, Offline};
 use crate::config::Config;
@@ -73,6 +73,11 @@ impl Replay {
                     writeln!(out, "{time} {mark} {party:<8} {}", utterance.text)?;
                 }
                 EventBody::Card(card) => writeln!(out, "{} ▸ card     {}", clock(event.at_ms), shown(card))?,
+                EventBody::CardHeldBack(held) => {
+                    let CardNotShown { query, because, confidence, .. } = held;
+                    let time = clock(event.at_ms);
+                    writeln!(out, "{time} ▹ no card  {query} ({because:?}, {confidence:.2})")?;
+                }
                 _ => {}
             }
         }

@@ -22,6 +22,17 @@ enum Command {
         /// What they may do.
         #[arg(long, value_enum, default_value = "agent")]
         role: RoleName,
+        /// The team that they are in: documents may be for some teams alone.
+        #[arg(long)]
+        team: Option<String>,
+    },
+    /// Put someone into another team; into none without one.
+    Team {
+        /// Whom.
+        name: String,
+        /// Where to.
+        #[arg(default_value = "")]
+        team: String,
     },
     /// Give someone another password, printed unless `SOTTO_PASSWORD` gives it; ends their sessions.
     Password {
@@ -64,10 +75,17 @@ impl User {
         let given = std::env::var("SOTTO_PASSWORD").ok().filter(|password| !password.is_empty());
         let now = super::now_unix_ms();
         match self.command {
-            Command::Add { name, role } => {
-                let issued = people::add_user(&store, &name, role.into(), given, now).await?;
+            Command::Add { name, role, team } => {
+                let issued =
+                    people::add_user(&store, &name, role.into(), team.as_deref(), given, now).await?;
                 println!("{} was added", issued.made.name);
                 print_secret(issued.secret);
+            }
+            Command::Team { name, team } => {
+                let Some(user) = people::set_team(&store, &name, &team).await? else {
+                    anyhow::bail!("there is no user {name}");
+                };
+                println!("{} is in {}", user.name, user.team.as_deref().unwrap_or("no team"));
             }
             Command::Password { name } => {
                 let Some(issued) = people::set_password(&store, &name, given).await? else {
@@ -79,7 +97,8 @@ impl User {
             Command::List => {
                 for user in store.users().await? {
                     let disabled = if user.disabled { " (disabled)" } else { "" };
-                    println!("{:<20} {:?}{disabled}", user.name, user.role);
+                    let team = user.team.map(|team| format!(" in {team}")).unwrap_or_default();
+                    println!("{:<20} {:?}{team}{disabled}", user.name, user.role);
                 }
             }
             Command::Key { purpose, scopes } => {

@@ -1035,7 +1035,7 @@ mod tests {
         let every = Number { number: "*".into(), ..sales() };
         let desk = desk(vec![every, sales()]);
         let (store, _folder) = sotto_store::testing::sqlite().await;
-        crate::people::add_user(&store, "Omid", sotto_store::Role::Agent, None, 1).await.unwrap();
+        crate::people::add_user(&store, "Omid", sotto_store::Role::Agent, None, None, 1).await.unwrap();
         desk.know_from(store);
         desk.dial_with(Box::new(|_, _, _| {}));
         let (page, mut told) = ready(&desk, "ann").await;

@@ -12,13 +12,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Uri, header, request};
-use sotto_call::CallId;
+use sotto_call::{CallId, CardViewer};
+use sotto_knowledge::Viewer;
 use sotto_store::{Role, SessionRow, StoreError, TokenHash, UserRow};
 use tokio::time::timeout;
 
 use super::App;
 use super::error::ApiError;
 use super::ops::STORE_WITHIN;
+use crate::library;
 use crate::people::{KEY_PREFIX, Scope, hash_token};
 use crate::streams::Owner;
 
@@ -40,6 +42,8 @@ pub enum Identity {
         name: String,
         /// What they are.
         role: Role,
+        /// The team that they are in.
+        team: Option<String>,
         /// By which session.
         session: TokenHash,
     },
@@ -72,6 +76,25 @@ impl Identity {
             Self::Key { .. } if authorize(self, Action::Supervise).is_ok() => Role::Supervisor,
             Self::Key { .. } => Role::Agent,
         }
+    }
+
+    /// The team that they are in. A program is in none.
+    #[must_use]
+    pub fn team(&self) -> Option<&str> {
+        match self {
+            Self::User { team, .. } => team.as_deref(),
+            Self::Key { .. } => None,
+        }
+    }
+
+    /// As what they look at documents.
+    pub(super) fn viewer(&self) -> Viewer {
+        library::member(self.role(), self.team())
+    }
+
+    /// The same, at those of which calls' logs tell.
+    pub(super) fn card_viewer(&self) -> CardViewer<'_> {
+        CardViewer { role: library::role_name(self.role()), team: self.team() }
     }
 
     /// Whether what they add to timelines and tasks is for people to accept.
@@ -304,7 +327,7 @@ impl App {
         {
             tracing::warn!(%error, "it is not noted that a session is in use");
         }
-        Ok(Some(Identity::User { name: user.name, role: user.role, session: *token }))
+        Ok(Some(Identity::User { name: user.name, role: user.role, team: user.team, session: *token }))
     }
 
     /// A session as the database has it, or, while that is away, as it had it last.
@@ -335,7 +358,7 @@ impl App {
         };
         match now {
             Ok(Some(now)) if authorize(&now, action).is_ok() => {
-                if now.role() == identity.role() {
+                if (now.role(), now.team()) == (identity.role(), identity.team()) {
                     Standing::AsBefore
                 } else {
                     Standing::OtherRole
@@ -439,7 +462,7 @@ mod tests {
     #[test]
     fn roles_and_scopes() {
         let call = CallId::new();
-        let user = |role| Identity::User { name: "a".to_owned(), role, session: [0; 32] };
+        let user = |role| Identity::User { name: "a".to_owned(), role, team: None, session: [0; 32] };
         let key = |scopes: &[&str]| Identity::Key {
             key: [0; 32],
             name: "key:test".to_owned(),

@@ -21,7 +21,6 @@ use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
 use crate::hub::{FollowError, LiveCall, Update};
-use crate::library::role_name;
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -282,7 +281,7 @@ pub(super) async fn answer_card(
 ) -> Result<StatusCode, ApiError> {
     let (live, state) = attended(&app, &identity, id).await?;
     let card = state.cards.iter().find(|card| card.card_id == card_id);
-    if card.is_none_or(|card| !card.is_seen_by(role_name(identity.role()))) {
+    if card.is_none_or(|card| !card.is_seen_by(identity.card_viewer())) {
         return Err(ApiError::not_found("card that stands"));
     }
     let by = identity.name().to_owned();

@@ -1,14 +1,14 @@
 //! What those who read are not told about calls: agents, that a supervisor listens, or who of them answers a prompt or a
 //! card or ticks a step, where the organisation wants that so (`desk.announce = "silent"`); whoever is not to see moods
-//! (`insight.mood_seen_by`), how the customer feels; whose role may not see a document, what stands in it. In place of what
-//! they are not told, their log has an event that says nothing, so that its numbers have no gaps.
+//! (`insight.mood_seen_by`), how the customer feels; whose role or team may not see a document, what stands in it. In place of
+//! what they are not told, their log has an event that says nothing, so that its numbers have no gaps.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use sotto_call::{
-    Attention, CallEvent, CallId, CallState, CardAnswered, EventBody, Participant, Party, PromptAnswered,
-    Step, Supervisor, Withheld,
+    Attention, CallEvent, CallId, CallState, CardAnswered, CardViewer, EventBody, Participant, Party,
+    PromptAnswered, Step, Supervisor, Withheld,
 };
 
 use super::App;
@@ -26,6 +26,8 @@ pub(super) struct Reader {
     moods: Moods,
     /// The reader's, as documents name it.
     role: &'static str,
+    /// The one that the reader is in.
+    team: Option<String>,
     /// Events up to this one are not asked for.
     from: u64,
 }
@@ -51,7 +53,8 @@ impl App {
             true => Moods::Noted { app: self.clone(), who: identity.name().to_owned(), call: id },
             false => Moods::Withheld,
         };
-        Ok(Reader { follow, discretion, moods, role: role_name(identity.role()), from: from.unwrap_or(0) })
+        let (role, team) = (role_name(identity.role()), identity.team().map(str::to_owned));
+        Ok(Reader { follow, discretion, moods, role, team, from: from.unwrap_or(0) })
     }
 
     /// What somebody sees of calls besides what was said.
@@ -148,7 +151,8 @@ impl Reader {
 
     /// None for what was not asked for.
     fn shown(&mut self, update: Update) -> Option<Update> {
-        let update = without_documents(self.moods.shown(update), self.role);
+        let viewer = CardViewer { role: self.role, team: self.team.as_deref() };
+        let update = without_documents(self.moods.shown(update), viewer);
         let Some(discretion) = &mut self.discretion else { return Some(update) };
         match update {
             Update::Snapshot(state) => Some(Update::Snapshot(discretion.state(state))),
@@ -160,15 +164,15 @@ impl Reader {
     }
 }
 
-/// Leaves nothing of documents that somebody of this role may not see.
-fn without_documents(update: Update, role: &str) -> Update {
+/// Leaves nothing of documents that somebody may not see.
+fn without_documents(update: Update, viewer: CardViewer<'_>) -> Update {
     match update {
-        Update::Snapshot(mut state) if state.tells_too_much(role) => {
-            Arc::make_mut(&mut state).hide_documents(role);
+        Update::Snapshot(mut state) if state.tells_too_much(viewer) => {
+            Arc::make_mut(&mut state).hide_documents(viewer);
             Update::Snapshot(state)
         }
-        Update::Event(mut event) if event.body.tells_too_much(role) => {
-            Arc::make_mut(&mut event).body.hide_documents(role);
+        Update::Event(mut event) if event.body.tells_too_much(viewer) => {
+            Arc::make_mut(&mut event).body.hide_documents(viewer);
             Update::Event(event)
         }
         update => update,
@@ -335,6 +339,7 @@ mod tests {
             ticked: true,
             by: String::new(),
             roles: Vec::new(),
+            teams: Vec::new(),
         }
     }
 }

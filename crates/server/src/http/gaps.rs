@@ -15,7 +15,6 @@ use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::knowledge::failed;
 use crate::gaps::{GapList, Health};
-use crate::library;
 
 /// What a decision is called in the audit.
 const AUDITED: &str = "gap";
@@ -51,7 +50,7 @@ pub(super) async fn list(
 ) -> Result<axum::Json<GapList>, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
     let state = params.state.unwrap_or(GapState::Open);
-    let list = app.shared.parts.gaps.list(state, &library::viewer(identity.role())).await;
+    let list = app.shared.parts.gaps.list(state, &identity.viewer()).await;
     Ok(axum::Json(list.map_err(failed)?))
 }
 
@@ -87,7 +86,7 @@ pub(super) async fn decide(
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
     let parts = &app.shared.parts;
-    let viewer = library::viewer(identity.role());
+    let viewer = identity.viewer();
     let is_there = document.as_deref().map(|name| parts.library.document(name, &viewer).is_some());
     let fits = if state == GapState::Answered { is_there == Some(true) } else { is_there.is_none() };
     if !fits {
@@ -119,7 +118,7 @@ pub(super) async fn health(
     identity: Identity,
 ) -> Result<axum::Json<Health>, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
-    let viewer = library::viewer(identity.role());
+    let viewer = identity.viewer();
     let health = app.shared.parts.gaps.health(&viewer, app.now_unix_ms()).await;
     Ok(axum::Json(health.map_err(failed)?))
 }

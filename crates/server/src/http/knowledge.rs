@@ -11,7 +11,7 @@ use axum::routing::{get, post};
 use futures::StreamExt as _;
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallId, CallState, Party, Utterance};
-use sotto_knowledge::{Document, Hit, SURE, Trigger, Turn};
+use sotto_knowledge::{Document, Hit, SURE, Trigger, Turn, Visibility};
 use sotto_store::{Role, StoreError};
 use tokio::task::spawn_blocking;
 use utoipa::{IntoParams, ToSchema};
@@ -317,7 +317,7 @@ pub(super) async fn list(
     identity: Identity,
 ) -> Result<axum::Json<Documents>, ApiError> {
     authorize(&identity, Action::ReadKnowledge)?;
-    let documents = app.shared.parts.library.documents(&library::viewer(identity.role()));
+    let documents = app.shared.parts.library.documents(&identity.viewer());
     let editable = authorize(&identity, Action::EditKnowledge).is_ok();
     Ok(axum::Json(Documents { documents, editable }))
 }
@@ -330,6 +330,8 @@ pub(super) struct UploadParams {
     name: String,
     /// Who finds and sees it, with commas between them: `agent`, `supervisor`, `admin`. Absent: everybody.
     roles: Option<String>,
+    /// The teams that find and see it, with commas between them. Absent: all of them.
+    teams: Option<String>,
     /// It has tickets: names, numbers, addresses and secrets are taken out before it is kept, by rules that miss some.
     #[serde(default)]
     tickets: bool,
@@ -353,25 +355,31 @@ pub(super) struct UploadParams {
 pub(super) async fn upload(
     State(app): State<App>,
     identity: Identity,
-    Query(UploadParams { name, roles, tickets }): Query<UploadParams>,
+    Query(UploadParams { name, roles, teams, tickets }): Query<UploadParams>,
     body: Body,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
-    let named =
-        roles.as_deref().unwrap_or_default().split(',').map(str::trim).filter(|role| !role.is_empty());
-    let roles = named.map(|role| serde_json::from_value(role.into())).collect::<Result<Vec<Role>, _>>();
-    let roles = roles.map_err(|_| ApiError::invalid("`roles` are `agent`, `supervisor` and `admin`"))?;
+    let roles = named(roles.as_deref()).map(|role| serde_json::from_value(role.into()));
+    let roles = roles
+        .collect::<Result<Vec<Role>, _>>()
+        .map_err(|_| ApiError::invalid("`roles` are `agent`, `supervisor` and `admin`"))?;
     app.work(&identity)?;
     let library = app.shared.parts.library.clone();
     let place = library.place().await?;
     let bytes = collected(body, library.max_upload()).await?;
-    let (visibility, by) = (library::seen_by(&roles), library::viewer(identity.role()));
+    let teams = named(teams.as_deref()).map(str::to_owned).collect();
+    let (visibility, by) = (Visibility { teams, ..library::seen_by(&roles) }, identity.viewer());
     let (what, now) = (format!("{}: uploaded", name.trim()), app.now_unix_ms());
     let upload = async move {
         let _until_taken_in = place;
         library.upload(&name, bytes, tickets, visibility, by, now).await
     };
     app.changed(&identity, what, upload).await
+}
+
+/// The names in a list with commas between them.
+fn named(list: Option<&str>) -> impl Iterator<Item = &str> {
+    list.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty())
 }
 
 /// All of a body, if it is no larger than it may be.
@@ -443,7 +451,7 @@ pub(super) async fn remove(
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::EditKnowledge)?;
     app.work(&identity)?;
-    let (library, by) = (app.shared.parts.library.clone(), library::viewer(identity.role()));
+    let (library, by) = (app.shared.parts.library.clone(), identity.viewer());
     let what = format!("{id}: removed");
     app.changed(&identity, what, async move { library.remove(id, by).await }).await
 }
@@ -456,7 +464,7 @@ impl App {
         text: &str,
         context: &[&str],
     ) -> Result<Vec<Hit>, ApiError> {
-        let (library, viewer) = (self.shared.parts.library.clone(), library::viewer(identity.role()));
+        let (library, viewer) = (self.shared.parts.library.clone(), identity.viewer());
         let text = text.to_owned();
         let context: Vec<String> = context.iter().map(|said| (*said).to_owned()).collect();
         let search = move || {
@@ -478,7 +486,7 @@ impl App {
 
     /// A document, if it is for whoever asks.
     pub(super) fn document(&self, identity: &Identity, id: &str) -> Result<Arc<Document>, ApiError> {
-        let document = self.shared.parts.library.document(id, &library::viewer(identity.role()));
+        let document = self.shared.parts.library.document(id, &identity.viewer());
         document.ok_or_else(|| ApiError::not_found("document"))
     }
 

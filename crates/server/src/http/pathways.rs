@@ -171,6 +171,7 @@ pub(super) async fn tick(
         ticked: new.ticked,
         by: identity.name().to_owned(),
         roles: document.visibility.roles.iter().cloned().collect(),
+        teams: document.visibility.teams.iter().cloned().collect(),
     };
     if state.steps.iter().any(|done| done.is_same(&step)) != step.ticked {
         live.publish(EventBody::Step(step));

@@ -43,6 +43,9 @@ pub(super) struct User {
     name: String,
     #[schema(value_type = schema::Role)]
     role: Role,
+    /// Absent for those who are in none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    team: Option<String>,
     created_at_unix_ms: u64,
     /// Kept out.
     disabled: bool,
@@ -50,8 +53,8 @@ pub(super) struct User {
 
 impl From<UserRow> for User {
     fn from(row: UserRow) -> Self {
-        let UserRow { name, role, created_at_unix_ms, disabled, .. } = row;
-        Self { name, role, created_at_unix_ms, disabled }
+        let UserRow { name, role, team, created_at_unix_ms, disabled, .. } = row;
+        Self { name, role, team, created_at_unix_ms, disabled }
     }
 }
 
@@ -124,6 +127,9 @@ pub(super) struct NewUser {
     name: String,
     #[schema(value_type = schema::Role)]
     role: Role,
+    /// The team that they are in; absent for none.
+    #[serde(default)]
+    team: Option<String>,
     /// Without one, one is made up and told once.
     #[serde(default)]
     password: Option<String>,
@@ -144,6 +150,9 @@ pub(super) struct ChangedUser {
     #[serde(default)]
     #[schema(value_type = Option<schema::Role>)]
     role: Option<Role>,
+    /// Another team; empty for none.
+    #[serde(default)]
+    team: Option<String>,
     /// Keep out, or let in again.
     #[serde(default)]
     disabled: Option<bool>,
@@ -212,7 +221,7 @@ pub(super) async fn users(State(app): State<App>, identity: Identity) -> Result<
 /// Add a user
 #[utoipa::path(post, path = "/api/users", tag = "People", request_body = NewUser, responses(
     (status = 201, description = "Added", body = IssuedUser),
-    (status = 400, description = "The name or password is none", body = ErrorBody),
+    (status = 400, description = "The name, team or password is none", body = ErrorBody),
     (status = 403, description = "For admins", body = ErrorBody),
     (status = 409, description = "The name is taken", body = ErrorBody),
 ))]
@@ -223,7 +232,8 @@ pub(super) async fn add_user(
 ) -> Result<(StatusCode, axum::Json<IssuedUser>), ApiError> {
     authorize(&identity, Action::ManagePeople)?;
     let now = app.now_unix_ms();
-    let issued = people::add_user(app.store(), &new.name, new.role, new.password, now).await?;
+    let issued =
+        people::add_user(app.store(), &new.name, new.role, new.team.as_deref(), new.password, now).await?;
     tracing::info!(user = %issued.made.name, role = ?issued.made.role, "user added");
     let issued = IssuedUser { user: issued.made.into(), password: issued.secret };
     Ok((StatusCode::CREATED, axum::Json(issued)))
@@ -233,6 +243,7 @@ pub(super) async fn add_user(
 #[utoipa::path(patch, path = "/api/users/{name}", tag = "People", request_body = ChangedUser,
     params(("name" = String, Path)), responses(
     (status = 200, description = "Changed", body = IssuedUser),
+    (status = 400, description = "The team is none", body = ErrorBody),
     (status = 403, description = "For admins", body = ErrorBody),
     (status = 404, description = "No such user", body = ErrorBody),
     (status = 409, description = "The last admin stays one", body = ErrorBody),
@@ -247,7 +258,8 @@ pub(super) async fn change_user(
     let unknown = || ApiError::not_found("user");
     let name = people::name(&name).map_err(|_| unknown())?;
     let found = app.store().user_by_name(&name).await?.ok_or_else(unknown)?;
-    let changes = UserChange { role: change.role, disabled: change.disabled, password_hash: None };
+    let team = change.team.as_deref().map(people::team).transpose()?;
+    let changes = UserChange { role: change.role, team, disabled: change.disabled, password_hash: None };
     let mut user = app.store().change_user(found.id, &changes).await?.ok_or_else(unknown)?;
     let mut password = None;
     if change.reset_password {

@@ -117,7 +117,7 @@ impl Bench {
     }
 
     pub async fn add_user(&self, name: &str, role: Role) {
-        people::add_user(&self.store, name, role, Some(PASSWORD.to_owned()), 1).await.unwrap();
+        people::add_user(&self.store, name, role, None, Some(PASSWORD.to_owned()), 1).await.unwrap();
     }
 
     pub async fn key(&self, scopes: &[&str]) -> String {

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 
-use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance};
+use crate::bench::{Bench, body, by, bytes, get, post, refused, utterance, with_body};
 
 pub fn upload(name: &str, roles: &str, text: impl Into<Body>) -> Request<Body> {
     let path = format!("/api/knowledge/documents?name={name}&roles={roles}");
@@ -140,6 +140,46 @@ async fn what_is_hidden_from_a_role_never_reaches_it() {
     assert!(figures.contains("sotto_knowledge_documents 3"), "{figures}");
     assert!(figures.contains("sotto_knowledge_passages_without_vector 3"), "{figures}");
     assert!([".txt", "zebra", "giraffe"].iter().all(|word| !figures.contains(word)));
+}
+
+#[tokio::test]
+async fn what_is_for_a_team_is_for_nobody_else_whatever_their_role() {
+    let bench = Bench::new().await;
+    let mut cookies = Vec::new();
+    for (name, role) in [("mina", Role::Agent), ("sara", Role::Supervisor), ("omid", Role::Admin)] {
+        bench.add_user(name, role).await;
+        cookies.push(bench.sign_in(name).await);
+    }
+    let [mina, sara, omid] = cookies.try_into().unwrap();
+    let key = bench.key(&["admin"]).await;
+    let fees = upload("fees.txt&teams=cards,loans", "", "A refund of the fee needs two walruses.");
+    assert_eq!(bench.send(by(&sara, fees)).await.status(), StatusCode::NO_CONTENT);
+    let moves = |who: &str, team: &str| {
+        by(&omid, with_body("PATCH", &format!("/api/users/{who}"), &json!({ "team": team })))
+    };
+    assert_eq!(body(bench.send(moves("mina", "cards")).await).await["user"]["team"], "cards");
+    assert_eq!(bench.send(moves("sara", "sales")).await.status(), StatusCode::OK);
+    let asked = "Does a refund of the fee need two walruses?";
+    let sees = async |who: &str| {
+        let list = bytes(bench.send(by(who, get("/api/knowledge/documents"))).await).await;
+        let found = bytes(bench.send(by(who, ask(asked))).await).await;
+        let answer = bytes(bench.send(by(who, question(&json!({ "question": asked })))).await).await;
+        let text = bench.send(by(who, get("/api/knowledge/documents/fees.txt"))).await;
+        let seen = [list, found, answer].map(|bytes| {
+            let text = String::from_utf8(bytes).unwrap();
+            text.contains("fees.txt") || text.contains("needs two walruses")
+        });
+        assert!(seen.iter().all(|one| *one == text.status().is_success()), "{who}: {seen:?}");
+        text.status().is_success()
+    };
+    assert!(sees(&mina).await);
+    for who in [&sara, &omid, &key] {
+        assert!(!sees(who).await);
+    }
+    assert_eq!(bench.send(moves("sara", "loans")).await.status(), StatusCode::OK);
+    assert_eq!(bench.send(moves("mina", "")).await.status(), StatusCode::OK);
+    assert!(sees(&sara).await && !sees(&mina).await);
+    refused(bench.send(moves("mina", "a,b")).await, 400, "invalid").await;
 }
 
 #[tokio::test]

@@ -196,6 +196,10 @@ async fn who_gets_another_role_is_shown_nothing_more_by_the_one_they_had() {
     // As an agent, who may read calls as well, they are let in again.
     let mut list = connect(address, "/api/live", &[("cookie", &cookie)]).await.unwrap();
     next(&mut list).await.unwrap();
+    // Another team sees other documents.
+    let change = sotto_store::UserChange { team: Some(Some("cards".to_owned())), ..Default::default() };
+    bench.store.change_user(user.id, &change).await.unwrap();
+    assert_eq!(u16::from(closed(&mut list).await.code), 1008);
 }
 
 #[tokio::test]

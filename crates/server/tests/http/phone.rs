@@ -241,8 +241,9 @@ async fn a_card_is_answered_while_it_stands_by_who_may_see_its_document_and_by_n
     let (bench, call, [mina, omid, sara]) = attended().await;
     let said = utterance(1, Party::Customer, "how long does it take?");
     call.publish(EventBody::Utterance(said.clone()));
-    let roles = vec!["agent".to_owned()];
-    let hidden = Card { roles, title: "Hidden".to_owned(), ..card("hidden.md", &said) };
+    sotto_server::people::set_team(&bench.store, "mina", "cards").await.unwrap();
+    let (roles, teams) = (vec!["agent".to_owned()], vec!["cards".to_owned()]);
+    let hidden = Card { roles, teams, title: "Hidden".to_owned(), ..card("hidden.md", &said) };
     call.publish(EventBody::Card(Box::new(hidden)));
     let asked = utterance(2, Party::Customer, "and the fee?");
     call.publish(EventBody::Utterance(asked.clone()));

@@ -451,6 +451,10 @@ by: string, };
 
 export type CardWhy = { 
 /**
+ * What was looked up: a stretch of the words that it rests on. Empty in logs of earlier versions.
+ */
+query?: string, 
+/**
  * Words of the question that stand in it.
  */
 words: Array<string>, 
@@ -489,7 +493,29 @@ because: CardHeldBackBecause,
 /**
  * As [`Card::roles`].
  */
-roles?: Array<string>, };
+roles?: Array<string>, 
+/**
+ * As [`Card::teams`].
+ */
+teams?: Array<string>, };
+
+export type CardNotShown = { 
+/**
+ * What was looked up: a stretch of the customer's words.
+ */
+query: string, 
+/**
+ * Why nothing is shown.
+ */
+because: CardHeldBackBecause, 
+/**
+ * How likely the best passage that was found answers, from 0 to 1.
+ */
+confidence: number, 
+/**
+ * The customer's words that were looked up.
+ */
+evidence: Quote, };
 
 export type Card = { 
 /**
@@ -540,6 +566,10 @@ evidence: Quote,
  * The roles that may see the document; none named: all of them.
  */
 roles?: Array<string>, 
+/**
+ * The teams that may see the document; none named: all of them.
+ */
+teams?: Array<string>, 
 /**
  * When it helps no more.
  */
@@ -605,7 +635,11 @@ by: string,
 /**
  * The roles that may see the document; none named: all of them.
  */
-roles?: Array<string>, };
+roles?: Array<string>, 
+/**
+ * The teams that may see the document; none named: all of them.
+ */
+teams?: Array<string>, };
 
 export type ChecklistItem = { 
 /**
@@ -805,7 +839,7 @@ silence_ms: Millis,
  */
 dead_air_ms: Millis, };
 
-export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
+export type EventBody = { "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "card_held_back" } & CardNotShown | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded;
 
 export type CallEvent = { 
 /**
@@ -815,7 +849,7 @@ seq: number,
 /**
  * When the event was published.
  */
-at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
+at_ms: Millis, } & ({ "kind": "call_started" } & CallStarted | { "kind": "leg_started" } & LegStarted | { "kind": "leg_ended" } & LegEnded | { "kind": "utterance" } & Utterance | { "kind": "mood" } & Mood | { "kind": "consent" } & Consent | { "kind": "intent" } & Intent | { "kind": "entities" } & Entities | { "kind": "redacted" } & Redacted | { "kind": "prompt" } & Prompt | { "kind": "prompt_answered" } & PromptAnswered | { "kind": "card" } & Card | { "kind": "card_answered" } & CardAnswered | { "kind": "card_held_back" } & CardNotShown | { "kind": "step" } & Step | { "kind": "checklist" } & ChecklistItem | { "kind": "paused" } & PartyChange | { "kind": "resumed" } & PartyChange | { "kind": "participants" } & Participants | { "kind": "dtmf" } & Dtmf | { "kind": "transferred" } & Transferred | { "kind": "supervisor" } & Supervisor | { "kind": "withheld" } & Withheld | { "kind": "load" } & Load | { "kind": "audio_lost" } & AudioLost | { "kind": "talk" } & Talk | { "kind": "call_ended" } & CallEnded);
 
 export type CallState = { 
 /**
@@ -883,6 +917,10 @@ cards: Array<Card>,
  * Steps of written procedures that are done, in the order in which they were.
  */
 steps: Array<Step>, 
+/**
+ * What was looked up and is not shown, utterance by utterance.
+ */
+cards_not_shown: Array<CardNotShown>, 
 /**
  * What must be said on this call, in the organisation's order.
  */
