@@ -65,6 +65,12 @@ impl Direction {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
+    /// True when the writer of the description receives.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
     fn attribute(name: &str) -> Option<Self> {
         Some(match name {
             "sendrecv" => Self::SendRecv,
