@@ -510,6 +510,9 @@ impl Seat {
         }
         if self.ring(to, consult) {
             self.tell();
+        } else if let Some(first) = self.occupants.first() {
+            // It was there when it was asked for.
+            self.parts.desk.refuse(&first.agent, "there is no way there any more");
         }
     }
 
@@ -529,7 +532,7 @@ impl Seat {
             };
             (ring.boxed(), None)
         } else if let Some((member, dialled)) =
-            self.ring_outside(to.as_str().into(), Role::Barger, Box::new(|_| {}))
+            self.ring_outside(to.as_str().into(), Role::Guest, Box::new(|_| {}))
         {
             let outward = self.parts.outward.as_ref().filter(|_| !consult);
             let elsewhere = outward.and_then(|outward| outward.refer(&to));
@@ -589,7 +592,7 @@ impl Seat {
         if !is_alone || self.ringing.is_some() {
             return false;
         }
-        let rung = self.ring_outside(referral.target().clone(), Role::Barger, Box::new(|_| {}));
+        let rung = self.ring_outside(referral.target().clone(), Role::Guest, Box::new(|_| {}));
         let Some((member, dialled)) = rung else { return false };
         let answer = elsewhere_or_here(None, dialled).boxed();
         self.customer.hold(Some(Tone::Music));
@@ -631,7 +634,7 @@ impl Seat {
         match (found, outside) {
             (Ok(Found::Page(accepted)), _) => {
                 let Accepted { agent, browser } = *accepted;
-                self.sit(Sitter { agent, browser }, Role::Barger);
+                self.sit(Sitter { agent, browser }, Role::Guest);
             }
             (Ok(Found::Outside(over, gone)), Some(member)) => {
                 self.sit_outside(to, member, over, gone);
