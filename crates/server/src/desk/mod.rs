@@ -859,6 +859,22 @@ impl Drop for Ringing {
     }
 }
 
+/// For tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    /// What a browser offers that wants to talk.
+    pub fn offer() -> String {
+        let fingerprint = ["AB"; 32].join(":");
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
+             a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\n"
+        )
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use sotto_webrtc::WebRtcConfig;
@@ -1142,6 +1158,25 @@ mod tests {
         assert!(!desk.reaches("ann"));
         let (_page, mut told) = desk.open("ann", false);
         assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Away, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_to_write_down_is_there_for_a_page_that_was_away_when_the_call_ended() {
+        let desk = desk(Vec::new());
+        let (page, told) = ready(&desk, "ann").await;
+        page.line.engage().unwrap();
+        drop((page, told));
+        let call = CallId::new();
+        desk.over("ann", Some(call));
+        assert_eq!(desk.agents(), []);
+        let (_page, mut told) = desk.open("ann", false);
+        assert!(matches!(
+            told.try_recv(),
+            Ok(ToPage::Hello { state: AgentState::WrapUp, wraps_up: Some(id), .. }) if id == call
+        ));
+        // Its time runs on, and ends in what the agent did before.
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        assert_eq!(desk.agents()[0].state, AgentState::Ready);
     }
 
     #[tokio::test]

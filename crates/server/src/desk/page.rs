@@ -438,3 +438,52 @@ impl Drop for Page {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use sotto_webrtc::{WebRtc, WebRtcConfig};
+
+    use super::*;
+    use crate::audit::Audit;
+    use crate::desk::testing::offer;
+    use crate::desk::{Caller, DeskConfig, Number};
+
+    #[tokio::test]
+    async fn a_call_that_rings_while_the_one_before_is_answered_too_late_does_not_ring_for_ever() {
+        let numbers = vec![Number { number: "100".into(), ..Number::default() }];
+        let here = WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ..WebRtcConfig::default() };
+        let config = DeskConfig { numbers, ..DeskConfig::default() };
+        let desk = Desk::new(config, WebRtc::new(here), Audit::to_log_only());
+        let (page, mut told) = desk.open("ann", false);
+        page.ask(FromPage::Ready {}).await;
+        let call = || {
+            let desk = desk.clone();
+            tokio::spawn(async move { desk.ring("100", &Caller::default(), None, || {}).await })
+        };
+        let mut rung = async || loop {
+            if let ToPage::Ring { ring, .. } = told.recv().await.unwrap() {
+                break ring;
+            }
+        };
+        let first = call();
+        let before = rung().await;
+        // As an agent does who accepts: the offer is being answered.
+        let decide = page.line.take_ringing(before).unwrap();
+        first.abort();
+        assert!(first.await.is_err());
+        let second = call();
+        let now = rung().await;
+        assert!(now != before && decide.is_closed());
+        let still_rings = |agent: &Agent| agent.ringing.as_ref().is_some_and(|rung| rung.ring == before);
+        assert!(page.line.offered(&offer(), still_rings).await.is_err());
+        assert_eq!(desk.agents()[0].state, AgentState::Ringing);
+        second.abort();
+        assert!(second.await.is_err());
+        let stopped = loop {
+            if let ToPage::StopRinging { ring, .. } = told.recv().await.unwrap() {
+                break ring;
+            }
+        };
+        assert_eq!((stopped, desk.agents()[0].state), (now, AgentState::Ready));
+    }
+}

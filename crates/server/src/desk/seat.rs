@@ -368,7 +368,9 @@ impl Seat {
         let Browser { format, pipe, mut news, connection, .. } = browser;
         let Some(outputs) = (self.parts.outputs)(Party::Agent) else {
             self.bridge.leave(member);
-            self.parts.desk.over(&agent, None);
+            // What they had was theirs to the end.
+            let had = self.occupants.is_empty().then(|| self.parts.live.id());
+            self.parts.desk.over(&agent, had);
             tokio::spawn(async move { connection.close().await });
             return;
         };
