@@ -169,6 +169,36 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.waitForSelector('section.phone .sign.ready');
 });
 
+test('a call that is accepted by a key and a click is answered once', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await countPeers(page);
+  await page.evaluate(() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    const asked = new Promise((allow) => (window.allow = allow));
+    devices.getUserMedia = (what) => asked.then(() => open(what));
+  });
+  await page.keyboard.press('a');
+  await page.keyboard.press('a');
+  await page.click('section.phone.ringing button.action.main');
+  await page.evaluate(() => window.allow());
+  await page.waitForSelector('section.phone .line.connected');
+  assert.equal(await page.evaluate(() => window.peers.length), 1);
+  assert.equal(await page.locator('section.phone .problem').count(), 0);
+  await page.keyboard.press('x');
+});
+
+test('a call whose line to the server is lost while it rings does not ring for ever', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.request.post(`${base}/dev/drop?ms=300`);
+  await says(page, 'no connection');
+  await page.waitForFunction(() => !document.querySelector('section.phone.ringing'));
+  await says(page, 'Ready for calls');
+  assert.equal(await page.locator('section.phone.ringing').count(), 0);
+});
+
 test('takes calls again by itself, after the page was loaded anew or the line was lost', async (t) => {
   const page = await visit(t);
   await says(page, 'Away');

@@ -79,6 +79,7 @@ impl From<webrtc::error::Error> for WebRtcError {
 
 /// One way to reach a side (RFC 8839), as browsers write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
     /// The attribute, from `candidate:` on.
