@@ -71,6 +71,11 @@ impl Direction {
         matches!(self, Self::SendRecv | Self::RecvOnly)
     }
 
+    /// The same of a writer that receives nothing.
+    pub(crate) fn without_receiving(self) -> Self {
+        if self.sends() { Self::SendOnly } else { Self::Inactive }
+    }
+
     fn attribute(name: &str) -> Option<Self> {
         Some(match name {
             "sendrecv" => Self::SendRecv,

@@ -469,6 +469,8 @@ export class Phone {
           since: now.ms - message.call.since_ms,
         };
         this.held = message.call.held;
+        // Whoever is there is told of anew.
+        this.supervisors = [];
         if (!this.#peer || isGone(this.#peer)) void this.#resume();
         // The line to the server was lost for a moment: with the network it went through, perhaps.
         else void this.#doubt(this.#peer, () => void this.#resume());

@@ -603,8 +603,9 @@ impl Desk {
                 (new.state, new.since, new.wraps_up, new.leaves) =
                     (AgentState::WrapUp, since, wraps_up, leaves);
             }
-            Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => {
-                new.state = AgentState::Ready
+            // Nor does it lose its turn.
+            Some(Agent { state: AgentState::Ready | AgentState::Ringing, since, .. }) => {
+                (new.state, new.since) = (AgentState::Ready, since);
             }
             _ => {}
         }
@@ -612,6 +613,10 @@ impl Desk {
         let supervisors = supervisors.filter(|call| call.agent.as_deref() == Some(agent));
         let supervisors = supervisors.map(|call| self.seen_on(call)).unwrap_or_default();
         new.tell(self.hello(agent, &new));
+        if let Some(talk) = &new.talk {
+            // Who is on the call as well. Full of orders, it tells with the next one.
+            let _ = talk.orders.try_send(Order::Tell);
+        }
         supervisors.into_iter().for_each(|message| new.tell(message));
         state.agents.insert(agent.to_owned(), new);
         drop(state);
@@ -1158,6 +1163,21 @@ mod tests {
         assert!(!desk.reaches("ann"));
         let (_page, mut told) = desk.open("ann", false);
         assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Away, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_whose_page_is_loaded_anew_keeps_their_turn() {
+        let desk = desk(vec![sales()]);
+        let (page, _told) = ready(&desk, "bob").await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (_ann, mut ann) = ready(&desk, "ann").await;
+        drop(page);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (_page, mut bob) = desk.open("bob", false);
+        let call = ringing(&desk);
+        settle().await;
+        assert!(rung(&mut bob).is_some() && rung(&mut ann).is_none());
+        call.abort();
     }
 
     #[tokio::test(start_paused = true)]

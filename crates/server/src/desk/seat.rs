@@ -108,6 +108,8 @@ pub enum Order {
     Complete,
     /// No colleague is needed.
     TakeBack,
+    /// A page is there again, and does not know how things are.
+    Tell,
     /// Someone leaves.
     HangUp {
         /// Who.
@@ -454,6 +456,7 @@ impl Seat {
                 let is_accepted = self.refer(referral);
                 let _ = accepted.send(is_accepted);
             }
+            Order::Tell => self.tell(),
             Order::Complete if self.occupants.len() > 1 => self.hand_over(),
             Order::Complete => {}
             Order::TakeBack => {
