@@ -544,12 +544,14 @@ async fn a_plain_leg_that_receives_nowhere_is_held_too() {
     talk.establish(&mut raw, &here).await;
     bench.begun().await;
     let nowhere = here.replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0");
-    for (description, note) in
-        [(&nowhere, Note::Paused(Some(Party::Agent))), (&here, Note::Resumed(Some(Party::Agent)))]
-    {
+    for (description, is_paused) in [(&nowhere, true), (&here, false)] {
         assert_eq!(raw.status(talk.reinvite(description)).await, 200);
         raw.send(talk.ack("")).await;
-        assert_eq!(bench.noted().await, note);
+        match bench.noted().await {
+            Note::Paused(Some(Party::Agent)) => assert!(is_paused),
+            Note::Resumed(Some(Party::Agent)) => assert!(!is_paused),
+            other => panic!("{other:?}"),
+        }
     }
 }
 
