@@ -71,6 +71,16 @@ async function countPeers(page) {
   });
   return () => page.evaluate(() => window.peers.filter((one) => one.signalingState !== 'closed').length);
 }
+/** Keeps the microphone from the page until the way to let it have it, which this gives, is taken. */
+async function holdMicrophone(page) {
+  await page.evaluate(() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    const allowed = new Promise((allow) => (window.allow = allow));
+    devices.getUserMedia = (what) => allowed.then(() => open(what));
+  });
+  return () => page.evaluate(() => window.allow());
+}
 /** Long enough for the page to do what it should not. */
 const A_WHILE_MS = 400;
 const says = (page, text) => page.locator('section.phone [role=status]', { hasText: text }).waitFor();
@@ -173,19 +183,26 @@ test('a call that is accepted by a key and a click is answered once', async (t) 
   const page = await visit(t);
   await ring(page);
   await countPeers(page);
-  await page.evaluate(() => {
-    const devices = navigator.mediaDevices;
-    const open = devices.getUserMedia.bind(devices);
-    const asked = new Promise((allow) => (window.allow = allow));
-    devices.getUserMedia = (what) => asked.then(() => open(what));
-  });
+  const allow = await holdMicrophone(page);
   await page.keyboard.press('a');
   await page.keyboard.press('a');
   await page.click('section.phone.ringing button.action.main');
-  await page.evaluate(() => window.allow());
+  await allow();
   await page.waitForSelector('section.phone .line.connected');
   assert.equal(await page.evaluate(() => window.peers.length), 1);
   assert.equal(await page.locator('section.phone .problem').count(), 0);
+  await page.keyboard.press('x');
+});
+
+test('what is refused of something before does not end the call that is being accepted', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  const allow = await holdMicrophone(page);
+  await page.keyboard.press('a');
+  await page.request.post(`${base}/dev/refuse`);
+  await page.waitForTimeout(A_WHILE_MS);
+  await allow();
+  await page.waitForSelector('section.phone .line.connected');
   await page.keyboard.press('x');
 });
 

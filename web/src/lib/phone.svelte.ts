@@ -552,6 +552,8 @@ export class Phone {
         if (!this.call?.id) this.#hangUp();
         break;
       case 'refused':
+        // What is wanted now has not been asked for yet: this is about something before it.
+        if (this.#offering && !this.call?.id) break;
         if (this.#next) this.problem = 'not_there';
         else if (this.colleague?.ringing) this.problem = 'nobody';
         else if (this.#handing) this.problem = 'unknown';

@@ -735,6 +735,13 @@ impl Desk {
         self.shared.ready.notify_waiters();
     }
 
+    /// How a call came out has been written down: no page asks for it any more when it is loaded anew.
+    pub fn concluded(&self, call: CallId) {
+        for agent in self.state().agents.values_mut() {
+            agent.wraps_up.take_if(|left| *left == call);
+        }
+    }
+
     /// The time to wrap up, which began at `since`, is over.
     fn wrapped_up(&self, agent: &str, since: Instant) {
         let mut state = self.state();
@@ -1194,6 +1201,10 @@ mod tests {
             told.try_recv(),
             Ok(ToPage::Hello { state: AgentState::WrapUp, wraps_up: Some(id), .. }) if id == call
         ));
+        desk.concluded(CallId::new());
+        assert_eq!(desk.state().agents["ann"].wraps_up, Some(call));
+        desk.concluded(call);
+        assert_eq!(desk.state().agents["ann"].wraps_up, None);
         // Its time runs on, and ends in what the agent did before.
         tokio::time::sleep(Duration::from_secs(21)).await;
         assert_eq!(desk.agents()[0].state, AgentState::Ready);
