@@ -1219,6 +1219,22 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_transfer_to_where_there_is_no_way_any_more_is_told_to_who_has_asked_for_it() {
+        let (desk, calls, _folder) = at_desk().await;
+        // A way outside that the call has not got.
+        desk.dial_with(Box::new(|_, _, _| {}));
+        let (ann, mut to_ann) = desk.open("ann", false);
+        let id = in_charge(&desk, &calls, &ann, &mut to_ann).await;
+        ann.ask(FromPage::Transfer { to: "15550142".into(), consult: false }).await;
+        let why = told(&mut to_ann, |message| match message {
+            ToPage::Refused { why } => Some(why),
+            _ => None,
+        });
+        assert_eq!(why.await, "there is no way there any more");
+        calls.finish(id, EndReason::Hangup).await;
+    }
+
+    #[tokio::test]
     async fn an_agent_whose_offer_is_answered_when_the_call_is_over_is_not_on_a_call_for_ever() {
         let (desk, calls, _folder) = at_desk().await;
         let (ann, mut to_ann) = desk.open("ann", false);
