@@ -402,25 +402,19 @@ impl Talker {
             self.stats.dropped += 1;
             return;
         };
-        let is_over = flags & 0x80 != 0;
-        let press = match known.and_then(|place| self.presses[place].as_mut()) {
-            Some(press) => {
-                (press.last, press.is_over) = (now, press.is_over || is_over);
-                *press
-            }
-            None => {
-                let (ssrc, began) = (header.ssrc, header.timestamp);
-                let press = Press { ssrc, began, timestamp: fresh, last: now, is_over };
-                self.presses.rotate_right(1);
-                self.presses[0] = Some(press);
-                press
-            }
-        };
+        if known.is_none() {
+            let (ssrc, began) = (header.ssrc, header.timestamp);
+            self.presses.rotate_right(1);
+            self.presses[0] = Some(Press { ssrc, began, timestamp: fresh, last: now, is_over: false });
+        }
+        let Some(press) = &mut self.presses[known.unwrap_or(0)] else { return };
+        press.last = now;
+        press.is_over |= flags & 0x80 != 0;
+        let timestamp = press.timestamp;
         self.sequence = sequence.wrapping_add(1);
         let held = u64::from(u16::from_be_bytes([*d0, *d1])) * u64::from(our_rate) / u64::from(rate.max(1));
         let [d0, d1] = u16::try_from(held).unwrap_or(u16::MAX).to_be_bytes();
         self.marker = false;
-        let Press { timestamp, .. } = press;
         let out = Header { marker: header.marker, payload_type, sequence, timestamp, ssrc: self.ssrc };
         self.send(out, &[*code, *flags, d0, d1], now, send);
     }
