@@ -8,7 +8,7 @@
 //
 // Whoever is called “admin” supervises. Calls to 5550 to 5555 fail, each for another reason. POST /dev/drop?ms=8000 cuts
 // every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
-// POST /dev/miss until it is missed; POST /dev/need?n=3 lets the third of the other calls need somebody;
+// POST /dev/miss until it is missed; POST /dev/refuse refuses something that no page has asked for; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
 // nobody; POST /dev/event?call=ID lets the event in the body happen in a call now; POST /dev/answers?fail=1 lets no answer
 // to a prompt be written down; POST /dev/reword gives written procedures another wording.
@@ -776,6 +776,10 @@ async function serve(request, response) {
     const since_ms = Date.now() - one.started_at_unix_ms;
     one.now = { ...one.now, phase: 'agent_lost', alerts: [{ kind: 'agent_lost', severity: 'urgent', since_ms }] };
     return answer(response, 200, { id: one.id });
+  }
+  if (path === '/dev/refuse') {
+    for (const one of phones) one.send({ type: 'refused', why: 'there is no call' });
+    return answer(response, 200, {});
   }
   if (path === '/dev/ring') {
     ring();

@@ -71,6 +71,16 @@ async function countPeers(page) {
   });
   return () => page.evaluate(() => window.peers.filter((one) => one.signalingState !== 'closed').length);
 }
+/** Keeps the microphone from the page until the way to let it have it, which this gives, is taken. */
+async function holdMicrophone(page) {
+  await page.evaluate(() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    const allowed = new Promise((allow) => (window.allow = allow));
+    devices.getUserMedia = (what) => allowed.then(() => open(what));
+  });
+  return () => page.evaluate(() => window.allow());
+}
 /** Long enough for the page to do what it should not. */
 const A_WHILE_MS = 400;
 const says = (page, text) => page.locator('section.phone [role=status]', { hasText: text }).waitFor();
@@ -167,6 +177,43 @@ test('rings, is answered, muted, held, dials keys and hangs up, all by the keybo
   await page.waitForSelector('section.phone .outcomes [aria-pressed="true"]');
   await page.getByRole('button', { name: 'Take calls' }).click();
   await page.waitForSelector('section.phone .sign.ready');
+});
+
+test('a call that is accepted by a key and a click is answered once', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await countPeers(page);
+  const allow = await holdMicrophone(page);
+  await page.keyboard.press('a');
+  await page.keyboard.press('a');
+  await page.click('section.phone.ringing button.action.main');
+  await allow();
+  await page.waitForSelector('section.phone .line.connected');
+  assert.equal(await page.evaluate(() => window.peers.length), 1);
+  assert.equal(await page.locator('section.phone .problem').count(), 0);
+  await page.keyboard.press('x');
+});
+
+test('what is refused of something before does not end the call that is being accepted', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  const allow = await holdMicrophone(page);
+  await page.keyboard.press('a');
+  await page.request.post(`${base}/dev/refuse`);
+  await page.waitForTimeout(A_WHILE_MS);
+  await allow();
+  await page.waitForSelector('section.phone .line.connected');
+  await page.keyboard.press('x');
+});
+
+test('a call whose line to the server is lost while it rings does not ring for ever', async (t) => {
+  const page = await visit(t);
+  await ring(page);
+  await page.request.post(`${base}/dev/drop?ms=300`);
+  await says(page, 'no connection');
+  await page.waitForFunction(() => !document.querySelector('section.phone.ringing'));
+  await says(page, 'Ready for calls');
+  assert.equal(await page.locator('section.phone.ringing').count(), 0);
 });
 
 test('takes calls again by itself, after the page was loaded anew or the line was lost', async (t) => {

@@ -76,7 +76,7 @@ const STEPS: [Step; 11] = [
     Step {
         name: "types",
         what: "The page's types are those of the Rust code",
-        reads: &[],
+        reads: &["crates", "web/src/lib/generated", "Cargo.lock", "xtask"],
         go: generated_types,
     },
     Step { name: "models", what: "Speech models for the tests", reads: &[], go: models },

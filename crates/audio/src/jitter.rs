@@ -88,7 +88,8 @@ pub struct JitterStats {
     pub resyncs: u64,
     /// Lost Opus packets for which the next one was asked for a copy.
     pub recovered: u64,
-    /// Samples (16 kHz) made up for what was missing.
+    /// Samples (16 kHz) made up for what was missing. What is made up before it is known that the sender has only paused,
+    /// as Opus does in silence (DTX, RFC 7587 section 3.1.3), is none of it.
     pub concealed_samples: u64,
     /// Samples taken out to catch up.
     pub removed_samples: u64,
@@ -257,7 +258,6 @@ impl JitterBuffer {
             }
             Next::Conceal { length: ticks } => {
                 let count = length(ticks);
-                schedule.stats.concealed_samples += count as u64;
                 if *last_codec == Some(Codec::Opus) && !concealer.is_silent() {
                     // The library conceals multiples of 2.5 ms.
                     let made = count.next_multiple_of(40).min(MAX_PACKET_SAMPLES);

@@ -112,6 +112,8 @@ pub(crate) struct Schedule {
     played: Option<(u32, u16)>,
     /// How long nothing has been there to play.
     starved: Ticks,
+    /// How much was concealed of that: whether anything was missing shows with the next packet.
+    doubtful: Ticks,
     transit: Transit,
     depth: Ticks,
     pub(crate) stats: JitterStats,
@@ -134,6 +136,7 @@ impl Schedule {
             cursor: None,
             played: None,
             starved: 0,
+            doubtful: 0,
             transit: Transit::default(),
             depth: min_depth,
             stats: JitterStats::default(),
@@ -321,12 +324,17 @@ impl Schedule {
             let conceal = !pausing && self.starved < CONCEALED;
             self.starved += length;
             self.cursor = Some(cursor);
-            return if conceal { Next::Conceal { length } } else { Next::Silence { length } };
+            if !conceal {
+                return Next::Silence { length };
+            }
+            self.doubtful += length;
+            return Next::Conceal { length };
         };
         let mut gap = first.start - cursor;
         if gap > TOLERANCE {
             if self.is_pause(first) {
                 // Nobody hears how long a pause is, so it puts the delay right.
+                self.doubtful = 0;
                 gap = whole((gap - lead).max(0));
                 cursor = first.start - gap;
                 if gap > TOLERANCE {
@@ -345,7 +353,13 @@ impl Schedule {
             }
         }
         self.starved = 0;
+        let doubtful = std::mem::take(&mut self.doubtful);
+        self.was_missing(doubtful);
         self.play(cursor)
+    }
+
+    fn was_missing(&mut self, length: Ticks) {
+        self.stats.concealed_samples += (length / SAMPLE).unsigned_abs();
     }
 
     /// A lost stretch of `gap` before the first packet.
@@ -361,10 +375,12 @@ impl Schedule {
             }
             let length = (gap - copied).min(length);
             self.cursor = Some(cursor + length);
+            self.was_missing(length);
             return Next::Conceal { length };
         }
         let length = gap.min(length);
         self.cursor = Some(cursor + length);
+        self.was_missing(length);
         Next::Conceal { length }
     }
 

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use sotto_audio::{Reader, Tone, Writer, ring};
 use tokio::sync::mpsc;
 
-use crate::talk::Spoken;
+use crate::talk::{Kind, Spoken};
 
 /// Packets on their way from one leg to another: more are only there when the other one does not get to run.
 const PACKETS: usize = 64;
@@ -25,6 +25,9 @@ pub enum Role {
     Agent,
     /// The other side.
     Customer,
+    /// Is asked for advice, or is to have the call: hears both and is heard by both, and hears nothing that a
+    /// supervisor says to the agent alone.
+    Guest,
     /// Hears both, and is heard by nobody.
     Listener,
     /// Hears both, and is heard by the agent only.
@@ -36,11 +39,13 @@ pub enum Role {
 impl Role {
     /// Whether someone in this role hears someone in the other.
     fn hears(self, other: Self) -> bool {
-        use Role::{Agent, Barger, Customer, Listener, Whisperer};
+        use Role::{Agent, Barger, Customer, Guest, Listener, Whisperer};
         match (self, other) {
-            (Agent, Customer | Whisperer | Barger) | (Customer, Agent | Barger) => true,
+            (Agent, Customer | Guest | Whisperer | Barger) | (Customer, Agent | Guest | Barger) => true,
             (Agent, Agent | Listener) | (Customer, Customer | Listener | Whisperer) => false,
-            (Listener | Whisperer | Barger, Agent | Customer | Barger) => true,
+            (Guest, Agent | Customer | Guest | Barger) => true,
+            (Guest, Listener | Whisperer) => false,
+            (Listener | Whisperer | Barger, Agent | Customer | Guest | Barger) => true,
             // Supervisors who are on the agent's ear hear each other; who only listens is silent.
             (Listener | Whisperer | Barger, Whisperer) => true,
             (Listener | Whisperer | Barger, Listener) => false,
@@ -78,6 +83,8 @@ pub struct End {
 pub(crate) struct Wiring {
     /// Its packets go there.
     pub(crate) forward: Vec<mpsc::Sender<Spoken>>,
+    /// Its keys go there (RFC 4733), whose sound goes into a mix: a mix of frames has none.
+    pub(crate) keys: Vec<mpsc::Sender<Spoken>>,
     /// Its frames go there.
     pub(crate) taps: Vec<Writer>,
     /// It says a mix of these; without any, the packets that come.
@@ -88,6 +95,14 @@ pub(crate) struct Wiring {
     pub(crate) is_recorded: bool,
     /// Its frames are neither recorded nor recognised: the call has not been answered.
     pub(crate) is_early: bool,
+}
+
+impl Wiring {
+    /// Where a packet of this kind goes.
+    pub(crate) fn listeners(&self, kind: Kind) -> impl Iterator<Item = &mpsc::Sender<Spoken>> {
+        let keys = matches!(kind, Kind::Event(_)).then_some(&self.keys);
+        self.forward.iter().chain(keys.into_iter().flatten())
+    }
 }
 
 /// A member of a bridge.
@@ -242,6 +257,7 @@ impl Members {
                     for speaker in speakers {
                         let (writer, reader) = ring(MIX_MS);
                         wirings[*speaker].taps.push(writer);
+                        wirings[*speaker].keys.push(self.list[listener].wires.packets.clone());
                         wirings[listener].mix.push(reader);
                     }
                 }
@@ -273,6 +289,16 @@ mod tests {
         assert_eq!(
             hearing(&roles, |_, _| {}),
             [vec![1, 3, 4], vec![0, 4], vec![0, 1, 3, 4], vec![0, 1, 4], vec![0, 1, 3]]
+        );
+    }
+
+    #[test]
+    fn a_guest_talks_with_both_and_never_hears_a_whisper() {
+        use Role::{Agent, Customer, Guest, Listener, Whisperer};
+        let roles = [Agent, Customer, Guest, Listener, Whisperer];
+        assert_eq!(
+            hearing(&roles, |_, _| {}),
+            [vec![1, 2, 4], vec![0, 2], vec![0, 1], vec![0, 1, 2, 4], vec![0, 1, 2]]
         );
     }
 
@@ -370,5 +396,6 @@ mod tests {
         bridge.set_role(supervisor, Role::Barger);
         let wiring = last(&mut customer);
         assert_eq!((wiring.forward.len(), wiring.taps.len(), wiring.mix.len()), (0, 2, 2));
+        assert_eq!(wiring.keys.len(), 2, "a mix has no keys");
     }
 }

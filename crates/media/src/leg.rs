@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::bridge::{End, Wiring};
 use crate::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
-use crate::talk::{Spoken, Talker};
+use crate::talk::{Kind, Spoken, Talker};
 use crate::totals::Share;
 use crate::wire::{Way, Wire};
 use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats, MediaError};
@@ -54,6 +54,7 @@ struct Orders {
     format: LegFormat,
     remote: Option<SocketAddr>,
     paused: bool,
+    muted: bool,
     stop: bool,
 }
 
@@ -76,7 +77,8 @@ impl Leg {
         let wire = wire.into();
         let port = wire.port();
         let stats = Arc::new(Mutex::new(LegStats::default()));
-        let (orders, received) = watch::channel(Orders { format, remote, paused: false, stop: false });
+        let (orders, received) =
+            watch::channel(Orders { format, remote, paused: false, muted: false, stop: false });
         // One or none comes through.
         let (entrance, entered) = mpsc::unbounded_channel();
         let stats_of_task = stats.clone();
@@ -115,6 +117,12 @@ impl Leg {
     /// Ends a pause.
     pub fn resume(&self) {
         self.orders.send_modify(|orders| orders.paused = false);
+    }
+
+    /// From now on nothing is said to the party, or again: it has agreed to take nothing (`sendonly`, `inactive`,
+    /// RFC 3264 section 8.4).
+    pub fn mute(&self, muted: bool) {
+        self.orders.send_modify(|orders| orders.muted = muted);
     }
 
     /// A new agreement with the sender (re-INVITE).
@@ -170,6 +178,7 @@ impl Task {
         let mut kept = Kept { is_recorded: true, is_early: false };
         // On hold at the other end (signalling says so), or at this one (the bridge does).
         let (mut is_ordered_to_pause, mut is_paused) = (orders.paused, orders.paused);
+        let mut is_muted = orders.muted;
         let mut frames = Frames::starting(now, self.config.jitter.min_depth);
         // The order to stop may have come before this task ran for the first time.
         let mut stop_at = orders.stop.then(|| Instant::now() + self.config.linger);
@@ -208,7 +217,7 @@ impl Task {
             let now = self.clock.elapsed();
             self.receive(&mut session, voice.as_ref(), &mut buffer, now, BATCH);
             if ordered {
-                (is_ordered_to_pause, stop_at) = self.follow(&mut session, voice.as_mut());
+                (is_ordered_to_pause, is_muted, stop_at) = self.follow(&mut session, voice.as_mut());
             }
             let pauses = is_ordered_to_pause || voice.as_ref().is_some_and(Voice::is_held);
             if pauses != is_paused {
@@ -222,12 +231,12 @@ impl Task {
                 }
             };
             if let Some(voice) = &mut voice {
-                voice.relay(now, say);
+                voice.relay(is_muted, now, say);
             }
             while frames.due() <= now {
                 let frame = emit(&mut self.outputs, &mut session, &mut frames, kept);
                 if let Some(voice) = &mut voice {
-                    voice.frame(frame, now, say);
+                    voice.frame(frame, is_muted, now, say);
                 }
             }
             self.attend(&mut session, &frames, now);
@@ -243,14 +252,14 @@ impl Task {
         stats
     }
 
-    /// Does what was ordered; whether to pause, and when to stop, if that was.
-    fn follow(&mut self, session: &mut Session, voice: Option<&mut Voice>) -> (bool, Option<Instant>) {
+    /// Does what was ordered; whether to pause, whether to say nothing, and when to stop, if that was.
+    fn follow(&mut self, session: &mut Session, voice: Option<&mut Voice>) -> (bool, bool, Option<Instant>) {
         let orders = self.orders.borrow_and_update().clone();
         let said = voice.map_or(Ok(()), |voice| voice.talker.update(&orders.format));
         if let Err(error) = session.update(orders.format, orders.remote).and(said) {
             tracing::error!(%error, port = self.wire.port(), "leg cannot do what was agreed on");
         }
-        (orders.paused, orders.stop.then(|| Instant::now() + self.config.linger))
+        (orders.paused, orders.muted, orders.stop.then(|| Instant::now() + self.config.linger))
     }
 
     /// Reads what has come, up to `most` datagrams a way, and hands on at once what others on the call hear.
@@ -264,9 +273,10 @@ impl Task {
     ) {
         self.wire.receive(buffer, most, |way, datagram, from| match way {
             Way::Rtp => {
-                let heard = session.rtp(datagram, from, now);
-                let listeners = voice.map_or(&[][..], |voice| &voice.wiring.forward);
-                if let Some((kind, header, payload)) = heard.filter(|_| !listeners.is_empty())
+                let Some((kind, header, payload)) = session.rtp(datagram, from, now) else { return };
+                let Some(voice) = voice else { return };
+                let mut listeners = voice.wiring.listeners(kind).peekable();
+                if listeners.peek().is_some()
                     && let Some(spoken) = Spoken::new(kind, header, payload)
                 {
                     for listener in listeners {
@@ -412,24 +422,28 @@ impl Voice {
     }
 
     /// Says the packets that have come.
-    fn relay(&mut self, now: Duration, mut say: impl FnMut(&[u8])) {
+    fn relay(&mut self, is_muted: bool, now: Duration, mut say: impl FnMut(&[u8])) {
         let is_mixing = self.is_mixing();
         for _ in 0..BATCH {
             let Some(spoken) = self.next.take().or_else(|| self.end.packets.try_recv().ok()) else { break };
-            // What was on its way when a mix took over is in the mix.
-            if !is_mixing {
+            // What was on its way when a mix took over is in the mix, but for keys.
+            let is_said = !is_mixing || matches!(spoken.kind, Kind::Event(_));
+            if is_said && !is_muted {
                 self.talker.relay(&spoken, now, &mut say);
             }
         }
     }
 
     /// Hands on a frame that was heard, and says the next of the mix.
-    fn frame(&mut self, heard: Frame, now: Duration, say: impl FnMut(&[u8])) {
+    fn frame(&mut self, heard: Frame, is_muted: bool, now: Duration, say: impl FnMut(&[u8])) {
         for tap in &mut self.wiring.taps {
             tap.push(heard);
         }
         if let Ok(tone) = self.end.announced.try_recv() {
             self.talker.announce(tone);
+        }
+        if is_muted {
+            return self.talker.fall_silent();
         }
         if !self.is_mixing() {
             return self.talker.announce_alone(now, say);

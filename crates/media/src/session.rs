@@ -285,7 +285,8 @@ impl Session {
                 self.next_report = Some(now + self.config.report_interval);
             }
         }
-        if let Some((_, rate)) = event_rate {
+        // Keys are pressed for the one who hears them: a card's number goes in while the recording is paused.
+        if let Some((_, rate)) = event_rate.filter(|_| !self.paused) {
             let digits = self.keys.packet(header.ssrc, header.timestamp, rate, payload, now);
             digits.into_iter().flatten().for_each(|digit| self.pressed(digit));
         }

@@ -26,6 +26,9 @@ const PACKET: Duration = Duration::from_millis(sotto_audio::FRAME_MS);
 /// A source that has said nothing for so long is silent, not late: what is announced does not wait for it.
 const SILENT: Duration = Duration::from_millis(200);
 
+/// Keys that are remembered, so that what comes late of one is not taken for another.
+const PRESSES: usize = 4;
+
 /// Packets missing in a row that are taken for loss; more, and the sender has begun anew.
 const MOST_LOST: i16 = 100;
 
@@ -88,8 +91,18 @@ struct Relayed {
     /// From its numbers to ours, while packets are passed on as they are.
     sequence_offset: u16,
     timestamp_offset: u32,
-    /// The event being passed on: its timestamp as received, and as sent.
-    event: Option<(u32, u32)>,
+}
+
+/// A key that is passed on (RFC 4733).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Press {
+    ssrc: u32,
+    /// Its timestamp as received, and as sent.
+    began: u32,
+    timestamp: u32,
+    /// When the last of it was sent.
+    last: Duration,
+    is_over: bool,
 }
 
 /// One outgoing stream. Allocates nothing after it was made, or once a packet when it is encrypted.
@@ -106,6 +119,8 @@ pub struct Talker {
     last: Duration,
     marker: bool,
     source: Source,
+    /// The newest first.
+    presses: [Option<Press>; PRESSES],
     /// What is announced, and how far it has come.
     announced: Option<(Tone, u64)>,
     limiter: Limiter,
@@ -152,6 +167,7 @@ impl Talker {
             last: Duration::ZERO,
             marker: true,
             source: Source::None,
+            presses: [None; PRESSES],
             announced: None,
             limiter: Limiter::default(),
             encoder: Encoder::new(codec)?,
@@ -203,6 +219,12 @@ impl Talker {
             self.source = Source::Frames;
         }
         self.encode(samples, now, &mut send);
+    }
+
+    /// Nobody is to hear anything for a while: what is said next begins anew, without a jump that could be taken for
+    /// loss.
+    pub fn fall_silent(&mut self) {
+        self.source = Source::None;
     }
 
     /// Lets a tone that comes to an end be heard together with what is said. Packets are decoded for it meanwhile,
@@ -263,7 +285,6 @@ impl Talker {
             expected: header.timestamp,
             sequence_offset: self.sequence.wrapping_sub(header.sequence),
             timestamp_offset: self.timestamp.wrapping_sub(header.timestamp),
-            event: None,
         };
         Some((relayed, 0))
     }
@@ -285,7 +306,6 @@ impl Talker {
         let gap = header.timestamp.wrapping_sub(relayed.expected);
         relayed.sequence = header.sequence;
         relayed.expected = header.timestamp.wrapping_add(units);
-        relayed.event = None;
         self.source = Source::Packets(relayed);
         if gap > 0 && gap < 60 * codec.clock_rate() {
             self.timestamp = self.timestamp.wrapping_add(self.scale(gap, codec.clock_rate()));
@@ -353,8 +373,7 @@ impl Talker {
         let is_newest = header.sequence.wrapping_sub(relayed.sequence) as i16 >= 0;
         if is_newest {
             let expected = header.timestamp.wrapping_add(units);
-            self.source =
-                Source::Packets(Relayed { sequence: header.sequence, expected, event: None, ..relayed });
+            self.source = Source::Packets(Relayed { sequence: header.sequence, expected, ..relayed });
             self.sequence = out.sequence.wrapping_add(1);
             self.timestamp = out.timestamp.wrapping_add(units);
         }
@@ -368,35 +387,56 @@ impl Talker {
             self.stats.dropped += 1;
             return;
         };
-        // Before any audio there is no source yet to follow: the event is its beginning.
-        let codec = match self.source {
-            Source::Packets(relayed) => relayed.kind,
-            Source::None | Source::Frames => self.codec,
+        let known = self.presses.iter().position(|press| {
+            press.is_some_and(|press| (press.ssrc, press.began) == (header.ssrc, header.timestamp))
+        });
+        // Keys that two people press at once would be torn to pieces: who came first is heard.
+        let is_pressed = |press: &Press| {
+            press.ssrc != header.ssrc && !press.is_over && now.saturating_sub(press.last) < SILENT
         };
-        let Some((mut relayed, lost)) = self.follow(codec, header, now) else {
+        if known.is_none() && self.presses[0].as_ref().is_some_and(is_pressed) {
+            self.stats.dropped += 1;
+            return;
+        }
+        let Some((sequence, fresh)) = self.place_of_event(header, now) else {
             self.stats.dropped += 1;
             return;
         };
-        let is_passing = codec == self.codec;
-        let (began, timestamp) =
-            relayed.event.filter(|(began, _)| *began == header.timestamp).unwrap_or_else(|| {
-                let as_received = header.timestamp.wrapping_add(relayed.timestamp_offset);
-                (header.timestamp, if is_passing { as_received } else { self.timestamp })
-            });
-        relayed.event = Some((began, timestamp));
-        relayed.sequence = header.sequence;
-        let sequence = if is_passing {
-            header.sequence.wrapping_add(relayed.sequence_offset)
-        } else {
-            self.sequence.wrapping_add(lost)
-        };
-        self.source = Source::Packets(relayed);
+        if known.is_none() {
+            let (ssrc, began) = (header.ssrc, header.timestamp);
+            self.presses.rotate_right(1);
+            self.presses[0] = Some(Press { ssrc, began, timestamp: fresh, last: now, is_over: false });
+        }
+        let Some(press) = &mut self.presses[known.unwrap_or(0)] else { return };
+        press.last = now;
+        press.is_over |= flags & 0x80 != 0;
+        let timestamp = press.timestamp;
         self.sequence = sequence.wrapping_add(1);
         let held = u64::from(u16::from_be_bytes([*d0, *d1])) * u64::from(our_rate) / u64::from(rate.max(1));
         let [d0, d1] = u16::try_from(held).unwrap_or(u16::MAX).to_be_bytes();
         self.marker = false;
         let out = Header { marker: header.marker, payload_type, sequence, timestamp, ssrc: self.ssrc };
         self.send(out, &[*code, *flags, d0, d1], now, send);
+    }
+
+    /// The sequence number of an event's packet, and the timestamp of an event that begins with it; `None` when the
+    /// packet has been overtaken. Beside a mix, whose frames go on meanwhile, it follows the frame before it.
+    fn place_of_event(&mut self, header: &Header, now: Duration) -> Option<(u16, u32)> {
+        // Before any audio there is no source yet to follow: the event is its beginning.
+        let codec = match self.source {
+            Source::Frames => return Some((self.sequence, self.timestamp)),
+            Source::Packets(relayed) => relayed.kind,
+            Source::None => self.codec,
+        };
+        let (mut relayed, lost) = self.follow(codec, header, now)?;
+        relayed.sequence = header.sequence;
+        self.source = Source::Packets(relayed);
+        Some(if codec == self.codec {
+            let as_received = header.timestamp.wrapping_add(relayed.timestamp_offset);
+            (header.sequence.wrapping_add(relayed.sequence_offset), as_received)
+        } else {
+            (self.sequence.wrapping_add(lost), self.timestamp)
+        })
     }
 
     fn encode(&mut self, samples: &[f32; FRAME_SAMPLES], now: Duration, send: &mut impl FnMut(&[u8])) {
@@ -575,6 +615,86 @@ mod tests {
         let after = said(&mut talker, &ulaw(14, 1_640), 80)[0].0;
         assert_eq!(after.timestamp.wrapping_sub(audio.timestamp), 960 + 2_880);
         assert_eq!(after.sequence.wrapping_sub(audio.sequence), 4);
+    }
+
+    /// A packet of a key that `ssrc` has pressed at `began`.
+    fn key(code: u8, ssrc: u32, sequence: u16, began: u32, is_over: bool) -> Spoken {
+        let header = Header { marker: false, payload_type: 101, sequence, timestamp: began, ssrc };
+        let flags = if is_over { 0x8a } else { 0x0a };
+        Spoken::new(Kind::Event(8_000), header, &[code, flags, 0, 160]).unwrap()
+    }
+
+    /// Code, sequence number and timestamp of the event that was said, if it was.
+    fn key_said(talker: &mut Talker, spoken: &Spoken, now_ms: u64) -> Option<(u8, u16, u32)> {
+        let mut out = None;
+        talker.relay(spoken, Duration::from_millis(now_ms), |packet| {
+            let (header, payload) = Header::parse(packet).unwrap();
+            assert_eq!(header.payload_type, 101);
+            out = Some((payload[0], header.sequence, header.timestamp));
+        });
+        out
+    }
+
+    #[test]
+    fn keys_are_said_beside_a_mix_each_as_one_event() {
+        let mut talker = talker(Codec::Pcmu);
+        let mut mixed = Vec::new();
+        let mut mix = |talker: &mut Talker, at: u64| {
+            talker.frame(&[0.1; FRAME_SAMPLES], Duration::from_millis(at), |p| mixed.push(read(p).0));
+        };
+        let mut said = Vec::new();
+        for n in 0..6_u16 {
+            let at = 20 * u64::from(n);
+            mix(&mut talker, at);
+            said.extend(key_said(&mut talker, &key(5, 7, 40 + n, 900, n > 2), at + 5));
+        }
+        mix(&mut talker, 120);
+        said.extend(key_said(&mut talker, &key(6, 7, 46, 2_000, true), 125));
+        assert_eq!(said.iter().map(|(code, ..)| *code).collect::<Vec<_>>(), [5, 5, 5, 5, 5, 5, 6]);
+        let begins = |said: &(u8, u16, u32)| said.2.wrapping_sub(mixed[0].timestamp);
+        assert_eq!(said.iter().map(begins).collect::<Vec<_>>(), [160, 160, 160, 160, 160, 160, 1_120]);
+        // One stream: every number once, and the sound goes on as if there were no keys.
+        let mut numbers: Vec<u16> = mixed.iter().map(|header| header.sequence).collect();
+        numbers.extend(said.iter().map(|(_, sequence, _)| sequence));
+        numbers.sort_by_key(|number| number.wrapping_sub(mixed[0].sequence));
+        assert!(numbers.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == 1), "{numbers:?}");
+        assert!(mixed.windows(2).all(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp) == 160));
+    }
+
+    #[test]
+    fn a_key_that_is_held_while_a_mix_begins_stays_one_key() {
+        let mut talker = talker(Codec::Pcmu);
+        said(&mut talker, &ulaw(10, 1_000), 0);
+        let before = key_said(&mut talker, &key(5, 7, 11, 1_160, false), 20).unwrap();
+        talker.frame(&[0.1; FRAME_SAMPLES], Duration::from_millis(40), |_| {});
+        let after = key_said(&mut talker, &key(5, 7, 12, 1_160, true), 45).unwrap();
+        assert_eq!((after.0, after.2), (5, before.2));
+    }
+
+    #[test]
+    fn of_two_keys_at_once_in_a_mix_the_first_is_said_whole() {
+        let mut talker = talker(Codec::Pcmu);
+        talker.frame(&[0.1; FRAME_SAMPLES], Duration::ZERO, |_| {});
+        let first = key_said(&mut talker, &key(1, 7, 10, 800, false), 5).unwrap();
+        assert_eq!(key_said(&mut talker, &key(2, 8, 90, 50, false), 6), None);
+        let end = key_said(&mut talker, &key(1, 7, 11, 800, true), 25).unwrap();
+        assert_eq!(end.2, first.2);
+        talker.frame(&[0.1; FRAME_SAMPLES], Duration::from_millis(40), |_| {});
+        let second = key_said(&mut talker, &key(2, 8, 91, 50, true), 45).unwrap();
+        assert!(second.0 == 2 && second.2 != first.2);
+        // What comes once more of the first is still the first.
+        assert_eq!(key_said(&mut talker, &key(1, 7, 12, 800, true), 50).unwrap().2, first.2);
+    }
+
+    #[test]
+    fn what_is_said_after_a_silence_that_was_agreed_on_is_no_loss() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        talker.fall_silent();
+        let next = said(&mut talker, &ulaw(60, 9_000), 1_000)[0].0;
+        assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+        assert_eq!(next.timestamp.wrapping_sub(first.timestamp), 8_000);
+        assert!(next.marker);
     }
 
     #[test]

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+/// The payload type of telephone events.
+const KEYS: u8 = 101;
 
 /// A person at the other end of a leg.
 struct Person {
@@ -33,6 +35,8 @@ struct Person {
 struct Heard {
     samples: Vec<f32>,
     packets: Vec<Header>,
+    /// Codes of telephone events.
+    keys: Vec<u8>,
 }
 
 impl Person {
@@ -54,8 +58,9 @@ impl Person {
         let (recording, recorded) = ring(20_000);
         let outputs = LegOutputs { speech: ring(20).0, recording, bridge: Some(end) };
         let number = SenderConfig::new(codec).payload_type;
+        let telephone_event = Some((KEYS, 8_000));
         let format =
-            LegFormat { payloads: vec![(number, codec)], telephone_event: None, ptime_ms: None, srtp: None };
+            LegFormat { payloads: vec![(number, codec)], telephone_event, ptime_ms: None, srtp: None };
         let (events, _) = mpsc::channel(1);
         let leg = Leg::start(socket, format, None, clock, outputs, events, LegConfig::default());
         let socket = UdpSocket::bind((HERE, 0)).await.unwrap();
@@ -92,6 +97,10 @@ impl Person {
                 if header.payload_type >= 72 && header.payload_type < 96 {
                     continue;
                 }
+                if header.payload_type == KEYS {
+                    heard.keys.push(payload[0]);
+                    continue;
+                }
                 let count = decoder.decode(self.codec, payload, &mut samples).unwrap();
                 heard.samples.extend(&samples[..count]);
                 heard.packets.push(header);
@@ -99,6 +108,19 @@ impl Person {
         };
         let _ = timeout(time + Duration::from_millis(200), async { tokio::join!(speaking, listening) }).await;
         heard
+    }
+
+    /// Presses a key for 100 ms, all at once.
+    async fn press(&self, code: u8) {
+        let config = SenderConfig { ssrc: 4_711, telephone_event: KEYS, ..SenderConfig::new(self.codec) };
+        let mut packetizer = Packetizer::new(config).unwrap();
+        let began = packetizer.timestamp();
+        for n in 1..=5 {
+            packetizer.pause(320);
+            let mut datagram = Vec::new();
+            packetizer.event(code, began, n > 3, &mut datagram);
+            self.socket.send(&datagram).await.unwrap();
+        }
     }
 }
 
@@ -151,7 +173,7 @@ async fn three_supervisors_are_heard_by_whom_they_should_be() {
     // Each is recorded with their own voice alone, and who only listens not at all.
     for (n, person) in people.iter_mut().enumerate() {
         let samples = std::iter::from_fn(|| person.recorded.pop()).flat_map(|f| f.samples).collect();
-        let own = Heard { samples, packets: Vec::new() };
+        let own = Heard { samples, ..Heard::default() };
         assert_eq!(voices(&own, &pitches), [0, 1, 2, 3, 4].map(|m| m == n && m != 2), "recording {n}");
     }
 }
@@ -236,6 +258,42 @@ async fn one_stream_goes_on_through_hold_and_back() {
     assert!(amount(&customer.samples[..third], 400.0) > 0.1);
     assert!(amount(&customer.samples[third..2 * third], 400.0) < 0.05);
     assert!(agent.packets.len() < customer.packets.len() * 5 / 6, "{}", agent.packets.len());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_reach_the_far_end_while_a_supervisor_barges_in() {
+    let (bridge, ports) = (Bridge::default(), ports(36_500).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcmu, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcma, 700.0).await;
+    let supervisor = Person::join(&bridge, &ports, Role::Barger, Codec::Pcmu, 1_000.0).await;
+    let time = Duration::from_secs(1);
+    let presses = async {
+        sleep_until(Instant::now() + time / 2).await;
+        agent.press(5).await;
+    };
+    let (a, c, s, ()) = tokio::join!(agent.talk(time), customer.talk(time), supervisor.talk(time), presses);
+    assert_eq!((a.keys, c.keys, s.keys), (vec![], vec![5; 5], vec![5; 5]));
+    // The sound goes on, in the same stream.
+    let ticks = c.packets.windows(2).map(|p| p[1].timestamp.wrapping_sub(p[0].timestamp));
+    assert!(ticks.clone().all(|tick| (80..=480).contains(&tick)), "{:?}", ticks.collect::<Vec<_>>());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_has_agreed_to_take_nothing_is_sent_nothing_until_it_takes_something_again() {
+    let (bridge, ports) = (Bridge::default(), ports(36_600).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcmu, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcmu, 700.0).await;
+    let time = Duration::from_millis(600);
+    let (_, before) = tokio::join!(agent.talk(time), customer.talk(time));
+    customer.leg.mute(true);
+    let (_, held) = tokio::join!(agent.talk(time), customer.talk(time));
+    // What was said when it was agreed on may still come.
+    assert!(held.packets.len() <= 2, "{}", held.packets.len());
+    customer.leg.mute(false);
+    let (_, after) = tokio::join!(agent.talk(time), customer.talk(time));
+    assert_eq!(voices(&after, &[400.0]), [true]);
+    let (last, next) = (held.packets.last().or(before.packets.last()).unwrap(), &after.packets[0]);
+    assert_eq!((next.ssrc, next.sequence), (last.ssrc, last.sequence.wrapping_add(1)), "a pause, no loss");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

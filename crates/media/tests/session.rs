@@ -193,6 +193,30 @@ fn nothing_received_in_a_pause_is_heard_after_it() {
 }
 
 #[test]
+fn keys_that_are_pressed_in_a_pause_are_nobodys_business() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let mut press = |session: &mut Session, code: u8, at: u32| {
+        let began = packetizer.timestamp();
+        let mut heard = 0;
+        for n in 0..4 {
+            let mut datagram = Vec::new();
+            packetizer.pause(FRAME_SAMPLES);
+            packetizer.event(code, began, n > 1, &mut datagram);
+            heard += usize::from(session.rtp(&mut datagram, sender(), FRAME * (at + n)).is_some());
+            session.frame(FRAME * (at + n));
+        }
+        heard
+    };
+    session.set_paused(true, FRAME);
+    assert_eq!((press(&mut session, 4, 10), events(&mut session)), (0, vec![]));
+    session.set_paused(false, FRAME * 20);
+    assert_eq!(press(&mut session, 2, 30), 4);
+    let told = events(&mut session);
+    assert!(matches!(told.as_slice(), [LegEvent::Dtmf { digit: '2', .. }]), "{told:?}");
+}
+
+#[test]
 fn a_silent_sender_times_out_once_and_again_after_it_was_back() {
     let mut session = session(None, LegConfig { timeout: Duration::from_secs(2), ..LegConfig::default() });
     let mut packetizer = packetizer(Codec::Pcmu);

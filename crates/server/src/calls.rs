@@ -1063,8 +1063,12 @@ mod tests {
     };
     use sotto_insight::PromptSet;
     use sotto_store::{EventWriter, WriterLimits, testing};
+    use sotto_webrtc::{WebRtc, WebRtcConfig};
 
     use super::*;
+    use crate::audit::Audit;
+    use crate::desk::testing::offer;
+    use crate::desk::{AgentState, DeskConfig, FromPage, Number, Page, ToPage};
     use crate::hub::{HubLimits, Update};
     use crate::insight::InsightConfig;
     use crate::library::Library;
@@ -1131,6 +1135,125 @@ mod tests {
         let all = AudioLost { party: Party::Agent, to: LostTo::Speech, lost_ms: Millis(12_000) };
         assert_eq!(lost, [&EventBody::AudioLost(all)]);
         assert_eq!(calls.unheard_ms(), 12_000);
+    }
+
+    /// A desk with one number, and calls that go through it.
+    async fn at_desk() -> (Desk, Calls, tempfile::TempDir) {
+        let (store, folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store, writer, HubLimits::default());
+        let numbers = vec![Number { number: "100".into(), ..Number::default() }];
+        let here = WebRtcConfig { ip: "127.0.0.1".parse().unwrap(), ..WebRtcConfig::default() };
+        let config = DeskConfig { numbers, ..DeskConfig::default() };
+        let desk = Desk::new(config, WebRtc::new(here), Audit::to_log_only());
+        let redaction = RedactionConfig::default();
+        let calls = Calls::new(hub, None, None, Arc::default(), Some(desk.clone()), redaction);
+        (desk, calls, folder)
+    }
+
+    /// The next that a page is told of these.
+    async fn told<T>(page: &mut mpsc::Receiver<ToPage>, wanted: impl Fn(ToPage) -> Option<T>) -> T {
+        let next = async {
+            loop {
+                if let Some(found) = wanted(page.recv().await.unwrap()) {
+                    break found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), next).await.unwrap()
+    }
+
+    /// Takes the call that rings at this page.
+    async fn accept(page: &Page, from_desk: &mut mpsc::Receiver<ToPage>) {
+        let ring = told(from_desk, |message| match message {
+            ToPage::Ring { ring, .. } => Some(ring),
+            _ => None,
+        });
+        let ring = ring.await;
+        page.ask(FromPage::Accept { ring, sdp: offer() }).await;
+    }
+
+    /// A call whose agent, at this page, is in charge.
+    async fn in_charge(
+        desk: &Desk,
+        calls: &Calls,
+        page: &Page,
+        from_desk: &mut mpsc::Receiver<ToPage>,
+    ) -> CallId {
+        page.ask(FromPage::Ready {}).await;
+        let from = Caller::default();
+        let ringing = desk.ring("100", &from, None, || {});
+        let (accepted, ()) = tokio::join!(ringing, accept(page, from_desk));
+        let Accepted { agent, browser } = accepted.unwrap();
+        let bridge = Bridge::default();
+        let (customer, _) = bridge.join(Role::Customer);
+        let legs = vec![NewLeg { party: Party::Customer, label: None, codec: "PCMU" }];
+        let call = NewCall { source: Source::Sip, called: Some("100".to_owned()), legs, ..new_call() };
+        let seated = calls.shared.seat(desk, &agent, browser, call, (bridge, customer)).unwrap();
+        let is_talking = |message: ToPage| matches!(message, ToPage::Talking { .. }).then_some(());
+        told(from_desk, is_talking).await;
+        seated.started.id
+    }
+
+    #[tokio::test]
+    async fn a_colleague_who_is_asked_for_advice_may_leave_the_call_and_command_nothing_else() {
+        let (desk, calls, _folder) = at_desk().await;
+        let (ann, mut to_ann) = desk.open("ann", false);
+        let id = in_charge(&desk, &calls, &ann, &mut to_ann).await;
+        let (bob, mut to_bob) = desk.open("bob", false);
+        bob.ask(FromPage::Ready {}).await;
+        ann.ask(FromPage::Transfer { to: "bob".into(), consult: true }).await;
+        accept(&bob, &mut to_bob).await;
+        told(&mut to_bob, |message| matches!(message, ToPage::Talking { .. }).then_some(())).await;
+        let theirs = [
+            FromPage::Hold { on: false },
+            FromPage::Transfer { to: "100".into(), consult: false },
+            FromPage::Complete {},
+            FromPage::TakeBack {},
+        ];
+        for asked in theirs {
+            bob.ask(asked).await;
+            let why = told(&mut to_bob, |message| match message {
+                ToPage::Refused { why } => Some(why),
+                _ => None,
+            });
+            assert_eq!(why.await, "somebody else is in charge of the call");
+        }
+        assert!(desk.refused().contains(&("not_theirs", 4)), "{:?}", desk.refused());
+        bob.ask(FromPage::HangUp {}).await;
+        told(&mut to_bob, |message| matches!(message, ToPage::Over {}).then_some(())).await;
+        // Nothing of it was done: the call is still Ann's.
+        ann.ask(FromPage::Hold { on: true }).await;
+        told(&mut to_ann, |message| matches!(message, ToPage::Held { on: true }).then_some(())).await;
+        assert_eq!(desk.agents()[0].call_id, Some(id));
+        calls.finish(id, EndReason::Hangup).await;
+        assert_eq!(desk.agents()[0].state, AgentState::WrapUp);
+    }
+
+    #[tokio::test]
+    async fn a_transfer_to_where_there_is_no_way_any_more_is_told_to_who_has_asked_for_it() {
+        let (desk, calls, _folder) = at_desk().await;
+        // A way outside that the call has not got.
+        desk.dial_with(Box::new(|_, _, _| {}));
+        let (ann, mut to_ann) = desk.open("ann", false);
+        let id = in_charge(&desk, &calls, &ann, &mut to_ann).await;
+        ann.ask(FromPage::Transfer { to: "15550142".into(), consult: false }).await;
+        let why = told(&mut to_ann, |message| match message {
+            ToPage::Refused { why } => Some(why),
+            _ => None,
+        });
+        assert_eq!(why.await, "there is no way there any more");
+        calls.finish(id, EndReason::Hangup).await;
+    }
+
+    #[tokio::test]
+    async fn an_agent_whose_offer_is_answered_when_the_call_is_over_is_not_on_a_call_for_ever() {
+        let (desk, calls, _folder) = at_desk().await;
+        let (ann, mut to_ann) = desk.open("ann", false);
+        let id = in_charge(&desk, &calls, &ann, &mut to_ann).await;
+        let resumed = ann.ask(FromPage::Resume { sdp: offer() });
+        tokio::join!(resumed, calls.finish(id, EndReason::Hangup));
+        assert_eq!(desk.agents()[0].state, AgentState::WrapUp);
     }
 
     /// What becomes of the words of a call.

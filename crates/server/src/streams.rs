@@ -14,17 +14,12 @@ use sotto_sip::{Endpoint, Joined, Joining, Note, Refusal};
 use sotto_webrtc::{Browser, Connection, Direction, Fragment, IceServer, Line, News, WebRtc, WebRtcError};
 use thiserror::Error;
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::desk::{Desk, Headset};
+use crate::desk::{Desk, Headset, until_gone};
 use crate::pace::Pace;
 
-/// How long a client has to connect.
-const CONNECTING: Duration = Duration::from_secs(15);
-/// How long a connection that is lost may take to come back.
-const GRACE: Duration = Duration::from_secs(15);
 /// Events of a leg that wait to be told.
 const LEG_EVENTS: usize = 64;
 /// A client may begin as many sessions within this time as it may have at once.
@@ -242,7 +237,7 @@ impl Streams {
             tokio::select! {
                 () = attending.ear.leave.cancelled() => {}
                 () = place.leave.cancelled() => {}
-                () = gone(news) => {}
+                () = until_gone(news, |_| {}) => {}
             }
             attending.leave().await;
             drop(place);
@@ -328,7 +323,7 @@ async fn published(
     leave: &CancellationToken,
 ) -> EndReason {
     let party = joined.party();
-    let gone = gone(news);
+    let gone = until_gone(news, |_| {});
     tokio::pin!(gone);
     loop {
         tokio::select! {
@@ -344,52 +339,5 @@ async fn published(
                 Some(LegEvent::Timeout) | None => return EndReason::Timeout,
             },
         }
-    }
-}
-
-/// Waits until a connection has not come up in time, or is gone and does not come back.
-async fn gone(mut news: mpsc::Receiver<News>) {
-    let mut until = Some(Instant::now() + CONNECTING);
-    loop {
-        let late = async move {
-            match until {
-                Some(until) => tokio::time::sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = late => return,
-            now = news.recv() => match now {
-                Some(News::Connected) => until = None,
-                Some(News::Lost) => until = until.or_else(|| Some(Instant::now() + GRACE)),
-                Some(News::Candidate(_) | News::Gathered) => {}
-                Some(News::Failed) | None => return,
-            },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_connection_that_does_not_come_up_or_back_is_gone() {
-        let begun = Instant::now();
-        let (_tell, news) = mpsc::channel(4);
-        gone(news).await;
-        assert_eq!(begun.elapsed(), CONNECTING);
-
-        let (tell, news) = mpsc::channel(4);
-        let begun = Instant::now();
-        let watched = tokio::spawn(gone(news));
-        for now in [News::Connected, News::Lost, News::Connected] {
-            tell.send(now).await.unwrap();
-            tokio::time::sleep(CONNECTING / 2).await;
-        }
-        assert!(!watched.is_finished());
-        tell.send(News::Lost).await.unwrap();
-        watched.await.unwrap();
-        assert!(begun.elapsed() >= CONNECTING / 2 * 3 + GRACE);
     }
 }

@@ -124,6 +124,9 @@ fn described(section: usize, media: &Media, codecs: &[Codec], security: Option<S
     // Our order counts, and within a codec the sender's.
     payloads.sort_by_key(|(_, codec)| codecs.iter().position(|c| c == codec));
     let (_, codec) = *payloads.first()?;
+    // How hold was said before there were directions (RFC 3264 section 8.4), and still is.
+    let is_nowhere = media.address.is_some_and(|address| address.is_unspecified());
+    let direction = if is_nowhere { media.direction.without_receiving() } else { media.direction };
     Some(Stream {
         section,
         codec,
@@ -132,9 +135,9 @@ fn described(section: usize, media: &Media, codecs: &[Codec], security: Option<S
         ptime_ms: media.ptime_ms,
         remote: media.remote(),
         label: media.label.clone(),
-        direction: media.direction,
+        direction,
         talks: false,
-        paused: !media.direction.sends() || media.record_paused,
+        paused: !direction.sends() || media.record_paused,
         security,
     })
 }
@@ -336,6 +339,14 @@ mod tests {
             let talks = Stream { talks: true, ..stream.clone() };
             let direction = |stream| answer(&offer, origin(), &[(stream, 5_000)]).media[0].direction;
             assert_eq!((direction(stream), direction(talks)), (listening, talking), "{offered}");
+        }
+    }
+
+    #[test]
+    fn who_receives_nowhere_is_on_hold() {
+        for (said, meant) in [("sendrecv", Direction::SendOnly), ("recvonly", Direction::Inactive)] {
+            let offer = parse(&format!("m=audio 4000 RTP/AVP 0\r\nc=IN IP4 0.0.0.0\r\na={said}\r\n"));
+            assert_eq!(accept(&offer, &ALL, 1)[0].direction, meant, "{said}");
         }
     }
 

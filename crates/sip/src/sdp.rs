@@ -65,6 +65,17 @@ impl Direction {
         matches!(self, Self::SendRecv | Self::SendOnly)
     }
 
+    /// True when the writer of the description receives.
+    #[must_use]
+    pub fn receives(self) -> bool {
+        matches!(self, Self::SendRecv | Self::RecvOnly)
+    }
+
+    /// The same of a writer that receives nothing.
+    pub(crate) fn without_receiving(self) -> Self {
+        if self.sends() { Self::SendOnly } else { Self::Inactive }
+    }
+
     fn attribute(name: &str) -> Option<Self> {
         Some(match name {
             "sendrecv" => Self::SendRecv,

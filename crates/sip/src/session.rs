@@ -123,6 +123,7 @@ impl LegSlot {
         if stream.paused {
             leg.pause();
         }
+        leg.mute(!stream.direction.receives());
         Self {
             number: 0,
             party,
@@ -146,6 +147,7 @@ impl LegSlot {
         } else {
             self.leg.resume();
         }
+        self.leg.mute(!stream.direction.receives());
         self.normally = stream.direction;
         self.stream = Stream { talks: self.stream.talks, ..stream };
     }
@@ -1061,6 +1063,7 @@ impl Session {
             } else {
                 slot.leg.resume();
             }
+            slot.leg.mute(!slot.stream.direction.receives());
         }
         let was = |slot: &LegSlot| before.iter().any(|(number, paused)| *number == slot.number && *paused);
         let changed: Vec<(Party, bool)> = self
@@ -1092,7 +1095,9 @@ impl Session {
             return Err(Reject::new(469, "Bad Info Package").with("Recv-Info", ""));
         }
         let bodies = Bodies::of(request)?;
-        if let Some((digit, duration)) = bodies.dtmf {
+        // As for those that come as packets: what is pressed in a pause is nobody's business.
+        let is_paused = !self.legs.is_empty() && self.legs.iter().all(|slot| slot.is_paused);
+        if let Some((digit, duration)) = bodies.dtmf.filter(|_| !is_paused) {
             let party = match self.legs.as_slice() {
                 [only] => only.party,
                 _ => Party::Other,

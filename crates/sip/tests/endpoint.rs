@@ -536,6 +536,26 @@ async fn a_plain_leg_is_held_by_its_music() {
 }
 
 #[tokio::test]
+async fn a_plain_leg_that_receives_nowhere_is_held_too() {
+    let mut bench = Bench::start(|_| {}).await;
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "nowhere");
+    let here = offer(&[("", "sendrecv")]);
+    talk.establish(&mut raw, &here).await;
+    bench.begun().await;
+    let nowhere = here.replace("c=IN IP4 127.0.0.1", "c=IN IP4 0.0.0.0");
+    for (description, is_paused) in [(&nowhere, true), (&here, false)] {
+        assert_eq!(raw.status(talk.reinvite(description)).await, 200);
+        raw.send(talk.ack("")).await;
+        match bench.noted().await {
+            Note::Paused(Some(Party::Agent)) => assert!(is_paused),
+            Note::Resumed(Some(Party::Agent)) => assert!(!is_paused),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so() {
     let mut bench = Bench::start(|_| {}).await;
     bench.host.numbers.lock().unwrap().push("sotto".into());

@@ -1,6 +1,6 @@
 use std::io::ErrorKind;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use sotto_audio::Codec;
 use sotto_media::{LegFormat, Pipe};
 use thiserror::Error;
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
@@ -78,6 +79,7 @@ impl From<webrtc::error::Error> for WebRtcError {
 
 /// One way to reach a side (RFC 8839), as browsers write it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "camelCase")]
 pub struct Candidate {
     /// The attribute, from `candidate:` on.
@@ -119,13 +121,15 @@ pub struct Browser {
     pub connection: Arc<Connection>,
 }
 
-/// A connection to a browser. It has to be closed: dropped, it would keep its socket.
+/// A connection to a browser. Dropped before it was closed, because whoever wanted it is gone, it is closed in the
+/// background: the stack would keep its socket.
 pub struct Connection {
     peer: Arc<dyn PeerConnection>,
     /// The browser's half of the names of connectivity checks, as in its offer.
     ufrag: String,
     /// Candidates that may still come.
     candidates_left: AtomicUsize,
+    is_closed: AtomicBool,
     /// Known for as long as there is the connection.
     _line: Known,
 }
@@ -191,7 +195,8 @@ impl WebRtc {
             lines.push(Arc::downgrade(&line));
         }
         let candidates_left = AtomicUsize::new(MOST_CANDIDATES);
-        let connection = Arc::new(Connection { peer, ufrag, candidates_left, _line: line });
+        let is_closed = AtomicBool::new(false);
+        let connection = Arc::new(Connection { peer, ufrag, candidates_left, is_closed, _line: line });
         let to_browser = (direction != Direction::Sends).then_some(to_browser);
         match connection.negotiate(sdp, codec, to_browser).await {
             Ok((answer, format)) => {
@@ -379,11 +384,27 @@ impl Connection {
 
     /// Ends the connection.
     pub async fn close(&self) {
-        match tokio::time::timeout(CLOSING, self.peer.close()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::debug!(%error, "closing a connection to a browser"),
-            Err(_) => tracing::warn!("a connection to a browser was not closed in time"),
+        close(&*self.peer).await;
+        self.is_closed.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if !*self.is_closed.get_mut()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            let peer = self.peer.clone();
+            runtime.spawn(async move { close(&*peer).await });
         }
+    }
+}
+
+async fn close(peer: &dyn PeerConnection) {
+    match tokio::time::timeout(CLOSING, peer.close()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::debug!(%error, "closing a connection to a browser"),
+        Err(_) => tracing::warn!("a connection to a browser was not closed in time"),
     }
 }
 
@@ -625,6 +646,24 @@ mod tests {
         browser.connection.close().await;
         drop(browser);
         assert!(webrtc.lines().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_nobody_wants_any_more_gives_its_port_back() {
+        let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let webrtc = WebRtc::new(WebRtcConfig { first_port: port, last_port: port, ..here() });
+        let offer = offer(OPUS_STEREO);
+        drop(webrtc.answer(&offer, Direction::Both).await.unwrap());
+        let again = async {
+            loop {
+                match webrtc.answer(&offer, Direction::Both).await {
+                    Ok(browser) => break browser,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let browser = tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
+        browser.connection.close().await;
     }
 
     #[tokio::test]

@@ -46,6 +46,7 @@ impl Default for WebRtcConfig {
 
 /// A server that helps to find a way between two networks (RFC 8489, RFC 8656).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(default, deny_unknown_fields)]
 pub struct IceServer {
     /// Its addresses: `stun:stun.example:3478`, `turn:turn.example:3478?transport=udp`.

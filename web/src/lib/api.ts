@@ -18,7 +18,9 @@ import type {
   Source,
   Step,
 } from './generated/call';
-import type { AgentState } from './phone.svelte';
+import type { InLine, Who } from './generated/phone';
+
+export type { InLine };
 
 export type Role = 'agent' | 'supervisor' | 'admin';
 
@@ -90,16 +92,6 @@ export interface Alert {
   title?: Record<string, string>;
   /** What was said that it rests on. */
   evidence?: { utterance_id: number; text: string } | null;
-}
-
-/** A caller who has not been answered yet. */
-export interface InLine {
-  id: number;
-  from: { name: string | null; aor: string | null };
-  called: string;
-  since_ms: number;
-  /** The agent whom it rings at. */
-  rings_at?: string | null;
 }
 
 /** How a call came out, as a person says. */
@@ -487,7 +479,7 @@ export interface MissedCall {
 
 /** Whom calls can be put through to. */
 export interface Desk {
-  agents: { name: string; state: AgentState; since_ms: number; call_id?: CallId }[];
+  agents: Who[];
   numbers: string[];
   /** In the order in which they came. */
   waiting: InLine[];

@@ -4,7 +4,7 @@ import type { CallStarted, Millis, Party } from './generated/call';
 import { called, shortAddress } from './format';
 import type { Key } from './i18n/en';
 import { f, ltr, t } from './i18n/index.svelte';
-import type { Caller } from './phone.svelte';
+import type { Caller } from './generated/phone';
 
 /** What a party is called on the screen, as of a time on the call's clock, or now. */
 export type Namer = (party: Party, at?: Millis) => string;

@@ -5,6 +5,15 @@
 
 import { api, type CallSummary, type Outcome } from './api';
 import type { Attention, Quality } from './generated/call';
+import type {
+  AgentState,
+  CallFailure,
+  Caller,
+  Candidate,
+  FromPage,
+  MediaState as Flow,
+  ToPage,
+} from './generated/phone';
 import { keep, kept } from './kept';
 import { pressed } from './keys';
 import { Link, type LinkState } from './link';
@@ -12,8 +21,7 @@ import { now } from './now.svelte';
 import { prefs } from './prefs.svelte';
 import { judged, sampled, type Sample } from './quality';
 
-export type AgentState = 'away' | 'ready' | 'ringing' | 'talking' | 'wrap_up';
-export type MediaState = 'connecting' | 'connected' | 'lost' | 'failed';
+export type MediaState = Flow | 'connecting';
 
 /** The steps of supervision, and their keys. */
 export const ATTENTIONS: { attention: Attention; key: string }[] = [
@@ -26,18 +34,8 @@ export function attentionOf(event: KeyboardEvent): Attention | null {
   return ATTENTIONS.find(({ key }) => pressed(event, key))?.attention ?? null;
 }
 
-export interface Caller {
-  aor: string | null;
-  name: string | null;
-}
-
 /** Who calls, and who hands the call over, if somebody does. */
-export interface Ring {
-  ring: number;
-  from: Caller;
-  called: string;
-  by: string | null;
-}
+export type Ring = Omit<Extract<ToPage, { type: 'ring' }>, 'type'>;
 
 /** Who else the reader's call may go to, or has come from. */
 export interface Colleague {
@@ -46,9 +44,6 @@ export interface Colleague {
   ringing: string | null;
   with: string | null;
 }
-
-/** Why a call that the reader has placed did not come about. */
-export type Failure = 'busy' | 'no_answer' | 'no_number' | 'refused' | 'unreachable' | 'no_trunk';
 
 /** Why the telephone cannot be used, or has not done what it was to do. */
 export type Problem =
@@ -64,42 +59,10 @@ export type Problem =
   | 'undone'
   | 'own_call'
   | 'not_there'
-  | `failed.${Failure}`;
+  | `failed.${CallFailure}`;
 
-interface Candidate {
-  candidate: string;
-  sdpMid?: string | null;
-  sdpMLineIndex?: number | null;
-}
-
-type ToPage =
-  | { type: 'ping' }
-  | {
-      type: 'hello';
-      agent: string;
-      state: AgentState;
-      dials: boolean;
-      ice_servers: RTCIceServer[];
-      relay_only: boolean;
-      outcomes: string[];
-      call: { call_id: string; from: Caller; held: boolean; since_ms: number } | null;
-      wraps_up: string | null;
-    }
-  | { type: 'state'; state: AgentState }
-  | ({ type: 'ring' } & Ring)
-  | { type: 'stop_ringing'; ring: number; missed: boolean }
-  | { type: 'answer'; sdp: string }
-  | { type: 'candidate'; candidate: Candidate }
-  | { type: 'talking'; call_id: string }
-  | { type: 'media'; state: MediaState }
-  | { type: 'held'; on: boolean }
-  | { type: 'colleague'; in_charge: boolean; ringing: string | null; with: string | null }
-  | { type: 'supervisor'; name: string; attention: Attention | null }
-  | { type: 'supervising'; call_id: string; attention: Attention | null }
-  | { type: 'replaced' }
-  | { type: 'over' }
-  | { type: 'call_failed'; reason: Failure }
-  | { type: 'refused'; why: string };
+/** All that comes through the line: a ping as well, now and then. */
+type Told = ToPage | { type: 'ping' };
 
 /** How long nothing may come before the audio is taken for lost with the line: Opus that transmits only speech sends
  * something every 400 ms. */
@@ -145,7 +108,7 @@ export class Phone {
   /** Told when a call has begun. */
   ontalking: (id: string) => void = () => {};
 
-  #link: Link<ToPage> | null = null;
+  #link: Link<Told> | null = null;
   #ways: RTCConfiguration = {};
   #peer: RTCPeerConnection | null = null;
   #waiting: Candidate[] = [];
@@ -157,6 +120,11 @@ export class Phone {
   #next: { call: string; attention: Attention; step: 'leaving' | 'coming' } | null = null;
   #sample: Sample | null = null;
   #looking: ReturnType<typeof setInterval> | null = null;
+  /** The ringing that is being answered. */
+  #accepting: Ring | null = null;
+  /** Names the offer being made: what was asked of the browser for an earlier one comes to nothing. */
+  #turn = 0;
+  #offering = false;
   #speaker = new Audio();
   #tone = new RingTone();
 
@@ -165,13 +133,15 @@ export class Phone {
     this.#close();
     this.elsewhere = false;
     this.#looking = setInterval(() => void this.#look().catch(() => {}), LOOK_EVERY_MS);
-    this.#link = new Link<ToPage>({
+    this.#link = new Link<Told>({
       address: api.phoneSocket,
       onMessage: (message) => this.#told(message),
       onState: (state) => {
         this.link = state;
+        // The server rings nowhere that it does not reach, and nothing could be accepted.
+        if (state.at !== 'live') this.#stopRinging();
         // A server that knows nothing of this page, which takes calls: it was started anew, or the page was.
-        if (state.at === 'live' && this.state === 'away' && kept()?.ready) this.#link?.send({ type: 'ready' });
+        if (state.at === 'live' && this.state === 'away' && kept()?.ready) this.#say({ type: 'ready' });
       },
       onLost,
     });
@@ -196,39 +166,50 @@ export class Phone {
     // To be told of a call while another tab or program is in front.
     if (ready && 'Notification' in window && Notification.permission === 'default')
       void Notification.requestPermission().catch(() => {});
-    this.#link?.send({ type: ready ? 'ready' : 'away' });
+    this.#say({ type: ready ? 'ready' : 'away' });
   }
 
   async accept(): Promise<void> {
     const ringing = this.ring;
-    if (!ringing) return;
+    // By a key and a click, or by a key twice: one answer is enough.
+    if (!ringing || ringing === this.#accepting) return;
+    this.#accepting = ringing;
     this.#tone.stop();
     const sdp = await this.#offer();
     if (sdp === null) {
-      this.decline();
+      if (this.ring === ringing) this.decline();
     } else if (this.ring !== ringing) {
       // The caller has given up meanwhile.
       this.#hangUp();
     } else {
       this.call = { id: null, from: ringing.from, since: now.ms };
       this.ring = null;
-      this.#link?.send({ type: 'accept', ring: ringing.ring, sdp });
+      this.#say({ type: 'accept', ring: ringing.ring, sdp });
     }
   }
 
   /** Calls a number. */
   async dial(number: string): Promise<void> {
-    if (this.engaged || this.supervising) return;
+    if (this.engaged || this.supervising || this.#offering) return;
     const sdp = await this.#offer();
     if (sdp === null) return;
+    if (this.engaged) {
+      // It rings meanwhile.
+      this.#hangUp();
+      return;
+    }
     this.call = { id: null, from: { aor: `sip:${number}`, name: null }, since: now.ms };
-    this.#link?.send({ type: 'call', number, sdp });
+    this.#say({ type: 'call', number, sdp });
+  }
+
+  #say(message: FromPage): void {
+    this.#link?.send(message);
   }
 
   /** Has the audio of the reader's call come to this page, which was loaded anew or has another address. */
   async #resume(): Promise<void> {
     const sdp = await this.#offer();
-    if (sdp !== null) this.#link?.send({ type: 'resume', sdp });
+    if (sdp !== null) this.#say({ type: 'resume', sdp });
   }
 
   /** The network may be another one by now: `then` when nothing is heard any more. */
@@ -245,17 +226,17 @@ export class Phone {
     this.problem = null;
     this.whom = to;
     this.#handing = true;
-    this.#link?.send({ type: 'transfer', to, consult });
+    this.#say({ type: 'transfer', to, consult });
   }
 
   /** Leaves the call to the colleague. */
   complete(): void {
-    this.#link?.send({ type: 'complete' });
+    this.#say({ type: 'complete' });
   }
 
   /** Talks with the customer again instead. */
   takeBack(): void {
-    this.#link?.send({ type: 'take_back' });
+    this.#say({ type: 'take_back' });
   }
 
   /** Writes down how a call came out. */
@@ -278,7 +259,7 @@ export class Phone {
     }
     if (this.link.at !== 'live') return;
     if (this.supervising?.call === call && !this.#next) {
-      this.#link?.send({ type: 'supervise', call_id: call, attention, sdp: null });
+      this.#say({ type: 'supervise', call_id: call, attention, sdp: null });
       return;
     }
     const before = this.#next;
@@ -286,7 +267,7 @@ export class Phone {
     this.#next = { call, attention, step };
     // What the server says to the step before leads on.
     if (before) return;
-    if (step === 'leaving') this.#link?.send({ type: 'leave' });
+    if (step === 'leaving') this.#say({ type: 'leave' });
     else await this.#come();
   }
 
@@ -308,7 +289,7 @@ export class Phone {
     const next = this.#next;
     this.#next = sdp === null ? null : next;
     if (sdp === null) return;
-    if (next) this.#link?.send({ type: 'supervise', call_id: next.call, attention: next.attention, sdp });
+    if (next) this.#say({ type: 'supervise', call_id: next.call, attention: next.attention, sdp });
     // Given up meanwhile.
     else this.#hangUp();
   }
@@ -324,7 +305,7 @@ export class Phone {
   leave(): void {
     const leaving = this.#next?.step === 'leaving';
     this.#next = null;
-    if (!leaving) this.#link?.send({ type: 'leave' });
+    if (!leaving) this.#say({ type: 'leave' });
   }
 
   /** Asks the browser how the line is. */
@@ -337,16 +318,35 @@ export class Phone {
     this.#sample = sample;
   }
 
-  /** Opens the microphone and makes an offer; `null` when that cannot be done. */
+  /** Opens the microphone and makes an offer; `null` when that cannot be done, or is not wanted any more. */
   async #offer(): Promise<string | null> {
     this.problem = microphoneProblem();
     if (this.problem) return null;
+    const turn = ++this.#turn;
+    this.#offering = true;
+    try {
+      return await this.#offered(turn);
+    } catch (error) {
+      // The browser says so of a connection that was closed meanwhile.
+      if (turn !== this.#turn) return null;
+      throw error;
+    } finally {
+      if (turn === this.#turn) this.#offering = false;
+    }
+  }
+
+  async #offered(turn: number): Promise<string | null> {
     // Kept from one connection to the next, so that nobody is asked again and who is muted stays so.
     if (!this.microphone?.active) {
       try {
-        this.microphone = await openMicrophone();
+        const opened = await openMicrophone();
+        if (turn !== this.#turn) {
+          release(opened);
+          return null;
+        }
+        this.microphone = opened;
       } catch (error) {
-        this.problem = problemOf(error);
+        if (turn === this.#turn) this.problem = problemOf(error);
         return null;
       }
     }
@@ -367,7 +367,7 @@ export class Phone {
     };
     peer.onicecandidate = ({ candidate }) => {
       if (candidate && peer === this.#peer)
-        this.#link?.send({ type: 'candidate', candidate: trimmed(candidate) });
+        this.#say({ type: 'candidate', candidate: trimmed(candidate) });
     };
     // Another network, another address, and the line to the server goes the same way: what is said into it may be lost
     // without a word. It is opened anew, and the server's greeting brings the audio back.
@@ -386,7 +386,7 @@ export class Phone {
         this.#link?.renew();
       });
     });
-    return offer.sdp ?? '';
+    return turn === this.#turn ? (offer.sdp ?? '') : null;
   }
 
   /** Talks through the microphone that is chosen, also in mid-call. */
@@ -399,7 +399,7 @@ export class Phone {
       if (!track) return;
       track.enabled = !this.muted;
       await sender.replaceTrack(track);
-      for (const before of this.microphone?.getTracks() ?? []) before.stop();
+      release(this.microphone);
       this.microphone = chosen;
     } catch (error) {
       this.problem = problemOf(error);
@@ -414,16 +414,16 @@ export class Phone {
   }
 
   decline(): void {
-    if (this.ring) this.#link?.send({ type: 'decline', ring: this.ring.ring });
+    if (this.ring) this.#say({ type: 'decline', ring: this.ring.ring });
     this.#tone.stop();
   }
 
   hangUp(): void {
-    this.#link?.send({ type: 'hang_up' });
+    this.#say({ type: 'hang_up' });
   }
 
   hold(): void {
-    this.#link?.send({ type: 'hold', on: !this.held });
+    this.#say({ type: 'hold', on: !this.held });
   }
 
   mute(): void {
@@ -438,9 +438,16 @@ export class Phone {
     if ([...keys].every((key) => KEYS.includes(key))) sender?.dtmf?.insertDTMF(keys, 120, 70);
   }
 
-  #told(message: ToPage): void {
+  #stopRinging(): void {
+    this.#tone.stop();
+    this.ring = null;
+  }
+
+  #told(message: Told): void {
     switch (message.type) {
       case 'hello':
+        // Of what rang before, nothing is known there.
+        this.#stopRinging();
         this.#ways = {
           iceServers: message.ice_servers,
           iceTransportPolicy: message.relay_only ? 'relay' : 'all',
@@ -462,6 +469,8 @@ export class Phone {
           since: now.ms - message.call.since_ms,
         };
         this.held = message.call.held;
+        // Whoever is there is told of anew.
+        this.supervisors = [];
         if (!this.#peer || isGone(this.#peer)) void this.#resume();
         // The line to the server was lost for a moment: with the network it went through, perhaps.
         else void this.#doubt(this.#peer, () => void this.#resume());
@@ -482,8 +491,8 @@ export class Phone {
         this.#tone.start();
         break;
       case 'stop_ringing':
-        this.#tone.stop();
-        if (this.ring?.ring === message.ring) this.ring = null;
+        // Another call may ring by now.
+        if (this.ring?.ring === message.ring) this.#stopRinging();
         if (this.call && this.call.id === null) this.#hangUp();
         if (message.missed) this.problem = 'missed';
         break;
@@ -543,6 +552,8 @@ export class Phone {
         if (!this.call?.id) this.#hangUp();
         break;
       case 'refused':
+        // What is wanted now has not been asked for yet: this is about something before it.
+        if (this.#offering && !this.call?.id) break;
         if (this.#next) this.problem = 'not_there';
         else if (this.colleague?.ringing) this.problem = 'nobody';
         else if (this.#handing) this.problem = 'unknown';
@@ -587,9 +598,9 @@ export class Phone {
   }
 
   #close(): void {
-    this.#tone.stop();
+    this.#stopRinging();
     this.#hangUp();
-    this.ring = this.supervising = this.#next = null;
+    this.supervising = this.#next = null;
     this.state = 'away';
     this.#link?.close();
     this.#link = null;
@@ -598,9 +609,11 @@ export class Phone {
   }
 
   #hangUp(): void {
+    this.#turn++;
+    this.#offering = false;
     this.#peer?.close();
     this.#peer = null;
-    for (const track of this.microphone?.getTracks() ?? []) track.stop();
+    release(this.microphone);
     this.microphone = null;
     this.#speaker.srcObject = this.heard = null;
     this.#waiting = [];
@@ -621,6 +634,11 @@ export function openMicrophone(): Promise<MediaStream> {
       autoGainControl: true,
     },
   });
+}
+
+/** Gives a microphone back. */
+function release(microphone: MediaStream | null): void {
+  for (const track of microphone?.getTracks() ?? []) track.stop();
 }
 
 async function sampleOf(peer: RTCPeerConnection): Promise<Sample> {

@@ -1,7 +1,7 @@
 //! What a call does not notice: no speech recognition, no database, no room on the disk. Audio goes on both ways, it
 //! is said what is missing, and when it is there again everything goes on by itself.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -24,111 +24,233 @@ const BACK: Duration = Duration::from_secs(120);
 const DISK: u64 = 24 << 20;
 
 /// Something that a call does without for a while, and has back.
-struct Fault<'a> {
-    name: &'static str,
-    lose: &'a mut dyn FnMut(&Sotto) -> Result<()>,
+trait Fault {
+    fn name(&self) -> &'static str;
+
+    fn lose(&mut self) -> Result<()>;
+
     /// Whether the API names what is missing.
-    says: &'a dyn Fn(&Sotto) -> Result<bool>,
-    mend: &'a mut dyn FnMut(&Sotto) -> Result<()>,
+    fn says(&self, server: &Sotto) -> Result<bool>;
+
+    fn mend(&mut self) -> Result<()>;
+
     /// Whether everything is as it should be again, for this call.
-    is_back: &'a dyn Fn(&Sotto, &str) -> Result<bool>,
+    fn is_back(&mut self, server: &Sotto, call: &str) -> Result<bool>;
 }
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     speech(bench, sink)?;
     database(bench, sink)?;
-    disk(bench, sink)
+    disk(bench, sink)?;
+    in_turn(bench, sink)
 }
 
-/// The models are not there when the call begins, come during it, and are removed once they are loaded. They are not
-/// lost in mid-call: what is loaded is in the server's memory, and nothing from outside takes it away.
 fn speech(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let folder = tempfile::tempdir()?;
-    let model = folder.path().join("model.bin");
-    let listed = Run::new(&bench.sotto).args(["models", "pull", "tiny.en"]).output()?;
-    let file = listed.lines().find_map(|line| line.strip_prefix("tiny.en: ")).context("no tiny.en")?;
-    let server = bench.server_with(&Setup { model: model.display().to_string(), ..Setup::desk(NUMBERS) })?;
-    let before = std::cell::Cell::new(None);
-    let fault = Fault {
-        name: "speech",
-        lose: &mut |_| Ok(()),
-        says: &|server| Ok(status(server)?["degraded"]["speech"].is_string()),
-        mend: &mut |_| Ok(std::os::unix::fs::symlink(file, &model)?),
-        is_back: &|server, call| {
-            if status(server)?["degraded"]["speech"].is_string() {
-                return Ok(false);
-            }
-            let events = server.api.events(call)?;
-            let words = events.iter().filter(|e| e["kind"] == "utterance" && e["final"] == true).count();
-            let Some(before) = before.get() else {
-                // What is loaded needs its file no more.
-                std::fs::remove_file(&model)?;
-                before.set(Some(words));
-                return Ok(false);
-            };
-            Ok(words > before)
-        },
+    let mut models = Models::elsewhere(bench)?;
+    let server = bench.server_with(&Setup { model: models.setting(), ..Setup::desk(NUMBERS) })?;
+    during(bench, &server, "faults", &mut [&mut models], sink).map(drop)
+}
+
+fn database(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let mut database = Database::start()?;
+    let setup = Setup { database: Some(database.url()), ..Setup::desk(NUMBERS) };
+    let server = bench.server_with(&setup)?;
+    let events = during(bench, &server, "faults", &mut [&mut database], sink)?;
+    whole("faults.database", &events, sink);
+    Ok(())
+}
+
+fn disk(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = bench.server_with(&Setup { disk: Some(DISK), ..Setup::desk(NUMBERS) })?;
+    let mut disk = Disk::of(&server);
+    let events = during(bench, &server, "faults", &mut [&mut disk], sink)?;
+    whole("faults.disk", &events, sink);
+    recording_lost("faults.disk", &events, sink);
+    Ok(())
+}
+
+/// All of it in one call, each when the one before is back.
+fn in_turn(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let (mut models, mut database) = (Models::elsewhere(bench)?, Database::start()?);
+    let setup = Setup {
+        database: Some(database.url()),
+        model: models.setting(),
+        disk: Some(DISK),
+        ..Setup::desk(NUMBERS)
     };
-    during(bench, &server, fault, sink).map(drop)
+    let server = bench.server_with(&setup)?;
+    let mut disk = Disk::of(&server);
+    // What is there when the call begins cannot be lost again, so the models come first.
+    let faults: &mut [&mut dyn Fault] = &mut [&mut models, &mut database, &mut disk];
+    let events = during(bench, &server, "faults.in_turn", faults, sink)?;
+    whole("faults.in_turn", &events, sink);
+    recording_lost("faults.in_turn", &events, sink);
+    Ok(())
+}
+
+/// The models are not there when the call begins, come during it, and their file is removed once they are loaded. They are
+/// not lost in mid-call: what is loaded is in the server's memory, and nothing from outside takes it away.
+struct Models {
+    folder: tempfile::TempDir,
+    /// Where they are.
+    file: PathBuf,
+    /// Words that there were when they had been loaded.
+    before: Option<usize>,
+}
+
+impl Models {
+    fn elsewhere(bench: &Bench) -> Result<Self> {
+        let listed = Run::new(&bench.sotto).args(["models", "pull", "tiny.en"]).output()?;
+        let file = listed.lines().find_map(|line| line.strip_prefix("tiny.en: ")).context("no tiny.en")?;
+        Ok(Self { folder: tempfile::tempdir()?, file: file.into(), before: None })
+    }
+
+    /// Where the server looks for them.
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("model.bin")
+    }
+
+    fn setting(&self) -> String {
+        self.path().display().to_string()
+    }
+}
+
+impl Fault for Models {
+    fn name(&self) -> &'static str {
+        "speech"
+    }
+
+    fn lose(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    fn says(&self, server: &Sotto) -> Result<bool> {
+        Ok(status(server)?["degraded"]["speech"].is_string())
+    }
+
+    fn mend(&mut self) -> Result<()> {
+        Ok(std::os::unix::fs::symlink(&self.file, self.path())?)
+    }
+
+    fn is_back(&mut self, server: &Sotto, call: &str) -> Result<bool> {
+        if self.says(server)? {
+            return Ok(false);
+        }
+        let events = server.api.events(call)?;
+        let words = events.iter().filter(|e| e["kind"] == "utterance" && e["final"] == true).count();
+        let Some(before) = self.before else {
+            // What is loaded needs its file no more.
+            std::fs::remove_file(self.path())?;
+            self.before = Some(words);
+            return Ok(false);
+        };
+        Ok(words > before)
+    }
 }
 
 /// PostgreSQL crashes, and is started again.
-fn database(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let mut postgres = Postgres::start().context("no PostgreSQL on this machine")?;
-    let setup = Setup { database: Some(postgres.url("postgres")), ..Setup::desk(NUMBERS) };
-    let server = bench.server_with(&setup)?;
-    let postgres = std::cell::RefCell::new(&mut postgres);
-    let fault = Fault {
-        name: "database",
-        lose: &mut |_| {
-            postgres.borrow_mut().pause();
-            Ok(())
-        },
-        says: &|server| Ok(status(server)?["degraded"]["store"].is_string()),
-        mend: &mut |_| {
-            postgres.borrow_mut().resume();
-            Ok(())
-        },
-        is_back: &|server, _| Ok(status(server)?["degraded"]["store"].is_null() && is_stored(server)?),
-    };
-    let events = during(bench, &server, fault, sink)?;
-    whole("database", &events, sink);
-    Ok(())
+struct Database(Postgres);
+
+impl Database {
+    fn start() -> Result<Self> {
+        Ok(Self(Postgres::start().context("no PostgreSQL on this machine")?))
+    }
+
+    fn url(&self) -> String {
+        self.0.url("postgres")
+    }
 }
 
-/// The disk with the database and the recordings fills up, and has room again.
-fn disk(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = bench.server_with(&Setup { disk: Some(DISK), ..Setup::desk(NUMBERS) })?;
-    let filler = server.data().join("filler");
-    let fault = Fault {
-        name: "disk",
-        lose: &mut |_| fill(&filler),
-        says: &|server| Ok(status(server)?["degraded"]["recording"].is_string()),
-        mend: &mut |_| Ok(std::fs::remove_file(&filler)?),
-        is_back: &|server, _| is_stored(server),
-    };
-    let events = during(bench, &server, fault, sink)?;
-    whole("disk", &events, sink);
-    // What a full disk costs is said in the call's log.
-    let lost: u64 = events
-        .iter()
-        .filter(|e| e["kind"] == "audio_lost" && e["to"] == "recording")
-        .filter_map(|e| e["lost_ms"].as_u64())
-        .sum();
-    sink(Figure::reported("faults.disk.recording_lost", lost as f64, "ms"));
-    Ok(())
+impl Fault for Database {
+    fn name(&self) -> &'static str {
+        "database"
+    }
+
+    fn lose(&mut self) -> Result<()> {
+        self.0.pause();
+        Ok(())
+    }
+
+    fn says(&self, server: &Sotto) -> Result<bool> {
+        Ok(status(server)?["degraded"]["store"].is_string())
+    }
+
+    fn mend(&mut self) -> Result<()> {
+        self.0.resume();
+        Ok(())
+    }
+
+    fn is_back(&mut self, server: &Sotto, _: &str) -> Result<bool> {
+        Ok(!self.says(server)? && is_stored(server)?)
+    }
 }
 
-/// Loses something in the middle of a call and has it back: the events of the call when it is over.
-fn during(bench: &Bench, server: &Sotto, fault: Fault, sink: &mut dyn FnMut(Figure)) -> Result<Vec<Value>> {
-    let Fault { name, lose, says, mend, is_back } = fault;
+/// The disk with the recordings, and the database if that is in the data folder, fills up, and has room again.
+struct Disk {
+    filler: PathBuf,
+}
+
+impl Disk {
+    fn of(server: &Sotto) -> Self {
+        Self { filler: server.data().join("filler") }
+    }
+}
+
+impl Fault for Disk {
+    fn name(&self) -> &'static str {
+        "disk"
+    }
+
+    fn lose(&mut self) -> Result<()> {
+        fill(&self.filler)
+    }
+
+    fn says(&self, server: &Sotto) -> Result<bool> {
+        Ok(status(server)?["degraded"]["recording"].is_string())
+    }
+
+    fn mend(&mut self) -> Result<()> {
+        Ok(std::fs::remove_file(&self.filler)?)
+    }
+
+    fn is_back(&mut self, server: &Sotto, _: &str) -> Result<bool> {
+        Ok(!self.says(server)? && is_stored(server)?)
+    }
+}
+
+/// Loses one after the other in the middle of a call and has it back: the events of the call when it is over.
+fn during(
+    bench: &Bench,
+    server: &Sotto,
+    prefix: &str,
+    faults: &mut [&mut dyn Fault],
+    sink: &mut dyn FnMut(Figure),
+) -> Result<Vec<Value>> {
+    let mut call = Carried::talk(server, ADMIN, 300 * faults.len())?;
+    for fault in faults {
+        through(bench, server, &mut call, prefix, *fault, sink)?;
+    }
+    let id = call.id.clone();
+    call.hang_up()?;
+    server.api.ended(&id, PATIENCE)
+}
+
+/// Loses something and has it back.
+fn through(
+    bench: &Bench,
+    server: &Sotto,
+    call: &mut Carried,
+    prefix: &str,
+    fault: &mut dyn Fault,
+    sink: &mut dyn FnMut(Figure),
+) -> Result<()> {
+    let name = format!("{prefix}.{}", fault.name());
     let seconds = if bench.quick { 10 } else { 30 };
-    let mut call = Carried::talk(server, ADMIN, 300)?;
-    lose(server)?;
+    fault.lose()?;
     let (begun, then) = (Instant::now(), call.flow()?);
     let (mut said, mut on_page) = (false, String::new());
     while begun.elapsed() < Duration::from_secs(seconds) {
-        said = said || says(server).unwrap_or(false);
+        said = said || fault.says(server).unwrap_or(false);
         // How the installation is, as the head of the page has it; nothing when all is well.
         let sign = "document.querySelector('.health:not(.ok, .unknown)')?.textContent ?? ''";
         on_page = call.agent.run(sign)?.as_str().unwrap_or_default().trim().to_owned();
@@ -136,34 +258,42 @@ fn during(bench: &Bench, server: &Sotto, fault: Fault, sink: &mut dyn FnMut(Figu
     }
     note(&format!("{name}: the head of the page says {on_page:?}"));
     let missing = call.missing_since(then)?;
-    sink(Figure::at_most(&format!("faults.{name}.missing_at_agent"), missing.at_agent, "rate", BAR));
-    sink(Figure::at_most(&format!("faults.{name}.missing_at_customer"), missing.at_customer, "rate", BAR));
-    sink(Figure::at_least(&format!("faults.{name}.api_says_so"), f64::from(u8::from(said)), "", 1.0));
+    sink(Figure::at_most(&format!("{name}.missing_at_agent"), missing.at_agent, "rate", BAR));
+    sink(Figure::at_most(&format!("{name}.missing_at_customer"), missing.at_customer, "rate", BAR));
+    sink(Figure::at_least(&format!("{name}.api_says_so"), f64::from(u8::from(said)), "", 1.0));
     let page_says = f64::from(u8::from(!on_page.is_empty()));
-    sink(Figure::at_least(&format!("faults.{name}.page_says_so"), page_says, "", 1.0));
+    sink(Figure::at_least(&format!("{name}.page_says_so"), page_says, "", 1.0));
 
-    mend(server)?;
+    fault.mend()?;
     let mended = Instant::now();
     let mut back = false;
     while !back && mended.elapsed() < BACK {
-        back = is_back(server, &call.id).unwrap_or(false);
+        back = fault.is_back(server, &call.id).unwrap_or(false);
         std::thread::sleep(Duration::from_millis(100));
     }
     let after = mended.elapsed().as_millis() as f64;
-    sink(Figure::at_least(&format!("faults.{name}.comes_back"), f64::from(u8::from(back)), "", 1.0));
+    sink(Figure::at_least(&format!("{name}.comes_back"), f64::from(u8::from(back)), "", 1.0));
     if back {
-        sink(Figure::reported(&format!("faults.{name}.comes_back_after"), after, "ms"));
+        sink(Figure::reported(&format!("{name}.comes_back_after"), after, "ms"));
     }
-    let id = call.id.clone();
-    call.hang_up()?;
-    server.api.ended(&id, PATIENCE)
+    Ok(())
+}
+
+/// What a full disk costs, as it is said in the call's log.
+fn recording_lost(name: &str, events: &[Value], sink: &mut dyn FnMut(Figure)) {
+    let lost: u64 = events
+        .iter()
+        .filter(|e| e["kind"] == "audio_lost" && e["to"] == "recording")
+        .filter_map(|e| e["lost_ms"].as_u64())
+        .sum();
+    sink(Figure::reported(&format!("{name}.recording_lost"), lost as f64, "ms"));
 }
 
 /// Whether an ended call's log has all its events.
 fn whole(name: &str, events: &[Value], sink: &mut dyn FnMut(Figure)) {
     let last = events.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();
     let lost = last.saturating_sub(events.len() as u64);
-    sink(Figure::at_most(&format!("faults.{name}.events_lost"), lost as f64, "events", 0.0));
+    sink(Figure::at_most(&format!("{name}.events_lost"), lost as f64, "events", 0.0));
 }
 
 fn status(server: &Sotto) -> Result<Value> {

@@ -38,7 +38,7 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         let outcome = attack(&server, MALLORY, &call.id)?;
         all += outcome.asked_by_page + outcome.rude + outcome.asked_by_client;
         refused += outcome.refused_to_page + outcome.closed + outcome.refused_to_client;
-        by_page += outcome.asked_by_page + outcome.rude - 1;
+        by_page += outcome.asked_by_page + outcome.rude;
         after.push(at_rest(&server)?);
     }
     let missing = call.missing_since(then)?;

@@ -165,7 +165,7 @@ const PHONE: &[Row] = &[
     Row { name: "supervisors", what: "Three supervisors on one call", measure: supervisors::measure },
     Row {
         name: "faults",
-        what: "No models at first; no database, no disk in mid-call",
+        what: "No models at first; no database, no disk in mid-call; each alone, and in turn",
         measure: faults::measure,
     },
     Row { name: "paths", what: "Reload, change of network, relay alone", measure: paths::measure },

@@ -1,17 +1,23 @@
 //! Supervisors' audio on calls that go through us: from their pages, and from other clients (WHEP).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sotto_audio::{Tone, ring};
 use sotto_call::{Attention, CallId, EventBody, Supervisor};
 use sotto_media::{Leg, LegConfig, LegFormat, LegOutputs, MemberId, Pipe, Role};
-use sotto_webrtc::Connection;
+use sotto_webrtc::{Connection, News};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::messages::ToPage;
+use super::seat::GRACE;
 use super::{Announce, Desk, OnCall, State};
+
+/// How long a client has to connect.
+const CONNECTING: Duration = Duration::from_secs(15);
 
 /// A supervisor's part in somebody's call.
 #[derive(Clone)]
@@ -158,5 +164,56 @@ fn role(attention: Attention) -> Role {
         Attention::Listen => Role::Listener,
         Attention::Whisper => Role::Whisperer,
         Attention::Barge => Role::Barger,
+    }
+}
+
+/// Waits until a connection has not come up in time, or is gone and does not come back.
+/// `told` is told of everything else that happens to it.
+pub async fn until_gone(mut news: mpsc::Receiver<News>, told: impl Fn(News)) {
+    let mut until = Some(Instant::now() + CONNECTING);
+    loop {
+        let late = async move {
+            match until {
+                Some(until) => tokio::time::sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = late => return,
+            now = news.recv() => {
+                match &now {
+                    Some(News::Connected) => until = None,
+                    Some(News::Lost) => until = until.or_else(|| Some(Instant::now() + GRACE)),
+                    Some(News::Candidate(_) | News::Gathered) => {}
+                    Some(News::Failed) | None => return,
+                }
+                now.into_iter().for_each(&told);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_does_not_come_up_or_back_is_gone() {
+        let begun = Instant::now();
+        let (_tell, news) = mpsc::channel(4);
+        until_gone(news, |_| {}).await;
+        assert_eq!(begun.elapsed(), CONNECTING);
+
+        let (tell, news) = mpsc::channel(4);
+        let begun = Instant::now();
+        let watched = tokio::spawn(until_gone(news, |_| {}));
+        for now in [News::Connected, News::Lost, News::Connected] {
+            tell.send(now).await.unwrap();
+            tokio::time::sleep(CONNECTING / 2).await;
+        }
+        assert!(!watched.is_finished());
+        tell.send(News::Lost).await.unwrap();
+        watched.await.unwrap();
+        assert!(begun.elapsed() >= CONNECTING / 2 * 3 + GRACE);
     }
 }

@@ -7,6 +7,7 @@ use sotto_webrtc::{Candidate, IceServer};
 
 /// What an agent is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum AgentState {
     /// Not to be rung.
@@ -24,6 +25,7 @@ pub enum AgentState {
 
 /// An agent who is there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Who {
     /// Their name.
     pub name: String,
@@ -33,11 +35,13 @@ pub struct Who {
     pub since_ms: u64,
     /// The call they are on.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<String>", optional))]
     pub call_id: Option<CallId>,
 }
 
 /// Who calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Caller {
     /// Address of record.
     pub aor: Option<String>,
@@ -47,6 +51,7 @@ pub struct Caller {
 
 /// A caller who waits to be answered.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct InLine {
     /// Tells this caller from the others.
     pub id: u64,
@@ -58,13 +63,16 @@ pub struct InLine {
     pub since_ms: u64,
     /// The agent whom it rings at.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "ts", ts(optional))]
     pub rings_at: Option<String>,
 }
 
 /// A call that goes on.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 pub struct Ongoing {
     /// Its id.
+    #[cfg_attr(feature = "ts", ts(type = "CallId"))]
     pub call_id: CallId,
     /// The customer.
     pub from: Caller,
@@ -76,6 +84,7 @@ pub struct Ongoing {
 
 /// Said to an agent's page.
 #[derive(Clone, Debug, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToPage {
     /// First of all.
@@ -95,6 +104,7 @@ pub enum ToPage {
         /// The call that the agent is on; its audio comes back with [`FromPage::Resume`].
         call: Option<Ongoing>,
         /// The call that the agent has just had.
+        #[cfg_attr(feature = "ts", ts(type = "CallId | null"))]
         wraps_up: Option<CallId>,
     },
     /// The agent does something else now.
@@ -133,6 +143,7 @@ pub enum ToPage {
     /// The call has begun.
     Talking {
         /// Its id.
+        #[cfg_attr(feature = "ts", ts(type = "CallId"))]
         call_id: CallId,
     },
     /// What becomes of the audio between the page and us.
@@ -159,13 +170,16 @@ pub enum ToPage {
         /// Who.
         name: String,
         /// What they do; absent when they have left.
+        #[cfg_attr(feature = "ts", ts(type = "Attention | null"))]
         attention: Option<Attention>,
     },
     /// What the supervisor does on a call; absent when they are on none any more.
     Supervising {
         /// Which call.
+        #[cfg_attr(feature = "ts", ts(type = "CallId"))]
         call_id: CallId,
         /// What.
+        #[cfg_attr(feature = "ts", ts(type = "Attention | null"))]
         attention: Option<Attention>,
     },
     /// Another page of the same agent has the telephone now. Last of all.
@@ -186,6 +200,7 @@ pub enum ToPage {
 
 /// See [`ToPage::Media`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum MediaState {
     /// It flows.
@@ -198,6 +213,7 @@ pub enum MediaState {
 
 /// See [`ToPage::CallFailed`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(rename_all = "snake_case")]
 pub enum CallFailure {
     /// The number is engaged.
@@ -235,6 +251,7 @@ impl From<&DialError> for CallFailure {
 
 /// Asked by an agent's page.
 #[derive(Debug, Deserialize)]
+#[cfg_attr(feature = "ts", derive(ts_rs::TS))]
 #[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum FromPage {
     /// To be rung from now on.
@@ -289,8 +306,10 @@ pub enum FromPage {
     /// To be on somebody's call, or to do something else there.
     Supervise {
         /// Which call.
+        #[cfg_attr(feature = "ts", ts(type = "CallId"))]
         call_id: CallId,
         /// What to do there.
+        #[cfg_attr(feature = "ts", ts(type = "Attention"))]
         attention: Attention,
         /// The page's offer, to come to the call; absent to change what one does there.
         sdp: Option<String>,

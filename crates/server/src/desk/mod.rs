@@ -33,12 +33,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use self::ear::{Attending, Ear, Headset};
+pub use self::ear::{Attending, Ear, Headset, until_gone};
 pub use self::messages::{
     AgentState, CallFailure, Caller, FromPage, InLine, MediaState, Ongoing, ToPage, Who,
 };
 use self::page::Line;
-pub use self::page::Page;
+pub use self::page::{Page, Reason};
 use self::seat::GRACE;
 pub use self::seat::{Calling, Customer, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter};
 pub use self::waiting::WaitingCaller;
@@ -104,7 +104,7 @@ impl Announce {
         match self {
             Self::Silent => false,
             Self::Agent => role == Role::Agent,
-            Self::Everyone => matches!(role, Role::Agent | Role::Customer),
+            Self::Everyone => matches!(role, Role::Agent | Role::Customer | Role::Guest),
         }
     }
 }
@@ -176,7 +176,8 @@ struct Shared {
     config: DeskConfig,
     webrtc: WebRtc,
     audit: Audit,
-    refused: AtomicU64,
+    /// By reason.
+    refused: [AtomicU64; Reason::ALL.len()],
     /// How often agents' pages may offer audio.
     offers: Pace,
     state: Mutex<State>,
@@ -227,7 +228,8 @@ struct Agent {
     state: AgentState,
     /// When the agent began to do that.
     since: Instant,
-    ringing: Option<(u64, oneshot::Sender<Verdict>)>,
+    /// From the moment that it rings until somebody has the call, or nobody.
+    ringing: Option<Rung>,
     /// The way to the page's audio, from the moment that it is agreed on.
     connection: Option<Arc<Connection>>,
     talk: Option<Talk>,
@@ -238,6 +240,14 @@ struct Agent {
     leaves: bool,
     /// When the page went away, of an agent on no call.
     gone: Option<Instant>,
+}
+
+/// An agent whom it rings at.
+struct Rung {
+    /// Names the ringing.
+    ring: u64,
+    /// What the agent does about it; absent while the answer to the page's offer is made.
+    decide: Option<oneshot::Sender<Verdict>>,
 }
 
 /// What an agent's page can do about the call the agent is on.
@@ -285,7 +295,7 @@ impl Desk {
             config,
             webrtc,
             audit,
-            refused: AtomicU64::new(0),
+            refused: Default::default(),
             offers: Pace::new(page::MOST_OFFERS, page::OFFERED_WITHIN),
             state: Mutex::default(),
             ready: Notify::new(),
@@ -301,10 +311,11 @@ impl Desk {
         &self.shared.audit
     }
 
-    /// How often a page has asked for what it does not get.
+    /// How often a page has asked for what it does not get, by the name of the reason.
     #[must_use]
-    pub fn refused(&self) -> u64 {
-        self.shared.refused.load(Ordering::Relaxed)
+    pub fn refused(&self) -> [(&'static str, u64); Reason::ALL.len()] {
+        let count = |reason: Reason| self.shared.refused[reason as usize].load(Ordering::Relaxed);
+        Reason::ALL.map(|reason| (reason.name(), count(reason)))
     }
 
     /// From now on agents' calls are placed so.
@@ -545,7 +556,7 @@ impl Desk {
         let ring = state.next;
         let agent = state.agents.get_mut(&name)?;
         let (decide, verdict) = oneshot::channel();
-        agent.ringing = Some((ring, decide));
+        agent.ringing = Some(Rung { ring, decide: Some(decide) });
         agent.becomes(AgentState::Ringing);
         let (from, called, by) = (from.clone(), number.number.clone(), by.cloned());
         agent.tell(ToPage::Ring { ring, from, called, by });
@@ -592,36 +603,46 @@ impl Desk {
                 (new.state, new.since, new.wraps_up, new.leaves) =
                     (AgentState::WrapUp, since, wraps_up, leaves);
             }
-            Some(Agent { state: AgentState::Ready | AgentState::Ringing, .. }) => {
-                new.state = AgentState::Ready
+            // Nor does it lose its turn.
+            Some(Agent { state: AgentState::Ready | AgentState::Ringing, since, .. }) => {
+                (new.state, new.since) = (AgentState::Ready, since);
             }
             _ => {}
         }
-        let call = new.talk.as_ref().map(|talk| Ongoing {
-            call_id: talk.live.id(),
-            from: talk.from.clone(),
-            held: talk.customer.hears() == Some(Tone::Music),
-            since_ms: talk.clock.now().0,
-        });
         let supervisors = new.talk.as_ref().and_then(|talk| state.calls.get(&talk.live.id()));
         let supervisors = supervisors.filter(|call| call.agent.as_deref() == Some(agent));
         let supervisors = supervisors.map(|call| self.seen_on(call)).unwrap_or_default();
-        new.tell(ToPage::Hello {
-            agent: agent.to_owned(),
-            state: new.state,
-            dials: self.shared.dial.get().is_some(),
-            ice_servers: self.shared.webrtc.ice_servers().to_vec(),
-            relay_only: self.shared.webrtc.relay_only(),
-            outcomes: self.shared.config.outcomes.clone(),
-            call,
-            wraps_up: new.wraps_up,
-        });
+        new.tell(self.hello(agent, &new));
+        if let Some(talk) = &new.talk {
+            // Who is on the call as well. Full of orders, it tells with the next one.
+            let _ = talk.orders.try_send(Order::Tell);
+        }
         supervisors.into_iter().for_each(|message| new.tell(message));
         state.agents.insert(agent.to_owned(), new);
         drop(state);
         self.shared.ready.notify_waiters();
         let line = Line { desk: self.clone(), agent: agent.to_owned(), page, may_supervise };
         (Page { line }, told)
+    }
+
+    /// What a page is told first of all.
+    fn hello(&self, name: &str, agent: &Agent) -> ToPage {
+        let call = agent.talk.as_ref().map(|talk| Ongoing {
+            call_id: talk.live.id(),
+            from: talk.from.clone(),
+            held: talk.customer.hears() == Some(Tone::Music),
+            since_ms: talk.clock.now().0,
+        });
+        ToPage::Hello {
+            agent: name.to_owned(),
+            state: agent.state,
+            dials: self.shared.dial.get().is_some(),
+            ice_servers: self.shared.webrtc.ice_servers().to_vec(),
+            relay_only: self.shared.webrtc.relay_only(),
+            outcomes: self.shared.config.outcomes.clone(),
+            call,
+            wraps_up: agent.wraps_up,
+        }
     }
 
     /// The agent is on a call now, in charge of it or asked for advice; whether the agent is still there.
@@ -632,13 +653,20 @@ impl Desk {
             let new = || OnCall { agent: Some(agent.to_owned()), talk: talk.clone(), ears: Vec::new() };
             calls.entry(call_id).or_insert_with(new);
         }
-        let there = agents.get_mut(agent).filter(|agent| agent.gone.is_none());
-        let is_there = there.is_some();
-        if let Some(there) = there {
-            there.talk = Some(talk);
+        let Some(there) = agents.get_mut(agent).filter(|there| there.gone.is_none()) else { return false };
+        let is_its = |connection: &Arc<Connection>| Arc::ptr_eq(connection, &talk.connection);
+        // A page that was loaded anew since it made the offer knows nothing of the call.
+        let knows = there.talk.is_some() || there.connection.as_ref().is_some_and(is_its);
+        let connection = talk.connection.clone();
+        there.talk = Some(talk);
+        if knows {
             there.tell(ToPage::Talking { call_id });
+        } else {
+            there.connection = Some(connection);
+            (there.state, there.since) = (AgentState::Talking, Instant::now());
+            there.tell(self.hello(agent, there));
         }
-        is_there
+        true
     }
 
     /// Another agent is in charge of a call, or nobody.
@@ -698,13 +726,20 @@ impl Desk {
             } else {
                 there.goes_on();
             }
-            // The page went away during the call.
+            // The page went away during the call, and finds what is left to be done if it comes back.
             if there.tell.is_closed() {
-                state.agents.remove(agent);
+                there.gone = Some(Instant::now());
             }
         }
         drop(state);
         self.shared.ready.notify_waiters();
+    }
+
+    /// How a call came out has been written down: no page asks for it any more when it is loaded anew.
+    pub fn concluded(&self, call: CallId) {
+        for agent in self.state().agents.values_mut() {
+            agent.wraps_up.take_if(|left| *left == call);
+        }
     }
 
     /// The time to wrap up, which began at `since`, is over.
@@ -732,6 +767,15 @@ impl Agent {
     /// The page is there, or may come back any moment.
     fn is_expected(&self) -> bool {
         self.gone.is_none_or(|since| since.elapsed() < GRACE)
+    }
+
+    /// It rings no more here, and nobody has the call that it was for. The agent may be rung by someone else by now.
+    fn stop_ringing(&mut self, ring: u64, next: AgentState, missed: bool) {
+        if self.ringing.take_if(|rung| rung.ring == ring).is_some() {
+            self.connection = None;
+            self.tell(ToPage::StopRinging { ring, missed });
+            self.becomes(next);
+        }
     }
 
     /// Does what comes after a call.
@@ -793,6 +837,9 @@ struct Ringing {
 impl Ringing {
     fn answered(mut self) {
         self.is_over = true;
+        if let Some(agent) = self.desk.state().agents.get_mut(&self.agent) {
+            agent.ringing.take_if(|rung| rung.ring == self.ring);
+        }
     }
 
     fn over(mut self, becomes_away: bool, missed: bool) {
@@ -808,14 +855,11 @@ impl Ringing {
             one.rings_at = None;
         }
         let Some(agent) = state.agents.get_mut(&self.agent) else { return };
-        // The agent may be rung by someone else by now, or talk.
-        if agent.state == AgentState::Ringing
-            && agent.ringing.as_ref().is_none_or(|(ring, _)| *ring == self.ring)
-        {
-            agent.ringing = None;
-            agent.tell(ToPage::StopRinging { ring: self.ring, missed });
-            agent.becomes(if becomes_away { AgentState::Away } else { AgentState::Ready });
-        }
+        agent.stop_ringing(
+            self.ring,
+            if becomes_away { AgentState::Away } else { AgentState::Ready },
+            missed,
+        );
         drop(state);
         self.desk.shared.ready.notify_waiters();
     }
@@ -824,6 +868,22 @@ impl Ringing {
 impl Drop for Ringing {
     fn drop(&mut self) {
         self.stop(false, false);
+    }
+}
+
+/// For tests.
+#[cfg(test)]
+pub(crate) mod testing {
+    /// What a browser offers that wants to talk.
+    pub fn offer() -> String {
+        let fingerprint = ["AB"; 32].join(":");
+        format!(
+            "v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\ns=-\r\nt=0 0\r\na=group:BUNDLE 0\r\n\
+             m=audio 9 UDP/TLS/RTP/SAVPF 111 110\r\nc=IN IP4 0.0.0.0\r\na=mid:0\r\na=sendrecv\r\na=rtcp-mux\r\n\
+             a=ice-ufrag:abcd\r\na=ice-pwd:abcdefghijklmnopqrstuvwx\r\na=setup:actpass\r\n\
+             a=fingerprint:sha-256 {fingerprint}\r\na=rtpmap:111 opus/48000/2\r\n\
+             a=fmtp:111 minptime=10;useinbandfec=1\r\na=rtpmap:110 telephone-event/48000\r\n"
+        )
     }
 }
 
@@ -1110,6 +1170,44 @@ mod tests {
         assert!(!desk.reaches("ann"));
         let (_page, mut told) = desk.open("ann", false);
         assert!(matches!(told.try_recv(), Ok(ToPage::Hello { state: AgentState::Away, .. })));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_agent_whose_page_is_loaded_anew_keeps_their_turn() {
+        let desk = desk(vec![sales()]);
+        let (page, _told) = ready(&desk, "bob").await;
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (_ann, mut ann) = ready(&desk, "ann").await;
+        drop(page);
+        tokio::time::advance(Duration::from_secs(1)).await;
+        let (_page, mut bob) = desk.open("bob", false);
+        let call = ringing(&desk);
+        settle().await;
+        assert!(rung(&mut bob).is_some() && rung(&mut ann).is_none());
+        call.abort();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_left_to_write_down_is_there_for_a_page_that_was_away_when_the_call_ended() {
+        let desk = desk(Vec::new());
+        let (page, told) = ready(&desk, "ann").await;
+        page.line.engage().unwrap();
+        drop((page, told));
+        let call = CallId::new();
+        desk.over("ann", Some(call));
+        assert_eq!(desk.agents(), []);
+        let (_page, mut told) = desk.open("ann", false);
+        assert!(matches!(
+            told.try_recv(),
+            Ok(ToPage::Hello { state: AgentState::WrapUp, wraps_up: Some(id), .. }) if id == call
+        ));
+        desk.concluded(CallId::new());
+        assert_eq!(desk.state().agents["ann"].wraps_up, Some(call));
+        desk.concluded(call);
+        assert_eq!(desk.state().agents["ann"].wraps_up, None);
+        // Its time runs on, and ends in what the agent did before.
+        tokio::time::sleep(Duration::from_secs(21)).await;
+        assert_eq!(desk.agents()[0].state, AgentState::Ready);
     }
 
     #[tokio::test]

@@ -108,6 +108,8 @@ pub enum Order {
     Complete,
     /// No colleague is needed.
     TakeBack,
+    /// A page is there again, and does not know how things are.
+    Tell,
     /// Someone leaves.
     HangUp {
         /// Who.
@@ -368,7 +370,9 @@ impl Seat {
         let Browser { format, pipe, mut news, connection, .. } = browser;
         let Some(outputs) = (self.parts.outputs)(Party::Agent) else {
             self.bridge.leave(member);
-            self.parts.desk.over(&agent, None);
+            // What they had was theirs to the end.
+            let had = self.occupants.is_empty().then(|| self.parts.live.id());
+            self.parts.desk.over(&agent, had);
             tokio::spawn(async move { connection.close().await });
             return;
         };
@@ -452,6 +456,7 @@ impl Seat {
                 let is_accepted = self.refer(referral);
                 let _ = accepted.send(is_accepted);
             }
+            Order::Tell => self.tell(),
             Order::Complete if self.occupants.len() > 1 => self.hand_over(),
             Order::Complete => {}
             Order::TakeBack => {
@@ -510,6 +515,9 @@ impl Seat {
         }
         if self.ring(to, consult) {
             self.tell();
+        } else if let Some(first) = self.occupants.first() {
+            // It was there when it was asked for.
+            self.parts.desk.refuse(&first.agent, "there is no way there any more");
         }
     }
 
@@ -529,7 +537,7 @@ impl Seat {
             };
             (ring.boxed(), None)
         } else if let Some((member, dialled)) =
-            self.ring_outside(to.as_str().into(), Role::Barger, Box::new(|_| {}))
+            self.ring_outside(to.as_str().into(), Role::Guest, Box::new(|_| {}))
         {
             let outward = self.parts.outward.as_ref().filter(|_| !consult);
             let elsewhere = outward.and_then(|outward| outward.refer(&to));
@@ -589,7 +597,7 @@ impl Seat {
         if !is_alone || self.ringing.is_some() {
             return false;
         }
-        let rung = self.ring_outside(referral.target().clone(), Role::Barger, Box::new(|_| {}));
+        let rung = self.ring_outside(referral.target().clone(), Role::Guest, Box::new(|_| {}));
         let Some((member, dialled)) = rung else { return false };
         let answer = elsewhere_or_here(None, dialled).boxed();
         self.customer.hold(Some(Tone::Music));
@@ -631,7 +639,7 @@ impl Seat {
         match (found, outside) {
             (Ok(Found::Page(accepted)), _) => {
                 let Accepted { agent, browser } = *accepted;
-                self.sit(Sitter { agent, browser }, Role::Barger);
+                self.sit(Sitter { agent, browser }, Role::Guest);
             }
             (Ok(Found::Outside(over, gone)), Some(member)) => {
                 self.sit_outside(to, member, over, gone);

@@ -215,6 +215,7 @@ pub(super) async fn outcome(
     }
     let outcome = Outcome { outcome: new.outcome, by, at_unix_ms: app.now_unix_ms() };
     app.store().set_outcome(id, &outcome).await?;
+    app.shared.parts.desk.concluded(id);
     app.shared.parts.desk.audit().note(&outcome.by, "outcome", Some(id), &outcome.outcome);
     Ok(axum::Json(outcome))
 }

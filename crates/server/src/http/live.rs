@@ -67,6 +67,17 @@ enum ClientMessage {
     Pong {},
 }
 
+/// What a client may have said that ends its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Misuse {
+    /// More messages than it has any use for.
+    TooMany,
+    /// A message that is too large.
+    TooLarge,
+    /// A message that is none.
+    NotUnderstood,
+}
+
 /// What a socket is fed with. Cancelling `next` loses nothing.
 pub(super) trait Feed: Send {
     /// Bytes of a message a client may send: to most a ping is all there is to say.
@@ -83,8 +94,8 @@ pub(super) trait Feed: Send {
         None
     }
 
-    /// The connection is closed because of what the client has said.
-    fn refused(&self, _reason: &str) {}
+    /// The connection is closed because of what the client has said, and why in words.
+    fn refused(&self, _misuse: Misuse, _why: &str) {}
 
     /// Hears what the client says; `Err` with the reason why it is none of what is understood here.
     fn hear(&mut self, text: &str) -> impl Future<Output = Result<(), &'static str>> + Send {
@@ -224,6 +235,18 @@ struct Client {
 struct Over {
     code: u16,
     reason: &'static str,
+    /// When it is the client's doing.
+    misuse: Option<Misuse>,
+}
+
+impl Over {
+    fn new(code: u16, reason: &'static str) -> Option<Self> {
+        Some(Self { code, reason, misuse: None })
+    }
+
+    fn by_client(misuse: Misuse, code: u16, reason: &'static str) -> Option<Self> {
+        Some(Self { code, reason, misuse: Some(misuse) })
+    }
 }
 
 impl Client {
@@ -260,22 +283,22 @@ impl Client {
                         if let Some(last) = feed.last() {
                             self.send(Message::Text(last.into())).await?;
                         }
-                        return Err(Some(Over { code: close_code::NORMAL, reason: "" }));
+                        return Err(Over::new(close_code::NORMAL, ""));
                     }
                     Err(FollowError::Slow) => {
                         let reason = "too slow: come back and say how far you got";
-                        return Err(Some(Over { code: close_code::AGAIN, reason }));
+                        return Err(Over::new(close_code::AGAIN, reason));
                     }
                     Err(error) => {
                         tracing::warn!(%error, "a call cannot be followed");
-                        return Err(Some(Over { code: close_code::ERROR, reason: "the call cannot be read" }));
+                        return Err(Over::new(close_code::ERROR, "the call cannot be read"));
                     }
                 },
                 received = self.socket.recv() => {
                     if let Err(over) = self.take(received, &mut feed).await {
-                        // What fails below the messages may only be a network that is gone.
-                        let said = over.iter().filter(|over| over.code != close_code::PROTOCOL);
-                        said.for_each(|over| feed.refused(over.reason));
+                        if let Some(Over { reason, misuse: Some(misuse), .. }) = &over {
+                            feed.refused(*misuse, reason);
+                        }
                         return Err(over);
                     }
                 }
@@ -284,10 +307,10 @@ impl Client {
                     self.heard = 0;
                     self.since_heard += 1;
                     if self.since_heard > MISSED_PINGS {
-                        return Err(Some(Over { code: close_code::AWAY, reason: "no answer to pings" }));
+                        return Err(Over::new(close_code::AWAY, "no answer to pings"));
                     }
                     if pings.is_multiple_of(PINGS_PER_CHECK) {
-                        let over = |reason| Err(Some(Over { code: close_code::POLICY, reason }));
+                        let over = |reason| Err(Over::new(close_code::POLICY, reason));
                         match self.app.standing(&identity, action).await {
                             Standing::Out => return over("signed out"),
                             Standing::OtherRole if F::IS_BY_ROLE => {
@@ -301,7 +324,7 @@ impl Client {
                     self.send(Message::Ping(bytes::Bytes::new())).await?;
                 }
                 () = stopping.cancelled() => {
-                    return Err(Some(Over { code: close_code::RESTART, reason: "Sotto is stopping" }));
+                    return Err(Over::new(close_code::RESTART, "Sotto is stopping"));
                 }
             }
         }
@@ -327,27 +350,31 @@ impl Client {
         let message = match received {
             None => return Err(None),
             Some(Err(error)) => {
-                // Too large, not UTF-8, not masked, or simply gone.
                 tracing::debug!(%error, "a WebSocket failed");
-                let reason = "not a message that is understood here";
-                return Err(Some(Over { code: close_code::PROTOCOL, reason }));
+                let error = error.into_inner();
+                if let Some(tungstenite::Error::Capacity(_)) = error.downcast_ref::<tungstenite::Error>() {
+                    return Err(Over::by_client(Misuse::TooLarge, close_code::SIZE, "too large a message"));
+                }
+                // Not UTF-8, not masked, or only a network that is gone.
+                return Err(Over::new(close_code::PROTOCOL, "not a message that is understood here"));
             }
             Some(Ok(message)) => message,
         };
         self.since_heard = 0;
         self.heard += 1;
         if self.heard > F::MOST_MESSAGES {
-            return Err(Some(Over { code: close_code::POLICY, reason: "too many messages" }));
+            return Err(Over::by_client(Misuse::TooMany, close_code::POLICY, "too many messages"));
         }
         match message {
             Message::Ping(_) | Message::Pong(_) => Ok(()),
             Message::Close(_) => Err(None),
             Message::Text(text) => {
                 let heard = feed.hear(text.as_str()).await;
-                heard.map_err(|reason| Some(Over { code: close_code::POLICY, reason }))
+                heard.map_err(|reason| Over::by_client(Misuse::NotUnderstood, close_code::POLICY, reason))
             }
             Message::Binary(_) => {
-                Err(Some(Over { code: close_code::UNSUPPORTED, reason: "only text is understood here" }))
+                let reason = "only text is understood here";
+                Err(Over::by_client(Misuse::NotUnderstood, close_code::UNSUPPORTED, reason))
             }
         }
     }

@@ -302,7 +302,10 @@ pub(super) fn register(app: &App) {
     }
 
     let desk = app.shared.parts.desk.clone();
-    metrics.counter("phone_refused", "What agents' pages asked for and did not get", move || desk.refused());
+    metrics.counters("phone_refused", "What agents' pages asked for and did not get, by reason", move || {
+        let refused = desk.refused().into_iter();
+        refused.map(|(reason, count)| (vec![("reason", reason.to_owned())], count)).collect()
+    });
     let streams = app.shared.parts.streams.clone();
     metrics.counter("streams_refused", "What WHIP and WHEP clients asked for and did not get", move || {
         streams.refused()

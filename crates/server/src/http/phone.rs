@@ -12,9 +12,9 @@ use utoipa::ToSchema;
 
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody};
-use super::live::{Feed, json, not_a_socket, open};
+use super::live::{Feed, Misuse, json, not_a_socket, open};
 use super::{App, schema};
-use crate::desk::{InLine, Page, ToPage, Who};
+use crate::desk::{InLine, Page, Reason, ToPage, Who};
 use crate::hub::FollowError;
 
 pub(super) fn routes() -> Router<App> {
@@ -42,8 +42,13 @@ impl Feed for Phone {
         Some(json(&ToPage::Replaced {}))
     }
 
-    fn refused(&self, reason: &str) {
-        self.page.refused(reason);
+    fn refused(&self, misuse: Misuse, why: &str) {
+        let reason = match misuse {
+            Misuse::TooMany => Reason::TooMany,
+            Misuse::TooLarge => Reason::TooLarge,
+            Misuse::NotUnderstood => Reason::NotUnderstood,
+        };
+        self.page.refused(reason, why);
     }
 
     async fn hear(&mut self, text: &str) -> Result<(), &'static str> {

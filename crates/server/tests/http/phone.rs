@@ -91,7 +91,7 @@ async fn what_a_hostile_page_asks_is_refused_and_what_it_says_ends_the_connectio
         ("{}".to_owned(), 1008),
         (json!({ "type": "ready", "more": 1 }).to_string(), 1008),
         (json!({ "type": "accept", "ring": -1, "sdp": "" }).to_string(), 1008),
-        ("x".repeat(50_000), 1002),
+        ("x".repeat(50_000), 1009),
     ] {
         let (mut page, _) = phone(&bench, address, "mina").await;
         page.send(Message::text(wrong.clone())).await.unwrap();
@@ -101,21 +101,24 @@ async fn what_a_hostile_page_asks_is_refused_and_what_it_says_ends_the_connectio
     // Counted, and written down for admins.
     let metrics = bench.send(get("/metrics")).await;
     let metrics = String::from_utf8(bytes(metrics).await).unwrap();
-    assert!(metrics.contains("\nsotto_phone_refused_total 14\n"), "{metrics}");
+    for (reason, count) in [("not_theirs", 1), ("not_understood", 3), ("too_large", 1), ("impossible", 10)] {
+        let line = format!("\nsotto_phone_refused_total{{reason=\"{reason}\"}} {count}\n");
+        assert!(metrics.contains(&line), "{line}{metrics}");
+    }
     let key = bench.key(&["admin"]).await;
     let records = loop {
         let list = body(bench.send(by(&key, get("/api/audit"))).await).await;
         let records = list["records"].as_array().unwrap().clone();
-        if records.len() == 14 {
+        if records.len() == 15 {
             break records;
         }
         tokio::task::yield_now().await;
     };
     assert_eq!(
-        (&records[3]["who"], &records[3]["what"], &records[3]["call_id"], &records[3]["detail"]),
+        (&records[4]["who"], &records[4]["what"], &records[4]["call_id"], &records[4]["detail"]),
         (&json!("mina"), &json!("refused"), &json!(call), &json!("supervisors only"))
     );
-    assert_eq!(records[0]["detail"], "not a message that is understood here");
+    assert_eq!(records[0]["detail"], "too large a message");
     let mina = bench.sign_in("mina").await;
     refused(bench.send(by(&mina, get("/api/audit"))).await, 403, "forbidden").await;
 
