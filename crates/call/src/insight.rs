@@ -151,6 +151,14 @@ pub struct WordsMood {
     pub emotion_p: f32,
 }
 
+impl WordsMood {
+    /// Whether what was said is rather unpleasant than pleasant: only then is there something to answer kindly.
+    #[must_use]
+    pub fn is_unpleasant(&self) -> bool {
+        self.sentiment.negative > self.sentiment.positive
+    }
+}
+
 /// What was measured of a voice while an utterance was spoken. It is in no event: see [`VoiceMood`].
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Voice {
@@ -504,6 +512,31 @@ mod tests {
         assert_eq!(state(bodies.clone()).intents, []);
         bodies.push(EventBody::Utterance(heard(2, "")));
         assert_eq!(state(bodies).moods, []);
+    }
+
+    #[test]
+    fn a_prompt_falls_when_the_words_that_it_rests_on_are_revised_to_something_else() {
+        let heard = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, text) };
+        let (first, second) = (heard(0, "a disgrace"), heard(1, "a grace"));
+        let said = CustomerUtterance::of(&second).unwrap();
+        let mut better = mood(&said);
+        better.words.sentiment = Sentiment { negative: 0.25, neutral: 0.25, positive: 0.5 };
+        let (worse, none) = (mood(&said), Intent::none(&said, Millis(0)));
+        for (about, understood, stands) in [
+            (PromptKind::Empathy, EventBody::Mood(better.clone()), false),
+            (PromptKind::Empathy, EventBody::Mood(worse), true),
+            (PromptKind::Empathy, EventBody::Intent(none.clone()), true),
+            (PromptKind::NextAction, EventBody::Intent(none), false),
+            (PromptKind::NextAction, EventBody::Mood(better), true),
+        ] {
+            let state = state([
+                EventBody::Utterance(first.clone()),
+                kindness(about, &first, &[]),
+                EventBody::Utterance(second.clone()),
+                understood,
+            ]);
+            assert_eq!(state.prompt.is_some(), stands, "{about:?}");
+        }
     }
 
     #[test]

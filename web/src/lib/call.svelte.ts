@@ -22,12 +22,14 @@ import type {
   Participant,
   Party,
   Prompt,
+  PromptKind,
   Quote,
   Redacted,
   Secret,
   Shedding,
   Talk,
   Utterance,
+  UtteranceId,
 } from './generated/call';
 import { put } from './understood';
 
@@ -242,14 +244,19 @@ export class CallModel {
         this.#utterance(event);
         break;
       case 'mood':
-        if (this.#isSaid(event) && this.consent?.mood !== false) this.moods = put(this.moods, event);
+        if (!this.#isSaid(event) || this.consent?.mood === false) break;
+        this.moods = put(this.moods, event);
+        // The words as they were revised ask for no kindness.
+        if (event.sentiment.negative <= event.sentiment.positive) this.#takePrompt('empathy', event);
         break;
       case 'consent':
         this.consent = { mood: event.mood };
         if (!event.mood) this.#forgetMoods();
         break;
       case 'intent':
-        if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
+        if (!this.#isSaid(event)) break;
+        this.intents = put(this.intents, event).filter(({ name }) => name);
+        if (!event.name) this.#takePrompt('next_action', event);
         break;
       case 'entities':
         if (this.#isFinal(event))
@@ -297,6 +304,11 @@ export class CallModel {
       this.#there(event);
       this.#notice(event);
     }
+  }
+
+  /** A prompt of this kind that rests on an utterance stands no more. */
+  #takePrompt(about: PromptKind, { utterance_id }: { utterance_id: UtteranceId }): void {
+    if (this.prompt?.about === about && this.prompt.evidence.utterance_id === utterance_id) this.prompt = null;
   }
 
   /** Leaves nothing of how the customer feels. */
@@ -447,6 +459,7 @@ export class CallModel {
       this.moods = this.moods.filter((mood) => mood.utterance_id !== next.utterance_id);
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
       this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
+      this.#takePrompt('empathy', next);
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;

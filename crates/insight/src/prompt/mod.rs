@@ -138,6 +138,8 @@ pub struct Prompter {
     shown: BTreeMap<Rule, (Millis, UtteranceId)>,
     /// What the agent said is no help on this call.
     not_helpful: BTreeSet<PromptKind>,
+    /// The newest words of the customer that a mood was read of: how they feel now.
+    felt: Option<UtteranceId>,
     /// What the customer wanted, by the words that say so.
     wanted: BTreeMap<UtteranceId, String>,
     /// What is named, by the words it is named in.
@@ -164,6 +166,7 @@ impl Prompter {
             free: FIRST,
             shown: BTreeMap::new(),
             not_helpful: BTreeSet::new(),
+            felt: None,
             wanted: BTreeMap::new(),
             named: BTreeMap::new(),
             lapses: Lapses::default(),
@@ -197,6 +200,10 @@ impl Prompter {
                 known.into_iter().for_each(|said| said.quote.redact());
             }
             EventBody::Mood(mood) => self.feel(mood),
+            // Whoever takes the customer's place feels something else.
+            EventBody::Transferred(transferred) if transferred.party == Party::Customer => {
+                self.withdraw(|one| one.rule == Rule::Empathy);
+            }
             EventBody::Consent(consent) if !consent.mood => {
                 self.withdraw(|one| one.rule == Rule::Empathy);
                 self.held_back.retain(|one| one.about != PromptKind::Empathy);
@@ -282,9 +289,10 @@ impl Prompter {
         }
         let quote = Quote::of(said);
         if let Some(known) = self.said.iter_mut().find(|known| known.quote.utterance_id == id) {
+            let is_revised = known.quote.text != quote.text;
             (known.quote, known.stretch.party) = (quote, party);
-            if party != Party::Customer {
-                // Whoever these words were taken for, an employee has no mood.
+            if is_revised || party != Party::Customer {
+                // Their mood is read once more. Whoever these words were taken for, an employee has none.
                 self.withdraw(|one| one.rule == Rule::Empathy && one.utterance == id);
             }
             return;
@@ -327,13 +335,22 @@ impl Prompter {
 
     /// What answers kindly how the customer sounds.
     fn feel(&mut self, mood: &Mood) {
-        let id = mood.utterance_id();
-        if self.said(id).is_none_or(|said| said.stretch.party != Party::Customer) {
+        let (id, words) = (mood.utterance_id(), &mood.words);
+        let is_current =
+            |said: &Said| said.stretch.party == Party::Customer && said.quote.revision == mood.revision();
+        if !self.said(id).is_some_and(is_current) {
             return;
         }
-        let words = &mood.words;
-        let is_unhappy =
-            words.emotion_p >= LEAST_EMOTION && words.sentiment.negative > words.sentiment.positive;
+        if !words.is_unpleasant() {
+            self.standing
+                .take_if(|standing| standing.about == PromptKind::Empathy && standing.utterance == id);
+        }
+        if self.felt.is_some_and(|newest| id < newest) {
+            // Earlier words that were revised: how the customer feels now, they have said since.
+            return;
+        }
+        self.felt = Some(id);
+        let is_unhappy = words.emotion_p >= LEAST_EMOTION && words.is_unpleasant();
         let Some(name) = kindness(words.emotion).filter(|_| is_unhappy) else {
             self.withdraw(|one| one.rule == Rule::Empathy);
             return;
@@ -362,6 +379,8 @@ impl Prompter {
             // It was understood wrongly.
             self.wanted.remove(&id);
             self.withdraw(|one| one.utterance == id && one.rule.about() == PromptKind::NextAction);
+            self.standing
+                .take_if(|standing| standing.about == PromptKind::NextAction && standing.utterance == id);
             return;
         };
         self.wanted.insert(id, name.clone());
