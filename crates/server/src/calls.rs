@@ -16,6 +16,7 @@ use sotto_call::{
 };
 use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
+use sotto_sip::party::user_part;
 use sotto_sip::{
     DialError, Endpoint, Host, NewCall, NewLeg, Note, Progress, ReferError, Referral, Refusal, Ringing,
     StartedCall, Target, Trunk,
@@ -402,6 +403,8 @@ impl Shared {
                 playbook.checklist().into_iter().for_each(|item| live.publish(EventBody::Checklist(item)));
             }
         }
+        let memory = Arc::new(memory);
+        live.understood_with(memory.clone());
         let to = self.recordings.as_ref().zip(recording);
         let recorder = to.map(|(Recordings { data, .. }, file)| Recorder::start(data.join(file), []));
         let muter = recorder.as_ref().map(RecorderHandle::muter);
@@ -412,7 +415,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::new(memory),
+            memory,
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -523,6 +526,18 @@ impl Shared {
         };
         let mut started = answered?;
         missed.not();
+        if let Some(live) = self.running.get(&started.id).map(|call| call.live.clone())
+            && let Some(aor) = from.aor
+        {
+            // The call does not wait for the database.
+            let desk = desk.clone();
+            tokio::spawn(async move {
+                // Who may sign in here is no customer when they call.
+                if desk.knows(user_part(&aor)).await {
+                    live.has_no_customer();
+                }
+            });
+        }
         if let Some(leg) = started.legs.first_mut() {
             leg.bridge = waiting.answered();
         }
@@ -627,7 +642,8 @@ impl Shared {
         // Of a customer whom an agent has called, whoever answers every number.
         let onward = call.called.as_deref().map(|called| desk.onward(called)).unwrap_or_default();
         let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
-        let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
+        let running = self.running.get(&id).map(|running| (running.live.clone(), running.memory.clone()));
+        let (live, memory) = running.ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
         let outputs = Box::new(move |party| {
             let shared = shared.upgrade()?;
@@ -647,6 +663,7 @@ impl Shared {
             live,
             clock,
             customer,
+            memory,
             place,
             outputs,
             supervision,
@@ -1000,12 +1017,10 @@ impl Host for Calls {
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
-            Note::Consent(agrees) => {
-                if let Some(running) = self.shared.running.get(&id) {
-                    running.memory.consents(agrees);
-                }
-                EventBody::Consent(Consent { mood: agrees })
-            }
+            // A telephone outside takes back what its call's customer has agreed to, and gives nothing.
+            Note::Consent(agrees) if agrees && call.id() != id => return,
+            Note::Consent(agrees) => return call.consents(agrees),
+            Note::NoCustomer => return call.has_no_customer(),
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");
                 return;
@@ -1250,6 +1265,31 @@ mod tests {
             assert_eq!(state.consent.map(|consent| consent.mood), later.or(first));
             assert_eq!(state.finals().count(), 2, "what was said is everybody's business");
         }
+    }
+
+    #[tokio::test]
+    async fn of_an_employee_who_was_taken_for_the_customer_nothing_is_left_and_nothing_comes() {
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let config = InsightConfig { entities: false, ..InsightConfig::default() };
+        let insight = Insight::start(&config, Library::default()).unwrap();
+        crate::insight::testing::read_anger(&insight);
+        calls.understand_with(insight);
+        let id = calls.begin_file(new_call(), true).unwrap().id;
+        let publisher = publisher(&calls, id);
+        publisher.hear(said(1, Party::Customer, 1_000, "I am so angry."), None);
+        calls.note(id, Note::NoCustomer).await;
+        // Nobody agrees for them.
+        calls.note(id, Note::Consent(true)).await;
+        publisher.hear(said(2, Party::Customer, 4_000, "I have had enough of this."), None);
+        drop(publisher);
+        calls.finish(id, EndReason::Hangup).await;
+        let log = store.events(id, 0, 1_000).await.unwrap();
+        assert!(log.iter().all(|event| !event.body.tells_mood()), "{log:?}");
+        let state = store.state(id).await.unwrap();
+        assert_eq!((state.consent, state.finals().count()), (Some(Consent { mood: false }), 2));
     }
 
     /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.

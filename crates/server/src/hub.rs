@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::alerts::Rules;
+use crate::insight::CallMemory;
 use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -161,6 +162,8 @@ pub struct LiveCall {
     /// Bodies that wait in the inbox.
     waiting: Arc<AtomicUsize>,
     summary: Arc<Mutex<Arc<CallSummary>>>,
+    /// Absent where nothing of what is said is understood.
+    memory: Arc<OnceLock<Arc<CallMemory>>>,
     shared: Arc<Shared>,
 }
 
@@ -425,6 +428,7 @@ impl Shared {
             inbox,
             waiting: Arc::clone(&waiting),
             summary: Arc::clone(&summary),
+            memory: Arc::default(),
             shared: Arc::clone(self),
         };
         let mut backlog = VecDeque::new();
@@ -522,6 +526,28 @@ impl LiveCall {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// From now on what is said is understood with this memory.
+    pub fn understood_with(&self, memory: Arc<CallMemory>) {
+        let _ = self.memory.set(memory);
+    }
+
+    /// The customer agrees that their mood is read, or does not, from now on. Who does not has none any more: what was
+    /// published of it is taken back. An employee in the customer's place has nothing to agree to.
+    pub fn consents(&self, agrees: bool) {
+        if self.memory.get().is_none_or(|memory| memory.consents(agrees)) {
+            self.publish(EventBody::Consent(Consent { mood: agrees }));
+        }
+    }
+
+    /// Whoever is in the customer's place is an employee: of them there is neither mood nor intent, and what was published of
+    /// their mood is taken back.
+    pub fn has_no_customer(&self) {
+        if let Some(memory) = self.memory.get() {
+            memory.has_no_customer();
+        }
+        self.consents(false);
     }
 
     /// Takes what was said in an utterance out of everything that was published about it, and publishes what is left: an event

@@ -299,13 +299,16 @@ pub struct CallMemory {
 struct Agreement {
     /// Whether the customer agrees that their mood is read, where somebody has said so.
     agrees: Option<bool>,
-    /// They did not since the thread that understands looked last: what it knows of their mood goes.
-    was_refused: bool,
+    /// They did not, or somebody else has taken their place, since the thread that understands looked last: what it knows of
+    /// their mood goes.
+    is_over: bool,
+    /// Whoever is in the customer's place is an employee, of whom nothing is understood.
+    is_employee: bool,
 }
 
 impl Agreement {
     fn may_feel(&self, assumed: bool) -> bool {
-        self.agrees.unwrap_or(assumed)
+        !self.is_employee && self.agrees.unwrap_or(assumed)
     }
 }
 
@@ -410,24 +413,47 @@ impl CallMemory {
         Self { has_checklist: true, ..self }
     }
 
-    /// The customer agrees that their mood is read, or does not, from now on.
-    pub fn consents(&self, agrees: bool) {
+    /// The customer agrees that their mood is read, or does not, from now on. False, and nothing changes, where there is no
+    /// customer who could agree.
+    pub fn consents(&self, agrees: bool) -> bool {
         let mut consent = self.consent();
+        if agrees && consent.is_employee {
+            return false;
+        }
         consent.agrees = Some(agrees);
-        consent.was_refused |= !agrees;
+        consent.is_over |= !agrees;
+        true
+    }
+
+    /// Whoever is in the customer's place is an employee: of them there is neither mood nor intent from now on.
+    pub fn has_no_customer(&self) {
+        let mut consent = self.consent();
+        (consent.is_employee, consent.is_over) = (true, true);
+    }
+
+    /// Somebody else takes the customer's place: what the one before agreed to, they have not. A no stands.
+    pub fn has_another_customer(&self) {
+        let mut consent = self.consent();
+        consent.agrees = consent.agrees.filter(|agrees| !agrees);
+        consent.is_over = true;
     }
 
     fn consent(&self) -> MutexGuard<'_, Agreement> {
         self.consent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a mood may be read. Of one that was refused since this was asked last nothing is remembered.
+    /// Whether a mood may be read. Of one that is over since this was asked last nothing is remembered.
     fn may_feel(&self, assumed: bool, known: &mut Remembered) -> bool {
         let mut consent = self.consent();
-        if std::mem::take(&mut consent.was_refused) {
+        if std::mem::take(&mut consent.is_over) {
             (known.arc, known.voices) = Default::default();
         }
         consent.may_feel(assumed)
+    }
+
+    /// The customer's words, if these are.
+    fn customers(&self, said: &Utterance) -> Option<CustomerUtterance> {
+        CustomerUtterance::of(said).filter(|_| !self.consent().is_employee)
     }
 
     /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
@@ -687,7 +713,7 @@ impl Thread {
                     }));
                 }
             }
-            let customers = CustomerUtterance::of(&said);
+            let customers = memory.customers(&said);
             let may_feel = memory.may_feel(self.consent_assumed, &mut known);
             // Also before there are models: how a customer speaks is heard from the first word on.
             let voice = customers
@@ -1220,7 +1246,7 @@ pub(crate) mod tests {
         ] {
             let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
             let memory = Arc::new(CallMemory::default());
-            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
             let (publish, events) = channel();
             let heard = memory.hear(&said, None).unwrap();
             insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
@@ -1243,7 +1269,7 @@ pub(crate) mod tests {
             let mood = MoodFrom::VoiceAndWords;
             let config = InsightConfig { mood, consent_assumed: assumed, ..feelings() };
             let memory = CallMemory::default();
-            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
             assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");
         }
     }
@@ -1274,6 +1300,41 @@ pub(crate) mod tests {
         memory.consents(true);
         let once_more = says(&memory, 5, "that is what I said");
         assert_eq!(once_more, says(&Arc::new(CallMemory::default()), 5, "that is what I said"));
+    }
+
+    #[test]
+    fn of_an_employee_in_the_customers_place_there_is_neither_mood_nor_intent_whatever_is_agreed_to() {
+        let config = InsightConfig { mood: MoodFrom::VoiceAndWords, ..feelings() };
+        let (insight, memory) = (start(&config), CallMemory::default());
+        memory.has_no_customer();
+        assert!(!memory.consents(true));
+        assert!(!insight.listens_to_voice(&memory));
+        let said = utterance(1, Party::Customer, "that is bad of you and I want a refund");
+        assert_eq!(published_of(memory, &insight, &[said]), []);
+    }
+
+    #[test]
+    fn who_takes_the_customers_place_has_agreed_to_nothing_and_begins_anew() {
+        for (assumed, consent, is_read) in
+            [(true, Some(true), true), (false, Some(true), false), (true, Some(false), false)]
+        {
+            let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
+            let memory = Arc::new(CallMemory::default());
+            let says = |memory: &Arc<CallMemory>, id: u32, text: &str| -> Vec<EventBody> {
+                let heard = memory.hear(&utterance(id, Party::Customer, text), None).unwrap();
+                let (publish, events) = channel();
+                insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+                events.iter().collect()
+            };
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
+            says(&memory, 1, "that is bad of you");
+            memory.has_another_customer();
+            let now = says(&memory, 2, "that is good of you");
+            assert_eq!(moods(&now).len(), usize::from(is_read), "{assumed}, {consent:?}");
+            if is_read {
+                assert_eq!(now, says(&Arc::new(CallMemory::default()), 2, "that is good of you"));
+            }
+        }
     }
 
     #[test]

@@ -202,6 +202,8 @@ pub(crate) struct Session {
     consent: Option<bool>,
     rule_headers: RuleHeaders,
     participants: Vec<Participant>,
+    /// It was told that there is no customer.
+    without_customer: bool,
     /// The number of the INVITE whose ACK has not come.
     unacked: Option<u32>,
     /// Our 2xx carried an offer; the answer comes with the ACK.
@@ -469,6 +471,7 @@ impl Session {
             consent: None,
             rule_headers: RuleHeaders::default(),
             participants: Vec::new(),
+            without_customer: false,
             unacked: None,
             awaits_answer: false,
             is_inviting: false,
@@ -973,13 +976,22 @@ impl Session {
     /// Who speaks on streams that came later. Whose the others are has been decided, whatever metadata says by now.
     fn parties(&self, streams: &[Stream]) -> Vec<Party> {
         let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
-        let speaker = |stream: &Stream| {
-            let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
-            Speaker::of(stream.label.clone(), person)
-        };
-        let speakers: Vec<Speaker> = streams.iter().map(speaker).collect();
+        let speakers: Vec<Speaker> = streams.iter().map(|stream| self.speaker(stream)).collect();
         let (config, header) = (&self.shared.config, |name: &str| self.rule_headers.get(name));
         party::decide(&config.party_rules, config.first.into(), &speakers, &header, &taken)
+    }
+
+    /// Who speaks on a stream, as far as metadata says by now.
+    fn speaker(&self, stream: &Stream) -> Speaker {
+        let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
+        Speaker::of(stream.label.clone(), person)
+    }
+
+    /// Whether whoever was taken for the customer is called an agent by the rules, as metadata is by now.
+    fn takes_employee_for_customer(&self) -> bool {
+        let (rules, header) = (&self.shared.config.party_rules, |name: &str| self.rule_headers.get(name));
+        let mut customers = self.legs.iter().filter(|slot| slot.party == Party::Customer);
+        customers.any(|slot| party::is_employee(rules, &self.speaker(&slot.stream), &header))
     }
 
     /// A stream that came later. When there is no room for it, it is left out of the answer.
@@ -1029,6 +1041,10 @@ impl Session {
         if participants != self.participants {
             self.participants.clone_from(&participants);
             self.note(Note::ParticipantsChanged(participants)).await;
+        }
+        if !self.without_customer && self.takes_employee_for_customer() {
+            self.without_customer = true;
+            self.note(Note::NoCustomer).await;
         }
         self.tell_pauses(&before).await;
     }

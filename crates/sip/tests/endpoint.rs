@@ -385,6 +385,36 @@ async fn metadata_comes_later_and_in_pieces() {
 }
 
 #[tokio::test]
+async fn an_employee_who_was_taken_for_the_customer_is_told_of_when_metadata_says_so_later() {
+    let rules = r#"[{"agent_aor":"sip:1???@*"}]"#;
+    let mut bench = Bench::start(|config| config.party_rules = serde_json::from_str(rules).unwrap()).await;
+    let mut raw = Raw::tcp(bench.tcp()).await;
+    let mut talk = Talk::new(&raw, bench.tcp(), "late");
+    talk.headers = "Require: siprec\r\n".into();
+    talk.establish(&mut raw, &offer(&[("1", "sendonly"), ("2", "sendonly")])).await;
+    let (_, new) = bench.begun().await;
+    assert_eq!(new.legs.iter().map(|leg| leg.party).collect::<Vec<_>>(), [Party::Agent, Party::Customer]);
+    let is = |aor: &str| {
+        format!(
+            "<recording><datamode>complete</datamode><participant participant_id='p'><nameID aor='{aor}'/></participant>\
+             <stream stream_id='s'><label>2</label></stream>\
+             <participantstreamassoc participant_id='p'><send>s</send></participantstreamassoc></recording>"
+        )
+    };
+    let kind = "application/rs-metadata+xml";
+    for (aor, is_employee) in [("sip:+441@x", false), ("sip:1002@x", true), ("sip:1003@x", false)] {
+        assert_eq!(raw.status(talk.next("UPDATE", kind, &is(aor))).await, 200);
+        assert!(matches!(bench.noted().await, Note::ParticipantsChanged(_)), "{aor}");
+        if is_employee {
+            assert!(matches!(bench.noted().await, Note::NoCustomer), "{aor}");
+        }
+    }
+    assert_eq!(raw.status(talk.next("INFO", "application/dtmf-relay", "Signal=7\r\nDuration=80")).await, 200);
+    assert!(matches!(bench.noted().await, Note::Dtmf { .. }), "once is enough");
+    assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+}
+
+#[tokio::test]
 async fn a_header_of_any_later_request_takes_consent_back_and_metadata_does_not_give_it_again() {
     let mut bench = Bench::start(|_| {}).await;
     let mut raw = Raw::udp(bench.udp()).await;
@@ -972,7 +1002,8 @@ async fn an_agent_is_found_by_rules() {
     let caller = Caller::towards(HERE).await.unwrap();
     for (headers, wanted) in [
         (vec![], [Party::Customer, Party::Agent]),
-        (vec![("X-Agent".to_owned(), "+441".to_owned())], [Party::Agent, Party::Customer]),
+        // Then the other rule calls the second an agent as well.
+        (vec![("X-Agent".to_owned(), "+441".to_owned())], [Party::Agent, Party::Other]),
     ] {
         let outgoing = Outgoing { headers, ..Outgoing::recording(&bench.uri(), customer(), agent()) };
         let call = caller.call(&outgoing).await.unwrap();

@@ -482,7 +482,7 @@ export const en = {
   'mood.voice.slower': 'slower',
   'mood.words': 'They said “{text}”.',
   'mood.purpose': 'What it is for: {purpose}',
-  'mood.refused': 'The customer does not want their mood read.',
+  'mood.refused': 'No mood is read on this call: the customer does not agree, or works here.',
   'mood.note': 'Read from the words alone; it may be wrong.',
   'mood.noteVoice': 'Read from the words and the voice; it may be wrong.',
   'mood.keys': 'Left and right go from point to point, Enter shows the words.',
