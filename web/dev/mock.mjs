@@ -825,6 +825,21 @@ function resource(request, response, url, user) {
       return answer(response, 200, call.outcome);
     });
   }
+  if (path.endsWith('/consent') && request.method === 'POST') {
+    const call = find(path.split('/')[3]);
+    if (!call) return refuse(response, 404, 'not_found', 'no such call');
+    const { started, ended } = stateNow(call);
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !started.participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    return bodyOf(request).then(({ mood }) => {
+      if (ended && mood) return refuse(response, 409, 'call_over', 'the call is over');
+      const withheld = ({ seq, at_ms }) => ({ seq, at_ms, kind: 'withheld' });
+      if (!mood) call.events = call.events.map((event) => (event.kind === 'mood' ? withheld(event) : event));
+      if (!ended) tell(call, { kind: 'consent', mood });
+      return answer(response, 204);
+    });
+  }
   if (path.endsWith('/answer') && request.method === 'POST') {
     const [, , , callId, what, number] = path.split('/');
     const call = find(callId);

@@ -1597,3 +1597,30 @@ test('fits a telephone', async (t) => {
   await openEnded(page, (call) => !named(call) || call.utterances > 17);
   assert.ok(await fits(), 'call');
 });
+
+test('who does not agree has no mood any more, once that was asked', async (t) => {
+  const persian = (call) => call.language === 'fa';
+  const page = await visit(t, { name: 'admin' });
+  const call = await openEnded(page, persian);
+  const mood = page.getByRole('heading', { name: 'How the customer feels' });
+  await mood.waitFor();
+  const consent = page.getByRole('region', { name: 'Is their mood to be read?' });
+  await consent.getByRole('button', { name: 'The customer does not agree' }).click();
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Remove their mood'));
+  await consent.getByRole('button', { name: 'Leave it' }).click();
+  assert.ok(await mood.isVisible());
+  await consent.getByRole('button', { name: 'The customer does not agree' }).click();
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Remove their mood'));
+  await page.keyboard.press('Enter');
+  await mood.waitFor({ state: 'detached' });
+  assert.match(await consent.innerText(), /No mood is read on this call/);
+  assert.equal(await consent.getByRole('button').count(), 0, 'of a call that is over nothing more is read');
+  const events = await (await page.request.get(`${base}/api/calls/${call.id}/events`)).text();
+  assert.doesNotMatch(events, /"mood"/);
+
+  // Somebody else's call is not theirs to say it of.
+  const agent = await visit(t, { name: 'omid' });
+  await openEnded(agent);
+  await agent.getByRole('heading', { name: 'How the customer feels' }).waitFor();
+  assert.equal(await agent.getByRole('region', { name: 'Is their mood to be read?' }).count(), 0);
+});

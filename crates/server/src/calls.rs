@@ -1019,7 +1019,10 @@ impl Host for Calls {
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
             // A telephone outside takes back what its call's customer has agreed to, and gives nothing.
             Note::Consent(agrees) if agrees && call.id() != id => return,
-            Note::Consent(agrees) => return call.consents(agrees),
+            Note::Consent(agrees) => {
+                call.consents(agrees);
+                return;
+            }
             Note::NoCustomer => return call.has_no_customer(),
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");

@@ -534,11 +534,13 @@ impl LiveCall {
     }
 
     /// The customer agrees that their mood is read, or does not, from now on. Who does not has none any more: what was
-    /// published of it is taken back. An employee in the customer's place has nothing to agree to.
-    pub fn consents(&self, agrees: bool) {
-        if self.memory.get().is_none_or(|memory| memory.consents(agrees)) {
+    /// published of it is taken back. False, and nothing changes, where there is only an employee who could agree.
+    pub fn consents(&self, agrees: bool) -> bool {
+        let counts = self.memory.get().is_none_or(|memory| memory.consents(agrees));
+        if counts {
             self.publish(EventBody::Consent(Consent { mood: agrees }));
         }
+        counts
     }
 
     /// Whoever is in the customer's place is an employee: of them there is neither mood nor intent, and what was published of

@@ -367,6 +367,11 @@ on_both! {
         };
         let (old, older) = (call(2_000, true).await, call(1_000, true).await);
         let (live, new) = (call(1_000, false).await, call(9_000, true).await);
+        let refused = call(9_000, true).await;
+        for _ in 0..2 {
+            store.forget_moods_of_call(refused).await.unwrap();
+            assert!(!store.state(refused).await.unwrap().tells_mood());
+        }
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 2);
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 0, "once is enough");
         for id in [old, older] {

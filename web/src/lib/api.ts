@@ -595,6 +595,10 @@ export const api = {
   quality: (id: CallId, signal?: AbortSignal) =>
     json<CallQuality>('GET', `${call(id)}/quality`, undefined, signal),
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
+  /** Whether the customer agrees that their mood is read. */
+  async setConsent(id: CallId, mood: boolean): Promise<void> {
+    await request('POST', `${call(id)}/consent`, { mood });
+  },
   async answerPrompt(id: CallId, prompt: number, answer: PromptAnswer): Promise<void> {
     await request('POST', `${call(id)}/prompts/${prompt}/answer`, { answer });
   },

@@ -250,8 +250,8 @@ export class CallModel {
         if (event.sentiment.negative <= event.sentiment.positive) this.#takePrompt('empathy', event);
         break;
       case 'consent':
-        this.consent = { mood: event.mood };
-        if (!event.mood) this.#forgetMoods();
+        if (event.mood) this.consent = { mood: true };
+        else this.refuseMoods();
         break;
       case 'intent':
         if (!this.#isSaid(event)) break;
@@ -311,8 +311,9 @@ export class CallModel {
     if (this.prompt?.about === about && this.prompt.evidence.utterance_id === utterance_id) this.prompt = null;
   }
 
-  /** Leaves nothing of how the customer feels. */
-  #forgetMoods(): void {
+  /** The customer does not agree that their mood is read: nothing is left of it. */
+  refuseMoods(): void {
+    this.consent = { mood: false };
     this.moods = [];
     const { prompt } = this;
     if (prompt?.about === 'empathy') this.prompt = null;

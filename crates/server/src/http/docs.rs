@@ -49,7 +49,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, calls::answer_card, review::insight,
+        calls::list, calls::one, calls::events, calls::outcome, calls::consent, calls::answer, calls::answer_card, review::insight,
         review::quality,
         recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
