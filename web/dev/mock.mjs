@@ -258,6 +258,7 @@ const taught = {
     title,
     alert: name === 'complaint',
     in_file: true,
+    playbook: [],
     examples: OWN[name].map((text) => ({ text })),
   })),
 };
@@ -271,7 +272,7 @@ async function teach(request, response, url, user) {
     const intents = taught.intents.map((one) => ({ ...one, learnable: one.examples.length >= 3 }));
     return answer(response, 200, { ...taught, intents });
   }
-  const [, , kind, part] = url.pathname.split('/');
+  const [, , kind, part, more] = url.pathname.split('/');
   const named = (name) => taught.intents.find((one) => one.name === name);
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
   const body = await bodyOf(request);
@@ -292,10 +293,15 @@ async function teach(request, response, url, user) {
   } else if (method === 'POST') {
     const { name, title, alert } = body;
     if (named(name)) return refuse(response, 409, 'name_taken', 'there is one already');
-    taught.intents.push({ name, title, alert, in_file: false, examples: [] });
+    taught.intents.push({ name, title, alert, in_file: false, playbook: [], examples: [] });
   } else {
     const one = named(decodeURIComponent(part));
     if (!one) return unknown();
+    if (more === 'playbook') {
+      // Nothing is learned by it.
+      one.playbook = body.steps;
+      return answer(response, 204);
+    }
     if (method === 'PUT') Object.assign(one, body);
     else taught.intents = taught.intents.filter((other) => other !== one);
   }

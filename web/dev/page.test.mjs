@@ -1014,6 +1014,37 @@ test('a supervisor adds an intent and its examples, and takes them away again', 
   await page.getByText('In use as they are here').waitFor();
 });
 
+test('a supervisor writes what agents do for who wants something, in both languages', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/intents`);
+  await page.locator('[data-intent="registration"]').click();
+  const form = page.getByRole('form', { name: 'What agents do for who wants this' });
+  const use = form.getByRole('button', { name: 'Use these steps' });
+  await form.getByRole('button', { name: 'Another step' }).click();
+  await page.waitForFunction(() => document.activeElement.getAttribute('aria-label') === 'Step 1 in English');
+  assert.equal(await use.count(), 0, 'an empty step changes nothing');
+  await page.keyboard.type('Ask for their telephone number.');
+  await form.getByLabel('Step 1 in Persian').fill('شمارهٔ تلفنشان را بپرسید.');
+  await form.getByLabel('When step 1 is left out').selectOption('phone');
+  await form.getByRole('button', { name: 'Another step' }).click();
+  await form.getByLabel('Step 2 in English').fill('Offer the placement test.');
+  await form.getByRole('button', { name: 'Move step 2 up' }).click();
+  assert.equal(await form.getByLabel('Step 1 in English').inputValue(), 'Offer the placement test.');
+  await use.click();
+  await use.waitFor({ state: 'detached' });
+  const steps = async () => {
+    const { intents } = await (await page.request.get(`${base}/api/intents`)).json();
+    return intents.find(({ name }) => name === 'registration').playbook;
+  };
+  const ask = { en: 'Ask for their telephone number.', fa: 'شمارهٔ تلفنشان را بپرسید.' };
+  assert.deepEqual(await steps(), [{ text: { en: 'Offer the placement test.' } }, { text: ask, until: 'phone' }]);
+  await form.getByRole('button', { name: 'Remove step 1' }).click();
+  await page.waitForFunction(() => document.activeElement.textContent === 'Another step');
+  await use.click();
+  await use.waitFor({ state: 'detached' });
+  assert.deepEqual(await steps(), [{ text: ask, until: 'phone' }]);
+});
+
 test('what a customer said becomes an example with one click, or two keys', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await openEnded(page);

@@ -40,7 +40,7 @@ pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor, has_long_number};
-pub use set::{Definition, IntentSet, Intents, Step, Wanted};
+pub use set::{Definition, IntentSet, Intents, Wanted};
 pub use spoken::{places, plain, spelled};
 pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};

@@ -7,6 +7,7 @@ import type {
   CallState,
   CallEvent,
   CardAnswer,
+  EntityKind,
   EndReason,
   Millis,
   Participant,
@@ -165,10 +166,19 @@ export interface TaughtIntent {
   title: Record<string, string>;
   /** Supervisors are told while the call goes on. */
   alert: boolean;
+  /** What agents do for who wants it, step by step. */
+  playbook: PlaybookStep[];
   in_file: boolean;
   /** It has enough examples to be recognised. */
   learnable: boolean;
   examples: IntentExample[];
+}
+
+export interface PlaybookStep {
+  /** What to do, by language. */
+  text: Record<string, string>;
+  /** It is done once such a thing has been named on the call. */
+  until?: EntityKind;
 }
 
 export interface IntentExample {
@@ -618,6 +628,9 @@ export const api = {
   },
   async renameIntent(name: string, title: Record<string, string>, alert: boolean): Promise<void> {
     await request('PUT', intent(name), { title, alert });
+  },
+  async setPlaybook(name: string, steps: PlaybookStep[]): Promise<void> {
+    await request('PUT', `${intent(name)}/playbook`, { steps });
   },
   async removeIntent(name: string): Promise<void> {
     await request('DELETE', intent(name));

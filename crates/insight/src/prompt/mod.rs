@@ -417,14 +417,13 @@ impl Prompter {
     fn go_on(&mut self, utterance: UtteranceId) {
         let Some(name) = self.wanted().cloned() else { return };
         self.withdraw(|one| one.rule.about() == PromptKind::NextAction);
-        let (playbook, named) = (Arc::clone(&self.playbook), self.named());
-        let steps = playbook.steps(&name).iter().enumerate();
-        let mut ahead = steps.map(|(n, step)| (Rule::Step(name.clone(), n), step)).filter(|(rule, step)| {
-            !self.shown.contains_key(rule) && step.until.is_none_or(|kind| !named.contains(&kind))
+        let (steps, named) = (self.playbook.steps(&name), self.named());
+        let next = steps.iter().enumerate().find(|(n, step)| {
+            let is_said = self.shown.contains_key(&Rule::Step(name.clone(), *n));
+            !is_said && step.until.is_none_or(|kind| !named.contains(&kind))
         });
-        let next = ahead.next();
-        if let Some((rule, step)) = next {
-            self.offer(rule, step.text.clone(), utterance);
+        if let Some((n, step)) = next {
+            self.offer(Rule::Step(name, n), step.text.clone(), utterance);
         }
     }
 

@@ -1,12 +1,13 @@
 //! What agents are told, as data: an organisation's words, the steps of its playbook, and what must be said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock};
 
 use serde::Deserialize;
-use sotto_call::ChecklistItem;
+use sotto_call::{ChecklistItem, PlaybookStep};
 
 use crate::set::{self, Sentences};
-use crate::{InsightError, IntentSet, Phrases, Step};
+use crate::{InsightError, IntentSet, Phrases};
 
 /// Limits of a set.
 const MAX_DUTIES: usize = 50;
@@ -113,8 +114,8 @@ pub struct Playbook {
     texts: BTreeMap<String, Text>,
     farewells: Phrases,
     duties: Vec<Duty>,
-    /// By the name of the intent.
-    steps: BTreeMap<String, Vec<Step>>,
+    /// By the name of the intent. Supervisors change them while calls go on.
+    steps: RwLock<BTreeMap<String, Vec<PlaybookStep>>>,
 }
 
 impl Playbook {
@@ -123,9 +124,15 @@ impl Playbook {
     pub fn new(set: PromptSet, intents: Option<&IntentSet>) -> Self {
         let PromptSet { texts, farewells, checklist } = set;
         let farewells = Phrases::new(farewells.values().flatten().map(String::as_str));
-        let intents = intents.map(IntentSet::intents).unwrap_or_default();
-        let steps = intents.iter().map(|intent| (intent.name.clone(), intent.playbook.clone())).collect();
-        Self { texts, farewells, duties: checklist, steps }
+        let playbook = Self { texts, farewells, duties: checklist, steps: RwLock::default() };
+        intents.into_iter().for_each(|set| playbook.take_steps(set));
+        playbook
+    }
+
+    /// From now on the steps are those beside these intents, also on calls that go on.
+    pub fn take_steps(&self, intents: &IntentSet) {
+        let steps = intents.intents().iter().map(|intent| (intent.name.clone(), intent.playbook.clone()));
+        *self.steps.write().unwrap_or_else(PoisonError::into_inner) = steps.collect();
     }
 
     /// For agents who are not to be told how customers feel: there are no words for it.
@@ -153,8 +160,9 @@ impl Playbook {
         &self.duties
     }
 
-    pub(super) fn steps(&self, intent: &str) -> &[Step] {
-        self.steps.get(intent).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn steps(&self, intent: &str) -> Vec<PlaybookStep> {
+        let steps = self.steps.read().unwrap_or_else(PoisonError::into_inner);
+        steps.get(intent).cloned().unwrap_or_default()
     }
 
     pub(super) fn text(&self, name: &str) -> Text {

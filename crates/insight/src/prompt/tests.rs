@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use sotto_call::testing::utterance;
 use sotto_call::{
-    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Shedding,
-    Span, Transferred, Trend, Turn, WordsMood,
+    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, PlaybookStep, Sentiment,
+    Shedding, Span, Transferred, Trend, Turn, WordsMood,
 };
 
 use super::*;
@@ -237,6 +237,21 @@ fn a_step_that_is_done_before_it_is_due_is_left_out() {
     call.wants(&said, None);
     call.passes(6_000);
     assert_eq!(call.told, [], "it was understood wrongly");
+}
+
+#[test]
+fn steps_that_are_changed_while_a_call_goes_on_are_those_that_the_agent_is_told() {
+    let mut set = IntentSet::parse(INTENTS).unwrap();
+    let playbook = Arc::new(Playbook::new(PromptSet::built_in(), Some(&set)));
+    let mut call = Call { prompter: Prompter::new(Arc::clone(&playbook)).without_clock(), ..Call::new() };
+    call.says(0, 0, 2, Party::Agent, "Hello, this is Mina.");
+    let text = BTreeMap::from([("en".to_owned(), "Say that you are sorry.".to_owned())]);
+    let steps = vec![PlaybookStep { text, until: None }];
+    assert!(set.put_playbook("delivery", steps.clone()) && !set.put_playbook("nothing", steps));
+    playbook.take_steps(&set);
+    let said = call.says(2, 5, 8, Party::Customer, "It has not arrived.");
+    call.wants(&said, Some("delivery"));
+    assert!(begins(call.newest(), "Say that you are sorry."));
 }
 
 #[test]

@@ -54,7 +54,7 @@ pub(super) fn routes() -> Router<App> {
         recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
-        intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
+        intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,
         intents::remove_example,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         gaps::list, gaps::decide, gaps::health,
@@ -97,6 +97,7 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
     generator.subschema_for::<sotto_call::PromptAnswer>();
+    generator.subschema_for::<sotto_call::PlaybookStep>();
     generator.subschema_for::<sotto_review::CallInsight>();
     generator.subschema_for::<sotto_review::Quality>();
     generator.subschema_for::<sotto_call::CardAnswer>();
