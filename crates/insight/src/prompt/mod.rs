@@ -113,6 +113,8 @@ struct Standing {
 #[derive(Debug)]
 struct Said {
     quote: Quote,
+    /// BCP 47 code of the language that was recognised.
+    language: String,
     stretch: Stretch,
 }
 
@@ -291,13 +293,15 @@ impl Prompter {
         if let Some(known) = self.said.iter_mut().find(|known| known.quote.utterance_id == id) {
             let is_revised = known.quote.text != quote.text;
             (known.quote, known.stretch.party) = (quote, party);
+            known.language.clone_from(&said.language);
             if is_revised || party != Party::Customer {
                 // Their mood is read once more. Whoever these words were taken for, an employee has none.
                 self.withdraw(|one| one.rule == Rule::Empathy && one.utterance == id);
             }
             return;
         }
-        self.said.push_back(Said { quote, stretch: Stretch::of(said) });
+        let language = said.language.clone();
+        self.said.push_back(Said { quote, language, stretch: Stretch::of(said) });
         if self.said.len() > REMEMBERED {
             self.said.pop_front();
         }
@@ -359,12 +363,10 @@ impl Prompter {
         let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
         let trigger = decline.and_then(|turn| self.said(turn.trigger?));
         if trigger.is_some_and(|said| said.stretch.party == Party::Agent) {
-            for (language, more) in self.playbook.text("after_agent") {
-                if let Some(text) = text.get_mut(&language) {
-                    text.push(' ');
-                    text.push_str(&more);
-                }
-            }
+            add(&mut text, self.playbook.text("after_agent"));
+        }
+        if let Some(said) = self.said(id) {
+            add(&mut text, self.playbook.culture(&said.language));
         }
         self.offer(Rule::Empathy, text, id);
     }
@@ -500,6 +502,16 @@ impl Prompter {
         self.held_back.push(HeldBack { about, text, because });
         if self.held_back.len() > MOST_HELD_BACK {
             self.held_back.remove(0);
+        }
+    }
+}
+
+/// Says more, in the languages that something is said in already.
+fn add(text: &mut Text, more: Text) {
+    for (language, more) in more {
+        if let Some(text) = text.get_mut(&language) {
+            text.push(' ');
+            text.push_str(&more);
         }
     }
 }

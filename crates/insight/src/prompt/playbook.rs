@@ -23,6 +23,8 @@ pub(super) type Text = BTreeMap<String, String>;
 #[serde(default, deny_unknown_fields)]
 pub struct PromptSet {
     texts: BTreeMap<String, Text>,
+    /// By the language that the customer speaks (BCP 47).
+    culture: BTreeMap<String, Text>,
     farewells: Sentences,
     checklist: Vec<Duty>,
 }
@@ -62,6 +64,7 @@ impl PromptSet {
         let mut set = Self::built_in();
         own.check(&set.texts).map_err(InsightError::Prompts)?;
         set.texts.extend(own.texts);
+        set.culture.extend(own.culture);
         set.farewells.extend(own.farewells);
         set.checklist = own.checklist;
         Ok(set)
@@ -77,6 +80,13 @@ impl PromptSet {
             }
             if !is_titled(text) {
                 return Err(format!("`{name}` needs from 1 to {MAX_CHARS} characters in every language"));
+            }
+        }
+        for (language, note) in &self.culture {
+            if !is_text(language) || !is_titled(note) {
+                return Err(format!(
+                    "`culture.{language}` needs from 1 to {MAX_CHARS} characters in every language"
+                ));
             }
         }
         if self.checklist.len() > MAX_DUTIES {
@@ -112,6 +122,7 @@ impl PromptSet {
 #[derive(Debug, Default)]
 pub struct Playbook {
     texts: BTreeMap<String, Text>,
+    culture: BTreeMap<String, Text>,
     farewells: Phrases,
     duties: Vec<Duty>,
     /// By the name of the intent. Supervisors change them while calls go on.
@@ -122,9 +133,9 @@ impl Playbook {
     /// Of an organisation's prompts, and of the steps beside its intents.
     #[must_use]
     pub fn new(set: PromptSet, intents: Option<&IntentSet>) -> Self {
-        let PromptSet { texts, farewells, checklist } = set;
+        let PromptSet { texts, culture, farewells, checklist } = set;
         let farewells = Phrases::new(farewells.values().flatten().map(String::as_str));
-        let playbook = Self { texts, farewells, duties: checklist, steps: RwLock::default() };
+        let playbook = Self { texts, culture, farewells, duties: checklist, steps: RwLock::default() };
         intents.into_iter().for_each(|set| playbook.take_steps(set));
         playbook
     }
@@ -167,6 +178,12 @@ impl Playbook {
 
     pub(super) fn text(&self, name: &str) -> Text {
         self.texts.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What kindness asks for besides towards somebody who speaks this language: `fa-IR` is `fa` where nothing else is said.
+    pub(super) fn culture(&self, language: &str) -> Text {
+        let (primary, _) = language.split_once('-').unwrap_or((language, ""));
+        self.culture.get(language).or_else(|| self.culture.get(primary)).cloned().unwrap_or_default()
     }
 
     /// That something has not been said, in every language that it has a title in.
@@ -236,6 +253,7 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         assert!(wrong("[texts]\nangre = { en = \"x\" }").contains("no text `angre`"));
         assert!(wrong("[texts]\nanger = {}").contains("`anger` needs"));
+        assert!(wrong("[culture]\nfa = { en = \" \" }").contains("`culture.fa` needs"));
         assert!(wrong("\n[text]").starts_with("the prompts: line "));
         assert!(wrong(&OWN.replace("[\"This call is recorded.\"]", "[]")).contains("example sentences"));
         let (_, item) = OWN.split_once("[[checklist]]").unwrap();

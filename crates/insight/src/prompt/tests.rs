@@ -172,6 +172,25 @@ fn a_mood_that_turned_on_what_the_agent_said_is_told_so() {
 }
 
 #[test]
+fn kindness_says_what_the_organisation_wants_to_be_minded_with_the_language_of_the_customer() {
+    let notes =
+        "[culture]\nfa = { en = \"Thank them first.\", fa = \"نخست سپاسگزاری کنید.\", de = \"Danken Sie.\" }";
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(notes).unwrap(), None));
+    for (language, is_minded) in [("fa", true), ("fa-IR", true), ("en", false), ("", false)] {
+        let mut call = Call { prompter: Prompter::new(Arc::clone(&playbook)), ..Call::new() };
+        call.says(0, 0, 2, Party::Agent, "Hello.");
+        let words = utterance(2, Party::Customer, "I am so worried.");
+        let said = Utterance { end_ms: Millis(9_000), language: language.to_owned(), ..words };
+        call.hears(9_000, said.clone());
+        call.feels(&said, Emotion::Worry, None);
+        let text = &call.newest().text;
+        assert_eq!(text["en"].ends_with("by when. Thank them first."), is_minded, "{language}: {text:?}");
+        assert_eq!(text["fa"].ends_with("نخست سپاسگزاری کنید."), is_minded);
+        assert!(!text.contains_key("de"), "the rest is not said in it");
+    }
+}
+
+#[test]
 fn contentment_needs_no_prompt_and_takes_one_back_that_waits() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "I am so worried.");
