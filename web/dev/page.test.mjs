@@ -946,6 +946,20 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   assert.match(await focused(), /That is your mistake/);
 });
 
+test('how a call went says where it turned, on what, and when the customer was satisfied', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const focused = () => page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+  const arc = page.getByRole('region', { name: 'How it went for the customer' });
+  assert.match(await arc.innerText(), /On the whole: [\s\S]* at first, [\s\S]* at the end/);
+  await arc.getByRole('button', { name: /^It turned for the worse/ }).click();
+  assert.match(await focused(), /That is your mistake/);
+  await arc.getByRole('button', { name: /^Just before/ }).first().click();
+  assert.doesNotMatch(await focused(), /That is your mistake/);
+  await arc.getByRole('button', { name: /^They were satisfied/ }).last().click();
+  assert.match(await focused(), /Thank you, Mina/);
+});
+
 test('what a call came to leads to the words that it was', async (t) => {
   const page = await visit(t);
   await openEnded(page);

@@ -16,6 +16,7 @@ import type {
   Quality,
   Shedding,
   Source,
+  Turn,
 } from './generated/call';
 import type { AgentState } from './phone.svelte';
 
@@ -135,7 +136,15 @@ export interface CallInsight {
   summary_bullets: string[];
   urgency: 'low' | 'normal' | 'high';
   next_actions: NextAction[];
-  evidence: { summary_bullets: { citations: Citation[] }[]; urgency: Citation[] };
+  /** How the customer's mood went; null where none was read, or it is not for the reader. */
+  arc: { begins: number; ends: number; mean: number; turns: Turn[] } | null;
+  evidence: {
+    summary_bullets: { citations: Citation[] }[];
+    urgency: Citation[];
+    /** Of each turn: where it began, then what was said just before. */
+    turns: Citation[][];
+    satisfied: Citation[];
+  };
 }
 
 /** How good a call was, by the questions of a scorecard. */
