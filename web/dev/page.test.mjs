@@ -942,6 +942,7 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   const label = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
   assert.match(label, /^0:5\d: unhappy\. Their voice was higher, louder, and faster than at first\. /);
   assert.match(label, / Here it turned for the worse\. They said “That is your mistake/);
+  assert.match(label, /”\. Just before, it was said: “.+”\.$/);
   await page.keyboard.press('Enter');
   assert.match(await focused(), /That is your mistake/);
 });

@@ -204,6 +204,11 @@ pub fn decide(
         .collect()
 }
 
+/// The party of a leg that says whose it is, once it is known what is free: one that says it is an agent's is no customer's.
+pub(crate) fn unless_agent(said: Option<Party>, party: Party) -> Party {
+    if said == Some(Party::Agent) && party == Party::Customer { Party::Other } else { party }
+}
+
 /// Whether rules that know people call somebody an agent, and none calls them a customer: nothing is inferred of them,
 /// whichever stream they are heard on.
 #[must_use]

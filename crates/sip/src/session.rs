@@ -494,6 +494,7 @@ impl Session {
         ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
         let called = shared.calls.called(&plan).await?;
+        let is_by_employee = called.is_some() && plan.is_by_employee(&shared.config);
         let count = plan.streams.len().max(1);
         let mut sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
@@ -518,7 +519,7 @@ impl Session {
         };
         let new_call = |taken: &[Party]| {
             let parties = match &called {
-                // Whoever calls a number of ours is a customer.
+                // Whoever calls a number of ours is in the customer's place.
                 Some(_) => vec![Party::Customer; streams.len()],
                 None => plan.parties(&shared.config, &streams, taken),
             };
@@ -573,6 +574,9 @@ impl Session {
             takes_update: plan.takes_update,
             ..Self::new(shared, number, flow, dialog, call, plan.source, input)
         };
+        if is_by_employee {
+            session.note(Note::NoCustomer).await;
+        }
         if let Some(mut slot) = early
             && let Some(outputs) = outputs.pop()
         {

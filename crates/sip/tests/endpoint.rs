@@ -475,6 +475,21 @@ async fn requests_within_a_dialog_are_each_answered() {
 }
 
 #[tokio::test]
+async fn a_second_agent_is_not_the_customer_though_nobody_else_is_there() {
+    let mut bench = Bench::start(|_| {}).await;
+    let caller = Caller::towards(HERE).await.unwrap();
+    let headers = [("X-Sotto-Call", "43"), ("X-Sotto-Party", "agent")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let leg = Outgoing { headers, ..Outgoing::plain(&bench.uri(), agent()) };
+    let first = caller.call(&leg).await.unwrap();
+    assert_eq!(bench.begun().await.1.legs[0].party, Party::Agent);
+    let second = caller.call(&leg).await.unwrap();
+    assert!(matches!(bench.told().await, Told::Joined(_, leg) if leg.party == Party::Other));
+    second.hang_up().await.unwrap();
+    first.hang_up().await.unwrap();
+}
+
+#[tokio::test]
 async fn plain_legs_find_each_other() {
     let mut bench = Bench::start(|config| config.lone_leg_s = 1).await;
     let caller = Caller::towards(HERE).await.unwrap();
@@ -599,6 +614,37 @@ async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so()
     assert_eq!(bye.method.to_string(), "BYE");
     raw.accept(&bye).await;
     assert_eq!(bench.ended().await, (id, EndReason::Hangup));
+}
+
+#[tokio::test]
+async fn an_agent_who_calls_a_number_of_ours_is_no_customer() {
+    for (pattern, is_employee) in [("sip:1???@*", true), ("sip:2???@*", false)] {
+        let rules = format!(r#"[{{"agent_aor":"{pattern}"}}]"#);
+        let mut bench =
+            Bench::start(|config| config.party_rules = serde_json::from_str(&rules).unwrap()).await;
+        bench.host.numbers.lock().unwrap().push("sotto".into());
+        let mut raw = Raw::udp(bench.udp()).await;
+        let mut talk = Talk::new(&raw, bench.udp(), "colleague");
+        raw.send(talk.invite(&offer(&[("", "sendrecv")]))).await;
+        let answer = loop {
+            let SipMessage::Response(response) = raw.receive().await else { panic!("a request") };
+            if response.status_code.code() == 200 {
+                break response;
+            }
+        };
+        talk.answered(&answer);
+        raw.send(talk.ack("")).await;
+        bench.begun().await;
+        assert_eq!(
+            raw.status(talk.next("INFO", "application/dtmf-relay", "Signal=7\r\nDuration=80")).await,
+            200
+        );
+        if is_employee {
+            assert!(matches!(bench.noted().await, Note::NoCustomer));
+        }
+        assert!(matches!(bench.noted().await, Note::Dtmf { .. }));
+        assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+    }
 }
 
 #[tokio::test]

@@ -137,13 +137,13 @@ export interface CallInsight {
   urgency: 'low' | 'normal' | 'high';
   next_actions: NextAction[];
   /** How the customer's mood went; null where none was read, or it is not for the reader. */
-  arc: { begins: number; ends: number; mean: number; turns: Turn[] } | null;
+  arc: { begins: number; ends: number; mean?: number; turns: Turn[] } | null;
   evidence: {
     summary_bullets: { citations: Citation[] }[];
     urgency: Citation[];
-    /** Of each turn: where it began, then what was said just before. */
-    turns: Citation[][];
-    satisfied: Citation[];
+    /** Of each turn: where it began, then what was said just before. Absent, as `mean` is, in what was made long ago. */
+    turns?: Citation[][];
+    satisfied?: Citation[];
   };
 }
 
