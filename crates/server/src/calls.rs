@@ -526,22 +526,24 @@ impl Shared {
         };
         let mut started = answered?;
         missed.not();
-        if let Some(live) = self.running.get(&started.id).map(|call| call.live.clone())
-            && let Some(aor) = from.aor
-        {
-            // The call does not wait for the database.
-            let desk = desk.clone();
-            tokio::spawn(async move {
-                // Who may sign in here is no customer when they call.
-                if desk.knows(user_part(&aor)).await {
-                    live.has_no_customer();
-                }
-            });
+        if let Some(aor) = from.aor {
+            self.look_for_employee(desk, started.id, user_part(&aor).to_owned());
         }
         if let Some(leg) = started.legs.first_mut() {
             leg.bridge = waiting.answered();
         }
         Ok(started)
+    }
+
+    /// Who may sign in here is no customer when they call, or are called. The call does not wait for the database.
+    fn look_for_employee(&self, desk: &Desk, call: CallId, user: String) {
+        let Some(live) = self.running.get(&call).map(|call| call.live.clone()) else { return };
+        let desk = desk.clone();
+        tokio::spawn(async move {
+            if desk.knows(&user).await {
+                live.has_no_customer();
+            }
+        });
     }
 
     /// Keeps that nobody has answered a call, which comes in at this moment.
@@ -718,6 +720,7 @@ impl Shared {
             leg.bridge = Some(end);
         }
         let (id, over) = (started.id, started.over.clone());
+        self.look_for_employee(desk, id, number.clone());
         ear(Calling::Dialled);
         let on_progress = |now| ear(Calling::Progress(now));
         let dialled = line.endpoint.dial(&line.trunk, number.as_str(), started, Party::Customer, on_progress);
