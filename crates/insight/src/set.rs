@@ -439,12 +439,13 @@ mod tests {
                 assert!(count("en") >= wanted.0 && count("fa") >= wanted.1, "{}: {intent:?}", path.display());
                 assert!(!starter || intent.title.contains_key("fa"), "{intent:?}");
                 assert!(!intent.playbook.is_empty(), "{intent:?}");
-                let is_persian = |step: &Step| step.text.contains_key("fa");
+                let is_persian = |step: &PlaybookStep| step.text.contains_key("fa");
                 assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
                 // Whoever names a thing, it is named: what the agent is to say would be left out for the customer's words.
-                let is_asked =
-                    |step: &Step| ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb));
-                let until = |step: &&Step| step.until.is_some();
+                let is_asked = |step: &PlaybookStep| {
+                    ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb))
+                };
+                let until = |step: &&PlaybookStep| step.until.is_some();
                 assert!(!starter || intent.playbook.iter().filter(until).all(is_asked), "{intent:?}");
             }
             read += 1;
