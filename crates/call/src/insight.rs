@@ -151,7 +151,16 @@ pub struct WordsMood {
     pub emotion_p: f32,
 }
 
+/// Emotions less probable than this are not spoken of.
+const LEAST_EMOTION: f32 = 0.5;
+
 impl WordsMood {
+    /// The emotion, where it is probable enough to be spoken of.
+    #[must_use]
+    pub fn clear_emotion(&self) -> Option<Emotion> {
+        (self.emotion_p >= LEAST_EMOTION).then_some(self.emotion)
+    }
+
     /// Whether what was said is rather unpleasant than pleasant: only then is there something to answer kindly.
     #[must_use]
     pub fn is_unpleasant(&self) -> bool {

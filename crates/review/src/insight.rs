@@ -19,8 +19,6 @@ use crate::transcript::{Citation, Cited, Transcript};
 
 /// So many citations of one thing are enough.
 pub(crate) const MOST_CITATIONS: usize = 5;
-/// Emotions less probable than this are not spoken of, as on the page.
-const LEAST_EMOTION: f32 = 0.5;
 
 /// What a call came to.
 ///
@@ -497,8 +495,7 @@ fn turns(transcript: &Transcript<'_>) -> Vec<Cited<Turn>> {
 fn satisfied(transcript: &Transcript<'_>) -> Vec<(UtteranceId, Citation)> {
     let is_satisfied = |mood: &&Mood| {
         let words = &mood.words;
-        matches!(words.emotion, Emotion::Gratitude | Emotion::Joy)
-            && words.emotion_p >= LEAST_EMOTION
+        matches!(words.clear_emotion(), Some(Emotion::Gratitude | Emotion::Joy))
             && words.sentiment.positive > words.sentiment.negative
     };
     let mut clearest: Vec<&Mood> = moods(transcript).iter().filter(is_satisfied).collect();

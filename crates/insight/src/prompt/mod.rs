@@ -30,8 +30,6 @@ use crate::talk::{DEAD_AIR, Stretch};
 const EVERY: Millis = Millis(45_000);
 /// The first words of a call are nobody's to comment on.
 const FIRST: Millis = Millis(5_000);
-/// Emotions less probable than this are not spoken of, as on the page.
-const LEAST_EMOTION: f32 = 0.5;
 /// The agent interrupts so often within a time, and the customer could not finish.
 const OVERLAPS: usize = 2;
 const OVERLAPS_WITHIN: Millis = Millis(60_000);
@@ -354,8 +352,8 @@ impl Prompter {
             return;
         }
         self.felt = Some(id);
-        let is_unhappy = words.emotion_p >= LEAST_EMOTION && words.is_unpleasant();
-        let Some(name) = kindness(words.emotion).filter(|_| is_unhappy) else {
+        let emotion = words.clear_emotion().filter(|_| words.is_unpleasant());
+        let Some(name) = emotion.and_then(kindness) else {
             self.withdraw(|one| one.rule == Rule::Empathy);
             return;
         };
