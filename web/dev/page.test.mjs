@@ -945,6 +945,8 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   assert.match(label, /”\. Just before, it was said: “.+”\.$/);
   await page.keyboard.press('Enter');
   assert.match(await focused(), /That is your mistake/);
+  await page.getByRole('button', { name: 'They say that it is urgent' }).click();
+  assert.match(await focused(), /does not manage that by six/);
 });
 
 test('how a call went says where it turned, on what, and when the customer was satisfied', async (t) => {

@@ -159,6 +159,7 @@ export const english = {
       at: 72.8,
       text: 'And if accounting does not manage that by six?',
       mood: [-0.5, 'worry'],
+      urgent: true,
       card: { ...LATE, held_back: [{ title: 'Enrolment', section: ['The class is full'], confidence: 0.58, because: 'shown' }] },
     },
     {
@@ -613,6 +614,7 @@ export function events(script, startedAtUnixMs, externalId) {
           emotion_p: emotion === 'neutral' ? 0.8 : 0.62,
           arc: { at_ms: end, ...arc, trend },
           ...(line.voice ? { voice: voiceOf(line.voice) } : {}),
+          ...(line.urgent ? { urgent: true } : {}),
           ...(line.turn ? { turn: { direction: line.turn, since: id, trigger: id - 1 } } : {}),
         });
       }

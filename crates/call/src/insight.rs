@@ -54,6 +54,10 @@ pub struct Mood {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub voice: Option<VoiceMood>,
+    /// The customer says that it is urgent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub urgent: bool,
     /// From the publication of the words to that of this event.
     pub latency_ms: Millis,
 }
@@ -69,13 +73,19 @@ impl Mood {
         latency_ms: Millis,
     ) -> Self {
         let Utterance { utterance_id, revision, .. } = said.0;
-        Self { utterance_id, revision, words, arc, turn, voice: None, latency_ms }
+        Self { utterance_id, revision, words, arc, turn, voice: None, urgent: false, latency_ms }
     }
 
     /// With what the voice tells.
     #[must_use]
     pub fn with_voice(self, voice: Option<VoiceMood>) -> Self {
         Self { voice, ..self }
+    }
+
+    /// With whether the customer says that it is urgent.
+    #[must_use]
+    pub fn with_urgency(self, urgent: bool) -> Self {
+        Self { urgent, ..self }
     }
 
     /// The customer's utterance that it rests on.

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sotto_call::{
     CallEvent, CallState, Emotion, EntityKind, Millis, Mood, Party, Trend, Turn, TurnDirection, UtteranceId,
 };
+use sotto_insight::{is_in_no_hurry, is_urgent};
 use time::OffsetDateTime;
 
 use crate::actions::actions;
@@ -518,8 +519,7 @@ fn urgency(
     let (clear, rules) = (rules.sentiment.clear, &rules.urgency);
     let mut points = 0;
     let mut evidence = Vec::new();
-    // "It is not urgent" has the word in it.
-    let said = said_by_customer(transcript, |text| rules.urgent.are_in(text) && !rules.no_hurry.are_in(text));
+    let said = said_by_customer(transcript, is_urgent);
     if !said.is_empty() {
         points += rules.said;
         evidence.extend(said);
@@ -545,7 +545,7 @@ fn urgency(
         evidence.truncate(MOST_CITATIONS);
         return (Urgency::High, evidence);
     }
-    let calm = said_by_customer(transcript, |text| rules.no_hurry.are_in(text));
+    let calm = said_by_customer(transcript, is_in_no_hurry);
     if points == 0 && !calm.is_empty() { (Urgency::Low, calm) } else { (Urgency::Normal, Vec::new()) }
 }
 

@@ -26,7 +26,7 @@ use sotto_call::{
 };
 use sotto_insight::{
     Checklist, Duty, Embedder, EmbeddingModel, EmotionalArc, InsightError, IntentSet, Intents, MoodReader,
-    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for,
+    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for, is_urgent,
 };
 use sotto_knowledge::{Excerpt, Hit, Query, Question, Trigger, Turn, Viewer};
 use sotto_models::{Cache, Onnx, Progress};
@@ -744,7 +744,8 @@ impl Thread {
                     tells = tells.with_arousal(&words, voice.as_ref());
                 }
                 let (arc, turn) = known.arc.observe(tells);
-                publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency()).with_voice(voice)));
+                let mood = Mood::of(&said, words, arc, turn, latency()).with_voice(voice);
+                publish(EventBody::Mood(mood.with_urgency(is_urgent(&said.utterance().text))));
                 self.figures.moods.fetch_add(1, Relaxed);
             }
             let is_wish = understood.wanted.is_some();
@@ -1300,6 +1301,20 @@ pub(crate) mod tests {
         memory.consents(true);
         let once_more = says(&memory, 5, "that is what I said");
         assert_eq!(once_more, says(&Arc::new(CallMemory::default()), 5, "that is what I said"));
+    }
+
+    #[test]
+    fn what_a_customer_says_is_urgent_is_told_as_the_words_are_now() {
+        let insight = start(&feelings());
+        let heard = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Customer, text) };
+        let said = [
+            heard(1, 0, "I need it as soon as possible"),
+            heard(2, 0, "it is not urgent"),
+            heard(1, 1, "I need it as soon as it comes"),
+        ];
+        let events = published(&insight, &said);
+        let urgent: Vec<bool> = moods(&events).iter().map(|mood| mood.urgent).collect();
+        assert_eq!(urgent, [true, false, false]);
     }
 
     #[test]

@@ -494,6 +494,7 @@ export const en = {
   'mood.voice.faster': 'faster',
   'mood.voice.slower': 'slower',
   'mood.words': 'They said “{text}”.',
+  'mood.urgent': 'They say that it is urgent',
   'mood.before': 'Just before, it was said: “{text}”.',
   'mood.purpose': 'What it is for: {purpose}',
   'mood.refused': 'No mood is read on this call: the customer does not agree, or works here.',

@@ -482,6 +482,7 @@ export const fa: Record<Key, Message> = {
   'mood.voice.faster': 'تندتر',
   'mood.voice.slower': 'کندتر',
   'mood.words': 'گفت: «{text}»',
+  'mood.urgent': 'مشتری می‌گوید که فوری است',
   'mood.before': 'درست پیش از آن گفته شد: «{text}».',
   'mood.purpose': 'برای چه: {purpose}',
   'mood.refused': 'در این تماس حال خوانده نمی‌شود: مشتری موافق نیست، یا خود همکار ماست.',
