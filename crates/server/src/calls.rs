@@ -33,7 +33,7 @@ use crate::desk::{
     Supervision, WaitingCaller,
 };
 use crate::hub::{self, Hub, LiveCall};
-use crate::insight::{CallMemory, Insight};
+use crate::insight::{CallMemory, ConsentSaidBy, Insight};
 use crate::needs::Condition;
 use crate::redaction::{self, Left, Redaction, RedactionConfig};
 
@@ -388,7 +388,7 @@ impl Shared {
         }
         let mut memory = CallMemory::since(started_at_unix_ms);
         if let Some(agrees) = call.consent {
-            memory.consents(agrees);
+            memory.consents(agrees, ConsentSaidBy::Call);
             live.publish(EventBody::Consent(Consent { mood: agrees }));
         }
         if let Some(playbook) = self.playbook.get() {
@@ -1023,7 +1023,7 @@ impl Host for Calls {
             // A telephone outside takes back what its call's customer has agreed to, and gives nothing.
             Note::Consent(agrees) if agrees && call.id() != id => return,
             Note::Consent(agrees) => {
-                call.consents(agrees);
+                call.consents(agrees, ConsentSaidBy::Call);
                 return;
             }
             Note::NoCustomer => return call.has_no_customer(),

@@ -27,7 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::alerts::Rules;
-use crate::insight::CallMemory;
+use crate::insight::{CallMemory, ConsentSaidBy};
 use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -534,9 +534,9 @@ impl LiveCall {
     }
 
     /// The customer agrees that their mood is read, or does not, from now on. Who does not has none any more: what was
-    /// published of it is taken back. False, and nothing changes, where there is only an employee who could agree.
-    pub fn consents(&self, agrees: bool) -> bool {
-        let counts = self.memory.get().is_none_or(|memory| memory.consents(agrees));
+    /// published of it is taken back. False, and nothing changes, where that does not count: see [`CallMemory::consents`].
+    pub fn consents(&self, agrees: bool, says: ConsentSaidBy) -> bool {
+        let counts = self.memory.get().is_none_or(|memory| memory.consents(agrees, says));
         if counts {
             self.publish(EventBody::Consent(Consent { mood: agrees }));
         }
@@ -549,7 +549,7 @@ impl LiveCall {
         if let Some(memory) = self.memory.get() {
             memory.has_no_customer();
         }
-        self.consents(false);
+        self.consents(false, ConsentSaidBy::Call);
     }
 
     /// Takes what was said in an utterance out of everything that was published about it, and publishes what is left: an event

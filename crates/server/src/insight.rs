@@ -304,6 +304,17 @@ struct Agreement {
     is_over: bool,
     /// Whoever is in the customer's place is an employee, of whom nothing is understood.
     is_employee: bool,
+    /// Somebody has written down that they do not agree.
+    is_written_no: bool,
+}
+
+/// Who says whether a customer agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentSaidBy {
+    /// The call itself, by a header or the like.
+    Call,
+    /// Somebody who has heard them say so.
+    Person,
 }
 
 impl Agreement {
@@ -414,11 +425,15 @@ impl CallMemory {
     }
 
     /// The customer agrees that their mood is read, or does not, from now on. False, and nothing changes, where there is no
-    /// customer who could agree.
-    pub fn consents(&self, agrees: bool) -> bool {
+    /// customer who could agree, or the call says yes to what somebody has written down a no to.
+    pub fn consents(&self, agrees: bool, says: ConsentSaidBy) -> bool {
         let mut consent = self.consent();
-        if agrees && consent.is_employee {
+        let is_person = says == ConsentSaidBy::Person;
+        if agrees && (consent.is_employee || consent.is_written_no && !is_person) {
             return false;
+        }
+        if is_person {
+            consent.is_written_no = !agrees;
         }
         consent.agrees = Some(agrees);
         consent.is_over |= !agrees;
@@ -1247,7 +1262,7 @@ pub(crate) mod tests {
         ] {
             let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
             let memory = Arc::new(CallMemory::default());
-            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
             let (publish, events) = channel();
             let heard = memory.hear(&said, None).unwrap();
             insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
@@ -1270,7 +1285,7 @@ pub(crate) mod tests {
             let mood = MoodFrom::VoiceAndWords;
             let config = InsightConfig { mood, consent_assumed: assumed, ..feelings() };
             let memory = CallMemory::default();
-            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
             assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");
         }
     }
@@ -1286,19 +1301,19 @@ pub(crate) mod tests {
             events.iter().collect()
         };
         let memory = Arc::new(CallMemory::default());
-        memory.consents(true);
+        memory.consents(true, ConsentSaidBy::Call);
         for id in [1, 2] {
             assert_eq!(says(&memory, id, "that is bad of you").len(), 1);
         }
-        memory.consents(false);
+        memory.consents(false, ConsentSaidBy::Call);
         assert_eq!(says(&memory, 3, "that is bad of you"), []);
-        memory.consents(true);
+        memory.consents(true, ConsentSaidBy::Call);
         let again = says(&memory, 4, "that is what I said");
         assert_eq!(again, says(&Arc::new(CallMemory::default()), 4, "that is what I said"));
         assert_eq!(moods(&again).len(), 1);
         // Also when nothing was said meanwhile.
-        memory.consents(false);
-        memory.consents(true);
+        memory.consents(false, ConsentSaidBy::Call);
+        memory.consents(true, ConsentSaidBy::Call);
         let once_more = says(&memory, 5, "that is what I said");
         assert_eq!(once_more, says(&Arc::new(CallMemory::default()), 5, "that is what I said"));
     }
@@ -1322,10 +1337,22 @@ pub(crate) mod tests {
         let config = InsightConfig { mood: MoodFrom::VoiceAndWords, ..feelings() };
         let (insight, memory) = (start(&config), CallMemory::default());
         memory.has_no_customer();
-        assert!(!memory.consents(true));
+        assert!(!memory.consents(true, ConsentSaidBy::Call));
         assert!(!insight.listens_to_voice(&memory));
         let said = utterance(1, Party::Customer, "that is bad of you and I want a refund");
         assert_eq!(published_of(memory, &insight, &[said]), []);
+    }
+
+    #[test]
+    fn what_somebody_has_written_down_a_no_to_no_header_says_yes_to() {
+        let memory = CallMemory::default();
+        let may_feel = || memory.consent().may_feel(true);
+        assert!(memory.consents(true, ConsentSaidBy::Call) && may_feel());
+        assert!(memory.consents(false, ConsentSaidBy::Person) && !may_feel());
+        assert!(!memory.consents(true, ConsentSaidBy::Call) && !may_feel());
+        assert!(memory.consents(true, ConsentSaidBy::Person) && may_feel());
+        assert!(memory.consents(false, ConsentSaidBy::Call) && !may_feel());
+        assert!(memory.consents(true, ConsentSaidBy::Call) && may_feel(), "the newest counts");
     }
 
     #[test]
@@ -1341,7 +1368,7 @@ pub(crate) mod tests {
                 insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
                 events.iter().collect()
             };
-            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
             says(&memory, 1, "that is bad of you");
             memory.has_another_customer();
             let now = says(&memory, 2, "that is good of you");

@@ -21,6 +21,7 @@ use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
 use crate::hub::{FollowError, LiveCall, Update};
+use crate::insight::ConsentSaidBy;
 use crate::library::role_name;
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -247,7 +248,7 @@ pub(super) async fn consent(
     authorize(&identity, Action::TakeCalls)?;
     match had(&app, &identity, id).await? {
         Some(live) => {
-            if !live.consents(new.mood) {
+            if !live.consents(new.mood, ConsentSaidBy::Person) {
                 let why = "whoever is in the customer's place is an employee";
                 return Err(ApiError::new(StatusCode::CONFLICT, "no_customer", why));
             }
