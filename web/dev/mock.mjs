@@ -258,6 +258,7 @@ const taught = {
     title,
     alert: name === 'complaint',
     in_file: true,
+    playbook: [],
     examples: OWN[name].map((text) => ({ text })),
   })),
 };
@@ -271,7 +272,7 @@ async function teach(request, response, url, user) {
     const intents = taught.intents.map((one) => ({ ...one, learnable: one.examples.length >= 3 }));
     return answer(response, 200, { ...taught, intents });
   }
-  const [, , kind, part] = url.pathname.split('/');
+  const [, , kind, part, more] = url.pathname.split('/');
   const named = (name) => taught.intents.find((one) => one.name === name);
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
   const body = await bodyOf(request);
@@ -292,10 +293,15 @@ async function teach(request, response, url, user) {
   } else if (method === 'POST') {
     const { name, title, alert } = body;
     if (named(name)) return refuse(response, 409, 'name_taken', 'there is one already');
-    taught.intents.push({ name, title, alert, in_file: false, examples: [] });
+    taught.intents.push({ name, title, alert, in_file: false, playbook: [], examples: [] });
   } else {
     const one = named(decodeURIComponent(part));
     if (!one) return unknown();
+    if (more === 'playbook') {
+      // Nothing is learned by it.
+      one.playbook = body.steps;
+      return answer(response, 204);
+    }
     if (method === 'PUT') Object.assign(one, body);
     else taught.intents = taught.intents.filter((other) => other !== one);
   }
@@ -888,6 +894,21 @@ function resource(request, response, url, user) {
     return bodyOf(request).then(({ outcome }) => {
       call.outcome = { outcome, by: user.name, at_unix_ms: Date.now() };
       return answer(response, 200, call.outcome);
+    });
+  }
+  if (path.endsWith('/consent') && request.method === 'POST') {
+    const call = find(path.split('/')[3]);
+    if (!call) return refuse(response, 404, 'not_found', 'no such call');
+    const { started, ended } = stateNow(call);
+    const isOwn = (one) => one.party === 'agent' && one.name === user.name;
+    if (user.role === 'agent' && !started.participants.some(isOwn))
+      return refuse(response, 403, 'forbidden', 'you may not do this');
+    return bodyOf(request).then(({ mood }) => {
+      if (ended && mood) return refuse(response, 409, 'call_over', 'the call is over');
+      const withheld = ({ seq, at_ms }) => ({ seq, at_ms, kind: 'withheld' });
+      if (!mood) call.events = call.events.map((event) => (event.kind === 'mood' ? withheld(event) : event));
+      if (!ended) tell(call, { kind: 'consent', mood });
+      return answer(response, 204);
     });
   }
   if (path.endsWith('/answer') && request.method === 'POST') {

@@ -989,8 +989,25 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   const label = await page.evaluate(() => document.activeElement.getAttribute('aria-label'));
   assert.match(label, /^0:5\d: unhappy\. Their voice was higher, louder, and faster than at first\. /);
   assert.match(label, / Here it turned for the worse\. They said “That is your mistake/);
+  assert.match(label, /”\. Just before, it was said: “.+”\.$/);
   await page.keyboard.press('Enter');
   assert.match(await focused(), /That is your mistake/);
+  await page.getByRole('button', { name: 'They say that it is urgent' }).click();
+  assert.match(await focused(), /does not manage that by six/);
+});
+
+test('how a call went says where it turned, on what, and when the customer was satisfied', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const focused = () => page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+  const arc = page.getByRole('region', { name: 'How it went for the customer' });
+  assert.match(await arc.innerText(), /On the whole: [\s\S]* at first, [\s\S]* at the end/);
+  await arc.getByRole('button', { name: /^It turned for the worse/ }).click();
+  assert.match(await focused(), /That is your mistake/);
+  await arc.getByRole('button', { name: /^Just before/ }).first().click();
+  assert.doesNotMatch(await focused(), /That is your mistake/);
+  await arc.getByRole('button', { name: /^They were satisfied/ }).last().click();
+  assert.match(await focused(), /Thank you, Mina/);
 });
 
 test('what a call came to leads to the words that it was', async (t) => {
@@ -1082,6 +1099,37 @@ test('a supervisor adds an intent and its examples, and takes them away again', 
   await card.getByRole('button', { name: /^Remove it with/ }).click();
   await card.waitFor({ state: 'detached' });
   await page.getByText('In use as they are here').waitFor();
+});
+
+test('a supervisor writes what agents do for who wants something, in both languages', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/intents`);
+  await page.locator('[data-intent="registration"]').click();
+  const form = page.getByRole('form', { name: 'What agents do for who wants this' });
+  const use = form.getByRole('button', { name: 'Use these steps' });
+  await form.getByRole('button', { name: 'Another step' }).click();
+  await page.waitForFunction(() => document.activeElement.getAttribute('aria-label') === 'Step 1 in English');
+  assert.equal(await use.count(), 0, 'an empty step changes nothing');
+  await page.keyboard.type('Ask for their telephone number.');
+  await form.getByLabel('Step 1 in Persian').fill('شمارهٔ تلفنشان را بپرسید.');
+  await form.getByLabel('When step 1 is left out').selectOption('phone');
+  await form.getByRole('button', { name: 'Another step' }).click();
+  await form.getByLabel('Step 2 in English').fill('Offer the placement test.');
+  await form.getByRole('button', { name: 'Move step 2 up' }).click();
+  assert.equal(await form.getByLabel('Step 1 in English').inputValue(), 'Offer the placement test.');
+  await use.click();
+  await use.waitFor({ state: 'detached' });
+  const steps = async () => {
+    const { intents } = await (await page.request.get(`${base}/api/intents`)).json();
+    return intents.find(({ name }) => name === 'registration').playbook;
+  };
+  const ask = { en: 'Ask for their telephone number.', fa: 'شمارهٔ تلفنشان را بپرسید.' };
+  assert.deepEqual(await steps(), [{ text: { en: 'Offer the placement test.' } }, { text: ask, until: 'phone' }]);
+  await form.getByRole('button', { name: 'Remove step 1' }).click();
+  await page.waitForFunction(() => document.activeElement.textContent === 'Another step');
+  await use.click();
+  await use.waitFor({ state: 'detached' });
+  assert.deepEqual(await steps(), [{ text: ask, until: 'phone' }]);
 });
 
 test('what a customer said becomes an example with one click, or two keys', async (t) => {
@@ -1735,4 +1783,31 @@ test('fits a telephone', async (t) => {
   assert.ok(await fits(), 'list');
   await openEnded(page, (call) => !named(call) || call.utterances > 17);
   assert.ok(await fits(), 'call');
+});
+
+test('who does not agree has no mood any more, once that was asked', async (t) => {
+  const persian = (call) => call.language === 'fa';
+  const page = await visit(t, { name: 'admin' });
+  const call = await openEnded(page, persian);
+  const mood = page.getByRole('heading', { name: 'How the customer feels' });
+  await mood.waitFor();
+  const consent = page.getByRole('region', { name: 'Is their mood to be read?' });
+  await consent.getByRole('button', { name: 'The customer does not agree' }).click();
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Remove their mood'));
+  await consent.getByRole('button', { name: 'Leave it' }).click();
+  assert.ok(await mood.isVisible());
+  await consent.getByRole('button', { name: 'The customer does not agree' }).click();
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Remove their mood'));
+  await page.keyboard.press('Enter');
+  await mood.waitFor({ state: 'detached' });
+  assert.match(await consent.innerText(), /No mood is read on this call/);
+  assert.equal(await consent.getByRole('button').count(), 0, 'of a call that is over nothing more is read');
+  const events = await (await page.request.get(`${base}/api/calls/${call.id}/events`)).text();
+  assert.doesNotMatch(events, /"mood"/);
+
+  // Somebody else's call is not theirs to say it of.
+  const agent = await visit(t, { name: 'omid' });
+  await openEnded(agent);
+  await agent.getByRole('heading', { name: 'How the customer feels' }).waitFor();
+  assert.equal(await agent.getByRole('region', { name: 'Is their mood to be read?' }).count(), 0);
 });

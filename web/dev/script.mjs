@@ -159,6 +159,7 @@ export const english = {
       at: 72.8,
       text: 'And if accounting does not manage that by six?',
       mood: [-0.5, 'worry'],
+      urgent: true,
       card: { ...LATE, held_back: [{ title: 'Enrolment', section: ['The class is full'], confidence: 0.58, because: 'shown' }] },
     },
     {
@@ -613,6 +614,7 @@ export function events(script, startedAtUnixMs, externalId) {
           emotion_p: emotion === 'neutral' ? 0.8 : 0.62,
           arc: { at_ms: end, ...arc, trend },
           ...(line.voice ? { voice: voiceOf(line.voice) } : {}),
+          ...(line.urgent ? { urgent: true } : {}),
           ...(line.turn ? { turn: { direction: line.turn, since: id, trigger: id - 1 } } : {}),
         });
       }
@@ -685,7 +687,7 @@ function talkOf(spoken) {
 }
 
 /** What a call came to, in the form of crates/review: its longest sentences, and what the agent said last as a promise. */
-export function reviewOf({ utterances }) {
+export function reviewOf({ utterances, moods }) {
   const said = utterances.filter(({ final, text }) => final && text);
   const cite = ({ utterance_id, revision, party, start_ms, text }) => ({
     utterance_id,
@@ -694,6 +696,9 @@ export function reviewOf({ utterances }) {
     start_ms,
     chars: { start: 0, end: [...text].length },
   });
+  const of = (id) => said.find(({ utterance_id }) => utterance_id === id);
+  const turned = moods.filter(({ turn }) => turn);
+  const satisfied = moods.filter(({ emotion, utterance_id }) => ['gratitude', 'joy'].includes(emotion) && of(utterance_id));
   const longest = said
     .toSorted((a, b) => b.text.length - a.text.length)
     .slice(0, 4)
@@ -720,9 +725,21 @@ export function reviewOf({ utterances }) {
     next_actions: last ? [{ ...about, text: last.text, citations: [cite(last)] }] : [],
     lead_stage_suggestion: null,
     confidence: 0.7,
-    arc: null,
+    arc: moods.length === 0 ? null : {
+      begins: moods[0].arc.valence,
+      ends: moods.at(-1).arc.valence,
+      mean: moods.reduce((sum, { arc }) => sum + arc.valence, 0) / moods.length,
+      trend: moods.at(-1).arc.trend,
+      turns: turned.map(({ turn }) => turn),
+      satisfied: satisfied.map(({ utterance_id }) => utterance_id),
+    },
     named: [],
-    evidence: { summary_bullets: longest.map(bullet), urgency: [] },
+    evidence: {
+      summary_bullets: longest.map(bullet),
+      urgency: [],
+      turns: turned.map(({ turn }) => [turn.since, turn.trigger].map(of).filter(Boolean).map(cite)),
+      satisfied: satisfied.map(({ utterance_id }) => cite(of(utterance_id))),
+    },
   };
   const questions = [
     question('greeting', { en: 'Greets, and says who they are', fa: 'سلام می‌کند و خود را معرفی می‌کند' }, 1, [first]),

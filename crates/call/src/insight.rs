@@ -54,6 +54,10 @@ pub struct Mood {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub voice: Option<VoiceMood>,
+    /// The customer says that it is urgent.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub urgent: bool,
     /// From the publication of the words to that of this event.
     pub latency_ms: Millis,
 }
@@ -69,13 +73,19 @@ impl Mood {
         latency_ms: Millis,
     ) -> Self {
         let Utterance { utterance_id, revision, .. } = said.0;
-        Self { utterance_id, revision, words, arc, turn, voice: None, latency_ms }
+        Self { utterance_id, revision, words, arc, turn, voice: None, urgent: false, latency_ms }
     }
 
     /// With what the voice tells.
     #[must_use]
     pub fn with_voice(self, voice: Option<VoiceMood>) -> Self {
         Self { voice, ..self }
+    }
+
+    /// With whether the customer says that it is urgent.
+    #[must_use]
+    pub fn with_urgency(self, urgent: bool) -> Self {
+        Self { urgent, ..self }
     }
 
     /// The customer's utterance that it rests on.
@@ -149,6 +159,23 @@ pub struct WordsMood {
     pub emotion: Emotion,
     /// How probable that is, 0 to 1.
     pub emotion_p: f32,
+}
+
+/// Emotions less probable than this are not spoken of.
+const LEAST_EMOTION: f32 = 0.5;
+
+impl WordsMood {
+    /// The emotion, where it is probable enough to be spoken of.
+    #[must_use]
+    pub fn clear_emotion(&self) -> Option<Emotion> {
+        (self.emotion_p >= LEAST_EMOTION).then_some(self.emotion)
+    }
+
+    /// Whether what was said is rather unpleasant than pleasant: only then is there something to answer kindly.
+    #[must_use]
+    pub fn is_unpleasant(&self) -> bool {
+        self.sentiment.negative > self.sentiment.positive
+    }
 }
 
 /// What was measured of a voice while an utterance was spoken. It is in no event: see [`VoiceMood`].
@@ -504,6 +531,31 @@ mod tests {
         assert_eq!(state(bodies.clone()).intents, []);
         bodies.push(EventBody::Utterance(heard(2, "")));
         assert_eq!(state(bodies).moods, []);
+    }
+
+    #[test]
+    fn a_prompt_falls_when_the_words_that_it_rests_on_are_revised_to_something_else() {
+        let heard = |revision, text: &str| Utterance { revision, ..utterance(1, Party::Customer, text) };
+        let (first, second) = (heard(0, "a disgrace"), heard(1, "a grace"));
+        let said = CustomerUtterance::of(&second).unwrap();
+        let mut better = mood(&said);
+        better.words.sentiment = Sentiment { negative: 0.25, neutral: 0.25, positive: 0.5 };
+        let (worse, none) = (mood(&said), Intent::none(&said, Millis(0)));
+        for (about, understood, stands) in [
+            (PromptKind::Empathy, EventBody::Mood(better.clone()), false),
+            (PromptKind::Empathy, EventBody::Mood(worse), true),
+            (PromptKind::Empathy, EventBody::Intent(none.clone()), true),
+            (PromptKind::NextAction, EventBody::Intent(none), false),
+            (PromptKind::NextAction, EventBody::Mood(better), true),
+        ] {
+            let state = state([
+                EventBody::Utterance(first.clone()),
+                kindness(about, &first, &[]),
+                EventBody::Utterance(second.clone()),
+                understood,
+            ]);
+            assert_eq!(state.prompt.is_some(), stands, "{about:?}");
+        }
     }
 
     #[test]

@@ -131,6 +131,10 @@ impl CallState {
             EventBody::Mood(mood) => {
                 if self.may_have_mood() && self.is_said(mood.utterance_id(), mood.revision()) {
                     put(&mut self.moods, mood, Mood::utterance_id);
+                    if !mood.words.is_unpleasant() {
+                        // The words as they were revised ask for no kindness.
+                        self.take_prompt(PromptKind::Empathy, mood.utterance_id());
+                    }
                 }
             }
             EventBody::Consent(consent) => {
@@ -143,6 +147,10 @@ impl CallState {
                 if self.is_said(intent.utterance_id, intent.revision) {
                     put(&mut self.intents, intent, |intent| intent.utterance_id);
                     self.intents.retain(|intent| intent.name.is_some());
+                    if intent.name.is_none() {
+                        // The words as they were revised want nothing that a step would be for.
+                        self.take_prompt(PromptKind::NextAction, intent.utterance_id);
+                    }
                 }
             }
             EventBody::Entities(found) => {
@@ -250,9 +258,7 @@ impl CallState {
             // Whoever these words were taken for, they are an employee's now.
             self.moods.retain(|mood| mood.utterance_id() != new.utterance_id);
             self.intents.retain(|intent| intent.utterance_id != new.utterance_id);
-            self.prompt.take_if(|prompt| {
-                prompt.about == PromptKind::Empathy && prompt.evidence.utterance_id == new.utterance_id
-            });
+            self.take_prompt(PromptKind::Empathy, new.utterance_id);
             self.cards.retain(|card| card.evidence.utterance_id != new.utterance_id);
             self.cards_not_shown.retain(|held| held.evidence.utterance_id != new.utterance_id);
         }
@@ -268,6 +274,11 @@ impl CallState {
                 }
             }
         }
+    }
+
+    /// A prompt of this kind that rests on an utterance stands no more.
+    fn take_prompt(&mut self, about: PromptKind, id: UtteranceId) {
+        self.prompt.take_if(|prompt| prompt.about == about && prompt.evidence.utterance_id == id);
     }
 
     /// Leaves nothing of what was said in an utterance but that something was.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{MASK, Millis, Party, Utterance, UtteranceId};
+use crate::{EntityKind, MASK, Millis, Party, Utterance, UtteranceId};
 
 /// Words that something rests on, as they were then.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +49,17 @@ impl AgentUtterance {
     pub fn utterance(&self) -> &Utterance {
         &self.0
     }
+}
+
+/// One step of what an agent does for a customer who wants something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PlaybookStep {
+    /// What to do, by BCP 47 language.
+    pub text: BTreeMap<String, String>,
+    /// It is done once such a thing has been named on the call, by whichever party.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<EntityKind>,
 }
 
 /// See [`EventBody::Prompt`](crate::EventBody::Prompt).

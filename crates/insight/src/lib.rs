@@ -9,7 +9,7 @@
 //! compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an
 //! agent is told, and a [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a
 //! customer's question they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well: what is missing
-//! on a call, and words that matter.
+//! on a call, and words that matter. And [`is_urgent`] says whether somebody says so.
 
 mod arc;
 mod arousal;
@@ -29,6 +29,7 @@ mod spoken;
 mod talk;
 mod tokenizer;
 mod understanding;
+mod urgency;
 
 pub use arc::{EmotionalArc, Observation};
 pub use arousal::Voices;
@@ -40,10 +41,11 @@ pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor, has_long_number};
-pub use set::{Definition, IntentSet, Intents, Step, Wanted};
+pub use set::{Definition, IntentSet, Intents, Wanted};
 pub use spoken::{places, plain, spelled};
 pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};
+pub use urgency::{is_in_no_hurry, is_urgent};
 
 /// Why something could not be understood.
 #[derive(Debug, thiserror::Error)]

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use sotto_call::EntityKind;
+use sotto_call::PlaybookStep;
 
 use crate::{Embedder, Embedding, Example, InsightError, Recogniser};
 
@@ -15,7 +15,7 @@ const MAX_EXAMPLES: usize = 20_000;
 const MAX_CHARS: usize = 500;
 /// Of a name.
 const MAX_NAME_CHARS: usize = 100;
-/// Languages that an intent has titles in.
+/// Languages that an intent has titles in, and a step of its playbook a text.
 const MAX_TITLES: usize = 20;
 /// Steps of an intent's playbook.
 const MAX_STEPS: usize = 20;
@@ -62,7 +62,7 @@ pub struct Definition {
     pub alert: bool,
     /// What the agent does for somebody who wants it, step by step.
     #[serde(default)]
-    pub playbook: Vec<Step>,
+    pub playbook: Vec<PlaybookStep>,
     /// What somebody says who wants it.
     examples: Sentences,
 }
@@ -78,17 +78,6 @@ impl Definition {
     pub fn is_learnable(&self) -> bool {
         self.examples().count() >= LEAST_EXAMPLES
     }
-}
-
-/// One step of a playbook.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Step {
-    /// What to do, by language.
-    pub text: BTreeMap<String, String>,
-    /// It is done once such a thing has been named on the call, by whichever party.
-    #[serde(default)]
-    pub until: Option<EntityKind>,
 }
 
 /// Reads the text of a file, or says what is wrong with it and where.
@@ -151,7 +140,9 @@ impl IntentSet {
                     "`{name}` needs a title of at most {MAX_CHARS} characters, in 1 to {MAX_TITLES} languages"
                 ));
             }
-            let is_step = |step: &Step| !step.text.is_empty() && step.text.values().all(|text| is_text(text));
+            let is_step = |PlaybookStep { text, .. }: &PlaybookStep| {
+                !text.is_empty() && text.len() <= MAX_TITLES && text.iter().all(is_title)
+            };
             if playbook.len() > MAX_STEPS || !playbook.iter().all(is_step) {
                 return Err(format!(
                     "the playbook of `{name}` needs at most {MAX_STEPS} steps, each with a text of at most \
@@ -196,6 +187,13 @@ impl IntentSet {
                 self.intents.push(Definition { name: name.to_owned(), title, alert, playbook, examples });
             }
         }
+    }
+
+    /// Has agents do this for somebody who wants an intent, in place of what its playbook was. False if there is no such intent.
+    pub fn put_playbook(&mut self, intent: &str, steps: Vec<PlaybookStep>) -> bool {
+        let Some(found) = self.intents.iter_mut().find(|one| one.name == intent) else { return false };
+        found.playbook = steps;
+        true
     }
 
     /// Takes an intent out, with its examples.
@@ -441,12 +439,13 @@ mod tests {
                 assert!(count("en") >= wanted.0 && count("fa") >= wanted.1, "{}: {intent:?}", path.display());
                 assert!(!starter || intent.title.contains_key("fa"), "{intent:?}");
                 assert!(!intent.playbook.is_empty(), "{intent:?}");
-                let is_persian = |step: &Step| step.text.contains_key("fa");
+                let is_persian = |step: &PlaybookStep| step.text.contains_key("fa");
                 assert!(!starter || intent.playbook.iter().all(is_persian), "{intent:?}");
                 // Whoever names a thing, it is named: what the agent is to say would be left out for the customer's words.
-                let is_asked =
-                    |step: &Step| ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb));
-                let until = |step: &&Step| step.until.is_some();
+                let is_asked = |step: &PlaybookStep| {
+                    ["Ask", "Take"].iter().any(|verb| step.text["en"].starts_with(verb))
+                };
+                let until = |step: &&PlaybookStep| step.until.is_some();
                 assert!(!starter || intent.playbook.iter().filter(until).all(is_asked), "{intent:?}");
             }
             read += 1;

@@ -67,6 +67,15 @@ pub fn check(insight: &CallInsight, state: &CallState) -> Checked {
         ("arc", insight.arc.is_some(), &evidence.arc),
         ("urgency", !evidence.urgency.is_empty(), &evidence.urgency),
     ];
+    for (n, turn) in insight.arc.iter().flat_map(|arc| &arc.turns).enumerate() {
+        let from = evidence.turns.get(n).map_or(&[][..], Vec::as_slice);
+        let begins = from.first().is_some_and(|began| began.utterance_id() == turn.since);
+        check.statement("turn", if begins { from } else { &[] });
+    }
+    for (n, id) in insight.arc.iter().flat_map(|arc| &arc.satisfied).enumerate() {
+        let from = evidence.satisfied.get(n).filter(|citation| citation.utterance_id() == *id);
+        check.statement("satisfied", from.map_or(&[][..], std::slice::from_ref));
+    }
     for (name, is_there, from) in conclusions {
         if is_there {
             check.statement(name, from);

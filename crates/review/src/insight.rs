@@ -1,10 +1,14 @@
 //! The insight of a call, and how it is drawn from the call's log.
 
 use std::collections::BTreeMap;
+use std::iter;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallEvent, CallState, EntityKind, Millis, Mood, Party, Trend, Turn, TurnDirection};
+use sotto_call::{
+    CallEvent, CallState, Emotion, EntityKind, Millis, Mood, Party, Trend, Turn, TurnDirection, UtteranceId,
+};
+use sotto_insight::{is_in_no_hurry, is_urgent};
 use time::OffsetDateTime;
 
 use crate::actions::actions;
@@ -78,6 +82,10 @@ pub struct Evidence {
     pub(crate) lead_stage_suggestion: Vec<Citation>,
     /// The first and the last utterance of the arc.
     pub(crate) arc: Vec<Citation>,
+    /// Of each turn of the arc, in their order: the words with which it began and, where that is known, what was said just before.
+    pub(crate) turns: Vec<Vec<Citation>>,
+    /// Of each moment in which the customer was satisfied, in their order.
+    pub(crate) satisfied: Vec<Citation>,
 }
 
 /// Where a bullet is from.
@@ -277,10 +285,14 @@ pub struct Arc {
     pub(crate) begins: f32,
     /// And at the end.
     pub(crate) ends: f32,
+    /// And on the whole: its mean over the time from the first words to the last.
+    pub(crate) mean: f32,
     /// Where it went at the end.
     pub(crate) trend: Trend,
     /// Where it turned.
     pub(crate) turns: Vec<Turn>,
+    /// The customer's utterances in which they sound grateful or glad, the clearest ones, in order of time.
+    pub(crate) satisfied: Vec<UtteranceId>,
 }
 
 /// Something that was named.
@@ -366,6 +378,9 @@ impl CallInsight {
         let (stage, stage_evidence) = apart(found.or(stage));
         let confidence = confidence(transcript, intent.as_ref(), &facts, rules);
         let (arc, arc_evidence) = apart(arc(transcript));
+        let (turns, turns_evidence) = turns(transcript).into_iter().map(Cited::apart).unzip();
+        let (satisfied, satisfied_evidence) = satisfied(transcript).into_iter().unzip();
+        let arc = arc.map(|arc| Arc { turns, satisfied, ..arc });
         let (wanted, intent_evidence) = apart(intent);
         let (intent, intent_title) = wanted.map(|wanted| (wanted.name, wanted.title)).unzip();
 
@@ -375,6 +390,8 @@ impl CallInsight {
             urgency: urgency_evidence,
             lead_stage_suggestion: stage_evidence,
             arc: arc_evidence,
+            turns: turns_evidence,
+            satisfied: satisfied_evidence,
             ..Evidence::default()
         };
         let mut summary_bullets = Vec::new();
@@ -506,11 +523,63 @@ fn sentiment(transcript: &Transcript<'_>, rules: &Rules) -> Option<Cited<Sentime
 fn arc(transcript: &Transcript<'_>) -> Option<Cited<Arc>> {
     let moods = moods(transcript);
     let (first, last) = (moods.first()?, moods.last()?);
-    let turns = moods.iter().filter_map(|mood| mood.turn).collect();
-    let arc = Arc { begins: first.arc.valence, ends: last.arc.valence, trend: last.arc.trend, turns };
+    let arc = Arc {
+        begins: first.arc.valence,
+        ends: last.arc.valence,
+        mean: mean(moods),
+        trend: last.arc.trend,
+        turns: Vec::new(),
+        satisfied: Vec::new(),
+    };
     let mut ids = vec![first.utterance_id(), last.utterance_id()];
     ids.dedup();
     Cited::new(arc, ids.into_iter().filter_map(|id| transcript.cite_whole(id)).collect())
+}
+
+/// The mean of an arc over its time, by the trapezoidal rule; of the points alone where these are all at once.
+fn mean(moods: &[Mood]) -> f32 {
+    let mut points: Vec<(f64, f64)> =
+        moods.iter().map(|mood| (mood.arc.at_ms.0 as f64, f64::from(mood.arc.valence))).collect();
+    points.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let lasts = points.last().zip(points.first()).map_or(0.0, |(last, first)| last.0 - first.0);
+    let mean = if lasts > 0.0 {
+        let parts = points.windows(2).map(|pair| (pair[1].0 - pair[0].0) * (pair[0].1 + pair[1].1) / 2.0);
+        parts.sum::<f64>() / lasts
+    } else {
+        points.iter().map(|point| point.1).sum::<f64>() / points.len().max(1) as f64
+    };
+    mean.clamp(-1.0, 1.0) as f32
+}
+
+/// Where the mood turned, each once, though it may show in several utterances when words before were revised.
+fn turns(transcript: &Transcript<'_>) -> Vec<Cited<Turn>> {
+    let mut turns: Vec<Turn> = moods(transcript).iter().filter_map(|mood| mood.turn).collect();
+    turns.dedup_by_key(|turn| (turn.direction, turn.since));
+    let cited = turns.into_iter().filter_map(|turn| {
+        let began = transcript.cite_whole(turn.since)?;
+        let before = turn.trigger.and_then(|id| transcript.cite_whole(id));
+        Cited::new(turn, iter::once(began).chain(before).collect())
+    });
+    cited.collect()
+}
+
+/// When the customer was satisfied.
+fn satisfied(transcript: &Transcript<'_>) -> Vec<(UtteranceId, Citation)> {
+    let is_satisfied = |mood: &&Mood| {
+        let words = &mood.words;
+        matches!(words.clear_emotion(), Some(Emotion::Gratitude | Emotion::Joy))
+            && words.sentiment.positive > words.sentiment.negative
+    };
+    let mut clearest: Vec<&Mood> = moods(transcript).iter().filter(is_satisfied).collect();
+    clearest.sort_by(|a, b| b.words.emotion_p.total_cmp(&a.words.emotion_p));
+    clearest.truncate(MOST_CITATIONS);
+    let cited = clearest.into_iter().filter_map(|mood| {
+        let id = mood.utterance_id();
+        Some((id, transcript.cite_whole(id)?))
+    });
+    let mut cited: Vec<(UtteranceId, Citation)> = cited.collect();
+    cited.sort_by_key(|(_, citation)| citation.start_ms());
+    cited
 }
 
 fn urgency(
@@ -521,8 +590,7 @@ fn urgency(
     let (clear, rules) = (rules.sentiment.clear, &rules.urgency);
     let mut points = 0;
     let mut evidence = Vec::new();
-    // "It is not urgent" has the word in it.
-    let said = said_by_customer(transcript, |text| rules.urgent.are_in(text) && !rules.no_hurry.are_in(text));
+    let said = said_by_customer(transcript, is_urgent);
     if !said.is_empty() {
         points += rules.said;
         evidence.extend(said);
@@ -548,7 +616,7 @@ fn urgency(
         evidence.truncate(MOST_CITATIONS);
         return (Urgency::High, evidence);
     }
-    let calm = said_by_customer(transcript, |text| rules.no_hurry.are_in(text));
+    let calm = said_by_customer(transcript, is_in_no_hurry);
     if points == 0 && !calm.is_empty() { (Urgency::Low, calm) } else { (Urgency::Normal, Vec::new()) }
 }
 

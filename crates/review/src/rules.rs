@@ -132,13 +132,9 @@ pub(crate) struct Sentiment {
 pub(crate) struct Urgency {
     pub high: u32,
     pub said: u32,
-    #[serde(deserialize_with = "phrases")]
-    pub urgent: Phrases,
     pub due: u32,
     pub due_within_days: u32,
     pub mood: u32,
-    #[serde(deserialize_with = "phrases")]
-    pub no_hurry: Phrases,
 }
 
 #[derive(Debug, Deserialize)]

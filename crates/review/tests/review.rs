@@ -8,7 +8,7 @@ use sotto_call::testing::{card, utterance, with_words};
 use sotto_call::{
     ArcPoint, CallEvent, CallStarted, CallState, Card, ChecklistItem, Consent, CustomerUtterance, Emotion,
     Entities, Entity, EntityKind, EventBody, Intent, MASK, Millis, Mood, Party, Quote, Redacted, Secret,
-    Sentiment, Source, Span, Trend, Utterance, UtteranceId, WordsMood,
+    Sentiment, Source, Span, Trend, Turn, TurnDirection, Utterance, UtteranceId, WordsMood,
 };
 use sotto_review::{CallInsight, Draft, Quality, Scorecard, Written, check};
 use time::{OffsetDateTime, PrimitiveDateTime};
@@ -191,12 +191,58 @@ fn a_persian_call_has_one_too() {
 }
 
 #[test]
+fn an_arc_says_how_the_call_was_on_the_whole_where_it_turned_and_when_the_customer_was_satisfied() {
+    let heard = [
+        (Party::Customer, "I am waiting for my book."),
+        (Party::Agent, "That is the policy."),
+        (Party::Customer, "That is a shame."),
+        (Party::Customer, "Oh, thank you so much."),
+    ];
+    let said: Vec<Utterance> =
+        (1..).zip(heard).map(|(id, (party, text))| with_words(utterance(id, party, text), 300)).collect();
+    let felt = |n: usize, at_ms: u64, valence: f32, emotion: Emotion, turn: Option<Turn>| {
+        let of = CustomerUtterance::of(&said[n]).unwrap();
+        let (negative, positive) = ((-valence).max(0.0), valence.max(0.0));
+        let sentiment = Sentiment { negative, neutral: 1.0 - negative - positive, positive };
+        let words = WordsMood { sentiment, valence, emotion, emotion_p: 0.8 };
+        let (at_ms, trend) = (Millis(at_ms), Trend::Steady);
+        let arc = ArcPoint { at_ms, valence, deviation: 0.2, trend, arousal: None };
+        EventBody::Mood(Mood::of(&of, words, arc, turn, Millis(1)))
+    };
+    let turn = |direction, since, trigger: Option<u32>| {
+        Some(Turn { direction, since: UtteranceId(since), trigger: trigger.map(UtteranceId) })
+    };
+    let worse = turn(TurnDirection::Decline, 3, Some(2));
+    let mut bodies = vec![started()];
+    bodies.extend(said.iter().cloned().map(EventBody::Utterance));
+    bodies.extend([
+        felt(0, 10_000, 0.0, Emotion::Neutral, None),
+        felt(2, 20_000, -0.5, Emotion::Disappointment, worse),
+        felt(3, 40_000, 0.5, Emotion::Gratitude, turn(TurnDirection::Improvement, 4, None)),
+    ]);
+    let insight = insight(&numbered(bodies));
+    // By hand: 10 s at −0.25 on average, 20 s at 0.
+    let mean = insight["arc"]["mean"].as_f64().unwrap();
+    assert!((mean + 2.5 / 30.0).abs() < 1e-6, "{mean}");
+    let cited = |of: &Value| -> Vec<u64> {
+        of.as_array().unwrap().iter().map(|one| one["utterance_id"].as_u64().unwrap()).collect()
+    };
+    let turns: Vec<Vec<u64>> = insight["evidence"]["turns"].as_array().unwrap().iter().map(cited).collect();
+    assert_eq!(turns, [vec![3, 2], vec![4]]);
+    assert_eq!(insight["arc"]["turns"].as_array().unwrap().len(), 2);
+    assert_eq!(insight["arc"]["satisfied"], serde_json::json!([4]));
+    assert_eq!(cited(&insight["evidence"]["satisfied"]), [4]);
+}
+
+#[test]
 fn moods_that_are_not_to_be_read_are_absent() {
     let mut bodies: Vec<EventBody> = log(SUPPORT).into_iter().map(|event| event.body).collect();
     bodies.push(EventBody::Consent(Consent { mood: false }));
     let insight = insight(&numbered(bodies));
     assert_eq!((&insight["sentiment"], &insight["arc"]), (&Value::Null, &Value::Null));
-    assert_eq!(insight["evidence"]["sentiment"], serde_json::json!([]));
+    for of_moods in ["sentiment", "arc", "turns", "satisfied"] {
+        assert_eq!(insight["evidence"][of_moods], serde_json::json!([]));
+    }
     assert_eq!(insight["intent"], "delivery");
 }
 

@@ -16,6 +16,7 @@ use sotto_call::{
 };
 use sotto_insight::{Playbook, Prompter, Understanding};
 use sotto_media::{Bridge, CallClock, LegOutputs, MemberId, Recorder, RecorderHandle, RecorderStats, Role};
+use sotto_sip::party::user_part;
 use sotto_sip::{
     DialError, Endpoint, Host, NewCall, NewLeg, Note, Progress, ReferError, Referral, Refusal, Ringing,
     StartedCall, Target, Trunk,
@@ -32,7 +33,7 @@ use crate::desk::{
     Supervision, WaitingCaller,
 };
 use crate::hub::{self, Hub, LiveCall};
-use crate::insight::{CallMemory, Insight};
+use crate::insight::{CallMemory, ConsentSaidBy, Insight};
 use crate::library::agent_among;
 use crate::needs::Condition;
 use crate::redaction::{self, Left, Redaction, RedactionConfig};
@@ -394,7 +395,7 @@ impl Shared {
         }
         let mut memory = CallMemory::since(started_at_unix_ms);
         if let Some(agrees) = call.consent {
-            memory.consents(agrees);
+            memory.consents(agrees, ConsentSaidBy::Call);
             live.publish(EventBody::Consent(Consent { mood: agrees }));
         }
         if let Some(playbook) = self.playbook.get() {
@@ -409,6 +410,8 @@ impl Shared {
                 playbook.checklist().into_iter().for_each(|item| live.publish(EventBody::Checklist(item)));
             }
         }
+        let memory = Arc::new(memory);
+        live.understood_with(memory.clone());
         let to = self.recordings.as_ref().zip(recording);
         let recorder = to.map(|(Recordings { data, .. }, file)| Recorder::start(data.join(file), []));
         let muter = recorder.as_ref().map(RecorderHandle::muter);
@@ -419,7 +422,7 @@ impl Shared {
             clock,
             ids: UtteranceIds::default(),
             language,
-            memory: Arc::new(memory),
+            memory,
             redaction: Arc::new(redaction),
             recorder,
             beside: None,
@@ -530,10 +533,24 @@ impl Shared {
         };
         let mut started = answered?;
         missed.not();
+        if let Some(aor) = from.aor {
+            self.look_for_employee(desk, started.id, user_part(&aor).to_owned());
+        }
         if let Some(leg) = started.legs.first_mut() {
             leg.bridge = waiting.answered();
         }
         Ok(started)
+    }
+
+    /// Who may sign in here is no customer when they call, or are called. The call does not wait for the database.
+    fn look_for_employee(&self, desk: &Desk, call: CallId, user: String) {
+        let Some(live) = self.running.get(&call).map(|call| call.live.clone()) else { return };
+        let desk = desk.clone();
+        tokio::spawn(async move {
+            if desk.knows(&user).await {
+                live.has_no_customer();
+            }
+        });
     }
 
     /// Keeps that nobody has answered a call, which comes in at this moment.
@@ -634,7 +651,8 @@ impl Shared {
         // Of a customer whom an agent has called, whoever answers every number.
         let onward = call.called.as_deref().map(|called| desk.onward(called)).unwrap_or_default();
         let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
-        let live = self.running.get(&id).map(|running| running.live.clone()).ok_or(hub::NoRoom::Calls)?;
+        let running = self.running.get(&id).map(|running| (running.live.clone(), running.memory.clone()));
+        let (live, memory) = running.ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
         let outputs = Box::new(move |party| {
             let shared = shared.upgrade()?;
@@ -654,6 +672,7 @@ impl Shared {
             live,
             clock,
             customer,
+            memory,
             place,
             outputs,
             supervision,
@@ -708,6 +727,7 @@ impl Shared {
             leg.bridge = Some(end);
         }
         let (id, over) = (started.id, started.over.clone());
+        self.look_for_employee(desk, id, number.clone());
         ear(Calling::Dialled);
         let on_progress = |now| ear(Calling::Progress(now));
         let dialled = line.endpoint.dial(&line.trunk, number.as_str(), started, Party::Customer, on_progress);
@@ -1012,12 +1032,13 @@ impl Host for Calls {
                 EventBody::LegEnded(LegEnded { party, packets: stats.packets, lost: stats.lost })
             }
             Note::ParticipantsChanged(participants) => EventBody::Participants(Participants { participants }),
+            // A telephone outside takes back what its call's customer has agreed to, and gives nothing.
+            Note::Consent(agrees) if agrees && call.id() != id => return,
             Note::Consent(agrees) => {
-                if let Some(running) = self.shared.running.get(&id) {
-                    running.memory.consents(agrees);
-                }
-                EventBody::Consent(Consent { mood: agrees })
+                call.consents(agrees, ConsentSaidBy::Call);
+                return;
             }
+            Note::NoCustomer => return call.has_no_customer(),
             other => {
                 tracing::warn!(call = %id, ?other, "unknown note");
                 return;
@@ -1385,6 +1406,31 @@ mod tests {
             assert_eq!(state.consent.map(|consent| consent.mood), later.or(first));
             assert_eq!(state.finals().count(), 2, "what was said is everybody's business");
         }
+    }
+
+    #[tokio::test]
+    async fn of_an_employee_who_was_taken_for_the_customer_nothing_is_left_and_nothing_comes() {
+        let (store, _folder) = testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let config = InsightConfig { entities: false, ..InsightConfig::default() };
+        let insight = Insight::start(&config, Library::default()).unwrap();
+        crate::insight::testing::read_anger(&insight);
+        calls.understand_with(insight);
+        let id = calls.begin_file(new_call(), true).unwrap().id;
+        let publisher = publisher(&calls, id);
+        publisher.hear(said(1, Party::Customer, 1_000, "I am so angry."), None);
+        calls.note(id, Note::NoCustomer).await;
+        // Nobody agrees for them.
+        calls.note(id, Note::Consent(true)).await;
+        publisher.hear(said(2, Party::Customer, 4_000, "I have had enough of this."), None);
+        drop(publisher);
+        calls.finish(id, EndReason::Hangup).await;
+        let log = store.events(id, 0, 1_000).await.unwrap();
+        assert!(log.iter().all(|event| !event.body.tells_mood()), "{log:?}");
+        let state = store.state(id).await.unwrap();
+        assert_eq!((state.consent, state.finals().count()), (Some(Consent { mood: false }), 2));
     }
 
     /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.

@@ -27,6 +27,7 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::alerts::Rules;
+use crate::insight::{CallMemory, ConsentSaidBy};
 use crate::needs::{Condition, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
@@ -161,6 +162,8 @@ pub struct LiveCall {
     /// Bodies that wait in the inbox.
     waiting: Arc<AtomicUsize>,
     summary: Arc<Mutex<Arc<CallSummary>>>,
+    /// Absent where nothing of what is said is understood.
+    memory: Arc<OnceLock<Arc<CallMemory>>>,
     shared: Arc<Shared>,
 }
 
@@ -425,6 +428,7 @@ impl Shared {
             inbox,
             waiting: Arc::clone(&waiting),
             summary: Arc::clone(&summary),
+            memory: Arc::default(),
             shared: Arc::clone(self),
         };
         let mut backlog = VecDeque::new();
@@ -522,6 +526,30 @@ impl LiveCall {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             self.shared.counters.dropped.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    /// From now on what is said is understood with this memory.
+    pub fn understood_with(&self, memory: Arc<CallMemory>) {
+        let _ = self.memory.set(memory);
+    }
+
+    /// The customer agrees that their mood is read, or does not, from now on. Who does not has none any more: what was
+    /// published of it is taken back. False, and nothing changes, where that does not count: see [`CallMemory::consents`].
+    pub fn consents(&self, agrees: bool, says: ConsentSaidBy) -> bool {
+        let counts = self.memory.get().is_none_or(|memory| memory.consents(agrees, says));
+        if counts {
+            self.publish(EventBody::Consent(Consent { mood: agrees }));
+        }
+        counts
+    }
+
+    /// Whoever is in the customer's place is an employee: of them there is neither mood nor intent, and what was published of
+    /// their mood is taken back.
+    pub fn has_no_customer(&self) {
+        if let Some(memory) = self.memory.get() {
+            memory.has_no_customer();
+        }
+        self.consents(false, ConsentSaidBy::Call);
     }
 
     /// Takes what was said in an utterance out of everything that was published about it, and publishes what is left: an event
@@ -705,8 +733,11 @@ impl Task {
             }
         }
         let is_late = match &body {
-            // They have said since that they do not agree.
-            EventBody::Mood(_) => !self.state.may_have_mood(),
+            // They have said since that they do not agree, or these words are no more, or an employee's after all.
+            EventBody::Mood(mood) => {
+                !self.state.may_have_mood() || !self.state.is_said(mood.utterance_id(), mood.revision())
+            }
+            EventBody::Intent(intent) => !self.state.is_said(intent.utterance_id, intent.revision),
             // Found in words that are no more, perhaps because there was a secret among them.
             EventBody::Entities(found) => !self.state.is_final(found.utterance_id, found.revision),
             EventBody::Checklist(item) => {
@@ -1473,6 +1504,33 @@ mod tests {
         assert_eq!(seen.participants, std::slice::from_ref(&ada));
         call.end(hangup(1)).await.unwrap();
         assert_eq!(hub.store().call(call.id()).await.unwrap().unwrap().participants, [ada]);
+    }
+
+    #[tokio::test]
+    async fn what_was_understood_of_words_that_are_no_more_is_not_numbered() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let body = utterance(1, "I want my money back.", true);
+        let EventBody::Utterance(first) = &body else { panic!() };
+        let said = CustomerUtterance::of(first).unwrap();
+        let sentiment = Sentiment { negative: 0.7, neutral: 0.3, positive: 0.0 };
+        let words = WordsMood { sentiment, valence: -0.7, emotion: Emotion::Anger, emotion_p: 0.6 };
+        let trend = Trend::Falling;
+        let arc = ArcPoint { at_ms: Millis(9), valence: -0.4, deviation: 0.3, trend, arousal: None };
+        let understood = || {
+            call.publish(EventBody::Mood(Mood::of(&said, words, arc, None, Millis(5))));
+            call.publish(EventBody::Intent(Intent::none(&said, Millis(5))));
+        };
+        // Before anybody has said so, and after it turns out that an employee has.
+        understood();
+        call.publish(body.clone());
+        call.publish(EventBody::Utterance(Utterance { party: Party::Agent, revision: 1, ..first.clone() }));
+        understood();
+        call.end(hangup(1)).await.unwrap();
+        let log = hub.store().events(call.id(), 0, 100).await.unwrap();
+        let of_customer =
+            |event: &&CallEvent| matches!(event.body, EventBody::Mood(_) | EventBody::Intent(_));
+        assert_eq!(log.iter().filter(of_customer).count(), 0, "{log:?}");
     }
 
     #[tokio::test]

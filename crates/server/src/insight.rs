@@ -26,7 +26,7 @@ use sotto_call::{
 };
 use sotto_insight::{
     Checklist, Duty, Embedder, EmbeddingModel, EmotionalArc, InsightError, IntentSet, Intents, MoodReader,
-    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for,
+    Observation, Polarity, Understanding, Understood, Voices, Wanted, asked_for, is_urgent,
 };
 use sotto_knowledge::{Excerpt, Hit, Index, Query, Question, Trigger, Turn, Viewer};
 use sotto_models::{Cache, Onnx, Progress};
@@ -305,13 +305,27 @@ pub struct CallMemory {
 struct Agreement {
     /// Whether the customer agrees that their mood is read, where somebody has said so.
     agrees: Option<bool>,
-    /// They did not since the thread that understands looked last: what it knows of their mood goes.
-    was_refused: bool,
+    /// They did not, or somebody else has taken their place, since the thread that understands looked last: what it knows of
+    /// their mood goes.
+    is_over: bool,
+    /// Whoever is in the customer's place is an employee, of whom nothing is understood.
+    is_employee: bool,
+    /// Somebody has written down that they do not agree.
+    is_written_no: bool,
+}
+
+/// Who says whether a customer agrees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsentSaidBy {
+    /// The call itself, by a header or the like.
+    Call,
+    /// Somebody who has heard them say so.
+    Person,
 }
 
 impl Agreement {
     fn may_feel(&self, assumed: bool) -> bool {
-        self.agrees.unwrap_or(assumed)
+        !self.is_employee && self.agrees.unwrap_or(assumed)
     }
 }
 
@@ -451,11 +465,33 @@ impl CallMemory {
         Self { has_checklist: true, ..self }
     }
 
-    /// The customer agrees that their mood is read, or does not, from now on.
-    pub fn consents(&self, agrees: bool) {
+    /// The customer agrees that their mood is read, or does not, from now on. False, and nothing changes, where there is no
+    /// customer who could agree, or the call says yes to what somebody has written down a no to.
+    pub fn consents(&self, agrees: bool, says: ConsentSaidBy) -> bool {
         let mut consent = self.consent();
+        let is_person = says == ConsentSaidBy::Person;
+        if agrees && (consent.is_employee || consent.is_written_no && !is_person) {
+            return false;
+        }
+        if is_person {
+            consent.is_written_no = !agrees;
+        }
         consent.agrees = Some(agrees);
-        consent.was_refused |= !agrees;
+        consent.is_over |= !agrees;
+        true
+    }
+
+    /// Whoever is in the customer's place is an employee: of them there is neither mood nor intent from now on.
+    pub fn has_no_customer(&self) {
+        let mut consent = self.consent();
+        (consent.is_employee, consent.is_over) = (true, true);
+    }
+
+    /// Somebody else takes the customer's place: what the one before agreed to, they have not. A no stands.
+    pub fn has_another_customer(&self) {
+        let mut consent = self.consent();
+        consent.agrees = consent.agrees.filter(|agrees| !agrees);
+        consent.is_over = true;
     }
 
     /// It is the call of an agent of this name from now on: what is looked up is looked up for them.
@@ -474,13 +510,18 @@ impl CallMemory {
         self.consent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a mood may be read. Of one that was refused since this was asked last nothing is remembered.
+    /// Whether a mood may be read. Of one that is over since this was asked last nothing is remembered.
     fn may_feel(&self, assumed: bool, known: &mut Remembered) -> bool {
         let mut consent = self.consent();
-        if std::mem::take(&mut consent.was_refused) {
+        if std::mem::take(&mut consent.is_over) {
             (known.arc, known.voices) = Default::default();
         }
         consent.may_feel(assumed)
+    }
+
+    /// The customer's words, if these are.
+    fn customers(&self, said: &Utterance) -> Option<CustomerUtterance> {
+        CustomerUtterance::of(said).filter(|_| !self.consent().is_employee)
     }
 
     /// Takes note of what was said, and how it sounded, and gives what there is to understand: nothing, while the words may
@@ -781,7 +822,7 @@ impl Thread {
                     }));
                 }
             }
-            let customers = CustomerUtterance::of(&said);
+            let customers = memory.customers(&said);
             let may_feel = memory.may_feel(self.consent_assumed, &mut known);
             // Also before there are models: how a customer speaks is heard from the first word on.
             let voice = customers
@@ -827,7 +868,8 @@ impl Thread {
                     tells = tells.with_arousal(&words, voice.as_ref());
                 }
                 let (arc, turn) = known.arc.observe(tells);
-                publish(EventBody::Mood(Mood::of(&said, words, arc, turn, latency()).with_voice(voice)));
+                let mood = Mood::of(&said, words, arc, turn, latency()).with_voice(voice);
+                publish(EventBody::Mood(mood.with_urgency(is_urgent(&said.utterance().text))));
                 self.figures.moods.fetch_add(1, Relaxed);
             }
             let is_wish = understood.wanted.is_some();
@@ -1380,7 +1422,7 @@ pub(crate) mod tests {
         ] {
             let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
             let memory = Arc::new(CallMemory::default());
-            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
             let (publish, events) = channel();
             let heard = memory.hear(&said, None).unwrap();
             insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
@@ -1403,7 +1445,7 @@ pub(crate) mod tests {
             let mood = MoodFrom::VoiceAndWords;
             let config = InsightConfig { mood, consent_assumed: assumed, ..feelings() };
             let memory = CallMemory::default();
-            consent.into_iter().for_each(|agrees| memory.consents(agrees));
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
             assert_eq!(start(&config).listens_to_voice(&memory), is_heard, "{assumed}, {consent:?}");
         }
     }
@@ -1419,21 +1461,82 @@ pub(crate) mod tests {
             events.iter().collect()
         };
         let memory = Arc::new(CallMemory::default());
-        memory.consents(true);
+        memory.consents(true, ConsentSaidBy::Call);
         for id in [1, 2] {
             assert_eq!(says(&memory, id, "that is bad of you").len(), 1);
         }
-        memory.consents(false);
+        memory.consents(false, ConsentSaidBy::Call);
         assert_eq!(says(&memory, 3, "that is bad of you"), []);
-        memory.consents(true);
+        memory.consents(true, ConsentSaidBy::Call);
         let again = says(&memory, 4, "that is what I said");
         assert_eq!(again, says(&Arc::new(CallMemory::default()), 4, "that is what I said"));
         assert_eq!(moods(&again).len(), 1);
         // Also when nothing was said meanwhile.
-        memory.consents(false);
-        memory.consents(true);
+        memory.consents(false, ConsentSaidBy::Call);
+        memory.consents(true, ConsentSaidBy::Call);
         let once_more = says(&memory, 5, "that is what I said");
         assert_eq!(once_more, says(&Arc::new(CallMemory::default()), 5, "that is what I said"));
+    }
+
+    #[test]
+    fn what_a_customer_says_is_urgent_is_told_as_the_words_are_now() {
+        let insight = start(&feelings());
+        let heard = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Customer, text) };
+        let said = [
+            heard(1, 0, "I need it as soon as possible"),
+            heard(2, 0, "it is not urgent"),
+            heard(1, 1, "I need it as soon as it comes"),
+        ];
+        let events = published(&insight, &said);
+        let urgent: Vec<bool> = moods(&events).iter().map(|mood| mood.urgent).collect();
+        assert_eq!(urgent, [true, false, false]);
+    }
+
+    #[test]
+    fn of_an_employee_in_the_customers_place_there_is_neither_mood_nor_intent_whatever_is_agreed_to() {
+        let config = InsightConfig { mood: MoodFrom::VoiceAndWords, ..feelings() };
+        let (insight, memory) = (start(&config), CallMemory::default());
+        memory.has_no_customer();
+        assert!(!memory.consents(true, ConsentSaidBy::Call));
+        assert!(!insight.listens_to_voice(&memory));
+        let said = utterance(1, Party::Customer, "that is bad of you and I want a refund");
+        assert_eq!(published_of(memory, &insight, &[said]), []);
+    }
+
+    #[test]
+    fn what_somebody_has_written_down_a_no_to_no_header_says_yes_to() {
+        let memory = CallMemory::default();
+        let may_feel = || memory.consent().may_feel(true);
+        assert!(memory.consents(true, ConsentSaidBy::Call) && may_feel());
+        assert!(memory.consents(false, ConsentSaidBy::Person) && !may_feel());
+        assert!(!memory.consents(true, ConsentSaidBy::Call) && !may_feel());
+        assert!(memory.consents(true, ConsentSaidBy::Person) && may_feel());
+        assert!(memory.consents(false, ConsentSaidBy::Call) && !may_feel());
+        assert!(memory.consents(true, ConsentSaidBy::Call) && may_feel(), "the newest counts");
+    }
+
+    #[test]
+    fn who_takes_the_customers_place_has_agreed_to_nothing_and_begins_anew() {
+        for (assumed, consent, is_read) in
+            [(true, Some(true), true), (false, Some(true), false), (true, Some(false), false)]
+        {
+            let insight = start(&InsightConfig { consent_assumed: assumed, ..feelings() });
+            let memory = Arc::new(CallMemory::default());
+            let says = |memory: &Arc<CallMemory>, id: u32, text: &str| -> Vec<EventBody> {
+                let heard = memory.hear(&utterance(id, Party::Customer, text), None).unwrap();
+                let (publish, events) = channel();
+                insight.understand_now(heard, Box::new(move |body| publish.send(body).unwrap()));
+                events.iter().collect()
+            };
+            consent.into_iter().for_each(|agrees| _ = memory.consents(agrees, ConsentSaidBy::Call));
+            says(&memory, 1, "that is bad of you");
+            memory.has_another_customer();
+            let now = says(&memory, 2, "that is good of you");
+            assert_eq!(moods(&now).len(), usize::from(is_read), "{assumed}, {consent:?}");
+            if is_read {
+                assert_eq!(now, says(&Arc::new(CallMemory::default()), 2, "that is good of you"));
+            }
+        }
     }
 
     #[test]

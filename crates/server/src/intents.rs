@@ -5,18 +5,19 @@
 //! people have taught stays. After a change the recogniser is [learned anew](IntentEditor::keep_learned), beside the calls.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 use serde::Serialize;
-use sotto_call::{CallId, MASK, Secret};
-use sotto_insight::{InsightError, IntentSet};
-use sotto_store::{ExampleRow, IntentEdits, IntentRow, Store, StoreError};
+use sotto_call::{CallId, MASK, PlaybookStep, Secret};
+use sotto_insight::{InsightError, IntentSet, Playbook};
+use sotto_store::{ExampleRow, IntentEdits, IntentRow, PlaybookRow, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, watch};
 use utoipa::ToSchema;
 
 use crate::audit::Audit;
+use crate::http::schema;
 use crate::redaction::RedactionConfig;
 
 /// What a change is called in the audit.
@@ -95,6 +96,9 @@ pub struct ListedIntent {
     pub title: BTreeMap<String, String>,
     /// Whether supervisors are to know of it while the call is live.
     pub alert: bool,
+    /// What agents do for somebody who wants it, step by step.
+    #[schema(value_type = Vec<schema::PlaybookStep>)]
+    pub playbook: Vec<PlaybookStep>,
     /// Whether the configured file has it.
     pub in_file: bool,
     /// Whether it has enough examples to be recognised.
@@ -128,6 +132,8 @@ struct Shared {
     /// What the file has.
     base: IntentSet,
     redaction: RedactionConfig,
+    /// Where agents' steps come from; absent where they are told nothing.
+    playbook: OnceLock<Arc<Playbook>>,
     /// Held while something is changed: what the change was checked against stays as it is.
     changing: Mutex<()>,
     /// How much has been changed, from 1.
@@ -146,12 +152,18 @@ impl IntentEditor {
                 audit,
                 base: file.unwrap_or_default(),
                 redaction,
+                playbook: OnceLock::new(),
                 changing: Mutex::default(),
                 // What there is to begin with is to be learned, too.
                 changes: watch::channel(1).0,
                 learned: AtomicU64::new(0),
             }),
         }
+    }
+
+    /// From now on agents are told the steps by this playbook: what is changed is told on calls that go on, too.
+    pub fn guide_by(&self, playbook: Arc<Playbook>) {
+        let _ = self.shared.playbook.set(playbook);
     }
 
     /// The intents as they are now.
@@ -176,6 +188,7 @@ impl IntentEditor {
             name: intent.name.clone(),
             title: intent.title.clone(),
             alert: intent.alert,
+            playbook: intent.playbook.clone(),
             in_file: base.get(&intent.name).is_some(),
             learnable: intent.is_learnable(),
             examples: intent.examples().map(listed).collect(),
@@ -248,6 +261,45 @@ impl IntentEditor {
         self.shared.store.put_intent(&row).await?;
         self.changed(change, None, &format!("{}: {what}", row.name));
         Ok(())
+    }
+
+    /// Has agents do this for who wants an intent, step by step. Nothing is learned by it, and calls that go on know at once.
+    ///
+    /// # Errors
+    /// [`EditError::UnknownIntent`], [`EditError::Invalid`], [`EditError::Store`].
+    pub async fn put_playbook(
+        &self,
+        change: Change<'_>,
+        name: &str,
+        steps: Vec<PlaybookStep>,
+    ) -> Result<(), EditError> {
+        let tidied = |text: BTreeMap<String, String>| -> BTreeMap<String, String> {
+            text.into_iter().map(|(language, text)| (language, tidy(&text))).collect()
+        };
+        let steps: Vec<PlaybookStep> =
+            steps.into_iter().map(|step| PlaybookStep { text: tidied(step.text), ..step }).collect();
+        let _changing = self.shared.changing.lock().await;
+        let mut set = self.set().await?;
+        if !set.put_playbook(name, steps.clone()) {
+            return Err(EditError::UnknownIntent(name.to_owned()));
+        }
+        set.check()?;
+        let row = PlaybookRow {
+            intent: name.to_owned(),
+            steps,
+            changed_at_unix_ms: change.at_unix_ms,
+            changed_by: change.who.to_owned(),
+        };
+        self.shared.store.put_playbook(&row).await?;
+        self.shared.audit.note(change.who, AUDITED, None, &format!("{name}: playbook changed"));
+        self.guide(&set);
+        Ok(())
+    }
+
+    fn guide(&self, set: &IntentSet) {
+        if let Some(playbook) = self.shared.playbook.get() {
+            playbook.take_steps(set);
+        }
     }
 
     /// Removes an intent, with its examples.
@@ -354,6 +406,7 @@ impl IntentEditor {
         loop {
             let until = *changes.borrow_and_update();
             let set = runtime.block_on(self.set())?;
+            self.guide(&set);
             learn(set.learnable().as_ref())?;
             self.shared.learned.store(until, Relaxed);
             runtime.block_on(changes.changed())?;
@@ -381,6 +434,9 @@ fn edited(base: &IntentSet, edits: &IntentEdits) -> IntentSet {
         } else {
             set.put(&row.name, row.title.clone(), row.alert);
         }
+    }
+    for row in &edits.playbooks {
+        set.put_playbook(&row.intent, row.steps.clone());
     }
     let said: HashMap<&str, &ExampleRow> =
         edits.examples.iter().map(|row| (row.text.as_str(), row)).collect();
@@ -507,6 +563,39 @@ mod tests {
         let list = bare.list().await.unwrap();
         assert_eq!(counts(&list), [("complaint", 1), ("prices", 0), ("refund", 0)]);
         assert_eq!(list.learning, Learning::Waiting);
+    }
+
+    #[tokio::test]
+    async fn a_playbook_takes_the_place_of_the_files_and_goes_with_its_intent() {
+        let (store, _folder) = testing::sqlite().await;
+        let editor = editor(&store);
+        let step = |text: &str| PlaybookStep { text: title(text), until: None };
+        let of = async |name: &str| {
+            let list = editor.list().await.unwrap();
+            list.intents.into_iter().find(|intent| intent.name == name).map(|intent| intent.playbook)
+        };
+        editor
+            .put_playbook(MINA, "refund", vec![step(" Ask for\nthe number. "), step("Thank them.")])
+            .await
+            .unwrap();
+        assert_eq!(of("refund").await, Some(vec![step("Ask for the number."), step("Thank them.")]));
+        editor.rename(MINA, "refund", title("Money back"), false).await.unwrap();
+        assert_eq!(
+            of("refund").await.map(|steps| steps.len()),
+            Some(2),
+            "another title is no other playbook"
+        );
+        let unknown = editor.put_playbook(MINA, "x", vec![step("Wait.")]).await;
+        assert!(matches!(unknown, Err(EditError::UnknownIntent(_))));
+        for wrong in
+            [vec![step(" ")], vec![PlaybookStep { text: BTreeMap::new(), until: None }], vec![step("x"); 21]]
+        {
+            assert!(matches!(editor.put_playbook(MINA, "refund", wrong).await, Err(EditError::Invalid(_))));
+        }
+        assert_eq!(of("refund").await.map(|steps| steps.len()), Some(2));
+        editor.remove(MINA, "refund").await.unwrap();
+        editor.add(MINA, "refund", title("Refund"), false).await.unwrap();
+        assert_eq!(of("refund").await, Some(Vec::new()), "as the file has it");
     }
 
     #[tokio::test]

@@ -260,6 +260,9 @@ impl Needs {
             EventBody::Load(load) => set(&mut self.words_late, load.shedding == Shedding::LateFinals, at),
             EventBody::Mood(mood) => self.words.feel(mood, at),
             EventBody::Consent(consent) if !consent.mood => self.words.forget_mood(),
+            EventBody::Transferred(transferred) if transferred.party == Party::Customer => {
+                self.words.forget_mood();
+            }
             EventBody::Intent(intent) => self.words.want(intent, at),
             EventBody::Supervisor(Supervisor { name, attention: None }) => _ = self.watching.remove(name),
             EventBody::Supervisor(Supervisor { name, .. }) => _ = self.watching.insert(name.clone()),

@@ -229,6 +229,8 @@ pub enum Note {
     ParticipantsChanged(Vec<Participant>),
     /// The customer agrees that their mood is read, or does not, from now on.
     Consent(bool),
+    /// Whoever was taken for the customer is an employee, as is only known now. Their leg stays what it is.
+    NoCustomer,
 }
 
 /// The rest of Sotto, as far as signalling is concerned.

@@ -10,7 +10,7 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 use crate::calls::{Entered, Reach};
 use crate::endpoint::Shared;
 use crate::host::{NewCall, NewLeg, Note, Refusal, Ringing};
-use crate::party::{Speaker, decide};
+use crate::party::{Speaker, decide, unless_agent};
 use crate::plan::{is_language, kept};
 use crate::session::Part;
 
@@ -56,7 +56,8 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
         let party = asked.unwrap_or_else(|| {
             let speaker = Speaker { name: name.clone(), ..Speaker::default() };
             let (rules, first) = (&shared.config.party_rules, shared.config.first.into());
-            decide(rules, first, &[speaker], &|_| None, taken).first().copied().unwrap_or(Party::Other)
+            let decided = decide(rules, first, &[speaker], &|_| None, taken);
+            unless_agent(party, decided.first().copied().unwrap_or(Party::Other))
         });
         NewCall {
             external_id: key.clone(),

@@ -2,7 +2,8 @@
 //!
 //! Rules are tried in order. A rule decides when it points at exactly one stream; a rule that fits none, or
 //! several (a call between two agents), leaves the decision to the next. Without a decision the configured
-//! first party speaks on the first stream.
+//! first party speaks on the first stream. Whoever a rule calls an agent is no customer, however: of a call between two
+//! agents the second is [`Party::Other`].
 
 use std::fmt;
 
@@ -162,7 +163,9 @@ fn is(speaker: &Speaker, value: &str) -> bool {
     !value.is_empty() && names.into_iter().flatten().any(|name| name.eq_ignore_ascii_case(value))
 }
 
-fn user_part(aor: &str) -> &str {
+/// The user that an address of record names: `1002` of `sip:1002@pbx.example`.
+#[must_use]
+pub fn user_part(aor: &str) -> &str {
     let bare = aor.split_once(':').map_or(aor, |(_, bare)| bare);
     bare.split('@').next().unwrap_or(bare)
 }
@@ -192,7 +195,31 @@ pub fn decide(
         free.retain(|p| *p != party);
     }
     let mut rest = free.into_iter().chain(std::iter::repeat(Party::Other));
-    parties.into_iter().map(|party| party.or_else(|| rest.next()).unwrap_or(Party::Other)).collect()
+    let parties = parties.into_iter().map(|party| party.or_else(|| rest.next()).unwrap_or(Party::Other));
+    let is_no_customer =
+        |party: Party, speaker: &Speaker| party == Party::Customer && is_employee(rules, speaker, header);
+    let parties = parties.zip(speakers);
+    parties
+        .map(|(party, speaker)| if is_no_customer(party, speaker) { Party::Other } else { party })
+        .collect()
+}
+
+/// The party of a leg that says whose it is, once it is known what is free: one that says it is an agent's is no customer's.
+pub(crate) fn unless_agent(said: Option<Party>, party: Party) -> Party {
+    if said == Some(Party::Agent) && party == Party::Customer { Party::Other } else { party }
+}
+
+/// Whether rules that know people call somebody an agent, and none calls them a customer: nothing is inferred of them,
+/// whichever stream they are heard on.
+#[must_use]
+pub(crate) fn is_employee(
+    rules: &[PartyRule],
+    speaker: &Speaker,
+    header: &dyn Fn(&str) -> Option<String>,
+) -> bool {
+    let knows_people = |rule: &&PartyRule| !matches!(rule, PartyRule::Calling(_));
+    let mut called = rules.iter().filter(knows_people).filter_map(|rule| rule.points(speaker, header));
+    called.next().is_some_and(|first| first == Party::Agent && called.all(|party| party == Party::Agent))
 }
 
 fn other(party: Party) -> Party {
@@ -246,8 +273,34 @@ mod tests {
         let two = [speaker("sip:1001@pbx", "1", None), speaker("sip:1002@pbx", "2", None)];
         let both = PartyRule::AgentAor(pattern("sip:1*"));
         let none = PartyRule::CustomerHeader("X-Nobody".into());
-        assert_eq!(parties(&[both.clone(), none.clone()], &two), [Agent, Customer]);
-        assert_eq!(parties(&[both, none, PartyRule::AgentLabel("2".into())], &two), [Customer, Agent]);
+        let fits_nobody = PartyRule::CustomerLabel("9".into());
+        assert_eq!(parties(&[none.clone(), fits_nobody.clone()], &two), [Agent, Customer]);
+        let customer = PartyRule::CustomerLabel("1".into());
+        assert_eq!(parties(&[fits_nobody, none.clone(), customer.clone()], &two), [Customer, Agent]);
+        assert_eq!(
+            parties(&[both, none, customer], &two),
+            [Customer, Agent],
+            "whose address is like an agent's"
+        );
+    }
+
+    #[test]
+    fn whoever_is_called_an_agent_is_no_customer_whichever_stream_is_left() {
+        let two = [speaker("sip:1001@pbx", "1", Some(true)), speaker("sip:1002@pbx", "2", Some(false))];
+        let extensions = PartyRule::AgentAor(pattern("sip:1???@*"));
+        for rule in [
+            None,
+            Some(PartyRule::Calling(CallingParty::Customer)),
+            Some(PartyRule::AgentLabel("2".into())),
+            Some(PartyRule::AgentHeader("X-Agent".into())),
+        ] {
+            let rules: Vec<PartyRule> = [extensions.clone()].into_iter().chain(rule).collect();
+            let parties = parties(&rules, &two);
+            assert!(!parties.contains(&Customer), "{rules:?}: {parties:?}");
+        }
+        // Who comes later takes no place that is free.
+        let nothing = |_: &str| None;
+        assert_eq!(decide(&[extensions], Agent, &two[1..], &nothing, &[Agent]), [Other]);
     }
 
     #[test]
@@ -255,7 +308,7 @@ mod tests {
         let one = [speaker("sip:1001@pbx", "1", None)];
         let rules = [PartyRule::AgentAor(pattern("sip:1*"))];
         let nothing = |_: &str| None;
-        assert_eq!(decide(&rules, Agent, &one, &nothing, &[Agent]), [Customer]);
+        assert_eq!(decide(&[], Agent, &one, &nothing, &[Agent]), [Customer]);
         assert_eq!(decide(&rules, Agent, &one, &nothing, &[Agent, Customer]), [Other]);
         let three = [one[0].clone(), Speaker::default(), Speaker::default()];
         assert_eq!(decide(&rules, Customer, &three, &nothing, &[]), [Agent, Customer, Other]);

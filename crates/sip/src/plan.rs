@@ -392,7 +392,13 @@ impl Plan {
         {
             return vec![Party::Other];
         }
-        party::decide(&config.party_rules, config.first.into(), &speakers, &header, taken)
+        let parties = party::decide(&config.party_rules, config.first.into(), &speakers, &header, taken);
+        parties.into_iter().map(|party| party::unless_agent(self.party, party)).collect()
+    }
+
+    /// Whether whoever placed a plain call is called an agent by the rules.
+    pub(crate) fn is_by_employee(&self, config: &SipConfig) -> bool {
+        party::is_employee(&config.party_rules, &self.caller, &|name| self.rule_headers.get(name))
     }
 
     fn speaker(&self, streams: &[Stream], n: usize) -> Speaker {

@@ -204,6 +204,8 @@ pub(crate) struct Session {
     consent: Option<bool>,
     rule_headers: RuleHeaders,
     participants: Vec<Participant>,
+    /// It was told that there is no customer.
+    without_customer: bool,
     /// The number of the INVITE whose ACK has not come.
     unacked: Option<u32>,
     /// Our 2xx carried an offer; the answer comes with the ACK.
@@ -471,6 +473,7 @@ impl Session {
             consent: None,
             rule_headers: RuleHeaders::default(),
             participants: Vec::new(),
+            without_customer: false,
             unacked: None,
             awaits_answer: false,
             is_inviting: false,
@@ -493,6 +496,7 @@ impl Session {
         ringing: &Ringing,
     ) -> Result<(Self, sdp::Session), Reject> {
         let called = shared.calls.called(&plan).await?;
+        let is_by_employee = called.is_some() && plan.is_by_employee(&shared.config);
         let count = plan.streams.len().max(1);
         let mut sockets = reserve(shared, count).await?;
         let remote = plan.streams.first().and_then(|stream| stream.remote);
@@ -517,7 +521,7 @@ impl Session {
         };
         let new_call = |taken: &[Party]| {
             let parties = match &called {
-                // Whoever calls a number of ours is a customer.
+                // Whoever calls a number of ours is in the customer's place.
                 Some(_) => vec![Party::Customer; streams.len()],
                 None => plan.parties(&shared.config, &streams, taken),
             };
@@ -572,6 +576,9 @@ impl Session {
             takes_update: plan.takes_update,
             ..Self::new(shared, number, flow, dialog, call, plan.source, input)
         };
+        if is_by_employee {
+            session.note(Note::NoCustomer).await;
+        }
         if let Some(mut slot) = early
             && let Some(outputs) = outputs.pop()
         {
@@ -975,13 +982,22 @@ impl Session {
     /// Who speaks on streams that came later. Whose the others are has been decided, whatever metadata says by now.
     fn parties(&self, streams: &[Stream]) -> Vec<Party> {
         let taken: Vec<Party> = self.legs.iter().map(|slot| slot.party).collect();
-        let speaker = |stream: &Stream| {
-            let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
-            Speaker::of(stream.label.clone(), person)
-        };
-        let speakers: Vec<Speaker> = streams.iter().map(speaker).collect();
+        let speakers: Vec<Speaker> = streams.iter().map(|stream| self.speaker(stream)).collect();
         let (config, header) = (&self.shared.config, |name: &str| self.rule_headers.get(name));
         party::decide(&config.party_rules, config.first.into(), &speakers, &header, &taken)
+    }
+
+    /// Who speaks on a stream, as far as metadata says by now.
+    fn speaker(&self, stream: &Stream) -> Speaker {
+        let person = stream.label.as_deref().and_then(|label| self.metadata.speaker(label));
+        Speaker::of(stream.label.clone(), person)
+    }
+
+    /// Whether whoever was taken for the customer is called an agent by the rules, as metadata is by now.
+    fn takes_employee_for_customer(&self) -> bool {
+        let (rules, header) = (&self.shared.config.party_rules, |name: &str| self.rule_headers.get(name));
+        let mut customers = self.legs.iter().filter(|slot| slot.party == Party::Customer);
+        customers.any(|slot| party::is_employee(rules, &self.speaker(&slot.stream), &header))
     }
 
     /// A stream that came later. When there is no room for it, it is left out of the answer.
@@ -1031,6 +1047,10 @@ impl Session {
         if participants != self.participants {
             self.participants.clone_from(&participants);
             self.note(Note::ParticipantsChanged(participants)).await;
+        }
+        if !self.without_customer && self.takes_employee_for_customer() {
+            self.without_customer = true;
+            self.note(Note::NoCustomer).await;
         }
         self.tell_pauses(&before).await;
     }

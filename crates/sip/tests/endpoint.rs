@@ -385,6 +385,36 @@ async fn metadata_comes_later_and_in_pieces() {
 }
 
 #[tokio::test]
+async fn an_employee_who_was_taken_for_the_customer_is_told_of_when_metadata_says_so_later() {
+    let rules = r#"[{"agent_aor":"sip:1???@*"}]"#;
+    let mut bench = Bench::start(|config| config.party_rules = serde_json::from_str(rules).unwrap()).await;
+    let mut raw = Raw::tcp(bench.tcp()).await;
+    let mut talk = Talk::new(&raw, bench.tcp(), "late");
+    talk.headers = "Require: siprec\r\n".into();
+    talk.establish(&mut raw, &offer(&[("1", "sendonly"), ("2", "sendonly")])).await;
+    let (_, new) = bench.begun().await;
+    assert_eq!(new.legs.iter().map(|leg| leg.party).collect::<Vec<_>>(), [Party::Agent, Party::Customer]);
+    let is = |aor: &str| {
+        format!(
+            "<recording><datamode>complete</datamode><participant participant_id='p'><nameID aor='{aor}'/></participant>\
+             <stream stream_id='s'><label>2</label></stream>\
+             <participantstreamassoc participant_id='p'><send>s</send></participantstreamassoc></recording>"
+        )
+    };
+    let kind = "application/rs-metadata+xml";
+    for (aor, is_employee) in [("sip:+441@x", false), ("sip:1002@x", true), ("sip:1003@x", false)] {
+        assert_eq!(raw.status(talk.next("UPDATE", kind, &is(aor))).await, 200);
+        assert!(matches!(bench.noted().await, Note::ParticipantsChanged(_)), "{aor}");
+        if is_employee {
+            assert!(matches!(bench.noted().await, Note::NoCustomer), "{aor}");
+        }
+    }
+    assert_eq!(raw.status(talk.next("INFO", "application/dtmf-relay", "Signal=7\r\nDuration=80")).await, 200);
+    assert!(matches!(bench.noted().await, Note::Dtmf { .. }), "once is enough");
+    assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+}
+
+#[tokio::test]
 async fn a_header_of_any_later_request_takes_consent_back_and_metadata_does_not_give_it_again() {
     let mut bench = Bench::start(|_| {}).await;
     let mut raw = Raw::udp(bench.udp()).await;
@@ -442,6 +472,21 @@ async fn requests_within_a_dialog_are_each_answered() {
     talk.headers.clear();
     assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
     assert_eq!(raw.status(talk.next("BYE", "", "")).await, 481);
+}
+
+#[tokio::test]
+async fn a_second_agent_is_not_the_customer_though_nobody_else_is_there() {
+    let mut bench = Bench::start(|_| {}).await;
+    let caller = Caller::towards(HERE).await.unwrap();
+    let headers = [("X-Sotto-Call", "43"), ("X-Sotto-Party", "agent")];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
+    let leg = Outgoing { headers, ..Outgoing::plain(&bench.uri(), agent()) };
+    let first = caller.call(&leg).await.unwrap();
+    assert_eq!(bench.begun().await.1.legs[0].party, Party::Agent);
+    let second = caller.call(&leg).await.unwrap();
+    assert!(matches!(bench.told().await, Told::Joined(_, leg) if leg.party == Party::Other));
+    second.hang_up().await.unwrap();
+    first.hang_up().await.unwrap();
 }
 
 #[tokio::test]
@@ -589,6 +634,37 @@ async fn a_call_to_a_number_of_ours_rings_talks_and_ends_when_the_host_says_so()
     assert_eq!(bye.method.to_string(), "BYE");
     raw.accept(&bye).await;
     assert_eq!(bench.ended().await, (id, EndReason::Hangup));
+}
+
+#[tokio::test]
+async fn an_agent_who_calls_a_number_of_ours_is_no_customer() {
+    for (pattern, is_employee) in [("sip:1???@*", true), ("sip:2???@*", false)] {
+        let rules = format!(r#"[{{"agent_aor":"{pattern}"}}]"#);
+        let mut bench =
+            Bench::start(|config| config.party_rules = serde_json::from_str(&rules).unwrap()).await;
+        bench.host.numbers.lock().unwrap().push("sotto".into());
+        let mut raw = Raw::udp(bench.udp()).await;
+        let mut talk = Talk::new(&raw, bench.udp(), "colleague");
+        raw.send(talk.invite(&offer(&[("", "sendrecv")]))).await;
+        let answer = loop {
+            let SipMessage::Response(response) = raw.receive().await else { panic!("a request") };
+            if response.status_code.code() == 200 {
+                break response;
+            }
+        };
+        talk.answered(&answer);
+        raw.send(talk.ack("")).await;
+        bench.begun().await;
+        assert_eq!(
+            raw.status(talk.next("INFO", "application/dtmf-relay", "Signal=7\r\nDuration=80")).await,
+            200
+        );
+        if is_employee {
+            assert!(matches!(bench.noted().await, Note::NoCustomer));
+        }
+        assert!(matches!(bench.noted().await, Note::Dtmf { .. }));
+        assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
+    }
 }
 
 #[tokio::test]
@@ -992,7 +1068,8 @@ async fn an_agent_is_found_by_rules() {
     let caller = Caller::towards(HERE).await.unwrap();
     for (headers, wanted) in [
         (vec![], [Party::Customer, Party::Agent]),
-        (vec![("X-Agent".to_owned(), "+441".to_owned())], [Party::Agent, Party::Customer]),
+        // Then the other rule calls the second an agent as well.
+        (vec![("X-Agent".to_owned(), "+441".to_owned())], [Party::Agent, Party::Other]),
     ] {
         let outgoing = Outgoing { headers, ..Outgoing::recording(&bench.uri(), customer(), agent()) };
         let call = caller.call(&outgoing).await.unwrap();

@@ -560,6 +560,17 @@ impl Store {
         swept.map(|()| calls)
     }
 
+    /// Removes what was read of the mood of one call's customer, as [`forget_moods`](Self::forget_moods) does: they do not agree.
+    /// The call has ended.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_moods_of_call(&self, id: CallId) -> Result<(), StoreError> {
+        self.forget_moods_of(id.0).await?;
+        self.forget_old_rows();
+        Ok(())
+    }
+
     async fn sweep_moods(&self, unix_ms: u64, calls: &mut u64) -> Result<(), StoreError> {
         let before = i64::try_from(unix_ms).unwrap_or(i64::MAX);
         let mut after = Uuid::nil();

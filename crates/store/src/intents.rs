@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use sotto_call::PlaybookStep;
 use sqlx::FromRow;
 
 use crate::store::{clean, from_json, read, signed, to_json, transaction, unsigned};
@@ -39,6 +40,19 @@ pub struct ExampleRow {
     pub changed_by: String,
 }
 
+/// What agents do for a customer who wants an intent, whatever the file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlaybookRow {
+    /// The intent's name.
+    pub intent: String,
+    /// Step by step; none where there is nothing to do.
+    pub steps: Vec<PlaybookStep>,
+    /// When it was last changed, in milliseconds since 1970 (UTC).
+    pub changed_at_unix_ms: u64,
+    /// By whom.
+    pub changed_by: String,
+}
+
 /// All that was changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IntentEdits {
@@ -46,6 +60,8 @@ pub struct IntentEdits {
     pub intents: Vec<IntentRow>,
     /// Those changed first come first.
     pub examples: Vec<ExampleRow>,
+    /// By the name of the intent.
+    pub playbooks: Vec<PlaybookRow>,
 }
 
 #[derive(FromRow)]
@@ -67,6 +83,14 @@ struct RawExample {
     changed_by: String,
 }
 
+#[derive(FromRow)]
+struct RawPlaybook {
+    intent: String,
+    steps: String,
+    changed_at: i64,
+    changed_by: String,
+}
+
 impl Store {
     /// What the organisation changed about its intents.
     ///
@@ -78,13 +102,17 @@ impl Store {
         let examples: Vec<RawExample> = read!(self, db => {
             sqlx::query_as("SELECT * FROM intent_examples ORDER BY changed_at, text").fetch_all(db).await?
         });
+        let playbooks: Vec<RawPlaybook> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM playbooks ORDER BY intent").fetch_all(db).await?
+        });
         Ok(IntentEdits {
             intents: intents.into_iter().map(IntentRow::try_from).collect::<Result<_, _>>()?,
             examples: examples.into_iter().map(ExampleRow::try_from).collect::<Result<_, _>>()?,
+            playbooks: playbooks.into_iter().map(PlaybookRow::try_from).collect::<Result<_, _>>()?,
         })
     }
 
-    /// Keeps what an intent is from now on. One that is removed takes along what was said of its examples.
+    /// Keeps what an intent is from now on. One that is removed takes along what was said of its examples, and its playbook.
     ///
     /// # Errors
     /// When the database refuses.
@@ -106,15 +134,39 @@ impl Store {
             .execute(&mut **tx)
             .await?;
             if row.removed {
-                sqlx::query("DELETE FROM intent_examples WHERE intent = $1")
-                    .bind(clean(&row.name))
-                    .execute(&mut **tx)
-                    .await?;
+                for statement in [
+                    "DELETE FROM intent_examples WHERE intent = $1",
+                    "DELETE FROM playbooks WHERE intent = $1",
+                ] {
+                    sqlx::query(statement).bind(clean(&row.name)).execute(&mut **tx).await?;
+                }
             }
         });
         if row.removed {
             self.forget_old_rows();
         }
+        Ok(())
+    }
+
+    /// Keeps what agents do for who wants an intent, from now on.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn put_playbook(&self, row: &PlaybookRow) -> Result<(), StoreError> {
+        let (steps, at) = (to_json(&row.steps)?, signed(row.changed_at_unix_ms, "time")?);
+        transaction!(self, tx => {
+            sqlx::query(
+                "INSERT INTO playbooks (intent, steps, changed_at, changed_by) VALUES ($1, $2, $3, $4) \
+                 ON CONFLICT (intent) DO UPDATE SET steps = excluded.steps, changed_at = excluded.changed_at, \
+                 changed_by = excluded.changed_by",
+            )
+            .bind(clean(&row.intent))
+            .bind(steps.clone())
+            .bind(at)
+            .bind(clean(&row.changed_by))
+            .execute(&mut **tx)
+            .await?;
+        });
         Ok(())
     }
 
@@ -166,6 +218,18 @@ impl TryFrom<RawIntent> for IntentRow {
             title: from_json(&raw.title, "title")?,
             alert: raw.alert,
             removed: raw.removed,
+            changed_at_unix_ms: unsigned(raw.changed_at, "time")?,
+            changed_by: raw.changed_by,
+        })
+    }
+}
+
+impl TryFrom<RawPlaybook> for PlaybookRow {
+    type Error = StoreError;
+    fn try_from(raw: RawPlaybook) -> Result<Self, StoreError> {
+        Ok(Self {
+            intent: raw.intent,
+            steps: from_json(&raw.steps, "steps")?,
             changed_at_unix_ms: unsigned(raw.changed_at, "time")?,
             changed_by: raw.changed_by,
         })

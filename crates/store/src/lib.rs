@@ -30,7 +30,7 @@ pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
 pub use gaps::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow};
-pub use intents::{ExampleRow, IntentEdits, IntentRow};
+pub use intents::{ExampleRow, IntentEdits, IntentRow, PlaybookRow};
 pub use jobs::{JobRow, JobState, ReviewRow, Step};
 pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};

@@ -12,8 +12,8 @@ use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
     ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
     Emotion, EndReason, Entities, Entity, EntityKind, EventBody, LegStarted, Load, MASK, Millis, Mood,
-    Participant, Party, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding, Source, Span,
-    Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
+    Participant, Party, PlaybookStep, Prompt, PromptKind, Quote, Redacted, Secret, Sentiment, Shedding,
+    Source, Span, Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
     CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Priority,
@@ -23,8 +23,8 @@ use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
     ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
-    IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow,
-    Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
+    IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, PlaybookRow, QuestionRow, ReviewRow, Role,
+    SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -367,6 +367,11 @@ on_both! {
         };
         let (old, older) = (call(2_000, true).await, call(1_000, true).await);
         let (live, new) = (call(1_000, false).await, call(9_000, true).await);
+        let refused = call(9_000, true).await;
+        for _ in 0..2 {
+            store.forget_moods_of_call(refused).await.unwrap();
+            assert!(!store.state(refused).await.unwrap().tells_mood());
+        }
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 2);
         assert_eq!(store.forget_moods(5_000).await.unwrap(), 0, "once is enough");
         for id in [old, older] {
@@ -866,12 +871,27 @@ on_both! {
         let [first, second] = complaints;
         assert_eq!(kept.examples, [example(&long, None, 2), first, second, gone.clone()]);
 
+        let text = [("en".to_owned(), "Ask for the order number.".to_owned())].into();
+        let ask = PlaybookStep { text, until: Some(EntityKind::Order) };
+        let playbook = |intent: &str, steps: &[&PlaybookStep]| PlaybookRow {
+            intent: intent.to_owned(),
+            steps: steps.iter().copied().cloned().collect(),
+            changed_at_unix_ms: 8,
+            changed_by: "sara".to_owned(),
+        };
+        for row in [playbook("refund", &[&ask, &ask]), playbook("complaint", &[&ask]), playbook("refund", &[])] {
+            store.put_playbook(&row).await.unwrap();
+        }
+        let kept = store.intent_edits().await.unwrap();
+        assert_eq!(kept.playbooks, [playbook("complaint", &[&ask]), playbook("refund", &[])]);
+
         store.forget_example("nothing of the kind").await.unwrap();
         store.forget_example(&long).await.unwrap();
         let removed = intent("complaint", "Complaints", true);
         store.put_intent(&removed).await.unwrap();
         let kept = store.intent_edits().await.unwrap();
         assert_eq!((kept.intents.get(1), kept.examples.as_slice()), (Some(&removed), &[gone][..]));
+        assert_eq!(kept.playbooks, [playbook("refund", &[])]);
     }
 
     async fn a_document_is_kept_once_with_the_vectors_of_what_still_stands_in_it(store: Store) {

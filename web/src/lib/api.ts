@@ -17,6 +17,7 @@ import type {
   Shedding,
   Source,
   Step,
+  Turn,
 } from './generated/call';
 import type { InLine, Who } from './generated/phone';
 
@@ -128,7 +129,15 @@ export interface CallInsight {
   summary_bullets: string[];
   urgency: 'low' | 'normal' | 'high';
   next_actions: NextAction[];
-  evidence: { summary_bullets: { citations: Citation[] }[]; urgency: Citation[] };
+  /** How the customer's mood went; null where none was read, or it is not for the reader. */
+  arc: { begins: number; ends: number; mean?: number; turns: Turn[] } | null;
+  evidence: {
+    summary_bullets: { citations: Citation[] }[];
+    urgency: Citation[];
+    /** Of each turn: where it began, then what was said just before. Absent, as `mean` is, in what was made long ago. */
+    turns?: Citation[][];
+    satisfied?: Citation[];
+  };
   /** The language model that wrote the summary; absent where it is made of sentences that were said. */
   written_by?: { model: string };
   /** One is being asked, and its summary will stand here. */
@@ -165,10 +174,19 @@ export interface TaughtIntent {
   title: Record<string, string>;
   /** Supervisors are told while the call goes on. */
   alert: boolean;
+  /** What agents do for who wants it, step by step. */
+  playbook: PlaybookStep[];
   in_file: boolean;
   /** It has enough examples to be recognised. */
   learnable: boolean;
   examples: IntentExample[];
+}
+
+export interface PlaybookStep {
+  /** What to do, by language. */
+  text: Record<string, string>;
+  /** It is done once such a thing has been named on the call. */
+  until?: EntityKind;
 }
 
 export interface IntentExample {
@@ -645,6 +663,10 @@ export const api = {
   quality: (id: CallId, signal?: AbortSignal) =>
     json<CallQuality>('GET', `${call(id)}/quality`, undefined, signal),
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
+  /** Whether the customer agrees that their mood is read. */
+  async setConsent(id: CallId, mood: boolean): Promise<void> {
+    await request('POST', `${call(id)}/consent`, { mood });
+  },
   async answerPrompt(id: CallId, prompt: number, answer: PromptAnswer): Promise<void> {
     await request('POST', `${call(id)}/prompts/${prompt}/answer`, { answer });
   },
@@ -664,6 +686,9 @@ export const api = {
   },
   async renameIntent(name: string, title: Record<string, string>, alert: boolean): Promise<void> {
     await request('PUT', intent(name), { title, alert });
+  },
+  async setPlaybook(name: string, steps: PlaybookStep[]): Promise<void> {
+    await request('PUT', `${intent(name)}/playbook`, { steps });
   },
   async removeIntent(name: string): Promise<void> {
     await request('DELETE', intent(name));

@@ -23,6 +23,7 @@ import type {
   Participant,
   Party,
   Prompt,
+  PromptKind,
   Quote,
   Redacted,
   Secret,
@@ -30,6 +31,7 @@ import type {
   Step,
   Talk,
   Utterance,
+  UtteranceId,
 } from './generated/call';
 import { isSameStep, put } from './understood';
 
@@ -250,14 +252,19 @@ export class CallModel {
         this.#utterance(event);
         break;
       case 'mood':
-        if (this.#isSaid(event) && this.consent?.mood !== false) this.moods = put(this.moods, event);
+        if (!this.#isSaid(event) || this.consent?.mood === false) break;
+        this.moods = put(this.moods, event);
+        // The words as they were revised ask for no kindness.
+        if (event.sentiment.negative <= event.sentiment.positive) this.#takePrompt('empathy', event);
         break;
       case 'consent':
-        this.consent = { mood: event.mood };
-        if (!event.mood) this.#forgetMoods();
+        if (event.mood) this.consent = { mood: true };
+        else this.refuseMoods();
         break;
       case 'intent':
-        if (this.#isSaid(event)) this.intents = put(this.intents, event).filter(({ name }) => name);
+        if (!this.#isSaid(event)) break;
+        this.intents = put(this.intents, event).filter(({ name }) => name);
+        if (!event.name) this.#takePrompt('next_action', event);
         break;
       case 'entities':
         if (this.#isFinal(event))
@@ -314,8 +321,14 @@ export class CallModel {
     }
   }
 
-  /** Leaves nothing of how the customer feels. */
-  #forgetMoods(): void {
+  /** A prompt of this kind that rests on an utterance stands no more. */
+  #takePrompt(about: PromptKind, { utterance_id }: { utterance_id: UtteranceId }): void {
+    if (this.prompt?.about === about && this.prompt.evidence.utterance_id === utterance_id) this.prompt = null;
+  }
+
+  /** The customer does not agree that their mood is read: nothing is left of it. */
+  refuseMoods(): void {
+    this.consent = { mood: false };
     this.moods = [];
     const { prompt } = this;
     if (prompt?.about === 'empathy') this.prompt = null;
@@ -478,6 +491,7 @@ export class CallModel {
       this.intents = this.intents.filter((intent) => intent.utterance_id !== next.utterance_id);
       this.cards = this.cards.filter(({ evidence }) => evidence.utterance_id !== next.utterance_id);
       this.cardsNotShown = this.#notShownBeside(next.utterance_id);
+      this.#takePrompt('empathy', next);
     }
     if (next.text === '') {
       if (this.prompt?.evidence.utterance_id === next.utterance_id) this.prompt = null;

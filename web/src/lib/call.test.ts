@@ -216,6 +216,30 @@ describe('what is understood', () => {
     expect(log.model.consent).toEqual({ mood: false });
   });
 
+  it('takes a prompt along when the words that it rests on are revised to something else', () => {
+    const prompt = (about: 'empathy' | 'next_action'): EventBody => ({
+      kind: 'prompt',
+      prompt_id: 1,
+      about,
+      text: { en: 'Say that you are sorry.' },
+      priority: 70,
+      evidence: { utterance_id: 1, revision: 0, text: 'a disgrace' },
+      expires_at_ms: 30_000,
+    });
+    const told = (about: 'empathy' | 'next_action') =>
+      begun()
+        .add(said(1, 'customer', 'a disgrace'))
+        .add(intent(1, 'complaint'))
+        .add(prompt(about))
+        .add(said(2, 'customer', 'yes'))
+        .add(mood(2, 0.5))
+        .add(said(1, 'customer', 'a grace', { revision: 1 }));
+    expect(told('empathy').add(intent(1, undefined, 1)).model.prompt?.prompt_id).toBe(1);
+    expect(told('empathy').add(mood(1, 0.5, 1)).model.prompt).toBeNull();
+    expect(told('next_action').add(mood(1, 0.5, 1)).model.prompt?.prompt_id).toBe(1);
+    expect(told('next_action').add(intent(1, undefined, 1)).model.prompt).toBeNull();
+  });
+
   it('takes along what was held back when the customer does not agree', () => {
     const held = (about: HeldBack['about']): HeldBack => ({ about, text: { en: about }, because: 'matters_less' });
     const log = begun().add(said(1, 'customer', 'a refund'));

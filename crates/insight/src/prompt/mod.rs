@@ -30,8 +30,6 @@ use crate::talk::{DEAD_AIR, Stretch};
 const EVERY: Millis = Millis(45_000);
 /// The first words of a call are nobody's to comment on.
 const FIRST: Millis = Millis(5_000);
-/// Emotions less probable than this are not spoken of, as on the page.
-const LEAST_EMOTION: f32 = 0.5;
 /// The agent interrupts so often within a time, and the customer could not finish.
 const OVERLAPS: usize = 2;
 const OVERLAPS_WITHIN: Millis = Millis(60_000);
@@ -113,6 +111,8 @@ struct Standing {
 #[derive(Debug)]
 struct Said {
     quote: Quote,
+    /// BCP 47 code of the language that was recognised.
+    language: String,
     stretch: Stretch,
 }
 
@@ -138,6 +138,8 @@ pub struct Prompter {
     shown: BTreeMap<Rule, (Millis, UtteranceId)>,
     /// What the agent said is no help on this call.
     not_helpful: BTreeSet<PromptKind>,
+    /// The newest words of the customer that a mood was read of: how they feel now.
+    felt: Option<UtteranceId>,
     /// What the customer wanted, by the words that say so.
     wanted: BTreeMap<UtteranceId, String>,
     /// What is named, by the words it is named in.
@@ -164,6 +166,7 @@ impl Prompter {
             free: FIRST,
             shown: BTreeMap::new(),
             not_helpful: BTreeSet::new(),
+            felt: None,
             wanted: BTreeMap::new(),
             named: BTreeMap::new(),
             lapses: Lapses::default(),
@@ -197,6 +200,10 @@ impl Prompter {
                 known.into_iter().for_each(|said| said.quote.redact());
             }
             EventBody::Mood(mood) => self.feel(mood),
+            // Whoever takes the customer's place feels something else.
+            EventBody::Transferred(transferred) if transferred.party == Party::Customer => {
+                self.withdraw(|one| one.rule == Rule::Empathy);
+            }
             EventBody::Consent(consent) if !consent.mood => {
                 self.withdraw(|one| one.rule == Rule::Empathy);
                 self.held_back.retain(|one| one.about != PromptKind::Empathy);
@@ -282,14 +289,17 @@ impl Prompter {
         }
         let quote = Quote::of(said);
         if let Some(known) = self.said.iter_mut().find(|known| known.quote.utterance_id == id) {
+            let is_revised = known.quote.text != quote.text;
             (known.quote, known.stretch.party) = (quote, party);
-            if party != Party::Customer {
-                // Whoever these words were taken for, an employee has no mood.
+            known.language.clone_from(&said.language);
+            if is_revised || party != Party::Customer {
+                // Their mood is read once more. Whoever these words were taken for, an employee has none.
                 self.withdraw(|one| one.rule == Rule::Empathy && one.utterance == id);
             }
             return;
         }
-        self.said.push_back(Said { quote, stretch: Stretch::of(said) });
+        let language = said.language.clone();
+        self.said.push_back(Said { quote, language, stretch: Stretch::of(said) });
         if self.said.len() > REMEMBERED {
             self.said.pop_front();
         }
@@ -327,14 +337,23 @@ impl Prompter {
 
     /// What answers kindly how the customer sounds.
     fn feel(&mut self, mood: &Mood) {
-        let id = mood.utterance_id();
-        if self.said(id).is_none_or(|said| said.stretch.party != Party::Customer) {
+        let (id, words) = (mood.utterance_id(), &mood.words);
+        let is_current =
+            |said: &Said| said.stretch.party == Party::Customer && said.quote.revision == mood.revision();
+        if !self.said(id).is_some_and(is_current) {
             return;
         }
-        let words = &mood.words;
-        let is_unhappy =
-            words.emotion_p >= LEAST_EMOTION && words.sentiment.negative > words.sentiment.positive;
-        let Some(name) = kindness(words.emotion).filter(|_| is_unhappy) else {
+        if !words.is_unpleasant() {
+            self.standing
+                .take_if(|standing| standing.about == PromptKind::Empathy && standing.utterance == id);
+        }
+        if self.felt.is_some_and(|newest| id < newest) {
+            // Earlier words that were revised: how the customer feels now, they have said since.
+            return;
+        }
+        self.felt = Some(id);
+        let emotion = words.clear_emotion().filter(|_| words.is_unpleasant());
+        let Some(name) = emotion.and_then(kindness) else {
             self.withdraw(|one| one.rule == Rule::Empathy);
             return;
         };
@@ -342,12 +361,10 @@ impl Prompter {
         let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
         let trigger = decline.and_then(|turn| self.said(turn.trigger?));
         if trigger.is_some_and(|said| said.stretch.party == Party::Agent) {
-            for (language, more) in self.playbook.text("after_agent") {
-                if let Some(text) = text.get_mut(&language) {
-                    text.push(' ');
-                    text.push_str(&more);
-                }
-            }
+            add(&mut text, self.playbook.text("after_agent"));
+        }
+        if let Some(said) = self.said(id) {
+            add(&mut text, self.playbook.culture(&said.language));
         }
         self.offer(Rule::Empathy, text, id);
     }
@@ -362,6 +379,8 @@ impl Prompter {
             // It was understood wrongly.
             self.wanted.remove(&id);
             self.withdraw(|one| one.utterance == id && one.rule.about() == PromptKind::NextAction);
+            self.standing
+                .take_if(|standing| standing.about == PromptKind::NextAction && standing.utterance == id);
             return;
         };
         self.wanted.insert(id, name.clone());
@@ -398,14 +417,13 @@ impl Prompter {
     fn go_on(&mut self, utterance: UtteranceId) {
         let Some(name) = self.wanted().cloned() else { return };
         self.withdraw(|one| one.rule.about() == PromptKind::NextAction);
-        let (playbook, named) = (Arc::clone(&self.playbook), self.named());
-        let steps = playbook.steps(&name).iter().enumerate();
-        let mut ahead = steps.map(|(n, step)| (Rule::Step(name.clone(), n), step)).filter(|(rule, step)| {
-            !self.shown.contains_key(rule) && step.until.is_none_or(|kind| !named.contains(&kind))
+        let (steps, named) = (self.playbook.steps(&name), self.named());
+        let next = steps.iter().enumerate().find(|(n, step)| {
+            let is_said = self.shown.contains_key(&Rule::Step(name.clone(), *n));
+            !is_said && step.until.is_none_or(|kind| !named.contains(&kind))
         });
-        let next = ahead.next();
-        if let Some((rule, step)) = next {
-            self.offer(rule, step.text.clone(), utterance);
+        if let Some((n, step)) = next {
+            self.offer(Rule::Step(name, n), step.text.clone(), utterance);
         }
     }
 
@@ -482,6 +500,16 @@ impl Prompter {
         self.held_back.push(HeldBack { about, text, because });
         if self.held_back.len() > MOST_HELD_BACK {
             self.held_back.remove(0);
+        }
+    }
+}
+
+/// Says more, in the languages that something is said in already.
+fn add(text: &mut Text, more: Text) {
+    for (language, more) in more {
+        if let Some(text) = text.get_mut(&language) {
+            text.push(' ');
+            text.push_str(&more);
         }
     }
 }

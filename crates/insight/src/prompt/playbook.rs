@@ -1,12 +1,13 @@
 //! What agents are told, as data: an organisation's words, the steps of its playbook, and what must be said.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{PoisonError, RwLock};
 
 use serde::Deserialize;
-use sotto_call::ChecklistItem;
+use sotto_call::{ChecklistItem, PlaybookStep};
 
 use crate::set::{self, Sentences};
-use crate::{InsightError, IntentSet, Phrases, Step};
+use crate::{InsightError, IntentSet, Phrases};
 
 /// Limits of a set.
 const MAX_DUTIES: usize = 50;
@@ -22,6 +23,8 @@ pub(super) type Text = BTreeMap<String, String>;
 #[serde(default, deny_unknown_fields)]
 pub struct PromptSet {
     texts: BTreeMap<String, Text>,
+    /// By the language that the customer speaks (BCP 47).
+    culture: BTreeMap<String, Text>,
     farewells: Sentences,
     checklist: Vec<Duty>,
 }
@@ -61,6 +64,7 @@ impl PromptSet {
         let mut set = Self::built_in();
         own.check(&set.texts).map_err(InsightError::Prompts)?;
         set.texts.extend(own.texts);
+        set.culture.extend(own.culture);
         set.farewells.extend(own.farewells);
         set.checklist = own.checklist;
         Ok(set)
@@ -76,6 +80,13 @@ impl PromptSet {
             }
             if !is_titled(text) {
                 return Err(format!("`{name}` needs from 1 to {MAX_CHARS} characters in every language"));
+            }
+        }
+        for (language, note) in &self.culture {
+            if !is_text(language) || !is_titled(note) {
+                return Err(format!(
+                    "`culture.{language}` needs from 1 to {MAX_CHARS} characters in every language"
+                ));
             }
         }
         if self.checklist.len() > MAX_DUTIES {
@@ -111,21 +122,28 @@ impl PromptSet {
 #[derive(Debug, Default)]
 pub struct Playbook {
     texts: BTreeMap<String, Text>,
+    culture: BTreeMap<String, Text>,
     farewells: Phrases,
     duties: Vec<Duty>,
-    /// By the name of the intent.
-    steps: BTreeMap<String, Vec<Step>>,
+    /// By the name of the intent. Supervisors change them while calls go on.
+    steps: RwLock<BTreeMap<String, Vec<PlaybookStep>>>,
 }
 
 impl Playbook {
     /// Of an organisation's prompts, and of the steps beside its intents.
     #[must_use]
     pub fn new(set: PromptSet, intents: Option<&IntentSet>) -> Self {
-        let PromptSet { texts, farewells, checklist } = set;
+        let PromptSet { texts, culture, farewells, checklist } = set;
         let farewells = Phrases::new(farewells.values().flatten().map(String::as_str));
-        let intents = intents.map(IntentSet::intents).unwrap_or_default();
-        let steps = intents.iter().map(|intent| (intent.name.clone(), intent.playbook.clone())).collect();
-        Self { texts, farewells, duties: checklist, steps }
+        let playbook = Self { texts, culture, farewells, duties: checklist, steps: RwLock::default() };
+        intents.into_iter().for_each(|set| playbook.take_steps(set));
+        playbook
+    }
+
+    /// From now on the steps are those beside these intents, also on calls that go on.
+    pub fn take_steps(&self, intents: &IntentSet) {
+        let steps = intents.intents().iter().map(|intent| (intent.name.clone(), intent.playbook.clone()));
+        *self.steps.write().unwrap_or_else(PoisonError::into_inner) = steps.collect();
     }
 
     /// For agents who are not to be told how customers feel: there are no words for it.
@@ -153,12 +171,19 @@ impl Playbook {
         &self.duties
     }
 
-    pub(super) fn steps(&self, intent: &str) -> &[Step] {
-        self.steps.get(intent).map(Vec::as_slice).unwrap_or_default()
+    pub(super) fn steps(&self, intent: &str) -> Vec<PlaybookStep> {
+        let steps = self.steps.read().unwrap_or_else(PoisonError::into_inner);
+        steps.get(intent).cloned().unwrap_or_default()
     }
 
     pub(super) fn text(&self, name: &str) -> Text {
         self.texts.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What kindness asks for besides towards somebody who speaks this language: `fa-IR` is `fa` where nothing else is said.
+    pub(super) fn culture(&self, language: &str) -> Text {
+        let (primary, _) = language.split_once('-').unwrap_or((language, ""));
+        self.culture.get(language).or_else(|| self.culture.get(primary)).cloned().unwrap_or_default()
     }
 
     /// That something has not been said, in every language that it has a title in.
@@ -228,6 +253,7 @@ mod tests {
     fn what_is_wrong_with_a_file_is_said() {
         assert!(wrong("[texts]\nangre = { en = \"x\" }").contains("no text `angre`"));
         assert!(wrong("[texts]\nanger = {}").contains("`anger` needs"));
+        assert!(wrong("[culture]\nfa = { en = \" \" }").contains("`culture.fa` needs"));
         assert!(wrong("\n[text]").starts_with("the prompts: line "));
         assert!(wrong(&OWN.replace("[\"This call is recorded.\"]", "[]")).contains("example sentences"));
         let (_, item) = OWN.split_once("[[checklist]]").unwrap();

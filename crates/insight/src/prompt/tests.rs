@@ -1,8 +1,8 @@
 use proptest::prelude::*;
 use sotto_call::testing::utterance;
 use sotto_call::{
-    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, Sentiment, Shedding,
-    Span, Trend, Turn, WordsMood,
+    ArcPoint, ChecklistItem, Consent, CustomerUtterance, Entity, Load, PartyChange, PlaybookStep, Sentiment,
+    Shedding, Span, Transferred, Trend, Turn, WordsMood,
 };
 
 use super::*;
@@ -172,6 +172,25 @@ fn a_mood_that_turned_on_what_the_agent_said_is_told_so() {
 }
 
 #[test]
+fn kindness_says_what_the_organisation_wants_to_be_minded_with_the_language_of_the_customer() {
+    let notes =
+        "[culture]\nfa = { en = \"Thank them first.\", fa = \"نخست سپاسگزاری کنید.\", de = \"Danken Sie.\" }";
+    let playbook = Arc::new(Playbook::new(PromptSet::parse(notes).unwrap(), None));
+    for (language, is_minded) in [("fa", true), ("fa-IR", true), ("en", false), ("", false)] {
+        let mut call = Call { prompter: Prompter::new(Arc::clone(&playbook)), ..Call::new() };
+        call.says(0, 0, 2, Party::Agent, "Hello.");
+        let words = utterance(2, Party::Customer, "I am so worried.");
+        let said = Utterance { end_ms: Millis(9_000), language: language.to_owned(), ..words };
+        call.hears(9_000, said.clone());
+        call.feels(&said, Emotion::Worry, None);
+        let text = &call.newest().text;
+        assert_eq!(text["en"].ends_with("by when. Thank them first."), is_minded, "{language}: {text:?}");
+        assert_eq!(text["fa"].ends_with("نخست سپاسگزاری کنید."), is_minded);
+        assert!(!text.contains_key("de"), "the rest is not said in it");
+    }
+}
+
+#[test]
 fn contentment_needs_no_prompt_and_takes_one_back_that_waits() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "I am so worried.");
@@ -237,6 +256,21 @@ fn a_step_that_is_done_before_it_is_due_is_left_out() {
     call.wants(&said, None);
     call.passes(6_000);
     assert_eq!(call.told, [], "it was understood wrongly");
+}
+
+#[test]
+fn steps_that_are_changed_while_a_call_goes_on_are_those_that_the_agent_is_told() {
+    let mut set = IntentSet::parse(INTENTS).unwrap();
+    let playbook = Arc::new(Playbook::new(PromptSet::built_in(), Some(&set)));
+    let mut call = Call { prompter: Prompter::new(Arc::clone(&playbook)).without_clock(), ..Call::new() };
+    call.says(0, 0, 2, Party::Agent, "Hello, this is Mina.");
+    let text = BTreeMap::from([("en".to_owned(), "Say that you are sorry.".to_owned())]);
+    let steps = vec![PlaybookStep { text, until: None }];
+    assert!(set.put_playbook("delivery", steps.clone()) && !set.put_playbook("nothing", steps));
+    playbook.take_steps(&set);
+    let said = call.says(2, 5, 8, Party::Customer, "It has not arrived.");
+    call.wants(&said, Some("delivery"));
+    assert!(begins(call.newest(), "Say that you are sorry."));
 }
 
 #[test]
@@ -527,12 +561,78 @@ fn an_answer_counts_also_when_the_prompt_stands_no_more() {
 }
 
 #[test]
+fn what_an_older_utterance_is_revised_to_is_not_how_the_customer_feels_now() {
+    let revised =
+        |said: &Utterance, text: &str| Utterance { revision: 1, text: text.to_owned(), ..said.clone() };
+    // They were angry at first, as is only heard later, and are content by now.
+    let mut call = Call::begun();
+    call.prompter = call.prompter.without_clock();
+    let first = call.says(2, 5, 7, Party::Customer, "This is a grace.");
+    call.feels(&first, Emotion::Neutral, None);
+    let later = call.says(3, 8, 10, Party::Customer, "But never mind, all is well.");
+    call.feels(&later, Emotion::Joy, None);
+    let now = revised(&first, "This is a disgrace.");
+    call.hears(11_000, now.clone());
+    call.feels(&now, Emotion::Anger, None);
+    call.passes(20_000);
+    assert_eq!(call.told, []);
+
+    // They are worried now, and were content earlier: what waits stays.
+    let mut call = Call::new();
+    let first = call.says(2, 0, 2, Party::Customer, "All is swell.");
+    call.feels(&first, Emotion::Neutral, None);
+    let later = call.says(3, 2, 4, Party::Customer, "But now I am so worried.");
+    call.feels(&later, Emotion::Worry, None);
+    let now = revised(&first, "All is well.");
+    call.hears(4_500, now.clone());
+    call.feels(&now, Emotion::Joy, None);
+    call.passes(6_000);
+    assert_eq!((call.abouts(), &call.newest().evidence), (vec![PromptKind::Empathy], &Quote::of(&later)));
+}
+
+#[test]
+fn kindness_that_rests_on_words_that_were_revised_waits_until_their_mood_is_read_once_more() {
+    let begun = || {
+        let mut call = Call::begun();
+        let said = call.says(2, 3, 4, Party::Customer, "I am so worried.");
+        call.feels(&said, Emotion::Worry, None);
+        let now = Utterance { revision: 1, text: "I am so hurried.".to_owned(), ..said.clone() };
+        call.hears(5_000, now.clone());
+        (call, said, now)
+    };
+    let (mut call, said, now) = begun();
+    call.passes(6_000);
+    // Read of words that are no more.
+    call.feels(&said, Emotion::Worry, None);
+    call.passes(7_000);
+    assert_eq!(call.told, []);
+    call.feels(&now, Emotion::Annoyance, None);
+    assert!(begins(call.newest(), "The customer sounds annoyed."));
+    let (mut call, _, now) = begun();
+    call.feels(&now, Emotion::Neutral, None);
+    call.passes(7_000);
+    assert_eq!(call.told, []);
+}
+
+#[test]
+fn who_takes_the_customers_place_is_not_told_to_be_answered_for_the_one_before() {
+    let mut call = Call::begun();
+    let said = call.says(2, 3, 4, Party::Customer, "I am so worried.");
+    call.feels(&said, Emotion::Worry, None);
+    let transferred = Transferred { party: Party::Customer, to: "200".to_owned() };
+    call.happens(4_500, EventBody::Transferred(transferred));
+    call.passes(6_000);
+    assert_eq!(call.told, []);
+}
+
+#[test]
 fn evidence_is_the_words_as_they_are_now_and_words_taken_back_take_prompts_along() {
     let mut call = Call::begun();
     let said = call.says(2, 3, 4, Party::Customer, "I am so hurried.");
     call.feels(&said, Emotion::Worry, None);
     let revised = Utterance { revision: 1, text: "I am so worried.".to_owned(), ..said };
     call.hears(5_000, revised.clone());
+    call.feels(&revised, Emotion::Worry, None);
     assert_eq!(call.newest().evidence, Quote::of(&revised));
 
     let mut call = Call::begun();

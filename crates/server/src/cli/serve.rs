@@ -95,6 +95,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     });
     hub.alert_by(Rules::new(&config.alerts, playbook.clone().unwrap_or_default()));
     let intents = IntentEditor::new(store.clone(), audit.clone(), intents, config.redaction.clone());
+    if let Some(playbook) = &playbook {
+        intents.guide_by(playbook.clone());
+    }
     let webrtc = WebRtc::new(config.webrtc.clone());
     let desk = Desk::new(config.desk.clone(), webrtc.clone(), audit);
     desk.know_from(store.clone());

@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use super::messages::{Caller, ToPage};
 use super::{Accepted, Desk, Supervision, Talk};
 use crate::hub::LiveCall;
+use crate::insight::CallMemory;
 use crate::needs::Condition;
 
 /// How long a customer waits for an agent whose browser is gone.
@@ -162,6 +163,8 @@ pub struct SeatParts {
     pub clock: CallClock,
     /// Who the customer is.
     pub customer: Participant,
+    /// What is remembered of them.
+    pub memory: Arc<CallMemory>,
     /// Who hears whom, and the customer's place there.
     pub place: (Bridge, MemberId),
     /// Where a party's audio goes; none when the call is over.
@@ -615,6 +618,7 @@ impl Seat {
         }
         tracing::info!(call = %self.parts.live.id(), number, "the customer's side has transferred the call");
         self.bridge.replace(self.customer.member, member);
+        self.parts.memory.has_another_customer();
         self.transferred(Party::Customer, &number);
         let aor = Some(format!("sip:{number}"));
         self.parts.customer = Participant { party: Party::Customer, aor: aor.clone(), name: None };

@@ -21,6 +21,7 @@ use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
 use crate::hub::{FollowError, LiveCall, Update};
+use crate::insight::ConsentSaidBy;
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -29,6 +30,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/calls/{id}", get(one))
         .route("/calls/{id}/events", get(events))
         .route("/calls/{id}/outcome", put(outcome))
+        .route("/calls/{id}/consent", post(consent))
         .route("/calls/{id}/prompts/{prompt_id}/answer", post(answer))
         .route("/calls/{id}/cards/{card_id}/answer", post(answer_card))
         .route("/calls/{id}/recording", get(recording::recording))
@@ -201,23 +203,70 @@ pub(super) async fn outcome(
     Json(new): Json<NewOutcome>,
 ) -> Result<axum::Json<Outcome>, ApiError> {
     authorize(&identity, Action::TakeCalls)?;
-    let by = identity.name().to_owned();
-    let call = app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?;
-    // Of a live call the registry knows better who takes part.
-    let live = app.hub().get(id).map(|live| live.summary());
-    let participants = live.as_ref().map_or(&call.participants, |live| &live.participants);
-    let is_own = is_agent(&by, participants) || was_agent(&app, id, &by).await?;
-    if !is_own {
-        authorize(&identity, Action::Supervise)?;
+    if app.store().call(id).await?.is_none() {
+        return Err(ApiError::not_found("call"));
     }
+    had(&app, &identity, id).await?;
     if !app.shared.parts.desk.outcomes().contains(&new.outcome) {
         return Err(ApiError::invalid("none of the configured outcomes"));
     }
+    let by = identity.name().to_owned();
     let outcome = Outcome { outcome: new.outcome, by, at_unix_ms: app.now_unix_ms() };
     app.store().set_outcome(id, &outcome).await?;
     app.shared.parts.desk.concluded(id);
     app.shared.parts.desk.audit().note(&outcome.by, "outcome", Some(id), &outcome.outcome);
     Ok(axum::Json(outcome))
+}
+
+/// Whether a customer agrees.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewConsent {
+    /// They agree that their mood is read.
+    mood: bool,
+}
+
+/// Write down whether the customer agrees that their mood is read
+///
+/// As they say it to the agent. Who does not agree has no mood any more: none is read from then on, and what was read is taken
+/// out of the call's log and of what it came to, also when the call is over. Agents do so for calls of their own, those they
+/// have handed over included, supervisors for any; it is in the audit (`consent`), and of a live call in its log.
+#[utoipa::path(post, path = "/api/calls/{id}/consent", tag = "Calls", params(("id" = String, Path)),
+    request_body = NewConsent, responses(
+        (status = 204, description = "Written down"),
+        (status = 403, description = "Somebody else's call", body = ErrorBody),
+        (status = 404, description = "No such call", body = ErrorBody),
+        (status = 409, description = "Nothing more is read: the call is over, or has no customer", body = ErrorBody),
+        (status = 503, description = "The call is just ending: try again", body = ErrorBody),
+    ))]
+pub(super) async fn consent(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<CallId>,
+    Json(new): Json<NewConsent>,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::TakeCalls)?;
+    match had(&app, &identity, id).await? {
+        Some(live) => {
+            if !live.consents(new.mood, ConsentSaidBy::Person) {
+                let why = "whoever is in the customer's place is an employee";
+                return Err(ApiError::new(StatusCode::CONFLICT, "no_customer", why));
+            }
+            // What is said when the end is numbered already is not: then it is to be taken out of what is stored.
+            let told = app.hub().follow(id, None).await?.next_now().await?;
+            let is_so = |state: &CallState| state.consent.is_some_and(|consent| consent.mood == new.mood);
+            if !matches!(told, Some(Update::Snapshot(state)) if is_so(&state)) {
+                return Err(ApiError::unavailable("busy", "the call is just ending"));
+            }
+        }
+        None if new.mood => {
+            return Err(ApiError::new(StatusCode::CONFLICT, "call_over", "the call is over"));
+        }
+        None => app.store().forget_moods_of_call(id).await?,
+    }
+    let answer = if new.mood { "mood: yes" } else { "mood: no" };
+    app.shared.parts.desk.audit().note(identity.name(), "consent", Some(id), answer);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// What is said of a prompt.
@@ -305,6 +354,21 @@ pub(super) async fn attended(
         Some(Update::Snapshot(state)) => Ok((live, state)),
         _ => Err(ApiError::not_found("live call")),
     }
+}
+
+/// A call that somebody has, or has had, as its agent, or that a supervisor may have a say in: as long as it goes on.
+async fn had(app: &App, identity: &Identity, id: CallId) -> Result<Option<LiveCall>, ApiError> {
+    let live = app.hub().get(id);
+    // Of a live call the registry knows better who takes part.
+    let participants = match &live {
+        Some(live) => live.summary().participants.clone(),
+        None => app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?.participants,
+    };
+    let name = identity.name();
+    if !is_agent(name, &participants) && !was_agent(app, id, name).await? {
+        authorize(identity, Action::Supervise)?;
+    }
+    Ok(live)
 }
 
 fn is_agent(name: &str, participants: &[Participant]) -> bool {

@@ -49,12 +49,11 @@ pub(super) fn routes() -> Router<App> {
         (name = "Operation", description = "How the installation is doing"),
     ),
     paths(
-        calls::list, calls::one, calls::events, calls::outcome, calls::answer, calls::answer_card, review::insight,
-        review::quality,
-        recording::recording, live::call, live::list,
+        calls::list, calls::one, calls::events, calls::outcome, calls::consent, calls::answer, calls::answer_card,
+        review::insight, review::quality, recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
-        intents::list, intents::add, intents::rename, intents::remove, intents::add_example,
+        intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,
         intents::remove_example,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         gaps::list, gaps::decide, gaps::health, pathways::one, pathways::tick, drafts::draft,
@@ -97,6 +96,7 @@ fn call_schemas() -> Map<String, Value> {
     generator.subschema_for::<sotto_call::CallState>();
     generator.subschema_for::<sotto_call::Quality>();
     generator.subschema_for::<sotto_call::PromptAnswer>();
+    generator.subschema_for::<sotto_call::PlaybookStep>();
     generator.subschema_for::<sotto_review::CallInsight>();
     generator.subschema_for::<sotto_review::Quality>();
     generator.subschema_for::<sotto_call::CardAnswer>();

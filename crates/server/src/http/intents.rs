@@ -7,12 +7,13 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use serde::Deserialize;
-use sotto_call::{CallId, UtteranceId};
+use sotto_call::{CallId, PlaybookStep, UtteranceId};
 use utoipa::ToSchema;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody, Json, Path};
+use super::schema;
 use crate::hub::Update;
 use crate::intents::{Change, EditError, IntentEditor, IntentList};
 
@@ -20,6 +21,7 @@ pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/intents", get(list).post(add))
         .route("/intents/{name}", put(rename).delete(remove))
+        .route("/intents/{name}/playbook", put(guide))
         .route("/intent-examples", post(add_example).delete(remove_example))
 }
 
@@ -58,6 +60,15 @@ pub(super) struct ChangedIntent {
     title: BTreeMap<String, String>,
     /// Whether supervisors are to know of it while the call is live.
     alert: bool,
+}
+
+/// What agents do for who wants an intent, from now on.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangedPlaybook {
+    /// Step by step; none where there is nothing to do.
+    #[schema(value_type = Vec<schema::PlaybookStep>)]
+    steps: Vec<PlaybookStep>,
 }
 
 /// A sentence, and what it is an example of.
@@ -145,6 +156,28 @@ pub(super) async fn rename(
 ) -> Result<StatusCode, ApiError> {
     let (editor, change) = editor(&app, &identity)?;
     editor.rename(change, &name, now.title, now.alert).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Write down what agents do for who wants an intent
+///
+/// Step by step, in place of what the configured file says: agents are shown the next step when the intent is recognised, also on
+/// calls that go on. One with `until` is left out once such a thing has been named.
+#[utoipa::path(put, path = "/api/intents/{name}/playbook", tag = "Intents", request_body = ChangedPlaybook,
+    params(("name" = String, Path)), responses(
+    (status = 204, description = "Written down"),
+    (status = 400, description = "There are more than 20 steps, or one is empty or too long", body = ErrorBody),
+    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 404, description = "No such intent", body = ErrorBody),
+))]
+pub(super) async fn guide(
+    State(app): State<App>,
+    identity: Identity,
+    Path(name): Path<String>,
+    Json(now): Json<ChangedPlaybook>,
+) -> Result<StatusCode, ApiError> {
+    let (editor, change) = editor(&app, &identity)?;
+    editor.put_playbook(change, &name, now.steps).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -14,5 +14,5 @@ macro_rules! named {
 
 named! {
     ArcPoint AtDesk CallEvent CallInsight CallQuality CallState CardAnswer EndReason InLine LastWords Outcome Participant
-    Party PromptAnswer Quality Role Shedding Source Supervisor
+    Party PlaybookStep PromptAnswer Quality Role Shedding Source Supervisor
 }

@@ -44,7 +44,8 @@ const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
 pub(super) struct WhipParams {
     /// The call's name: legs that come by the same one are one call, those of plain SIP (`X-Sotto-Call`) included.
     call: String,
-    /// Who speaks: `agent`, `customer` or `other`. When absent, or on the call already, it is whoever is missing.
+    /// Who speaks: `agent`, `customer` or `other`; absent of who has signed in, the agent. When absent otherwise, or on the call
+    /// already, it is whoever is missing, but an agent is never the customer.
     #[param(value_type = Option<schema::Party>)]
     party: Option<Party>,
     /// BCP 47 code of the language spoken.
@@ -108,12 +109,14 @@ pub(super) async fn publish(
             return Err(ApiError::invalid("`call` names no call"));
         }
         let offer = offer(&headers, body)?;
+        let is_person = matches!(identity, Identity::User { .. });
+        // Who has signed in speaks for themselves, if they do not say for whom.
+        let party = params.party.or_else(|| is_person.then_some(Party::Agent));
         let leg = |codec| Joining {
             call: params.call,
-            party: params.party,
+            party,
             // A program speaks for somebody whom nobody has named.
-            name: matches!((&identity, params.party), (Identity::User { .. }, Some(Party::Agent)))
-                .then(|| identity.name().to_owned()),
+            name: (is_person && party == Some(Party::Agent)).then(|| identity.name().to_owned()),
             language: params.language,
             consent: params.consent,
             codec,

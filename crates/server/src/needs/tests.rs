@@ -1,7 +1,8 @@
 use sotto_call::testing::utterance;
 use sotto_call::{
     ArcPoint, Attention, CallLog, CallStarted, ChecklistItem, Consent, CustomerUtterance, Emotion, Intent,
-    LegStarted, Load, Mood, PartyChange, Sentiment, Source, Trend, Turn, TurnDirection, Utterance, WordsMood,
+    LegStarted, Load, Mood, PartyChange, Sentiment, Source, Transferred, Trend, Turn, TurnDirection,
+    Utterance, WordsMood,
 };
 use sotto_insight::{Playbook, PromptSet};
 
@@ -86,8 +87,9 @@ impl Call {
     }
 
     fn feels(&mut self, s: u64, said: &CustomerUtterance, valence: f32, turn: Option<Turn>) {
-        let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
-        let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 1.0 };
+        let (negative, positive) = ((-valence).max(0.0), valence.max(0.0));
+        let sentiment = Sentiment { negative, neutral: 1.0 - negative - positive, positive };
+        let words = WordsMood { sentiment, valence, emotion: Emotion::Neutral, emotion_p: 1.0 };
         let (at_ms, trend) = (Millis(s * 1_000), Trend::Steady);
         let arc = ArcPoint { at_ms, valence, deviation: 0.3, trend, arousal: None };
         self.happens(s, EventBody::Mood(Mood::of(said, words, arc, turn, Millis(0))));
@@ -174,6 +176,42 @@ fn an_unhappy_customer_is_told_of_with_the_sentence_that_says_why_until_it_is_be
     assert!(call.alerts(150).contains(&(AlertKind::Unhappy, Severity::Urgent, 30)));
     call.feels(151, &second, 0.0, None);
     assert!(call.alerts(151).iter().all(|(kind, ..)| *kind != AlertKind::Unhappy));
+}
+
+#[test]
+fn what_an_older_utterance_is_revised_to_is_no_news_of_how_the_customer_feels() {
+    let begun = |valences: [f32; 2]| {
+        let mut call = Call::new();
+        let first = call.customer_says(20, 1, "It is a grace.");
+        call.feels(20, &first, valences[0], None);
+        let second = call.customer_says(25, 2, "And now this.");
+        call.feels(25, &second, valences[1], None);
+        (call, first)
+    };
+    // They were unhappy then, as is only heard now, and are content; and the other way round.
+    let (mut call, first) = begun([0.0, 0.5]);
+    call.feels(30, &first, -0.9, None);
+    assert_eq!(call.alerts(30), []);
+    let (mut call, first) = begun([0.0, -0.9]);
+    call.feels(30, &first, 0.5, None);
+    assert_eq!(call.alerts(30), [(AlertKind::Unhappy, Severity::Warning, 25)]);
+    // The very words that it rests on turn out to be harmless.
+    let (mut call, first) = begun([-0.9, -0.2]);
+    assert_eq!(call.evidence(30).map(|(id, _)| id), Some(1));
+    call.feels(30, &first, 0.1, None);
+    assert_eq!(call.alerts(30), []);
+}
+
+#[test]
+fn who_takes_the_customers_place_is_not_unhappy_for_the_one_before() {
+    let mut call = Call::new();
+    let said = call.customer_says(20, 1, "I have had enough of this.");
+    call.feels(20, &said, -0.9, None);
+    let to = "200".to_owned();
+    call.happens(21, EventBody::Transferred(Transferred { party: Party::Agent, to: to.clone() }));
+    assert_eq!(call.alerts(21), [(AlertKind::Unhappy, Severity::Warning, 20)]);
+    call.happens(22, EventBody::Transferred(Transferred { party: Party::Customer, to }));
+    assert_eq!(call.alerts(22), []);
 }
 
 #[test]
@@ -413,6 +451,11 @@ fn an_employee_is_never_unhappy_whoever_their_words_were_taken_for() {
     assert_eq!(call.alerts(21), []);
     call.feels(22, &said, -0.9, None);
     assert_eq!(call.alerts(22), [], "a mood that comes late");
+    let wish = call.customer_says(23, 3, "I want to complain.");
+    call.wants(23, &wish, Some("complaint"));
+    assert_eq!(call.alerts(23), [(AlertKind::Wants, Severity::Warning, 23)]);
+    call.says_at_last(24, 3, Party::Agent, "I want to complain.");
+    assert_eq!(call.alerts(24), [], "nor does an employee want anything");
     for party in [Party::Agent, Party::Other] {
         call.says_at_last(30, 2, party, "I have had enough of this.");
         let theirs = CustomerUtterance::of(&utterance(2, Party::Customer, "so")).unwrap();

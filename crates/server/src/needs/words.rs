@@ -21,6 +21,8 @@ pub(super) struct Words {
     /// The first words of the call.
     first: Option<Evidence>,
     unhappy: Option<(Millis, Evidence)>,
+    /// The newest words of the customer that a mood was read of: how they feel now.
+    felt: Option<UtteranceId>,
     raised: Vec<Raised>,
 }
 
@@ -54,7 +56,11 @@ impl Words {
         let (id, party, text) = (utterance.utterance_id, utterance.party, utterance.text.as_str());
         self.said.retain(|(_, said)| said.utterance_id != id);
         if text.is_empty() || party != Party::Customer {
-            self.unhappy.take_if(|(_, evidence)| evidence.utterance_id == id);
+            self.is_not_unhappy_by(id);
+        }
+        if party != Party::Customer {
+            // Whoever these words were taken for, an employee wants nothing of us.
+            self.take_back(id, |one| one.kind == AlertKind::Wants);
         }
         if text.is_empty() {
             // Nothing was said: what rested on it falls.
@@ -98,7 +104,16 @@ impl Words {
 
     /// Notes how the customer feels, as far as words tell.
     pub(super) fn feel(&mut self, mood: &Mood, at: Millis) {
-        let Some(said) = self.customer_said(mood.utterance_id()) else { return };
+        let id = mood.utterance_id();
+        if !mood.words.is_unpleasant() {
+            // An alert does not rest on words that say nothing of the kind once they are revised.
+            self.is_not_unhappy_by(id);
+        }
+        let Some(said) = self.customer_said(id) else { return };
+        if self.felt.is_some_and(|newest| id < newest) {
+            // Earlier words that were revised: how the customer feels now, they have said since.
+            return;
+        }
         let ArcPoint { valence, deviation, .. } = mood.arc;
         if valence < -deviation && self.unhappy.is_none() {
             let decline = mood.turn.filter(|turn| turn.direction == TurnDirection::Decline);
@@ -107,9 +122,15 @@ impl Words {
         } else if valence >= 0.0 {
             self.unhappy = None;
         }
+        self.felt = Some(id);
     }
 
-    /// The customer does not agree that anybody knows how they feel.
+    /// Nobody is unhappy by what was said in an utterance.
+    fn is_not_unhappy_by(&mut self, id: UtteranceId) {
+        self.unhappy.take_if(|(_, evidence)| evidence.utterance_id == id);
+    }
+
+    /// The customer does not agree that anybody knows how they feel, or somebody else has taken their place.
     pub(super) fn forget_mood(&mut self) {
         self.unhappy = None;
     }

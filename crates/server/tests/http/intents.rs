@@ -1,6 +1,6 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 use sotto_call::testing::utterance;
 use sotto_call::{CallId, EventBody, Party, Redacted, Secret, Utterance};
 use sotto_store::Role;
@@ -82,6 +82,36 @@ async fn a_supervisor_teaches_what_customers_want() {
 }
 
 #[tokio::test]
+async fn a_supervisor_writes_down_what_agents_do_for_who_wants_something() {
+    let bench = Bench::new().await;
+    bench.add_user("sara", Role::Supervisor).await;
+    let sara = bench.sign_in("sara").await;
+    let send = async |request| bench.send(by(&sara, request)).await;
+    let new = json!({ "name": "refund", "title": { "en": "Refund" } });
+    assert_eq!(send(post("/api/intents", &new)).await.status(), StatusCode::CREATED);
+    let playbook =
+        |steps: &Value| with_body("PUT", "/api/intents/refund/playbook", &json!({ "steps": steps }));
+    let steps = json!([
+        { "text": { "en": "Ask for the order number.", "fa": "شمارهٔ سفارش را بپرسید." }, "until": "order" },
+        { "text": { "en": "Say when it comes." } },
+    ]);
+    assert_eq!(send(playbook(&steps)).await.status(), StatusCode::NO_CONTENT);
+    let list = body(send(get("/api/intents")).await).await;
+    assert_eq!((&list["intents"][0]["playbook"], &list["learning"]), (&steps, &json!("waiting")));
+    for (steps, status, code) in [
+        (json!([{ "text": {} }]), 400, "invalid"),
+        (json!([{ "text": { "en": "x".repeat(501) } }]), 400, "invalid"),
+        (json!([{ "text": { "en": "x" }, "until": "whatever" }]), 422, "invalid_body"),
+        (json!(vec![json!({ "text": { "en": "x" } }); 21]), 400, "invalid"),
+    ] {
+        refused(send(playbook(&steps)).await, status, code).await;
+    }
+    let nowhere = with_body("PUT", "/api/intents/x/playbook", &json!({ "steps": steps }));
+    refused(send(nowhere).await, 404, "not_found").await;
+    assert_eq!(body(send(get("/api/intents")).await).await["intents"][0]["playbook"], steps);
+}
+
+#[tokio::test]
 async fn what_cannot_be_taught_is_refused_and_why() {
     let bench = Bench::new().await;
     bench.add_user("mina", Role::Agent).await;
@@ -93,6 +123,7 @@ async fn what_cannot_be_taught_is_refused_and_why() {
         get("/api/intents"),
         post("/api/intents", &new),
         with_body("PUT", "/api/intents/refund", &json!({ "title": { "en": "x" }, "alert": true })),
+        with_body("PUT", "/api/intents/refund/playbook", &json!({ "steps": [] })),
         with_body("DELETE", "/api/intents/refund", &json!({})),
         post("/api/intent-examples", &example("A refund, please.")),
         remove_example("x"),

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use axum::http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sotto_call::{
-    ArcPoint, Consent, CustomerUtterance, Emotion, EventBody, HeldBack, HeldBackBecause, Millis, Mood,
-    Prompt, PromptKind, Quote, Sentiment, Trend, WordsMood,
+    ArcPoint, CallId, Consent, CustomerUtterance, Emotion, EventBody, HeldBack, HeldBackBecause, Millis,
+    Mood, Participant, Participants, Party, Prompt, PromptKind, Quote, Sentiment, Trend, WordsMood,
 };
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_store::Role;
 
-use crate::bench::{Bench, body, by, bytes, get, hangup, utterance};
+use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance};
 use crate::live::{connect, next};
 
 /// What tells a mood, wherever it stands in an answer.
@@ -225,4 +225,65 @@ async fn of_who_takes_their_consent_back_nothing_is_told_any_more() {
     assert!(!told[1].contains("valence"), "{}", told[1]);
     call.end(hangup()).await.unwrap();
     assert!(!read().await.concat().contains("valence"));
+}
+
+#[tokio::test]
+async fn what_a_customer_tells_their_agent_of_consent_is_written_down_while_the_call_goes_on_and_afterwards()
+{
+    let bench = bench(&ALL).await;
+    let [mina, omid] =
+        [somebody(&bench, "mina", Role::Agent).await, somebody(&bench, "omid", Role::Agent).await];
+    let admin = bench.key(&["admin"]).await;
+    for is_over in [false, true] {
+        let call = bench.begin("a");
+        let participant = Participant { party: Party::Agent, aor: None, name: Some("mina".to_owned()) };
+        call.publish(EventBody::Participants(Participants { participants: vec![participant] }));
+        feels(&call);
+        let path = format!("/api/calls/{}", call.id());
+        let says = async |who: &str, mood: bool| {
+            bench.send(by(who, post(&format!("{path}/consent"), &json!({ "mood": mood })))).await
+        };
+        let read = async || {
+            String::from_utf8(bytes(bench.send(by(&admin, get(&format!("{path}/events")))).await).await)
+                .unwrap()
+        };
+        if is_over {
+            call.end(hangup()).await.unwrap();
+            refused(says(&mina, true).await, 409, "call_over").await;
+        } else {
+            assert_eq!(says(&mina, true).await.status(), StatusCode::NO_CONTENT);
+        }
+        assert!(read().await.contains("valence"));
+        refused(says(&omid, false).await, 403, "forbidden").await;
+        assert!(read().await.contains("valence"), "somebody else's call");
+        assert_eq!(says(&mina, false).await.status(), StatusCode::NO_CONTENT);
+        let told = read().await;
+        assert!(!told.contains("valence") && told.contains("I have called three times."), "{told}");
+        assert_eq!(
+            told.contains("\"kind\":\"consent\",\"mood\":false"),
+            !is_over,
+            "a log that is closed stays so"
+        );
+        if !is_over {
+            call.end(hangup()).await.unwrap();
+        }
+        assert!(!bench.store.state(call.id()).await.unwrap().tells_mood());
+    }
+    let nowhere = format!("/api/calls/{}/consent", CallId::new());
+    refused(bench.send(by(&admin, post(&nowhere, &json!({ "mood": false })))).await, 404, "not_found").await;
+    let noted = loop {
+        let list = body(bench.send(by(&admin, get("/api/audit?limit=100"))).await).await;
+        let records = list["records"].as_array().unwrap().clone();
+        let noted: Vec<Value> = records.into_iter().filter(|record| record["what"] == "consent").collect();
+        if noted.len() == 3 {
+            break noted;
+        }
+        tokio::task::yield_now().await;
+    };
+    let told: Vec<_> = noted
+        .iter()
+        .rev()
+        .map(|one| (one["who"].as_str().unwrap(), one["detail"].as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [("mina", "mood: yes"), ("mina", "mood: no"), ("mina", "mood: no")]);
 }

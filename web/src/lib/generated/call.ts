@@ -228,6 +228,10 @@ turn?: Turn,
  */
 voice?: VoiceMood, 
 /**
+ * The customer says that it is urgent.
+ */
+urgent?: boolean, 
+/**
  * From the publication of the words to that of this event.
  */
 latency_ms: Millis, 
