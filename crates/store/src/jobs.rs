@@ -35,7 +35,7 @@ pub(crate) const FORGET_MOODS: [&str; 2] = [
     "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
 ];
 /// Characters of an error that are kept.
-const LONGEST_ERROR: usize = 500;
+pub(crate) const LONGEST_ERROR: usize = 500;
 
 /// What is done after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -162,7 +162,7 @@ impl TryFrom<RawReview> for ReviewRow {
     }
 }
 
-fn small(value: i64) -> Result<u32, StoreError> {
+pub(crate) fn small(value: i64) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} is out of range")))
 }
 
