@@ -107,6 +107,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         store.create_call(&CallRow::live(id, &started, Some(name.to_owned()))).await.unwrap();

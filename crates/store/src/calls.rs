@@ -760,6 +760,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         let (id, mut log) = (CallId::new(), CallLog::default());

@@ -58,6 +58,7 @@ fn started(name: &str) -> CallStarted {
     CallStarted {
         version: sotto_call::FORMAT_VERSION,
         bridged: false,
+        parties_guessed: false,
         source: Source::Siprec,
         started_at_unix_ms: 1_700_000_000_000,
         external_id: name.to_owned(),

@@ -41,6 +41,9 @@ export type Caller = InLine & { since: number };
 const RANK: Record<Severity, number> = { notice: 1, warning: 2, urgent: 3 };
 export const rank = (row: Row) => (row.gone ? 0 : RANK[row.alerts[0]?.severity as Severity] ?? 0);
 
+/** A recording that is listened to needs nobody. */
+const needsSomebody = ({ source }: CallSummary) => source !== 'file';
+
 /** What of a live call somebody should look at, the most serious first. */
 function alertsOf(call: CallSummary): Alert[] {
   return (call.now?.alerts ?? []).map(({ since_ms, ...alert }) => ({
@@ -114,11 +117,11 @@ export class Wall {
 
   receive(message: CallsMessage): void {
     if (message.type === 'calls') {
-      this.#calls = new Map(message.calls.map((call) => [call.id, call]));
+      this.#calls = new Map(message.calls.filter(needsSomebody).map((call) => [call.id, call]));
       this.known = true;
     } else if (message.type === 'call') {
       const { call } = message;
-      if (call.state === 'live') this.#calls.set(call.id, call);
+      if (call.state === 'live' && needsSomebody(call)) this.#calls.set(call.id, call);
       else this.#calls.delete(call.id);
     }
   }

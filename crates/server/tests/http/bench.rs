@@ -145,6 +145,7 @@ impl Bench {
         let started = CallStarted {
             version: FORMAT_VERSION,
             bridged: false,
+            parties_guessed: false,
             source: Source::Siprec,
             started_at_unix_ms: 1_700_000_000_000,
             external_id: name.to_owned(),
