@@ -14,7 +14,6 @@ use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_knowledge::Trigger;
 use sotto_review::{CallInsight, Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -211,13 +210,7 @@ impl Worker {
         let call = self.store.call(job.call).await?.context("the call is gone")?;
         let events = self.log(job.call).await?;
         let (step, work) = (job.step, Arc::clone(&self.work));
-        let (done, made) = oneshot::channel();
-        let thread = move || {
-            priority::lower(10, "a thread that works on a job");
-            // Nobody waits any more when it took too long.
-            let _ = done.send(work(step, &events));
-        };
-        std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
+        let made = priority::spawn("job", 10, move || work(step, &events)).context("no thread")?;
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
         let made = made.ok().context("it panicked")??;
