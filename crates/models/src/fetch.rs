@@ -422,7 +422,7 @@ pub(crate) fn local(path: &Path, size: u64, source: io::Error) -> ModelError {
 
 /// The system's trusted roots, so that a company's own certificate authority works; Mozilla's if there are
 /// none.
-fn root_certificates() -> RootCerts {
+pub fn root_certificates() -> RootCerts {
     let named = ["SSL_CERT_FILE", "PIP_CERT"].into_iter().filter_map(std::env::var_os).map(PathBuf::from);
     let usual = [
         "/etc/ssl/certs/ca-certificates.crt",

@@ -24,6 +24,7 @@ pub mod whisper;
 
 pub use cache::{Cache, Listed, State};
 pub use error::{Attempt, FetchError, ModelError};
+pub use fetch::root_certificates;
 pub use format::FormatError;
 pub use manifest::{Artefact, EMBEDDING, ENGLISH_EMBEDDING, Kind, ONNX_RUNTIME, VOICE_ACTIVITY, artefacts};
 pub use onnx::Onnx;

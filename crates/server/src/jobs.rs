@@ -55,6 +55,15 @@ impl Default for JobLimits {
     }
 }
 
+impl JobLimits {
+    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    pub(crate) fn pause_ms(&self, tries: u32) -> u64 {
+        let pause = self.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
+        let pause = pause.min(self.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
 /// What was done, counted from the start of the process.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -188,7 +197,7 @@ impl Worker {
             Err(error) => {
                 let error = format!("{error:#}");
                 let again = (job.tries < self.limits.tries)
-                    .then(|| now_unix_ms().saturating_add(self.pause_ms(job.tries)));
+                    .then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
                 tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
                 Outcome::Failed(error, again)
             }
@@ -265,13 +274,6 @@ impl Worker {
             () = self.stop.cancelled() => true,
             () = tokio::time::sleep(self.limits.every) => false,
         }
-    }
-
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
-    fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.limits.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.limits.longest_pause).mul_f64(rand::random_range(0.5..1.5));
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
 

@@ -43,14 +43,15 @@ impl Recording {
     /// When it cannot be read, is not audio, has more than two channels, or is longer than four hours.
     pub fn open(path: &Path) -> anyhow::Result<Self> {
         let format = path.extension().and_then(|e| e.to_str()).unwrap_or("wav").to_lowercase();
-        let channels = guarded(path, || {
+        let channels = guarded(|| {
             let (mut decoding, mut channels) = (Decoding::open(path, &format)?, Vec::new());
             while decoding.more(&mut channels)? {
                 ensure!(channels.iter().all(|channel| channel.len() <= LONGEST), TOO_LONG);
             }
             ensure!(channels.iter().any(|channel| !channel.is_empty()), NO_AUDIO);
             Ok(channels)
-        })?;
+        });
+        let channels = channels.with_context(|| format!("reading {}", path.display()))?;
         Ok(Self { channels, format })
     }
 
@@ -72,7 +73,7 @@ pub fn frames(
     extension: &str,
     mut each: impl FnMut(&[[f32; FRAME_SAMPLES]]) -> ControlFlow<()>,
 ) -> anyhow::Result<()> {
-    guarded(path, || {
+    guarded(|| {
         let (mut decoding, mut channels) = (Decoding::open(path, extension)?, Vec::new());
         let (mut frames, mut played) = (Vec::new(), 0);
         loop {
@@ -111,9 +112,8 @@ fn frame_at(channel: &[f32], at: usize) -> [f32; FRAME_SAMPLES] {
 }
 
 /// Reads a file by readers that compute with what damaged headers say, and may overflow.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
-    let read = std::panic::catch_unwind(AssertUnwindSafe(read));
-    read.unwrap_or_else(|_| bail!("it is damaged")).with_context(|| format!("reading {}", path.display()))
+fn guarded<T>(read: impl FnOnce() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    std::panic::catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| bail!("it is damaged"))
 }
 
 /// A recording that is decoded packet by packet.
