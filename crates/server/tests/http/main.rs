@@ -7,6 +7,7 @@ mod calls;
 mod contacts;
 mod gaps;
 mod hostile;
+mod imports;
 mod intents;
 mod knowledge;
 mod live;
