@@ -53,7 +53,7 @@ impl From<ImportError> for ApiError {
             }
             ImportError::NotAllowed(_) => (StatusCode::UNPROCESSABLE_ENTITY, "not_allowed"),
             ImportError::NoFile => (StatusCode::UNPROCESSABLE_ENTITY, "no_file"),
-            ImportError::Full => return Self::unavailable("full", message),
+            ImportError::Full => (StatusCode::CONFLICT, "full"),
             ImportError::TooLarge(_) => (StatusCode::PAYLOAD_TOO_LARGE, "too_large"),
             ImportError::Cut | ImportError::Empty => (StatusCode::BAD_REQUEST, "invalid"),
             ImportError::KeyTaken => (StatusCode::CONFLICT, "key_taken"),
@@ -219,10 +219,9 @@ impl From<ImportRow> for ImportedRecording {
     (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),
     (status = 400, description = "Something is not as it should be", body = ErrorBody),
     (status = 403, description = "For supervisors", body = ErrorBody),
-    (status = 409, description = "This call was sent with another customer", body = ErrorBody),
+    (status = 409, description = "This call was sent with another customer, or as many wait as may", body = ErrorBody),
     (status = 422, description = "The recording is nowhere that recordings are taken from, or there is no such contact with a \
         number", body = ErrorBody),
-    (status = 503, description = "As many wait as may", body = ErrorBody),
 ))]
 pub(super) async fn call_ended(
     State(app): State<App>,
@@ -306,10 +305,9 @@ pub(super) struct ListParams {
     (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),
     (status = 400, description = "Something is not as it should be", body = ErrorBody),
     (status = 403, description = "For supervisors", body = ErrorBody),
-    (status = 409, description = "This key was sent with another customer", body = ErrorBody),
+    (status = 409, description = "This key was sent with another customer, or as many wait as may", body = ErrorBody),
     (status = 413, description = "Too large", body = ErrorBody),
     (status = 422, description = "There is no such contact with a number", body = ErrorBody),
-    (status = 503, description = "As many wait as may", body = ErrorBody),
 ))]
 pub(super) async fn upload(
     State(app): State<App>,

@@ -87,7 +87,7 @@ async fn what_is_wrong_with_an_upload_is_said() {
     for _ in 0..4 {
         assert_eq!(bench.send(by(&sara, upload("", "RIFF"))).await.status(), StatusCode::ACCEPTED);
     }
-    refused(bench.send(by(&sara, upload("", "RIFF"))).await, 503, "full").await;
+    refused(bench.send(by(&sara, upload("", "RIFF"))).await, 409, "full").await;
     let files = std::fs::read_dir(bench.folder.path().join("imports")).unwrap().count();
     assert_eq!(files, 4, "nothing of what was refused stays");
 }
