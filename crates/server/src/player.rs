@@ -37,7 +37,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a file: WAV, FLAC, MP3, and whatever else is built in of Ogg, WebM and MPEG-4.
+    /// Reads a file: WAV, FLAC or MP3.
     ///
     /// # Errors
     /// When it cannot be read, is not audio, has more than two channels, or is longer than four hours.
