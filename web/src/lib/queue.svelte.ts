@@ -19,13 +19,18 @@ export class Queue<List> {
   /** Something is being asked for. */
   asking = $state.raw(false);
 
+  readonly #fetch: (state: JobState, signal?: AbortSignal) => Promise<List>;
+  readonly #again: (id: string) => Promise<void>;
+
   /** What is shown at first, how that is fetched, and how one of it is done again. */
   constructor(
     shown: JobState,
-    readonly fetch: (state: JobState, signal?: AbortSignal) => Promise<List>,
-    readonly again: (id: string) => Promise<void>,
+    fetch: (state: JobState, signal?: AbortSignal) => Promise<List>,
+    again: (id: string) => Promise<void>,
   ) {
     this.shown = shown;
+    this.#fetch = fetch;
+    this.#again = again;
   }
 
   /** Keeps the list true while it is looked at; gives the way to stop. */
@@ -43,7 +48,7 @@ export class Queue<List> {
   async ask(signal?: AbortSignal): Promise<void> {
     const state = this.shown;
     try {
-      const list = await this.fetch(state, signal);
+      const list = await this.#fetch(state, signal);
       // Others may have been chosen meanwhile.
       if (state !== this.shown || signal?.aborted) return;
       this.list = list;
@@ -56,7 +61,7 @@ export class Queue<List> {
 
   /** Has them done again, one after the other, until one is refused. */
   run(items: readonly { id: string }[]): Promise<void> {
-    return this.each(items, this.again);
+    return this.each(items, this.#again);
   }
 
   /** Does something with them, one after the other, until one is refused. */

@@ -284,7 +284,7 @@ mod tests {
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 4_096];
-            let _ = stream.read(&mut request).unwrap();
+            assert!(stream.read(&mut request).unwrap() > 0);
             stream.write_all(answer.as_bytes()).unwrap();
         });
         let fetched = download(&config(STALL).build().new_agent(), &url, &file, 9);
