@@ -40,6 +40,8 @@ use crate::redaction::{self, Left, Redaction, RedactionConfig};
 const RING_MS: u64 = 10_000;
 /// How long the last words of a call are waited for. Only a machine that is hopelessly behind takes longer.
 const LAST_WORDS: Duration = Duration::from_secs(15 * 60);
+/// The same of a recording, which may have to wait until live calls leave room for it.
+const UNHURRIED_WORDS: Duration = Duration::from_secs(24 * 3600);
 /// How often it is looked at whether a recording is written.
 const LOOK_AT_RECORDING: Duration = Duration::from_secs(2);
 
@@ -792,7 +794,11 @@ impl Shared {
         self.tell_unheard(id);
         let mut listening = call.listening.subscribe();
         let silent = async { listening.wait_for(|legs| *legs == 0).await.is_ok() };
-        if tokio::time::timeout(LAST_WORDS, silent).await.is_err() {
+        let patience = match call.clock {
+            Clock::Real(_) => LAST_WORDS,
+            Clock::Position(_) => UNHURRIED_WORDS,
+        };
+        if tokio::time::timeout(patience, silent).await.is_err() {
             tracing::error!(call = %id, "the last words were not recognised in time");
         }
         for recorder in call.recorder.into_iter().chain(call.beside) {

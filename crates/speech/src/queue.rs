@@ -53,12 +53,6 @@ struct Running {
     gave_way: bool,
 }
 
-impl Running {
-    fn is_given_up(&self) -> bool {
-        self.give_up.load(Relaxed)
-    }
-}
-
 #[derive(Default)]
 struct Inner {
     waiting: Vec<Pending>,
@@ -70,7 +64,7 @@ struct Inner {
 impl Inner {
     fn running_as(&self, role: Role) -> usize {
         let running = self.running.iter().filter(|running| role.takes(running.purpose));
-        running.filter(|running| !running.is_given_up()).count()
+        running.filter(|running| !running.gave_way).count()
     }
 
     /// Whether live calls leave room for what need not hurry: nothing of theirs waits, and while something of theirs is decoded
@@ -88,9 +82,9 @@ impl Inner {
         if !pending.live || !pending.job.purpose.is_final() || self.running_as(role) + 1 < workers {
             return;
         }
-        for running in self.running.iter_mut().filter(|running| !running.live && !running.is_given_up()) {
-            running.gave_way = true;
-            running.give_up.store(true, Relaxed);
+        for running in self.running.iter_mut().filter(|running| !running.live) {
+            // One that was given up before is wanted no more.
+            running.gave_way |= !running.give_up.swap(true, Relaxed);
         }
     }
 
