@@ -1,6 +1,7 @@
 // Who needs somebody: live calls and callers in line, as rows in the order of their need.
 
 import type { Alert as CallAlert, CallSummary, CallsMessage, InLine, Severity } from './api';
+import { isTalk } from './format';
 
 /** How long a call that is over stays where it was, so that the eye can follow it. */
 export const LINGER_MS = 5_000;
@@ -40,9 +41,6 @@ export type Caller = InLine & { since: number };
 
 const RANK: Record<Severity, number> = { notice: 1, warning: 2, urgent: 3 };
 export const rank = (row: Row) => (row.gone ? 0 : RANK[row.alerts[0]?.severity as Severity] ?? 0);
-
-/** A recording that is listened to needs nobody. */
-const needsSomebody = ({ source }: CallSummary) => source !== 'file';
 
 /** What of a live call somebody should look at, the most serious first. */
 function alertsOf(call: CallSummary): Alert[] {
@@ -117,11 +115,11 @@ export class Wall {
 
   receive(message: CallsMessage): void {
     if (message.type === 'calls') {
-      this.#calls = new Map(message.calls.filter(needsSomebody).map((call) => [call.id, call]));
+      this.#calls = new Map(message.calls.filter(isTalk).map((call) => [call.id, call]));
       this.known = true;
     } else if (message.type === 'call') {
       const { call } = message;
-      if (call.state === 'live' && needsSomebody(call)) this.#calls.set(call.id, call);
+      if (call.state === 'live' && isTalk(call)) this.#calls.set(call.id, call);
       else this.#calls.delete(call.id);
     }
   }

@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone, recording,
-    review, session, tasks, whip,
+    App, calls, contacts, error, gaps, imports, intents, jobs, knowledge, live, missed, ops, people, phone,
+    recording, review, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
