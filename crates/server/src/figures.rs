@@ -119,8 +119,8 @@ pub fn imports(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
 /// Registers counters by names and what they say: of what is done, of tries that failed, of what was given up.
 fn tries(metrics: &Metrics, figures: &Arc<jobs::Figures>, [done, failed, dead]: [(&str, &str); 3]) {
     type Count = fn(&jobs::Figures) -> u64;
-    let counters: [_; 3] = [
-        (done, (|f| f.done.load(Relaxed)) as Count),
+    let counters: [((&str, &str), Count); 3] = [
+        (done, |f| f.done.load(Relaxed)),
         (failed, |f| f.failed.load(Relaxed)),
         (dead, |f| f.dead.load(Relaxed)),
     ];
