@@ -27,6 +27,7 @@ use sotto_sip::{NewCall, NewLeg};
 use sotto_store::{ImportRow, JobState, NewImport, Store, StoreError};
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -40,8 +41,9 @@ use crate::{player, priority, retention};
 
 /// Recordings that are received at the same time.
 const RECEIVED_AT_ONCE: usize = 8;
-/// How long whoever sends one may send nothing.
+/// How long whoever sends one may send nothing, and how long it may take in all.
 const SENT_WITHIN: Duration = Duration::from_secs(30);
+const RECEIVED_WITHIN: Duration = Duration::from_secs(3_600);
 /// How long a player waits for room in the rings.
 const ROOM_EVERY: Duration = Duration::from_millis(5);
 /// Characters of a recording's name.
@@ -301,9 +303,10 @@ impl Imports {
         let part = self.part()?;
         let mut file = tokio::fs::File::from_std(part.reopen()?);
         let most = u64::from(self.shared.config.max_mb) << 20;
-        let mut length = 0;
+        let (mut length, over_at) = (0, Instant::now() + RECEIVED_WITHIN);
         loop {
-            let chunk = match tokio::time::timeout(SENT_WITHIN, chunks.next()).await {
+            let until = over_at.min(Instant::now() + SENT_WITHIN);
+            let chunk = match timeout_at(until, chunks.next()).await {
                 Ok(None) => break,
                 Ok(Some(Ok(chunk))) => chunk,
                 Ok(Some(Err(_))) | Err(_) => return Err(ImportError::Cut),
