@@ -420,8 +420,8 @@ impl App {
         let row =
             self.shared.parts.imports.add(id, key, &request, identity.name(), self.now_unix_ms()).await?;
         if row.import.id == id {
-            let what = format!("{}: added", request.name);
-            self.shared.parts.desk.audit().note(identity.name(), AUDITED, Some(row.import.call), &what);
+            // Files are called by whom they are of; the audit is kept for longer than calls.
+            self.shared.parts.desk.audit().note(identity.name(), AUDITED, Some(row.import.call), "added");
         }
         Ok((StatusCode::ACCEPTED, axum::Json(row.into())))
     }
