@@ -548,6 +548,52 @@ function afterCalls(request, response, url, user) {
   return answer(response, 204);
 }
 
+// ---- recordings from elsewhere ---------------------------------------------------------------------------
+
+const recorded = over.slice(0, 3).map((call, n) => ({
+  id: id(begun, 2100 + n),
+  call_id: call.id,
+  name: ['monday.wav', 'letter.pdf', 'friday.mp3'][n],
+  started_at_unix_ms: begun - n * HOUR,
+  state: ['waiting', 'dead', 'done'][n],
+  tries: n,
+  due_at_unix_ms: begun,
+  added_at_unix_ms: begun,
+  changed_at_unix_ms: begun - n * 60_000,
+  added_by: 'sara',
+  ...(n === 1 ? { error: 'unsupported feature' } : {}),
+}));
+
+async function elsewhere(request, response, url, user) {
+  if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const at = Date.now();
+  const [, , , one, what] = url.pathname.split('/');
+  if (!one && request.method === 'GET') {
+    const count = (state) => recorded.filter((row) => row.state === state).length;
+    const counts = Object.fromEntries(['waiting', 'running', 'done', 'dead'].map((state) => [state, count(state)]));
+    const state = url.searchParams.get('state');
+    return answer(response, 200, { ...counts, recordings: recorded.filter((row) => !state || row.state === state) });
+  }
+  if (!one) {
+    let bytes = 0;
+    for await (const chunk of request) bytes += chunk.length;
+    if (bytes === 0) return refuse(response, 400, 'invalid', 'there is nothing in it');
+    const { id: call_id } = over[0];
+    const started_at_unix_ms = Date.parse(url.searchParams.get('started_at'));
+    const times = { started_at_unix_ms, due_at_unix_ms: at, added_at_unix_ms: at, changed_at_unix_ms: at };
+    const name = url.searchParams.get('name');
+    const row = { id: id(at, 2200), call_id, name, state: 'waiting', tries: 0, added_by: user.name, ...times };
+    recorded.unshift(row);
+    setTimeout(() => Object.assign(row, { state: 'done', tries: 1, changed_at_unix_ms: Date.now() }), DONE_AFTER_MS);
+    return answer(response, 202, row);
+  }
+  const row = recorded.find((other) => other.id === one && ['waiting', 'dead'].includes(other.state));
+  if (!row) return refuse(response, 404, 'not_found', 'there is no such recording that waits or was given up');
+  if (request.method === 'DELETE') recorded.splice(recorded.indexOf(row), 1);
+  else if (what === 'run') Object.assign(row, { state: 'waiting', tries: 0, due_at_unix_ms: at, changed_at_unix_ms: at });
+  return answer(response, 204);
+}
+
 // ---- what is not written down ----------------------------------------------------------------------------
 
 const asked = (text, n, confidence = 0.2) => ({
@@ -884,6 +930,7 @@ function resource(request, response, url, user) {
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer|draft))(\/|$)/.test(path))
     return library(request, response, url, user);
   if (/^\/api\/(leads|tasks)(\/|$)/.test(path)) return crm(request, response, url, user);
+  if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);

@@ -1569,6 +1569,46 @@ test('an admin has done again what was given up after calls, and nobody else see
   await agent.locator('main .empty').waitFor();
 });
 
+test('a supervisor uploads recordings and sees what becomes of them, and an agent does not', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'Recordings from elsewhere' }).click();
+  const rows = page.locator('main ul > li');
+  const row = (name) => page.locator('main ul > li', { hasText: name });
+  await row('monday.wav').waitFor();
+  assert.equal(await page.title(), 'Recordings from elsewhere · Sotto');
+  const form = page.getByRole('form', { name: 'Upload recordings' });
+  const upload = async (name, text) => {
+    const file = { name, mimeType: 'audio/wav', buffer: Buffer.from(text) };
+    await form.getByLabel('Files').setInputFiles([file]);
+    await form.getByRole('button', { name: 'Upload' }).click();
+  };
+  await upload('empty.wav', '');
+  await page.getByText('“empty.wav” is not taken').waitFor();
+  await form.getByLabel('Voice notes').check();
+  assert.equal(await form.getByLabel('The agent’s name').count(), 0);
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.method() === 'POST' && request.url().includes('/api/recordings?')),
+    upload('note.wav', 'RIFF'),
+  ]);
+  assert.match(request.url(), /name=note\.wav&started_at=\d{4}-.*&alone=true/);
+  await row('note.wav').waitFor();
+
+  await page.getByRole('button', { name: /^Given up/ }).click();
+  await row('letter.pdf').getByText('unsupported feature').waitFor();
+  await row('letter.pdf').getByRole('button', { name: 'Remove' }).click();
+  await row('letter.pdf').waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: /^Calls by now/ }).click();
+  const call = rows.first().getByRole('link', { name: 'To the call' });
+  assert.match(await call.getAttribute('href'), /^#\/calls\//);
+
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.goto(`${base}/#/recordings`);
+  await agent.locator('main .empty').waitFor();
+});
+
 test('a supervisor sees what is not written down, names what answers it, and hides what is not ours', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');

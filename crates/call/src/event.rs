@@ -194,6 +194,10 @@ pub struct CallStarted {
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub bridged: bool,
+    /// Who says what is a guess: both parties were on one channel, and were told apart by their voices.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
+    pub parties_guessed: bool,
     /// Headers of the call that the configuration keeps, by their configured names.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[cfg_attr(feature = "ts", ts(as = "Option<BTreeMap<String, String>>", optional))]

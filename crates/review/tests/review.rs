@@ -56,6 +56,7 @@ fn started_at(started_at_unix_ms: u64) -> EventBody {
         participants: Vec::new(),
         language: None,
         bridged: false,
+        parties_guessed: false,
         headers: Default::default(),
     })
 }

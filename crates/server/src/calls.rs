@@ -42,6 +42,8 @@ use crate::redaction::{self, Left, Redaction, RedactionConfig};
 const RING_MS: u64 = 10_000;
 /// How long the last words of a call are waited for. Only a machine that is hopelessly behind takes longer.
 const LAST_WORDS: Duration = Duration::from_secs(15 * 60);
+/// The same of a recording, which may have to wait until live calls leave room for it.
+const UNHURRIED_WORDS: Duration = Duration::from_secs(24 * 3600);
 /// How often it is looked at whether a recording is written.
 const LOOK_AT_RECORDING: Duration = Duration::from_secs(2);
 
@@ -153,6 +155,8 @@ impl LoadTold {
 struct Running {
     live: LiveCall,
     clock: Clock,
+    /// See [`Opening::alone`].
+    alone: bool,
     ids: UtteranceIds,
     language: Option<String>,
     memory: Arc<CallMemory>,
@@ -202,6 +206,41 @@ impl Clock {
             Self::Position(position) => Millis(position.load(Ordering::Relaxed)),
         }
     }
+}
+
+/// How a call begins.
+struct Opening {
+    id: CallId,
+    started_at_unix_ms: u64,
+    clock: Clock,
+    /// Nobody else is listened to, so that recognition may wait until everything is understood.
+    alone: bool,
+    /// See [`CallStarted::parties_guessed`].
+    parties_guessed: bool,
+}
+
+impl Opening {
+    /// A call that begins now.
+    fn now(clock: CallClock) -> Self {
+        Self {
+            id: CallId::new(),
+            started_at_unix_ms: clock.started_at_unix_ms(),
+            clock: Clock::Real(clock),
+            alone: false,
+            parties_guessed: false,
+        }
+    }
+}
+
+/// A call that is over, and was recorded elsewhere.
+#[derive(Clone, Copy, Debug)]
+pub struct Past {
+    /// Its id.
+    pub id: CallId,
+    /// When it began, in milliseconds since 1970 (UTC).
+    pub started_at_unix_ms: u64,
+    /// See [`CallStarted::parties_guessed`].
+    pub parties_guessed: bool,
 }
 
 /// A call that has begun from a file.
@@ -312,6 +351,12 @@ impl Calls {
         self.shared.unheard_ms.load(Ordering::Relaxed)
     }
 
+    /// Whether what is said is recognised by now.
+    #[must_use]
+    pub fn is_heard(&self) -> bool {
+        self.shared.speech.get().is_some()
+    }
+
     /// Whether recognition, once it is there, goes on.
     #[must_use]
     pub fn is_listening(&self) -> bool {
@@ -342,10 +387,31 @@ impl Calls {
     /// # Errors
     /// When there is no room for it.
     pub fn begin_file(&self, call: NewCall, real_time: bool) -> Result<FileCall, hub::NoRoom> {
-        let clock = CallClock::start();
-        let position = (!real_time).then(|| Arc::new(AtomicU64::new(0)));
+        let (clock, alone) = (CallClock::start(), !real_time);
+        self.begin_from(call, clock, !real_time, Opening { alone, ..Opening::now(clock) })
+    }
+
+    /// Begins a call that is over and was recorded elsewhere, beside those that go on: it is played as fast as these leave
+    /// room for, its clock is the position in its audio, and its log and its times are those of then.
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn begin_past(&self, call: NewCall, past: Past) -> Result<FileCall, hub::NoRoom> {
+        let (clock, Past { id, started_at_unix_ms, parties_guessed }) = (CallClock::start(), past);
+        let opening = Opening { id, started_at_unix_ms, parties_guessed, ..Opening::now(clock) };
+        self.begin_from(call, clock, true, opening)
+    }
+
+    fn begin_from(
+        &self,
+        call: NewCall,
+        clock: CallClock,
+        by_position: bool,
+        opening: Opening,
+    ) -> Result<FileCall, hub::NoRoom> {
+        let position = by_position.then(|| Arc::new(AtomicU64::new(0)));
         let running = position.clone().map_or(Clock::Real(clock), Clock::Position);
-        let (id, outputs) = self.shared.begin(call, clock.started_at_unix_ms(), running)?;
+        let (id, outputs) = self.shared.begin(call, Opening { clock: running, ..opening })?;
         Ok(FileCall { id, outputs, clock, position })
     }
 
@@ -364,10 +430,9 @@ impl Shared {
     fn begin(
         self: &Arc<Self>,
         call: NewCall,
-        started_at_unix_ms: u64,
-        clock: Clock,
+        opening: Opening,
     ) -> Result<(CallId, Vec<LegOutputs>), hub::NoRoom> {
-        let id = CallId::new();
+        let Opening { id, started_at_unix_ms, clock, alone, parties_guessed } = opening;
         let asked = call.language.as_deref().and_then(|tag| {
             let known = sotto_speech::language(tag);
             if known.is_none() {
@@ -384,6 +449,7 @@ impl Shared {
             participants: call.participants,
             headers: call.headers,
             bridged: call.called.is_some(),
+            parties_guessed,
             language: language.clone(),
         };
         let recording = self.recordings.as_ref().map(|_| recording_of(id));
@@ -420,6 +486,7 @@ impl Shared {
         let running = Running {
             live,
             clock,
+            alone,
             ids: UtteranceIds::default(),
             language,
             memory,
@@ -466,6 +533,7 @@ impl Shared {
             memory: call.memory.clone(),
             legs: call.listening.clone(),
             unhurried,
+            alone: call.alone,
         };
         let sink: Sink = Box::new(move |event| match event {
             SpeechEvent::Utterance(utterance, voice) => publisher.hear(utterance, voice),
@@ -650,7 +718,7 @@ impl Shared {
         let customer = call.participants.first().cloned().unwrap_or(unknown);
         // Of a customer whom an agent has called, whoever answers every number.
         let onward = call.called.as_deref().map(|called| desk.onward(called)).unwrap_or_default();
-        let (id, legs) = self.begin(call, clock.started_at_unix_ms(), Clock::Real(clock))?;
+        let (id, legs) = self.begin(call, Opening::now(clock))?;
         let running = self.running.get(&id).map(|running| (running.live.clone(), running.memory.clone()));
         let (live, memory) = running.ok_or(hub::NoRoom::Calls)?;
         let (over, shared) = (CancellationToken::new(), Arc::downgrade(self));
@@ -753,7 +821,11 @@ impl Shared {
         self.tell_unheard(id);
         let mut listening = call.listening.subscribe();
         let silent = async { listening.wait_for(|legs| *legs == 0).await.is_ok() };
-        if tokio::time::timeout(LAST_WORDS, silent).await.is_err() {
+        let patience = match call.clock {
+            Clock::Real(_) => LAST_WORDS,
+            Clock::Position(_) => UNHURRIED_WORDS,
+        };
+        if tokio::time::timeout(patience, silent).await.is_err() {
             tracing::error!(call = %id, "the last words were not recognised in time");
         }
         for recorder in call.recorder.into_iter().chain(call.beside) {
@@ -902,6 +974,8 @@ struct Publisher {
     legs: watch::Sender<usize>,
     /// It is played as fast as it goes, and the log must not depend on how fast that is.
     unhurried: bool,
+    /// See [`Opening::alone`].
+    alone: bool,
 }
 
 impl Publisher {
@@ -931,7 +1005,7 @@ impl Publisher {
                 let _until_dropped = &awaited;
                 publish(&live, at, body);
             });
-            if self.unhurried {
+            if self.alone {
                 insight.understand_now(heard, understood);
             } else {
                 insight.understand(heard, understood);
@@ -997,7 +1071,7 @@ impl Host for Calls {
             return self.shared.put_through(desk, call, &called, ringing).await;
         }
         let clock = CallClock::start();
-        let begun = self.shared.begin(call, clock.started_at_unix_ms(), Clock::Real(clock));
+        let begun = self.shared.begin(call, Opening::now(clock));
         let (id, legs) = begun.map_err(|error| refusal(&error))?;
         Ok(StartedCall { id, clock, legs, over: CancellationToken::new() })
     }
@@ -1287,6 +1361,7 @@ mod tests {
             memory: running.memory.clone(),
             legs: running.listening.clone(),
             unhurried: false,
+            alone: false,
         }
     }
 

@@ -24,6 +24,7 @@ use crate::alerts::AlertsConfig;
 use crate::crm::{CrmConfig, CrmRules};
 use crate::desk::DeskConfig;
 use crate::http::HttpSettings;
+use crate::imports::ImportsConfig;
 use crate::insight::{InsightConfig, MoodFrom};
 use crate::library::KnowledgeConfig;
 use crate::llm::LlmConfig;
@@ -78,6 +79,8 @@ pub struct Config {
     pub crm: CrmConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
+    /// Recordings of calls that were made elsewhere, and become calls here.
+    pub imports: ImportsConfig,
     /// How long calls are kept.
     pub retention: RetentionConfig,
     /// What is logged.
@@ -406,6 +409,9 @@ impl Config {
         if let Err(problem) = self.knowledge.pages.check() {
             return wrong("knowledge.pages", problem);
         }
+        if let Err(problem) = self.imports.check() {
+            return wrong("imports.hosts", problem);
+        }
         if let Err(problem) = self.llm.check() {
             return wrong("llm", problem);
         }
@@ -418,6 +424,8 @@ impl Config {
             ("server.max_connections", self.server.max_connections),
             ("server.max_websockets", self.server.max_websockets),
             ("knowledge.look_every_s", self.knowledge.look_every_s as usize),
+            ("imports.max_mb", self.imports.max_mb as usize),
+            ("imports.fetch_s", self.imports.fetch_s as usize),
         ] {
             if value == 0 {
                 return wrong(key, "must not be 0".to_owned());
@@ -864,6 +872,10 @@ mod tests {
         let page = "[knowledge.pages]\naddresses = [\"https://help.example/\"]";
         assert!(wrong(page).starts_with("`knowledge.pages`: ") && wrong(page).contains("`hosts`"));
         assert!(wrong("[knowledge]\nlook_every_s = 0").starts_with("`knowledge.look_every_s`: "));
+        assert!(
+            wrong("[[imports.hosts]]\nhost = \"https://pbx/\"")
+                .starts_with("`imports.hosts`: `https://pbx/`")
+        );
         assert!(wrong("[insight]\nutc_offset = \"Tehran\"").contains("like +03:30"));
         assert!(wrong("[crm]\ncountry = \"Iran\"").contains("like IR or GB"));
         assert!(wrong("[insight.emotion_labels]\nLABEL_0 = \"rage\"").starts_with("sotto.toml:2: "));

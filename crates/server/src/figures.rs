@@ -110,13 +110,27 @@ pub fn insight(metrics: &Metrics, figures: &Arc<insight::Figures>) {
 
 /// Registers what is counted of what is done after calls.
 pub fn jobs(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
+    let done = ("jobs_done", "Jobs after calls that are done");
+    let failed = ("jobs_failed", "Tries of jobs after calls that failed");
+    tries(metrics, figures, [done, failed, ("jobs_dead", "Jobs after calls that were given up")]);
+}
+
+/// Registers what is counted of recordings made elsewhere.
+pub fn imports(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
+    let done = ("imports_done", "Recordings made elsewhere that are calls now");
+    let failed = ("imports_failed", "Tries of recordings made elsewhere that failed");
+    tries(metrics, figures, [done, failed, ("imports_dead", "Recordings made elsewhere that were given up")]);
+}
+
+/// Registers counters by names and what they say: of what is done, of tries that failed, of what was given up.
+fn tries(metrics: &Metrics, figures: &Arc<jobs::Figures>, [done, failed, dead]: [(&str, &str); 3]) {
     type Count = fn(&jobs::Figures) -> u64;
-    let counters: [(&str, &str, Count); 3] = [
-        ("jobs_done", "Jobs after calls that are done", |f| f.done.load(Relaxed)),
-        ("jobs_failed", "Tries of jobs after calls that failed", |f| f.failed.load(Relaxed)),
-        ("jobs_dead", "Jobs after calls that were given up", |f| f.dead.load(Relaxed)),
+    let counters: [((&str, &str), Count); 3] = [
+        (done, |f| f.done.load(Relaxed)),
+        (failed, |f| f.failed.load(Relaxed)),
+        (dead, |f| f.dead.load(Relaxed)),
     ];
-    for (name, help, read) in counters {
+    for ((name, help), read) in counters {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }

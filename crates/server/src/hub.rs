@@ -17,7 +17,7 @@ use std::time::Duration;
 use dashmap::DashMap;
 use sotto_call::{
     CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EventBody, Millis, Redacted,
-    Utterance, UtteranceId,
+    Source, Utterance, UtteranceId,
 };
 use sotto_insight::{Cards, Prompter, TalkMeter};
 use sotto_knowledge::SURE;
@@ -420,7 +420,7 @@ impl Shared {
         let recording = call.recording.is_some();
         let mut needs = Needs::new(self.rules.get().cloned().unwrap_or_default());
         needs.apply(&first);
-        let now = Some(needs.now(first.at_ms, &state));
+        let now = goes_on(&state).then(|| needs.now(first.at_ms, &state));
         let shown = Arc::new(CallSummary { now, ..CallSummary::of_state(call.id, recording, &state) });
         let summary = Arc::new(Mutex::new(Arc::clone(&shown)));
         let handle = LiveCall {
@@ -595,6 +595,11 @@ impl LiveCall {
     pub fn summary(&self) -> Arc<CallSummary> {
         Arc::clone(&self.summary.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+/// Whether anybody talks. Of a call that was recorded elsewhere nobody is told that somebody is needed.
+fn goes_on(state: &CallState) -> bool {
+    state.started.as_ref().is_none_or(|started| started.source != Source::File)
 }
 
 /// One call's task.
@@ -865,7 +870,7 @@ impl Task {
     /// Tells lists what the call looks like now, if that is news to them.
     fn show(&self) {
         let mut summary = CallSummary::of_state(self.id, self.recording, &self.state);
-        if summary.state == Lifecycle::Live {
+        if summary.state == Lifecycle::Live && goes_on(&self.state) {
             summary.now = Some(self.needs.now((self.clock)(), &self.state));
         }
         let now = {
@@ -1092,6 +1097,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         }
     }

@@ -15,7 +15,6 @@ use sotto_knowledge::Trigger;
 use sotto_review::{Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::runtime::Handle;
-use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -56,6 +55,15 @@ impl Default for JobLimits {
             longest_pause: Duration::from_secs(600),
             every: Duration::from_millis(500),
         }
+    }
+}
+
+impl JobLimits {
+    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    pub(crate) fn pause_ms(&self, tries: u32) -> u64 {
+        let pause = self.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
+        let pause = pause.min(self.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -225,7 +233,7 @@ impl Worker {
             Err(error) => {
                 let error = format!("{error:#}");
                 let again = (job.tries < self.limits.tries)
-                    .then(|| now_unix_ms().saturating_add(self.pause_ms(job.tries)));
+                    .then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
                 tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
                 Outcome::Failed(error, again)
             }
@@ -265,13 +273,7 @@ impl Worker {
         &self,
         work: impl FnOnce() -> anyhow::Result<Made> + Send + 'static,
     ) -> anyhow::Result<Made> {
-        let (done, made) = oneshot::channel();
-        let thread = move || {
-            priority::lower(10, "a thread that works on a job");
-            // Nobody waits any more when it took too long.
-            let _ = done.send(work());
-        };
-        std::thread::Builder::new().name("job".into()).spawn(thread).context("no thread")?;
+        let made = priority::spawn("job", 10, work).context("no thread")?;
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
         made.ok().context("it panicked")?
@@ -325,13 +327,6 @@ impl Worker {
             () = tokio::time::sleep(self.limits.every) => false,
         }
     }
-
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
-    fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.limits.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.limits.longest_pause).mul_f64(rand::random_range(0.5..1.5));
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
-    }
 }
 
 /// What is kept of what a job came to.
@@ -376,6 +371,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         }
     }

@@ -15,6 +15,7 @@ pub mod figures;
 pub mod gaps;
 pub mod http;
 pub mod hub;
+pub mod imports;
 pub mod insight;
 pub mod intents;
 pub mod jobs;

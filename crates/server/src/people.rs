@@ -68,6 +68,8 @@ pub enum Scope {
     CallsListen,
     /// Recordings.
     RecordingsRead,
+    /// Recordings that were made elsewhere: seeing and adding them.
+    RecordingsWrite,
     /// What is written down.
     KnowledgeRead,
     /// Contacts, their timelines and tasks.
@@ -84,11 +86,12 @@ pub enum Scope {
 
 impl Scope {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::CallsRead,
         Self::CallsPublish,
         Self::CallsListen,
         Self::RecordingsRead,
+        Self::RecordingsWrite,
         Self::KnowledgeRead,
         Self::CrmRead,
         Self::CrmPropose,
@@ -105,6 +108,7 @@ impl Scope {
             Self::CallsPublish => "calls:publish",
             Self::CallsListen => "calls:listen",
             Self::RecordingsRead => "recordings:read",
+            Self::RecordingsWrite => "recordings:write",
             Self::KnowledgeRead => "knowledge:read",
             Self::CrmRead => "crm:read",
             Self::CrmPropose => "crm:propose",

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use sotto_call::CallId;
 use sotto_store::{Store, StoreError};
 
 use crate::calls::supervisors_track;
@@ -34,16 +35,8 @@ pub async fn remove_older(
         after = Some(*last);
         let mut gone = BTreeSet::new();
         for (id, recording) in &calls {
-            let beside = recording.as_deref().and_then(supervisors_track);
             // Its row is what remembers the files: it stays until they are gone.
-            let mut is_gone = true;
-            for name in recording.iter().chain(&beside) {
-                if let Err(error) = remove(data, name).await {
-                    tracing::error!(call = %id, %error, "a recording cannot be removed");
-                    is_gone = false;
-                }
-            }
-            if is_gone {
+            if remove_recordings(data, *id, recording.as_deref()).await {
                 gone.insert(*id);
             }
         }
@@ -76,6 +69,19 @@ pub async fn forget_questions(
     store.forget_questions(before, MOST_LOOKED_UP).await
 }
 
+/// Removes a call's recordings. Whether they are gone.
+pub(crate) async fn remove_recordings(data: &Path, id: CallId, recording: Option<&str>) -> bool {
+    let beside = recording.and_then(supervisors_track);
+    let mut are_gone = true;
+    for name in recording.into_iter().chain(beside.as_deref()) {
+        if let Err(error) = remove(data, name).await {
+            tracing::error!(call = %id, %error, "a recording cannot be removed");
+            are_gone = false;
+        }
+    }
+    are_gone
+}
+
 /// Removes a file below the data folder, if it is there.
 async fn remove(data: &Path, name: &str) -> std::io::Result<()> {
     if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
@@ -90,7 +96,7 @@ async fn remove(data: &Path, name: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use sotto_call::{
-        CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, EndReason, EventBody, Millis, Source,
+        CallEnded, CallEvent, CallLog, CallStarted, CallState, EndReason, EventBody, Millis, Source,
     };
     use sotto_store::{CallRow, Closing, MissedCall};
 
@@ -107,6 +113,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         store.create_call(&CallRow::live(id, &started, Some(name.to_owned()))).await.unwrap();

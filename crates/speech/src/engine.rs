@@ -388,10 +388,11 @@ impl Listener {
                         Purpose::Partial => Duration::from_millis(600),
                         Purpose::Revision => Duration::from_secs(4),
                     };
-                    if ear.spec.pace == Pace::Unhurried {
+                    let live = ear.spec.pace == Pace::Live;
+                    if !live {
                         patience += Duration::from_secs(60);
                     }
-                    self.queue.push(Pending { leg: key, job, queued: now, due: now + patience });
+                    self.queue.push(Pending { leg: key, job, live, queued: now, due: now + patience });
                 }
                 Action::Forget(ticket) => self.queue.forget(key, ticket),
                 Action::TakeBack(ticket) => self.queue.take_back(key, ticket),
@@ -422,13 +423,12 @@ impl Listener {
         }
         let level = self.shed.level;
         if level > before {
-            let live = |p: &Pending| self.legs.get(&p.leg).is_some_and(|ear| ear.spec.pace == Pace::Live);
             let optional = |p: &Pending| match p.job.purpose {
                 Purpose::Revision => true,
                 Purpose::Partial => level >= Shedding::NoPartials,
                 Purpose::Candidate | Purpose::Final => false,
             };
-            for pending in self.queue.take(|p| optional(p) && live(p)) {
+            for pending in self.queue.take(|p| p.live && optional(p)) {
                 figures_for(&self.figures, pending.job.purpose).shed.fetch_add(1, Relaxed);
                 self.heard(pending.leg, pending.job.ticket, None, actions);
             }
@@ -646,7 +646,10 @@ impl Worker {
                 None => Outcome::Failed,
             };
             figures_for(&self.figures, pending.job.purpose).count(outcome, took_ms, audio_ms);
-            self.queue.done(pending.leg, pending.job.ticket);
+            if self.queue.done(pending.leg, pending.job.ticket) && heard.is_none() {
+                self.queue.push(pending);
+                continue;
+            }
             if self.results.send(Message::Heard(pending.leg, pending.job.ticket, heard)).is_err() {
                 break;
             }

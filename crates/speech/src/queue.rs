@@ -23,8 +23,12 @@ pub(crate) enum Role {
 }
 
 impl Role {
+    fn of(purpose: Purpose) -> Self {
+        if purpose == Purpose::Revision { Self::Revisions } else { Self::Words }
+    }
+
     fn takes(self, purpose: Purpose) -> bool {
-        (purpose == Purpose::Revision) == (self == Self::Revisions)
+        self == Self::of(purpose)
     }
 }
 
@@ -32,6 +36,8 @@ impl Role {
 pub(crate) struct Pending {
     pub leg: LegKey,
     pub job: Job,
+    /// Somebody talks, and whoever follows waits for it. What does not need to hurry gives way to that.
+    pub live: bool,
     pub queued: Instant,
     pub due: Instant,
 }
@@ -41,7 +47,10 @@ struct Running {
     leg: LegKey,
     ticket: Ticket,
     purpose: Purpose,
+    live: bool,
     give_up: Arc<AtomicBool>,
+    /// It was given up for something live.
+    gave_way: bool,
 }
 
 #[derive(Default)]
@@ -54,7 +63,29 @@ struct Inner {
 
 impl Inner {
     fn running_as(&self, role: Role) -> usize {
-        self.running.iter().filter(|running| role.takes(running.purpose)).count()
+        let running = self.running.iter().filter(|running| role.takes(running.purpose));
+        running.filter(|running| !running.gave_way).count()
+    }
+
+    /// Whether live calls leave room for what need not hurry: nothing of theirs waits, and while something of theirs is decoded
+    /// one worker is kept free for more.
+    fn has_room_beside_live(&self, role: Role, workers: usize) -> bool {
+        let waits = self.waiting.iter().any(|pending| pending.live && role.takes(pending.job.purpose));
+        let runs = self.running.iter().any(|running| running.live && role.takes(running.purpose));
+        !waits && (!runs || self.running_as(role) + 1 < workers)
+    }
+
+    /// Gives up what need not hurry where something that leads to a final would otherwise be decoded on the last free worker, or
+    /// wait for one.
+    fn give_way(&mut self, pending: &Pending, workers: usize) {
+        let role = Role::of(pending.job.purpose);
+        if !pending.live || !pending.job.purpose.is_final() || self.running_as(role) + 1 < workers {
+            return;
+        }
+        for running in self.running.iter_mut().filter(|running| !running.live) {
+            // One that was given up before is wanted no more.
+            running.gave_way |= !running.give_up.swap(true, Relaxed);
+        }
     }
 
     /// One of several workers is kept free of partials: a final does not wait for one, and while more people speak than
@@ -99,7 +130,10 @@ impl Queue {
     }
 
     pub(crate) fn push(&self, pending: Pending) {
-        self.lock().waiting.push(pending);
+        let mut inner = self.lock();
+        inner.give_way(&pending, self.workers);
+        inner.waiting.push(pending);
+        drop(inner);
         self.changed.notify_all();
     }
 
@@ -112,8 +146,9 @@ impl Queue {
         let mut inner = self.lock();
         loop {
             let begins = |purpose| role.takes(purpose) && inner.may_begin(purpose, self.workers);
+            let has_room = inner.has_room_beside_live(role, self.workers);
             let next = (inner.waiting.iter().enumerate())
-                .filter(|(_, pending)| begins(pending.job.purpose))
+                .filter(|(_, pending)| begins(pending.job.purpose) && (pending.live || has_room))
                 .min_by_key(|(_, pending)| pending.due)
                 .map(|(at, _)| at);
             if let Some(at) = next {
@@ -124,9 +159,13 @@ impl Queue {
                     leg: pending.leg,
                     ticket,
                     purpose,
+                    live: pending.live,
                     give_up: Arc::clone(give_up),
+                    gave_way: false,
                 });
-                let waits = inner.waiting.iter().any(|pending| role.takes(pending.job.purpose));
+                // Nothing live waits for what need not hurry, nor shares the processors with it for long.
+                let counts = |other: &Pending| other.live || !pending.live;
+                let waits = inner.waiting.iter().any(|other| role.takes(other.job.purpose) && counts(other));
                 let is_alone = inner.running_as(role) == 1 && !waits;
                 let threads = match is_alone && purpose.is_final() {
                     true => self.workers.clamp(1, THREADS_ALONE),
@@ -141,13 +180,15 @@ impl Queue {
         }
     }
 
-    /// Must follow every [`pop`](Self::pop).
-    pub(crate) fn done(&self, leg: LegKey, ticket: Ticket) {
+    /// Must follow every [`pop`](Self::pop). True when it was given up for something live: then it is to be pushed once more.
+    pub(crate) fn done(&self, leg: LegKey, ticket: Ticket) -> bool {
         let mut inner = self.lock();
-        inner.running.retain(|running| (running.leg, running.ticket) != (leg, ticket));
+        let done = |running: &mut Running| (running.leg, running.ticket) == (leg, ticket);
+        let gave_way = inner.running.extract_if(.., done).any(|running| running.gave_way);
         drop(inner);
         // There may be room for a partial or a revision now.
         self.changed.notify_all();
+        gave_way
     }
 
     /// Takes a decode back if it has not begun.
@@ -175,7 +216,7 @@ impl Queue {
     /// How late the most overdue decode that leads to a final is, and how many decodes wait.
     pub(crate) fn lateness(&self, now: Instant) -> (Duration, usize) {
         let inner = self.lock();
-        let urgent = inner.waiting.iter().filter(|p| p.job.purpose.is_final());
+        let urgent = inner.waiting.iter().filter(|p| p.live && p.job.purpose.is_final());
         let late = urgent.map(|p| now.saturating_duration_since(p.due)).max().unwrap_or_default();
         (late, inner.waiting.len())
     }
@@ -203,7 +244,7 @@ mod tests {
             language: None,
             effort: Effort::Quick,
         };
-        Pending { leg: LegKey(0), job, queued, due }
+        Pending { leg: LegKey(0), job, live: true, queued, due }
     }
 
     #[test]
@@ -228,6 +269,40 @@ mod tests {
         let single = Queue::new(1);
         single.push(pending(Purpose::Final));
         assert_eq!(threads(&single), 1);
+    }
+
+    #[test]
+    fn what_need_not_hurry_gives_way_to_what_is_being_said_and_is_done_afterwards() {
+        let queue = Queue::new(2);
+        let unhurried = || Pending { leg: LegKey(9), live: false, ..pending(Purpose::Final) };
+        let give_up = Arc::default();
+        queue.push(unhurried());
+        let (given_up, _) = queue.pop(Role::Words, &give_up).unwrap();
+        queue.push(pending(Purpose::Partial));
+        assert!(!give_up.load(Relaxed), "there is another worker for that");
+        assert_eq!(queue.pop(Role::Words, &Arc::default()).unwrap().0.job.purpose, Purpose::Partial);
+        queue.done(LegKey(0), Ticket(Purpose::Partial as u64));
+        queue.push(pending(Purpose::Final));
+        assert!(give_up.load(Relaxed));
+        let (live, threads) = queue.pop(Role::Words, &Arc::default()).unwrap();
+        assert_eq!((live.leg, threads), (LegKey(0), 2), "as if it were alone");
+        assert!(queue.done(given_up.leg, given_up.job.ticket), "it is to be done once more");
+        queue.push(given_up);
+        queue.close();
+        assert!(queue.pop(Role::Words, &Arc::default()).is_none(), "one worker is kept for live calls");
+        assert!(!queue.done(live.leg, live.job.ticket));
+        assert_eq!(queue.pop(Role::Words, &Arc::default()).unwrap().0.leg, LegKey(9));
+    }
+
+    #[test]
+    fn what_need_not_hurry_does_not_begin_while_something_live_waits_and_makes_nothing_late() {
+        let queue = Queue::new(4);
+        let unhurried = |leg: u64| Pending { leg: LegKey(leg), live: false, ..pending(Purpose::Final) };
+        queue.push(unhurried(9));
+        assert_eq!(queue.lateness(Instant::now() + Duration::from_secs(99)), (Duration::ZERO, 1));
+        queue.push(Pending { due: Instant::now() + Duration::from_secs(60), ..pending(Purpose::Final) });
+        let next = || queue.pop(Role::Words, &Arc::default()).unwrap().0.leg;
+        assert_eq!([next(), next()], [LegKey(0), LegKey(9)], "though it is due later");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Calls and their logs.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::iter;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +12,7 @@ use sqlx::QueryBuilder;
 use uuid::Uuid;
 
 use crate::gaps::FORGET_KNOWLEDGE;
+use crate::imports::FORGET_IMPORT;
 use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
 use crate::timeline::FORGET_CALL;
@@ -697,7 +697,8 @@ impl Store {
             }
             *removed += transaction!(self, tx => {
                 // The jobs come first, as in `MAKE_AGAIN`: whoever is keeping what one came to just now does so before this.
-                for statement in iter::once("DELETE FROM jobs WHERE call_id = $1").chain(FORGET_CALL) {
+                let first = ["DELETE FROM jobs WHERE call_id = $1", FORGET_IMPORT];
+                for statement in first.into_iter().chain(FORGET_CALL) {
                     sqlx::query(statement).bind(id.0).execute(&mut **tx).await?;
                 }
                 sqlx::query("DELETE FROM calls WHERE id = $1 AND state = 'ended'")
@@ -770,6 +771,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         let (id, mut log) = (CallId::new(), CallLog::default());

@@ -41,7 +41,7 @@ const KEEP_REVIEW: &str = "INSERT INTO ai_call_insights \
      insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
      customer_number = excluded.customer_number";
 /// Characters of an error that are kept.
-const LONGEST_ERROR: usize = 500;
+pub(crate) const LONGEST_ERROR: usize = 500;
 
 /// What is done after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -168,7 +168,7 @@ impl TryFrom<RawReview> for ReviewRow {
     }
 }
 
-fn small(value: i64) -> Result<u32, StoreError> {
+pub(crate) fn small(value: i64) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} is out of range")))
 }
 

@@ -74,6 +74,7 @@ fn started_of(row: &CallRow) -> CallStarted {
         participants: row.participants.clone(),
         language: row.language.clone(),
         bridged: false,
+        parties_guessed: false,
         headers: Default::default(),
     }
 }

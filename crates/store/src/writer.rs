@@ -577,6 +577,7 @@ mod tests {
                 participants: Vec::new(),
                 language: None,
                 bridged: false,
+                parties_guessed: false,
                 headers: Default::default(),
             },
             None,

@@ -22,9 +22,10 @@ use sotto_crm::{
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
-    IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, PlaybookRow, QuestionRow, ReviewRow, Role,
-    SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
+    ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState, ImportRow,
+    IntentEdits, IntentRow, JobRow, JobState, MissedCall, NewImport, Outcome, PlaybookRow, QuestionRow,
+    ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow,
+    WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -58,6 +59,7 @@ fn started(name: &str) -> CallStarted {
     CallStarted {
         version: sotto_call::FORMAT_VERSION,
         bridged: false,
+        parties_guessed: false,
         source: Source::Siprec,
         started_at_unix_ms: 1_700_000_000_000,
         external_id: name.to_owned(),
@@ -289,6 +291,21 @@ async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
     store.events(id, 0, u32::MAX).await.unwrap()
 }
 
+fn import(key: &str) -> NewImport {
+    NewImport {
+        id: Uuid::now_v7(),
+        idempotency_key: key.to_owned(),
+        call: CallId::new(),
+        request: "{}".to_owned(),
+        added_by: "sara".to_owned(),
+    }
+}
+
+/// The recordings in this state.
+async fn imports(store: &Store, state: JobState) -> Vec<ImportRow> {
+    store.imports(Some(state), 9).await.unwrap()
+}
+
 on_both! {
     async fn a_call_is_kept_as_it_was_said(store: Store) {
         let id = CallId::new();
@@ -429,6 +446,64 @@ on_both! {
         let (_, otherwise) = ended(&events, EndReason::Hangup, 9_000);
         assert!(store.end_call(id, &[], &otherwise).await.is_err());
         assert_eq!(states(&store).await, [(JobState::Waiting, 2)]);
+    }
+
+    async fn a_recording_that_is_sent_again_is_queued_once(store: Store) {
+        let first = import("a");
+        let row = store.add_import(&first, 1_000).await.unwrap();
+        assert_eq!((&row.import, row.state, row.tries), (&first, JobState::Waiting, 0));
+        let again = store.add_import(&import("a"), 2_000).await.unwrap();
+        assert_eq!(again, row);
+        store.add_import(&import("b\0"), 3_000).await.unwrap();
+        store.add_import(&import("b\0"), 3_000).await.unwrap();
+        assert_eq!(store.import_counts().await.unwrap(), BTreeMap::from([(JobState::Waiting, 2)]));
+    }
+
+    async fn a_recording_is_claimed_by_one_and_tried_until_it_is_given_up(store: Store) {
+        let id = store.add_import(&import("a"), 1_000).await.unwrap().import.id;
+        store.add_import(&import("b"), 2_000).await.unwrap();
+        assert_eq!(store.claim_import(999).await.unwrap(), None, "not due yet");
+        let row = store.claim_import(1_000).await.unwrap().unwrap();
+        assert_eq!((row.import.id, row.state, row.tries), (id, JobState::Running, 1));
+        assert_eq!(store.claim_import(1_000).await.unwrap(), None, "it is taken");
+        assert!(!store.delete_import(id).await.unwrap() && !store.run_import(id, LATE).await.unwrap());
+        store.fail_import(id, "away\0", Some(5_000), 1_500).await.unwrap();
+        assert_eq!(store.claim_import(4_999).await.unwrap().unwrap().import.idempotency_key, "b");
+        let row = store.claim_import(5_000).await.unwrap().unwrap();
+        assert_eq!((row.import.id, row.tries, row.error.as_deref()), (id, 2, Some("away\u{fffd}")));
+        store.fail_import(id, "gone", None, 6_000).await.unwrap();
+        store.finish_import(id, 7_000).await.unwrap();
+        assert_eq!(imports(&store, JobState::Dead).await[0].changed_at_unix_ms, 6_000, "it was settled before");
+        assert!(store.run_import(id, 8_000).await.unwrap());
+        let row = store.claim_import(8_000).await.unwrap().unwrap();
+        assert_eq!((row.import.id, row.tries), (id, 1));
+        store.finish_import(id, 9_000).await.unwrap();
+        let done = imports(&store, JobState::Done).await;
+        assert_eq!((done.len(), done[0].error.as_deref()), (1, None));
+        assert!(!store.delete_import(id).await.unwrap(), "it goes with its call");
+    }
+
+    async fn a_recording_that_was_worked_on_when_the_process_died_is_taken_up(store: Store) {
+        let id = store.add_import(&import("a"), 1_000).await.unwrap().import.id;
+        for tries in 1..=3 {
+            assert_eq!(store.claim_import(LATE).await.unwrap().unwrap().tries, tries);
+            assert_eq!(store.take_up_imports(3, LATE).await.unwrap(), 1);
+        }
+        assert_eq!(store.claim_import(LATE).await.unwrap(), None);
+        assert_eq!(imports(&store, JobState::Dead).await[0].import.id, id, "it may be what kills it");
+        assert!(store.delete_import(id).await.unwrap());
+        assert_eq!(store.imports(None, 9).await.unwrap(), []);
+    }
+
+    async fn what_was_known_of_a_recording_goes_with_its_call(store: Store) {
+        let call = ended_call(&store, 1_000).await;
+        let id = store.add_import(&NewImport { call, ..import("a") }, 1_000).await.unwrap().import.id;
+        store.claim_import(LATE).await.unwrap().unwrap();
+        store.delete_calls(&BTreeSet::from([call])).await.unwrap();
+        assert_eq!(imports(&store, JobState::Running).await.len(), 1, "it is to become that call again");
+        store.finish_import(id, LATE).await.unwrap();
+        store.delete_calls(&BTreeSet::from([call])).await.unwrap();
+        assert_eq!(store.imports(None, 9).await.unwrap(), []);
     }
 
     async fn a_job_is_claimed_by_one_and_settled_once(store: Store) {

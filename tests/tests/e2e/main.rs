@@ -23,6 +23,7 @@ mod opus;
 mod paths;
 mod persian;
 mod phone;
+mod recordings;
 mod shortages;
 mod siprec;
 mod srtp;

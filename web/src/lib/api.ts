@@ -407,6 +407,40 @@ export interface Job {
 /** How many there are in each state, and the newest of those that were asked for. */
 export type JobList = Record<JobState, number> & { jobs: Job[] };
 
+/** A recording of a call that was made elsewhere. */
+export interface Recording {
+  id: string;
+  /** The call it becomes. */
+  call_id: CallId;
+  name: string;
+  /** When the call began. */
+  started_at_unix_ms: number;
+  state: JobState;
+  /** Since it was queued last. */
+  tries: number;
+  /** When it may be tried. */
+  due_at_unix_ms: number;
+  added_at_unix_ms: number;
+  /** When it was queued, begun or ended last. */
+  changed_at_unix_ms: number;
+  added_by: string;
+  /** Why the last try failed. */
+  error?: string;
+}
+
+/** How many there are in each state, and the newest of those that were asked for. */
+export type RecordingList = Record<JobState, number> & { recordings: Recording[] };
+
+/** What is known of recordings that are uploaded. */
+export interface NewRecording {
+  agent: string;
+  /** The customer's. */
+  number: string;
+  direction: 'inbound' | 'outbound';
+  /** A voice note: nobody speaks but the customer. */
+  alone: boolean;
+}
+
 export type ContactStage = 'new' | 'contacted' | 'qualified' | 'converted' | 'lost';
 export type ContactKind = 'lead' | 'representative';
 
@@ -775,6 +809,23 @@ export const api = {
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
+  recordings: (state: JobState, signal?: AbortSignal) =>
+    json<RecordingList>('GET', `api/recordings?state=${state}`, undefined, signal),
+  /** Its call is taken to be as old as the file. */
+  async uploadRecording(file: File, about: NewRecording): Promise<void> {
+    const { agent, number, direction, alone } = about;
+    const started_at = new Date(file.lastModified).toISOString();
+    const query = new URLSearchParams({ name: file.name, started_at, direction, alone: String(alone) });
+    if (agent) query.set('agent', agent);
+    if (number) query.set('number', number);
+    await request('POST', `api/recordings?${query}`, file);
+  },
+  async runRecording(id: string): Promise<void> {
+    await request('POST', `api/recordings/${encodeURIComponent(id)}/run`);
+  },
+  async removeRecording(id: string): Promise<void> {
+    await request('DELETE', `api/recordings/${encodeURIComponent(id)}`);
+  },
   async runJob(id: string): Promise<void> {
     await request('POST', `api/jobs/${encodeURIComponent(id)}/run`);
   },

@@ -1,6 +1,7 @@
 // The lists of calls: live ones pushed by the server, ended ones fetched page by page.
 
 import { api, ApiError, type CallSummary, type CallsMessage } from './api';
+import { isTalk } from './format';
 
 /** How long a call that has just ended stays where it was, so that the eye can follow it. */
 export const LINGER_MS = 6_000;
@@ -32,7 +33,7 @@ export class Calls {
 
   receive(message: CallsMessage, now: number): void {
     if (message.type === 'calls') {
-      const live = message.calls.filter((call) => call.state === 'live');
+      const live = message.calls.filter((call) => call.state === 'live' && isTalk(call));
       const seen = new Set(live.map((call) => call.id));
       // A call that ended while the link was away is not in the new list; the list of ended calls has it.
       if (this.known && this.live.some((call) => call.state === 'live' && !seen.has(call.id)))
@@ -85,8 +86,8 @@ export class Calls {
     if (place >= 0) {
       this.live = this.live.with(place, call);
       if (call.state === 'ended' && !this.#lingering.has(call.id)) this.#lingering.set(call.id, now);
-    } else if (call.state === 'live') this.live = [...this.live, call].sort(byStart);
-    else this.#addEnded([call]);
+    } else if (call.state === 'ended') this.#addEnded([call]);
+    else if (isTalk(call)) this.live = [...this.live, call].sort(byStart);
   }
 
   #addEnded(calls: CallSummary[]): void {

@@ -25,6 +25,15 @@ describe('live calls', () => {
     expect(ids(calls.live)).toEqual([2, 5, 9]);
   });
 
+  it('are none of recordings that are listened to, which are calls when they are over', () => {
+    const calls = new Calls(() => Promise.resolve([]));
+    calls.receive({ type: 'calls', calls: [call(5), call(2, { source: 'file' })] }, 0);
+    calls.receive({ type: 'call', call: call(3, { source: 'file' }) }, 0);
+    expect(ids(calls.live)).toEqual([5]);
+    calls.receive({ type: 'call', call: call(2, { source: 'file', state: 'ended' }) }, 0);
+    expect(ids(calls.ended)).toEqual([2]);
+  });
+
   it('stay in place for a while when they end', () => {
     const calls = new Calls(() => Promise.resolve([]));
     calls.receive({ type: 'calls', calls: [call(1), call(2)] }, 0);

@@ -123,6 +123,9 @@ export function called(participant: Participant | undefined): string | null {
   return participant?.name?.trim() || (participant?.aor ? shortAddress(participant.aor) : null) || null;
 }
 
+/** Whether somebody talks, or did: what is live of a recording is only that it is listened to. */
+export const isTalk = ({ source }: Pick<CallSummary, 'source'>): boolean => source !== 'file';
+
 export function participant(call: Pick<CallSummary, 'participants'>, party: Party): Participant | undefined {
   return call.participants.find((one) => one.party === party);
 }

@@ -7,6 +7,7 @@ export type Place =
   | { page: 'knowledge' }
   | { page: 'gaps' }
   | { page: 'jobs' }
+  | { page: 'recordings' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
   | { page: 'call'; id: string }
@@ -20,6 +21,7 @@ export function placeOf(hash: string): Place {
   if (path === 'knowledge') return { page: 'knowledge' };
   if (path === 'knowledge/gaps') return { page: 'gaps' };
   if (path === 'jobs') return { page: 'jobs' };
+  if (path === 'recordings') return { page: 'recordings' };
   if (path === 'contacts') return { page: 'contacts' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
   if (contact?.[1]) return { page: 'contact', id: contact[1] };
@@ -35,6 +37,7 @@ export const href = {
   knowledge: '#/knowledge',
   gaps: '#/knowledge/gaps',
   jobs: '#/jobs',
+  recordings: '#/recordings',
   contacts: '#/contacts',
   contact: (id: string) => `#/contacts/${id}`,
   call: (id: string) => `#/calls/${id}`,

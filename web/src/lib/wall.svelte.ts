@@ -1,6 +1,7 @@
 // Who needs somebody: live calls and callers in line, as rows in the order of their need.
 
 import type { Alert as CallAlert, CallSummary, CallsMessage, InLine, Severity } from './api';
+import { isTalk } from './format';
 
 /** How long a call that is over stays where it was, so that the eye can follow it. */
 export const LINGER_MS = 5_000;
@@ -114,11 +115,11 @@ export class Wall {
 
   receive(message: CallsMessage): void {
     if (message.type === 'calls') {
-      this.#calls = new Map(message.calls.map((call) => [call.id, call]));
+      this.#calls = new Map(message.calls.filter(isTalk).map((call) => [call.id, call]));
       this.known = true;
     } else if (message.type === 'call') {
       const { call } = message;
-      if (call.state === 'live') this.#calls.set(call.id, call);
+      if (call.state === 'live' && isTalk(call)) this.#calls.set(call.id, call);
       else this.#calls.delete(call.id);
     }
   }

@@ -60,6 +60,13 @@ describe('the wall', () => {
     ]);
   });
 
+  it('has no row for a recording that is listened to', () => {
+    const wall = wallOf([call('a'), call('recorded', [], { source: 'file' })]);
+    wall.receive({ type: 'call', call: call('another', [], { source: 'file' }) });
+    wall.show(NOW);
+    expect(ids(wall)).toEqual(['a']);
+  });
+
   it('moves no row while somebody is among them, says what stands too far down, and moves them when asked', () => {
     const wall = wallOf([call('a'), call('b'), call('c')]);
     wall.held = true;

@@ -166,7 +166,7 @@ fn recorded_whole(server: &Sotto, call: &Done) -> Result<bool> {
 }
 
 /// Scores calls that may repeat a recording: each gets a name of its own in a `turns.json` of its own.
-fn score(bench: &Bench, calls: &[Done]) -> Result<Value> {
+pub(super) fn score(bench: &Bench, calls: &[Done]) -> Result<Value> {
     let turns = bench.turns()?;
     let folder = tempfile::tempdir()?;
     let (mut all, mut events) = (Vec::new(), String::new());

@@ -287,6 +287,11 @@ const REVIEW: &[Row] = &[
         what: "From the hang-up to what a call came to, ten calls at once",
         measure: review::known,
     },
+    Row {
+        name: "behind",
+        what: "50 recordings posted at once, behind calls that go on",
+        measure: review::behind,
+    },
 ];
 
 pub fn eval(options: &Options) -> Result<()> {

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use sotto_tests::audio::Audio;
 use sotto_tests::server::Sotto;
 
-use super::setup::{Bench, files, place, value_at};
-use super::{Figure, run_example};
+use super::setup::{Bench, files, percentile, place, value_at};
+use super::{Figure, concurrency, run_example};
 use crate::run::{note, root};
 
 /// Calls that end together, how long they are, and within how many milliseconds of the hang-up it has to be known what they
@@ -20,6 +20,14 @@ const TALK_MS: u64 = 30_000;
 const KNOWN_WITHIN_MS: f64 = 3_000.0;
 /// How long that may take before it is given up.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Recordings that are posted together, how much of them that is, and how long it may take until all are calls.
+const POSTED: usize = 50;
+const RECORDED_MS: u64 = 60_000;
+const LISTENED_WITHIN: Duration = Duration::from_secs(3_600);
+/// Calls that go on meanwhile, how much later their words may be, and how much more memory both may take than these alone.
+const LIVE: usize = 2;
+const LATER: f64 = 1.1;
+const MORE_MB: f64 = 300.0;
 
 /// From the hang-up until everybody can read what the call came to.
 pub fn known(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -53,6 +61,73 @@ fn until_known(server: &Sotto, id: &str) -> Result<i64> {
         std::thread::sleep(Duration::from_millis(20));
     }
     Ok(begun.elapsed().as_millis() as i64)
+}
+
+/// Recordings that are posted together become calls, and live calls do not notice.
+pub fn behind(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let (posted, rounds) = if bench.quick { (5, 1) } else { (POSTED, 3) };
+    let recorded = bench.recorded_calls()?;
+    let server = bench.server("tiny.en")?;
+    let turn_final_ms = || -> Result<f64> {
+        let calls = concurrency::load(&server, &recorded, LIVE, rounds)?;
+        Ok(percentile(&concurrency::score(bench, &calls)?, "turn_final_ms", "p95"))
+    };
+    let alone = turn_final_ms()?;
+    sink(Figure::reported("behind.alone.turn_final_ms.p95", alone, "ms"));
+    let peak_mb = most_memory_mb(server.pid())?;
+
+    let folder = tempfile::tempdir()?;
+    let mut files = Vec::new();
+    for call in &recorded {
+        let path = folder.path().join(format!("{}.wav", call.id));
+        call.audio.cut(0, RECORDED_MS).write_wav(&path)?;
+        files.push(std::fs::read(&path)?);
+    }
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        let (client, files) = (&server.api.client, &files);
+        let post = |n: usize| {
+            scope.spawn(move || -> Result<()> {
+                let bytes = files.get(n % files.len().max(1)).context("no calls")?;
+                let path = format!("/api/recordings?name=call-{n}.wav&key={n}");
+                let answer = client.request("POST", &path, &[("Content-Type", "audio/wav")], bytes)?;
+                ensure!(answer.status == 202, "recording {n} is refused: {}", answer.text());
+                Ok(())
+            })
+        };
+        let threads: Vec<_> = (0..posted).map(post).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().map_err(|_| anyhow!("a post failed"))?)
+    })?;
+    let states = || server.api.client.json("/api/recordings");
+    let count = |states: &Value, state: &str| states[state].as_u64().unwrap_or_default() as f64;
+    let now = states()?;
+    let seen: f64 = ["waiting", "running", "done"].iter().map(|state| count(&now, state)).sum();
+    sink(Figure::at_least("behind.queue_seen", seen, "recordings", posted as f64));
+    let most = (alone * LATER).round();
+    sink(Figure::at_most("behind.turn_final_ms.p95", turn_final_ms()?, "ms", most));
+    sink(Figure::reported("behind.done_meanwhile", count(&states()?, "done"), "recordings"));
+    let all = loop {
+        let now = states()?;
+        if count(&now, "waiting") + count(&now, "running") == 0.0 {
+            break now;
+        }
+        ensure!(begun.elapsed() < LISTENED_WITHIN, "recordings still wait: {now}");
+        std::thread::sleep(Duration::from_secs(1));
+    };
+    sink(Figure::at_least("behind.done", count(&all, "done"), "recordings", posted as f64));
+    let audio_s = posted as f64 * RECORDED_MS as f64 / 1_000.0;
+    sink(Figure::reported("behind.speed", audio_s / begun.elapsed().as_secs_f64(), "times real time"));
+    let more_mb = most_memory_mb(server.pid())? - peak_mb;
+    sink(Figure::at_most("behind.memory", more_mb, "MB more", MORE_MB));
+    Ok(())
+}
+
+/// The most memory that a process had at a time so far, in megabytes.
+fn most_memory_mb(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+    let kilobytes: f64 = peak.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kilobytes / 1_024.0)
 }
 
 /// Insights of recorded calls. What metadata say that was named counts where the transcript holds it.

@@ -355,6 +355,7 @@ mod tests {
             participants: vec![customer],
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         });
         let said = utterance(1, Party::Customer, "It was 40 euros on Friday, call 0912 555.");

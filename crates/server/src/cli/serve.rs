@@ -30,6 +30,7 @@ use crate::desk::Desk;
 use crate::gaps::Gaps;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
+use crate::imports::Imports;
 use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
@@ -48,6 +49,9 @@ const STORES_WITHIN: Duration = Duration::from_secs(20);
 
 /// How long somebody who asks waits for a language model: less than a request may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
+
+/// How long after the start recordings made elsewhere wait for moods and intents.
+const INSIGHT_WITHIN: Duration = Duration::from_secs(300);
 
 /// How long after a failure the models are tried again: the first times, and then always.
 const RETRIES: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(15), Duration::from_secs(60)];
@@ -114,6 +118,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let model = llm.map(|llm| Model { llm, redaction: config.redaction.clone(), patience: ANSWERED_WITHIN });
     let writes = model.as_ref().filter(|_| config.llm.insights);
     let writes = writes.map(|model| Model { patience: WRITTEN_WITHIN, ..model.clone() });
+    let imports = Imports::new(config.imports.clone(), store.clone(), data.clone());
+    imports.clean().await.context("making room for recordings made elsewhere")?;
     let app = App::new(Parts {
         hub: hub.clone(),
         desk: desk.clone(),
@@ -125,6 +131,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         gaps,
+        imports: imports.clone(),
         speech: speech_status(&config.speech, workers, load.clone()),
     });
     let stop = CancellationToken::new();
@@ -177,6 +184,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let done_after = Arc::new(jobs::Figures::default());
     figures::jobs(&metrics, &done_after);
+    let imported = Arc::new(jobs::Figures::default());
+    figures::imports(&metrics, &imported);
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
@@ -186,15 +195,20 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let jobs = jobs::run(store.clone(), work, config.crm_rules(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
+    let is_ready = whole_calls(readiness.clone(), calls.clone());
+    let imports = imports.run(calls.clone(), is_ready, limits, imported, no_more_jobs.clone());
+    let imports = tokio::spawn(imports);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
     let (listens, understands) = (calls.clone(), calls.clone());
-    let (sweeps, works) = (sweeper.abort_handle(), jobs.abort_handle());
+    let (sweeps, works, imports_go_on) =
+        (sweeper.abort_handle(), jobs.abort_handle(), imports.abort_handle());
     let lasting: Vec<Lasting> = vec![
         ("speech", Box::new(move || listens.is_listening())),
         ("insight", Box::new(move || understands.is_understanding())),
         ("knowledge", Box::new(move || keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()))),
         ("jobs", Box::new(move || !works.is_finished())),
+        ("imports", Box::new(move || !imports_go_on.is_finished())),
         ("retention", Box::new(move || !sweeps.is_finished())),
     ];
     let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
@@ -216,7 +230,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     watcher.abort();
     sweeper.abort();
     library.stop();
-    // What is done after calls that end now is done at the next start.
+    // What is done after calls that end now is done at the next start, and a recording is listened to again.
     no_more_jobs.cancel();
     let ended = async {
         endpoint.shutdown().await;
@@ -232,7 +246,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         store.close().await;
         served
     };
-    if let Some(served) = wind_up(ended, jobs, stored).await {
+    if let Some(served) = wind_up(ended, futures::future::join(jobs, imports), stored).await {
         served??;
     }
     Ok(())
@@ -248,6 +262,16 @@ fn keep_private(data: &Path) -> std::io::Result<()> {
     let recordings = data.join("recordings");
     std::fs::create_dir_all(&recordings)?;
     make_private_folder(&recordings)
+}
+
+/// Whether a recording can be listened to as a call would be: there are words, and moods and intents where these are wanted and
+/// their models are not away for long.
+fn whole_calls(readiness: Readiness, calls: Calls) -> impl Fn() -> bool + Send {
+    let since = Instant::now();
+    move || {
+        let lacks_insight = readiness.shortages().contains_key("insight");
+        calls.is_heard() && (!lacks_insight || since.elapsed() > INSIGHT_WITHIN)
+    }
 }
 
 /// Waits for calls to end, with their last words, and beside them for the jobs that are under way; then for everything to

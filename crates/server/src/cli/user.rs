@@ -45,7 +45,7 @@ enum Command {
     Key {
         /// What it is for.
         purpose: String,
-        /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `knowledge:read`,
+        /// What it may do: `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `recordings:write`, `knowledge:read`,
         /// `crm:read`, `crm:propose`, `crm:write`, `metrics:read`, `admin`.
         #[arg(long = "scope", required = true)]
         scopes: Vec<String>,

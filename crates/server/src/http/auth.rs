@@ -175,6 +175,8 @@ pub enum Action {
     HearCall(CallId),
     /// Hear what supervisors said in a call.
     HearSupervisors(CallId),
+    /// See which recordings that were made elsewhere are to become calls, and add some.
+    ImportRecordings,
     /// Be rung, and talk.
     TakeCalls,
     /// Bring audio into calls that are only listened to.
@@ -220,7 +222,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
-            Action::RemoveContacts => *role >= Role::Supervisor,
+            Action::RemoveContacts | Action::ImportRecordings => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
             Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
         },
@@ -228,6 +230,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             let needed = match action {
                 Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
                 Action::HearCall(_) => Scope::RecordingsRead,
+                Action::ImportRecordings => Scope::RecordingsWrite,
                 Action::ReadMetrics => Scope::MetricsRead,
                 Action::Publish => Scope::CallsPublish,
                 Action::Supervise => Scope::CallsListen,
@@ -475,6 +478,7 @@ mod tests {
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
             assert!(may(&user(role), Action::EditContacts));
             assert_eq!(may(&user(role), Action::RemoveContacts), role >= Role::Supervisor);
+            assert_eq!(may(&user(role), Action::ImportRecordings), role >= Role::Supervisor);
             assert!(may(&user(role), Action::ReadKnowledge));
             assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
@@ -484,6 +488,9 @@ mod tests {
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::HearSupervisors(call)));
+        assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ImportRecordings));
+        assert!(may(&key(&["recordings:write"]), Action::ImportRecordings));
+        assert!(!may(&key(&["recordings:write"]), Action::HearCall(call)));
         assert!(
             may(&key(&["calls:publish"]), Action::Publish) && !may(&key(&["calls:read"]), Action::Publish)
         );

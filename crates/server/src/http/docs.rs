@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, drafts, error, gaps, intents, jobs, knowledge, live, missed, ops, pathways, people,
-    phone, recording, review, session, tasks, whip,
+    App, calls, contacts, drafts, error, gaps, imports, intents, jobs, knowledge, live, missed, ops,
+    pathways, people, phone, recording, review, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -42,6 +42,7 @@ pub(super) fn routes() -> Router<App> {
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
+        (name = "Recordings", description = "Recordings that were made elsewhere, and become calls"),
         (name = "Knowledge", description = "What is written down: documents, and the passages that answer a question"),
         (name = "Contacts", description = "Whoever calls or is called: what was said to them, what is to be done"),
         (name = "Session", description = "Signing in and out"),
@@ -55,6 +56,7 @@ pub(super) fn routes() -> Router<App> {
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,
         intents::remove_example,
+        imports::call_ended, imports::list, imports::upload, imports::run, imports::remove,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         gaps::list, gaps::decide, gaps::health, pathways::one, pathways::tick, drafts::draft,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,

@@ -12,6 +12,7 @@ mod docs;
 mod drafts;
 mod error;
 mod gaps;
+mod imports;
 mod intents;
 mod jobs;
 mod knowledge;
@@ -41,13 +42,12 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tower_http::timeout::TimeoutLayer;
 
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
@@ -60,6 +60,7 @@ use crate::crm::CrmRules;
 use crate::desk::Desk;
 use crate::gaps::Gaps;
 use crate::hub::Hub;
+use crate::imports::Imports;
 use crate::insight::InsightConfig;
 use crate::intents::IntentEditor;
 use crate::library::Library;
@@ -189,6 +190,8 @@ pub struct Parts {
     pub readiness: Readiness,
     /// What is not written down, and what of it is no good.
     pub gaps: Gaps,
+    /// Recordings that were made elsewhere.
+    pub imports: Imports,
     /// How speech recognition is doing, for `/api/status`.
     pub speech: Box<dyn Fn() -> SpeechStatus + Send + Sync>,
 }
@@ -340,6 +343,7 @@ pub fn router(app: App) -> Router {
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())
+        .merge(imports::routes())
         .route("/status", get(ops::status))
         .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())
@@ -355,9 +359,18 @@ pub fn router(app: App) -> Router {
         .route("/metrics", get(ops::metrics))
         .merge(web::routes())
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, LONGEST_WAIT))
+        .layer(middleware::from_fn(in_time))
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .with_state(app)
+}
+
+/// Gives up a request that takes too long. Whoever sends a recording may take longer, and has limits of their own.
+async fn in_time(request: Request, next: Next) -> Response {
+    if imports::is_upload(&request) {
+        return next.run(request).await;
+    }
+    let answer = tokio::time::timeout(LONGEST_WAIT, next.run(request)).await;
+    answer.unwrap_or_else(|_| StatusCode::GATEWAY_TIMEOUT.into_response())
 }
 
 /// Answers with data of calls and people are kept by nobody on the way, unless they say otherwise.

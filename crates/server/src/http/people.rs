@@ -195,8 +195,8 @@ pub(super) struct Keys {
 pub(super) struct NewKey {
     /// What it is for.
     name: String,
-    /// Any of `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `knowledge:read`, `crm:read`, `crm:propose`,
-    /// `crm:write`, `metrics:read`, `admin`.
+    /// Any of `calls:read`, `calls:publish`, `calls:listen`, `recordings:read`, `recordings:write`, `knowledge:read`, `crm:read`,
+    /// `crm:propose`, `crm:write`, `metrics:read`, `admin`.
     scopes: Vec<String>,
 }
 

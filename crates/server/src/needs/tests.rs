@@ -33,6 +33,7 @@ impl Call {
                 participants: Vec::new(),
                 language: None,
                 bridged: true,
+                parties_guessed: false,
                 headers: Default::default(),
             }),
         );

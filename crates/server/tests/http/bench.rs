@@ -21,6 +21,7 @@ use sotto_server::figures;
 use sotto_server::gaps::Gaps;
 use sotto_server::http::{App, HttpSettings, Parts, Readiness, SpeechStatus, router, serve};
 use sotto_server::hub::{Hub, HubLimits, LiveCall, NewCall};
+use sotto_server::imports::{Imports, ImportsConfig, RecordingHost};
 use sotto_server::intents::IntentEditor;
 use sotto_server::library::{KnowledgeConfig, KnowledgeFolder, Library};
 use sotto_server::metrics::Metrics;
@@ -87,6 +88,9 @@ impl Bench {
         let (library, metrics) = (Library::new(config, store.clone()), Metrics::default());
         let gaps = Gaps::new(store.clone(), library.clone(), RedactionConfig::default());
         figures::knowledge(&metrics, &library);
+        let hosts = vec![RecordingHost { host: "pbx.example".to_owned(), private: false }];
+        let imports = ImportsConfig { hosts, max_mb: 1, max_waiting: 4, ..ImportsConfig::default() };
+        let imports = Imports::new(imports, store.clone(), folder.path().to_owned());
         let parts = Parts {
             hub: hub.clone(),
             desk,
@@ -98,6 +102,7 @@ impl Bench {
             metrics,
             readiness: readiness.clone(),
             gaps,
+            imports,
             speech: Box::new(|| SpeechStatus {
                 models: BTreeMap::from([("default".to_owned(), "base".to_owned())]),
                 shedding: Shedding::None,
@@ -145,6 +150,7 @@ impl Bench {
         let started = CallStarted {
             version: FORMAT_VERSION,
             bridged: false,
+            parties_guessed: false,
             source: Source::Siprec,
             started_at_unix_ms: 1_700_000_000_000,
             external_id: name.to_owned(),

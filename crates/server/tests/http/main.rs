@@ -8,6 +8,7 @@ mod contacts;
 mod drafts;
 mod gaps;
 mod hostile;
+mod imports;
 mod intents;
 mod knowledge;
 mod live;

@@ -693,6 +693,10 @@ language?: string | null,
  */
 bridged?: boolean, 
 /**
+ * Who says what is a guess: both parties were on one channel, and were told apart by their voices.
+ */
+parties_guessed?: boolean, 
+/**
  * Headers of the call that the configuration keeps, by their configured names.
  */
 headers?: { [key in string]: string }, };
