@@ -8,7 +8,6 @@
 use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::io::Read as _;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -17,15 +16,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_knowledge::{Format, Visibility};
 use sotto_store::Role;
-use ureq::http::{StatusCode, Uri, header};
-use ureq::tls::TlsConfig;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, config::Config};
+use ureq::Agent;
+use ureq::http::{StatusCode, header};
 use url::{Host, Url};
 
 use crate::documents::unix_ms;
 use crate::library::seen_by;
+use crate::outside;
 
 /// How long a page may take, from looking up its host to its last byte.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -304,18 +301,7 @@ fn extension_of(content_type: &str, url: &Url) -> anyhow::Result<&'static str> {
 }
 
 fn agent() -> Agent {
-    let config: Config = Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(sotto_models::root_certificates()).build())
-        .https_only(true)
-        // Each is looked at.
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .proxy(None)
-        .user_agent(concat!("sotto/", env!("CARGO_PKG_VERSION")))
-        .timeout_global(Some(PATIENCE))
-        .build();
-    Agent::with_parts(config, DefaultConnector::new(), PublicAddresses::default())
+    outside::agent(outside::config(PATIENCE).build(), false)
 }
 
 fn ask(agent: &Agent, url: &Url, known: &Validators) -> anyhow::Result<Answer> {
@@ -340,56 +326,6 @@ fn ask(agent: &Agent, url: &Url, known: &Validators) -> anyhow::Result<Answer> {
         ensure!(bytes.len() as u64 <= most, "a page of more than {} MB is not read", most >> 20);
     }
     Ok(Answer { status, location, validators, content_type, bytes })
-}
-
-/// Finds addresses as usual, and leaves out those that not everybody can reach: who answers for a name may have it point into
-/// our own network. What is found is what is connected to.
-#[derive(Debug, Default)]
-struct PublicAddresses(DefaultResolver);
-
-impl Resolver for PublicAddresses {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let found = self.0.resolve(uri, config, timeout)?;
-        let mut public = self.empty();
-        found.iter().filter(|address| is_public(address.ip())).for_each(|address| public.push(*address));
-        if public.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(public) }
-    }
-}
-
-/// Whether an address is one of the internet's, by the registries of special ones (RFC 6890 and what IANA added).
-fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => is_public_v4(ip),
-        IpAddr::V6(ip) => is_public_v6(ip),
-    }
-}
-
-fn is_public_v4(ip: Ipv4Addr) -> bool {
-    let [a, b, c, _] = ip.octets();
-    let is_special = ip.is_private()
-        || ip.is_loopback()
-        || ip.is_link_local()
-        || ip.is_documentation()
-        || ip.is_multicast()
-        || a == 0
-        || a >= 240
-        || (a, b & 0xc0) == (100, 64)
-        || (a, b, c) == (192, 0, 0)
-        || (a, b, c) == (192, 88, 99)
-        || (a, b & 0xfe) == (198, 18);
-    !is_special
-}
-
-/// Of the global ones (2000::/3) those that are neither documentation nor a way to an address of version 4.
-fn is_public_v6(ip: Ipv6Addr) -> bool {
-    let [a, b, ..] = ip.segments();
-    let is_special = (a, b) == (0x2001, 0xdb8) || (a == 0x2001 && b < 0x200) || a == 0x2002 || a == 0x3fff;
-    a & 0xe000 == 0x2000 && !is_special
 }
 
 #[cfg(test)]
@@ -464,38 +400,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_that_not_everybody_can_reach_are_not_connected_to() {
-        for special in [
-            "0.0.0.0",
-            "10.1.2.3",
-            "100.64.0.1",
-            "127.0.0.1",
-            "169.254.169.254",
-            "172.16.0.1",
-            "192.0.0.8",
-            "192.168.1.1",
-            "198.18.0.1",
-            "198.51.100.7",
-            "224.0.0.1",
-            "240.0.0.1",
-            "255.255.255.255",
-            "::",
-            "::1",
-            "::ffff:10.0.0.1",
-            "::ffff:8.8.8.8",
-            "64:ff9b::a00:1",
-            "fe80::1",
-            "fd00::1",
-            "ff02::1",
-            "2001:db8::1",
-            "2001::1",
-            "2002:a00:1::",
-        ] {
-            assert!(!is_public(special.parse().unwrap()), "{special}");
-        }
-        for public in ["8.8.8.8", "93.184.215.14", "100.128.0.1", "172.32.0.1", "2606:2800:21f:cb07::1"] {
-            assert!(is_public(public.parse().unwrap()), "{public}");
-        }
+    fn a_page_of_this_machine_is_not_asked_for() {
         let here = Url::parse("https://localhost/").unwrap();
         let why = format!("{:#}", ask(&agent(), &here, &Validators::default()).unwrap_err());
         assert!(why.contains("host not found"), "{why}");

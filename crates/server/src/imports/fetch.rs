@@ -1,10 +1,8 @@
 //! Recordings that lie on other machines: only on hosts that the configuration names, by HTTPS, of bounded size and within a
-//! bounded time, and at no address that a host of that kind has no business to have. A name is looked up once, and what is
-//! connected to is one of the addresses that were looked at (no rebinding); redirects are not followed.
+//! bounded time. Redirects are not followed.
 
 use std::fs::File;
 use std::io::Read as _;
-use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,13 +10,12 @@ use anyhow::{Context as _, anyhow};
 use axum::http::Uri;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use ureq::config::Config;
-use ureq::tls::TlsConfig;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, http};
+use ureq::Agent;
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
 
 use super::Trouble;
+use crate::outside;
 
 /// A connection that delivers nothing for so long is given up.
 const STALL: Duration = Duration::from_secs(30);
@@ -74,23 +71,11 @@ pub(super) fn fetch(
     patience: Duration,
 ) -> Result<(), Trouble> {
     let host = allowed(url, hosts).map_err(|why| Trouble::ForGood(anyhow!(why)))?;
-    let guarded = Guarded { resolver: DefaultResolver::default(), private: host.private };
-    let config = config(patience).https_only(true).build();
-    download(&Agent::with_parts(config, DefaultConnector::default(), guarded), url, to, most)
+    download(&outside::agent(config(patience).build(), host.private), url, to, most)
 }
 
-fn config(patience: Duration) -> ureq::config::ConfigBuilder<ureq::typestate::AgentScope> {
-    Agent::config_builder()
-        .tls_config(TlsConfig::builder().root_certs(sotto_models::root_certificates()).build())
-        // What a proxy connects to nobody here has looked at.
-        .proxy(None)
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .user_agent(concat!("sotto/", env!("CARGO_PKG_VERSION")))
-        .accept_encoding("identity")
-        .timeout_global(Some(patience))
-        .timeout_per_read(Some(STALL))
+fn config(patience: Duration) -> ConfigBuilder<AgentScope> {
+    outside::config(patience).accept_encoding("identity").timeout_per_read(Some(STALL))
 }
 
 fn download(agent: &Agent, url: &str, to: &Path, most: u64) -> Result<(), Trouble> {
@@ -119,64 +104,6 @@ fn download(agent: &Agent, url: &str, to: &Path, most: u64) -> Result<(), Troubl
         return Err(Trouble::ForGood(anyhow!("it has more than {} MB (`imports.max_mb`)", most >> 20)));
     }
     Ok(())
-}
-
-/// Gives out no address that must not be connected to.
-#[derive(Debug)]
-struct Guarded {
-    resolver: DefaultResolver,
-    private: bool,
-}
-
-impl Resolver for Guarded {
-    fn resolve(
-        &self,
-        uri: &http::Uri,
-        config: &Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut allowed = self.empty();
-        for address in &self.resolver.resolve(uri, config, timeout)? {
-            if may_reach(address.ip(), self.private) {
-                allowed.push(*address);
-            }
-        }
-        if allowed.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(allowed) }
-    }
-}
-
-/// Whether an address is one of the internet's, or, where that is allowed, of a private network. Never this machine, nor what
-/// only neighbours or clouds' own services have.
-fn may_reach(address: IpAddr, private: bool) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => {
-            let [a, b, c, _] = address.octets();
-            // RFC 1918, and what providers have between themselves and their customers (RFC 6598).
-            if address.is_private() || a == 100 && b & 0xc0 == 64 {
-                return private;
-            }
-            let special = address.is_loopback()
-                || address.is_link_local()
-                || address.is_multicast()
-                || address.is_documentation();
-            // "This" network, protocols' own, 6to4 relays, benchmarks, and what is reserved (RFC 6890).
-            let reserved = a == 0
-                || a >= 240
-                || [a, b, c] == [192, 0, 0]
-                || [a, b, c] == [192, 88, 99]
-                || a == 198 && b & 0xfe == 18;
-            !special && !reserved
-        }
-        IpAddr::V6(address) => {
-            let [a, b, ..] = address.segments();
-            if address.is_unique_local() {
-                return private;
-            }
-            // Global unicast (RFC 4291 section 2.4), but for what leads to an IPv4 address of its choice (Teredo, 6to4) and
-            // documentation.
-            a & 0xe000 == 0x2000 && (a, b) != (0x2001, 0) && (a, b) != (0x2001, 0xdb8) && a != 0x2002
-        }
-    }
 }
 
 #[cfg(test)]
@@ -225,56 +152,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn what_is_not_on_the_internet_is_out_of_reach_and_this_machine_always() {
-        for address in ["93.184.216.34", "2606:2800:220:1::1"] {
-            assert!(may_reach(address.parse().unwrap(), false), "{address}");
-        }
-        for address in ["10.0.0.5", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.5"] {
-            assert!(
-                !may_reach(address.parse().unwrap(), false) && may_reach(address.parse().unwrap(), true),
-                "{address}"
-            );
-        }
-        for address in [
-            "127.0.0.1",
-            "127.9.9.9",
-            "::1",
-            "::",
-            "0.0.0.0",
-            "169.254.169.254",
-            "fe80::1",
-            "224.0.0.1",
-            "ff02::1",
-            "255.255.255.255",
-            "240.0.0.1",
-            "192.0.2.1",
-            "198.18.0.1",
-            "2001:db8::1",
-            "2002:7f00:1::",
-            "2001::1",
-            "::ffff:127.0.0.1",
-            "::ffff:169.254.169.254",
-            "64:ff9b::7f00:1",
-            "::127.0.0.1",
-        ] {
-            assert!(!may_reach(address.parse().unwrap(), true), "{address}");
-        }
-    }
-
-    #[test]
-    fn a_name_of_this_machine_is_not_looked_up() {
-        let guarded = Guarded { resolver: DefaultResolver::default(), private: true };
-        let agent = Agent::with_parts(config(STALL).build(), DefaultConnector::default(), guarded);
-        let folder = tempfile::tempdir().unwrap();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://localhost:{}/a", listener.local_addr().unwrap().port());
-        let Err(Trouble::Later(error)) = download(&agent, &url, &folder.path().join("a"), 9) else {
-            panic!()
-        };
-        assert!(error.to_string().contains("no address that may be used"), "{error:#}");
-    }
-
     /// What becomes of an answer, and what is in the file then.
     fn answered(answer: &'static str) -> (Result<(), Trouble>, String) {
         let folder = tempfile::tempdir().unwrap();
@@ -287,7 +164,7 @@ mod tests {
             assert!(stream.read(&mut request).unwrap() > 0);
             stream.write_all(answer.as_bytes()).unwrap();
         });
-        let fetched = download(&config(STALL).build().new_agent(), &url, &file, 9);
+        let fetched = download(&config(STALL).https_only(false).build().new_agent(), &url, &file, 9);
         server.join().unwrap();
         if let Err(Trouble::Later(error) | Trouble::ForGood(error)) = &fetched {
             assert!(!format!("{error:#}").contains("secret"), "{error:#}");
