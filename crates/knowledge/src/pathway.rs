@@ -383,7 +383,8 @@ mod tests {
             let text: String = (1..=count).map(|n| format!("{n}) {words}.\n")).collect();
             let steps = steps(&text).unwrap();
             prop_assert_eq!(steps.len(), count);
-            prop_assert!(steps.iter().all(|step| step.words == format!("{words}.")));
+            let said = format!("{words}.");
+            prop_assert!(steps.iter().all(|step| step.words == said));
         }
     }
 }

@@ -221,7 +221,7 @@ async fn what_supervisors_say_is_a_third_channel_while_somebody_can_hear_them() 
         let channel: Vec<f32> = samples.chunks(count).map(|frame| frame[channel]).collect();
         let end = (at.as_millis() as usize - 300) * 16;
         let piece = channel.get(end.saturating_sub(6_400)..end).unwrap_or_default().to_vec();
-        voices(&Heard { samples: piece, packets: Vec::new() }, &pitches)
+        voices(&Heard { samples: piece, packets: Vec::new(), keys: Vec::new() }, &pitches)
     };
     for at in [first, second, last] {
         assert_eq!(voices_before(&both, 0, at), [true, false, false, false], "the agent's channel");

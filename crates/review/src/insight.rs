@@ -526,7 +526,7 @@ fn arc(transcript: &Transcript<'_>) -> Option<Cited<Arc>> {
     let arc = Arc {
         begins: first.arc.valence,
         ends: last.arc.valence,
-        mean: mean(moods),
+        mean: mean_over_time(moods),
         trend: last.arc.trend,
         turns: Vec::new(),
         satisfied: Vec::new(),
@@ -537,7 +537,7 @@ fn arc(transcript: &Transcript<'_>) -> Option<Cited<Arc>> {
 }
 
 /// The mean of an arc over its time, by the trapezoidal rule; of the points alone where these are all at once.
-fn mean(moods: &[Mood]) -> f32 {
+fn mean_over_time(moods: &[Mood]) -> f32 {
     let mut points: Vec<(f64, f64)> =
         moods.iter().map(|mood| (mood.arc.at_ms.0 as f64, f64::from(mood.arc.valence))).collect();
     points.sort_by(|a, b| a.0.total_cmp(&b.0));

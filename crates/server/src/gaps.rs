@@ -524,6 +524,7 @@ mod tests {
     use sotto_call::testing::{card, utterance};
     use sotto_call::{CallLog, Card, CardAnswered, Intent, Millis};
     use sotto_knowledge::{Content, Hub, Paper, Visibility};
+    use sotto_store::Role;
 
     use super::*;
     use crate::library::{DocumentSource, seen_by, viewer};

@@ -229,7 +229,10 @@ pub(super) async fn answer(
     let question = fits("question", &question, lead_id.as_deref())?;
     app.work(&identity)?;
     let (text, context) = match call_id {
-        Some(id) => asked_on(&app.said_on(&identity, id).await?, question),
+        Some(id) => {
+            let call = app.said_on(&identity, id).await?;
+            asked_on(&call, question)
+        }
         None => (question.to_owned(), Vec::new()),
     };
     let context: Vec<&str> = context.iter().map(String::as_str).collect();

@@ -94,7 +94,7 @@ impl Turns {
             stretches.iter().filter_map(|stretch| Some((stretch.at?, stretch.length()))).collect();
         let means = divided(&points)?;
         let mut turns: Vec<Turn> = Vec::new();
-        let (mut low_is, mut before) = (None, 0);
+        let (mut low_is, mut before) = (None, 0_usize);
         for stretch in &stretches {
             if let Some(at) = stretch.at {
                 let is_low = nearer(at, &means) == 0;
