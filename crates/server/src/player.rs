@@ -37,7 +37,7 @@ pub struct Recording {
 }
 
 impl Recording {
-    /// Reads a file: WAV, FLAC or MP3.
+    /// Reads a file: WAV, FLAC, MP3, Ogg or WebM with Opus, MPEG-4 with AAC.
     ///
     /// # Errors
     /// When it cannot be read, is not audio, has more than two channels, or is longer than four hours.

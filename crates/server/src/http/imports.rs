@@ -298,8 +298,8 @@ pub(super) struct ListParams {
 
 /// Upload a recording
 ///
-/// WAV, FLAC or MP3, of one or two channels, as the body. It becomes a call like any other, behind those that go on: see the
-/// recordings that telephone systems name. Keys need `recordings:write`.
+/// WAV, FLAC, MP3, Ogg or WebM (Opus) or M4A (AAC), of one or two channels, as the body. It becomes a call like any other, behind
+/// those that go on: see the recordings that telephone systems name. Keys need `recordings:write`.
 #[utoipa::path(post, path = "/api/recordings", tag = "Recordings", params(UploadParams),
     request_body(content = String, content_type = "application/octet-stream"), responses(
     (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),

@@ -682,7 +682,7 @@ export const en = {
   'recordings.run': 'Try again',
   'recordings.remove': 'Remove',
   'recordings.new': 'Upload recordings',
-  'recordings.files': 'Files: WAV, FLAC, MP3',
+  'recordings.files': 'Files: WAV, FLAC, MP3, Ogg, WebM, M4A',
   'recordings.fileHint':
     'A call is taken to be as old as its file. With both parties on one channel, who says what is a guess, and the call says so.',
   'recordings.number': 'The customer’s number, if it is known',
