@@ -669,7 +669,7 @@ export const fa: Record<Key, Message> = {
   'recordings.run': 'دوباره امتحان شود',
   'recordings.remove': 'حذف',
   'recordings.new': 'بارگذاری صداهای ضبط‌شده',
-  'recordings.files': 'فایل‌ها: WAV، FLAC، MP3، Ogg، WebM، M4A',
+  'recordings.files': 'فایل‌ها: WAV، FLAC، MP۳، Ogg، WebM، M۴A',
   'recordings.fileHint':
     'زمان هر تماس، زمان فایل آن در نظر گرفته می‌شود. اگر صدای هر دو طرف در یک کانال باشد، این‌که چه کسی چه گفته حدس است و در تماس نیز گفته می‌شود.',
   'recordings.number': 'شمارهٔ مشتری، اگر معلوم است',
