@@ -2,9 +2,9 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{Participant, Party};
+use sotto_call::{CallId, Participant, Party};
 use sotto_crm::{CallNote, Country, Phone};
-use sotto_store::{CallEntry, CallRow};
+use sotto_store::CallEntry;
 use time::UtcOffset;
 
 /// See [`crate::config::Config::crm`].
@@ -44,17 +44,21 @@ impl CrmRules {
         of(Party::Customer).or_else(|| of(Party::Other))
     }
 
-    /// What a call that is over adds to the timeline of whoever it was with, when it came to this insight, which has no moods
-    /// in it. Nothing where their number is not known.
+    /// What a call with these participants that is over adds to the timeline of whoever it was with, when it came to this
+    /// insight, which has no moods in it. Nothing where their number is not known.
     #[must_use]
-    pub fn entry(&self, call: &CallRow, insight: &str) -> Option<CallEntry> {
-        let number = self.customer(&call.participants)?;
-        let length = call.duration_ms.map_or(0, |length| length.0);
-        let ended_at_unix_ms = call.started_at_unix_ms.saturating_add(length);
+    pub fn entry(
+        &self,
+        call: CallId,
+        participants: &[Participant],
+        ended_at_unix_ms: u64,
+        insight: &str,
+    ) -> Option<CallEntry> {
+        let number = self.customer(participants)?;
         match CallNote::of(insight, ended_at_unix_ms, self.clock) {
             Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note }),
             Err(error) => {
-                tracing::warn!(call = %call.id, %error, "what a call came to cannot be noted on a timeline");
+                tracing::warn!(%call, %error, "what a call came to cannot be noted on a timeline");
                 None
             }
         }

@@ -25,6 +25,8 @@ use crate::{gaps, priority};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
+/// Calls of which it is looked together whose they are.
+const JOINED_TOGETHER: u32 = 50;
 
 /// How jobs are worked on.
 #[derive(Clone, Copy, Debug)]
@@ -125,6 +127,7 @@ pub async fn run(
 ) {
     let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
+    let mut is_more = worker.join_calls().await;
     let mut under_way = JoinSet::new();
     while !worker.stop.is_cancelled() {
         while under_way.len() < limits.at_once {
@@ -138,11 +141,13 @@ pub async fn run(
             };
             under_way.spawn(Arc::clone(&worker).attend_to(job));
         }
+        let pause = if is_more { Duration::ZERO } else { limits.every };
         tokio::select! {
             () = worker.stop.cancelled() => {}
             Some(_) = under_way.join_next() => {}
-            () = tokio::time::sleep(limits.every) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        is_more = worker.join_calls().await;
     }
     while under_way.join_next().await.is_some() {}
 }
@@ -177,6 +182,34 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Looks whose some calls are, of which nobody has: what they came to is there already, and nothing is made again. Whether
+    /// there may be more.
+    async fn join_calls(&self) -> bool {
+        let calls = match self.store.unjoined_calls(JOINED_TOGETHER).await {
+            Ok(calls) => calls,
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be looked just now whose calls are");
+                return false;
+            }
+        };
+        for call in &calls {
+            let entry = self.rules.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight);
+            let joined = match self.store.join_call(call, entry.as_ref()).await {
+                Err(error) if error.is_permanent() => {
+                    // It is on nobody's timeline, and holds up no other.
+                    tracing::error!(call = %call.id, %error, "the database refuses what a call adds to a timeline");
+                    self.store.join_call(call, None).await
+                }
+                joined => joined,
+            };
+            if let Err(error) = joined {
+                tracing::warn!(%error, "what a call adds to a timeline waits for the database");
+                return false;
+            }
+        }
+        calls.len() >= JOINED_TOGETHER as usize
     }
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
@@ -221,7 +254,9 @@ impl Worker {
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
         let made = made.ok().context("it panicked")??;
-        let entry = self.rules.entry(&call, &made.insight);
+        let length = call.duration_ms.map_or(0, |length| length.0);
+        let ended_at = call.started_at_unix_ms.saturating_add(length);
+        let entry = self.rules.entry(call.id, &call.participants, ended_at, &made.insight);
         Ok((made, entry))
     }
 

@@ -7,12 +7,9 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::{
-    clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned,
+    clean, from_json, from_name, name_of, placed, read, seen, signed, to_json, transaction, unsigned,
 };
 use crate::{Store, StoreError};
-
-/// Calls of a number whose notes are made anew when it becomes somebody's.
-const MOST_CALLS: i64 = 100;
 
 /// A contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,6 +98,22 @@ macro_rules! put_numbers {
     };
 }
 
+/// Has it looked at again whose the calls with a contact's numbers are that are on nobody's timeline, within a transaction. It
+/// comes before what is done to the contact: whoever keeps what a call came to takes the two in the same order.
+macro_rules! look_again {
+    ($tx:ident, $contact:expr) => {
+        for number in &$contact.numbers {
+            sqlx::query(
+                "UPDATE ai_call_insights SET customer_number = NULL WHERE customer_number = $1 AND NOT EXISTS \
+                 (SELECT 1 FROM communications WHERE communications.call_id = ai_call_insights.call_id)",
+            )
+            .bind(number.as_str())
+            .execute(&mut **$tx)
+            .await?;
+        }
+    };
+}
+
 fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
     match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => {
@@ -111,13 +124,14 @@ fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
 }
 
 impl Store {
-    /// Keeps a new contact. Calls that were with its numbers before are noted on its timeline soon after.
+    /// Keeps a new contact. Calls that were with its numbers before are among [`Store::unjoined_calls`] from now on.
     ///
     /// # Errors
     /// [`StoreError::NumberTaken`] when another contact has one of its numbers.
     pub async fn add_contact(&self, contact: &Contact, at_unix_ms: u64) -> Result<ContactRow, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         transaction!(self, tx => {
+            look_again!(tx, contact);
             let added = sqlx::query(
                 "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
                  created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
@@ -125,7 +139,6 @@ impl Store {
             bind_contact!(added, id, contact, at).execute(&mut **tx).await?;
             put_numbers!(tx, id, contact);
         });
-        self.note_calls_of(&contact.numbers, at).await?;
         Ok(ContactRow {
             id,
             contact: contact.clone(),
@@ -148,8 +161,9 @@ impl Store {
         contact: &Contact,
         at_unix_ms: u64,
     ) -> Result<Option<ContactRow>, StoreError> {
-        let (at, version) = (signed(at_unix_ms, "time")?, signed(version, "version")?);
+        let (at, version) = (signed(at_unix_ms, "time")?, seen(version)?);
         transaction!(self, tx => {
+            look_again!(tx, contact);
             let changed = sqlx::query(
                 "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
                  notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
@@ -166,28 +180,7 @@ impl Store {
             }
             put_numbers!(tx, id, contact);
         });
-        self.note_calls_of(&contact.numbers, at).await?;
         self.contact(id).await
-    }
-
-    /// Has what calls with these numbers came to made anew, as far as it is on nobody's timeline: then it is noted there.
-    async fn note_calls_of(&self, numbers: &[Phone], at: i64) -> Result<(), StoreError> {
-        transaction!(self, tx => {
-            for number in numbers {
-                sqlx::query(
-                    "UPDATE jobs SET state = 'waiting', tries = 0, due_at = $2, changed_at = $2 \
-                     WHERE state = 'done' AND call_id IN (SELECT call_id FROM ai_call_insights \
-                     WHERE customer_number = $1 AND NOT EXISTS (SELECT 1 FROM communications \
-                     WHERE communications.call_id = ai_call_insights.call_id) ORDER BY call_id DESC LIMIT $3)",
-                )
-                .bind(number.as_str())
-                .bind(at)
-                .bind(MOST_CALLS)
-                .execute(&mut **tx)
-                .await?;
-            }
-        });
-        Ok(())
     }
 
     /// A contact.
@@ -238,15 +231,24 @@ impl Store {
         rows.into_iter().map(ContactRow::try_from).collect()
     }
 
-    /// Removes a contact with its timeline and its tasks; what was said in its calls stays for as long as these do. Says
-    /// whether there was one.
+    /// Removes a contact with its timeline and its tasks, of this version where one is given; what was said in its calls stays
+    /// for as long as these do. Says whether there was one.
     ///
     /// # Errors
-    /// When the database refuses.
-    pub async fn remove_contact(&self, id: Uuid) -> Result<bool, StoreError> {
+    /// [`StoreError::Stale`] when somebody else has changed it since.
+    pub async fn remove_contact(&self, id: Uuid, version: Option<u64>) -> Result<bool, StoreError> {
+        let version = version.map(seen).transpose()?;
         let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM contacts WHERE id = $1").bind(id).execute(&mut **tx).await?.rows_affected()
+            sqlx::query("DELETE FROM contacts WHERE id = $1 AND version = coalesce($2, version)")
+                .bind(id)
+                .bind(version)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()
         });
+        if removed == 0 && self.contact(id).await?.is_some() {
+            return Err(StoreError::Stale);
+        }
         if removed > 0 {
             self.forget_old_rows();
         }

@@ -8,13 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
-use sotto_crm::TaskState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
-use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
+use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
@@ -231,7 +230,6 @@ impl Store {
         entry: Option<&CallEntry>,
     ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
-        let ended_at = signed(entry.map_or(0, |entry| entry.ended_at_unix_ms), "time")?;
         let is_ours = transaction!(self, tx => {
             let settled = sqlx::query(
                 "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
@@ -258,7 +256,8 @@ impl Store {
                 .bind(review.insight.as_str())
                 .bind(review.with_moods.as_deref())
                 .bind(review.quality.as_str())
-                .bind(entry.map(|entry| entry.number.as_str()))
+                // Nobody has to look again whose it is.
+                .bind(entry.map_or("", |entry| entry.number.as_str()))
                 .execute(&mut **tx)
                 .await?;
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
@@ -288,23 +287,8 @@ impl Store {
                         .execute(&mut **tx)
                         .await?;
                 }
-                let contact: Option<Uuid> = match entry {
-                    Some(entry) => {
-                        sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
-                            .bind(entry.number.as_str())
-                            .fetch_optional(&mut **tx)
-                            .await?
-                    }
-                    None => None,
-                };
-                if let Some((entry, contact)) = entry.zip(contact) {
-                    let (call, said) = (job.call.0, &entry.note.communication);
-                    insert_communication!(tx, Uuid::now_v7(), contact, Some(call), ended_at, None, said);
-                    for proposal in &entry.note.proposals {
-                        let of_call = Some((call, proposal.origin.clone(), clean(&proposal.quote)));
-                        let (task, state) = (&proposal.task, TaskState::Proposed);
-                        insert_task!(tx, Uuid::now_v7(), contact, of_call, state, task, ended_at, None);
-                    }
+                if let Some(entry) = entry {
+                    note_call!(tx, job.call.0, entry);
                 }
             }
             settled > 0

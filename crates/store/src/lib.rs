@@ -35,5 +35,5 @@ pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};
 pub use store::{InstanceLock, Store, make_private_folder};
-pub use timeline::{CallEntry, CommunicationRow, TaskFilter, TaskRow};
+pub use timeline::{CallEntry, CommunicationRow, TaskFilter, TaskRow, UnjoinedCall};
 pub use writer::{EventWriter, Full, NotStored, WriterFigures, WriterLimits};

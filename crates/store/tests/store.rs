@@ -1115,7 +1115,10 @@ on_both! {
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
         assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
-        assert!(store.remove_contact(sara.id).await.unwrap() && !store.remove_contact(sara.id).await.unwrap());
+        let stale = store.remove_contact(sara.id, Some(1)).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert!(store.remove_contact(sara.id, Some(2)).await.unwrap());
+        assert!(!store.remove_contact(sara.id, Some(2)).await.unwrap());
         assert_eq!(store.contact(sara.id).await.unwrap(), None);
     }
 
@@ -1214,7 +1217,7 @@ on_both! {
         assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
         assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
-        store.remove_contact(sara.id).await.unwrap();
+        store.remove_contact(sara.id, None).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
     }
 
@@ -1267,13 +1270,45 @@ on_both! {
         assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap(), [], "of nobody yet");
         store.add_contact(&contact("Omid", &["+989351234567"]), 20_000).await.unwrap();
-        assert_eq!(states(&store).await, [(JobState::Done, 1)]);
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
         let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
-        let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
-        assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
+        let unjoined = store.unjoined_calls(9).await.unwrap();
+        let [call] = unjoined.as_slice() else { panic!("{unjoined:?}") };
+        assert_eq!((call.id, call.insight.as_str(), call.ended_at_unix_ms), (id, "said", 10_000));
+        assert_eq!(call.participants, started("abc@pbx").participants);
+        assert!(store.join_call(call, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(call, Some(&entry)).await.unwrap(), "once");
+        let timeline = store.communications(sara.id, None, 9).await.unwrap();
+        assert_eq!(timeline.iter().map(|row| row.call).collect::<Vec<_>>(), [Some(id)]);
+        assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
+        assert_eq!(states(&store).await, [(JobState::Done, 1)], "nothing is made again");
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
-        assert_eq!(states(&store).await, [(JobState::Done, 1)], "it is there already");
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "it is there already");
+        // With her goes her timeline, and whoever has the number then gets the call.
+        store.remove_contact(sara.id, None).await.unwrap();
+        store.add_contact(&contact("Reza", &["+989121234567"]), 40_000).await.unwrap();
+        assert_eq!(store.unjoined_calls(9).await.unwrap().len(), 1);
+    }
+
+    async fn what_is_made_anew_or_taken_out_meanwhile_is_not_joined_as_it_was(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let (job, entry) = (claimed(&store).await, entry("+989121234567"));
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
+        let before = store.unjoined_calls(9).await.unwrap().remove(0);
+        store.run_job(job.id, LATE).await.unwrap();
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "the job looks whose it is");
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        let again = ReviewRow { made_at_unix_ms: 60_000, ..review_called("again") };
+        assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
     }
 
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
@@ -1471,6 +1506,26 @@ async fn what_was_said_in_a_call_that_is_removed_is_in_no_file_of_sqlite() {
     assert!(is_in_files(folder.path(), "walrus"));
     assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
     gone_from_files(folder.path(), "walrus").await;
+}
+
+/// What calls came to before there were contacts has no number beside it.
+#[tokio::test]
+async fn a_call_that_is_older_than_contacts_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("sotto.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+    let id = ended_call(&store, 1_000).await;
+    let job = claimed(&store).await;
+    assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+    assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "nobody's, and that is known");
+    let mut file = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("UPDATE ai_call_insights SET customer_number = NULL").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    let call = store.unjoined_calls(9).await.unwrap().remove(0);
+    assert!(store.join_call(&call, Some(&entry("+989121234567"))).await.unwrap());
+    assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
+    store.close().await;
 }
 
 #[tokio::test]

@@ -21,8 +21,11 @@ use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::hub::Update;
 
-/// What a change is called in the audit.
+/// What a change is called in the audit, and that somebody has seen a contact, or their timeline.
 pub(super) const AUDITED: &str = "contacts";
+const SEEN: &str = "contact_seen";
+/// How often that is noted of the same contact.
+const SEEN_EVERY_MS: u64 = 24 * 3_600_000;
 /// Entries on a page when nothing is said, and at most.
 const USUAL_PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -212,6 +215,29 @@ impl App {
     fn note_of_contacts(&self, identity: &Identity, detail: &str) {
         self.shared.parts.desk.audit().note(identity.name(), AUDITED, None, detail);
     }
+
+    /// Somebody sees a contact, or their timeline, which is noted once a day.
+    fn saw(&self, identity: &Identity, contact: Uuid) {
+        let day = self.now_unix_ms() / SEEN_EVERY_MS;
+        if self.shared.seen.is_new(identity.name(), (contact, day)) {
+            self.shared.parts.desk.audit().note(identity.name(), SEEN, None, &contact.to_string());
+        }
+    }
+}
+
+/// Whether somebody may read what was drawn from a call, where it was drawn from one.
+pub(super) fn may_read(identity: &Identity, call: Option<CallId>) -> bool {
+    call.is_none_or(|call| authorize(identity, Action::ReadCall(call)).is_ok())
+}
+
+/// Entries of a timeline as somebody may read them: of a call that is not theirs to read, that there was one.
+fn discreet(identity: &Identity, mut rows: Vec<CommunicationRow>) -> Vec<CommunicationRow> {
+    for row in rows.iter_mut().filter(|row| !may_read(identity, row.call)) {
+        row.communication.content.clear();
+        row.communication.tags.clear();
+        row.communication.metadata.clear();
+    }
+    rows
 }
 
 /// Contacts
@@ -286,7 +312,9 @@ pub(super) async fn one(
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<Lead>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
-    Ok(axum::Json(app.lead(id).await?.into()))
+    let row = app.lead(id).await?;
+    app.saw(&identity, id);
+    Ok(axum::Json(row.into()))
 }
 
 /// Change a contact
@@ -334,21 +362,31 @@ fn differences(before: &Contact, after: &Contact) -> Vec<&'static str> {
     differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
+/// Of which version.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SeenParams {
+    /// The version that was seen; whichever there is when absent.
+    version: Option<u64>,
+}
+
 /// Remove a contact
 ///
 /// With their timeline and their tasks. What was said in their calls stays for as long as these are kept.
-#[utoipa::path(delete, path = "/api/leads/{id}", tag = "Contacts", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/leads/{id}", tag = "Contacts", params(("id" = String, Path), SeenParams), responses(
     (status = 204, description = "Removed"),
     (status = 403, description = "For supervisors", body = ErrorBody),
     (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "Somebody else has changed them (`changed_meanwhile`)", body = ErrorBody),
 ))]
 pub(super) async fn remove(
     State(app): State<App>,
     identity: Identity,
     Path(id): Path<Uuid>,
+    Query(params): Query<SeenParams>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::RemoveContacts)?;
-    if !app.store().remove_contact(id).await? {
+    if !app.store().remove_contact(id, params.version).await? {
         return Err(ApiError::not_found("contact"));
     }
     app.note_of_contacts(&identity, &format!("removed {id}"));
@@ -377,7 +415,7 @@ pub(super) struct TimelineEntry {
     content: String,
     tags: Vec<String>,
     /// What the program has written beside it. Of a call: `intent`, `urgency`, `entities`, `lead_stage_suggestion`,
-    /// `confidence`.
+    /// `confidence`. Empty, as are `content` and `tags`, where it was drawn from a call that is not whoever asks' to read.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
 }
@@ -437,7 +475,7 @@ pub(super) struct NewCommunication {
 /// A contact's timeline
 ///
 /// What was said to them and by them, whichever way, newest first. A call that came to something is there some moments after its
-/// end.
+/// end. Keys need `crm:read` or `crm:write`, and `calls:read` for what was drawn from calls.
 #[utoipa::path(get, path = "/api/leads/{id}/communication", tag = "Contacts",
     params(("id" = String, Path), PageParams), responses(
     (status = 200, description = "A page", body = Timeline),
@@ -451,8 +489,9 @@ pub(super) async fn timeline(
 ) -> Result<axum::Json<Timeline>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
     app.lead(id).await?;
+    app.saw(&identity, id);
     let limit = page_of(params.limit);
-    let rows = app.store().communications(id, params.before, limit).await?;
+    let rows = discreet(&identity, app.store().communications(id, params.before, limit).await?);
     let last = rows.last().map(|row| Place { at_unix_ms: row.at_unix_ms, id: row.id });
     let next = next_after(rows.len(), limit, last);
     let communication = rows.into_iter().map(TimelineEntry::from).collect();

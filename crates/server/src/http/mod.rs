@@ -46,6 +46,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower_http::timeout::TimeoutLayer;
+use uuid::Uuid;
 
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
@@ -54,6 +55,7 @@ pub use self::serve::serve;
 use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::assist::Model;
+use crate::audit::Once;
 use crate::crm::CrmRules;
 use crate::desk::Desk;
 use crate::gaps::Gaps;
@@ -212,6 +214,8 @@ struct Shared {
     counters: ops::Counters,
     /// Who has looked at moods.
     looks: Looks,
+    /// Who has seen which contact on which day, counted from 1970.
+    seen: Once<(Uuid, u64)>,
     now_unix_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -242,6 +246,7 @@ impl App {
                 stopping: CancellationToken::new(),
                 counters: ops::Counters::default(),
                 looks: Looks::default(),
+                seen: Once::default(),
                 now_unix_ms: Box::new(now_unix_ms),
             }),
         };

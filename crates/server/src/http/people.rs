@@ -79,7 +79,8 @@ pub(super) struct Record {
     id: Uuid,
     at_unix_ms: u64,
     who: String,
-    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `refused`.
+    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `contact_seen`,
+    /// `refused`.
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -1,11 +1,12 @@
 //! Contacts, their timelines and tasks, for people and for programs.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::http::{Response, StatusCode};
 use serde_json::{Value, json};
-use sotto_call::{CallId, Participant, Participants, Party};
+use sotto_call::{CallId, EventBody, Participant, Participants, Party};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_store::Role;
@@ -34,7 +35,7 @@ async fn made(response: Response<Body>) -> Value {
 fn call_of(bench: &Bench, aor: &str) -> LiveCall {
     let call = bench.begin("a");
     let customer = Participant { party: Party::Customer, aor: Some(aor.to_owned()), name: None };
-    call.publish(sotto_call::EventBody::Participants(Participants { participants: vec![customer] }));
+    call.publish(EventBody::Participants(Participants { participants: vec![customer] }));
     call
 }
 
@@ -77,22 +78,55 @@ async fn a_contact_is_added_found_changed_and_removed() {
     refused(bench.send(by(&sara, with_body("PUT", &path, &now))).await, 409, "changed_meanwhile").await;
     let unknown = format!("/api/leads/{}", CallId::new());
     refused(bench.send(by(&mina, with_body("PUT", &unknown, &now))).await, 404, "not_found").await;
+    let too_late = json!({ "version": u64::MAX, "kind": "lead", "stage": "new", "name": "x" });
+    refused(bench.send(by(&mina, with_body("PUT", &path, &too_late))).await, 409, "changed_meanwhile").await;
     refused(bench.send(by(&mina, with_body("DELETE", &path, &json!({})))).await, 403, "forbidden").await;
-    let removed = bench.send(by(&sara, with_body("DELETE", &path, &json!({})))).await;
+    let of_before = with_body("DELETE", &format!("{path}?version=1"), &json!({}));
+    refused(bench.send(by(&sara, of_before)).await, 409, "changed_meanwhile").await;
+    let removed = bench.send(by(&sara, with_body("DELETE", &format!("{path}?version=2"), &json!({})))).await;
     assert_eq!(removed.status(), StatusCode::NO_CONTENT);
     refused(bench.send(by(&sara, get(&path))).await, 404, "not_found").await;
     // Who did what, but not what they wrote.
-    let audit = loop {
-        let records = bench.store.audit(None, 9).await.unwrap();
-        if records.len() == 3 {
-            break records;
+    let id = lead["id"].as_str().unwrap();
+    let told = noted(&bench, 4).await;
+    let expected = [
+        ("sara", "contacts", format!("removed {id}")),
+        ("mina", "contacts", format!("changed {id}: stage, name, email, fields")),
+        ("mina", "contact_seen", id.to_owned()),
+        ("mina", "contacts", format!("added {id}")),
+    ];
+    assert_eq!(told, expected.map(|(who, what, detail)| (who.to_owned(), what.to_owned(), detail)));
+}
+
+/// The audit, newest first, once it has so many records: who, what, and the detail.
+async fn noted(bench: &Bench, count: usize) -> Vec<(String, String, String)> {
+    loop {
+        let records = bench.store.audit(None, 99).await.unwrap();
+        if records.len() >= count {
+            return records.into_iter().map(|one| (one.who, one.what, one.detail)).collect();
         }
         tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_seen_a_contact_is_noted_once_a_day() {
+    let (bench, mina, sara) = bench().await;
+    let lead = made(bench.send(by(&mina, post("/api/leads", &json!({ "name": "Omid" })))).await).await;
+    let id = lead["id"].as_str().unwrap().to_owned();
+    let look = async |who: &str| {
+        for path in [format!("/api/leads/{id}"), format!("/api/leads/{id}/communication")] {
+            assert_eq!(bench.send(by(who, get(&path))).await.status(), StatusCode::OK);
+        }
     };
-    let told: Vec<(&str, &str)> = audit.iter().map(|one| (one.who.as_str(), one.what.as_str())).collect();
-    assert_eq!(told, [("sara", "contacts"), ("mina", "contacts"), ("mina", "contacts")]);
-    let id = lead["id"].as_str().unwrap();
-    assert_eq!(audit[1].detail, format!("changed {id}: stage, name, email, fields"));
+    look(&mina).await;
+    look(&mina).await;
+    look(&sara).await;
+    bench.wait(Duration::from_secs(24 * 3_600));
+    look(&mina).await;
+    let who = noted(&bench, 4).await.into_iter().filter(|(_, what, _)| what == "contact_seen");
+    let who: Vec<(String, String)> = who.map(|(who, _, detail)| (who, detail)).collect();
+    assert_eq!(who, ["mina", "sara", "mina"].map(|who| (who.to_owned(), id.clone())));
 }
 
 #[tokio::test]
@@ -142,10 +176,11 @@ async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
     assert_eq!(timeline["communication"][1]["metadata"]["confidence"], 0.5);
 
     let task = json!({ "leadId": id, "type": "callback", "when": "2026-12-01T10:00", "channel": "phone",
-        "to": "+989121234567" });
+        "to": "0912 123 4567" });
     let proposed = made(bench.send(by(&proposes, post("/api/tasks", &task))).await).await;
     assert_eq!((&proposed["state"], &proposed["lead_name"]), (&json!("proposed"), &json!("Sara")));
     assert_eq!(proposed["due_at_unix_ms"], 1_796_119_200_000_u64);
+    assert_eq!(proposed["to"], "+989121234567", "in one spelling");
     let one = format!("/api/tasks/{}", proposed["id"].as_str().unwrap());
     let becomes = |version: u32, state: &str| json!({ "version": version, "state": state, "type": "callback", "due_at_unix_ms": 9_000, "assignee": "mina" });
     let put = async |who: &str, now: &Value| bench.send(by(who, with_body("PUT", &one, now))).await;
@@ -196,13 +231,17 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     let with = async || body(bench.send(by(&mina, get(&path))).await).await;
     assert_eq!(with().await, json!({ "phone": "+989121234567" }));
     call.publish(utterance(1, "I would like to register for the course, please.", true));
+    let promise = sotto_call::testing::utterance(2, Party::Agent, "I will call you tomorrow at ten.");
+    call.publish(EventBody::Utterance(sotto_call::testing::with_words(promise, 300)));
     call.end(hangup()).await.unwrap();
     work(&bench).await;
     let new = json!({ "name": "Sara", "phones": ["0098 912 123 4567"] });
     let lead = made(bench.send(by(&mina, post("/api/leads", &new))).await).await;
     assert_eq!(with().await["contact"], lead);
-    // Who is written down afterwards gets their calls.
+    // Who is written down afterwards gets their calls, without anything being made again.
+    let made_before = bench.store.review(call.id()).await.unwrap();
     work(&bench).await;
+    assert_eq!(bench.store.review(call.id()).await.unwrap(), made_before);
     let timeline = format!("/api/leads/{}/communication", lead["id"].as_str().unwrap());
     let timeline = body(bench.send(by(&mina, get(&timeline))).await).await;
     let [noted] = timeline["communication"].as_array().unwrap().as_slice() else { panic!("{timeline}") };
@@ -210,6 +249,20 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     assert_eq!(noted["call_id"], call.id().to_string());
     assert!(noted["metadata"]["lead_stage_suggestion"].is_string(), "{noted}");
     assert_eq!(noted["at_unix_ms"], 1_700_000_005_000_u64, "when it was over");
+
+    let tasks = body(bench.send(by(&mina, get("/api/tasks"))).await).await;
+    assert!(tasks["tasks"][0]["quote"].is_string(), "{tasks}");
+
+    // A key for contacts alone sees that there was a call, and nothing of what was said in it.
+    let id = lead["id"].as_str().unwrap();
+    let reads_contacts = bench.key(&["crm:read"]).await;
+    let path_of_timeline = format!("/api/leads/{id}/communication");
+    let told = body(bench.send(by(&reads_contacts, get(&path_of_timeline))).await).await;
+    let told = &told["communication"][0];
+    assert_eq!((&told["id"], &told["call_id"]), (&noted["id"], &noted["call_id"]));
+    assert_eq!([&told["content"], &told["tags"], &told["metadata"]], [&json!(""), &json!([]), &json!({})]);
+    let told = body(bench.send(by(&reads_contacts, get("/api/tasks"))).await).await;
+    assert_eq!((told["tasks"].as_array().unwrap().len(), told["tasks"][0].get("quote")), (1, None));
 
     let reads_calls = bench.key(&["calls:read"]).await;
     refused(bench.send(by(&reads_calls, get(&path))).await, 403, "forbidden").await;
