@@ -110,6 +110,32 @@ impl Contact {
         Ok(Self { kind: self.kind, stage: self.stage, name, numbers, email, owner, notes, fields })
     }
 
+    /// This contact with what is known of the same person as another one: the numbers of both, of the rest what this one has
+    /// not, and the other's name, address and notes beside the notes, as far as they say something else.
+    ///
+    /// # Errors
+    /// [`Wrong`] when that is more than may be kept.
+    pub fn merged(&self, other: &Self) -> Result<Self, Wrong> {
+        let email = self.email.as_deref().or(other.email.as_deref());
+        let others = [Some(other.name.as_str()), other.email.as_deref(), Some(other.notes.as_str())];
+        let others = others.into_iter().flatten();
+        let others = others
+            .filter(|text| ![self.name.as_str(), self.notes.as_str()].contains(text) && Some(*text) != email);
+        let notes: Vec<&str> =
+            [self.notes.as_str()].into_iter().chain(others).filter(|text| !text.is_empty()).collect();
+        let mut fields = other.fields.clone();
+        fields.extend(self.fields.clone());
+        let merged = Self {
+            numbers: self.numbers.iter().chain(&other.numbers).cloned().collect(),
+            email: email.map(str::to_owned),
+            owner: self.owner.clone().or_else(|| other.owner.clone()),
+            notes: notes.join("\n"),
+            fields,
+            ..self.clone()
+        };
+        merged.checked()
+    }
+
     /// What the contact is found by, in one spelling.
     #[must_use]
     pub fn words(&self) -> String {
@@ -190,6 +216,36 @@ mod tests {
             contact.email = Some(email.to_owned());
             assert_eq!(contact.checked(), Err(Wrong::Email(email.to_owned())));
         }
+    }
+
+    #[test]
+    fn nothing_of_what_is_merged_is_lost() {
+        let one = contact().checked().unwrap();
+        let other = Contact {
+            stage: Stage::Lost,
+            name: "Sara K.".to_owned(),
+            numbers: vec![Phone::parse("+442079460018", None).unwrap(), one.numbers[0].clone()],
+            email: Some("sara@home.example".to_owned()),
+            owner: Some("mina".to_owned()),
+            notes: "sings".to_owned(),
+            fields: [("city", "Tehran"), ("course", "IELTS")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into(),
+            ..one.clone()
+        };
+        let merged = one.merged(&other).unwrap();
+        assert_eq!((merged.stage, merged.name.as_str()), (one.stage, one.name.as_str()));
+        let numbers: Vec<&str> = merged.numbers.iter().map(Phone::as_str).collect();
+        assert_eq!(numbers, ["+989121234567", "+442079460018"]);
+        assert_eq!((merged.email.as_deref(), merged.owner.as_deref()), (one.email.as_deref(), Some("mina")));
+        assert_eq!(merged.notes, "calls\nlate\nSara K.\nsara@home.example\nsings");
+        assert_eq!((merged.fields["city"].as_str(), merged.fields["course"].as_str()), ("Shiraz", "IELTS"));
+        assert_eq!(one.merged(&one).unwrap(), one, "the same adds nothing");
+        let many = Contact {
+            numbers: (0..10).filter_map(|n| Phone::parse(&format!("+44207946001{n}"), None)).collect(),
+            ..other
+        };
+        assert_eq!(one.merged(&many), Err(Wrong::TooMuch("phones", MOST_NUMBERS)));
     }
 
     #[test]

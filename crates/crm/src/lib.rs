@@ -3,20 +3,22 @@
 //!
 //! A [`Contact`] is whoever calls or is called, a lead or a representative. A [`Phone`] is a number in one spelling, by which
 //! whoever rings is found. A [`CallNote`] is what a call adds once it is over: a [`Communication`], and tasks that somebody has
-//! yet to accept.
+//! yet to accept. A [`Score`] says how promising a lead is, by stated rules.
 
 mod contact;
 mod note;
 mod phone;
 mod place;
+mod score;
 mod task;
 mod timeline;
 
 pub use contact::{Contact, ContactKind, Stage, terms};
 pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
-pub use place::Place;
-pub use task::{Channel, Priority, Task, TaskKind, TaskState, due};
+pub use place::{Place, QueuePlace};
+pub use score::{Heard, Reason, Rule, Score};
+pub use task::{Channel, Priority, Task, TaskKind, TaskOrder, TaskState, due};
 pub use timeline::{Communication, CommunicationKind, Source};
 
 /// Why something is not kept as it was given.

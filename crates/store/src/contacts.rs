@@ -59,6 +59,12 @@ struct Raw {
     version: i64,
 }
 
+/// Has what belongs to a contact belong to another.
+const MOVE: [&str; 2] = [
+    "UPDATE communications SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE tasks SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+];
+
 const COLUMNS: &str =
     "id, kind, stage, name, numbers, email, owner, notes, fields, created_at, active_at, version";
 
@@ -78,6 +84,30 @@ macro_rules! bind_contact {
             .bind(clean(&$contact.words()))
             .bind($at)
     };
+}
+
+/// Puts what is written down of a contact in the place of this version, within a transaction; says how many there were.
+macro_rules! replace {
+    ($tx:ident, $id:expr, $version:expr, $contact:expr, $at:expr) => {{
+        let changed = sqlx::query(
+            "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
+             notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
+             WHERE id = $1 AND version = $12",
+        );
+        let changed = bind_contact!(changed, $id, $contact, $at).bind($version);
+        changed.execute(&mut **$tx).await?.rows_affected()
+    }};
+}
+
+/// What a change comes to that found no contact of its version, within a transaction: there is another, or none.
+macro_rules! stale_or_none {
+    ($tx:ident, $id:expr) => {{
+        let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
+            .bind($id)
+            .fetch_optional(&mut **$tx)
+            .await?;
+        if known.is_some() { Err(StoreError::Stale) } else { Ok(None) }
+    }};
 }
 
 /// Gives a contact its numbers, and no others, within a transaction.
@@ -164,19 +194,48 @@ impl Store {
         let (at, version) = (signed(at_unix_ms, "time")?, seen(version)?);
         transaction!(self, tx => {
             look_again!(tx, contact);
-            let changed = sqlx::query(
-                "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
-                 notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
-                 WHERE id = $1 AND version = $12",
-            );
-            let changed = bind_contact!(changed, id, contact, at).bind(version);
-            let changed = changed.execute(&mut **tx).await?.rows_affected();
+            let changed = replace!(tx, id, version, contact, at);
             if changed == 0 {
-                let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
-                    .bind(id)
-                    .fetch_optional(&mut **tx)
-                    .await?;
-                return if known.is_some() { Err(StoreError::Stale) } else { Ok(None) };
+                return stale_or_none!(tx, id);
+            }
+            put_numbers!(tx, id, contact);
+        });
+        self.contact(id).await
+    }
+
+    /// Puts one contact in the place of two of these versions, under the first one's id: it has both timelines and the tasks of
+    /// both, and the other is no more. Says what is kept now; nothing where there is not one of each id.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when somebody else has changed one since, [`StoreError::NumberTaken`] when a third contact has one
+    /// of the numbers.
+    pub async fn merge_contacts(
+        &self,
+        (id, version): (Uuid, u64),
+        (other, others_version): (Uuid, u64),
+        contact: &Contact,
+        at_unix_ms: u64,
+    ) -> Result<Option<ContactRow>, StoreError> {
+        let at = signed(at_unix_ms, "time")?;
+        let (version, others_version) = (seen(version)?, seen(others_version)?);
+        transaction!(self, tx => {
+            // Its version is no longer what anybody has seen, so nobody changes it from here on.
+            let is_there = sqlx::query("UPDATE contacts SET version = version + 1 WHERE id = $1 AND version = $2")
+                .bind(other)
+                .bind(others_version)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected();
+            if is_there == 0 {
+                return stale_or_none!(tx, other);
+            }
+            for statement in MOVE {
+                sqlx::query(statement).bind(id).bind(other).execute(&mut **tx).await?;
+            }
+            sqlx::query("DELETE FROM contacts WHERE id = $1").bind(other).execute(&mut **tx).await?;
+            let changed = replace!(tx, id, version, contact, at);
+            if changed == 0 {
+                return stale_or_none!(tx, id);
             }
             put_numbers!(tx, id, contact);
         });

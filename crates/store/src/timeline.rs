@@ -1,7 +1,9 @@
 //! What was said to contacts and by them, and what is to be done for them.
 
+use std::collections::BTreeMap;
+
 use sotto_call::{CallId, Participant};
-use sotto_crm::{CallNote, Communication, Phone, Place, Task, TaskState};
+use sotto_crm::{CallNote, Communication, Phone, Place, QueuePlace, Task, TaskKind, TaskOrder, TaskState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
@@ -65,8 +67,9 @@ pub struct TaskRow {
 impl TaskRow {
     /// Where it stands in a list.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { at_unix_ms: self.task.due_at_unix_ms.unwrap_or(NEVER.unsigned_abs()), id: self.id }
+    pub fn place(&self) -> QueuePlace {
+        let at_unix_ms = self.task.due_at_unix_ms.unwrap_or(NEVER.unsigned_abs());
+        QueuePlace { priority: self.task.priority, due: Place { at_unix_ms, id: self.id } }
     }
 }
 
@@ -77,10 +80,18 @@ pub struct TaskFilter {
     pub state: Option<TaskState>,
     /// Only for this contact.
     pub contact: Option<Uuid>,
+    /// Only these.
+    pub kind: Option<TaskKind>,
     /// Only of this user.
     pub assignee: Option<String>,
-    /// Only those further down than this.
-    pub after: Option<Place>,
+    /// Only those that this user may do: of theirs, or anybody's.
+    pub doer: Option<String>,
+    /// Only those that are due by then, in milliseconds since 1970 (UTC).
+    pub due_by_unix_ms: Option<u64>,
+    /// In which order.
+    pub order: TaskOrder,
+    /// Only those further down than this, in this order.
+    pub after: Option<QueuePlace>,
     /// At most so many.
     pub limit: u32,
 }
@@ -297,6 +308,42 @@ impl Store {
         rows.into_iter().map(CommunicationRow::try_from).collect()
     }
 
+    /// What was said of late to and by these contacts: of each the entries since a time, at most `each`, newest first. A contact
+    /// without any is absent.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn recent_communications(
+        &self,
+        contacts: &[Uuid],
+        since_unix_ms: u64,
+        each: u32,
+    ) -> Result<BTreeMap<Uuid, Vec<CommunicationRow>>, StoreError> {
+        if contacts.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let since = signed(since_unix_ms, "time")?;
+        let rows: Vec<RawCommunication> = read!(self, db => {
+            let mut query = QueryBuilder::new(
+                "SELECT * FROM (SELECT communications.*, \
+                 row_number() OVER (PARTITION BY contact_id ORDER BY at DESC, id DESC) AS newness \
+                 FROM communications WHERE at >= ",
+            );
+            query.push_bind(since).push(" AND contact_id IN (");
+            let mut ids = query.separated(", ");
+            for contact in contacts {
+                ids.push_bind(*contact);
+            }
+            query.push(")) AS recent WHERE newness <= ").push_bind(i64::from(each)).push(" ORDER BY newness");
+            query.build_query_as().fetch_all(db).await?
+        });
+        let mut recent: BTreeMap<Uuid, Vec<CommunicationRow>> = BTreeMap::new();
+        for row in rows {
+            recent.entry(row.contact_id).or_default().push(CommunicationRow::try_from(row)?);
+        }
+        Ok(recent)
+    }
+
     /// Calls that came to something and of which nobody has looked yet whose they are, newest first, at most `limit`: those of
     /// numbers that have become a contact's since, and those that are older than contacts. One whose job is still to be done
     /// is looked at by that.
@@ -432,13 +479,16 @@ impl Store {
         row.map(TaskRow::try_from).transpose()
     }
 
-    /// Tasks, what is due first comes first, and last what is not due at any time.
+    /// Tasks in the order that the filter says; what is not due at any time comes after what is.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
         let state = filter.state.map(|state| name_of(&state)).transpose()?;
-        let after = filter.after.map(placed).transpose()?;
+        let kind = filter.kind.map(|kind| name_of(&kind)).transpose()?;
+        let due_by = filter.due_by_unix_ms.map(|at| signed(at, "time")).transpose()?;
+        let after =
+            filter.after.map(|after| placed(after.due).map(|due| (after.priority, due))).transpose()?;
         let rows: Vec<RawTask> = read!(self, db => {
             let mut query = QueryBuilder::new(TASKS);
             if let Some(state) = state {
@@ -447,14 +497,28 @@ impl Store {
             if let Some(contact) = filter.contact {
                 query.push(" AND contact_id = ").push_bind(contact);
             }
+            if let Some(kind) = kind {
+                query.push(" AND tasks.kind = ").push_bind(kind);
+            }
             if let Some(assignee) = &filter.assignee {
                 query.push(" AND assignee = ").push_bind(clean(assignee));
             }
-            if let Some((at, id)) = after {
-                query.push(" AND (due_at > ").push_bind(at).push(" OR (due_at = ").push_bind(at);
-                query.push(" AND tasks.id > ").push_bind(id).push("))");
+            if let Some(doer) = &filter.doer {
+                query.push(" AND (assignee IS NULL OR assignee = ").push_bind(clean(doer)).push(")");
             }
-            query.push(" ORDER BY due_at, tasks.id LIMIT ").push_bind(i64::from(filter.limit));
+            if let Some(at) = due_by {
+                query.push(" AND due_at <= ").push_bind(at).push(" AND due_at < ").push_bind(NEVER);
+            }
+            let by_rank = filter.order == TaskOrder::Priority;
+            if let Some((priority, (at, id))) = after {
+                query.push(if by_rank { " AND (rank, due_at, tasks.id) > (" } else { " AND (due_at, tasks.id) > (" });
+                if by_rank {
+                    query.push_bind(i64::from(priority.rank())).push(", ");
+                }
+                query.push_bind(at).push(", ").push_bind(id).push(")");
+            }
+            query.push(if by_rank { " ORDER BY rank, due_at, tasks.id" } else { " ORDER BY due_at, tasks.id" });
+            query.push(" LIMIT ").push_bind(i64::from(filter.limit));
             query.build_query_as().fetch_all(db).await?
         });
         rows.into_iter().map(TaskRow::try_from).collect()

@@ -17,7 +17,7 @@ use sotto_call::{
 };
 use sotto_crm::{
     CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Priority,
-    Proposal, Stage, Task, TaskKind, TaskState,
+    Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
@@ -1138,6 +1138,41 @@ on_both! {
         assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), [omid]);
     }
 
+    async fn two_contacts_become_one_with_all_that_is_known_of_both(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &["+442079460018"]), 2_000).await.unwrap();
+        for (of, content) in [(&sara, "one"), (&other, "two")] {
+            store.add_communication(of.id, &said(content), "mina", 3_000).await.unwrap().unwrap();
+            store.add_task(of.id, TaskState::Open, &callback(), "mina", 3_000).await.unwrap().unwrap();
+        }
+        let both = sara.contact.merged(&other.contact).unwrap();
+        let merge = async |versions: [u64; 2], ids: [Uuid; 2]| {
+            let [one, two] = [0, 1].map(|n| (ids[n], versions[n]));
+            store.merge_contacts(one, two, &both, 9_000).await
+        };
+        for versions in [[1, 2], [2, 1]] {
+            let stale = merge(versions, [sara.id, other.id]).await;
+            assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        }
+        let nobody = Uuid::now_v7();
+        for ids in [[sara.id, nobody], [nobody, other.id]] {
+            assert_eq!(merge([1, 1], ids).await.unwrap(), None);
+        }
+        let left = store.contact(other.id).await.unwrap().unwrap();
+        assert_eq!((&left.contact, left.version), (&other.contact, 1));
+        assert_eq!(store.communications(other.id, None, 9).await.unwrap().len(), 1);
+        let merged = merge([1, 1], [sara.id, other.id]).await.unwrap().unwrap();
+        assert_eq!((&merged.contact, merged.version), (&both, 2));
+        assert_eq!(store.contact(other.id).await.unwrap(), None);
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
+        let tasks = store.tasks(&TaskFilter { contact: Some(sara.id), limit: 9, ..Default::default() }).await.unwrap();
+        assert_eq!(tasks.len(), 2);
+        for number in ["+989121234567", "+442079460018"] {
+            let whose = ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
+            assert_eq!(store.contacts(&whose).await.unwrap(), std::slice::from_ref(&merged));
+        }
+    }
+
     async fn contacts_are_found_by_words_and_listed_in_pages(store: Store) {
         let mut names = Vec::new();
         for n in 0..7_u64 {
@@ -1186,6 +1221,11 @@ on_both! {
         assert_eq!(store.communications(sara.id, Some(after), 1).await.unwrap(), all[2..3]);
         assert_eq!(store.communications(omid.id, None, 9).await.unwrap(), []);
         assert_eq!(store.add_communication(Uuid::now_v7(), &said("x"), "mina", 1).await.unwrap(), None);
+        let more = store.add_communication(omid.id, &said("of Omid"), "mina", 3_000).await.unwrap().unwrap();
+        let recent = store.recent_communications(&[sara.id, omid.id, Uuid::now_v7()], 3_000, 2).await.unwrap();
+        let expected = BTreeMap::from([(sara.id, all[..2].to_vec()), (omid.id, vec![more])]);
+        assert_eq!(recent, expected, "the newest of each");
+        assert!(store.recent_communications(&[], 0, 2).await.unwrap().is_empty());
         let listed = store.contacts(&ContactFilter { limit: 1, ..Default::default() }).await.unwrap();
         assert_eq!((listed[0].id, listed[0].active_at_unix_ms), (sara.id, 9_000), "something happened with her");
         assert_eq!(listed[0].version, 1);
@@ -1219,6 +1259,37 @@ on_both! {
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
         store.remove_contact(sara.id, None).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
+    }
+
+    async fn tasks_are_a_queue_by_how_much_they_matter(store: Store) {
+        use Priority::{High, Low, Normal};
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let tasks = [(Low, Some(1_000), None), (High, None, None), (Normal, Some(3_000), Some("mina")),
+            (High, Some(9_000), Some("omid")), (Normal, Some(2_000), None), (High, Some(9_000), None)];
+        let mut added = Vec::new();
+        for (n, (priority, due_at_unix_ms, assignee)) in tasks.into_iter().enumerate() {
+            let (title, assignee) = (Some(n.to_string()), assignee.map(str::to_owned));
+            let kind = if n == 4 { TaskKind::Meeting } else { TaskKind::Callback };
+            let task = Task { kind, title, priority, due_at_unix_ms, assignee, ..callback() };
+            added.push(store.add_task(sara.id, TaskState::Open, &task, "mina", 1_000).await.unwrap().unwrap());
+        }
+        let titles = |rows: &[TaskRow]| -> Vec<String> { rows.iter().filter_map(|row| row.task.title.clone()).collect() };
+        let queue = TaskFilter { order: TaskOrder::Priority, limit: 2, ..Default::default() };
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.tasks(&TaskFilter { after, ..queue.clone() }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.place());
+            listed.extend(page);
+        }
+        // Of those that are due at the same time, ids decide.
+        assert_eq!(titles(&listed), ["3", "5", "1", "4", "2", "0"]);
+        let all = TaskFilter { limit: 9, ..queue };
+        let found = async |filter: TaskFilter| titles(&store.tasks(&filter).await.unwrap());
+        assert_eq!(found(TaskFilter { doer: Some("mina".to_owned()), ..all.clone() }).await, ["5", "1", "4", "2", "0"]);
+        assert_eq!(found(TaskFilter { due_by_unix_ms: Some(3_000), ..all.clone() }).await, ["4", "2", "0"]);
+        let late = TaskFilter { due_by_unix_ms: Some(LATE), kind: Some(TaskKind::Callback), ..all };
+        assert_eq!(found(late).await, ["3", "5", "2", "0"], "what is due at no time is not due");
     }
 
     async fn a_call_is_on_the_timeline_of_whoever_it_was_with_once(store: Store) {

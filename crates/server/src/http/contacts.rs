@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use sotto_call::CallId;
 use sotto_crm::{
-    Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Source, Stage, Wrong, terms,
+    Communication, CommunicationKind, Contact, ContactKind, Heard, Phone, Place, Reason, Rule, Score, Source,
+    Stage, Wrong, terms,
 };
 use sotto_store::{CommunicationRow, ContactFilter, ContactRow};
 use utoipa::{IntoParams, ToSchema};
@@ -20,6 +21,7 @@ use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::hub::Update;
+use crate::people;
 
 /// What a change is called in the audit, and that somebody has seen a contact, or their timeline.
 pub(super) const AUDITED: &str = "contacts";
@@ -39,6 +41,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/leads", get(list).post(add))
         .route("/leads/{id}", get(one).put(change).delete(remove))
         .route("/leads/{id}/communication", get(timeline).post(note))
+        .route("/leads/{id}/merge", post(merge))
         .route("/calls/{id}/contact", get(of_call))
 }
 
@@ -54,7 +57,7 @@ pub(super) fn page_of(limit: Option<u32>) -> u32 {
 }
 
 /// Where the next page begins, after a page that ends at `last`: nowhere, where that was all.
-pub(super) fn next_after(found: usize, limit: u32, last: Option<Place>) -> Option<String> {
+pub(super) fn next_after(found: usize, limit: u32, last: Option<impl ToString>) -> Option<String> {
     last.filter(|_| found >= limit as usize).map(|place| place.to_string())
 }
 
@@ -89,12 +92,46 @@ pub(super) struct Lead {
     created_at_unix_ms: u64,
     /// When they were changed, or something was added to their timeline, last.
     active_at_unix_ms: u64,
+    /// How promising they are, of a lead; absent for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<LeadScore>,
     /// Whoever changes them says which one they have seen.
     version: u64,
 }
 
-impl From<ContactRow> for Lead {
-    fn from(row: ContactRow) -> Self {
+/// How promising a lead is, by stated rules.
+#[derive(Serialize, ToSchema)]
+struct LeadScore {
+    /// 0 to 100: what all reasons add up to, and no less and no more than that.
+    points: u32,
+    reasons: Vec<ScoreReason>,
+}
+
+/// Why a lead has points, or fewer.
+#[derive(Serialize, ToSchema)]
+struct ScoreReason {
+    /// `stage_contacted`, `stage_qualified`, `stage_converted`, `stage_lost`; of the last call `spoke_of_interest`,
+    /// `spoke_of_buying`, `spoke_against`, `urgent`, `unhurried`; `names_course`, `names_budget`; `this_week`, `this_month`,
+    /// `often`, `quiet`; `unreachable`.
+    #[schema(value_type = String)]
+    rule: Rule,
+    /// What it adds.
+    points: i32,
+    /// The entry of the timeline that it rests on, if it rests on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    entry_id: Option<Uuid>,
+}
+
+impl From<Score> for LeadScore {
+    fn from(Score { points, reasons }: Score) -> Self {
+        let told = |Reason { rule, points, entry }| ScoreReason { rule, points, entry_id: entry };
+        Self { points, reasons: reasons.into_iter().map(told).collect() }
+    }
+}
+
+impl Lead {
+    fn of(row: ContactRow, score: Option<Score>) -> Self {
         let Contact { kind, stage, name, numbers, email, owner, notes, fields } = row.contact;
         Self {
             id: row.id,
@@ -108,6 +145,7 @@ impl From<ContactRow> for Lead {
             fields,
             created_at_unix_ms: row.created_at_unix_ms,
             active_at_unix_ms: row.active_at_unix_ms,
+            score: score.map(LeadScore::from),
             version: row.version,
         }
     }
@@ -201,6 +239,12 @@ fn new() -> Stage {
     Stage::New
 }
 
+/// A user, as they are named in lists; nobody where nothing is written.
+pub(super) fn user(name: Option<&str>) -> Result<Option<String>, ApiError> {
+    let name = name.map(str::trim).filter(|name| !name.is_empty());
+    Ok(name.map(people::name).transpose()?)
+}
+
 impl App {
     fn numbers(&self, phones: &[String]) -> Result<Vec<Phone>, Wrong> {
         let country = self.settings().crm.country;
@@ -210,6 +254,32 @@ impl App {
 
     async fn lead(&self, id: Uuid) -> Result<ContactRow, ApiError> {
         self.store().contact(id).await?.ok_or_else(|| ApiError::not_found("contact"))
+    }
+
+    /// Contacts as somebody sees them who asks. What was said in calls that are not theirs to read counts for nothing in scores.
+    async fn told(&self, identity: &Identity, rows: Vec<ContactRow>) -> Result<Vec<Lead>, ApiError> {
+        let is_scored = |row: &ContactRow| row.contact.kind == ContactKind::Lead;
+        let now = self.now_unix_ms();
+        let (since, each) = Score::looks_at(now);
+        let ids: Vec<Uuid> = rows.iter().filter(|row| is_scored(row)).map(|row| row.id).collect();
+        let mut heard = self.store().recent_communications(&ids, since, each).await?;
+        let told = rows.into_iter().map(|row| {
+            let heard = discreet(identity, heard.remove(&row.id).unwrap_or_default());
+            let heard = heard.iter().map(|CommunicationRow { id, at_unix_ms, communication, .. }| Heard {
+                id: *id,
+                at_unix_ms: *at_unix_ms,
+                communication,
+            });
+            let heard: Vec<Heard<'_>> = heard.collect();
+            let score = is_scored(&row).then(|| Score::of(&row.contact, row.created_at_unix_ms, &heard, now));
+            Lead::of(row, score)
+        });
+        Ok(told.collect())
+    }
+
+    async fn told_one(&self, identity: &Identity, row: ContactRow) -> Result<Lead, ApiError> {
+        let told = self.told(identity, vec![row]).await?.pop();
+        told.ok_or_else(|| ApiError::not_found("contact"))
     }
 
     fn note_of_contacts(&self, identity: &Identity, detail: &str) {
@@ -275,7 +345,7 @@ pub(super) async fn list(
     let rows = app.store().contacts(&filter).await?;
     let last = rows.last().map(|row| Place { at_unix_ms: row.active_at_unix_ms, id: row.id });
     let next = next_after(rows.len(), limit, last);
-    Ok(axum::Json(LeadList { leads: rows.into_iter().map(Lead::from).collect(), next }))
+    Ok(axum::Json(LeadList { leads: app.told(&identity, rows).await?, next }))
 }
 
 /// Add a contact
@@ -294,11 +364,12 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<Lead>), ApiError> {
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&new.phones)?;
-    let NewLead { kind, stage, name, email, owner, notes, fields, .. } = new;
+    let owner = user(new.owner.as_deref())?;
+    let NewLead { kind, stage, name, email, notes, fields, .. } = new;
     let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
     let row = app.store().add_contact(&contact, app.now_unix_ms()).await?;
     app.note_of_contacts(&identity, &format!("added {}", row.id));
-    Ok((StatusCode::CREATED, axum::Json(row.into())))
+    Ok((StatusCode::CREATED, axum::Json(app.told_one(&identity, row).await?)))
 }
 
 /// One contact
@@ -314,7 +385,7 @@ pub(super) async fn one(
     authorize(&identity, Action::ReadContacts)?;
     let row = app.lead(id).await?;
     app.saw(&identity, id);
-    Ok(axum::Json(row.into()))
+    Ok(axum::Json(app.told_one(&identity, row).await?))
 }
 
 /// Change a contact
@@ -337,14 +408,15 @@ pub(super) async fn change(
 ) -> Result<axum::Json<Lead>, ApiError> {
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&now.phones)?;
-    let ChangedLead { version, kind, stage, name, email, owner, notes, fields, .. } = now;
+    let owner = user(now.owner.as_deref())?;
+    let ChangedLead { version, kind, stage, name, email, notes, fields, .. } = now;
     let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
     let before = app.lead(id).await?;
     let changed = app.store().change_contact(id, version, &contact, app.now_unix_ms()).await?;
     let changed = changed.ok_or_else(|| ApiError::not_found("contact"))?;
     let what = differences(&before.contact, &changed.contact).join(", ");
     app.note_of_contacts(&identity, &format!("changed {id}: {what}"));
-    Ok(axum::Json(changed.into()))
+    Ok(axum::Json(app.told_one(&identity, changed).await?))
 }
 
 /// What of a contact is another; for the audit, which does not have what it was and is.
@@ -391,6 +463,51 @@ pub(super) async fn remove(
     }
     app.note_of_contacts(&identity, &format!("removed {id}"));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which contact is the same person.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SamePerson {
+    /// The version that was seen.
+    version: u64,
+    /// The other contact, which is no more afterwards.
+    #[schema(value_type = String)]
+    other: Uuid,
+    /// The version of it that was seen.
+    other_version: u64,
+}
+
+/// Make one contact of two
+///
+/// The contact has the numbers, timelines and tasks of both. Of the rest it keeps its own, and takes over what it has not; the
+/// other's name, address and notes are added to its notes where they say something else. The other is removed.
+#[utoipa::path(post, path = "/api/leads/{id}/merge", tag = "Contacts", request_body = SamePerson,
+    params(("id" = String, Path)), responses(
+    (status = 200, description = "What is kept", body = Lead),
+    (status = 400, description = "It is the same contact, or together they are more than may be kept", body = ErrorBody),
+    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "Somebody else has changed one of them (`changed_meanwhile`)", body = ErrorBody),
+))]
+pub(super) async fn merge(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<Uuid>,
+    Json(same): Json<SamePerson>,
+) -> Result<axum::Json<Lead>, ApiError> {
+    authorize(&identity, Action::RemoveContacts)?;
+    let SamePerson { version, other, other_version } = same;
+    if id == other {
+        return Err(ApiError::invalid("`other` is another contact"));
+    }
+    // What is read here is what is merged: the versions are compared when it is written.
+    let contact = app.lead(id).await?.contact.merged(&app.lead(other).await?.contact)?;
+    let merged =
+        app.store().merge_contacts((id, version), (other, other_version), &contact, app.now_unix_ms());
+    let merged = merged.await?.ok_or_else(|| ApiError::not_found("contact"))?;
+    app.note_of_contacts(&identity, &format!("merged {other} into {id}"));
+    Ok(axum::Json(app.told_one(&identity, merged).await?))
 }
 
 /// An entry of a contact's timeline.
@@ -569,9 +686,10 @@ pub(super) async fn of_call(
     let contact = match &phone {
         Some(number) => {
             let filter = ContactFilter { number: Some(number.clone()), limit: 1, ..ContactFilter::default() };
-            app.store().contacts(&filter).await?.pop()
+            let rows = app.store().contacts(&filter).await?;
+            app.told(&identity, rows).await?.pop()
         }
         None => None,
     };
-    Ok(axum::Json(CallContact { phone, contact: contact.map(Lead::from) }))
+    Ok(axum::Json(CallContact { phone, contact }))
 }

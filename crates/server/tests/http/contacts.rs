@@ -197,7 +197,35 @@ async fn a_program_adds_to_timelines_and_proposes_and_a_person_accepts() {
     let list = body(bench.send(by(&mina, get(&format!("/api/tasks?state=open&leadId={id}")))).await).await;
     assert_eq!((list["tasks"].as_array().unwrap().len(), &list["tasks"][0]["id"]), (1, &own["id"]));
 
-    // It may do nothing else.
+    // The queue: of those that matter most what is due first, of whoever asks and of nobody.
+    for (title, priority, due, assignee) in
+        [("later", "high", 9_000, ""), ("first", "high", 5_000, "Mina"), ("omid's", "high", 1_000, "omid")]
+    {
+        let task = json!({ "lead_id": id, "type": "callback", "title": title, "priority": priority,
+            "due_at_unix_ms": due, "assignee": assignee });
+        made(bench.send(by(&mina, post("/api/tasks", &task))).await).await;
+    }
+    let queue = async |query: &str| {
+        let list =
+            body(bench.send(by(&mina, get(&format!("/api/tasks?state=open&order=priority{query}")))).await);
+        let list = list.await;
+        let titles =
+            list["tasks"].as_array().unwrap().iter().map(|task| task["title"].as_str().unwrap_or("own"));
+        (titles.map(str::to_owned).collect::<Vec<_>>(), list["next"].as_str().map(str::to_owned))
+    };
+    assert_eq!(queue("").await.0, ["omid's", "first", "later", "own"]);
+    assert_eq!(queue("&assignee=OMID").await.0, ["omid's"]);
+    assert_eq!(queue("&type=callback&due_by_unix_ms=5000&mine=true").await.0, ["first"]);
+    let (first, next) = queue("&mine=true&limit=2").await;
+    assert_eq!(first, ["first", "later"]);
+    assert_eq!(queue(&format!("&mine=true&limit=2&after={}", next.unwrap())).await.0, ["own"]);
+    for wrong in
+        ["order=up", "mine=perhaps", "due_by_unix_ms=now", "after=1-2", "type=dance", "assignee=a%20b"]
+    {
+        refused(bench.send(by(&mina, get(&format!("/api/tasks?{wrong}")))).await, 400, "invalid").await;
+    }
+
+    // The key may do nothing else.
     for request in
         [get("/api/leads"), get(&path), get("/api/tasks"), post("/api/leads", &json!({ "name": "x" }))]
     {
@@ -249,6 +277,20 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     assert_eq!(noted["call_id"], call.id().to_string());
     assert!(noted["metadata"]["lead_stage_suggestion"].is_string(), "{noted}");
     assert_eq!(noted["at_unix_ms"], 1_700_000_005_000_u64, "when it was over");
+    // It counts in the score, and the score says so, wherever the contact is shown.
+    bench.wait(Duration::from_secs(60));
+    let scored = with().await["contact"]["score"].clone();
+    let reasons = scored["reasons"].as_array().unwrap();
+    let sum: i64 = reasons.iter().map(|one| one["points"].as_i64().unwrap()).sum();
+    assert_eq!(scored["points"], sum.clamp(0, 100), "{scored}");
+    assert!(
+        reasons.iter().any(|one| one["rule"] == "this_week" && one["entry_id"] == noted["id"]),
+        "{scored}"
+    );
+    for path in ["/api/leads".to_owned(), format!("/api/leads/{}", lead["id"].as_str().unwrap())] {
+        let told = body(bench.send(by(&mina, get(&path))).await).await;
+        assert_eq!(told.get("leads").map_or(&told, |leads| &leads[0])["score"], scored, "{path}");
+    }
 
     let tasks = body(bench.send(by(&mina, get("/api/tasks"))).await).await;
     assert!(tasks["tasks"][0]["quote"].is_string(), "{tasks}");
@@ -261,6 +303,10 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     let told = &told["communication"][0];
     assert_eq!((&told["id"], &told["call_id"]), (&noted["id"], &noted["call_id"]));
     assert_eq!([&told["content"], &told["tags"], &told["metadata"]], [&json!(""), &json!([]), &json!({})]);
+    let told = body(bench.send(by(&reads_contacts, get("/api/leads"))).await).await;
+    let rules: Vec<&Value> =
+        told["leads"][0]["score"]["reasons"].as_array().unwrap().iter().map(|one| &one["rule"]).collect();
+    assert_eq!(rules, ["this_week"], "nor does it count what was said");
     let told = body(bench.send(by(&reads_contacts, get("/api/tasks"))).await).await;
     assert_eq!((told["tasks"].as_array().unwrap().len(), told["tasks"][0].get("quote")), (1, None));
 
