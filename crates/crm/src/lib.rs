@@ -10,6 +10,7 @@ mod note;
 mod phone;
 mod place;
 mod score;
+mod table;
 mod task;
 mod timeline;
 
@@ -18,6 +19,7 @@ pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
 pub use place::{Place, QueuePlace};
 pub use score::{Heard, Reason, Rule, Score};
+pub use table::{MOST_ROWS, Problem, Table, Unreadable, contacts_of};
 pub use task::{Channel, Priority, Task, TaskKind, TaskOrder, TaskState, due};
 pub use timeline::{Communication, CommunicationKind, Source};
 

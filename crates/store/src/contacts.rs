@@ -1,6 +1,6 @@
 //! Whoever calls, or is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_crm::{Contact, ContactKind, Phone, Place, Stage};
 use sqlx::{FromRow, QueryBuilder};
@@ -10,6 +10,9 @@ use crate::store::{
     clean, from_json, from_name, name_of, placed, read, seen, signed, to_json, transaction, unsigned,
 };
 use crate::{Store, StoreError};
+
+/// Numbers that are looked up together.
+const NUMBERS_TOGETHER: usize = 500;
 
 /// A contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -144,6 +147,19 @@ macro_rules! look_again {
     };
 }
 
+/// Keeps a new contact with its numbers, within a transaction.
+macro_rules! insert {
+    ($tx:ident, $id:expr, $contact:expr, $at:expr) => {
+        look_again!($tx, $contact);
+        let added = sqlx::query(
+            "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
+             created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
+        );
+        bind_contact!(added, $id, $contact, $at).execute(&mut **$tx).await?;
+        put_numbers!($tx, $id, $contact);
+    };
+}
+
 fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
     match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => {
@@ -161,13 +177,7 @@ impl Store {
     pub async fn add_contact(&self, contact: &Contact, at_unix_ms: u64) -> Result<ContactRow, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         transaction!(self, tx => {
-            look_again!(tx, contact);
-            let added = sqlx::query(
-                "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
-                 created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
-            );
-            bind_contact!(added, id, contact, at).execute(&mut **tx).await?;
-            put_numbers!(tx, id, contact);
+            insert!(tx, id, contact, at);
         });
         Ok(ContactRow {
             id,
@@ -176,6 +186,59 @@ impl Store {
             active_at_unix_ms: at_unix_ms,
             version: 1,
         })
+    }
+
+    /// Keeps new contacts, all of them or none, as [`Store::add_contact`] does with one.
+    ///
+    /// # Errors
+    /// [`StoreError::NumberTaken`] when another contact has one of their numbers.
+    pub async fn add_contacts(&self, contacts: &[Contact], at_unix_ms: u64) -> Result<(), StoreError> {
+        let at = signed(at_unix_ms, "time")?;
+        transaction!(self, tx => {
+            for contact in contacts {
+                let id = Uuid::now_v7();
+                insert!(tx, id, contact, at);
+            }
+        });
+        Ok(())
+    }
+
+    /// Which of these numbers some contact has.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn numbers_taken(&self, numbers: &[Phone]) -> Result<BTreeSet<String>, StoreError> {
+        let mut taken = BTreeSet::new();
+        for some in numbers.chunks(NUMBERS_TOGETHER) {
+            let rows: Vec<String> = read!(self, db => {
+                let mut query = QueryBuilder::new("SELECT number FROM contact_numbers WHERE number IN (");
+                let mut list = query.separated(", ");
+                for number in some {
+                    list.push_bind(number.to_string());
+                }
+                query.push(")");
+                query.build_query_scalar().fetch_all(db).await?
+            });
+            taken.extend(rows);
+        }
+        Ok(taken)
+    }
+
+    /// Contacts in the order in which they were added: those that follow `after`, or the first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn all_contacts(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<ContactRow>, StoreError> {
+        let rows: Vec<Raw> = read!(self, db => {
+            let mut query = QueryBuilder::new("SELECT ");
+            query.push(COLUMNS).push(" FROM contacts");
+            if let Some(after) = after {
+                query.push(" WHERE id > ").push_bind(after);
+            }
+            query.push(" ORDER BY id LIMIT ").push_bind(i64::from(limit));
+            query.build_query_as().fetch_all(db).await?
+        });
+        rows.into_iter().map(ContactRow::try_from).collect()
     }
 
     /// Puts a contact in the place of the one of this version, and says what is kept now; nothing where there is none of this

@@ -1138,6 +1138,24 @@ on_both! {
         assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), [omid]);
     }
 
+    async fn contacts_of_a_table_are_kept_all_or_none(store: Store) {
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let numbers = ["+989351234567", "+989121234567"].map(number_of);
+        let taken = store.numbers_taken(&numbers).await.unwrap();
+        assert_eq!(taken.into_iter().collect::<Vec<_>>(), ["+989121234567"]);
+        assert!(store.numbers_taken(&[]).await.unwrap().is_empty());
+        let [omid, other] = [("Omid", "+989351234567"), ("Other", "+989121234567")].map(|(name, number)| contact(name, &[number]));
+        let added = store.add_contacts(&[omid.clone(), other], 2_000).await;
+        assert!(matches!(added, Err(StoreError::NumberTaken(_))), "{added:?}");
+        assert_eq!(store.all_contacts(None, 9).await.unwrap().len(), 1);
+        store.add_contacts(&[omid.clone(), contact("Reza", &[])], 2_000).await.unwrap();
+        let all = store.all_contacts(None, 2).await.unwrap();
+        let rest = store.all_contacts(all.last().map(|row| row.id), 2).await.unwrap();
+        let names: Vec<&str> = all.iter().chain(&rest).map(|row| row.contact.name.as_str()).collect();
+        assert_eq!(names, ["Sara", "Omid", "Reza"]);
+        assert_eq!((&all[1].contact, all[1].created_at_unix_ms, all[1].version), (&omid, 2_000, 1));
+    }
+
     async fn two_contacts_become_one_with_all_that_is_known_of_both(store: Store) {
         let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
         let other = store.add_contact(&contact("Sara K.", &["+442079460018"]), 2_000).await.unwrap();

@@ -282,7 +282,7 @@ impl App {
         told.ok_or_else(|| ApiError::not_found("contact"))
     }
 
-    fn note_of_contacts(&self, identity: &Identity, detail: &str) {
+    pub(super) fn note_of_contacts(&self, identity: &Identity, detail: &str) {
         self.shared.parts.desk.audit().note(identity.name(), AUDITED, None, detail);
     }
 

@@ -24,6 +24,7 @@ mod review;
 pub(crate) mod schema;
 mod serve;
 mod session;
+mod table;
 mod tasks;
 mod throttle;
 mod web;
@@ -338,6 +339,7 @@ pub fn router(app: App) -> Router {
         .merge(knowledge::routes())
         .merge(gaps::routes())
         .merge(contacts::routes())
+        .merge(table::routes())
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())

@@ -4,14 +4,15 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::http::{Response, StatusCode};
+use axum::http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sotto_call::{CallId, EventBody, Participant, Participants, Party};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::{HubLimits, LiveCall};
+use sotto_server::people::Scope;
 use sotto_store::Role;
 
-use crate::bench::{Bench, body, by, get, hangup, post, refused, utterance, with_body};
+use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance, with_body};
 use crate::review::{rules, work};
 
 /// A server in Iran with an agent and a supervisor who are signed in.
@@ -316,4 +317,132 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     assert_eq!(bench.send(by(&reads_both, get(&path))).await.status(), StatusCode::OK);
     let unknown = format!("/api/calls/{}/contact", CallId::new());
     refused(bench.send(by(&mina, get(&unknown))).await, 404, "not_found").await;
+}
+
+fn table(text: &str) -> Request<Body> {
+    let request = Request::post("/api/leads/import").header(header::CONTENT_TYPE, "text/csv");
+    request.body(Body::from(text.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn contacts_come_as_a_table_and_what_is_wrong_is_told_by_line() {
+    let (bench, mina, sara) = bench().await;
+    made(
+        bench
+            .send(by(&mina, post("/api/leads", &json!({ "name": "Omid", "phones": ["09351234567"] }))))
+            .await,
+    )
+    .await;
+    let import = async |text: &str| body(bench.send(by(&sara, table(text))).await).await;
+    let wrong = import("name,phones,owner\nSara,09121234567,Mina\nTwin,0935 123 4567,\nReza,,a b\n").await;
+    assert_eq!(wrong["added"], 0);
+    let lines: Vec<&Value> = wrong["problems"].as_array().unwrap().iter().map(|one| &one["line"]).collect();
+    assert_eq!(lines, [3, 4], "{wrong}");
+    assert_eq!(import("name\n\n,\n").await, json!({ "added": 0, "problems": [] }));
+    assert_eq!(import("phones\n09121234567\n").await["problems"][0]["line"], 1);
+    let list = body(bench.send(by(&mina, get("/api/leads"))).await).await;
+    assert_eq!(list["leads"].as_array().unwrap().len(), 1, "none of them");
+    let added = import("name;phones;owner;city\nسارا;۰۹۱۲ ۱۲۳ ۴۵۶۷;Mina;=Shiraz\n").await;
+    assert_eq!(added, json!({ "added": 1, "problems": [] }));
+    let out = bench.send(by(&sara, get("/api/leads/export"))).await;
+    assert_eq!(out.headers()[header::CONTENT_TYPE], "text/csv; charset=utf-8");
+    let text = String::from_utf8(bytes(out).await).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 3, "{text}");
+    assert_eq!(lines[0], "\u{feff}name,kind,stage,phones,email,owner,notes,city");
+    assert_eq!(lines[2], "سارا,lead,new,'+989121234567,,mina,,'=Shiraz");
+    let large = "x".repeat((4 << 20) + 1);
+    refused(bench.send(by(&sara, table(&large))).await, 413, "too_large").await;
+    let told: Vec<String> = noted(&bench, 4).await.into_iter().map(|(_, _, detail)| detail).collect();
+    assert_eq!(told[..2], ["exported all".to_owned(), "imported 1".to_owned()]);
+}
+
+/// Every way to contacts, with whom it is for: the least role, and the scopes of keys besides `admin`.
+#[tokio::test]
+async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
+    let (bench, mina, sara) = bench().await;
+    bench.add_user("root", Role::Admin).await;
+    let root = bench.sign_in("root").await;
+    let id = CallId::new();
+    let lead = format!("/api/leads/{id}");
+    let whole = json!({ "version": 1, "kind": "lead", "stage": "new", "name": "x" });
+    let task = json!({ "lead_id": id.to_string(), "type": "task" });
+    let changed_task = json!({ "version": 1, "state": "open", "type": "task" });
+    let note = json!({ "type": "note", "content": "x" });
+    let same = json!({ "version": 1, "other": CallId::new().to_string(), "other_version": 1 });
+    let (read, add, write) =
+        (&["crm:read", "crm:write"][..], &["crm:propose", "crm:write"][..], &["crm:write"][..]);
+    let (nothing, new) = (json!({}), json!({ "name": "x" }));
+    let ways: [(&str, String, &Value, Role, &[&str]); 15] = [
+        ("GET", "/api/leads".to_owned(), &nothing, Role::Agent, read),
+        ("POST", "/api/leads".to_owned(), &new, Role::Agent, write),
+        ("GET", lead.clone(), &nothing, Role::Agent, read),
+        ("PUT", lead.clone(), &whole, Role::Agent, write),
+        ("DELETE", lead.clone(), &nothing, Role::Supervisor, &[]),
+        ("GET", format!("{lead}/communication"), &nothing, Role::Agent, read),
+        ("POST", format!("{lead}/communication"), &note, Role::Agent, add),
+        ("POST", format!("{lead}/merge"), &same, Role::Supervisor, &[]),
+        ("GET", "/api/leads/export".to_owned(), &nothing, Role::Supervisor, read),
+        ("POST", "/api/leads/import".to_owned(), &nothing, Role::Supervisor, write),
+        ("GET", "/api/tasks".to_owned(), &nothing, Role::Agent, read),
+        ("POST", "/api/tasks".to_owned(), &task, Role::Agent, add),
+        ("PUT", format!("/api/tasks/{id}"), &changed_task, Role::Agent, write),
+        // It needs both: a key for calls, and one for contacts, may not.
+        ("GET", format!("/api/calls/{id}/contact"), &nothing, Role::Agent, &[]),
+        ("GET", "/api/audit".to_owned(), &nothing, Role::Admin, &[]),
+    ];
+    let people = [(&mina, Role::Agent), (&sara, Role::Supervisor), (&root, Role::Admin)];
+    let mut keys = Vec::new();
+    for scope in Scope::ALL {
+        keys.push((scope.as_str(), bench.key(&[scope.as_str()]).await));
+    }
+    for (method, path, body, role, scopes) in ways {
+        let asked = async |who: Option<&String>| {
+            let request = with_body(method, &path, body);
+            let request = match who {
+                Some(who) => by(who, request),
+                None => request,
+            };
+            bench.send(request).await.status()
+        };
+        assert_eq!(asked(None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
+        for (who, theirs) in people {
+            let is_refused = asked(Some(who)).await == StatusCode::FORBIDDEN;
+            assert_eq!(is_refused, theirs < role, "{method} {path} as {theirs:?}");
+        }
+        for (scope, key) in &keys {
+            let is_refused = asked(Some(key)).await == StatusCode::FORBIDDEN;
+            assert_eq!(
+                is_refused,
+                *scope != "admin" && !scopes.contains(scope),
+                "{method} {path} with {scope}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn two_contacts_are_made_one_by_a_supervisor() {
+    let (bench, mina, sara) = bench().await;
+    let mut ids = Vec::new();
+    for (name, phone) in [("Sara", "09121234567"), ("Sara K.", "09351234567")] {
+        let new = json!({ "name": name, "phones": [phone] });
+        let lead = made(bench.send(by(&mina, post("/api/leads", &new))).await).await;
+        ids.push(lead["id"].as_str().unwrap().to_owned());
+    }
+    let path = format!("/api/leads/{}/merge", ids[0]);
+    let same = |other: &str, version: u32| json!({ "version": 1, "other": other, "other_version": version });
+    let merge = async |who: &str, same: &Value| bench.send(by(who, post(&path, same))).await;
+    refused(merge(&mina, &same(&ids[1], 1)).await, 403, "forbidden").await;
+    refused(merge(&sara, &same(&ids[0], 1)).await, 400, "invalid").await;
+    refused(merge(&sara, &same(&ids[1], 2)).await, 409, "changed_meanwhile").await;
+    refused(merge(&sara, &same(&CallId::new().to_string(), 1)).await, 404, "not_found").await;
+    let kept = body(merge(&sara, &same(&ids[1], 1)).await).await;
+    assert_eq!(
+        (&kept["id"], &kept["name"], &kept["notes"]),
+        (&json!(ids[0]), &json!("Sara"), &json!("Sara K."))
+    );
+    assert_eq!(kept["phones"], json!(["+989121234567", "+989351234567"]));
+    refused(bench.send(by(&mina, get(&format!("/api/leads/{}", ids[1])))).await, 404, "not_found").await;
+    assert_eq!(noted(&bench, 3).await[0].2, format!("merged {} into {}", ids[1], ids[0]));
 }
