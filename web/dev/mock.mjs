@@ -561,6 +561,13 @@ let leads = [
     phones: ['+442079460123'],
     email: 'robert@example.com',
     fields: { city: 'London', course: 'IELTS' },
+    score: {
+      points: 20,
+      reasons: [
+        { rule: 'stage_contacted', points: 10 },
+        { rule: 'names_course', points: 10 },
+      ],
+    },
     notes: 'Prefers mornings.',
     active_at_unix_ms: begun - 2 * HOUR,
   },
@@ -609,12 +616,31 @@ async function crm(request, response, url, user) {
   const asked = url.searchParams;
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
   const stale = () => refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  const taken = (phones, but) =>
+    leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
+  if (key === 'import') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    const [head, ...lines] = (await textOf(request)).trim().split('\n').map((line) => line.split(','));
+    const cell = (line, name) => line[head.indexOf(name)]?.trim() ?? '';
+    const added = lines.map((line, n) => {
+      const phones = [numberOf(cell(line, 'phones'))].filter(Boolean);
+      const at = Date.now();
+      return { ...LEAD, id: id(at, 3000 + leads.length + n), name: cell(line, 'name'), phones, active_at_unix_ms: at };
+    });
+    const problems = added.flatMap(({ phones }, n) =>
+      taken(phones) ? [{ line: n + 2, message: `another contact has the number ${phones[0]}` }] : [],
+    );
+    if (problems.length === 0) leads.push(...added);
+    return answer(response, 200, { added: problems.length === 0 ? added.length : 0, problems });
+  }
   const body = method === 'GET' || method === 'DELETE' ? {} : await bodyOf(request);
   if (kind === 'tasks') {
     if (method === 'GET') {
       const wanted = (task) =>
         (!asked.get('state') || task.state === asked.get('state')) &&
-        (!asked.get('lead_id') || task.lead_id === asked.get('lead_id'));
+        (!asked.get('lead_id') || task.lead_id === asked.get('lead_id')) &&
+        (!asked.get('due_by_unix_ms') || task.due_at_unix_ms <= Number(asked.get('due_by_unix_ms'))) &&
+        (!asked.get('mine') || !task.assignee || task.assignee === user.name);
       return answer(response, 200, { tasks: tasks.filter(wanted) });
     }
     if (method === 'POST') {
@@ -630,8 +656,6 @@ async function crm(request, response, url, user) {
     Object.assign(task, body, { version: task.version + 1 });
     return answer(response, 200, task);
   }
-  const taken = (phones, but) =>
-    leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
   const numbers = (body.phones ?? []).map(numberOf);
   if (numbers.includes(null)) return refuse(response, 400, 'invalid', `\`${body.phones.at(-1)}\` is no telephone number`);
   if (!key) {
@@ -663,6 +687,18 @@ async function crm(request, response, url, user) {
     said.push({ ...entry, id: id(at, said.length), lead: key });
     lead.active_at_unix_ms = at;
     return answer(response, 201, said.at(-1));
+  }
+  if (part === 'merge') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    const other = leads.find((one) => one.id === body.other);
+    if (!other) return unknown();
+    if (lead.version !== body.version || other.version !== body.other_version) return stale();
+    for (const one of said) if (one.lead === other.id) one.lead = key;
+    for (const one of tasks) if (one.lead_id === other.id) one.lead_id = key;
+    leads = leads.filter((one) => one !== other);
+    const notes = [lead.notes, other.name, other.notes].filter(Boolean).join('\n');
+    Object.assign(lead, { phones: [...lead.phones, ...other.phones], notes, version: lead.version + 1 });
+    return answer(response, 200, lead);
   }
   if (method === 'PUT') {
     if (lead.version !== body.version) return stale();
@@ -703,10 +739,14 @@ const refuse = (response, status, code, message, headers) =>
   answer(response, status, { error: { code, message } }, headers);
 const sessionOf = (request) => /sotto_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1];
 
-async function bodyOf(request) {
+async function textOf(request) {
   let text = '';
   for await (const chunk of request) text += chunk;
-  return JSON.parse(text || '{}');
+  return text;
+}
+
+async function bodyOf(request) {
+  return JSON.parse((await textOf(request)) || '{}');
 }
 
 async function serve(request, response) {

@@ -357,12 +357,46 @@ export interface LeadFields {
   fields: Record<string, string>;
 }
 
+/** A rule that speaks for a lead, or against them. */
+export type ScoreRule =
+  | 'stage_contacted'
+  | 'stage_qualified'
+  | 'stage_converted'
+  | 'stage_lost'
+  | 'spoke_of_interest'
+  | 'spoke_of_buying'
+  | 'spoke_against'
+  | 'urgent'
+  | 'unhurried'
+  | 'names_course'
+  | 'names_budget'
+  | 'this_week'
+  | 'this_month'
+  | 'often'
+  | 'quiet'
+  | 'unreachable';
+
+/** How promising a lead is, 0 to 100, and why. */
+export interface LeadScore {
+  points: number;
+  /** The entry is that of the timeline that a reason rests on. */
+  reasons: { rule: ScoreRule; points: number; entry_id?: string }[];
+}
+
 /** Whoever calls, or is called. */
 export interface Lead extends LeadFields {
   id: string;
   active_at_unix_ms: number;
+  /** Absent for representatives. */
+  score?: LeadScore;
   /** Whoever changes them says which one they have seen. */
   version: number;
+}
+
+/** What became of a table of contacts: all of them are added, or none. */
+export interface Imported {
+  added: number;
+  problems: { line: number; message: string }[];
 }
 
 /** A page of contacts, and where the next begins. */
@@ -389,6 +423,12 @@ export interface TimelineEntry {
 
 export interface Timeline {
   communication: TimelineEntry[];
+  next?: string;
+}
+
+/** A page of tasks, and where the next begins. */
+export interface TaskList {
+  tasks: Task[];
   next?: string;
 }
 
@@ -665,9 +705,16 @@ export const api = {
   addLead: (fields: Partial<LeadFields> & { name: string }) => json<Lead>('POST', 'api/leads', fields),
   changeLead: (id: string, version: number, fields: LeadFields) =>
     json<Lead>('PUT', lead(id), { version, ...fields }),
-  async removeLead(id: string): Promise<void> {
-    await request('DELETE', lead(id));
+  async removeLead(id: string, version: number): Promise<void> {
+    await request('DELETE', `${lead(id)}?version=${version}`);
   },
+  mergeLeads: (kept: Lead, other: Lead) =>
+    json<Lead>('POST', `${lead(kept.id)}/merge`, {
+      version: kept.version,
+      other: other.id,
+      other_version: other.version,
+    }),
+  importLeads: (file: File) => json<Imported>('POST', 'api/leads/import', file),
   timeline: (id: string, before: string | null, signal?: AbortSignal) =>
     json<Timeline>(
       'GET',
@@ -677,9 +724,8 @@ export const api = {
     ),
   addNote: (id: string, content: string) =>
     json<TimelineEntry>('POST', `${lead(id)}/communication`, { type: 'note', content }),
-  async tasks(query: Record<string, string>, signal?: AbortSignal): Promise<Task[]> {
-    return (await json<{ tasks: Task[] }>('GET', `api/tasks?${new URLSearchParams(query)}`, undefined, signal)).tasks;
-  },
+  tasks: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<TaskList>('GET', `api/tasks?${new URLSearchParams(query)}`, undefined, signal),
   addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
   changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),

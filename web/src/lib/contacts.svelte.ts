@@ -4,6 +4,7 @@ import {
   api,
   ApiError,
   type ContactStage,
+  type Imported,
   type Lead,
   type LeadFields,
   type Task,
@@ -28,6 +29,9 @@ function problemOf(error: ApiError): string {
   return known ? t(`contacts.problem.${known}`, { why: ltr(error.message) }) : reasonOf(error);
 }
 
+/** Which tasks are listed: what is due by now, all that the reader may do, everybody's, or what is proposed. */
+export type Todo = 'due' | 'mine' | 'open' | 'proposed';
+
 /** What is common to both pages: tasks, and what went wrong. */
 class Book {
   tasks: Task[] = $state.raw([]);
@@ -35,6 +39,8 @@ class Book {
   failed: ApiError | null = $state.raw(null);
   /** Why the last thing that was asked for was not done. */
   problem = $state.raw('');
+  /** The same for the page; null where it was done. */
+  protected refusal: ApiError | null = null;
   /** Something is being changed. */
   busy = $state.raw(false);
 
@@ -71,10 +77,12 @@ class Book {
     if (this.busy) return false;
     this.busy = true;
     this.problem = '';
+    this.refusal = null;
     try {
       await what();
     } catch (error) {
-      this.problem = problemOf(session.refused(error));
+      this.refusal = session.refused(error);
+      this.problem = problemOf(this.refusal);
     }
     this.busy = false;
     await this.ask();
@@ -104,8 +112,12 @@ export class Contacts extends Book {
   next: string | null = $state.raw(null);
   query = $state.raw('');
   stage: ContactStage | null = $state.raw(null);
+  todo: Todo = $state.raw('mine');
+  /** There are more tasks than are listed. */
+  hasMoreTasks = $state.raw(false);
   /** Pages that are shown. */
   #pages = 1;
+  #taskPages = 1;
 
   constructor() {
     super();
@@ -124,6 +136,17 @@ export class Contacts extends Book {
     return this.ask();
   }
 
+  list(todo: Todo): Promise<void> {
+    this.todo = todo;
+    this.#taskPages = 1;
+    return this.ask();
+  }
+
+  moreTasks(): Promise<void> {
+    this.#taskPages++;
+    return this.ask();
+  }
+
   async #load(signal: AbortSignal): Promise<void> {
     const { query, stage } = this;
     const about: Record<string, string> = {};
@@ -138,11 +161,33 @@ export class Contacts extends Book {
       if (next === null) break;
       about['before'] = next;
     }
-    const tasks = await api.tasks({ state: 'open', limit: TASKS }, signal);
+    const which: Record<string, string> = { order: 'priority', limit: TASKS };
+    which['state'] = this.todo === 'proposed' ? 'proposed' : 'open';
+    if (this.todo === 'mine' || this.todo === 'due') which['mine'] = 'true';
+    if (this.todo === 'due') which['due_by_unix_ms'] = String(Date.now());
+    const tasks: Task[] = [];
+    let hasMore = false;
+    for (let page = 0; page < this.#taskPages; page++) {
+      const found = await api.tasks(which, signal);
+      tasks.push(...found.tasks);
+      hasMore = found.next !== undefined;
+      if (found.next === undefined) break;
+      which['after'] = found.next;
+    }
     if (signal.aborted) return;
     this.leads = leads;
     this.next = next;
     this.tasks = tasks;
+    this.hasMoreTasks = hasMore;
+  }
+
+  /** Adds what is in a table, and says what became of it. */
+  async import(file: File): Promise<Imported | null> {
+    let imported: Imported | null = null;
+    await this.change(async () => {
+      imported = await api.importLeads(file);
+    });
+    return imported;
   }
 
   /** Adds a contact and says which one it is. */
@@ -162,6 +207,8 @@ export class ContactPage extends Book {
   timeline: TimelineEntry[] = $state.raw([]);
   /** There is no such contact. */
   missing = $state.raw(false);
+  /** Another contact, which has a number that was to be this one's. */
+  twin: Lead | null = $state.raw(null);
   /** Where the next page of the timeline begins. */
   #next: string | null = $state.raw(null);
 
@@ -187,7 +234,7 @@ export class ContactPage extends Book {
       const older = timeline.next === undefined ? [] : this.timeline.filter((one) => one.at_unix_ms < last);
       this.timeline = [...newest, ...older];
       if (older.length === 0) this.#next = timeline.next ?? null;
-      this.tasks = [...proposed, ...open];
+      this.tasks = [...proposed.tasks, ...open.tasks];
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.missing = true;
       throw error;
@@ -210,8 +257,34 @@ export class ContactPage extends Book {
   }
 
   /** In the place of the version that was seen. */
-  save(fields: LeadFields, seen: number): Promise<boolean> {
-    return this.change(() => api.changeLead(this.id, seen, fields));
+  async save(fields: LeadFields, seen: number): Promise<boolean> {
+    this.twin = null;
+    const saved = await this.change(() => api.changeLead(this.id, seen, fields));
+    if (this.refusal?.code === 'number_taken') this.twin = await this.#whose(fields.phones);
+    return saved;
+  }
+
+  /** The other contact that has one of these numbers. */
+  async #whose(phones: string[]): Promise<Lead | null> {
+    try {
+      for (const phone of phones) {
+        const { leads } = await api.leads({ phone, limit: '1' });
+        const other = leads.find(({ id }) => id !== this.id);
+        if (other) return other;
+      }
+    } catch (error) {
+      session.refused(error);
+    }
+    return null;
+  }
+
+  /** The other contact is the same person: this one has all that is known of both, and the other is no more. */
+  async merge(other: Lead): Promise<boolean> {
+    const { lead } = this;
+    if (!lead) return false;
+    const merged = await this.change(() => api.mergeLeads(lead, other));
+    if (merged) this.twin = null;
+    return merged;
   }
 
   setStage(stage: ContactStage): Promise<boolean> {
@@ -228,7 +301,8 @@ export class ContactPage extends Book {
   }
 
   remove(): Promise<boolean> {
-    return this.change(() => api.removeLead(this.id));
+    const { lead } = this;
+    return lead ? this.change(() => api.removeLead(this.id, lead.version)) : Promise.resolve(false);
   }
 }
 
