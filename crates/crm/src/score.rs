@@ -201,6 +201,7 @@ mod tests {
             name: "Sara".to_owned(),
             numbers: vec![Phone::parse("+989121234567", None).unwrap()],
             email: None,
+            company: None,
             owner: None,
             notes: String::new(),
             fields: BTreeMap::new(),

@@ -38,6 +38,8 @@ pub struct ContactFilter {
     pub stage: Option<Stage>,
     /// Only whose number it is.
     pub number: Option<Phone>,
+    /// Only those of this company.
+    pub company: Option<Uuid>,
     /// Only those in whose words all of these are: see [`sotto_crm::terms`].
     pub terms: Vec<String>,
     /// Only those further down than this.
@@ -54,6 +56,7 @@ struct Raw {
     name: String,
     numbers: String,
     email: Option<String>,
+    company_id: Option<Uuid>,
     owner: Option<String>,
     notes: String,
     fields: String,
@@ -69,9 +72,9 @@ const MOVE: [&str; 2] = [
 ];
 
 const COLUMNS: &str =
-    "id, kind, stage, name, numbers, email, owner, notes, fields, created_at, active_at, version";
+    "id, kind, stage, name, numbers, email, company_id, owner, notes, fields, created_at, active_at, version";
 
-/// Binds a contact's id, what is written down of it, and a time: `$1` to `$11` of a statement.
+/// Binds a contact's id, what is written down of it, a time, and its company: `$1` to `$12` of a statement.
 macro_rules! bind_contact {
     ($query:expr, $id:expr, $contact:expr, $at:expr) => {
         $query
@@ -86,6 +89,7 @@ macro_rules! bind_contact {
             .bind(to_json(&$contact.fields)?)
             .bind(clean(&$contact.words()))
             .bind($at)
+            .bind($contact.company)
     };
 }
 
@@ -94,11 +98,11 @@ macro_rules! replace {
     ($tx:ident, $id:expr, $version:expr, $contact:expr, $at:expr) => {{
         let changed = sqlx::query(
             "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
-             notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
-             WHERE id = $1 AND version = $12",
+             notes = $8, fields = $9, words = $10, active_at = $11, company_id = $12, version = version + 1 \
+             WHERE id = $1 AND version = $13",
         );
         let changed = bind_contact!(changed, $id, $contact, $at).bind($version);
-        changed.execute(&mut **$tx).await?.rows_affected()
+        changed.execute(&mut **$tx).await.map_err(no_company)?.rows_affected()
     }};
 }
 
@@ -153,14 +157,22 @@ macro_rules! insert {
         look_again!($tx, $contact);
         let added = sqlx::query(
             "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
-             created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
+             created_at, active_at, company_id, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, 1)",
         );
-        bind_contact!(added, $id, $contact, $at).execute(&mut **$tx).await?;
+        bind_contact!(added, $id, $contact, $at).execute(&mut **$tx).await.map_err(no_company)?;
         put_numbers!($tx, $id, $contact);
     };
 }
 
-fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
+fn no_company(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => StoreError::NoCompany,
+        error => error.into(),
+    }
+}
+
+pub(crate) fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
     match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => {
             StoreError::NumberTaken(number.to_string())
@@ -340,6 +352,9 @@ impl Store {
                 query.push(" AND id IN (SELECT contact_id FROM contact_numbers WHERE number = ");
                 query.push_bind(number).push(")");
             }
+            if let Some(company) = filter.company {
+                query.push(" AND company_id = ").push_bind(company);
+            }
             for term in &filter.terms {
                 query.push(" AND words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
             }
@@ -379,7 +394,7 @@ impl Store {
 }
 
 /// A pattern of what has a text anywhere in it.
-fn anywhere(text: &str) -> String {
+pub(crate) fn anywhere(text: &str) -> String {
     let text = clean(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{text}%")
 }
@@ -396,6 +411,7 @@ impl TryFrom<Raw> for ContactRow {
                 name: raw.name,
                 numbers: from_json(&raw.numbers, "numbers")?,
                 email: raw.email,
+                company: raw.company_id,
                 owner: raw.owner,
                 notes: raw.notes,
                 fields,

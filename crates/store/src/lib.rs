@@ -7,6 +7,7 @@
 
 mod audit;
 mod calls;
+mod companies;
 mod contacts;
 mod documents;
 mod error;
@@ -25,6 +26,7 @@ mod writer;
 
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
+pub use companies::{CompanyFilter, CompanyRow};
 pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;

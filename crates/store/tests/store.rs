@@ -16,13 +16,13 @@ use sotto_call::{
     Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Priority,
+    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place, Priority,
     Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
+    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
     IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow,
     Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
@@ -196,6 +196,7 @@ fn contact(name: &str, numbers: &[&str]) -> Contact {
         name: name.to_owned(),
         numbers: numbers.iter().map(|number| number_of(number)).collect(),
         email: Some("a@example.com".to_owned()),
+        company: None,
         owner: Some("mina".to_owned()),
         notes: "two\nlines".to_owned(),
         fields: [("city".to_owned(), "Shiraz".to_owned())].into(),
@@ -1154,6 +1155,52 @@ on_both! {
         let names: Vec<&str> = all.iter().chain(&rest).map(|row| row.contact.name.as_str()).collect();
         assert_eq!(names, ["Sara", "Omid", "Reza"]);
         assert_eq!((&all[1].contact, all[1].created_at_unix_ms, all[1].version), (&omid, 2_000, 1));
+    }
+
+    async fn companies_have_contacts_which_stay_without_them(store: Store) {
+        let company = |name: &str, numbers: &[&str]| Company {
+            name: name.to_owned(),
+            numbers: numbers.iter().map(|number| number_of(number)).collect(),
+            notes: "two\nlines".to_owned(),
+        };
+        let noor = store.add_company(&company("نور", &["+982188776655"]), 1_000).await.unwrap();
+        assert_eq!(store.company(noor.id).await.unwrap().unwrap(), noor);
+        let taken = store.add_company(&company("Other", &["+982188776655"]), 2_000).await;
+        assert!(matches!(taken, Err(StoreError::NumberTaken(_))), "{taken:?}");
+        let hall = store.add_company(&company("Hall 100%", &[]), 2_000).await.unwrap();
+        let found = async |filter: CompanyFilter| {
+            let rows = store.companies(&CompanyFilter { limit: 9, ..filter }).await.unwrap();
+            rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(found(CompanyFilter::default()).await, [hall.id, noor.id]);
+        let before = Some(Place { at_unix_ms: hall.changed_at_unix_ms, id: hall.id });
+        assert_eq!(found(CompanyFilter { before, ..Default::default() }).await, [noor.id]);
+        let terms = sotto_crm::terms("0%");
+        assert_eq!(found(CompanyFilter { terms, ..Default::default() }).await, [hall.id]);
+        let number = Some(number_of("+982188776655"));
+        assert_eq!(found(CompanyFilter { number, ..Default::default() }).await, [noor.id]);
+        let names = store.company_names(&[noor.id, hall.id, Uuid::now_v7()]).await.unwrap();
+        assert_eq!(names, BTreeMap::from([(noor.id, "نور".to_owned()), (hall.id, "Hall 100%".to_owned())]));
+
+        let of_noor = Contact { company: Some(noor.id), ..contact("Sara", &["+989121234567"]) };
+        let sara = store.add_contact(&of_noor, 3_000).await.unwrap();
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap().contact, of_noor);
+        store.add_contact(&contact("Omid", &[]), 3_000).await.unwrap();
+        let theirs = ContactFilter { company: Some(noor.id), limit: 9, ..Default::default() };
+        assert_eq!(store.contacts(&theirs).await.unwrap(), [sara.clone()]);
+        let nowhere = Contact { company: Some(Uuid::now_v7()), ..of_noor.clone() };
+        let refused = store.change_contact(sara.id, 1, &nowhere, 4_000).await;
+        assert!(matches!(refused, Err(StoreError::NoCompany)), "{refused:?}");
+
+        let renamed = store.change_company(noor.id, 1, &company("نور نو", &[]), 5_000).await.unwrap().unwrap();
+        assert_eq!((renamed.company.name.as_str(), renamed.version), ("نور نو", 2));
+        let stale = store.change_company(noor.id, 1, &company("x", &[]), 6_000).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert_eq!(store.change_company(Uuid::now_v7(), 1, &company("x", &[]), 6_000).await.unwrap(), None);
+        assert!(matches!(store.remove_company(noor.id, Some(1)).await, Err(StoreError::Stale)));
+        assert!(store.remove_company(noor.id, Some(2)).await.unwrap());
+        assert!(!store.remove_company(noor.id, None).await.unwrap());
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap().contact.company, None);
     }
 
     async fn two_contacts_become_one_with_all_that_is_known_of_both(store: Store) {

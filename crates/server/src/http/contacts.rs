@@ -13,12 +13,13 @@ use sotto_crm::{
     Communication, CommunicationKind, Contact, ContactKind, Heard, Phone, Place, Reason, Rule, Score, Source,
     Stage, Wrong, terms,
 };
-use sotto_store::{CommunicationRow, ContactFilter, ContactRow};
+use sotto_store::{CommunicationRow, CompanyFilter, ContactFilter, ContactRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
+use super::companies::CompanyEntry;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::hub::Update;
 use crate::people;
@@ -61,6 +62,15 @@ pub(super) fn next_after(found: usize, limit: u32, last: Option<impl ToString>) 
     last.filter(|_| found >= limit as usize).map(|place| place.to_string())
 }
 
+/// What is looked for; nothing where nothing is.
+pub(super) fn within(query: Option<String>) -> Result<String, ApiError> {
+    let query = query.unwrap_or_default();
+    if query.chars().count() > LONGEST_QUERY {
+        return Err(ApiError::invalid(format!("`q` has at most {LONGEST_QUERY} characters")));
+    }
+    Ok(query)
+}
+
 /// A moment that somebody names.
 pub(super) fn moment(at_unix_ms: u64) -> Result<u64, ApiError> {
     if at_unix_ms > LATEST { Err(ApiError::invalid("a time is after the year 9999")) } else { Ok(at_unix_ms) }
@@ -83,6 +93,12 @@ pub(super) struct Lead {
     phones: Vec<Phone>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// The company they belong to, and what it is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company_name: Option<String>,
     /// The user who looks after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -131,8 +147,8 @@ impl From<Score> for LeadScore {
 }
 
 impl Lead {
-    fn of(row: ContactRow, score: Option<Score>) -> Self {
-        let Contact { kind, stage, name, numbers, email, owner, notes, fields } = row.contact;
+    fn of(row: ContactRow, company_name: Option<String>, score: Option<Score>) -> Self {
+        let Contact { kind, stage, name, numbers, email, company, owner, notes, fields } = row.contact;
         Self {
             id: row.id,
             kind,
@@ -140,6 +156,8 @@ impl Lead {
             name,
             phones: numbers,
             email,
+            company_id: company,
+            company_name,
             owner,
             notes,
             fields,
@@ -169,6 +187,9 @@ pub(super) struct LeadParams {
     q: Option<String>,
     /// Only whose number it is, or whose address of record it is in.
     phone: Option<String>,
+    /// Only those who belong to this company.
+    #[param(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     /// Only these: `lead` or `representative`.
     #[param(value_type = Option<String>)]
     kind: Option<ContactKind>,
@@ -199,6 +220,10 @@ pub(super) struct NewLead {
     phones: Vec<String>,
     #[serde(default)]
     email: Option<String>,
+    /// The company they belong to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     /// A user's name.
     #[serde(default)]
     owner: Option<String>,
@@ -223,6 +248,10 @@ pub(super) struct ChangedLead {
     phones: Vec<String>,
     #[serde(default)]
     email: Option<String>,
+    /// The company they belong to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     #[serde(default)]
     owner: Option<String>,
     #[serde(default)]
@@ -246,7 +275,7 @@ pub(super) fn user(name: Option<&str>) -> Result<Option<String>, ApiError> {
 }
 
 impl App {
-    fn numbers(&self, phones: &[String]) -> Result<Vec<Phone>, Wrong> {
+    pub(super) fn numbers(&self, phones: &[String]) -> Result<Vec<Phone>, Wrong> {
         let country = self.settings().crm.country;
         let read = |text: &String| Phone::parse(text, country).ok_or_else(|| Wrong::Number(text.clone()));
         phones.iter().map(read).collect()
@@ -263,6 +292,8 @@ impl App {
         let (since, each) = Score::looks_at(now);
         let ids: Vec<Uuid> = rows.iter().filter(|row| is_scored(row)).map(|row| row.id).collect();
         let mut heard = self.store().recent_communications(&ids, since, each).await?;
+        let companies: Vec<Uuid> = rows.iter().filter_map(|row| row.contact.company).collect();
+        let companies = self.store().company_names(&companies).await?;
         let told = rows.into_iter().map(|row| {
             let heard = discreet(identity, heard.remove(&row.id).unwrap_or_default());
             let heard = heard.iter().map(|CommunicationRow { id, at_unix_ms, communication, .. }| Heard {
@@ -272,7 +303,8 @@ impl App {
             });
             let heard: Vec<Heard<'_>> = heard.collect();
             let score = is_scored(&row).then(|| Score::of(&row.contact, row.created_at_unix_ms, &heard, now));
-            Lead::of(row, score)
+            let company = row.contact.company.and_then(|id| companies.get(&id).cloned());
+            Lead::of(row, company, score)
         });
         Ok(told.collect())
     }
@@ -324,10 +356,7 @@ pub(super) async fn list(
     Query(params): Query<LeadParams>,
 ) -> Result<axum::Json<LeadList>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
-    let query = params.q.unwrap_or_default();
-    if query.chars().count() > LONGEST_QUERY {
-        return Err(ApiError::invalid(format!("`q` has at most {LONGEST_QUERY} characters")));
-    }
+    let query = within(params.q)?;
     let number = params.phone.as_deref().map(|text| Phone::of_address(text, app.settings().crm.country));
     if number == Some(None) {
         // What is no number is nobody's.
@@ -338,6 +367,7 @@ pub(super) async fn list(
         kind: params.kind,
         stage: params.stage,
         number: number.flatten(),
+        company: params.company_id,
         terms: terms(&query),
         before: params.before,
         limit,
@@ -365,8 +395,8 @@ pub(super) async fn add(
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&new.phones)?;
     let owner = user(new.owner.as_deref())?;
-    let NewLead { kind, stage, name, email, notes, fields, .. } = new;
-    let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
+    let NewLead { kind, stage, name, email, company_id: company, notes, fields, .. } = new;
+    let contact = Contact { kind, stage, name, numbers, email, company, owner, notes, fields }.checked()?;
     let row = app.store().add_contact(&contact, app.now_unix_ms()).await?;
     app.note_of_contacts(&identity, &format!("added {}", row.id));
     Ok((StatusCode::CREATED, axum::Json(app.told_one(&identity, row).await?)))
@@ -409,8 +439,8 @@ pub(super) async fn change(
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&now.phones)?;
     let owner = user(now.owner.as_deref())?;
-    let ChangedLead { version, kind, stage, name, email, notes, fields, .. } = now;
-    let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
+    let ChangedLead { version, kind, stage, name, email, company_id: company, notes, fields, .. } = now;
+    let contact = Contact { kind, stage, name, numbers, email, company, owner, notes, fields }.checked()?;
     let before = app.lead(id).await?;
     let changed = app.store().change_contact(id, version, &contact, app.now_unix_ms()).await?;
     let changed = changed.ok_or_else(|| ApiError::not_found("contact"))?;
@@ -427,6 +457,7 @@ fn differences(before: &Contact, after: &Contact) -> Vec<&'static str> {
         ("name", before.name != after.name),
         ("phones", before.numbers != after.numbers),
         ("email", before.email != after.email),
+        ("company", before.company != after.company),
         ("owner", before.owner != after.owner),
         ("notes", before.notes != after.notes),
         ("fields", before.fields != after.fields),
@@ -439,7 +470,7 @@ fn differences(before: &Contact, after: &Contact) -> Vec<&'static str> {
 #[into_params(parameter_in = Query)]
 pub(super) struct SeenParams {
     /// The version that was seen; whichever there is when absent.
-    version: Option<u64>,
+    pub(super) version: Option<u64>,
 }
 
 /// Remove a contact
@@ -657,6 +688,9 @@ pub(super) struct CallContact {
     /// The contact whose number it is; absent where nobody's is.
     #[serde(skip_serializing_if = "Option::is_none")]
     contact: Option<Lead>,
+    /// The company whose number it is; absent where it is a contact's, or no company's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company: Option<CompanyEntry>,
 }
 
 /// Whom a call is with
@@ -691,5 +725,12 @@ pub(super) async fn of_call(
         }
         None => None,
     };
-    Ok(axum::Json(CallContact { phone, contact }))
+    let company = match &phone {
+        Some(number) if contact.is_none() => {
+            let filter = CompanyFilter { number: Some(number.clone()), limit: 1, ..CompanyFilter::default() };
+            app.store().companies(&filter).await?.pop()
+        }
+        _ => None,
+    };
+    Ok(axum::Json(CallContact { phone, contact, company: company.map(CompanyEntry::from) }))
 }

@@ -6,6 +6,7 @@
 
 mod auth;
 mod calls;
+mod companies;
 mod contacts;
 mod discreet;
 mod docs;
@@ -340,6 +341,7 @@ pub fn router(app: App) -> Router {
         .merge(gaps::routes())
         .merge(contacts::routes())
         .merge(table::routes())
+        .merge(companies::routes())
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())

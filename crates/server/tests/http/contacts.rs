@@ -364,7 +364,8 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
     bench.add_user("root", Role::Admin).await;
     let root = bench.sign_in("root").await;
     let id = CallId::new();
-    let lead = format!("/api/leads/{id}");
+    let (lead, company) = (format!("/api/leads/{id}"), format!("/api/companies/{id}"));
+    let changed_company = json!({ "version": 1, "name": "x" });
     let whole = json!({ "version": 1, "kind": "lead", "stage": "new", "name": "x" });
     let task = json!({ "lead_id": id.to_string(), "type": "task" });
     let changed_task = json!({ "version": 1, "state": "open", "type": "task" });
@@ -373,7 +374,7 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
     let (read, add, write) =
         (&["crm:read", "crm:write"][..], &["crm:propose", "crm:write"][..], &["crm:write"][..]);
     let (nothing, new) = (json!({}), json!({ "name": "x" }));
-    let ways: [(&str, String, &Value, Role, &[&str]); 15] = [
+    let ways: [(&str, String, &Value, Role, &[&str]); 20] = [
         ("GET", "/api/leads".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/leads".to_owned(), &new, Role::Agent, write),
         ("GET", lead.clone(), &nothing, Role::Agent, read),
@@ -384,6 +385,11 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
         ("POST", format!("{lead}/merge"), &same, Role::Supervisor, &[]),
         ("GET", "/api/leads/export".to_owned(), &nothing, Role::Supervisor, read),
         ("POST", "/api/leads/import".to_owned(), &nothing, Role::Supervisor, write),
+        ("GET", "/api/companies".to_owned(), &nothing, Role::Agent, read),
+        ("POST", "/api/companies".to_owned(), &new, Role::Agent, write),
+        ("GET", company.clone(), &nothing, Role::Agent, read),
+        ("PUT", company.clone(), &changed_company, Role::Agent, write),
+        ("DELETE", company.clone(), &nothing, Role::Supervisor, &[]),
         ("GET", "/api/tasks".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/tasks".to_owned(), &task, Role::Agent, add),
         ("PUT", format!("/api/tasks/{id}"), &changed_task, Role::Agent, write),
@@ -419,6 +425,41 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
             );
         }
     }
+}
+
+#[tokio::test]
+async fn contacts_belong_to_companies_whose_own_numbers_are_known() {
+    let (bench, mina, sara) = bench().await;
+    let new = json!({ "name": "Noor", "phones": ["021 8877 6655"], "notes": " " });
+    let noor = made(bench.send(by(&mina, post("/api/companies", &new))).await).await;
+    assert_eq!((&noor["phones"], &noor["version"]), (&json!(["+982188776655"]), &json!(1)));
+    let id = noor["id"].as_str().unwrap();
+    let lead = json!({ "name": "Sara", "company_id": id });
+    let lead = made(bench.send(by(&mina, post("/api/leads", &lead))).await).await;
+    assert_eq!((&lead["company_id"], &lead["company_name"]), (&noor["id"], &json!("Noor")));
+    let nowhere = json!({ "name": "Omid", "company_id": CallId::new().to_string() });
+    refused(bench.send(by(&mina, post("/api/leads", &nowhere))).await, 400, "invalid").await;
+    let list = body(bench.send(by(&mina, get(&format!("/api/leads?company_id={id}")))).await).await;
+    assert_eq!(list["leads"], json!([lead]));
+    let list = body(bench.send(by(&mina, get("/api/companies?q=noor%208877"))).await).await;
+    assert_eq!(list, json!({ "companies": [noor] }));
+    let call = call_of(&bench, "sip:02188776655@pbx.example");
+    let path = format!("/api/calls/{}/contact", call.id());
+    let whose = body(bench.send(by(&mina, get(&path))).await).await;
+    assert_eq!(whose, json!({ "phone": "+982188776655", "company": noor }));
+    let path = format!("/api/companies/{id}");
+    let now = json!({ "version": 1, "name": "Noor Co.", "phones": [] });
+    let changed = body(bench.send(by(&mina, with_body("PUT", &path, &now))).await).await;
+    assert_eq!((&changed["name"], &changed["version"]), (&json!("Noor Co."), &json!(2)));
+    assert_eq!(body(bench.send(by(&mina, get(&path))).await).await, changed);
+    refused(bench.send(by(&mina, with_body("PUT", &path, &now))).await, 409, "changed_meanwhile").await;
+    let removed = bench.send(by(&sara, with_body("DELETE", &format!("{path}?version=2"), &json!({})))).await;
+    assert_eq!(removed.status(), StatusCode::NO_CONTENT);
+    refused(bench.send(by(&sara, get(&path))).await, 404, "not_found").await;
+    let left =
+        body(bench.send(by(&mina, get(&format!("/api/leads/{}", lead["id"].as_str().unwrap())))).await).await;
+    assert_eq!((&left["name"], left.get("company_id")), (&json!("Sara"), None));
+    call.end(hangup()).await.unwrap();
 }
 
 #[tokio::test]
