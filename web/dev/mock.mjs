@@ -582,6 +582,7 @@ let leads = [
     active_at_unix_ms: begun - 26 * HOUR,
   },
 ];
+let companies = [];
 const said = [
   { type: 'note', source: 'person', at_unix_ms: begun - 50 * HOUR, by: 'mina', content: 'Asked for the price list.' },
 ].map((one, n) => ({ id: id(begun, 3100 + n), lead: leads[0].id, tags: [], metadata: {}, ...one }));
@@ -616,6 +617,10 @@ async function crm(request, response, url, user) {
   const asked = url.searchParams;
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
   const stale = () => refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  const named = (lead) => {
+    const company = companies.find((one) => one.id === lead.company_id);
+    return company ? { ...lead, company_name: company.name } : lead;
+  };
   const taken = (phones, but) =>
     leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
   if (key === 'import') {
@@ -634,6 +639,21 @@ async function crm(request, response, url, user) {
     return answer(response, 200, { added: problems.length === 0 ? added.length : 0, problems });
   }
   const body = method === 'GET' || method === 'DELETE' ? {} : await bodyOf(request);
+  if (kind === 'companies') {
+    const company = companies.find((one) => one.id === key);
+    if (method === 'POST') {
+      const made = { notes: '', version: 1, ...body, phones: body.phones.map(numberOf), id: id(Date.now(), 3300 + companies.length) };
+      companies.unshift(made);
+      return answer(response, 201, made);
+    }
+    if (!key) return answer(response, 200, { companies });
+    if (!company) return unknown();
+    if (method !== 'DELETE') return answer(response, 200, company);
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    companies = companies.filter((one) => one !== company);
+    for (const one of leads) if (one.company_id === key) delete one.company_id;
+    return answer(response, 204);
+  }
   if (kind === 'tasks') {
     if (method === 'GET') {
       const wanted = (task) =>
@@ -665,8 +685,9 @@ async function crm(request, response, url, user) {
       const wanted = (one) =>
         (!asked.get('phone') || one.phones.includes(numberOf(asked.get('phone')))) &&
         (!asked.get('stage') || one.stage === asked.get('stage')) &&
+        (!asked.get('company_id') || one.company_id === asked.get('company_id')) &&
         words.every((word) => text(one).includes(word));
-      const found = leads.filter(wanted).sort((a, b) => b.active_at_unix_ms - a.active_at_unix_ms);
+      const found = leads.filter(wanted).map(named).sort((a, b) => b.active_at_unix_ms - a.active_at_unix_ms);
       return answer(response, 200, { leads: found });
     }
     if (taken(numbers)) return refuse(response, 409, 'number_taken', 'another contact has the number');
@@ -709,7 +730,7 @@ async function crm(request, response, url, user) {
     leads = leads.filter((one) => one !== lead);
     return answer(response, 204);
   }
-  return answer(response, 200, lead);
+  return answer(response, 200, named(lead));
 }
 
 // ---- HTTP ------------------------------------------------------------------------------------------------
@@ -852,7 +873,7 @@ function resource(request, response, url, user) {
   if (/^\/api\/(intents|intent-examples)(\/|$)/.test(path)) return teach(request, response, url, user);
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer))(\/|$)/.test(path))
     return library(request, response, url, user);
-  if (/^\/api\/(leads|tasks)(\/|$)/.test(path)) return crm(request, response, url, user);
+  if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);

@@ -1562,6 +1562,30 @@ test('supervisors add contacts from a table, and make one of two', async (t) => 
   assert.deepEqual([leads.length, leads[0].notes], [1, 'Anna B.']);
 });
 
+test('contacts belong to companies, and are listed by them', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  const companies = page.getByRole('region', { name: 'Companies' });
+  await companies.getByLabel('Name of the company').fill('Noor');
+  await companies.getByRole('button', { name: 'Add' }).click();
+  await companies.getByRole('button', { name: 'Noor' }).waitFor();
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const form = page.getByRole('form', { name: 'Edit' });
+  await form.getByLabel('Company').selectOption('Noor');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.top', { hasText: 'Noor' }).waitFor();
+  await page.keyboard.press('.');
+  await companies.getByRole('button', { name: 'Noor' }).click();
+  await page.locator('[data-contact]').nth(1).waitFor({ state: 'detached' });
+  assert.match(await page.locator('[data-contact]').innerText(), /Robert Miller[^]*Noor/);
+  await companies.getByRole('button', { name: 'Remove', exact: true }).click();
+  await companies.getByRole('button', { name: 'Remove? Its contacts stay.' }).click();
+  await companies.getByRole('button', { name: 'Noor' }).waitFor({ state: 'detached' });
+  await page.locator('[data-contact]').nth(1).waitFor();
+});
+
 test('contacts fit a telephone, from the right in Persian', async (t) => {
   const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
   await page.waitForSelector('[data-call]');

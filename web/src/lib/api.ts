@@ -350,6 +350,8 @@ export interface LeadFields {
   /** The usual one first. */
   phones: string[];
   email?: string;
+  /** The company they belong to. */
+  company_id?: string;
   /** The user who looks after them. */
   owner?: string;
   notes: string;
@@ -386,10 +388,21 @@ export interface LeadScore {
 /** Whoever calls, or is called. */
 export interface Lead extends LeadFields {
   id: string;
+  company_name?: string;
   active_at_unix_ms: number;
   /** Absent for representatives. */
   score?: LeadScore;
   /** Whoever changes them says which one they have seen. */
+  version: number;
+}
+
+/** Whom contacts belong to. */
+export interface Company {
+  id: string;
+  name: string;
+  /** Its own, those of nobody in particular. */
+  phones: string[];
+  notes: string;
   version: number;
 }
 
@@ -714,6 +727,13 @@ export const api = {
       other: other.id,
       other_version: other.version,
     }),
+  async companies(signal?: AbortSignal): Promise<Company[]> {
+    return (await json<{ companies: Company[] }>('GET', 'api/companies?limit=200', undefined, signal)).companies;
+  },
+  addCompany: (name: string, phones: string[]) => json<Company>('POST', 'api/companies', { name, phones }),
+  async removeCompany({ id, version }: Company): Promise<void> {
+    await request('DELETE', `api/companies/${encodeURIComponent(id)}?version=${version}`);
+  },
   importLeads: (file: File) => json<Imported>('POST', 'api/leads/import', file),
   timeline: (id: string, before: string | null, signal?: AbortSignal) =>
     json<Timeline>(

@@ -3,6 +3,7 @@
 import {
   api,
   ApiError,
+  type Company,
   type ContactStage,
   type Imported,
   type Lead,
@@ -35,6 +36,8 @@ export type Todo = 'due' | 'mine' | 'open' | 'proposed';
 /** What is common to both pages: tasks, and what went wrong. */
 class Book {
   tasks: Task[] = $state.raw([]);
+  /** Those that contacts may belong to. */
+  companies: Company[] = $state.raw([]);
   /** Why it could not be fetched just now. */
   failed: ApiError | null = $state.raw(null);
   /** Why the last thing that was asked for was not done. */
@@ -112,6 +115,8 @@ export class Contacts extends Book {
   next: string | null = $state.raw(null);
   query = $state.raw('');
   stage: ContactStage | null = $state.raw(null);
+  /** Only those of this company. */
+  company: string | null = $state.raw(null);
   todo: Todo = $state.raw('mine');
   /** There are more tasks than are listed. */
   hasMoreTasks = $state.raw(false);
@@ -127,6 +132,13 @@ export class Contacts extends Book {
   find(query: string, stage: ContactStage | null): Promise<void> {
     this.query = query;
     this.stage = stage;
+    this.#pages = 1;
+    return this.ask();
+  }
+
+  /** Lists those of a company alone, or all. */
+  choose(company: string | null): Promise<void> {
+    this.company = company;
     this.#pages = 1;
     return this.ask();
   }
@@ -148,10 +160,11 @@ export class Contacts extends Book {
   }
 
   async #load(signal: AbortSignal): Promise<void> {
-    const { query, stage } = this;
+    const { query, stage, company } = this;
     const about: Record<string, string> = {};
     if (query) about['q'] = query;
     if (stage) about['stage'] = stage;
+    if (company) about['company_id'] = company;
     const leads: Lead[] = [];
     let next: string | null = null;
     for (let page = 0; page < this.#pages; page++) {
@@ -174,11 +187,22 @@ export class Contacts extends Book {
       if (found.next === undefined) break;
       which['after'] = found.next;
     }
+    const companies = await api.companies(signal);
     if (signal.aborted) return;
     this.leads = leads;
     this.next = next;
+    this.companies = companies;
     this.tasks = tasks;
     this.hasMoreTasks = hasMore;
+  }
+
+  addCompany(name: string, phones: string[]): Promise<boolean> {
+    return this.change(() => api.addCompany(name, phones));
+  }
+
+  removeCompany(company: Company): Promise<boolean> {
+    if (this.company === company.id) this.company = null;
+    return this.change(() => api.removeCompany(company));
   }
 
   /** Adds what is in a table, and says what became of it. */
@@ -220,14 +244,16 @@ export class ContactPage extends Book {
 
   async #load(signal: AbortSignal): Promise<void> {
     try {
-      const [lead, timeline, proposed, open] = await Promise.all([
+      const [lead, companies, timeline, proposed, open] = await Promise.all([
         api.lead(this.id, signal),
+        api.companies(signal),
         api.timeline(this.id, null, signal),
         api.tasks({ lead_id: this.id, state: 'proposed', limit: TASKS }, signal),
         api.tasks({ lead_id: this.id, state: 'open', limit: TASKS }, signal),
       ]);
       if (signal.aborted) return;
       this.lead = lead;
+      this.companies = companies;
       const newest = timeline.communication;
       const last = newest.at(-1)?.at_unix_ms ?? 0;
       // What was fetched of older pages stays below, as long as there are any.
@@ -307,7 +333,8 @@ export class ContactPage extends Book {
 }
 
 /** What of a contact people write down. */
-export function fieldsOf({ kind, stage, name, phones, email, owner, notes, fields }: Lead): LeadFields {
+export function fieldsOf(lead: Lead): LeadFields {
+  const { kind, stage, name, phones, email, company_id, owner, notes, fields } = lead;
   return {
     kind,
     stage,
@@ -316,6 +343,7 @@ export function fieldsOf({ kind, stage, name, phones, email, owner, notes, field
     notes,
     fields,
     ...(email === undefined ? {} : { email }),
+    ...(company_id === undefined ? {} : { company_id }),
     ...(owner === undefined ? {} : { owner }),
   };
 }

@@ -535,6 +535,8 @@ export const en = {
   'contacts.phones': 'Telephone numbers, with commas between',
   'contacts.email': 'E-mail',
   'contacts.city': 'City',
+  'contacts.company': 'Company',
+  'contacts.noCompany': 'None',
   'contacts.notes': 'What is worth knowing',
   'contacts.add': 'Add',
   'contacts.edit': 'Edit',
@@ -570,6 +572,13 @@ export const en = {
   'contacts.problem.not_possible': 'The task cannot become that.',
   'contacts.problem.not_found': 'It is there no more.',
   'contacts.problem.invalid': 'This cannot be kept: {why}',
+
+  'companies.title': 'Companies',
+  'companies.new': 'New company',
+  'companies.name': 'Name of the company',
+  'companies.phones': 'Its own numbers, with commas between',
+  'companies.chosen': 'only its contacts are listed',
+  'companies.removeSure': 'Remove? Its contacts stay.',
 
   'score.title': 'How promising',
   'score.points': '{n} of 100 points',

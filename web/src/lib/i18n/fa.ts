@@ -523,6 +523,8 @@ export const fa: Record<Key, Message> = {
   'contacts.phones': 'شماره‌های تلفن، با ویرگول میانشان',
   'contacts.email': 'ایمیل',
   'contacts.city': 'شهر',
+  'contacts.company': 'شرکت',
+  'contacts.noCompany': 'هیچ‌کدام',
   'contacts.notes': 'آنچه دانستنش خوب است',
   'contacts.add': 'افزودن',
   'contacts.edit': 'ویرایش',
@@ -558,6 +560,13 @@ export const fa: Record<Key, Message> = {
   'contacts.problem.not_possible': 'این کار چنان نمی‌شود.',
   'contacts.problem.not_found': 'دیگر نیست.',
   'contacts.problem.invalid': 'این را نمی‌توان نگه داشت: {why}',
+
+  'companies.title': 'شرکت‌ها',
+  'companies.new': 'شرکت تازه',
+  'companies.name': 'نام شرکت',
+  'companies.phones': 'شماره‌های خودش، با ویرگول میانشان',
+  'companies.chosen': 'تنها مخاطبان همین شرکت دیده می‌شوند',
+  'companies.removeSure': 'حذف شود؟ مخاطبانش می‌مانند.',
 
   'score.title': 'چقدر امیدبخش است',
   'score.points': '{n} از ۱۰۰ امتیاز',
