@@ -27,6 +27,7 @@ pub mod moods;
 pub mod needs;
 pub mod pace;
 pub mod people;
+pub mod person;
 pub mod player;
 mod priority;
 pub mod prompts;

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Component, Path};
 use std::time::Duration;
 
+use sotto_call::CallId;
 use sotto_store::{Store, StoreError};
 
 use crate::calls::supervisors_track;
@@ -32,23 +33,36 @@ pub async fn remove_older(
         // Those that cannot be removed are passed by, until the next run.
         let Some((last, _)) = calls.last() else { return Ok(removed) };
         after = Some(*last);
-        let mut gone = BTreeSet::new();
-        for (id, recording) in &calls {
-            let beside = recording.as_deref().and_then(supervisors_track);
-            // Its row is what remembers the files: it stays until they are gone.
-            let mut is_gone = true;
-            for name in recording.iter().chain(&beside) {
-                if let Err(error) = remove(data, name).await {
-                    tracing::error!(call = %id, %error, "a recording cannot be removed");
-                    is_gone = false;
-                }
-            }
-            if is_gone {
-                gone.insert(*id);
+        removed += remove(store, data, &calls).await?;
+    }
+}
+
+/// Removes ended calls, each with where its recording lies, recordings first. Says how many went; those whose recordings cannot
+/// be removed stay, which is logged.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn remove(
+    store: &Store,
+    data: &Path,
+    calls: &[(CallId, Option<String>)],
+) -> Result<u64, StoreError> {
+    let mut gone = BTreeSet::new();
+    for (id, recording) in calls {
+        let beside = recording.as_deref().and_then(supervisors_track);
+        // Its row is what remembers the files: it stays until they are gone.
+        let mut is_gone = true;
+        for name in recording.iter().chain(&beside) {
+            if let Err(error) = remove_file(data, name).await {
+                tracing::error!(call = %id, %error, "a recording cannot be removed");
+                is_gone = false;
             }
         }
-        removed += store.delete_calls(&gone).await?;
+        if is_gone {
+            gone.insert(*id);
+        }
     }
+    store.delete_calls(&gone).await
 }
 
 /// Removes what was read of customers' moods from ended calls that began more than `age` before `now_unix_ms`. Says of how many
@@ -77,7 +91,7 @@ pub async fn forget_questions(
 }
 
 /// Removes a file below the data folder, if it is there.
-async fn remove(data: &Path, name: &str) -> std::io::Result<()> {
+async fn remove_file(data: &Path, name: &str) -> std::io::Result<()> {
     if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
         return Ok(());
     }

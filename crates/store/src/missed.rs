@@ -112,4 +112,33 @@ impl Store {
         }
         Ok(removed)
     }
+
+    /// The missed calls whose caller's address of record is known, with that, dealt with or not.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn missed_callers(&self) -> Result<Vec<(Uuid, String)>, StoreError> {
+        Ok(read!(self, db => {
+            sqlx::query_as("SELECT id, aor FROM missed_calls WHERE aor IS NOT NULL").fetch_all(db).await?
+        }))
+    }
+
+    /// Removes missed calls, and says how many there were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn remove_missed(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        let removed = transaction!(self, tx => {
+            let mut removed = 0;
+            for id in ids {
+                let delete = sqlx::query("DELETE FROM missed_calls WHERE id = $1").bind(*id);
+                removed += delete.execute(&mut **tx).await?.rows_affected();
+            }
+            removed
+        });
+        if removed > 0 {
+            self.forget_old_rows();
+        }
+        Ok(removed)
+    }
 }

@@ -172,7 +172,9 @@ pub enum Action {
     AddToTimeline,
     /// Remove contacts, with all that is known of them, and make one of two.
     RemoveContacts,
-    /// Get all contacts at once.
+    /// Remove all that is kept of a person, calls included.
+    ErasePeople,
+    /// Get all contacts at once, or all that is kept of one.
     ExportContacts,
     /// Add many contacts at once.
     ImportContacts,
@@ -205,7 +207,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 *role >= Role::Supervisor
             }
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
-            Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -220,7 +222,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts | Action::ExportContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts | Action::ImportContacts => Scope::CrmWrite,
-                Action::RemoveContacts => Scope::Admin,
+                Action::RemoveContacts | Action::ErasePeople => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -464,6 +466,7 @@ mod tests {
             assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));

@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sotto_call::CallId;
+use sotto_call::{CallId, Participant};
 use sotto_crm::{
     Communication, CommunicationKind, Contact, ContactKind, Heard, Phone, Place, Reason, Rule, Score, Source,
     Stage, Wrong, terms,
@@ -281,7 +281,7 @@ impl App {
         phones.iter().map(read).collect()
     }
 
-    async fn lead(&self, id: Uuid) -> Result<ContactRow, ApiError> {
+    pub(super) async fn lead(&self, id: Uuid) -> Result<ContactRow, ApiError> {
         self.store().contact(id).await?.ok_or_else(|| ApiError::not_found("contact"))
     }
 
@@ -309,9 +309,20 @@ impl App {
         Ok(told.collect())
     }
 
-    async fn told_one(&self, identity: &Identity, row: ContactRow) -> Result<Lead, ApiError> {
+    pub(super) async fn told_one(&self, identity: &Identity, row: ContactRow) -> Result<Lead, ApiError> {
         let told = self.told(identity, vec![row]).await?.pop();
         told.ok_or_else(|| ApiError::not_found("contact"))
+    }
+
+    /// Who takes part in a call, or did.
+    pub(super) async fn participants(&self, id: CallId) -> Result<Vec<Participant>, ApiError> {
+        let unknown = || ApiError::not_found("call");
+        if self.hub().get(id).is_none() {
+            return Ok(self.store().call(id).await?.ok_or_else(unknown)?.participants);
+        }
+        let now = self.hub().follow(id, None).await?.next_now().await?;
+        let Some(Update::Snapshot(state)) = now else { return Err(unknown()) };
+        Ok(state.started.as_ref().map(|started| started.participants.clone()).unwrap_or_default())
     }
 
     pub(super) fn note_of_contacts(&self, identity: &Identity, detail: &str) {
@@ -333,7 +344,7 @@ pub(super) fn may_read(identity: &Identity, call: Option<CallId>) -> bool {
 }
 
 /// Entries of a timeline as somebody may read them: of a call that is not theirs to read, that there was one.
-fn discreet(identity: &Identity, mut rows: Vec<CommunicationRow>) -> Vec<CommunicationRow> {
+pub(super) fn discreet(identity: &Identity, mut rows: Vec<CommunicationRow>) -> Vec<CommunicationRow> {
     for row in rows.iter_mut().filter(|row| !may_read(identity, row.call)) {
         row.communication.content.clear();
         row.communication.tags.clear();
@@ -708,14 +719,7 @@ pub(super) async fn of_call(
 ) -> Result<axum::Json<CallContact>, ApiError> {
     authorize(&identity, Action::ReadCall(id))?;
     authorize(&identity, Action::ReadContacts)?;
-    let unknown = || ApiError::not_found("call");
-    let participants = if app.hub().get(id).is_some() {
-        let now = app.hub().follow(id, None).await?.next_now().await?;
-        let Some(Update::Snapshot(state)) = now else { return Err(unknown()) };
-        state.started.as_ref().map(|started| started.participants.clone()).unwrap_or_default()
-    } else {
-        app.store().call(id).await?.ok_or_else(unknown)?.participants
-    };
+    let participants = app.participants(id).await?;
     let phone = app.settings().crm.customer(&participants);
     let contact = match &phone {
         Some(number) => {

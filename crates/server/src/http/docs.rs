@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, companies, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone,
-    recording, review, session, table, tasks, whip,
+    App, calls, companies, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people,
+    person, phone, recording, review, session, table, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -60,7 +60,7 @@ pub(super) fn routes() -> Router<App> {
         gaps::list, gaps::decide, gaps::health,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
         contacts::note, contacts::merge, contacts::of_call, table::export, table::import, companies::list, companies::add,
-        companies::one, companies::change, companies::remove, tasks::list, tasks::add, tasks::change,
+        companies::one, companies::change, companies::remove, person::export, person::erase, tasks::list, tasks::add, tasks::change,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

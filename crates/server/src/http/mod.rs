@@ -19,6 +19,7 @@ mod live;
 mod missed;
 mod ops;
 mod people;
+mod person;
 mod phone;
 mod recording;
 mod review;
@@ -342,6 +343,7 @@ pub fn router(app: App) -> Router {
         .merge(contacts::routes())
         .merge(table::routes())
         .merge(companies::routes())
+        .merge(person::routes())
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())

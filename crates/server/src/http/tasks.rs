@@ -71,7 +71,7 @@ pub(super) struct TaskEntry {
 
 impl TaskEntry {
     /// A task as somebody sees it who asks.
-    fn told_to(identity: &Identity, row: TaskRow) -> Self {
+    pub(super) fn told_to(identity: &Identity, row: TaskRow) -> Self {
         let quote = row.quote.filter(|_| may_read(identity, row.call));
         let Task { kind, title, channel, to, due_at_unix_ms, priority, assignee } = row.task;
         Self {

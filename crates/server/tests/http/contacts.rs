@@ -10,7 +10,7 @@ use sotto_call::{CallId, EventBody, Participant, Participants, Party};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_server::people::Scope;
-use sotto_store::Role;
+use sotto_store::{MissedCall, Role};
 
 use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance, with_body};
 use crate::review::{rules, work};
@@ -374,7 +374,7 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
     let (read, add, write) =
         (&["crm:read", "crm:write"][..], &["crm:propose", "crm:write"][..], &["crm:write"][..]);
     let (nothing, new) = (json!({}), json!({ "name": "x" }));
-    let ways: [(&str, String, &Value, Role, &[&str]); 20] = [
+    let ways: [(&str, String, &Value, Role, &[&str]); 22] = [
         ("GET", "/api/leads".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/leads".to_owned(), &new, Role::Agent, write),
         ("GET", lead.clone(), &nothing, Role::Agent, read),
@@ -385,6 +385,8 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
         ("POST", format!("{lead}/merge"), &same, Role::Supervisor, &[]),
         ("GET", "/api/leads/export".to_owned(), &nothing, Role::Supervisor, read),
         ("POST", "/api/leads/import".to_owned(), &nothing, Role::Supervisor, write),
+        ("GET", format!("{lead}/export"), &nothing, Role::Supervisor, read),
+        ("POST", format!("{lead}/erase"), &nothing, Role::Admin, &[]),
         ("GET", "/api/companies".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/companies".to_owned(), &new, Role::Agent, write),
         ("GET", company.clone(), &nothing, Role::Agent, read),
@@ -460,6 +462,72 @@ async fn contacts_belong_to_companies_whose_own_numbers_are_known() {
         body(bench.send(by(&mina, get(&format!("/api/leads/{}", lead["id"].as_str().unwrap())))).await).await;
     assert_eq!((&left["name"], left.get("company_id")), (&json!("Sara"), None));
     call.end(hangup()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_calls() {
+    let (bench, mina, sara) = bench().await;
+    bench.add_user("root", Role::Admin).await;
+    let root = bench.sign_in("root").await;
+    let new = json!({ "name": "Sara", "phones": ["09121234567"] });
+    let lead = made(bench.send(by(&mina, post("/api/leads", &new))).await).await;
+    let path = format!("/api/leads/{}", lead["id"].as_str().unwrap());
+    std::fs::create_dir(bench.folder.path().join("recordings")).unwrap();
+    let recording = bench.folder.path().join("recordings/a.wav");
+    std::fs::write(&recording, "RIFF").unwrap();
+    let theirs = bench.begin_recorded("a", Some("recordings/a.wav"));
+    let other = call_of(&bench, "sip:09351234567@pbx.example");
+    let customer = Participant {
+        party: Party::Customer,
+        aor: Some("sip:09121234567@pbx.example".to_owned()),
+        name: None,
+    };
+    theirs.publish(EventBody::Participants(Participants { participants: vec![customer] }));
+    theirs.publish(utterance(1, "I would like to register for the course, please.", true));
+    refused(bench.send(by(&root, post(&format!("{path}/erase"), &json!({})))).await, 409, "on_a_call").await;
+    theirs.end(hangup()).await.unwrap();
+    other.end(hangup()).await.unwrap();
+    work(&bench).await;
+    for (n, aor) in ["sip:+989121234567@pbx", "sip:09351234567@pbx"].into_iter().enumerate() {
+        let missed = MissedCall {
+            id: uuid::Uuid::now_v7(),
+            at_unix_ms: 1_000 + n as u64,
+            called: "100".to_owned(),
+            aor: Some(aor.to_owned()),
+            name: None,
+            waited_ms: 5,
+        };
+        bench.store.add_missed(&missed).await.unwrap();
+    }
+    let task = json!({ "lead_id": lead["id"], "type": "task" });
+    made(bench.send(by(&mina, post("/api/tasks", &task))).await).await;
+
+    let told = async |who: &str| {
+        let answer = bytes(bench.send(by(who, get(&format!("{path}/export")))).await).await;
+        let lines = String::from_utf8(answer).unwrap();
+        lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let all = told(&sara).await;
+    let kinds: Vec<&str> =
+        all.iter().flat_map(|line| line.as_object().unwrap().keys()).map(String::as_str).collect();
+    assert_eq!(kinds, ["lead", "communication", "task", "call"]);
+    assert_eq!(all[0]["lead"]["name"], "Sara");
+    assert_eq!(all[1]["communication"]["call_id"], theirs.id().to_string());
+    assert_eq!(all[3]["call"]["words"][0]["text"], "I would like to register for the course, please.");
+    assert!(all[3]["call"]["insight"]["summary_bullets"].is_array(), "{}", all[3]);
+    // A key for contacts alone gets nothing of what was said in calls.
+    let of_key = told(&bench.key(&["crm:read"]).await).await;
+    assert_eq!((of_key.len(), &of_key[1]["communication"]["content"]), (3, &json!("")));
+
+    let erased = body(bench.send(by(&root, post(&format!("{path}/erase"), &json!({})))).await).await;
+    assert_eq!(erased, json!({ "calls": 1, "left": 0, "missed": 1 }));
+    refused(bench.send(by(&root, get(&path))).await, 404, "not_found").await;
+    assert!(!recording.exists());
+    assert_eq!(bench.store.call(theirs.id()).await.unwrap(), None);
+    assert!(bench.store.call(other.id()).await.unwrap().is_some());
+    assert_eq!(bench.store.missed(9).await.unwrap().len(), 1);
+    let tasks = body(bench.send(by(&mina, get("/api/tasks"))).await).await;
+    assert_eq!(tasks["tasks"], json!([]));
 }
 
 #[tokio::test]
