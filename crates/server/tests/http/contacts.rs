@@ -475,7 +475,7 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     std::fs::create_dir(bench.folder.path().join("recordings")).unwrap();
     let recording = bench.folder.path().join("recordings/a.wav");
     std::fs::write(&recording, "RIFF").unwrap();
-    let theirs = bench.begin_recorded("a", Some("recordings/a.wav"));
+    let theirs = bench.begin_recorded("b", Some("recordings/a.wav"));
     let other = call_of(&bench, "sip:09351234567@pbx.example");
     let customer = Participant {
         party: Party::Customer,
