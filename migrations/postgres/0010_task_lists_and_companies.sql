@@ -29,3 +29,6 @@ CREATE INDEX company_numbers_by_company ON company_numbers (company_id);
 ALTER TABLE contacts ADD COLUMN company_id UUID REFERENCES companies (id) ON DELETE SET NULL;
 
 CREATE INDEX contacts_by_company ON contacts (company_id, active_at, id);
+
+-- Jobs of a state, those that changed last first.
+CREATE INDEX jobs_by_change ON jobs (state, changed_at, id);

@@ -446,7 +446,7 @@ mod tests {
             assert_eq!(made.as_ref(), (!is_dead).then_some(name));
             assert_eq!(tries.lock().unwrap()[name].1, u32::from(!is_dead), "{name} once");
         }
-        let dead = store.jobs(Some(JobState::Dead), 20).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 20).await.unwrap();
         assert!(dead.iter().all(|job| job.tries == 3 && job.error.as_ref().unwrap().starts_with("no luck")));
     }
 
@@ -473,7 +473,7 @@ mod tests {
         });
         let limits = JobLimits { tries: 1, patience: Duration::from_millis(20), ..SOON };
         work_until(&store, work, limits, has(JobState::Dead, 2)).await;
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         let why: BTreeMap<CallId, &str> =
             dead.iter().map(|job| (job.call, job.error.as_deref().unwrap())).collect();
         assert_eq!([why[&calls[0].1], why[&calls[1].1]], ["it panicked", "it took too long"]);
@@ -487,7 +487,7 @@ mod tests {
         // PostgreSQL knows no such character.
         let work: Work = Arc::new(|_: Step, _: &[CallEvent]| -> anyhow::Result<Made> { Ok(made_of("\0")) });
         work_until(&store, work, SOON, has(JobState::Dead, 1)).await;
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert!(dead[0].error.as_ref().unwrap().starts_with("the database refuses it"), "{dead:?}");
     }
 

@@ -173,7 +173,7 @@ mod tests {
             store.add_missed(&missed).await.unwrap();
         }
         let removed = remove_older(&store, folder.path(), Duration::from_secs(5), 10_000).await.unwrap();
-        assert_eq!((removed, store.missed(9).await.unwrap().len()), (3, 1));
+        assert_eq!((removed, store.missed(None, 9).await.unwrap().len()), (3, 1));
         assert!(!supervisors.exists());
         for (id, name, kept) in [
             (old, "old.wav", false),

@@ -8,11 +8,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
+use sotto_crm::Place;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
-use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
+use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
@@ -330,16 +331,25 @@ impl Store {
         Ok(settled > 0)
     }
 
-    /// Jobs, those that changed last first, at most `limit`.
+    /// Jobs, those that changed last first, at most `limit`: what stands further down than `before`, where that is given.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+    pub async fn jobs(
+        &self,
+        state: Option<JobState>,
+        before: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<JobRow>, StoreError> {
         let state = state.map(|state| name_of(&state)).transpose()?;
+        let before = before.map(placed).transpose()?;
         let rows: Vec<RawJob> = read!(self, db => {
-            let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs");
+            let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs WHERE 1 = 1");
             if let Some(state) = state {
-                query.push(" WHERE state = ").push_bind(state);
+                query.push(" AND state = ").push_bind(state);
+            }
+            if let Some((at, id)) = before {
+                query.push(" AND (changed_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }
             query.push(" ORDER BY changed_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
             query.build_query_as().fetch_all(db).await?

@@ -57,16 +57,17 @@ impl Store {
         Ok(())
     }
 
-    /// Missed calls that nobody has dealt with, newest first, at most `limit`.
+    /// Missed calls that nobody has dealt with, newest first, at most `limit`: those older than `before`, where that is given.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn missed(&self, limit: u32) -> Result<Vec<MissedCall>, StoreError> {
+    pub async fn missed(&self, before: Option<Uuid>, limit: u32) -> Result<Vec<MissedCall>, StoreError> {
         let rows: Vec<Raw> = read!(self, db => {
             sqlx::query_as(
                 "SELECT id, at, called, aor, name, waited_ms FROM missed_calls WHERE handled_at IS NULL \
-                 ORDER BY id DESC LIMIT $1",
+                 AND id < $1 ORDER BY id DESC LIMIT $2",
             )
+            .bind(before.unwrap_or(Uuid::max()))
             .bind(i64::from(limit))
             .fetch_all(db)
             .await?

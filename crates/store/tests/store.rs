@@ -415,7 +415,7 @@ on_both! {
         let interrupted = CallId::new();
         store.create_call(&row(interrupted)).await.unwrap();
         recover(&store, |_| None).await.unwrap();
-        let jobs = store.jobs(Some(JobState::Waiting), 9).await.unwrap();
+        let jobs = store.jobs(Some(JobState::Waiting), None, 9).await.unwrap();
         let calls: BTreeMap<CallId, &JobRow> = jobs.iter().map(|job| (job.call, job)).collect();
         assert_eq!((jobs.len(), calls.len()), (2, 2));
         let job = calls[&id];
@@ -460,10 +460,27 @@ on_both! {
         assert_eq!((job.tries, job.error.as_deref()), (2, Some("no\u{fffd} luck")));
         assert!(store.fail_job(&job, &"x".repeat(9_000), None, 30_000).await.unwrap());
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].call, dead[0].error.as_ref().unwrap().len()), (1, id, 500));
         assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
         assert_eq!(claimed(&store).await.tries, 1);
+    }
+
+    async fn jobs_are_listed_in_pages(store: Store) {
+        let mut calls = Vec::new();
+        for started_at in [1_000, 2_000, 2_000] {
+            calls.push(ended_call(&store, started_at).await);
+        }
+        let (mut listed, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.jobs(Some(JobState::Waiting), before, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(Place { at_unix_ms: last.changed_at_unix_ms, id: last.id });
+            listed.extend(page.into_iter().map(|job| job.call));
+        }
+        calls.reverse();
+        assert_eq!(listed, calls);
+        assert_eq!(store.jobs(None, None, 9).await.unwrap().len(), 3);
     }
 
     async fn what_somebody_had_claimed_who_died_is_taken_up(store: Store) {
@@ -476,7 +493,7 @@ on_both! {
         let two = [claimed(&store).await, claimed(&store).await];
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].id), (1, one.id), "twice it was running when somebody died");
         assert!(two.iter().any(|job| job.id == one.id));
         assert_eq!(states(&store).await, [(JobState::Waiting, 1), (JobState::Dead, 1)]);
@@ -772,16 +789,17 @@ on_both! {
         let (first, second) = (call(1), call(2));
         store.add_missed(&first).await.unwrap();
         store.add_missed(&second).await.unwrap();
-        assert_eq!(store.missed(9).await.unwrap(), [second.clone(), first.clone()]);
-        assert_eq!(store.missed(1).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.missed(None, 9).await.unwrap(), [second.clone(), first.clone()]);
+        assert_eq!(store.missed(None, 1).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.missed(Some(second.id), 9).await.unwrap(), std::slice::from_ref(&first));
         assert!(store.handle_missed(second.id, "mina", 3).await.unwrap());
         assert!(!store.handle_missed(second.id, "omid", 4).await.unwrap());
         assert!(!store.handle_missed(Uuid::now_v7(), "omid", 4).await.unwrap());
-        assert_eq!(store.missed(9).await.unwrap(), [first]);
+        assert_eq!(store.missed(None, 9).await.unwrap(), [first]);
         for (before, removed) in [(1, 0), (3, 2), (3, 0)] {
             assert_eq!(store.delete_missed(before).await.unwrap(), removed, "{before}");
         }
-        assert_eq!(store.missed(9).await.unwrap(), []);
+        assert_eq!(store.missed(None, 9).await.unwrap(), []);
     }
 
     async fn the_audit_is_read_from_the_newest_in_pages(store: Store) {

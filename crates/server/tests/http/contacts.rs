@@ -525,7 +525,7 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     assert!(!recording.exists());
     assert_eq!(bench.store.call(theirs.id()).await.unwrap(), None);
     assert!(bench.store.call(other.id()).await.unwrap().is_some());
-    assert_eq!(bench.store.missed(9).await.unwrap().len(), 1);
+    assert_eq!(bench.store.missed(None, 9).await.unwrap().len(), 1);
     let tasks = body(bench.send(by(&mina, get("/api/tasks"))).await).await;
     assert_eq!(tasks["tasks"], json!([]));
 }
