@@ -1560,6 +1560,13 @@ test('supervisors add contacts from a table, and make one of two', async (t) => 
   await page.locator('.top', { hasText: '+442079460778' }).waitFor();
   const { leads } = await (await page.request.get(`${base}/api/leads?q=anna`)).json();
   assert.deepEqual([leads.length, leads[0].notes], [1, 'Anna B.']);
+  // Who is to be forgotten goes with their calls.
+  const all = page.getByRole('link', { name: 'Download what is kept' });
+  assert.match(await all.getAttribute('href'), /api\/leads\/[\w-]+\/export$/);
+  await page.getByRole('button', { name: 'Forget with all calls' }).click();
+  await page.getByRole('button', { name: 'Remove with all calls, words and recordings?' }).click();
+  await page.locator('[data-contact]').first().waitFor();
+  assert.equal(await page.locator('[data-contact]', { hasText: 'Anna' }).count(), 0);
 });
 
 test('contacts belong to companies, and are listed by them', async (t) => {

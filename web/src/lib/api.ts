@@ -406,6 +406,13 @@ export interface Company {
   version: number;
 }
 
+/** What went with a person: calls answered or not; those left could not be removed. */
+export interface Erased {
+  calls: number;
+  left: number;
+  missed: number;
+}
+
 /** What became of a table of contacts: all of them are added, or none. */
 export interface Imported {
   added: number;
@@ -721,6 +728,9 @@ export const api = {
   async removeLead(id: string, version: number): Promise<void> {
     await request('DELETE', `${lead(id)}?version=${version}`);
   },
+  /** Where all that is kept of a contact is downloaded. */
+  exportOf: (id: string) => address(`${lead(id)}/export`),
+  eraseLead: (id: string) => json<Erased>('POST', `${lead(id)}/erase`),
   mergeLeads: (kept: Lead, other: Lead) =>
     json<Lead>('POST', `${lead(kept.id)}/merge`, {
       version: kept.version,

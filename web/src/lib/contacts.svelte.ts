@@ -22,7 +22,7 @@ const ASK_EVERY_MS = 5_000;
 /** Tasks that are listed. */
 const TASKS = '20';
 
-const PROBLEMS = ['number_taken', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
+const PROBLEMS = ['number_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
 
 /** Why something was not done, as a reader understands it. */
 function problemOf(error: ApiError): string {
@@ -324,6 +324,16 @@ export class ContactPage extends Book {
 
   addTask(fields: TaskFields): Promise<boolean> {
     return this.change(() => api.addTask(this.id, fields));
+  }
+
+  /** They are forgotten with all their calls; false where some of them are left. */
+  async erase(): Promise<boolean> {
+    let left = 0;
+    const erased = await this.change(async () => {
+      left = (await api.eraseLead(this.id)).left;
+    });
+    if (left > 0) this.problem = t('person.left', { n: left });
+    return erased && left === 0;
   }
 
   remove(): Promise<boolean> {

@@ -568,6 +568,7 @@ export const en = {
   'contacts.twin': 'has this number.',
   'contacts.merge': 'It is the same person: make one of both',
   'contacts.problem.number_taken': 'Another contact has one of these numbers.',
+  'contacts.problem.on_a_call': 'A call with them goes on. Try again when it is over.',
   'contacts.problem.changed_meanwhile': 'Somebody else has changed this meanwhile. What is there now is shown.',
   'contacts.problem.not_possible': 'The task cannot become that.',
   'contacts.problem.not_found': 'It is there no more.',
@@ -579,6 +580,14 @@ export const en = {
   'companies.phones': 'Its own numbers, with commas between',
   'companies.chosen': 'only its contacts are listed',
   'companies.removeSure': 'Remove? Its contacts stay.',
+
+  'person.export': 'Download what is kept',
+  'person.erase': 'Forget with all calls',
+  'person.eraseSure': 'Remove with all calls, words and recordings?',
+  'person.left': {
+    one: 'The recording of {n} call could not be removed. The call and the contact are still there.',
+    other: 'The recordings of {n} calls could not be removed. The calls and the contact are still there.',
+  },
 
   'score.title': 'How promising',
   'score.points': '{n} of 100 points',

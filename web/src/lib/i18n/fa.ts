@@ -556,6 +556,7 @@ export const fa: Record<Key, Message> = {
   'contacts.twin': 'همین شماره را دارد.',
   'contacts.merge': 'هر دو یک نفرند: یکی شوند',
   'contacts.problem.number_taken': 'یکی از این شماره‌ها از آن مخاطب دیگری است.',
+  'contacts.problem.on_a_call': 'تماسی با او برقرار است. پس از پایانش دوباره بکوشید.',
   'contacts.problem.changed_meanwhile': 'در این میان کس دیگری آن را تغییر داده است. آنچه اکنون هست دیده می‌شود.',
   'contacts.problem.not_possible': 'این کار چنان نمی‌شود.',
   'contacts.problem.not_found': 'دیگر نیست.',
@@ -567,6 +568,14 @@ export const fa: Record<Key, Message> = {
   'companies.phones': 'شماره‌های خودش، با ویرگول میانشان',
   'companies.chosen': 'تنها مخاطبان همین شرکت دیده می‌شوند',
   'companies.removeSure': 'حذف شود؟ مخاطبانش می‌مانند.',
+
+  'person.export': 'بارگیری آنچه نگه داشته شده',
+  'person.erase': 'فراموشی با همهٔ تماس‌ها',
+  'person.eraseSure': 'با همهٔ تماس‌ها، گفته‌ها و ضبط‌ها حذف شود؟',
+  'person.left': {
+    one: 'ضبط {n} تماس حذف نشد. آن تماس و مخاطب هنوز هستند.',
+    other: 'ضبط {n} تماس حذف نشد. آن تماس‌ها و مخاطب هنوز هستند.',
+  },
 
   'score.title': 'چقدر امیدبخش است',
   'score.points': '{n} از ۱۰۰ امتیاز',
