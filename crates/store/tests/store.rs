@@ -16,15 +16,15 @@ use sotto_call::{
     Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place, Priority,
-    Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
+    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place,
+    Priority, Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
-    IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role, SessionRow,
-    Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
+    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow,
+    GapState, IntentEdits, IntentRow, JobRow, JobState, MissedCall, Outcome, QuestionRow, ReviewRow, Role,
+    SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
