@@ -127,6 +127,9 @@ pub async fn run(
 ) {
     let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
+    if let Err(error) = worker.rules.respell(&worker.store).await {
+        tracing::warn!(%error, "numbers stay as they were spelled before `crm.country` was set");
+    }
     let mut is_more = worker.join_calls().await;
     let mut under_way = JoinSet::new();
     while !worker.stop.is_cancelled() {

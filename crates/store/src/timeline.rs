@@ -366,6 +366,24 @@ impl Store {
         rows.into_iter().map(UnjoinedCall::try_from).collect()
     }
 
+    /// Has it looked at again whose the calls are that are on nobody's timeline and whose customers' numbers are not those of a
+    /// country.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn look_again_at_local_calls(&self) -> Result<(), StoreError> {
+        transaction!(self, tx => {
+            sqlx::query(
+                "UPDATE ai_call_insights SET customer_number = NULL \
+                 WHERE customer_number <> '' AND customer_number NOT LIKE '+%' AND NOT EXISTS \
+                 (SELECT 1 FROM communications WHERE communications.call_id = ai_call_insights.call_id)",
+            )
+            .execute(&mut **tx)
+            .await?;
+        });
+        Ok(())
+    }
+
     /// Somebody has looked whose a call is: what it adds is on the timeline of the contact with its customer's number from now
     /// on, if there is one; nothing is added where that number is not known. False, and nothing is added, where it has been
     /// looked at or made anew meanwhile, or is gone.

@@ -1444,6 +1444,18 @@ on_both! {
         assert_eq!(store.unjoined_calls(9).await.unwrap().len(), 1);
     }
 
+    async fn calls_with_numbers_of_no_country_are_looked_at_again(store: Store) {
+        let mut ids = Vec::new();
+        for number in [Some("09121234567"), Some("+989351234567"), None] {
+            ids.push(ended_call(&store, 1_000).await);
+            let (job, entry) = (claimed(&store).await, number.map(entry));
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), entry.as_ref()).await.unwrap());
+        }
+        store.look_again_at_local_calls().await.unwrap();
+        let again: Vec<CallId> = store.unjoined_calls(9).await.unwrap().iter().map(|call| call.id).collect();
+        assert_eq!(again, ids[..1]);
+    }
+
     async fn what_is_made_anew_or_taken_out_meanwhile_is_not_joined_as_it_was(store: Store) {
         let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
         let id = ended_call(&store, 1_000).await;
