@@ -52,12 +52,10 @@ pub(super) async fn export(
     let (mut tell, told) = mpsc::channel(WAITING);
     let telling = app.clone();
     app.shared.tasks.spawn(async move {
-        let told = async {
-            let mut lines = Lines(&mut tell);
-            lines.add("lead", &lead).await;
-            telling.tell_all(&identity, &contact, &mut lines).await
-        };
-        if let Err(error) = told.await {
+        let mut lines = Lines(&mut tell);
+        lines.add("lead", &lead).await;
+        let told = telling.tell_all(&identity, &contact, &mut lines).await;
+        if let Err(error) = told {
             tracing::warn!(%error, "what is kept of a contact cannot be read");
             // It cuts the answer off, which a client can tell from its end.
             let _ = tell.send(Err(error)).await;
