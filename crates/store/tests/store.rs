@@ -534,6 +534,12 @@ on_both! {
         assert!(!store.finish_job(&job, &review_called("stale"), &nothing(), None).await.unwrap(), "somebody else has it");
         assert!(store.finish_job(&again, &review_called("third"), &nothing(), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
+        // What is only known so far changes nothing of whose the call is.
+        assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
+        let last = claimed(&store).await;
+        assert!(store.show_review(&last, &review_called("so far")).await.unwrap());
+        assert!(store.fail_job(&last, "no luck", None, LATE).await.unwrap());
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
     }
 
     async fn a_job_that_fails_comes_again_until_it_is_dead(store: Store) {
