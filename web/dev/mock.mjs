@@ -667,6 +667,13 @@ let leads = [
     phones: ['+442079460123'],
     email: 'robert@example.com',
     fields: { city: 'London', course: 'IELTS' },
+    score: {
+      points: 20,
+      reasons: [
+        { rule: 'stage_contacted', points: 10 },
+        { rule: 'names_course', points: 10 },
+      ],
+    },
     notes: 'Prefers mornings.',
     active_at_unix_ms: begun - 2 * HOUR,
   },
@@ -681,6 +688,7 @@ let leads = [
     active_at_unix_ms: begun - 26 * HOUR,
   },
 ];
+let companies = [];
 const said = [
   { type: 'note', source: 'person', at_unix_ms: begun - 50 * HOUR, by: 'mina', content: 'Asked for the price list.' },
 ].map((one, n) => ({ id: id(begun, 3100 + n), lead: leads[0].id, tags: [], metadata: {}, ...one }));
@@ -715,12 +723,50 @@ async function crm(request, response, url, user) {
   const asked = url.searchParams;
   const unknown = () => refuse(response, 404, 'not_found', 'there is no such thing');
   const stale = () => refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  const named = (lead) => {
+    const company = companies.find((one) => one.id === lead.company_id);
+    return company ? { ...lead, company_name: company.name } : lead;
+  };
+  const taken = (phones, but) =>
+    leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
+  if (key === 'import') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    const [head, ...lines] = (await textOf(request)).trim().split('\n').map((line) => line.split(','));
+    const cell = (line, name) => line[head.indexOf(name)]?.trim() ?? '';
+    const added = lines.map((line, n) => {
+      const phones = [numberOf(cell(line, 'phones'))].filter(Boolean);
+      const at = Date.now();
+      return { ...LEAD, id: id(at, 3000 + leads.length + n), name: cell(line, 'name'), phones, active_at_unix_ms: at };
+    });
+    const problems = added.flatMap(({ phones }, n) =>
+      taken(phones) ? [{ line: n + 2, message: `another contact has the number ${phones[0]}` }] : [],
+    );
+    if (problems.length === 0) leads.push(...added);
+    return answer(response, 200, { added: problems.length === 0 ? added.length : 0, problems });
+  }
   const body = method === 'GET' || method === 'DELETE' ? {} : await bodyOf(request);
+  if (kind === 'companies') {
+    const company = companies.find((one) => one.id === key);
+    if (method === 'POST') {
+      const made = { notes: '', version: 1, ...body, phones: body.phones.map(numberOf), id: id(Date.now(), 3300 + companies.length) };
+      companies.unshift(made);
+      return answer(response, 201, made);
+    }
+    if (!key) return answer(response, 200, { companies });
+    if (!company) return unknown();
+    if (method !== 'DELETE') return answer(response, 200, company);
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    companies = companies.filter((one) => one !== company);
+    for (const one of leads) if (one.company_id === key) delete one.company_id;
+    return answer(response, 204);
+  }
   if (kind === 'tasks') {
     if (method === 'GET') {
       const wanted = (task) =>
         (!asked.get('state') || task.state === asked.get('state')) &&
-        (!asked.get('lead_id') || task.lead_id === asked.get('lead_id'));
+        (!asked.get('lead_id') || task.lead_id === asked.get('lead_id')) &&
+        (!asked.get('due_by_unix_ms') || task.due_at_unix_ms <= Number(asked.get('due_by_unix_ms'))) &&
+        (!asked.get('mine') || !task.assignee || task.assignee === user.name);
       return answer(response, 200, { tasks: tasks.filter(wanted) });
     }
     if (method === 'POST') {
@@ -736,8 +782,6 @@ async function crm(request, response, url, user) {
     Object.assign(task, body, { version: task.version + 1 });
     return answer(response, 200, task);
   }
-  const taken = (phones, but) =>
-    leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
   const numbers = (body.phones ?? []).map(numberOf);
   if (numbers.includes(null)) return refuse(response, 400, 'invalid', `\`${body.phones.at(-1)}\` is no telephone number`);
   if (!key) {
@@ -747,8 +791,9 @@ async function crm(request, response, url, user) {
       const wanted = (one) =>
         (!asked.get('phone') || one.phones.includes(numberOf(asked.get('phone')))) &&
         (!asked.get('stage') || one.stage === asked.get('stage')) &&
+        (!asked.get('company_id') || one.company_id === asked.get('company_id')) &&
         words.every((word) => text(one).includes(word));
-      const found = leads.filter(wanted).sort((a, b) => b.active_at_unix_ms - a.active_at_unix_ms);
+      const found = leads.filter(wanted).map(named).sort((a, b) => b.active_at_unix_ms - a.active_at_unix_ms);
       return answer(response, 200, { leads: found });
     }
     if (taken(numbers)) return refuse(response, 409, 'number_taken', 'another contact has the number');
@@ -770,6 +815,23 @@ async function crm(request, response, url, user) {
     lead.active_at_unix_ms = at;
     return answer(response, 201, said.at(-1));
   }
+  if (part === 'erase') {
+    if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    leads = leads.filter((one) => one !== lead);
+    return answer(response, 200, { calls: 1, left: 0, missed: 0, recordings: 0 });
+  }
+  if (part === 'merge') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    const other = leads.find((one) => one.id === body.other);
+    if (!other) return unknown();
+    if (lead.version !== body.version || other.version !== body.other_version) return stale();
+    for (const one of said) if (one.lead === other.id) one.lead = key;
+    for (const one of tasks) if (one.lead_id === other.id) one.lead_id = key;
+    leads = leads.filter((one) => one !== other);
+    const notes = [lead.notes, other.name, other.notes].filter(Boolean).join('\n');
+    Object.assign(lead, { phones: [...lead.phones, ...other.phones], notes, version: lead.version + 1 });
+    return answer(response, 200, lead);
+  }
   if (method === 'PUT') {
     if (lead.version !== body.version) return stale();
     if (taken(numbers, key)) return refuse(response, 409, 'number_taken', 'another contact has the number');
@@ -779,7 +841,7 @@ async function crm(request, response, url, user) {
     leads = leads.filter((one) => one !== lead);
     return answer(response, 204);
   }
-  return answer(response, 200, lead);
+  return answer(response, 200, named(lead));
 }
 
 // ---- HTTP ------------------------------------------------------------------------------------------------
@@ -809,10 +871,14 @@ const refuse = (response, status, code, message, headers) =>
   answer(response, status, { error: { code, message } }, headers);
 const sessionOf = (request) => /sotto_session=(\w+)/.exec(request.headers.cookie ?? '')?.[1];
 
-async function bodyOf(request) {
+async function textOf(request) {
   let text = '';
   for await (const chunk of request) text += chunk;
-  return JSON.parse(text || '{}');
+  return text;
+}
+
+async function bodyOf(request) {
+  return JSON.parse((await textOf(request)) || '{}');
 }
 
 async function serve(request, response) {
@@ -929,7 +995,7 @@ function resource(request, response, url, user) {
     return answer(response, 200, pathwayOf(decodeURIComponent(procedure), Number(url.searchParams.get('passage'))));
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer|draft))(\/|$)/.test(path))
     return library(request, response, url, user);
-  if (/^\/api\/(leads|tasks)(\/|$)/.test(path)) return crm(request, response, url, user);
+  if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {

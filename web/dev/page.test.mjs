@@ -1734,6 +1734,92 @@ test('whoever calls is known by their number, and is written down with one click
   await page.getByRole('heading', { name: '+493012345678' }).waitFor();
 });
 
+test('a lead has points with reasons, and what is to be done is a queue', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  const robert = page.locator('[data-contact]', { hasText: 'Robert Miller' });
+  await robert.getByText('20 of 100 points').waitFor();
+  assert.match(await robert.locator('[title*="names a course"]').getAttribute('title'), /has been talked to/);
+  const { leads } = await (await page.request.get(`${base}/api/leads?q=robert`)).json();
+  const task = { lead_id: leads[0].id, type: 'callback', priority: 'high' };
+  const add = (more) => page.request.post(`${base}/api/tasks`, { data: { ...task, ...more } });
+  await add({ title: 'Long due', due_at_unix_ms: 1_000 });
+  await add({ title: 'Some day', due_at_unix_ms: Date.now() + 3_600_000 });
+  await add({ title: 'Of somebody else', due_at_unix_ms: 1_000, assignee: 'omid' });
+  const todo = page.getByRole('region', { name: 'To be done' });
+  await todo.getByText('Some day').waitFor();
+  assert.equal(await todo.getByText('Of somebody else').count(), 0);
+  await todo.getByRole('button', { name: 'Due now' }).click();
+  await todo.getByText('Some day').waitFor({ state: 'detached' });
+  await todo.getByText('Long due').waitFor();
+  await todo.getByRole('button', { name: 'Everybody’s' }).click();
+  await todo.getByText('Of somebody else').waitFor();
+  await robert.click();
+  const score = page.getByRole('region', { name: 'How promising' });
+  assert.equal(await score.locator('li').count(), 2);
+  assert.equal(await page.getByRole('region', { name: 'As a table' }).count(), 0, 'that is for supervisors');
+});
+
+test('supervisors add contacts from a table, and make one of two', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  const form = page.getByRole('form', { name: 'As a table' });
+  const upload = async (text) => {
+    await form.getByLabel('Table').setInputFiles([{ name: 'a.csv', mimeType: 'text/csv', buffer: Buffer.from(text) }]);
+    await form.getByRole('button', { name: 'Add its contacts' }).click();
+  };
+  await upload('name,phones\nAnna,+442079460777\nTwin,+442079460123\n');
+  await page.getByText('Line 3:').waitFor();
+  await upload('name,phones\nAnna,+442079460777\nAnna B.,+442079460778\n');
+  await page.getByText('2 contacts have been added.').waitFor();
+  assert.match(await form.getByRole('link', { name: 'Download' }).getAttribute('href'), /api\/leads\/export$/);
+  await page.locator('[data-contact]', { hasText: 'Anna B.' }).waitFor();
+  await page.locator('[data-contact]', { hasText: /^\s*Anna(?! B)/ }).first().click();
+  await page.getByRole('heading', { name: 'Anna', exact: true }).waitFor();
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const edit = page.getByRole('form', { name: 'Edit' });
+  await edit.getByLabel('Telephone numbers').fill('+442079460777, +442079460778');
+  await edit.getByRole('button', { name: 'Save' }).click();
+  await page.getByRole('link', { name: 'Anna B.' }).waitFor();
+  await page.getByRole('button', { name: 'make one of both' }).click();
+  await page.locator('.top', { hasText: '+442079460778' }).waitFor();
+  const { leads } = await (await page.request.get(`${base}/api/leads?q=anna`)).json();
+  assert.deepEqual([leads.length, leads[0].notes], [1, 'Anna B.']);
+  // Who is to be forgotten goes with their calls.
+  const all = page.getByRole('link', { name: 'Download what is kept' });
+  assert.match(await all.getAttribute('href'), /api\/leads\/[\w-]+\/export$/);
+  await page.getByRole('button', { name: 'Forget with all calls' }).click();
+  await page.getByRole('button', { name: 'Remove with all calls, words and recordings?' }).click();
+  await page.locator('[data-contact]').first().waitFor();
+  assert.equal(await page.locator('[data-contact]', { hasText: 'Anna' }).count(), 0);
+});
+
+test('contacts belong to companies, and are listed by them', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  const companies = page.getByRole('region', { name: 'Companies' });
+  await companies.getByLabel('Name of the company').fill('Noor');
+  await companies.getByRole('button', { name: 'Add' }).click();
+  await companies.getByRole('button', { name: 'Noor' }).waitFor();
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  await page.getByRole('button', { name: 'Edit', exact: true }).click();
+  const form = page.getByRole('form', { name: 'Edit' });
+  await form.getByLabel('Company').selectOption('Noor');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.locator('.top', { hasText: 'Noor' }).waitFor();
+  await page.keyboard.press('.');
+  await companies.getByRole('button', { name: 'Noor' }).click();
+  await page.locator('[data-contact]').nth(1).waitFor({ state: 'detached' });
+  assert.match(await page.locator('[data-contact]').innerText(), /Robert Miller[^]*Noor/);
+  await companies.getByRole('button', { name: 'Remove', exact: true }).click();
+  await companies.getByRole('button', { name: 'Remove? Its contacts stay.' }).click();
+  await companies.getByRole('button', { name: 'Noor' }).waitFor({ state: 'detached' });
+  await page.locator('[data-contact]').nth(1).waitFor();
+});
+
 test('contacts fit a telephone, from the right in Persian', async (t) => {
   const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
   await page.waitForSelector('[data-call]');

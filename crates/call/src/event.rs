@@ -142,10 +142,10 @@ pub enum EventBody {
     Card(Box<Card>),
     /// What the agent, or a supervisor, says of a card.
     CardAnswered(CardAnswered),
-    /// A step of a written procedure is done, or is not after all.
-    Step(Step),
     /// Something was looked up for what the customer has said, and nothing of it is shown.
     CardHeldBack(CardNotShown),
+    /// A step of a written procedure is done, or is not after all.
+    Step(Step),
     /// Something that must be said on this call, or that the agent has said it.
     Checklist(ChecklistItem),
     /// Recording was paused by the other side (SIPREC), or a party was put on hold; the audio meanwhile is silence.

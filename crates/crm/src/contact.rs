@@ -3,18 +3,16 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
-use crate::{Phone, Wrong, line, lines, optional, within};
+use crate::{LONGEST_NAME, Phone, Wrong, found_by, line, name_of, notes_of, once, optional, within};
 
-/// Characters of a name and of an e-mail address (RFC 5321, section 4.5.3.1).
-const LONGEST_NAME: usize = 200;
+/// Characters of an e-mail address (RFC 5321, section 4.5.3.1).
 const LONGEST_EMAIL: usize = 254;
-/// Characters of what else is written down.
-const LONGEST_NOTES: usize = 5_000;
+/// Characters of a field's name, and of what it says.
 const LONGEST_FIELD: usize = 40;
 const LONGEST_VALUE: usize = 500;
-/// Numbers and fields.
-const MOST_NUMBERS: usize = 10;
+/// Fields.
 const MOST_FIELDS: usize = 30;
 /// Words that are looked for at once.
 const MOST_TERMS: usize = 8;
@@ -58,6 +56,8 @@ pub struct Contact {
     pub numbers: Vec<Phone>,
     /// Their address for e-mail.
     pub email: Option<String>,
+    /// The company they belong to.
+    pub company: Option<Uuid>,
     /// The user who looks after them.
     pub owner: Option<String>,
     /// What is worth knowing of them.
@@ -72,27 +72,13 @@ impl Contact {
     /// # Errors
     /// [`Wrong`], which says what cannot be kept.
     pub fn checked(&self) -> Result<Self, Wrong> {
-        let name = line(&self.name);
-        if name.is_empty() {
-            return Err(Wrong::Empty("name"));
-        }
-        within("name", &name, LONGEST_NAME)?;
-        let mut numbers: Vec<Phone> = Vec::new();
-        for number in &self.numbers {
-            if !numbers.contains(number) {
-                numbers.push(number.clone());
-            }
-        }
-        if numbers.len() > MOST_NUMBERS {
-            return Err(Wrong::TooMuch("phones", MOST_NUMBERS));
-        }
+        let (name, numbers) = (name_of(&self.name)?, once(&self.numbers)?);
         let email =
             optional("email", self.email.as_deref(), LONGEST_EMAIL)?.map(|email| email.to_lowercase());
         if let Some(email) = email.as_ref().filter(|email| !is_email(email)) {
             return Err(Wrong::Email(email.clone()));
         }
-        let notes = lines(&self.notes);
-        within("notes", &notes, LONGEST_NOTES)?;
+        let notes = notes_of(&self.notes)?;
         let mut fields = BTreeMap::new();
         for (field, value) in &self.fields {
             let Some(value) = optional("fields", Some(value.as_str()), LONGEST_VALUE)? else { continue };
@@ -107,7 +93,35 @@ impl Contact {
             return Err(Wrong::TooMuch("fields", MOST_FIELDS));
         }
         let owner = optional("owner", self.owner.as_deref(), LONGEST_NAME)?;
-        Ok(Self { kind: self.kind, stage: self.stage, name, numbers, email, owner, notes, fields })
+        let Self { kind, stage, company, .. } = *self;
+        Ok(Self { kind, stage, name, numbers, email, company, owner, notes, fields })
+    }
+
+    /// This contact with what is known of the same person as another one: the numbers of both, of the rest what this one has
+    /// not, and the other's name, address and notes beside the notes, as far as they say something else.
+    ///
+    /// # Errors
+    /// [`Wrong`] when that is more than may be kept.
+    pub fn merged(&self, other: &Self) -> Result<Self, Wrong> {
+        let email = self.email.as_deref().or(other.email.as_deref());
+        let others = [Some(other.name.as_str()), other.email.as_deref(), Some(other.notes.as_str())];
+        let others = others.into_iter().flatten();
+        let others = others
+            .filter(|text| ![self.name.as_str(), self.notes.as_str()].contains(text) && Some(*text) != email);
+        let notes: Vec<&str> =
+            [self.notes.as_str()].into_iter().chain(others).filter(|text| !text.is_empty()).collect();
+        let mut fields = other.fields.clone();
+        fields.extend(self.fields.clone());
+        let merged = Self {
+            numbers: self.numbers.iter().chain(&other.numbers).cloned().collect(),
+            email: email.map(str::to_owned),
+            company: self.company.or(other.company),
+            owner: self.owner.clone().or_else(|| other.owner.clone()),
+            notes: notes.join("\n"),
+            fields,
+            ..self.clone()
+        };
+        merged.checked()
     }
 
     /// What the contact is found by, in one spelling.
@@ -116,8 +130,7 @@ impl Contact {
         let numbers = self.numbers.iter().map(Phone::as_str);
         let texts = [self.name.as_str()].into_iter().chain(numbers).chain(self.email.as_deref());
         let fields = self.fields.values().map(String::as_str);
-        let texts: Vec<String> = texts.chain(fields).map(sotto_text::fold).collect();
-        texts.join("\n")
+        found_by(texts.chain(fields))
     }
 }
 
@@ -156,6 +169,7 @@ mod tests {
             name: " سارا كريمي ".to_owned(),
             numbers: vec![Phone::parse("+989121234567", None).unwrap(); 2],
             email: Some("Sara@Example.com ".to_owned()),
+            company: None,
             owner: Some(" ".to_owned()),
             notes: "calls\nlate\0".to_owned(),
             fields: [("city", "Shiraz"), ("budget", " ")].map(|(a, b)| (a.to_owned(), b.to_owned())).into(),
@@ -190,6 +204,38 @@ mod tests {
             contact.email = Some(email.to_owned());
             assert_eq!(contact.checked(), Err(Wrong::Email(email.to_owned())));
         }
+    }
+
+    #[test]
+    fn nothing_of_what_is_merged_is_lost() {
+        let one = contact().checked().unwrap();
+        let other = Contact {
+            stage: Stage::Lost,
+            name: "Sara K.".to_owned(),
+            numbers: vec![Phone::parse("+442079460018", None).unwrap(), one.numbers[0].clone()],
+            email: Some("sara@home.example".to_owned()),
+            company: Some(Uuid::nil()),
+            owner: Some("mina".to_owned()),
+            notes: "sings".to_owned(),
+            fields: [("city", "Tehran"), ("course", "IELTS")]
+                .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                .into(),
+            ..one.clone()
+        };
+        let merged = one.merged(&other).unwrap();
+        assert_eq!((merged.stage, merged.name.as_str()), (one.stage, one.name.as_str()));
+        let numbers: Vec<&str> = merged.numbers.iter().map(Phone::as_str).collect();
+        assert_eq!(numbers, ["+989121234567", "+442079460018"]);
+        assert_eq!((merged.email.as_deref(), merged.owner.as_deref()), (one.email.as_deref(), Some("mina")));
+        assert_eq!(merged.company, Some(Uuid::nil()));
+        assert_eq!(merged.notes, "calls\nlate\nSara K.\nsara@home.example\nsings");
+        assert_eq!((merged.fields["city"].as_str(), merged.fields["course"].as_str()), ("Shiraz", "IELTS"));
+        assert_eq!(one.merged(&one).unwrap(), one, "the same adds nothing");
+        let many = Contact {
+            numbers: (0..10).filter_map(|n| Phone::parse(&format!("+44207946001{n}"), None)).collect(),
+            ..other
+        };
+        assert_eq!(one.merged(&many), Err(Wrong::TooMuch("phones", 10)));
     }
 
     #[test]

@@ -1,22 +1,28 @@
 //! Contacts, their timeline and their tasks: what may be kept of them, what calls add, and in which order it is read. No I/O,
 //! no clock.
 //!
-//! A [`Contact`] is whoever calls or is called, a lead or a representative. A [`Phone`] is a number in one spelling, by which
+//! A [`Contact`] is whoever calls or is called, a lead or a representative, and may belong to a [`Company`]. A [`Phone`] is a number in one spelling, by which
 //! whoever rings is found. A [`CallNote`] is what a call adds once it is over: a [`Communication`], and tasks that somebody has
-//! yet to accept.
+//! yet to accept. A [`Score`] says how promising a lead is, by stated rules.
 
+mod company;
 mod contact;
 mod note;
 mod phone;
 mod place;
+mod score;
+mod table;
 mod task;
 mod timeline;
 
+pub use company::Company;
 pub use contact::{Contact, ContactKind, Stage, terms};
 pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
-pub use place::Place;
-pub use task::{Channel, Priority, Task, TaskKind, TaskState, due};
+pub use place::{Place, QueuePlace};
+pub use score::{Heard, Reason, Rule, Score};
+pub use table::{MOST_ROWS, Problem, Table, Unreadable, contacts_of};
+pub use task::{Channel, Priority, Task, TaskKind, TaskOrder, TaskState, due};
 pub use timeline::{Communication, CommunicationKind, Source};
 
 /// Why something is not kept as it was given.
@@ -39,6 +45,46 @@ pub enum Wrong {
 /// A text of one line as it is kept, without what surrounds it.
 fn line(text: &str) -> String {
     text.replace(char::is_control, " ").trim().to_owned()
+}
+
+/// Characters of a name, and of what else is written down of somebody.
+const LONGEST_NAME: usize = 200;
+const LONGEST_NOTES: usize = 5_000;
+/// Numbers of a contact, or a company.
+const MOST_NUMBERS: usize = 10;
+
+/// A name as it is kept.
+fn name_of(text: &str) -> Result<String, Wrong> {
+    let name = line(text);
+    if name.is_empty() {
+        return Err(Wrong::Empty("name"));
+    }
+    within("name", &name, LONGEST_NAME)?;
+    Ok(name)
+}
+
+/// Notes as they are kept.
+fn notes_of(text: &str) -> Result<String, Wrong> {
+    let notes = lines(text);
+    within("notes", &notes, LONGEST_NOTES)?;
+    Ok(notes)
+}
+
+/// Numbers, each once.
+fn once(numbers: &[Phone]) -> Result<Vec<Phone>, Wrong> {
+    let mut each: Vec<Phone> = Vec::new();
+    for number in numbers {
+        if !each.contains(number) {
+            each.push(number.clone());
+        }
+    }
+    if each.len() > MOST_NUMBERS { Err(Wrong::TooMuch("phones", MOST_NUMBERS)) } else { Ok(each) }
+}
+
+/// What something is found by that these texts are written down of, in one spelling.
+fn found_by<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let texts: Vec<String> = texts.map(sotto_text::fold).collect();
+    texts.join("\n")
 }
 
 /// A text of several lines as it is kept.

@@ -47,6 +47,34 @@ pub enum Priority {
     High,
 }
 
+impl Priority {
+    /// Where it stands in a queue: 0 comes first.
+    #[must_use]
+    pub fn rank(self) -> u8 {
+        match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        }
+    }
+
+    /// The way back.
+    pub(crate) fn of_rank(rank: u8) -> Option<Self> {
+        [Self::High, Self::Normal, Self::Low].into_iter().find(|one| one.rank() == rank)
+    }
+}
+
+/// In which order tasks are listed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskOrder {
+    /// What is due first comes first.
+    #[default]
+    Due,
+    /// What matters most comes first, and of that what is due first.
+    Priority,
+}
+
 /// Where a task stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

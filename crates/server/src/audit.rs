@@ -1,7 +1,8 @@
 //! Who did what that somebody may ask about later: kept in the store, and told to the program's log.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sotto_call::CallId;
@@ -19,6 +20,8 @@ const LONGEST_DETAIL: usize = 500;
 /// Refusals of one person, or one key, that are noted within [`REFUSED_WITHIN`].
 const MOST_REFUSED: usize = 40;
 const REFUSED_WITHIN: Duration = Duration::from_secs(3_600);
+/// What is remembered to be noted once; who does more than that is noted again.
+const MOST_REMEMBERED: usize = 100_000;
 
 /// A detail as it is kept.
 #[must_use]
@@ -88,6 +91,21 @@ impl Audit {
     #[must_use]
     pub fn lost(&self) -> u64 {
         self.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// What was noted of somebody, to note each once. In memory: after a restart it may be noted again.
+#[derive(Debug, Default)]
+pub struct Once<T>(Mutex<BTreeSet<(String, T)>>);
+
+impl<T: Ord> Once<T> {
+    /// Whether this was not noted of `who` before; from now on it was.
+    pub fn is_new(&self, who: &str, what: T) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST_REMEMBERED {
+            known.clear();
+        }
+        known.insert((who.to_owned(), what))
     }
 }
 

@@ -2,10 +2,13 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{Participant, Party};
-use sotto_crm::{CallNote, Country, Phone};
-use sotto_store::{CallEntry, CallRow};
+use sotto_call::{CallId, Participant, Party};
+use sotto_crm::{CallNote, Contact, Country, Phone};
+use sotto_store::{CallEntry, Store, StoreError};
 use time::UtcOffset;
+
+/// Contacts that are read together.
+const PAGE: u32 = 500;
 
 /// See [`crate::config::Config::crm`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -44,17 +47,59 @@ impl CrmRules {
         of(Party::Customer).or_else(|| of(Party::Other))
     }
 
-    /// What a call that is over adds to the timeline of whoever it was with, when it came to this insight, which has no moods
-    /// in it. Nothing where their number is not known.
+    /// Spells contacts' numbers anew that were kept before it was known of which country they are, and has it looked at again
+    /// whose the calls with such numbers are. Says of how many contacts a number is another now. One that is somebody else's in
+    /// the new spelling stays as it is, which is logged: whether the two are one, a person decides.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn respell(&self, store: &Store) -> Result<u64, StoreError> {
+        if self.country.is_none() {
+            return Ok(0);
+        }
+        let spelled = |number: &Phone| match number.as_str().starts_with('+') {
+            true => number.clone(),
+            false => Phone::parse(number.as_str(), self.country).unwrap_or_else(|| number.clone()),
+        };
+        let (mut changed, mut after) = (0, None);
+        loop {
+            let rows = store.all_contacts(after, PAGE).await?;
+            let Some(last) = rows.last() else { break };
+            after = Some(last.id);
+            for row in rows {
+                let numbers: Vec<Phone> = row.contact.numbers.iter().map(spelled).collect();
+                if numbers == row.contact.numbers {
+                    continue;
+                }
+                let Ok(contact) = Contact { numbers, ..row.contact }.checked() else { continue };
+                match store.change_contact(row.id, row.version, &contact, row.active_at_unix_ms).await {
+                    Ok(_) => changed += 1,
+                    Err(error @ (StoreError::NumberTaken(_) | StoreError::Stale)) => {
+                        tracing::warn!(contact = %row.id, %error, "a number stays as it was spelled");
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        store.look_again_at_local_calls().await?;
+        Ok(changed)
+    }
+
+    /// What a call with these participants that is over adds to the timeline of whoever it was with, when it came to this
+    /// insight, which has no moods in it. Nothing where their number is not known.
     #[must_use]
-    pub fn entry(&self, call: &CallRow, insight: &str) -> Option<CallEntry> {
-        let number = self.customer(&call.participants)?;
-        let length = call.duration_ms.map_or(0, |length| length.0);
-        let ended_at_unix_ms = call.started_at_unix_ms.saturating_add(length);
+    pub fn entry(
+        &self,
+        call: CallId,
+        participants: &[Participant],
+        ended_at_unix_ms: u64,
+        insight: &str,
+    ) -> Option<CallEntry> {
+        let number = self.customer(participants)?;
         match CallNote::of(insight, ended_at_unix_ms, self.clock) {
             Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note }),
             Err(error) => {
-                tracing::warn!(call = %call.id, %error, "what a call came to cannot be noted on a timeline");
+                tracing::warn!(%call, %error, "what a call came to cannot be noted on a timeline");
                 None
             }
         }
@@ -63,7 +108,50 @@ impl CrmRules {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use sotto_crm::{ContactKind, Stage};
+
     use super::*;
+
+    fn contact(name: &str, number: &str) -> Contact {
+        Contact {
+            kind: ContactKind::Lead,
+            stage: Stage::New,
+            name: name.to_owned(),
+            numbers: vec![Phone::parse(number, None).unwrap()],
+            email: None,
+            company: None,
+            owner: None,
+            notes: String::new(),
+            fields: BTreeMap::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn numbers_that_were_kept_before_the_country_was_known_are_spelled_anew() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let mut ids = Vec::new();
+        for (name, number) in [
+            ("Sara", "09121234567"),
+            ("Omid", "+989351234567"),
+            ("Omid again", "09351234567"),
+            ("Ada", "1234567"),
+        ] {
+            ids.push(store.add_contact(&contact(name, number), 1_000).await.unwrap().id);
+        }
+        assert_eq!(CrmRules::default().respell(&store).await.unwrap(), 0);
+        let rules = CrmRules { country: Some("IR".parse().unwrap()), ..CrmRules::default() };
+        assert_eq!((rules.respell(&store).await.unwrap(), rules.respell(&store).await.unwrap()), (1, 0));
+        let mut numbers = Vec::new();
+        for id in ids {
+            let row = store.contact(id).await.unwrap().unwrap();
+            assert_eq!(row.active_at_unix_ms, 1_000, "nothing has happened with them");
+            numbers.push(row.contact.numbers[0].to_string());
+        }
+        assert_eq!(numbers, ["+989121234567", "+989351234567", "09351234567", "1234567"]);
+        store.close().await;
+    }
 
     #[test]
     fn the_customer_is_known_by_their_number() {

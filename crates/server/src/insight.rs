@@ -705,6 +705,7 @@ impl Insight {
     /// if nothing waits for the thread: final words are never kept waiting by more than one of these. Never waits.
     pub fn look_ahead(&self, memory: &Arc<CallMemory>, utterance: &Utterance) {
         let is_meant = utterance.party == Party::Customer && !utterance.r#final && seems_whole(utterance);
+        let is_meant = is_meant && !memory.consent().is_employee;
         if is_meant && self.is_reading() && self.waiting.load(Relaxed) == 0 {
             self.try_send(Job::LookAhead(Arc::clone(memory), Box::new(utterance.clone())));
         }

@@ -27,6 +27,8 @@ use crate::{gaps, priority};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
+/// Calls of which it is looked together whose they are.
+const JOINED_TOGETHER: u32 = 50;
 
 /// How jobs are worked on.
 #[derive(Clone, Copy, Debug)]
@@ -170,6 +172,10 @@ pub async fn run(
 ) {
     let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
+    if let Err(error) = worker.rules.respell(&worker.store).await {
+        tracing::warn!(%error, "numbers stay as they were spelled before `crm.country` was set");
+    }
+    let mut is_more = worker.join_calls().await;
     let mut under_way = JoinSet::new();
     while !worker.stop.is_cancelled() {
         while under_way.len() < limits.at_once {
@@ -183,11 +189,13 @@ pub async fn run(
             };
             under_way.spawn(Arc::clone(&worker).attend_to(job));
         }
+        let pause = if is_more { Duration::ZERO } else { limits.every };
         tokio::select! {
             () = worker.stop.cancelled() => {}
             Some(_) = under_way.join_next() => {}
-            () = tokio::time::sleep(limits.every) => {}
+            () = tokio::time::sleep(pause) => {}
         }
+        is_more = worker.join_calls().await;
     }
     while under_way.join_next().await.is_some() {}
 }
@@ -222,6 +230,34 @@ impl Worker {
                 return;
             }
         }
+    }
+
+    /// Looks whose some calls are, of which nobody has: what they came to is there already, and nothing is made again. Whether
+    /// there may be more.
+    async fn join_calls(&self) -> bool {
+        let calls = match self.store.unjoined_calls(JOINED_TOGETHER).await {
+            Ok(calls) => calls,
+            Err(error) => {
+                tracing::warn!(%error, "it cannot be looked just now whose calls are");
+                return false;
+            }
+        };
+        for call in &calls {
+            let entry = self.rules.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight);
+            let joined = match self.store.join_call(call, entry.as_ref()).await {
+                Err(error) if error.is_permanent() => {
+                    // It is on nobody's timeline, and holds up no other.
+                    tracing::error!(call = %call.id, %error, "the database refuses what a call adds to a timeline");
+                    self.store.join_call(call, None).await
+                }
+                joined => joined,
+            };
+            if let Err(error) = joined {
+                tracing::warn!(%error, "what a call adds to a timeline waits for the database");
+                return false;
+            }
+        }
+        calls.len() >= JOINED_TOGETHER as usize
     }
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
@@ -264,7 +300,9 @@ impl Worker {
             }
             made = self.done(better).await?;
         }
-        let entry = self.rules.entry(&call, &made.insight);
+        let length = call.duration_ms.map_or(0, |length| length.0);
+        let ended_at = call.started_at_unix_ms.saturating_add(length);
+        let entry = self.rules.entry(call.id, &call.participants, ended_at, &made.insight);
         Ok((made, entry))
     }
 
@@ -469,7 +507,7 @@ mod tests {
             assert_eq!(made.as_ref(), (!is_dead).then_some(name));
             assert_eq!(tries.lock().unwrap()[name].1, u32::from(!is_dead), "{name} once");
         }
-        let dead = store.jobs(Some(JobState::Dead), 20).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 20).await.unwrap();
         assert!(dead.iter().all(|job| job.tries == 3 && job.error.as_ref().unwrap().starts_with("no luck")));
     }
 
@@ -496,7 +534,7 @@ mod tests {
         });
         let limits = JobLimits { tries: 1, patience: Duration::from_millis(20), ..SOON };
         work_until(&store, work, limits, has(JobState::Dead, 2)).await;
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         let why: BTreeMap<CallId, &str> =
             dead.iter().map(|job| (job.call, job.error.as_deref().unwrap())).collect();
         assert_eq!([why[&calls[0].1], why[&calls[1].1]], ["it panicked", "it took too long"]);
@@ -510,7 +548,7 @@ mod tests {
         // PostgreSQL knows no such character.
         let work: Work = Arc::new(|_: Step, _: &[CallEvent]| -> anyhow::Result<Made> { Ok(made_of("\0")) });
         work_until(&store, work, SOON, has(JobState::Dead, 1)).await;
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert!(dead[0].error.as_ref().unwrap().starts_with("the database refuses it"), "{dead:?}");
     }
 
@@ -582,7 +620,7 @@ mod tests {
         assert!(shown.contains("\"being_written\":true"), "{shown}");
         stop.cancel();
         working.await.unwrap();
-        let waiting = store.jobs(Some(JobState::Waiting), 9).await.unwrap();
+        let waiting = store.jobs(Some(JobState::Waiting), None, 9).await.unwrap();
         assert_eq!(waiting[0].error.as_deref(), Some("Sotto is being stopped"));
     }
 

@@ -30,6 +30,7 @@ mod outside;
 pub mod pace;
 pub mod pages;
 pub mod people;
+pub mod person;
 pub mod player;
 mod priority;
 pub mod prompts;

@@ -1,22 +1,19 @@
 //! What becomes of customers' moods once they are read: what for, for how long, who sees them, and who has looked.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 use sotto_call::CallId;
 use sotto_store::{Role, Store, StoreError};
 use utoipa::ToSchema;
 
-use crate::audit::{self, Audit};
+use crate::audit::{self, Audit, Once};
 use crate::http::schema;
 use crate::insight::{InsightConfig, MoodFrom};
 
 /// What a change of the settings is called in the audit, and that somebody has looked.
 const SETTINGS: &str = "mood_settings";
 const LOOKED: &str = "moods";
-/// Who has looked at what is remembered of so many; who looks again after that is noted again.
-const MOST_REMEMBERED: usize = 100_000;
 
 /// What customers' moods are read for, how long they are kept, and who sees them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -85,16 +82,12 @@ fn name_of(value: &impl Serialize) -> String {
 
 /// Who has looked at the moods of which call, to note each once.
 #[derive(Debug, Default)]
-pub struct Looks(Mutex<BTreeSet<(String, Option<CallId>)>>);
+pub struct Looks(Once<Option<CallId>>);
 
 impl Looks {
     /// Notes that somebody looks at the moods of a call, or at those in the list of live calls.
     pub fn note(&self, who: &str, call: Option<CallId>, moods: &MoodUse, audit: &Audit) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if known.len() >= MOST_REMEMBERED {
-            known.clear();
-        }
-        if known.insert((who.to_owned(), call)) {
+        if self.0.is_new(who, call) {
             audit.note(who, LOOKED, call, &moods.purposes());
         }
     }

@@ -33,15 +33,36 @@ pub async fn remove_older(
         // Those that cannot be removed are passed by, until the next run.
         let Some((last, _)) = calls.last() else { return Ok(removed) };
         after = Some(*last);
-        let mut gone = BTreeSet::new();
-        for (id, recording) in &calls {
-            // Its row is what remembers the files: it stays until they are gone.
-            if remove_recordings(data, *id, recording.as_deref()).await {
-                gone.insert(*id);
+        removed += remove(store, data, &calls).await?;
+    }
+}
+
+/// Removes ended calls, each with where its recording lies, recordings first. Says how many went; those whose recordings cannot
+/// be removed stay, which is logged.
+///
+/// # Errors
+/// When the store refuses.
+pub async fn remove(
+    store: &Store,
+    data: &Path,
+    calls: &[(CallId, Option<String>)],
+) -> Result<u64, StoreError> {
+    let mut gone = BTreeSet::new();
+    for (id, recording) in calls {
+        let beside = recording.as_deref().and_then(supervisors_track);
+        // Its row is what remembers the files: it stays until they are gone.
+        let mut is_gone = true;
+        for name in recording.iter().chain(&beside) {
+            if let Err(error) = remove_file(data, name).await {
+                tracing::error!(call = %id, %error, "a recording cannot be removed");
+                is_gone = false;
             }
         }
-        removed += store.delete_calls(&gone).await?;
+        if is_gone {
+            gone.insert(*id);
+        }
     }
+    store.delete_calls(&gone).await
 }
 
 /// Removes what was read of customers' moods from ended calls that began more than `age` before `now_unix_ms`. Says of how many
@@ -69,21 +90,8 @@ pub async fn forget_questions(
     store.forget_questions(before, MOST_LOOKED_UP).await
 }
 
-/// Removes a call's recordings. Whether they are gone.
-pub(crate) async fn remove_recordings(data: &Path, id: CallId, recording: Option<&str>) -> bool {
-    let beside = recording.and_then(supervisors_track);
-    let mut are_gone = true;
-    for name in recording.into_iter().chain(beside.as_deref()) {
-        if let Err(error) = remove(data, name).await {
-            tracing::error!(call = %id, %error, "a recording cannot be removed");
-            are_gone = false;
-        }
-    }
-    are_gone
-}
-
 /// Removes a file below the data folder, if it is there.
-async fn remove(data: &Path, name: &str) -> std::io::Result<()> {
+async fn remove_file(data: &Path, name: &str) -> std::io::Result<()> {
     if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
         return Ok(());
     }
@@ -166,7 +174,7 @@ mod tests {
             store.add_missed(&missed).await.unwrap();
         }
         let removed = remove_older(&store, folder.path(), Duration::from_secs(5), 10_000).await.unwrap();
-        assert_eq!((removed, store.missed(9).await.unwrap().len()), (3, 1));
+        assert_eq!((removed, store.missed(None, 9).await.unwrap().len()), (3, 1));
         assert!(!supervisors.exists());
         for (id, name, kept) in [
             (old, "old.wav", false),

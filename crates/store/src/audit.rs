@@ -16,8 +16,8 @@ pub struct AuditRow {
     pub at_unix_ms: u64,
     /// By whom.
     pub who: String,
-    /// What, as one word of a few: `supervise`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `draft`,
-    /// `refused`.
+    /// What, as one word of a few: `supervise`, `outcome`, `consent`, `intents`, `knowledge`, `gap`, `contacts`,
+    /// `contact_seen`, `recordings`, `draft`, `refused`.
     pub what: String,
     /// In which call.
     pub call: Option<CallId>,

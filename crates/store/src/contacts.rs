@@ -1,18 +1,18 @@
 //! Whoever calls, or is called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sotto_crm::{Contact, ContactKind, Phone, Place, Stage};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::{
-    clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned,
+    clean, from_json, from_name, name_of, placed, read, seen, signed, to_json, transaction, unsigned,
 };
 use crate::{Store, StoreError};
 
-/// Calls of a number whose notes are made anew when it becomes somebody's.
-const MOST_CALLS: i64 = 100;
+/// Numbers that are looked up together.
+const NUMBERS_TOGETHER: usize = 500;
 
 /// A contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub struct ContactFilter {
     pub stage: Option<Stage>,
     /// Only whose number it is.
     pub number: Option<Phone>,
+    /// Only those of this company.
+    pub company: Option<Uuid>,
     /// Only those in whose words all of these are: see [`sotto_crm::terms`].
     pub terms: Vec<String>,
     /// Only those further down than this.
@@ -54,6 +56,7 @@ struct Raw {
     name: String,
     numbers: String,
     email: Option<String>,
+    company_id: Option<Uuid>,
     owner: Option<String>,
     notes: String,
     fields: String,
@@ -62,10 +65,16 @@ struct Raw {
     version: i64,
 }
 
-const COLUMNS: &str =
-    "id, kind, stage, name, numbers, email, owner, notes, fields, created_at, active_at, version";
+/// Has what belongs to a contact belong to another.
+const MOVE: [&str; 2] = [
+    "UPDATE communications SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE tasks SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+];
 
-/// Binds a contact's id, what is written down of it, and a time: `$1` to `$11` of a statement.
+const COLUMNS: &str =
+    "id, kind, stage, name, numbers, email, company_id, owner, notes, fields, created_at, active_at, version";
+
+/// Binds a contact's id, what is written down of it, a time, and its company: `$1` to `$12` of a statement.
 macro_rules! bind_contact {
     ($query:expr, $id:expr, $contact:expr, $at:expr) => {
         $query
@@ -80,7 +89,32 @@ macro_rules! bind_contact {
             .bind(to_json(&$contact.fields)?)
             .bind(clean(&$contact.words()))
             .bind($at)
+            .bind($contact.company)
     };
+}
+
+/// Puts what is written down of a contact in the place of this version, within a transaction; says how many there were.
+macro_rules! replace {
+    ($tx:ident, $id:expr, $version:expr, $contact:expr, $at:expr) => {{
+        let changed = sqlx::query(
+            "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
+             notes = $8, fields = $9, words = $10, active_at = $11, company_id = $12, version = version + 1 \
+             WHERE id = $1 AND version = $13",
+        );
+        let changed = bind_contact!(changed, $id, $contact, $at).bind($version);
+        changed.execute(&mut **$tx).await.map_err(no_company)?.rows_affected()
+    }};
+}
+
+/// What a change comes to that found no contact of its version, within a transaction: there is another, or none.
+macro_rules! stale_or_none {
+    ($tx:ident, $id:expr) => {{
+        let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
+            .bind($id)
+            .fetch_optional(&mut **$tx)
+            .await?;
+        if known.is_some() { Err(StoreError::Stale) } else { Ok(None) }
+    }};
 }
 
 /// Gives a contact its numbers, and no others, within a transaction.
@@ -101,7 +135,44 @@ macro_rules! put_numbers {
     };
 }
 
-fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
+/// Has it looked at again whose the calls with a contact's numbers are that are on nobody's timeline, within a transaction. It
+/// comes before what is done to the contact: whoever keeps what a call came to takes the two in the same order.
+macro_rules! look_again {
+    ($tx:ident, $contact:expr) => {
+        for number in &$contact.numbers {
+            sqlx::query(
+                "UPDATE ai_call_insights SET customer_number = NULL WHERE customer_number = $1 AND NOT EXISTS \
+                 (SELECT 1 FROM communications WHERE communications.call_id = ai_call_insights.call_id)",
+            )
+            .bind(number.as_str())
+            .execute(&mut **$tx)
+            .await?;
+        }
+    };
+}
+
+/// Keeps a new contact with its numbers, within a transaction.
+macro_rules! insert {
+    ($tx:ident, $id:expr, $contact:expr, $at:expr) => {
+        look_again!($tx, $contact);
+        let added = sqlx::query(
+            "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
+             created_at, active_at, company_id, version) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, $12, 1)",
+        );
+        bind_contact!(added, $id, $contact, $at).execute(&mut **$tx).await.map_err(no_company)?;
+        put_numbers!($tx, $id, $contact);
+    };
+}
+
+fn no_company(error: sqlx::Error) -> StoreError {
+    match error {
+        sqlx::Error::Database(error) if error.is_foreign_key_violation() => StoreError::NoCompany,
+        error => error.into(),
+    }
+}
+
+pub(crate) fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
     match error {
         sqlx::Error::Database(error) if error.is_unique_violation() => {
             StoreError::NumberTaken(number.to_string())
@@ -111,21 +182,15 @@ fn taken(error: sqlx::Error, number: &Phone) -> StoreError {
 }
 
 impl Store {
-    /// Keeps a new contact. Calls that were with its numbers before are noted on its timeline soon after.
+    /// Keeps a new contact. Calls that were with its numbers before are among [`Store::unjoined_calls`] from now on.
     ///
     /// # Errors
     /// [`StoreError::NumberTaken`] when another contact has one of its numbers.
     pub async fn add_contact(&self, contact: &Contact, at_unix_ms: u64) -> Result<ContactRow, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         transaction!(self, tx => {
-            let added = sqlx::query(
-                "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
-                 created_at, active_at, version) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11, 1)",
-            );
-            bind_contact!(added, id, contact, at).execute(&mut **tx).await?;
-            put_numbers!(tx, id, contact);
+            insert!(tx, id, contact, at);
         });
-        self.note_calls_of(&contact.numbers, at).await?;
         Ok(ContactRow {
             id,
             contact: contact.clone(),
@@ -133,6 +198,59 @@ impl Store {
             active_at_unix_ms: at_unix_ms,
             version: 1,
         })
+    }
+
+    /// Keeps new contacts, all of them or none, as [`Store::add_contact`] does with one.
+    ///
+    /// # Errors
+    /// [`StoreError::NumberTaken`] when another contact has one of their numbers.
+    pub async fn add_contacts(&self, contacts: &[Contact], at_unix_ms: u64) -> Result<(), StoreError> {
+        let at = signed(at_unix_ms, "time")?;
+        transaction!(self, tx => {
+            for contact in contacts {
+                let id = Uuid::now_v7();
+                insert!(tx, id, contact, at);
+            }
+        });
+        Ok(())
+    }
+
+    /// Which of these numbers some contact has.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn numbers_taken(&self, numbers: &[Phone]) -> Result<BTreeSet<String>, StoreError> {
+        let mut taken = BTreeSet::new();
+        for some in numbers.chunks(NUMBERS_TOGETHER) {
+            let rows: Vec<String> = read!(self, db => {
+                let mut query = QueryBuilder::new("SELECT number FROM contact_numbers WHERE number IN (");
+                let mut list = query.separated(", ");
+                for number in some {
+                    list.push_bind(number.to_string());
+                }
+                query.push(")");
+                query.build_query_scalar().fetch_all(db).await?
+            });
+            taken.extend(rows);
+        }
+        Ok(taken)
+    }
+
+    /// Contacts in the order in which they were added: those that follow `after`, or the first, at most `limit`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn all_contacts(&self, after: Option<Uuid>, limit: u32) -> Result<Vec<ContactRow>, StoreError> {
+        let rows: Vec<Raw> = read!(self, db => {
+            let mut query = QueryBuilder::new("SELECT ");
+            query.push(COLUMNS).push(" FROM contacts");
+            if let Some(after) = after {
+                query.push(" WHERE id > ").push_bind(after);
+            }
+            query.push(" ORDER BY id LIMIT ").push_bind(i64::from(limit));
+            query.build_query_as().fetch_all(db).await?
+        });
+        rows.into_iter().map(ContactRow::try_from).collect()
     }
 
     /// Puts a contact in the place of the one of this version, and says what is kept now; nothing where there is none of this
@@ -148,46 +266,55 @@ impl Store {
         contact: &Contact,
         at_unix_ms: u64,
     ) -> Result<Option<ContactRow>, StoreError> {
-        let (at, version) = (signed(at_unix_ms, "time")?, signed(version, "version")?);
+        let (at, version) = (signed(at_unix_ms, "time")?, seen(version)?);
         transaction!(self, tx => {
-            let changed = sqlx::query(
-                "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
-                 notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
-                 WHERE id = $1 AND version = $12",
-            );
-            let changed = bind_contact!(changed, id, contact, at).bind(version);
-            let changed = changed.execute(&mut **tx).await?.rows_affected();
+            look_again!(tx, contact);
+            let changed = replace!(tx, id, version, contact, at);
             if changed == 0 {
-                let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
-                    .bind(id)
-                    .fetch_optional(&mut **tx)
-                    .await?;
-                return if known.is_some() { Err(StoreError::Stale) } else { Ok(None) };
+                return stale_or_none!(tx, id);
             }
             put_numbers!(tx, id, contact);
         });
-        self.note_calls_of(&contact.numbers, at).await?;
         self.contact(id).await
     }
 
-    /// Has what calls with these numbers came to made anew, as far as it is on nobody's timeline: then it is noted there.
-    async fn note_calls_of(&self, numbers: &[Phone], at: i64) -> Result<(), StoreError> {
+    /// Puts one contact in the place of two of these versions, under the first one's id: it has both timelines and the tasks of
+    /// both, and the other is no more. Says what is kept now; nothing where there is not one of each id.
+    ///
+    /// # Errors
+    /// [`StoreError::Stale`] when somebody else has changed one since, [`StoreError::NumberTaken`] when a third contact has one
+    /// of the numbers.
+    pub async fn merge_contacts(
+        &self,
+        (id, version): (Uuid, u64),
+        (other, others_version): (Uuid, u64),
+        contact: &Contact,
+        at_unix_ms: u64,
+    ) -> Result<Option<ContactRow>, StoreError> {
+        let at = signed(at_unix_ms, "time")?;
+        let (version, others_version) = (seen(version)?, seen(others_version)?);
         transaction!(self, tx => {
-            for number in numbers {
-                sqlx::query(
-                    "UPDATE jobs SET state = 'waiting', tries = 0, due_at = $2, changed_at = $2 \
-                     WHERE state = 'done' AND call_id IN (SELECT call_id FROM ai_call_insights \
-                     WHERE customer_number = $1 AND NOT EXISTS (SELECT 1 FROM communications \
-                     WHERE communications.call_id = ai_call_insights.call_id) ORDER BY call_id DESC LIMIT $3)",
-                )
-                .bind(number.as_str())
-                .bind(at)
-                .bind(MOST_CALLS)
+            // Its version is no longer what anybody has seen, so nobody changes it from here on.
+            let is_there = sqlx::query("UPDATE contacts SET version = version + 1 WHERE id = $1 AND version = $2")
+                .bind(other)
+                .bind(others_version)
                 .execute(&mut **tx)
-                .await?;
+                .await?
+                .rows_affected();
+            if is_there == 0 {
+                return stale_or_none!(tx, other);
             }
+            for statement in MOVE {
+                sqlx::query(statement).bind(id).bind(other).execute(&mut **tx).await?;
+            }
+            sqlx::query("DELETE FROM contacts WHERE id = $1").bind(other).execute(&mut **tx).await?;
+            let changed = replace!(tx, id, version, contact, at);
+            if changed == 0 {
+                return stale_or_none!(tx, id);
+            }
+            put_numbers!(tx, id, contact);
         });
-        Ok(())
+        self.contact(id).await
     }
 
     /// A contact.
@@ -225,6 +352,9 @@ impl Store {
                 query.push(" AND id IN (SELECT contact_id FROM contact_numbers WHERE number = ");
                 query.push_bind(number).push(")");
             }
+            if let Some(company) = filter.company {
+                query.push(" AND company_id = ").push_bind(company);
+            }
             for term in &filter.terms {
                 query.push(" AND words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
             }
@@ -238,15 +368,24 @@ impl Store {
         rows.into_iter().map(ContactRow::try_from).collect()
     }
 
-    /// Removes a contact with its timeline and its tasks; what was said in its calls stays for as long as these do. Says
-    /// whether there was one.
+    /// Removes a contact with its timeline and its tasks, of this version where one is given; what was said in its calls stays
+    /// for as long as these do. Says whether there was one.
     ///
     /// # Errors
-    /// When the database refuses.
-    pub async fn remove_contact(&self, id: Uuid) -> Result<bool, StoreError> {
+    /// [`StoreError::Stale`] when somebody else has changed it since.
+    pub async fn remove_contact(&self, id: Uuid, version: Option<u64>) -> Result<bool, StoreError> {
+        let version = version.map(seen).transpose()?;
         let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM contacts WHERE id = $1").bind(id).execute(&mut **tx).await?.rows_affected()
+            sqlx::query("DELETE FROM contacts WHERE id = $1 AND version = coalesce($2, version)")
+                .bind(id)
+                .bind(version)
+                .execute(&mut **tx)
+                .await?
+                .rows_affected()
         });
+        if removed == 0 && self.contact(id).await?.is_some() {
+            return Err(StoreError::Stale);
+        }
         if removed > 0 {
             self.forget_old_rows();
         }
@@ -255,7 +394,7 @@ impl Store {
 }
 
 /// A pattern of what has a text anywhere in it.
-fn anywhere(text: &str) -> String {
+pub(crate) fn anywhere(text: &str) -> String {
     let text = clean(text).replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
     format!("%{text}%")
 }
@@ -272,6 +411,7 @@ impl TryFrom<Raw> for ContactRow {
                 name: raw.name,
                 numbers: from_json(&raw.numbers, "numbers")?,
                 email: raw.email,
+                company: raw.company_id,
                 owner: raw.owner,
                 notes: raw.notes,
                 fields,

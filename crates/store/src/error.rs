@@ -44,9 +44,12 @@ pub enum StoreError {
     /// A user of this name exists.
     #[error("there is a user called {0} already")]
     NameTaken(String),
-    /// Another contact has this number.
-    #[error("another contact has the number {0}")]
+    /// Another contact, or another company, has this number.
+    #[error("somebody else has the number {0}")]
     NumberTaken(String),
+    /// A contact is to belong to a company that there is not.
+    #[error("there is no such company")]
+    NoCompany,
     /// Somebody else has changed it since it was read.
     #[error("somebody else has changed it meanwhile")]
     Stale,

@@ -8,13 +8,13 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
-use sotto_crm::TaskState;
+use sotto_crm::Place;
 use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
-use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
-use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
+use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
+use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
 /// Queues a step of a call that has just ended, unless it was before.
@@ -39,7 +39,7 @@ const KEEP_REVIEW: &str = "INSERT INTO ai_call_insights \
      (call_id, version, made_at, insight, with_moods, quality, customer_number) VALUES ($1, $2, $3, $4, $5, $6, $7) \
      ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
      insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
-     customer_number = excluded.customer_number";
+     customer_number = coalesce(excluded.customer_number, ai_call_insights.customer_number)";
 /// Characters of an error that are kept.
 pub(crate) const LONGEST_ERROR: usize = 500;
 
@@ -248,6 +248,7 @@ impl Store {
                     .bind(review.insight.as_str())
                     .bind(review.with_moods.as_deref())
                     .bind(review.quality.as_str())
+                    // Whose it is shows when the job is done.
                     .bind(None::<&str>)
                     .execute(&mut **tx)
                     .await?;
@@ -271,7 +272,6 @@ impl Store {
         entry: Option<&CallEntry>,
     ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
-        let ended_at = signed(entry.map_or(0, |entry| entry.ended_at_unix_ms), "time")?;
         let is_ours = transaction!(self, tx => {
             let settled = sqlx::query(
                 "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
@@ -291,7 +291,8 @@ impl Store {
                     .bind(review.insight.as_str())
                     .bind(review.with_moods.as_deref())
                     .bind(review.quality.as_str())
-                    .bind(entry.map(|entry| entry.number.as_str()))
+                    // Nobody has to look again whose it is.
+                    .bind(entry.map_or("", |entry| entry.number.as_str()))
                     .execute(&mut **tx)
                     .await?;
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
@@ -321,23 +322,8 @@ impl Store {
                         .execute(&mut **tx)
                         .await?;
                 }
-                let contact: Option<Uuid> = match entry {
-                    Some(entry) => {
-                        sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
-                            .bind(entry.number.as_str())
-                            .fetch_optional(&mut **tx)
-                            .await?
-                    }
-                    None => None,
-                };
-                if let Some((entry, contact)) = entry.zip(contact) {
-                    let (call, said) = (job.call.0, &entry.note.communication);
-                    insert_communication!(tx, Uuid::now_v7(), contact, Some(call), ended_at, None, said);
-                    for proposal in &entry.note.proposals {
-                        let of_call = Some((call, proposal.origin.clone(), clean(&proposal.quote)));
-                        let (task, state) = (&proposal.task, TaskState::Proposed);
-                        insert_task!(tx, Uuid::now_v7(), contact, of_call, state, task, ended_at, None);
-                    }
+                if let Some(entry) = entry {
+                    note_call!(tx, job.call.0, entry);
                 }
             }
             settled > 0
@@ -379,16 +365,25 @@ impl Store {
         Ok(settled > 0)
     }
 
-    /// Jobs, those that changed last first, at most `limit`.
+    /// Jobs, those that changed last first, at most `limit`: what stands further down than `before`, where that is given.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn jobs(&self, state: Option<JobState>, limit: u32) -> Result<Vec<JobRow>, StoreError> {
+    pub async fn jobs(
+        &self,
+        state: Option<JobState>,
+        before: Option<Place>,
+        limit: u32,
+    ) -> Result<Vec<JobRow>, StoreError> {
         let state = state.map(|state| name_of(&state)).transpose()?;
+        let before = before.map(placed).transpose()?;
         let rows: Vec<RawJob> = read!(self, db => {
-            let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs");
+            let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs WHERE 1 = 1");
             if let Some(state) = state {
-                query.push(" WHERE state = ").push_bind(state);
+                query.push(" AND state = ").push_bind(state);
+            }
+            if let Some((at, id)) = before {
+                query.push(" AND (changed_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }
             query.push(" ORDER BY changed_at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
             query.build_query_as().fetch_all(db).await?

@@ -7,6 +7,7 @@
 
 mod audit;
 mod calls;
+mod companies;
 mod contacts;
 mod documents;
 mod error;
@@ -27,6 +28,7 @@ mod writer;
 
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
+pub use companies::{CompanyFilter, CompanyRow};
 pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
@@ -38,5 +40,5 @@ pub use missed::MissedCall;
 pub use people::{ApiKeyRow, Role, SessionRow, TokenHash, UserChange, UserRow};
 pub use recovery::{Recovered, recover};
 pub use store::{InstanceLock, Store, make_private_folder};
-pub use timeline::{CallEntry, CommunicationRow, TaskFilter, TaskRow};
+pub use timeline::{CallEntry, CommunicationRow, TaskFilter, TaskRow, UnjoinedCall};
 pub use writer::{EventWriter, Full, NotStored, WriterFigures, WriterLimits};

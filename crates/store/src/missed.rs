@@ -57,16 +57,17 @@ impl Store {
         Ok(())
     }
 
-    /// Missed calls that nobody has dealt with, newest first, at most `limit`.
+    /// Missed calls that nobody has dealt with, newest first, at most `limit`: those older than `before`, where that is given.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn missed(&self, limit: u32) -> Result<Vec<MissedCall>, StoreError> {
+    pub async fn missed(&self, before: Option<Uuid>, limit: u32) -> Result<Vec<MissedCall>, StoreError> {
         let rows: Vec<Raw> = read!(self, db => {
             sqlx::query_as(
                 "SELECT id, at, called, aor, name, waited_ms FROM missed_calls WHERE handled_at IS NULL \
-                 ORDER BY id DESC LIMIT $1",
+                 AND id < $1 ORDER BY id DESC LIMIT $2",
             )
+            .bind(before.unwrap_or(Uuid::max()))
             .bind(i64::from(limit))
             .fetch_all(db)
             .await?
@@ -106,6 +107,35 @@ impl Store {
                 .execute(&mut **tx)
                 .await?
                 .rows_affected()
+        });
+        if removed > 0 {
+            self.forget_old_rows();
+        }
+        Ok(removed)
+    }
+
+    /// The missed calls whose caller's address of record is known, with that, dealt with or not.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn missed_callers(&self) -> Result<Vec<(Uuid, String)>, StoreError> {
+        Ok(read!(self, db => {
+            sqlx::query_as("SELECT id, aor FROM missed_calls WHERE aor IS NOT NULL").fetch_all(db).await?
+        }))
+    }
+
+    /// Removes missed calls, and says how many there were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn remove_missed(&self, ids: &[Uuid]) -> Result<u64, StoreError> {
+        let removed = transaction!(self, tx => {
+            let mut removed = 0;
+            for id in ids {
+                let delete = sqlx::query("DELETE FROM missed_calls WHERE id = $1").bind(*id);
+                removed += delete.execute(&mut **tx).await?.rows_affected();
+            }
+            removed
         });
         if removed > 0 {
             self.forget_old_rows();

@@ -262,6 +262,11 @@ pub(crate) fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
     u64::try_from(value).map_err(|_| StoreError::Invalid(format!("{what} {value} is negative")))
 }
 
+/// The version that somebody has seen who changes something. What cannot be one is none that is kept.
+pub(crate) fn seen(version: u64) -> Result<i64, StoreError> {
+    i64::try_from(version).map_err(|_| StoreError::Stale)
+}
+
 /// A place in a list, as columns have it.
 pub(crate) fn placed(place: Place) -> Result<(i64, Uuid), StoreError> {
     Ok((signed(place.at_unix_ms, "time")?, place.id))

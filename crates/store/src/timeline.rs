@@ -1,11 +1,13 @@
 //! What was said to contacts and by them, and what is to be done for them.
 
-use sotto_call::CallId;
-use sotto_crm::{CallNote, Communication, Phone, Place, Task, TaskState};
+use std::collections::BTreeMap;
+
+use sotto_call::{CallId, Participant};
+use sotto_crm::{CallNote, Communication, Phone, Place, QueuePlace, Task, TaskKind, TaskOrder, TaskState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::{clean, from_json, from_name, name_of, placed, read, signed, transaction, unsigned};
+use crate::store::{clean, from_json, from_name, name_of, placed, read, seen, signed, transaction, unsigned};
 use crate::{Store, StoreError};
 
 /// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words.
@@ -65,8 +67,9 @@ pub struct TaskRow {
 impl TaskRow {
     /// Where it stands in a list.
     #[must_use]
-    pub fn place(&self) -> Place {
-        Place { at_unix_ms: self.task.due_at_unix_ms.unwrap_or(NEVER.unsigned_abs()), id: self.id }
+    pub fn place(&self) -> QueuePlace {
+        let at_unix_ms = self.task.due_at_unix_ms.unwrap_or(NEVER.unsigned_abs());
+        QueuePlace { priority: self.task.priority, due: Place { at_unix_ms, id: self.id } }
     }
 }
 
@@ -77,10 +80,18 @@ pub struct TaskFilter {
     pub state: Option<TaskState>,
     /// Only for this contact.
     pub contact: Option<Uuid>,
+    /// Only these.
+    pub kind: Option<TaskKind>,
     /// Only of this user.
     pub assignee: Option<String>,
-    /// Only those further down than this.
-    pub after: Option<Place>,
+    /// Only those that this user may do: of theirs, or anybody's.
+    pub doer: Option<String>,
+    /// Only those that are due by then, in milliseconds since 1970 (UTC).
+    pub due_by_unix_ms: Option<u64>,
+    /// In which order.
+    pub order: TaskOrder,
+    /// Only those further down than this, in this order.
+    pub after: Option<QueuePlace>,
     /// At most so many.
     pub limit: u32,
 }
@@ -96,7 +107,23 @@ pub struct CallEntry {
     pub note: CallNote,
 }
 
-/// Adds an entry to a contact's timeline, within a transaction; says how many contacts of this id there were.
+/// A call that came to something, and of which nobody has looked yet whose it is.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UnjoinedCall {
+    /// Which.
+    pub id: CallId,
+    /// Who took part.
+    pub participants: Vec<Participant>,
+    /// When it was over, in milliseconds since 1970 (UTC).
+    pub ended_at_unix_ms: u64,
+    /// What it came to, as JSON, in which nothing rests on how the customer felt.
+    pub insight: String,
+    /// When that was made: what is made anew meanwhile is not looked at by this.
+    made_at: i64,
+}
+
+/// Adds an entry to a contact's timeline, within a transaction; says how many contacts of this id there were. A call has one
+/// entry at most.
 macro_rules! insert_communication {
     ($tx:ident, $id:expr, $contact:expr, $call:expr, $at:expr, $by:expr, $said:expr) => {{
         let (call, by): (Option<uuid::Uuid>, Option<String>) = ($call, $by);
@@ -107,7 +134,8 @@ macro_rules! insert_communication {
             .await?;
         sqlx::query(
             "INSERT INTO communications (id, contact_id, call_id, kind, source, at, made_by, content, tags, metadata) \
-             SELECT $1, id, $2, $3, $4, $5, $6, $7, $8, $9 FROM contacts WHERE id = $10",
+             SELECT $1, id, $2, $3, $4, $5, $6, $7, $8, $9 FROM contacts WHERE id = $10 \
+             ON CONFLICT (call_id) DO NOTHING",
         )
         .bind($id)
         .bind(call)
@@ -160,7 +188,32 @@ macro_rules! insert_task {
         .rows_affected()
     }};
 }
-pub(crate) use {insert_communication, insert_task};
+
+/// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, within a transaction.
+macro_rules! note_call {
+    ($tx:ident, $call:expr, $entry:expr) => {{
+        let (call, entry): (uuid::Uuid, &$crate::CallEntry) = ($call, $entry);
+        let ended_at = $crate::store::signed(entry.ended_at_unix_ms, "time")?;
+        let contact: Option<uuid::Uuid> =
+            sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
+                .bind(entry.number.as_str())
+                .fetch_optional(&mut **$tx)
+                .await?;
+        if let Some(contact) = contact {
+            let said = &entry.note.communication;
+            let id = uuid::Uuid::now_v7();
+            $crate::timeline::insert_communication!($tx, id, contact, Some(call), ended_at, None, said);
+            for proposal in &entry.note.proposals {
+                let quote = $crate::store::clean(&proposal.quote);
+                let of_call = Some((call, proposal.origin.clone(), quote));
+                let (id, task, state) =
+                    (uuid::Uuid::now_v7(), &proposal.task, sotto_crm::TaskState::Proposed);
+                $crate::timeline::insert_task!($tx, id, contact, of_call, state, task, ended_at, None);
+            }
+        }
+    }};
+}
+pub(crate) use {insert_communication, insert_task, note_call};
 
 #[derive(FromRow)]
 struct RawCommunication {
@@ -174,6 +227,16 @@ struct RawCommunication {
     content: String,
     tags: String,
     metadata: String,
+}
+
+#[derive(FromRow)]
+struct RawUnjoined {
+    id: Uuid,
+    participants: String,
+    started_at: i64,
+    duration_ms: Option<i64>,
+    insight: String,
+    made_at: i64,
 }
 
 #[derive(FromRow)]
@@ -245,6 +308,124 @@ impl Store {
         rows.into_iter().map(CommunicationRow::try_from).collect()
     }
 
+    /// What was said of late to and by these contacts: of each the entries since a time, at most `each`, newest first. A contact
+    /// without any is absent.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn recent_communications(
+        &self,
+        contacts: &[Uuid],
+        since_unix_ms: u64,
+        each: u32,
+    ) -> Result<BTreeMap<Uuid, Vec<CommunicationRow>>, StoreError> {
+        if contacts.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let since = signed(since_unix_ms, "time")?;
+        let rows: Vec<RawCommunication> = read!(self, db => {
+            let mut query = QueryBuilder::new(
+                "SELECT * FROM (SELECT communications.*, \
+                 row_number() OVER (PARTITION BY contact_id ORDER BY at DESC, id DESC) AS newness \
+                 FROM communications WHERE at >= ",
+            );
+            query.push_bind(since).push(" AND contact_id IN (");
+            let mut ids = query.separated(", ");
+            for contact in contacts {
+                ids.push_bind(*contact);
+            }
+            query.push(")) AS recent WHERE newness <= ").push_bind(i64::from(each)).push(" ORDER BY newness");
+            query.build_query_as().fetch_all(db).await?
+        });
+        let mut recent: BTreeMap<Uuid, Vec<CommunicationRow>> = BTreeMap::new();
+        for row in rows {
+            recent.entry(row.contact_id).or_default().push(CommunicationRow::try_from(row)?);
+        }
+        Ok(recent)
+    }
+
+    /// Calls that came to something and of which nobody has looked yet whose they are, newest first, at most `limit`: those of
+    /// numbers that have become a contact's since, and those that are older than contacts. One whose job is still to be done
+    /// is looked at by that.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn unjoined_calls(&self, limit: u32) -> Result<Vec<UnjoinedCall>, StoreError> {
+        let rows: Vec<RawUnjoined> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT calls.id, participants, started_at, duration_ms, insight, made_at \
+                 FROM ai_call_insights AS made JOIN calls ON calls.id = made.call_id \
+                 WHERE customer_number IS NULL AND NOT EXISTS (SELECT 1 FROM jobs \
+                 WHERE jobs.call_id = made.call_id AND jobs.state IN ('waiting', 'running')) \
+                 ORDER BY made.call_id DESC LIMIT $1",
+            )
+            .bind(i64::from(limit))
+            .fetch_all(db)
+            .await?
+        });
+        rows.into_iter().map(UnjoinedCall::try_from).collect()
+    }
+
+    /// Has it looked at again whose the calls are that are on nobody's timeline and whose customers' numbers are not those of a
+    /// country.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn look_again_at_local_calls(&self) -> Result<(), StoreError> {
+        transaction!(self, tx => {
+            sqlx::query(
+                "UPDATE ai_call_insights SET customer_number = NULL \
+                 WHERE customer_number <> '' AND customer_number NOT LIKE '+%' AND NOT EXISTS \
+                 (SELECT 1 FROM communications WHERE communications.call_id = ai_call_insights.call_id)",
+            )
+            .execute(&mut **tx)
+            .await?;
+        });
+        Ok(())
+    }
+
+    /// Somebody has looked whose a call is: what it adds is on the timeline of the contact with its customer's number from now
+    /// on, if there is one; nothing is added where that number is not known. False, and nothing is added, where it has been
+    /// looked at or made anew meanwhile, or is gone.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn join_call(
+        &self,
+        call: &UnjoinedCall,
+        entry: Option<&CallEntry>,
+    ) -> Result<bool, StoreError> {
+        let is_joined = transaction!(self, tx => {
+            // The job comes first, as in `finish_job`: whoever takes something out of the call waits for this, and then takes
+            // out what is added here as well.
+            let at_rest = sqlx::query(
+                "UPDATE jobs SET claims = claims WHERE call_id = $1 AND state NOT IN ('waiting', 'running')",
+            )
+            .bind(call.id.0)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
+            let looked_at = sqlx::query(
+                "UPDATE ai_call_insights SET customer_number = $3 \
+                 WHERE call_id = $1 AND made_at = $2 AND customer_number IS NULL",
+            )
+            .bind(call.id.0)
+            .bind(call.made_at)
+            .bind(entry.map_or("", |entry| entry.number.as_str()))
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
+            if at_rest == 0 || looked_at == 0 {
+                return Ok(false);
+            }
+            if let Some(entry) = entry {
+                note_call!(tx, call.id.0, entry);
+            }
+            true
+        });
+        Ok(is_joined)
+    }
+
     /// Keeps a new task; nothing where there is no such contact.
     ///
     /// # Errors
@@ -276,7 +457,7 @@ impl Store {
         task: &Task,
         at_unix_ms: u64,
     ) -> Result<Option<TaskRow>, StoreError> {
-        let (at, version) = (signed(at_unix_ms, "time")?, signed(version, "version")?);
+        let (at, version) = (signed(at_unix_ms, "time")?, seen(version)?);
         let channel = task.channel.map(|channel| name_of(&channel)).transpose()?;
         let due = task.due_at_unix_ms.map(|at| signed(at, "time")).transpose()?;
         let changed = transaction!(self, tx => {
@@ -316,13 +497,16 @@ impl Store {
         row.map(TaskRow::try_from).transpose()
     }
 
-    /// Tasks, what is due first comes first, and last what is not due at any time.
+    /// Tasks in the order that the filter says; what is not due at any time comes after what is.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn tasks(&self, filter: &TaskFilter) -> Result<Vec<TaskRow>, StoreError> {
         let state = filter.state.map(|state| name_of(&state)).transpose()?;
-        let after = filter.after.map(placed).transpose()?;
+        let kind = filter.kind.map(|kind| name_of(&kind)).transpose()?;
+        let due_by = filter.due_by_unix_ms.map(|at| signed(at, "time")).transpose()?;
+        let after =
+            filter.after.map(|after| placed(after.due).map(|due| (after.priority, due))).transpose()?;
         let rows: Vec<RawTask> = read!(self, db => {
             let mut query = QueryBuilder::new(TASKS);
             if let Some(state) = state {
@@ -331,14 +515,28 @@ impl Store {
             if let Some(contact) = filter.contact {
                 query.push(" AND contact_id = ").push_bind(contact);
             }
+            if let Some(kind) = kind {
+                query.push(" AND tasks.kind = ").push_bind(kind);
+            }
             if let Some(assignee) = &filter.assignee {
                 query.push(" AND assignee = ").push_bind(clean(assignee));
             }
-            if let Some((at, id)) = after {
-                query.push(" AND (due_at > ").push_bind(at).push(" OR (due_at = ").push_bind(at);
-                query.push(" AND tasks.id > ").push_bind(id).push("))");
+            if let Some(doer) = &filter.doer {
+                query.push(" AND (assignee IS NULL OR assignee = ").push_bind(clean(doer)).push(")");
             }
-            query.push(" ORDER BY due_at, tasks.id LIMIT ").push_bind(i64::from(filter.limit));
+            if let Some(at) = due_by {
+                query.push(" AND due_at <= ").push_bind(at).push(" AND due_at < ").push_bind(NEVER);
+            }
+            let by_rank = filter.order == TaskOrder::Priority;
+            if let Some((priority, (at, id))) = after {
+                query.push(if by_rank { " AND (rank, due_at, tasks.id) > (" } else { " AND (due_at, tasks.id) > (" });
+                if by_rank {
+                    query.push_bind(i64::from(priority.rank())).push(", ");
+                }
+                query.push_bind(at).push(", ").push_bind(id).push(")");
+            }
+            query.push(if by_rank { " ORDER BY rank, due_at, tasks.id" } else { " ORDER BY due_at, tasks.id" });
+            query.push(" LIMIT ").push_bind(i64::from(filter.limit));
             query.build_query_as().fetch_all(db).await?
         });
         rows.into_iter().map(TaskRow::try_from).collect()
@@ -361,6 +559,21 @@ impl TryFrom<RawCommunication> for CommunicationRow {
                 tags: from_json(&raw.tags, "tags")?,
                 metadata: from_json(&raw.metadata, "metadata")?,
             },
+        })
+    }
+}
+
+impl TryFrom<RawUnjoined> for UnjoinedCall {
+    type Error = StoreError;
+    fn try_from(raw: RawUnjoined) -> Result<Self, StoreError> {
+        let ended_at = raw.started_at.saturating_add(raw.duration_ms.unwrap_or_default());
+        Ok(Self {
+            id: CallId(raw.id),
+            // Where that cannot be read, nobody is known, and no other call is held up.
+            participants: from_json(&raw.participants, "participants").unwrap_or_default(),
+            ended_at_unix_ms: unsigned(ended_at, "time")?,
+            insight: raw.insight,
+            made_at: raw.made_at,
         })
     }
 }

@@ -16,16 +16,16 @@ use sotto_call::{
     Source, Span, Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Priority,
-    Proposal, Stage, Task, TaskKind, TaskState,
+    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place,
+    Priority, Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow, GapState, ImportRow,
-    IntentEdits, IntentRow, JobRow, JobState, MissedCall, NewImport, Outcome, PlaybookRow, QuestionRow,
-    ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow,
-    WriterLimits, recover,
+    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow,
+    GapState, ImportRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, NewImport, Outcome,
+    PlaybookRow, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow,
+    UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -198,6 +198,7 @@ fn contact(name: &str, numbers: &[&str]) -> Contact {
         name: name.to_owned(),
         numbers: numbers.iter().map(|number| number_of(number)).collect(),
         email: Some("a@example.com".to_owned()),
+        company: None,
         owner: Some("mina".to_owned()),
         notes: "two\nlines".to_owned(),
         fields: [("city".to_owned(), "Shiraz".to_owned())].into(),
@@ -436,7 +437,7 @@ on_both! {
         let interrupted = CallId::new();
         store.create_call(&row(interrupted)).await.unwrap();
         recover(&store, |_| None).await.unwrap();
-        let jobs = store.jobs(Some(JobState::Waiting), 9).await.unwrap();
+        let jobs = store.jobs(Some(JobState::Waiting), None, 9).await.unwrap();
         let calls: BTreeMap<CallId, &JobRow> = jobs.iter().map(|job| (job.call, job)).collect();
         assert_eq!((jobs.len(), calls.len()), (2, 2));
         let job = calls[&id];
@@ -533,6 +534,12 @@ on_both! {
         assert!(!store.finish_job(&job, &review_called("stale"), &nothing(), None).await.unwrap(), "somebody else has it");
         assert!(store.finish_job(&again, &review_called("third"), &nothing(), None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
+        // What is only known so far changes nothing of whose the call is.
+        assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
+        let last = claimed(&store).await;
+        assert!(store.show_review(&last, &review_called("so far")).await.unwrap());
+        assert!(store.fail_job(&last, "no luck", None, LATE).await.unwrap());
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
     }
 
     async fn a_job_that_fails_comes_again_until_it_is_dead(store: Store) {
@@ -544,10 +551,27 @@ on_both! {
         assert_eq!((job.tries, job.error.as_deref()), (2, Some("no\u{fffd} luck")));
         assert!(store.fail_job(&job, &"x".repeat(9_000), None, 30_000).await.unwrap());
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].call, dead[0].error.as_ref().unwrap().len()), (1, id, 500));
         assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
         assert_eq!(claimed(&store).await.tries, 1);
+    }
+
+    async fn jobs_are_listed_in_pages(store: Store) {
+        let mut calls = Vec::new();
+        for started_at in [1_000, 2_000, 2_000] {
+            calls.push(ended_call(&store, started_at).await);
+        }
+        let (mut listed, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.jobs(Some(JobState::Waiting), before, 2).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(Place { at_unix_ms: last.changed_at_unix_ms, id: last.id });
+            listed.extend(page.into_iter().map(|job| job.call));
+        }
+        calls.reverse();
+        assert_eq!(listed, calls);
+        assert_eq!(store.jobs(None, None, 9).await.unwrap().len(), 3);
     }
 
     async fn what_somebody_had_claimed_who_died_is_taken_up(store: Store) {
@@ -560,7 +584,7 @@ on_both! {
         let two = [claimed(&store).await, claimed(&store).await];
         assert_eq!(store.claim_job(LATE).await.unwrap(), None);
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
-        let dead = store.jobs(Some(JobState::Dead), 9).await.unwrap();
+        let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].id), (1, one.id), "twice it was running when somebody died");
         assert!(two.iter().any(|job| job.id == one.id));
         assert_eq!(states(&store).await, [(JobState::Waiting, 1), (JobState::Dead, 1)]);
@@ -856,16 +880,17 @@ on_both! {
         let (first, second) = (call(1), call(2));
         store.add_missed(&first).await.unwrap();
         store.add_missed(&second).await.unwrap();
-        assert_eq!(store.missed(9).await.unwrap(), [second.clone(), first.clone()]);
-        assert_eq!(store.missed(1).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.missed(None, 9).await.unwrap(), [second.clone(), first.clone()]);
+        assert_eq!(store.missed(None, 1).await.unwrap(), std::slice::from_ref(&second));
+        assert_eq!(store.missed(Some(second.id), 9).await.unwrap(), std::slice::from_ref(&first));
         assert!(store.handle_missed(second.id, "mina", 3).await.unwrap());
         assert!(!store.handle_missed(second.id, "omid", 4).await.unwrap());
         assert!(!store.handle_missed(Uuid::now_v7(), "omid", 4).await.unwrap());
-        assert_eq!(store.missed(9).await.unwrap(), [first]);
+        assert_eq!(store.missed(None, 9).await.unwrap(), [first]);
         for (before, removed) in [(1, 0), (3, 2), (3, 0)] {
             assert_eq!(store.delete_missed(before).await.unwrap(), removed, "{before}");
         }
-        assert_eq!(store.missed(9).await.unwrap(), []);
+        assert_eq!(store.missed(None, 9).await.unwrap(), []);
     }
 
     async fn tokens_of_a_day_are_kept_until_the_next(store: Store) {
@@ -1241,7 +1266,10 @@ on_both! {
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
         assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
-        assert!(store.remove_contact(sara.id).await.unwrap() && !store.remove_contact(sara.id).await.unwrap());
+        let stale = store.remove_contact(sara.id, Some(1)).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert!(store.remove_contact(sara.id, Some(2)).await.unwrap());
+        assert!(!store.remove_contact(sara.id, Some(2)).await.unwrap());
         assert_eq!(store.contact(sara.id).await.unwrap(), None);
     }
 
@@ -1259,6 +1287,105 @@ on_both! {
         assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), []);
         let omid = store.change_contact(omid.id, 1, &both, 3_000).await.unwrap().unwrap();
         assert_eq!(store.contacts(&with("+989121234567")).await.unwrap(), [omid]);
+    }
+
+    async fn contacts_of_a_table_are_kept_all_or_none(store: Store) {
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let numbers = ["+989351234567", "+989121234567"].map(number_of);
+        let taken = store.numbers_taken(&numbers).await.unwrap();
+        assert_eq!(taken.into_iter().collect::<Vec<_>>(), ["+989121234567"]);
+        assert!(store.numbers_taken(&[]).await.unwrap().is_empty());
+        let [omid, other] = [("Omid", "+989351234567"), ("Other", "+989121234567")].map(|(name, number)| contact(name, &[number]));
+        let added = store.add_contacts(&[omid.clone(), other], 2_000).await;
+        assert!(matches!(added, Err(StoreError::NumberTaken(_))), "{added:?}");
+        assert_eq!(store.all_contacts(None, 9).await.unwrap().len(), 1);
+        store.add_contacts(&[omid.clone(), contact("Reza", &[])], 2_000).await.unwrap();
+        let all = store.all_contacts(None, 2).await.unwrap();
+        let rest = store.all_contacts(all.last().map(|row| row.id), 2).await.unwrap();
+        let names: Vec<&str> = all.iter().chain(&rest).map(|row| row.contact.name.as_str()).collect();
+        assert_eq!(names, ["Sara", "Omid", "Reza"]);
+        assert_eq!((&all[1].contact, all[1].created_at_unix_ms, all[1].version), (&omid, 2_000, 1));
+    }
+
+    async fn companies_have_contacts_which_stay_without_them(store: Store) {
+        let company = |name: &str, numbers: &[&str]| Company {
+            name: name.to_owned(),
+            numbers: numbers.iter().map(|number| number_of(number)).collect(),
+            notes: "two\nlines".to_owned(),
+        };
+        let noor = store.add_company(&company("نور", &["+982188776655"]), 1_000).await.unwrap();
+        assert_eq!(store.company(noor.id).await.unwrap().unwrap(), noor);
+        let taken = store.add_company(&company("Other", &["+982188776655"]), 2_000).await;
+        assert!(matches!(taken, Err(StoreError::NumberTaken(_))), "{taken:?}");
+        let hall = store.add_company(&company("Hall 100%", &[]), 2_000).await.unwrap();
+        let found = async |filter: CompanyFilter| {
+            let rows = store.companies(&CompanyFilter { limit: 9, ..filter }).await.unwrap();
+            rows.into_iter().map(|row| row.id).collect::<Vec<_>>()
+        };
+        assert_eq!(found(CompanyFilter::default()).await, [hall.id, noor.id]);
+        let before = Some(Place { at_unix_ms: hall.changed_at_unix_ms, id: hall.id });
+        assert_eq!(found(CompanyFilter { before, ..Default::default() }).await, [noor.id]);
+        let terms = sotto_crm::terms("0%");
+        assert_eq!(found(CompanyFilter { terms, ..Default::default() }).await, [hall.id]);
+        let number = Some(number_of("+982188776655"));
+        assert_eq!(found(CompanyFilter { number, ..Default::default() }).await, [noor.id]);
+        let names = store.company_names(&[noor.id, hall.id, Uuid::now_v7()]).await.unwrap();
+        assert_eq!(names, BTreeMap::from([(noor.id, "نور".to_owned()), (hall.id, "Hall 100%".to_owned())]));
+
+        let of_noor = Contact { company: Some(noor.id), ..contact("Sara", &["+989121234567"]) };
+        let sara = store.add_contact(&of_noor, 3_000).await.unwrap();
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap().contact, of_noor);
+        store.add_contact(&contact("Omid", &[]), 3_000).await.unwrap();
+        let theirs = ContactFilter { company: Some(noor.id), limit: 9, ..Default::default() };
+        assert_eq!(store.contacts(&theirs).await.unwrap(), [sara.clone()]);
+        let nowhere = Contact { company: Some(Uuid::now_v7()), ..of_noor.clone() };
+        let refused = store.change_contact(sara.id, 1, &nowhere, 4_000).await;
+        assert!(matches!(refused, Err(StoreError::NoCompany)), "{refused:?}");
+
+        let renamed = store.change_company(noor.id, 1, &company("نور نو", &[]), 5_000).await.unwrap().unwrap();
+        assert_eq!((renamed.company.name.as_str(), renamed.version), ("نور نو", 2));
+        let stale = store.change_company(noor.id, 1, &company("x", &[]), 6_000).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert_eq!(store.change_company(Uuid::now_v7(), 1, &company("x", &[]), 6_000).await.unwrap(), None);
+        assert!(matches!(store.remove_company(noor.id, Some(1)).await, Err(StoreError::Stale)));
+        assert!(store.remove_company(noor.id, Some(2)).await.unwrap());
+        assert!(!store.remove_company(noor.id, None).await.unwrap());
+        assert_eq!(store.contact(sara.id).await.unwrap().unwrap().contact.company, None);
+    }
+
+    async fn two_contacts_become_one_with_all_that_is_known_of_both(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &["+442079460018"]), 2_000).await.unwrap();
+        for (of, content) in [(&sara, "one"), (&other, "two")] {
+            store.add_communication(of.id, &said(content), "mina", 3_000).await.unwrap().unwrap();
+            store.add_task(of.id, TaskState::Open, &callback(), "mina", 3_000).await.unwrap().unwrap();
+        }
+        let both = sara.contact.merged(&other.contact).unwrap();
+        let merge = async |versions: [u64; 2], ids: [Uuid; 2]| {
+            let [one, two] = [0, 1].map(|n| (ids[n], versions[n]));
+            store.merge_contacts(one, two, &both, 9_000).await
+        };
+        for versions in [[1, 2], [2, 1]] {
+            let stale = merge(versions, [sara.id, other.id]).await;
+            assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        }
+        let nobody = Uuid::now_v7();
+        for ids in [[sara.id, nobody], [nobody, other.id]] {
+            assert_eq!(merge([1, 1], ids).await.unwrap(), None);
+        }
+        let left = store.contact(other.id).await.unwrap().unwrap();
+        assert_eq!((&left.contact, left.version), (&other.contact, 1));
+        assert_eq!(store.communications(other.id, None, 9).await.unwrap().len(), 1);
+        let merged = merge([1, 1], [sara.id, other.id]).await.unwrap().unwrap();
+        assert_eq!((&merged.contact, merged.version), (&both, 2));
+        assert_eq!(store.contact(other.id).await.unwrap(), None);
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
+        let tasks = store.tasks(&TaskFilter { contact: Some(sara.id), limit: 9, ..Default::default() }).await.unwrap();
+        assert_eq!(tasks.len(), 2);
+        for number in ["+989121234567", "+442079460018"] {
+            let whose = ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
+            assert_eq!(store.contacts(&whose).await.unwrap(), std::slice::from_ref(&merged));
+        }
     }
 
     async fn contacts_are_found_by_words_and_listed_in_pages(store: Store) {
@@ -1309,6 +1436,11 @@ on_both! {
         assert_eq!(store.communications(sara.id, Some(after), 1).await.unwrap(), all[2..3]);
         assert_eq!(store.communications(omid.id, None, 9).await.unwrap(), []);
         assert_eq!(store.add_communication(Uuid::now_v7(), &said("x"), "mina", 1).await.unwrap(), None);
+        let more = store.add_communication(omid.id, &said("of Omid"), "mina", 3_000).await.unwrap().unwrap();
+        let recent = store.recent_communications(&[sara.id, omid.id, Uuid::now_v7()], 3_000, 2).await.unwrap();
+        let expected = BTreeMap::from([(sara.id, all[..2].to_vec()), (omid.id, vec![more])]);
+        assert_eq!(recent, expected, "the newest of each");
+        assert!(store.recent_communications(&[], 0, 2).await.unwrap().is_empty());
         let listed = store.contacts(&ContactFilter { limit: 1, ..Default::default() }).await.unwrap();
         assert_eq!((listed[0].id, listed[0].active_at_unix_ms), (sara.id, 9_000), "something happened with her");
         assert_eq!(listed[0].version, 1);
@@ -1340,8 +1472,39 @@ on_both! {
         assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
         assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
-        store.remove_contact(sara.id).await.unwrap();
+        store.remove_contact(sara.id, None).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
+    }
+
+    async fn tasks_are_a_queue_by_how_much_they_matter(store: Store) {
+        use Priority::{High, Low, Normal};
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let tasks = [(Low, Some(1_000), None), (High, None, None), (Normal, Some(3_000), Some("mina")),
+            (High, Some(9_000), Some("omid")), (Normal, Some(2_000), None), (High, Some(9_000), None)];
+        let mut added = Vec::new();
+        for (n, (priority, due_at_unix_ms, assignee)) in tasks.into_iter().enumerate() {
+            let (title, assignee) = (Some(n.to_string()), assignee.map(str::to_owned));
+            let kind = if n == 4 { TaskKind::Meeting } else { TaskKind::Callback };
+            let task = Task { kind, title, priority, due_at_unix_ms, assignee, ..callback() };
+            added.push(store.add_task(sara.id, TaskState::Open, &task, "mina", 1_000).await.unwrap().unwrap());
+        }
+        let titles = |rows: &[TaskRow]| -> Vec<String> { rows.iter().filter_map(|row| row.task.title.clone()).collect() };
+        let queue = TaskFilter { order: TaskOrder::Priority, limit: 2, ..Default::default() };
+        let (mut listed, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.tasks(&TaskFilter { after, ..queue.clone() }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.place());
+            listed.extend(page);
+        }
+        // Of those that are due at the same time, ids decide.
+        assert_eq!(titles(&listed), ["3", "5", "1", "4", "2", "0"]);
+        let all = TaskFilter { limit: 9, ..queue };
+        let found = async |filter: TaskFilter| titles(&store.tasks(&filter).await.unwrap());
+        assert_eq!(found(TaskFilter { doer: Some("mina".to_owned()), ..all.clone() }).await, ["5", "1", "4", "2", "0"]);
+        assert_eq!(found(TaskFilter { due_by_unix_ms: Some(3_000), ..all.clone() }).await, ["4", "2", "0"]);
+        let late = TaskFilter { due_by_unix_ms: Some(LATE), kind: Some(TaskKind::Callback), ..all };
+        assert_eq!(found(late).await, ["3", "5", "2", "0"], "what is due at no time is not due");
     }
 
     async fn a_call_is_on_the_timeline_of_whoever_it_was_with_once(store: Store) {
@@ -1393,13 +1556,57 @@ on_both! {
         assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap(), [], "of nobody yet");
         store.add_contact(&contact("Omid", &["+989351234567"]), 20_000).await.unwrap();
-        assert_eq!(states(&store).await, [(JobState::Done, 1)]);
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
         let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
-        let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
-        assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
+        let unjoined = store.unjoined_calls(9).await.unwrap();
+        let [call] = unjoined.as_slice() else { panic!("{unjoined:?}") };
+        assert_eq!((call.id, call.insight.as_str(), call.ended_at_unix_ms), (id, "said", 10_000));
+        assert_eq!(call.participants, started("abc@pbx").participants);
+        assert!(store.join_call(call, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(call, Some(&entry)).await.unwrap(), "once");
+        let timeline = store.communications(sara.id, None, 9).await.unwrap();
+        assert_eq!(timeline.iter().map(|row| row.call).collect::<Vec<_>>(), [Some(id)]);
+        assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
+        assert_eq!(states(&store).await, [(JobState::Done, 1)], "nothing is made again");
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
-        assert_eq!(states(&store).await, [(JobState::Done, 1)], "it is there already");
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "it is there already");
+        // With her goes her timeline, and whoever has the number then gets the call.
+        store.remove_contact(sara.id, None).await.unwrap();
+        store.add_contact(&contact("Reza", &["+989121234567"]), 40_000).await.unwrap();
+        assert_eq!(store.unjoined_calls(9).await.unwrap().len(), 1);
+    }
+
+    async fn calls_with_numbers_of_no_country_are_looked_at_again(store: Store) {
+        let mut ids = Vec::new();
+        for number in [Some("09121234567"), Some("+989351234567"), None] {
+            ids.push(ended_call(&store, 1_000).await);
+            let (job, entry) = (claimed(&store).await, number.map(entry));
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), entry.as_ref()).await.unwrap());
+        }
+        store.look_again_at_local_calls().await.unwrap();
+        let again: Vec<CallId> = store.unjoined_calls(9).await.unwrap().iter().map(|call| call.id).collect();
+        assert_eq!(again, ids[..1]);
+    }
+
+    async fn what_is_made_anew_or_taken_out_meanwhile_is_not_joined_as_it_was(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let (job, entry) = (claimed(&store).await, entry("+989121234567"));
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
+        let before = store.unjoined_calls(9).await.unwrap().remove(0);
+        store.run_job(job.id, LATE).await.unwrap();
+        assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "the job looks whose it is");
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        let again = ReviewRow { made_at_unix_ms: 60_000, ..review_called("again") };
+        assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
     }
 
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
@@ -1597,6 +1804,26 @@ async fn what_was_said_in_a_call_that_is_removed_is_in_no_file_of_sqlite() {
     assert!(is_in_files(folder.path(), "walrus"));
     assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
     gone_from_files(folder.path(), "walrus").await;
+}
+
+/// What calls came to before there were contacts has no number beside it.
+#[tokio::test]
+async fn a_call_that_is_older_than_contacts_is_looked_at() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}", folder.path().join("sotto.db").display());
+    let store = Store::open(&url).await.unwrap();
+    let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+    let id = ended_call(&store, 1_000).await;
+    let job = claimed(&store).await;
+    assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+    assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "nobody's, and that is known");
+    let mut file = SqliteConnection::connect(&url).await.unwrap();
+    sqlx::query("UPDATE ai_call_insights SET customer_number = NULL").execute(&mut file).await.unwrap();
+    file.close().await.unwrap();
+    let call = store.unjoined_calls(9).await.unwrap().remove(0);
+    assert!(store.join_call(&call, Some(&entry("+989121234567"))).await.unwrap());
+    assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
+    store.close().await;
 }
 
 #[tokio::test]

@@ -452,6 +452,8 @@ export interface LeadFields {
   /** The usual one first. */
   phones: string[];
   email?: string;
+  /** The company they belong to. */
+  company_id?: string;
   /** The user who looks after them. */
   owner?: string;
   notes: string;
@@ -459,12 +461,65 @@ export interface LeadFields {
   fields: Record<string, string>;
 }
 
+/** A rule that speaks for a lead, or against them. */
+export type ScoreRule =
+  | 'stage_contacted'
+  | 'stage_qualified'
+  | 'stage_converted'
+  | 'stage_lost'
+  | 'spoke_of_interest'
+  | 'spoke_of_buying'
+  | 'spoke_against'
+  | 'urgent'
+  | 'unhurried'
+  | 'names_course'
+  | 'names_budget'
+  | 'this_week'
+  | 'this_month'
+  | 'often'
+  | 'quiet'
+  | 'unreachable';
+
+/** How promising a lead is, 0 to 100, and why. */
+export interface LeadScore {
+  points: number;
+  /** The entry is that of the timeline that a reason rests on. */
+  reasons: { rule: ScoreRule; points: number; entry_id?: string }[];
+}
+
 /** Whoever calls, or is called. */
 export interface Lead extends LeadFields {
   id: string;
+  company_name?: string;
   active_at_unix_ms: number;
+  /** Absent for representatives. */
+  score?: LeadScore;
   /** Whoever changes them says which one they have seen. */
   version: number;
+}
+
+/** Whom contacts belong to. */
+export interface Company {
+  id: string;
+  name: string;
+  /** Its own, those of nobody in particular. */
+  phones: string[];
+  notes: string;
+  version: number;
+}
+
+/** What went with a person: calls answered or not; those left could not be removed. */
+export interface Erased {
+  calls: number;
+  left: number;
+  missed: number;
+  recordings: number;
+}
+
+/** What became of a table of contacts: all of them are added, or none. */
+export interface Imported {
+  added: number;
+  problems: { line: number; message: string }[];
 }
 
 /** A page of contacts, and where the next begins. */
@@ -491,6 +546,12 @@ export interface TimelineEntry {
 
 export interface Timeline {
   communication: TimelineEntry[];
+  next?: string;
+}
+
+/** A page of tasks, and where the next begins. */
+export interface TaskList {
+  tasks: Task[];
   next?: string;
 }
 
@@ -789,9 +850,26 @@ export const api = {
   addLead: (fields: Partial<LeadFields> & { name: string }) => json<Lead>('POST', 'api/leads', fields),
   changeLead: (id: string, version: number, fields: LeadFields) =>
     json<Lead>('PUT', lead(id), { version, ...fields }),
-  async removeLead(id: string): Promise<void> {
-    await request('DELETE', lead(id));
+  async removeLead(id: string, version: number): Promise<void> {
+    await request('DELETE', `${lead(id)}?version=${version}`);
   },
+  /** Where all that is kept of a contact is downloaded. */
+  exportOf: (id: string) => address(`${lead(id)}/export`),
+  eraseLead: (id: string) => json<Erased>('POST', `${lead(id)}/erase`),
+  mergeLeads: (kept: Lead, other: Lead) =>
+    json<Lead>('POST', `${lead(kept.id)}/merge`, {
+      version: kept.version,
+      other: other.id,
+      other_version: other.version,
+    }),
+  async companies(signal?: AbortSignal): Promise<Company[]> {
+    return (await json<{ companies: Company[] }>('GET', 'api/companies?limit=200', undefined, signal)).companies;
+  },
+  addCompany: (name: string, phones: string[]) => json<Company>('POST', 'api/companies', { name, phones }),
+  async removeCompany({ id, version }: Company): Promise<void> {
+    await request('DELETE', `api/companies/${encodeURIComponent(id)}?version=${version}`);
+  },
+  importLeads: (file: File) => json<Imported>('POST', 'api/leads/import', file),
   timeline: (id: string, before: string | null, signal?: AbortSignal) =>
     json<Timeline>(
       'GET',
@@ -801,9 +879,8 @@ export const api = {
     ),
   addNote: (id: string, content: string) =>
     json<TimelineEntry>('POST', `${lead(id)}/communication`, { type: 'note', content }),
-  async tasks(query: Record<string, string>, signal?: AbortSignal): Promise<Task[]> {
-    return (await json<{ tasks: Task[] }>('GET', `api/tasks?${new URLSearchParams(query)}`, undefined, signal)).tasks;
-  },
+  tasks: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<TaskList>('GET', `api/tasks?${new URLSearchParams(query)}`, undefined, signal),
   addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
   changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),

@@ -3,7 +3,9 @@
 import {
   api,
   ApiError,
+  type Company,
   type ContactStage,
+  type Imported,
   type Lead,
   type LeadFields,
   type Task,
@@ -20,7 +22,7 @@ const ASK_EVERY_MS = 5_000;
 /** Tasks that are listed. */
 const TASKS = '20';
 
-const PROBLEMS = ['number_taken', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
+const PROBLEMS = ['number_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
 
 /** Why something was not done, as a reader understands it. */
 function problemOf(error: ApiError): string {
@@ -28,13 +30,20 @@ function problemOf(error: ApiError): string {
   return known ? t(`contacts.problem.${known}`, { why: ltr(error.message) }) : reasonOf(error);
 }
 
+/** Which tasks are listed: what is due by now, all that the reader may do, everybody's, or what is proposed. */
+export type Todo = 'due' | 'mine' | 'open' | 'proposed';
+
 /** What is common to both pages: tasks, and what went wrong. */
 class Book {
   tasks: Task[] = $state.raw([]);
+  /** Those that contacts may belong to. */
+  companies: Company[] = $state.raw([]);
   /** Why it could not be fetched just now. */
   failed: ApiError | null = $state.raw(null);
   /** Why the last thing that was asked for was not done. */
   problem = $state.raw('');
+  /** The same for the page; null where it was done. */
+  protected refusal: ApiError | null = null;
   /** Something is being changed. */
   busy = $state.raw(false);
 
@@ -71,10 +80,12 @@ class Book {
     if (this.busy) return false;
     this.busy = true;
     this.problem = '';
+    this.refusal = null;
     try {
       await what();
     } catch (error) {
-      this.problem = problemOf(session.refused(error));
+      this.refusal = session.refused(error);
+      this.problem = problemOf(this.refusal);
     }
     this.busy = false;
     await this.ask();
@@ -104,8 +115,14 @@ export class Contacts extends Book {
   next: string | null = $state.raw(null);
   query = $state.raw('');
   stage: ContactStage | null = $state.raw(null);
+  /** Only those of this company. */
+  company: string | null = $state.raw(null);
+  todo: Todo = $state.raw('mine');
+  /** There are more tasks than are listed. */
+  hasMoreTasks = $state.raw(false);
   /** Pages that are shown. */
   #pages = 1;
+  #taskPages = 1;
 
   constructor() {
     super();
@@ -119,16 +136,35 @@ export class Contacts extends Book {
     return this.ask();
   }
 
+  /** Lists those of a company alone, or all. */
+  choose(company: string | null): Promise<void> {
+    this.company = company;
+    this.#pages = 1;
+    return this.ask();
+  }
+
   more(): Promise<void> {
     this.#pages++;
     return this.ask();
   }
 
+  list(todo: Todo): Promise<void> {
+    this.todo = todo;
+    this.#taskPages = 1;
+    return this.ask();
+  }
+
+  moreTasks(): Promise<void> {
+    this.#taskPages++;
+    return this.ask();
+  }
+
   async #load(signal: AbortSignal): Promise<void> {
-    const { query, stage } = this;
+    const { query, stage, company } = this;
     const about: Record<string, string> = {};
     if (query) about['q'] = query;
     if (stage) about['stage'] = stage;
+    if (company) about['company_id'] = company;
     const leads: Lead[] = [];
     let next: string | null = null;
     for (let page = 0; page < this.#pages; page++) {
@@ -138,11 +174,44 @@ export class Contacts extends Book {
       if (next === null) break;
       about['before'] = next;
     }
-    const tasks = await api.tasks({ state: 'open', limit: TASKS }, signal);
+    const which: Record<string, string> = { order: 'priority', limit: TASKS };
+    which['state'] = this.todo === 'proposed' ? 'proposed' : 'open';
+    if (this.todo === 'mine' || this.todo === 'due') which['mine'] = 'true';
+    if (this.todo === 'due') which['due_by_unix_ms'] = String(Date.now());
+    const tasks: Task[] = [];
+    let hasMore = false;
+    for (let page = 0; page < this.#taskPages; page++) {
+      const found = await api.tasks(which, signal);
+      tasks.push(...found.tasks);
+      hasMore = found.next !== undefined;
+      if (found.next === undefined) break;
+      which['after'] = found.next;
+    }
+    const companies = await api.companies(signal);
     if (signal.aborted) return;
     this.leads = leads;
     this.next = next;
+    this.companies = companies;
     this.tasks = tasks;
+    this.hasMoreTasks = hasMore;
+  }
+
+  addCompany(name: string, phones: string[]): Promise<boolean> {
+    return this.change(() => api.addCompany(name, phones));
+  }
+
+  removeCompany(company: Company): Promise<boolean> {
+    if (this.company === company.id) this.company = null;
+    return this.change(() => api.removeCompany(company));
+  }
+
+  /** Adds what is in a table, and says what became of it. */
+  async import(file: File): Promise<Imported | null> {
+    let imported: Imported | null = null;
+    await this.change(async () => {
+      imported = await api.importLeads(file);
+    });
+    return imported;
   }
 
   /** Adds a contact and says which one it is. */
@@ -162,6 +231,8 @@ export class ContactPage extends Book {
   timeline: TimelineEntry[] = $state.raw([]);
   /** There is no such contact. */
   missing = $state.raw(false);
+  /** Another contact, which has a number that was to be this one's. */
+  twin: Lead | null = $state.raw(null);
   /** Where the next page of the timeline begins. */
   #next: string | null = $state.raw(null);
 
@@ -173,21 +244,23 @@ export class ContactPage extends Book {
 
   async #load(signal: AbortSignal): Promise<void> {
     try {
-      const [lead, timeline, proposed, open] = await Promise.all([
+      const [lead, companies, timeline, proposed, open] = await Promise.all([
         api.lead(this.id, signal),
+        api.companies(signal),
         api.timeline(this.id, null, signal),
         api.tasks({ lead_id: this.id, state: 'proposed', limit: TASKS }, signal),
         api.tasks({ lead_id: this.id, state: 'open', limit: TASKS }, signal),
       ]);
       if (signal.aborted) return;
       this.lead = lead;
+      this.companies = companies;
       const newest = timeline.communication;
       const last = newest.at(-1)?.at_unix_ms ?? 0;
       // What was fetched of older pages stays below, as long as there are any.
       const older = timeline.next === undefined ? [] : this.timeline.filter((one) => one.at_unix_ms < last);
       this.timeline = [...newest, ...older];
       if (older.length === 0) this.#next = timeline.next ?? null;
-      this.tasks = [...proposed, ...open];
+      this.tasks = [...proposed.tasks, ...open.tasks];
     } catch (error) {
       if (error instanceof ApiError && error.status === 404) this.missing = true;
       throw error;
@@ -210,8 +283,34 @@ export class ContactPage extends Book {
   }
 
   /** In the place of the version that was seen. */
-  save(fields: LeadFields, seen: number): Promise<boolean> {
-    return this.change(() => api.changeLead(this.id, seen, fields));
+  async save(fields: LeadFields, seen: number): Promise<boolean> {
+    this.twin = null;
+    const saved = await this.change(() => api.changeLead(this.id, seen, fields));
+    if (this.refusal?.code === 'number_taken') this.twin = await this.#whose(fields.phones);
+    return saved;
+  }
+
+  /** The other contact that has one of these numbers. */
+  async #whose(phones: string[]): Promise<Lead | null> {
+    try {
+      for (const phone of phones) {
+        const { leads } = await api.leads({ phone, limit: '1' });
+        const other = leads.find(({ id }) => id !== this.id);
+        if (other) return other;
+      }
+    } catch (error) {
+      session.refused(error);
+    }
+    return null;
+  }
+
+  /** The other contact is the same person: this one has all that is known of both, and the other is no more. */
+  async merge(other: Lead): Promise<boolean> {
+    const { lead } = this;
+    if (!lead) return false;
+    const merged = await this.change(() => api.mergeLeads(lead, other));
+    if (merged) this.twin = null;
+    return merged;
   }
 
   setStage(stage: ContactStage): Promise<boolean> {
@@ -227,13 +326,25 @@ export class ContactPage extends Book {
     return this.change(() => api.addTask(this.id, fields));
   }
 
+  /** They are forgotten with all their calls; false where some of them are left. */
+  async erase(): Promise<boolean> {
+    let left = 0;
+    const erased = await this.change(async () => {
+      left = (await api.eraseLead(this.id)).left;
+    });
+    if (left > 0) this.problem = t('person.left', { n: left });
+    return erased && left === 0;
+  }
+
   remove(): Promise<boolean> {
-    return this.change(() => api.removeLead(this.id));
+    const { lead } = this;
+    return lead ? this.change(() => api.removeLead(this.id, lead.version)) : Promise.resolve(false);
   }
 }
 
 /** What of a contact people write down. */
-export function fieldsOf({ kind, stage, name, phones, email, owner, notes, fields }: Lead): LeadFields {
+export function fieldsOf(lead: Lead): LeadFields {
+  const { kind, stage, name, phones, email, company_id, owner, notes, fields } = lead;
   return {
     kind,
     stage,
@@ -242,6 +353,7 @@ export function fieldsOf({ kind, stage, name, phones, email, owner, notes, field
     notes,
     fields,
     ...(email === undefined ? {} : { email }),
+    ...(company_id === undefined ? {} : { company_id }),
     ...(owner === undefined ? {} : { owner }),
   };
 }

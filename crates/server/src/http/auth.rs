@@ -195,8 +195,14 @@ pub enum Action {
     EditContacts,
     /// Add to a contact's timeline and tasks.
     AddToTimeline,
-    /// Remove contacts, with all that is known of them.
+    /// Remove contacts, with all that is known of them, and make one of two.
     RemoveContacts,
+    /// Remove all that is kept of a person, calls included.
+    ErasePeople,
+    /// Get all contacts at once, or all that is kept of one.
+    ExportContacts,
+    /// Add many contacts at once.
+    ImportContacts,
     /// See how the installation is doing.
     ReadStatus,
     /// Read `/metrics`.
@@ -222,9 +228,12 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
-            Action::RemoveContacts | Action::ImportRecordings => *role >= Role::Supervisor,
+            Action::RemoveContacts | Action::ExportContacts | Action::ImportContacts => {
+                *role >= Role::Supervisor
+            }
+            Action::ImportRecordings => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
-            Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -237,10 +246,10 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ManagePeople | Action::ManageJobs | Action::TakeCalls => Scope::Admin,
                 Action::HearSupervisors(_) | Action::EditIntents | Action::EditKnowledge => Scope::Admin,
                 Action::ReadKnowledge => Scope::KnowledgeRead,
-                Action::ReadContacts => Scope::CrmRead,
+                Action::ReadContacts | Action::ExportContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
-                Action::EditContacts => Scope::CrmWrite,
-                Action::RemoveContacts => Scope::Admin,
+                Action::EditContacts | Action::ImportContacts => Scope::CrmWrite,
+                Action::RemoveContacts | Action::ErasePeople => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -477,12 +486,15 @@ mod tests {
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
             assert!(may(&user(role), Action::EditContacts));
-            assert_eq!(may(&user(role), Action::RemoveContacts), role >= Role::Supervisor);
+            for action in [Action::RemoveContacts, Action::ExportContacts, Action::ImportContacts] {
+                assert_eq!(may(&user(role), action), role >= Role::Supervisor);
+            }
             assert_eq!(may(&user(role), Action::ImportRecordings), role >= Role::Supervisor);
             assert!(may(&user(role), Action::ReadKnowledge));
             assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));

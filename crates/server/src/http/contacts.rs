@@ -5,24 +5,30 @@ use std::collections::BTreeMap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::routing::get;
+use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use sotto_call::CallId;
+use sotto_call::{CallId, Participant};
 use sotto_crm::{
-    Communication, CommunicationKind, Contact, ContactKind, Phone, Place, Source, Stage, Wrong, terms,
+    Communication, CommunicationKind, Contact, ContactKind, Heard, Phone, Place, Reason, Rule, Score, Source,
+    Stage, Wrong, terms,
 };
-use sotto_store::{CommunicationRow, ContactFilter, ContactRow};
+use sotto_store::{CommunicationRow, CompanyFilter, ContactFilter, ContactRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
+use super::companies::CompanyEntry;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::hub::Update;
+use crate::people;
 
-/// What a change is called in the audit.
+/// What a change is called in the audit, and that somebody has seen a contact, or their timeline.
 pub(super) const AUDITED: &str = "contacts";
+const SEEN: &str = "contact_seen";
+/// How often that is noted of the same contact.
+const SEEN_EVERY_MS: u64 = 24 * 3_600_000;
 /// Entries on a page when nothing is said, and at most.
 const USUAL_PAGE: u32 = 50;
 const LARGEST_PAGE: u32 = 200;
@@ -36,6 +42,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/leads", get(list).post(add))
         .route("/leads/{id}", get(one).put(change).delete(remove))
         .route("/leads/{id}/communication", get(timeline).post(note))
+        .route("/leads/{id}/merge", post(merge))
         .route("/calls/{id}/contact", get(of_call))
 }
 
@@ -51,8 +58,17 @@ pub(super) fn page_of(limit: Option<u32>) -> u32 {
 }
 
 /// Where the next page begins, after a page that ends at `last`: nowhere, where that was all.
-pub(super) fn next_after(found: usize, limit: u32, last: Option<Place>) -> Option<String> {
+pub(super) fn next_after(found: usize, limit: u32, last: Option<impl ToString>) -> Option<String> {
     last.filter(|_| found >= limit as usize).map(|place| place.to_string())
+}
+
+/// What is looked for; nothing where nothing is.
+pub(super) fn within(query: Option<String>) -> Result<String, ApiError> {
+    let query = query.unwrap_or_default();
+    if query.chars().count() > LONGEST_QUERY {
+        return Err(ApiError::invalid(format!("`q` has at most {LONGEST_QUERY} characters")));
+    }
+    Ok(query)
 }
 
 /// A moment that somebody names.
@@ -77,6 +93,12 @@ pub(super) struct Lead {
     phones: Vec<Phone>,
     #[serde(skip_serializing_if = "Option::is_none")]
     email: Option<String>,
+    /// The company they belong to, and what it is called.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company_name: Option<String>,
     /// The user who looks after them.
     #[serde(skip_serializing_if = "Option::is_none")]
     owner: Option<String>,
@@ -86,13 +108,47 @@ pub(super) struct Lead {
     created_at_unix_ms: u64,
     /// When they were changed, or something was added to their timeline, last.
     active_at_unix_ms: u64,
+    /// How promising they are, of a lead; absent for others.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    score: Option<LeadScore>,
     /// Whoever changes them says which one they have seen.
     version: u64,
 }
 
-impl From<ContactRow> for Lead {
-    fn from(row: ContactRow) -> Self {
-        let Contact { kind, stage, name, numbers, email, owner, notes, fields } = row.contact;
+/// How promising a lead is, by stated rules.
+#[derive(Serialize, ToSchema)]
+struct LeadScore {
+    /// 0 to 100: what all reasons add up to, and no less and no more than that.
+    points: u32,
+    reasons: Vec<ScoreReason>,
+}
+
+/// Why a lead has points, or fewer.
+#[derive(Serialize, ToSchema)]
+struct ScoreReason {
+    /// `stage_contacted`, `stage_qualified`, `stage_converted`, `stage_lost`; of the last call `spoke_of_interest`,
+    /// `spoke_of_buying`, `spoke_against`, `urgent`, `unhurried`; `names_course`, `names_budget`; `this_week`, `this_month`,
+    /// `often`, `quiet`; `unreachable`.
+    #[schema(value_type = String)]
+    rule: Rule,
+    /// What it adds.
+    points: i32,
+    /// The entry of the timeline that it rests on, if it rests on one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    entry_id: Option<Uuid>,
+}
+
+impl From<Score> for LeadScore {
+    fn from(Score { points, reasons }: Score) -> Self {
+        let told = |Reason { rule, points, entry }| ScoreReason { rule, points, entry_id: entry };
+        Self { points, reasons: reasons.into_iter().map(told).collect() }
+    }
+}
+
+impl Lead {
+    fn of(row: ContactRow, company_name: Option<String>, score: Option<Score>) -> Self {
+        let Contact { kind, stage, name, numbers, email, company, owner, notes, fields } = row.contact;
         Self {
             id: row.id,
             kind,
@@ -100,11 +156,14 @@ impl From<ContactRow> for Lead {
             name,
             phones: numbers,
             email,
+            company_id: company,
+            company_name,
             owner,
             notes,
             fields,
             created_at_unix_ms: row.created_at_unix_ms,
             active_at_unix_ms: row.active_at_unix_ms,
+            score: score.map(LeadScore::from),
             version: row.version,
         }
     }
@@ -128,6 +187,9 @@ pub(super) struct LeadParams {
     q: Option<String>,
     /// Only whose number it is, or whose address of record it is in.
     phone: Option<String>,
+    /// Only those who belong to this company.
+    #[param(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     /// Only these: `lead` or `representative`.
     #[param(value_type = Option<String>)]
     kind: Option<ContactKind>,
@@ -158,6 +220,10 @@ pub(super) struct NewLead {
     phones: Vec<String>,
     #[serde(default)]
     email: Option<String>,
+    /// The company they belong to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     /// A user's name.
     #[serde(default)]
     owner: Option<String>,
@@ -182,6 +248,10 @@ pub(super) struct ChangedLead {
     phones: Vec<String>,
     #[serde(default)]
     email: Option<String>,
+    /// The company they belong to.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    company_id: Option<Uuid>,
     #[serde(default)]
     owner: Option<String>,
     #[serde(default)]
@@ -198,20 +268,89 @@ fn new() -> Stage {
     Stage::New
 }
 
+/// A user, as they are named in lists; nobody where nothing is written.
+pub(super) fn user(name: Option<&str>) -> Result<Option<String>, ApiError> {
+    let name = name.map(str::trim).filter(|name| !name.is_empty());
+    Ok(name.map(people::name).transpose()?)
+}
+
 impl App {
-    fn numbers(&self, phones: &[String]) -> Result<Vec<Phone>, Wrong> {
+    pub(super) fn numbers(&self, phones: &[String]) -> Result<Vec<Phone>, Wrong> {
         let country = self.settings().crm.country;
         let read = |text: &String| Phone::parse(text, country).ok_or_else(|| Wrong::Number(text.clone()));
         phones.iter().map(read).collect()
     }
 
-    async fn lead(&self, id: Uuid) -> Result<ContactRow, ApiError> {
+    pub(super) async fn lead(&self, id: Uuid) -> Result<ContactRow, ApiError> {
         self.store().contact(id).await?.ok_or_else(|| ApiError::not_found("contact"))
     }
 
-    fn note_of_contacts(&self, identity: &Identity, detail: &str) {
+    /// Contacts as somebody sees them who asks. What was said in calls that are not theirs to read counts for nothing in scores.
+    async fn told(&self, identity: &Identity, rows: Vec<ContactRow>) -> Result<Vec<Lead>, ApiError> {
+        let is_scored = |row: &ContactRow| row.contact.kind == ContactKind::Lead;
+        let now = self.now_unix_ms();
+        let (since, each) = Score::looks_at(now);
+        let ids: Vec<Uuid> = rows.iter().filter(|row| is_scored(row)).map(|row| row.id).collect();
+        let mut heard = self.store().recent_communications(&ids, since, each).await?;
+        let companies: Vec<Uuid> = rows.iter().filter_map(|row| row.contact.company).collect();
+        let companies = self.store().company_names(&companies).await?;
+        let told = rows.into_iter().map(|row| {
+            let heard = discreet(identity, heard.remove(&row.id).unwrap_or_default());
+            let heard = heard.iter().map(|CommunicationRow { id, at_unix_ms, communication, .. }| Heard {
+                id: *id,
+                at_unix_ms: *at_unix_ms,
+                communication,
+            });
+            let heard: Vec<Heard<'_>> = heard.collect();
+            let score = is_scored(&row).then(|| Score::of(&row.contact, row.created_at_unix_ms, &heard, now));
+            let company = row.contact.company.and_then(|id| companies.get(&id).cloned());
+            Lead::of(row, company, score)
+        });
+        Ok(told.collect())
+    }
+
+    pub(super) async fn told_one(&self, identity: &Identity, row: ContactRow) -> Result<Lead, ApiError> {
+        let told = self.told(identity, vec![row]).await?.pop();
+        told.ok_or_else(|| ApiError::not_found("contact"))
+    }
+
+    /// Who takes part in a call, or did.
+    pub(super) async fn participants(&self, id: CallId) -> Result<Vec<Participant>, ApiError> {
+        let unknown = || ApiError::not_found("call");
+        if self.hub().get(id).is_none() {
+            return Ok(self.store().call(id).await?.ok_or_else(unknown)?.participants);
+        }
+        let now = self.hub().follow(id, None).await?.next_now().await?;
+        let Some(Update::Snapshot(state)) = now else { return Err(unknown()) };
+        Ok(state.started.as_ref().map(|started| started.participants.clone()).unwrap_or_default())
+    }
+
+    pub(super) fn note_of_contacts(&self, identity: &Identity, detail: &str) {
         self.shared.parts.desk.audit().note(identity.name(), AUDITED, None, detail);
     }
+
+    /// Somebody sees a contact, or their timeline, which is noted once a day.
+    fn saw(&self, identity: &Identity, contact: Uuid) {
+        let day = self.now_unix_ms() / SEEN_EVERY_MS;
+        if self.shared.seen.is_new(identity.name(), (contact, day)) {
+            self.shared.parts.desk.audit().note(identity.name(), SEEN, None, &contact.to_string());
+        }
+    }
+}
+
+/// Whether somebody may read what was drawn from a call, where it was drawn from one.
+pub(super) fn may_read(identity: &Identity, call: Option<CallId>) -> bool {
+    call.is_none_or(|call| authorize(identity, Action::ReadCall(call)).is_ok())
+}
+
+/// Entries of a timeline as somebody may read them: of a call that is not theirs to read, that there was one.
+pub(super) fn discreet(identity: &Identity, mut rows: Vec<CommunicationRow>) -> Vec<CommunicationRow> {
+    for row in rows.iter_mut().filter(|row| !may_read(identity, row.call)) {
+        row.communication.content.clear();
+        row.communication.tags.clear();
+        row.communication.metadata.clear();
+    }
+    rows
 }
 
 /// Contacts
@@ -228,10 +367,7 @@ pub(super) async fn list(
     Query(params): Query<LeadParams>,
 ) -> Result<axum::Json<LeadList>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
-    let query = params.q.unwrap_or_default();
-    if query.chars().count() > LONGEST_QUERY {
-        return Err(ApiError::invalid(format!("`q` has at most {LONGEST_QUERY} characters")));
-    }
+    let query = within(params.q)?;
     let number = params.phone.as_deref().map(|text| Phone::of_address(text, app.settings().crm.country));
     if number == Some(None) {
         // What is no number is nobody's.
@@ -242,6 +378,7 @@ pub(super) async fn list(
         kind: params.kind,
         stage: params.stage,
         number: number.flatten(),
+        company: params.company_id,
         terms: terms(&query),
         before: params.before,
         limit,
@@ -249,7 +386,7 @@ pub(super) async fn list(
     let rows = app.store().contacts(&filter).await?;
     let last = rows.last().map(|row| Place { at_unix_ms: row.active_at_unix_ms, id: row.id });
     let next = next_after(rows.len(), limit, last);
-    Ok(axum::Json(LeadList { leads: rows.into_iter().map(Lead::from).collect(), next }))
+    Ok(axum::Json(LeadList { leads: app.told(&identity, rows).await?, next }))
 }
 
 /// Add a contact
@@ -268,11 +405,12 @@ pub(super) async fn add(
 ) -> Result<(StatusCode, axum::Json<Lead>), ApiError> {
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&new.phones)?;
-    let NewLead { kind, stage, name, email, owner, notes, fields, .. } = new;
-    let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
+    let owner = user(new.owner.as_deref())?;
+    let NewLead { kind, stage, name, email, company_id: company, notes, fields, .. } = new;
+    let contact = Contact { kind, stage, name, numbers, email, company, owner, notes, fields }.checked()?;
     let row = app.store().add_contact(&contact, app.now_unix_ms()).await?;
     app.note_of_contacts(&identity, &format!("added {}", row.id));
-    Ok((StatusCode::CREATED, axum::Json(row.into())))
+    Ok((StatusCode::CREATED, axum::Json(app.told_one(&identity, row).await?)))
 }
 
 /// One contact
@@ -286,7 +424,9 @@ pub(super) async fn one(
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<Lead>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
-    Ok(axum::Json(app.lead(id).await?.into()))
+    let row = app.lead(id).await?;
+    app.saw(&identity, id);
+    Ok(axum::Json(app.told_one(&identity, row).await?))
 }
 
 /// Change a contact
@@ -309,14 +449,15 @@ pub(super) async fn change(
 ) -> Result<axum::Json<Lead>, ApiError> {
     authorize(&identity, Action::EditContacts)?;
     let numbers = app.numbers(&now.phones)?;
-    let ChangedLead { version, kind, stage, name, email, owner, notes, fields, .. } = now;
-    let contact = Contact { kind, stage, name, numbers, email, owner, notes, fields }.checked()?;
+    let owner = user(now.owner.as_deref())?;
+    let ChangedLead { version, kind, stage, name, email, company_id: company, notes, fields, .. } = now;
+    let contact = Contact { kind, stage, name, numbers, email, company, owner, notes, fields }.checked()?;
     let before = app.lead(id).await?;
     let changed = app.store().change_contact(id, version, &contact, app.now_unix_ms()).await?;
     let changed = changed.ok_or_else(|| ApiError::not_found("contact"))?;
     let what = differences(&before.contact, &changed.contact).join(", ");
     app.note_of_contacts(&identity, &format!("changed {id}: {what}"));
-    Ok(axum::Json(changed.into()))
+    Ok(axum::Json(app.told_one(&identity, changed).await?))
 }
 
 /// What of a contact is another; for the audit, which does not have what it was and is.
@@ -327,6 +468,7 @@ fn differences(before: &Contact, after: &Contact) -> Vec<&'static str> {
         ("name", before.name != after.name),
         ("phones", before.numbers != after.numbers),
         ("email", before.email != after.email),
+        ("company", before.company != after.company),
         ("owner", before.owner != after.owner),
         ("notes", before.notes != after.notes),
         ("fields", before.fields != after.fields),
@@ -334,25 +476,80 @@ fn differences(before: &Contact, after: &Contact) -> Vec<&'static str> {
     differs.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
 }
 
+/// Of which version.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct SeenParams {
+    /// The version that was seen; whichever there is when absent.
+    pub(super) version: Option<u64>,
+}
+
 /// Remove a contact
 ///
 /// With their timeline and their tasks. What was said in their calls stays for as long as these are kept.
-#[utoipa::path(delete, path = "/api/leads/{id}", tag = "Contacts", params(("id" = String, Path)), responses(
+#[utoipa::path(delete, path = "/api/leads/{id}", tag = "Contacts", params(("id" = String, Path), SeenParams), responses(
     (status = 204, description = "Removed"),
     (status = 403, description = "For supervisors", body = ErrorBody),
     (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "Somebody else has changed them (`changed_meanwhile`)", body = ErrorBody),
 ))]
 pub(super) async fn remove(
     State(app): State<App>,
     identity: Identity,
     Path(id): Path<Uuid>,
+    Query(params): Query<SeenParams>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::RemoveContacts)?;
-    if !app.store().remove_contact(id).await? {
+    if !app.store().remove_contact(id, params.version).await? {
         return Err(ApiError::not_found("contact"));
     }
     app.note_of_contacts(&identity, &format!("removed {id}"));
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Which contact is the same person.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SamePerson {
+    /// The version that was seen.
+    version: u64,
+    /// The other contact, which is no more afterwards.
+    #[schema(value_type = String)]
+    other: Uuid,
+    /// The version of it that was seen.
+    other_version: u64,
+}
+
+/// Make one contact of two
+///
+/// The contact has the numbers, timelines and tasks of both. Of the rest it keeps its own, and takes over what it has not; the
+/// other's name, address and notes are added to its notes where they say something else. The other is removed.
+#[utoipa::path(post, path = "/api/leads/{id}/merge", tag = "Contacts", request_body = SamePerson,
+    params(("id" = String, Path)), responses(
+    (status = 200, description = "What is kept", body = Lead),
+    (status = 400, description = "It is the same contact, or together they are more than may be kept", body = ErrorBody),
+    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "Somebody else has changed one of them (`changed_meanwhile`)", body = ErrorBody),
+))]
+pub(super) async fn merge(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<Uuid>,
+    Json(same): Json<SamePerson>,
+) -> Result<axum::Json<Lead>, ApiError> {
+    authorize(&identity, Action::RemoveContacts)?;
+    let SamePerson { version, other, other_version } = same;
+    if id == other {
+        return Err(ApiError::invalid("`other` is another contact"));
+    }
+    // What is read here is what is merged: the versions are compared when it is written.
+    let contact = app.lead(id).await?.contact.merged(&app.lead(other).await?.contact)?;
+    let merged =
+        app.store().merge_contacts((id, version), (other, other_version), &contact, app.now_unix_ms());
+    let merged = merged.await?.ok_or_else(|| ApiError::not_found("contact"))?;
+    app.note_of_contacts(&identity, &format!("merged {other} into {id}"));
+    Ok(axum::Json(app.told_one(&identity, merged).await?))
 }
 
 /// An entry of a contact's timeline.
@@ -377,7 +574,7 @@ pub(super) struct TimelineEntry {
     content: String,
     tags: Vec<String>,
     /// What the program has written beside it. Of a call: `intent`, `urgency`, `entities`, `lead_stage_suggestion`,
-    /// `confidence`.
+    /// `confidence`. Empty, as are `content` and `tags`, where it was drawn from a call that is not whoever asks' to read.
     #[schema(value_type = Object)]
     metadata: Map<String, Value>,
 }
@@ -437,7 +634,7 @@ pub(super) struct NewCommunication {
 /// A contact's timeline
 ///
 /// What was said to them and by them, whichever way, newest first. A call that came to something is there some moments after its
-/// end.
+/// end. Keys need `crm:read` or `crm:write`, and `calls:read` for what was drawn from calls.
 #[utoipa::path(get, path = "/api/leads/{id}/communication", tag = "Contacts",
     params(("id" = String, Path), PageParams), responses(
     (status = 200, description = "A page", body = Timeline),
@@ -451,8 +648,9 @@ pub(super) async fn timeline(
 ) -> Result<axum::Json<Timeline>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
     app.lead(id).await?;
+    app.saw(&identity, id);
     let limit = page_of(params.limit);
-    let rows = app.store().communications(id, params.before, limit).await?;
+    let rows = discreet(&identity, app.store().communications(id, params.before, limit).await?);
     let last = rows.last().map(|row| Place { at_unix_ms: row.at_unix_ms, id: row.id });
     let next = next_after(rows.len(), limit, last);
     let communication = rows.into_iter().map(TimelineEntry::from).collect();
@@ -501,6 +699,9 @@ pub(super) struct CallContact {
     /// The contact whose number it is; absent where nobody's is.
     #[serde(skip_serializing_if = "Option::is_none")]
     contact: Option<Lead>,
+    /// The company whose number it is; absent where it is a contact's, or no company's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    company: Option<CompanyEntry>,
 }
 
 /// Whom a call is with
@@ -518,21 +719,22 @@ pub(super) async fn of_call(
 ) -> Result<axum::Json<CallContact>, ApiError> {
     authorize(&identity, Action::ReadCall(id))?;
     authorize(&identity, Action::ReadContacts)?;
-    let unknown = || ApiError::not_found("call");
-    let participants = if app.hub().get(id).is_some() {
-        let now = app.hub().follow(id, None).await?.next_now().await?;
-        let Some(Update::Snapshot(state)) = now else { return Err(unknown()) };
-        state.started.as_ref().map(|started| started.participants.clone()).unwrap_or_default()
-    } else {
-        app.store().call(id).await?.ok_or_else(unknown)?.participants
-    };
+    let participants = app.participants(id).await?;
     let phone = app.settings().crm.customer(&participants);
     let contact = match &phone {
         Some(number) => {
             let filter = ContactFilter { number: Some(number.clone()), limit: 1, ..ContactFilter::default() };
-            app.store().contacts(&filter).await?.pop()
+            let rows = app.store().contacts(&filter).await?;
+            app.told(&identity, rows).await?.pop()
         }
         None => None,
     };
-    Ok(axum::Json(CallContact { phone, contact: contact.map(Lead::from) }))
+    let company = match &phone {
+        Some(number) if contact.is_none() => {
+            let filter = CompanyFilter { number: Some(number.clone()), limit: 1, ..CompanyFilter::default() };
+            app.store().companies(&filter).await?.pop()
+        }
+        _ => None,
+    };
+    Ok(axum::Json(CallContact { phone, contact, company: company.map(CompanyEntry::from) }))
 }

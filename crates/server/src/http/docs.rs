@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, drafts, error, gaps, imports, intents, jobs, knowledge, live, missed, ops,
-    pathways, people, phone, recording, review, session, tasks, whip,
+    App, calls, companies, contacts, drafts, error, gaps, imports, intents, jobs, knowledge, live, missed,
+    ops, pathways, people, person, phone, recording, review, session, table, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -60,7 +60,9 @@ pub(super) fn routes() -> Router<App> {
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
         gaps::list, gaps::decide, gaps::health, pathways::one, pathways::tick, drafts::draft,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
-        contacts::note, contacts::of_call, tasks::list, tasks::add, tasks::change,
+        contacts::note, contacts::merge, contacts::of_call, table::export, table::import,
+        companies::list, companies::add, companies::one, companies::change, companies::remove,
+        person::export, person::erase, tasks::list, tasks::add, tasks::change,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

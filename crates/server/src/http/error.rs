@@ -99,6 +99,7 @@ impl From<StoreError> for ApiError {
         match &error {
             StoreError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
             StoreError::NumberTaken(_) => Self::new(StatusCode::CONFLICT, "number_taken", error.to_string()),
+            StoreError::NoCompany => Self::invalid(error.to_string()),
             StoreError::Stale => Self::new(StatusCode::CONFLICT, "changed_meanwhile", error.to_string()),
             StoreError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", error.to_string()),
             // What a database says is for the log, not for strangers.

@@ -6,15 +6,17 @@ use axum::http::StatusCode;
 use axum::routing::{get, post};
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
+use sotto_crm::Place;
 use sotto_store::{JobRow, JobState, Step};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
+use super::contacts::next_after;
 use super::error::{ApiError, ErrorBody, Path, Query};
 
-/// Jobs in a list at most.
+/// Jobs on a page when nothing is said, and at most.
 const MOST: u32 = 100;
 
 pub(super) fn routes() -> Router<App> {
@@ -28,6 +30,11 @@ pub(super) struct ListParams {
     /// Only these: `waiting`, `running`, `done` or `dead`.
     #[param(value_type = Option<String>)]
     state: Option<JobState>,
+    /// Only those after this: `next` of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<Place>,
+    /// How many, 100 when absent and at most.
+    limit: Option<u32>,
 }
 
 /// Jobs.
@@ -43,6 +50,9 @@ pub(super) struct JobList {
     dead: u64,
     /// Those that changed last come first.
     jobs: Vec<Job>,
+    /// What to ask for the next page with, as `before`; absent where there is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
 }
 
 /// What is done after a call.
@@ -89,7 +99,7 @@ impl From<JobRow> for Job {
 
 /// What is done after calls
 #[utoipa::path(get, path = "/api/jobs", tag = "Operation", params(ListParams), responses(
-    (status = 200, description = "How many there are, and at most 100 of them", body = JobList),
+    (status = 200, description = "How many there are, and a page of them", body = JobList),
     (status = 403, description = "For admins", body = ErrorBody),
 ))]
 pub(super) async fn list(
@@ -100,13 +110,17 @@ pub(super) async fn list(
     authorize(&identity, Action::ManageJobs)?;
     let counts = app.store().job_counts().await?;
     let count = |state: JobState| counts.get(&state).copied().unwrap_or_default();
-    let jobs = app.store().jobs(params.state, MOST).await?.into_iter().map(Job::from).collect();
+    let limit = params.limit.unwrap_or(MOST).clamp(1, MOST);
+    let rows = app.store().jobs(params.state, params.before, limit).await?;
+    let last = rows.last().map(|row| Place { at_unix_ms: row.changed_at_unix_ms, id: row.id });
+    let next = next_after(rows.len(), limit, last);
     Ok(axum::Json(JobList {
         waiting: count(JobState::Waiting),
         running: count(JobState::Running),
         done: count(JobState::Done),
         dead: count(JobState::Dead),
-        jobs,
+        jobs: rows.into_iter().map(Job::from).collect(),
+        next,
     }))
 }
 

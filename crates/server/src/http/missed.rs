@@ -4,16 +4,16 @@ use axum::Router;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use sotto_store::MissedCall;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
-use super::error::{ApiError, ErrorBody, Path};
+use super::error::{ApiError, ErrorBody, Path, Query};
 
-/// Missed calls in a list at most; who has more calls back first.
+/// Missed calls on a page.
 const MOST: u32 = 100;
 
 pub(super) fn routes() -> Router<App> {
@@ -38,6 +38,15 @@ pub(super) struct Missed {
     waited_ms: u64,
 }
 
+/// Which missed calls to list.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct MissedParams {
+    /// Only older ones than this: the id of the last one of the page before.
+    #[param(value_type = Option<String>)]
+    before: Option<Uuid>,
+}
+
 /// Missed calls.
 #[derive(Serialize, ToSchema)]
 pub(super) struct MissedCalls {
@@ -46,16 +55,17 @@ pub(super) struct MissedCalls {
 }
 
 /// Missed calls that nobody has dealt with, newest first
-#[utoipa::path(get, path = "/api/missed", tag = "Phone", responses(
+#[utoipa::path(get, path = "/api/missed", tag = "Phone", params(MissedParams), responses(
     (status = 200, description = "At most 100", body = MissedCalls),
     (status = 401, description = "Not signed in", body = ErrorBody),
 ))]
 pub(super) async fn list(
     State(app): State<App>,
     identity: Identity,
+    Query(params): Query<MissedParams>,
 ) -> Result<axum::Json<MissedCalls>, ApiError> {
     authorize(&identity, Action::ListCalls)?;
-    let rows = app.store().missed(MOST).await?;
+    let rows = app.store().missed(params.before, MOST).await?;
     let missed = rows.into_iter().map(|MissedCall { id, at_unix_ms, called, aor, name, waited_ms }| Missed {
         id,
         at_unix_ms,

@@ -6,6 +6,7 @@
 
 mod auth;
 mod calls;
+mod companies;
 mod contacts;
 mod discreet;
 mod docs;
@@ -21,12 +22,14 @@ mod missed;
 mod ops;
 mod pathways;
 mod people;
+mod person;
 mod phone;
 mod recording;
 mod review;
 pub(crate) mod schema;
 mod serve;
 mod session;
+mod table;
 mod tasks;
 mod throttle;
 mod web;
@@ -48,6 +51,7 @@ use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use uuid::Uuid;
 
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
@@ -56,6 +60,7 @@ pub use self::serve::serve;
 use self::error::ApiError;
 use self::throttle::Throttle;
 use crate::assist::Model;
+use crate::audit::Once;
 use crate::crm::CrmRules;
 use crate::desk::Desk;
 use crate::gaps::Gaps;
@@ -217,6 +222,8 @@ struct Shared {
     counters: ops::Counters,
     /// Who has looked at moods.
     looks: Looks,
+    /// Who has seen which contact on which day, counted from 1970.
+    seen: Once<(Uuid, u64)>,
     now_unix_ms: Box<dyn Fn() -> u64 + Send + Sync>,
 }
 
@@ -247,6 +254,7 @@ impl App {
                 stopping: CancellationToken::new(),
                 counters: ops::Counters::default(),
                 looks: Looks::default(),
+                seen: Once::default(),
                 now_unix_ms: Box::new(now_unix_ms),
             }),
         };
@@ -340,6 +348,9 @@ pub fn router(app: App) -> Router {
         .merge(pathways::routes())
         .merge(drafts::routes())
         .merge(contacts::routes())
+        .merge(table::routes())
+        .merge(companies::routes())
+        .merge(person::routes())
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())

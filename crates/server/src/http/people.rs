@@ -82,7 +82,8 @@ pub(super) struct Record {
     id: Uuid,
     at_unix_ms: u64,
     who: String,
-    /// `supervise`, `publish`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `refused`.
+    /// `supervise`, `publish`, `outcome`, `consent`, `intents`, `knowledge`, `gap`, `contacts`, `contact_seen`, `recordings`,
+    /// `draft`, `refused`.
     what: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -6,14 +6,14 @@ use axum::http::StatusCode;
 use axum::routing::{get, put};
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
-use sotto_crm::{Channel, Place, Priority, Task, TaskKind, TaskState, due};
+use sotto_crm::{Channel, Country, Phone, Priority, QueuePlace, Task, TaskKind, TaskOrder, TaskState, due};
 use sotto_store::{TaskFilter, TaskRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
-use super::contacts::{AUDITED, moment, next_after, page_of};
+use super::contacts::{AUDITED, may_read, moment, next_after, page_of, user};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 
 pub(super) fn routes() -> Router<App> {
@@ -34,7 +34,7 @@ pub(super) struct TaskEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     call_id: Option<CallId>,
-    /// The words that promised it, for as long as the call is kept.
+    /// The words that promised it, for as long as the call is kept, for whoever may read it.
     #[serde(skip_serializing_if = "Option::is_none")]
     quote: Option<String>,
     /// `proposed` until a person accepts it, then `open`; `done` or `dismissed`.
@@ -69,15 +69,17 @@ pub(super) struct TaskEntry {
     version: u64,
 }
 
-impl From<TaskRow> for TaskEntry {
-    fn from(row: TaskRow) -> Self {
+impl TaskEntry {
+    /// A task as somebody sees it who asks.
+    pub(super) fn told_to(identity: &Identity, row: TaskRow) -> Self {
+        let quote = row.quote.filter(|_| may_read(identity, row.call));
         let Task { kind, title, channel, to, due_at_unix_ms, priority, assignee } = row.task;
         Self {
             id: row.id,
             lead_id: row.contact,
             lead_name: row.contact_name,
             call_id: row.call,
-            quote: row.quote,
+            quote,
             state: row.state,
             r#type: kind,
             title,
@@ -97,7 +99,7 @@ impl From<TaskRow> for TaskEntry {
 /// A page of tasks.
 #[derive(Serialize, ToSchema)]
 pub(super) struct TaskList {
-    /// What is due first comes first, and last what is due at no time.
+    /// In the order that was asked for; what is due at no time comes after what is.
     tasks: Vec<TaskEntry>,
     /// What to ask for the next page with, as `after`; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,11 +117,24 @@ pub(super) struct TaskParams {
     #[serde(alias = "leadId")]
     #[param(value_type = Option<String>)]
     lead_id: Option<Uuid>,
+    /// Only these: `callback`, `message`, `meeting`, `payment` or `task`.
+    #[param(value_type = Option<String>)]
+    r#type: Option<TaskKind>,
     /// Only of this user.
     assignee: Option<String>,
-    /// Only those after this: `next` of the page before.
+    /// Only those that whoever asks may do: their own, and those that are anybody's.
+    #[serde(default)]
+    mine: bool,
+    /// Only those that are due by then.
+    due_by_unix_ms: Option<u64>,
+    /// `due`, so also when absent: what is due first comes first; `priority`: what matters most does, and of that what is due
+    /// first.
+    #[serde(default)]
     #[param(value_type = Option<String>)]
-    after: Option<Place>,
+    order: TaskOrder,
+    /// Only those after this: `next` of the page before, in the same order.
+    #[param(value_type = Option<String>)]
+    after: Option<QueuePlace>,
     /// How many, 50 when absent and 200 at most.
     limit: Option<u32>,
 }
@@ -198,10 +213,15 @@ pub(super) async fn list(
 ) -> Result<axum::Json<TaskList>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
     let limit = page_of(params.limit);
-    let TaskParams { state, lead_id: contact, assignee, after, .. } = params;
-    let rows = app.store().tasks(&TaskFilter { state, contact, assignee, after, limit }).await?;
+    let TaskParams { state, lead_id: contact, r#type: kind, mine, order, after, .. } = params;
+    let assignee = user(params.assignee.as_deref())?;
+    let doer = mine.then(|| identity.name().to_owned());
+    let due_by_unix_ms = params.due_by_unix_ms.map(moment).transpose()?;
+    let filter = TaskFilter { state, contact, kind, assignee, doer, due_by_unix_ms, order, after, limit };
+    let rows = app.store().tasks(&filter).await?;
     let next = next_after(rows.len(), limit, rows.last().map(TaskRow::place));
-    Ok(axum::Json(TaskList { tasks: rows.into_iter().map(TaskEntry::from).collect(), next }))
+    let tasks = rows.into_iter().map(|row| TaskEntry::told_to(&identity, row)).collect();
+    Ok(axum::Json(TaskList { tasks, next }))
 }
 
 /// Add a task
@@ -229,12 +249,14 @@ pub(super) async fn add(
         (None, None) => None,
     };
     let state = if identity.only_proposes() { TaskState::Proposed } else { TaskState::Open };
-    let NewTask { lead_id, r#type: kind, title, channel, to, priority, assignee, .. } = new;
+    let assignee = user(new.assignee.as_deref())?;
+    let NewTask { lead_id, r#type: kind, title, channel, to, priority, .. } = new;
+    let to = spelled(to, channel, app.settings().crm.country);
     let task = Task { kind, title, channel, to, due_at_unix_ms, priority, assignee }.checked()?;
     let added = app.store().add_task(lead_id, state, &task, identity.name(), now).await?;
     let added = added.ok_or_else(|| ApiError::not_found("contact"))?;
     note(&app, &identity, &added);
-    Ok((StatusCode::CREATED, axum::Json(added.into())))
+    Ok((StatusCode::CREATED, axum::Json(TaskEntry::told_to(&identity, added))))
 }
 
 /// Change a task
@@ -259,15 +281,27 @@ pub(super) async fn change(
     let unknown = || ApiError::not_found("task");
     let before = app.store().task(id).await?.ok_or_else(unknown)?;
     let due_at_unix_ms = now.due_at_unix_ms.map(moment).transpose()?;
-    let ChangedTask { version, state, r#type: kind, title, channel, to, priority, assignee, .. } = now;
+    let assignee = user(now.assignee.as_deref())?;
+    let ChangedTask { version, state, r#type: kind, title, channel, to, priority, .. } = now;
     if version == before.version && !before.state.may_become(state) {
         return Err(ApiError::new(StatusCode::CONFLICT, "not_possible", "the task cannot become that"));
     }
+    let to = spelled(to, channel, app.settings().crm.country);
     let task = Task { kind, title, channel, to, due_at_unix_ms, priority, assignee }.checked()?;
     let changed = app.store().change_task(id, version, state, &task, app.now_unix_ms()).await?;
     let changed = changed.ok_or_else(unknown)?;
     note(&app, &identity, &changed);
-    Ok(axum::Json(changed.into()))
+    Ok(axum::Json(TaskEntry::told_to(&identity, changed)))
+}
+
+/// Where a task goes: a number, where one is dialled or written to, in the one spelling of numbers. What is none is as it was
+/// written: an extension, or the name of somebody's place.
+fn spelled(to: Option<String>, channel: Option<Channel>, country: Option<Country>) -> Option<String> {
+    let is_number = matches!(channel, Some(Channel::Phone | Channel::Sms));
+    to.map(|to| match Phone::parse(&to, country) {
+        Some(phone) if is_number => phone.to_string(),
+        _ => to,
+    })
 }
 
 fn note(app: &App, identity: &Identity, task: &TaskRow) {

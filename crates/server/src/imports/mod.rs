@@ -236,11 +236,8 @@ impl Imports {
     pub async fn clean(&self) -> Result<(), ImportError> {
         let folder = self.incoming();
         tokio::fs::create_dir_all(&folder).await?;
-        let mut wanted = Vec::new();
-        for state in [JobState::Waiting, JobState::Running, JobState::Dead] {
-            let rows = self.shared.store.imports(Some(state), u32::MAX).await?;
-            wanted.extend(rows.into_iter().map(|row| row.import.id.to_string()));
-        }
+        let unfinished = self.unfinished().await?;
+        let wanted: Vec<String> = unfinished.into_iter().map(|row| row.import.id.to_string()).collect();
         let mut files = tokio::fs::read_dir(&folder).await?;
         while let Some(file) = files.next_entry().await? {
             if !file.file_name().to_str().is_some_and(|name| wanted.iter().any(|one| one == name)) {
@@ -248,6 +245,28 @@ impl Imports {
             }
         }
         Ok(())
+    }
+
+    /// Recordings that are no calls yet.
+    async fn unfinished(&self) -> Result<Vec<ImportRow>, StoreError> {
+        let mut rows = Vec::new();
+        for state in [JobState::Waiting, JobState::Running, JobState::Dead] {
+            rows.extend(self.shared.store.imports(Some(state), u32::MAX).await?);
+        }
+        Ok(rows)
+    }
+
+    /// Those of them whose customer has one of these numbers.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn of(&self, numbers: &[Phone]) -> Result<Vec<ImportRow>, StoreError> {
+        let mut rows = self.unfinished().await?;
+        rows.retain(|row| {
+            let customer = requested(row).ok().and_then(|request| request.customer);
+            customer.is_some_and(|customer| numbers.contains(&customer))
+        });
+        Ok(rows)
     }
 
     fn incoming(&self) -> PathBuf {
@@ -593,11 +612,9 @@ impl Worker {
     /// Removes what an earlier try has left of a call.
     async fn forget(&self, id: CallId) -> anyhow::Result<()> {
         let Some(call) = self.store().call(id).await? else { return Ok(()) };
-        let gone =
-            retention::remove_recordings(&self.imports.shared.data, id, call.recording.as_deref()).await;
-        anyhow::ensure!(gone, "a recording cannot be removed");
-        let removed = self.store().delete_calls(&[id].into()).await?;
-        anyhow::ensure!(removed > 0, "the call goes on");
+        let data = &self.imports.shared.data;
+        let removed = retention::remove(self.store(), data, &[(id, call.recording)]).await?;
+        anyhow::ensure!(removed > 0, "the call goes on, or its recording cannot be removed");
         Ok(())
     }
 }
