@@ -205,8 +205,10 @@ fn an_agent_is_told_what_may_help_and_what_they_have_said_is_ticked() {
     }
 
     let items = of_kind(&events, "checklist");
-    let open: Vec<&Value> = items.iter().filter(|e| e["done"] == false).map(|e| &e["name"]).collect();
-    assert_eq!(open, ["apology", "recorded"], "as the call begins");
+    // A revision may take back what ticked one, which is open again then.
+    let begun: Vec<(&Value, &Value)> = items.iter().take(2).map(|e| (&e["name"], &e["done"])).collect();
+    let [apology, recorded, open] = [json!("apology"), json!("recorded"), json!(false)];
+    assert_eq!(begun, [(&apology, &open), (&recorded, &open)], "as the call begins");
     let ticked: Vec<&&Value> = items.iter().filter(|e| e["done"] == true).collect();
     assert!(!ticked.is_empty() && ticked.iter().all(|e| e["name"] == "apology"), "{ticked:?}");
     for tick in ticked {
