@@ -13,7 +13,9 @@ use sotto_insight::{Duty, Playbook, PromptSet};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
-use sotto_store::{EventWriter, Role, Store, WriterLimits, make_private_folder, recover};
+use sotto_store::{
+    EventWriter, InstanceLock, Role, Store, StoreError, WriterLimits, make_private_folder, recover,
+};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -44,6 +46,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(75);
 /// How much of that is left to store everything when calls' last words are waited for no more.
 const STORES_WITHIN: Duration = Duration::from_secs(20);
 
+/// How often it is looked at whether the database is still locked against another Sotto.
+const LOOK_AT_LOCK: Duration = Duration::from_secs(10);
+
 /// How long somebody who asks waits for a language model: less than a request may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
 
@@ -60,7 +65,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         format!("the page cannot listen on {}: is Sotto running already?", config.server.listen)
     })?;
     let store = Store::open(&config.store_url()).await?;
-    let _only = store.lock_instance().await?;
+    tokio::spawn(stay_alone(store.clone(), store.lock_instance().await?));
     for call in recover(&store, |row| recording_length(&data, row.recording.as_deref()?)).await? {
         tracing::warn!(call = %call.id, duration = %call.duration_ms, "closed as interrupted");
     }
@@ -366,6 +371,20 @@ async fn stopped() -> std::io::Result<()> {
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => stopped,
         _ = terminate.recv() => Ok(()),
+    }
+}
+
+/// Holds the lock that keeps another Sotto off the database for as long as this one runs, whatever becomes of the database
+/// meanwhile: another would close our live calls as interrupted.
+async fn stay_alone(store: Store, mut lock: InstanceLock) {
+    let mut often = tokio::time::interval(LOOK_AT_LOCK);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        // That the database is away is said elsewhere.
+        if let Err(StoreError::InUse) = lock.keep(&store).await {
+            tracing::error!("another Sotto may be running on this database: stop one of the two");
+        }
     }
 }
 
