@@ -37,6 +37,8 @@ pub const USUAL_FILE: &str = "sotto.toml";
 const LONGEST_PURPOSE: usize = 300;
 /// What environment variables begin with: `SOTTO_SERVER__LISTEN` is `listen` in `[server]`.
 const ENVIRONMENT: &str = "SOTTO_";
+/// Those that are no setting, without that and in lower case.
+const OTHER_VARIABLES: [&str; 4] = ["models", "admin_password", "password", "call_password"];
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -341,26 +343,12 @@ impl Config {
         for (name, value) in environment {
             let key = name.strip_prefix(ENVIRONMENT).unwrap_or_default().to_lowercase();
             let path: Vec<&str> = key.split("__").collect();
+            let wrong = |problem: String| ConfigError::new(format!("environment variable {name}"), problem);
             if path.len() == 1 {
-                // Kubernetes, for one, makes variables of our name; but one that begins like a section was meant.
-                let Some((section, key)) = key.split_once('_') else { continue };
-                let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
-                let section = [section.to_owned()];
-                let known = schema.keys(&section);
-                if !known.is_empty() && (!kubernetes || known.iter().any(|known| known == key)) {
-                    let path = [section, [key.to_owned()]].concat();
-                    let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
-                    let meant = path.join("__").to_uppercase();
-                    let problem = format!(
-                        "two underscores divide section and key: {ENVIRONMENT}{meant}{}",
-                        unknown.unwrap_or_default()
-                    );
-                    return Err(ConfigError::new(format!("environment variable {name}"), problem));
-                }
+                without_section(&schema, &key).map_err(wrong)?;
                 continue;
             }
-            config = set(&schema, &mut table, &path, &value)
-                .map_err(|problem| ConfigError::new(format!("environment variable {name}"), problem))?;
+            config = set(&schema, &mut table, &path, &value).map_err(wrong)?;
         }
         for given in overrides {
             let place = || format!("setting `{given}`");
@@ -569,6 +557,34 @@ fn from_file(schema: &Schema, name: &str, text: &str) -> Result<Config, ConfigEr
         return Err(ConfigError::new(format!("{name}:{}", line(offset)), problem));
     }
     toml::from_str(text).map_err(|error| ConfigError::new(at(&error), error.message()))
+}
+
+/// What is wrong with an environment variable of our name, here in lower case and without its beginning, that names no section
+/// and key.
+fn without_section(schema: &Schema, name: &str) -> Result<(), String> {
+    if OTHER_VARIABLES.contains(&name) {
+        return Ok(());
+    }
+    // Kubernetes, for one, makes variables of our name; but one that begins like a section was meant.
+    if let Some((section, key)) = name.split_once('_') {
+        let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
+        let section = [section.to_owned()];
+        let known = schema.keys(&section);
+        if !known.is_empty() && (!kubernetes || known.iter().any(|known| known == key)) {
+            let path = [section, [key.to_owned()]].concat();
+            let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
+            let meant = path.join("__").to_uppercase();
+            return Err(format!(
+                "two underscores divide section and key: {ENVIRONMENT}{meant}{}",
+                unknown.unwrap_or_default()
+            ));
+        }
+    }
+    // So was one that is nearly one of the others.
+    let near = OTHER_VARIABLES.iter().find(|known| strsim::jaro_winkler(known, name) > 0.9);
+    near.map_or(Ok(()), |known| {
+        Err(format!("there is no such variable; did you mean {ENVIRONMENT}{}?", known.to_uppercase()))
+    })
 }
 
 /// The first key in the file that is none, and what is wrong with it.
@@ -830,6 +846,18 @@ mod tests {
             let error = load("", &[(variable, "x")], &[]).unwrap_err();
             assert_eq!(error, format!("environment variable {variable}: {problem}"));
         }
+        for (variable, meant) in [
+            ("SOTTO_MODEL", "SOTTO_MODELS"),
+            ("SOTTO_MODELS_DIR", "SOTTO_MODELS"),
+            ("SOTTO_ADMIN_PASSWROD", "SOTTO_ADMIN_PASSWORD"),
+        ] {
+            let error = load("", &[(variable, "x")], &[]).unwrap_err();
+            let problem = format!("there is no such variable; did you mean {meant}?");
+            assert_eq!(error, format!("environment variable {variable}: {problem}"));
+        }
+        let others =
+            ["SOTTO_ADMIN_PASSWORD", "SOTTO_CALL_PASSWORD", "SOTTO_DATABASE_PASSWORD", "SOTTO_EXTERNAL_IP"];
+        assert!(load("", &others.map(|variable| (variable, "x")), &[]).is_ok());
         // A service of that name in Kubernetes.
         assert!(load("", &[("SOTTO_SERVER_SERVICE_HOST", "x"), ("SOTTO_PORT", "tcp://x")], &[]).is_ok());
         let given = load("", &[], &["sevrer.listen=1"]).unwrap_err();
