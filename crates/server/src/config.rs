@@ -38,7 +38,7 @@ const LONGEST_PURPOSE: usize = 300;
 /// What environment variables begin with: `SOTTO_SERVER__LISTEN` is `listen` in `[server]`.
 const ENVIRONMENT: &str = "SOTTO_";
 /// Those that are no setting, without that and in lower case.
-const OTHER_VARIABLES: [&str; 4] = ["models", "admin_password", "password", "call_password"];
+const OTHER_VARIABLES: [&str; 5] = ["config", "models", "admin_password", "password", "call_password"];
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -856,7 +856,7 @@ mod tests {
             assert_eq!(error, format!("environment variable {variable}: {problem}"));
         }
         let others =
-            ["SOTTO_ADMIN_PASSWORD", "SOTTO_CALL_PASSWORD", "SOTTO_DATABASE_PASSWORD", "SOTTO_EXTERNAL_IP"];
+            ["SOTTO_CONFIG", "SOTTO_ADMIN_PASSWORD", "SOTTO_CALL_PASSWORD", "SOTTO_DATABASE_PASSWORD"];
         assert!(load("", &others.map(|variable| (variable, "x")), &[]).is_ok());
         // A service of that name in Kubernetes.
         assert!(load("", &[("SOTTO_SERVER_SERVICE_HOST", "x"), ("SOTTO_PORT", "tcp://x")], &[]).is_ok());
