@@ -141,7 +141,9 @@ impl Default for ServerConfig {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`. Empty: the file sotto.db in the data folder.
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`. A password may as well be in the environment variable
+    /// PGPASSWORD, as it is; here `@`, `/` and the like are written as `%40`, `%2F`. Empty: the file sotto.db in the data
+    /// folder.
     pub url: String,
 }
 

@@ -510,6 +510,15 @@ mod tests {
         assert_eq!(told.recv().unwrap(), "loading the models panicked");
     }
 
+    /// In an address some characters mean something else.
+    #[test]
+    fn with_docker_any_password_of_the_database_does() {
+        let compose = include_str!("../../../../docker-compose.yml");
+        let value = |name: &str| compose.lines().find_map(|line| line.trim().strip_prefix(name));
+        assert!(value("PGPASSWORD: ").is_some_and(|given| given.contains("SOTTO_DATABASE_PASSWORD")));
+        assert!(value("SOTTO_STORE__URL: ").is_some_and(|url| !url.contains('$')));
+    }
+
     /// When its grace period is over a container is killed, with what is not stored by then.
     #[test]
     fn docker_waits_for_longer_than_stopping_takes() {
