@@ -53,6 +53,8 @@ pub struct Leg {
 struct Orders {
     format: LegFormat,
     remote: Option<SocketAddr>,
+    /// How often the sender has said that it moves.
+    moves: u64,
     paused: bool,
     muted: bool,
     stop: bool,
@@ -78,7 +80,7 @@ impl Leg {
         let port = wire.port();
         let stats = Arc::new(Mutex::new(LegStats::default()));
         let (orders, received) =
-            watch::channel(Orders { format, remote, paused: false, muted: false, stop: false });
+            watch::channel(Orders { format, remote, moves: 0, paused: false, muted: false, stop: false });
         // One or none comes through.
         let (entrance, entered) = mpsc::unbounded_channel();
         let stats_of_task = stats.clone();
@@ -92,6 +94,7 @@ impl Leg {
             entered,
             stats: stats_of_task,
             share: Share::default(),
+            moves: 0,
         };
         Self { orders, entrance, stats, task: tokio::spawn(task.run()), port }
     }
@@ -125,11 +128,13 @@ impl Leg {
         self.orders.send_modify(|orders| orders.muted = muted);
     }
 
-    /// A new agreement with the sender (re-INVITE).
-    pub fn update(&self, format: LegFormat, remote: Option<SocketAddr>) {
+    /// A new agreement with the sender (re-INVITE), in which it may have said that it sends from elsewhere from now on. That
+    /// tells something where no `remote` is signalled: whoever sends from another address then is the sender.
+    pub fn update(&self, format: LegFormat, remote: Option<SocketAddr>, moves: bool) {
         self.orders.send_modify(|orders| {
             orders.format = format;
             orders.remote = remote;
+            orders.moves += u64::from(moves);
         });
     }
 
@@ -157,6 +162,8 @@ struct Task {
     stats: Arc<Mutex<LegStats>>,
     /// Of the process's totals.
     share: Share,
+    /// See [`Orders::moves`]: so many have been followed.
+    moves: u64,
 }
 
 impl Task {
@@ -256,7 +263,9 @@ impl Task {
     fn follow(&mut self, session: &mut Session, voice: Option<&mut Voice>) -> (bool, bool, Option<Instant>) {
         let orders = self.orders.borrow_and_update().clone();
         let said = voice.map_or(Ok(()), |voice| voice.talker.update(&orders.format));
-        if let Err(error) = session.update(orders.format, orders.remote).and(said) {
+        let moves = orders.moves > std::mem::replace(&mut self.moves, orders.moves);
+        let updated = session.update(orders.format, orders.remote, moves, self.clock.elapsed());
+        if let Err(error) = updated.and(said) {
             tracing::error!(%error, port = self.wire.port(), "leg cannot do what was agreed on");
         }
         (orders.paused, orders.muted, orders.stop.then(|| Instant::now() + self.config.linger))

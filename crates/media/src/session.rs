@@ -24,6 +24,9 @@ pub const MAX_DATAGRAM: usize = 1_500;
 /// A new source address is believed when the present one has been silent for this long.
 const SOURCE_SILENT: Duration = Duration::from_millis(500);
 
+/// A sender that has said it moves may be found at another address for so long.
+const MOVES_WITHIN: Duration = Duration::from_secs(10);
+
 /// Events that wait to be fetched, at most.
 const MAX_EVENTS: usize = 16;
 
@@ -161,6 +164,8 @@ pub struct Session {
     signalled: Option<SocketAddr>,
     /// The address that sends.
     source: Option<SocketAddr>,
+    /// It has said that it moves: until then, another one that sends is the sender.
+    moves_until: Duration,
     rtcp_source: Option<ReportTo>,
     buffer: JitterBuffer,
     reception: Option<Reception>,
@@ -199,6 +204,7 @@ impl Session {
             config,
             signalled,
             source: None,
+            moves_until: Duration::ZERO,
             rtcp_source: None,
             reception: None,
             keys: Keys::default(),
@@ -215,11 +221,18 @@ impl Session {
         })
     }
 
-    /// A new agreement with the sender.
+    /// A new agreement with the sender, who may have said as well that it sends from elsewhere from now on: of one that
+    /// no address was signalled for, nobody knows from where.
     ///
     /// # Errors
     /// When a codec or a key cannot be prepared.
-    pub fn update(&mut self, format: LegFormat, signalled: Option<SocketAddr>) -> Result<(), MediaError> {
+    pub fn update(
+        &mut self,
+        format: LegFormat,
+        signalled: Option<SocketAddr>,
+        moves: bool,
+        now: Duration,
+    ) -> Result<(), MediaError> {
         Protection::agree(&mut self.protection, format.srtp.as_ref())?;
         if format.codecs() != self.format.codecs() {
             self.buffer.set_codecs(&format.codecs())?;
@@ -229,6 +242,9 @@ impl Session {
             self.signalled = signalled;
             self.source = None;
             self.rtcp_source = None;
+        }
+        if moves {
+            self.moves_until = now + MOVES_WITHIN;
         }
         Ok(())
     }
@@ -265,7 +281,9 @@ impl Session {
             self.stats.discarded += 1;
             return None;
         }
-        self.source = Some(from);
+        if self.source.replace(from).is_some_and(|before| before != from) {
+            self.moves_until = Duration::ZERO;
+        }
         self.heard = now;
         self.timed_out = false;
         self.stats.packets += 1;
@@ -403,7 +421,7 @@ impl Session {
 
     /// Size and number per second. Datagrams from elsewhere use up nothing of the sender's share.
     fn admit(&mut self, datagram: &[u8], from: SocketAddr, now: Duration) -> bool {
-        let is_known = self.permitted().is_none_or(|ip| ip.to_canonical() == from.ip().to_canonical());
+        let is_known = self.permitted(now).is_none_or(|ip| ip.to_canonical() == from.ip().to_canonical());
         let is_right = is_known && !datagram.is_empty() && datagram.len() <= MAX_DATAGRAM;
         let is_allowed = is_right && self.allowance.take(now);
         self.stats.discarded += u64::from(!is_allowed);
@@ -412,17 +430,22 @@ impl Session {
     }
 
     /// The only address that may send, when there is one.
-    fn permitted(&self) -> Option<IpAddr> {
+    fn permitted(&self, now: Duration) -> Option<IpAddr> {
         match (self.signalled, self.source) {
             // On hold the signalled address may be 0.0.0.0 (RFC 3264 section 8.4).
             (Some(signalled), _) if !signalled.ip().is_unspecified() => Some(signalled.ip()),
-            (_, source) => source.map(|source| source.ip()),
+            (_, source) => source.filter(|_| !self.is_moving(now)).map(|source| source.ip()),
         }
+    }
+
+    fn is_moving(&self, now: Duration) -> bool {
+        now < self.moves_until
     }
 
     /// Learns where the sender really sends from, and follows when that moves (RFC 4961).
     fn is_source(&self, from: SocketAddr, now: Duration) -> bool {
-        self.source.is_none_or(|source| source == from || now.saturating_sub(self.heard) >= SOURCE_SILENT)
+        let is_silent = now.saturating_sub(self.heard) >= SOURCE_SILENT;
+        self.source.is_none_or(|source| source == from || is_silent || self.is_moving(now))
     }
 
     /// What a datagram says when it is authentic, which without a key all are.

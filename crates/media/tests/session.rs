@@ -130,7 +130,7 @@ fn a_new_agreement_brings_a_new_address_and_new_codecs() {
     session.rtp(&mut audio(&mut packetizer(Codec::Pcmu)), sender(), FRAME);
     let opus =
         LegFormat { payloads: vec![(111, Codec::Opus)], telephone_event: None, ptime_ms: None, srtp: None };
-    session.update(opus, Some(at("192.0.2.7:6000"))).unwrap();
+    session.update(opus, Some(at("192.0.2.7:6000")), true, FRAME).unwrap();
     let mut packetizer = Packetizer::new(SenderConfig { ssrc: 6, ..SenderConfig::new(Codec::Opus) }).unwrap();
     for n in 2..10 {
         session.rtp(&mut audio(&mut packetizer), at("192.0.2.7:6000"), FRAME * n);
@@ -139,6 +139,30 @@ fn a_new_agreement_brings_a_new_address_and_new_codecs() {
     let stats = session.stats();
     assert_eq!((stats.packets, stats.discarded, stats.codec), (9, 0, Some("opus")));
     assert!(session.frame(FRAME * 10).iter().any(|x| x.abs() > 0.01));
+}
+
+#[test]
+fn a_sender_from_nobody_knows_where_is_found_again_when_it_says_that_it_moves() {
+    let mut session = session(None, LegConfig::default());
+    let mut packetizer = packetizer(Codec::Pcmu);
+    let elsewhere = at("198.51.100.9:4000");
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME);
+    session.update(format(), None, true, FRAME * 2).unwrap();
+    // What was on its way is still heard, and it is not waited for silence.
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 2);
+    session.rtp(&mut audio(&mut packetizer), elsewhere, FRAME * 3);
+    assert_eq!((session.stats().packets, session.peer()), (3, Some(elsewhere)));
+    // Once it is found it is the only one again.
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 4);
+    assert_eq!((session.stats().packets, session.stats().discarded), (3, 1));
+    // One that stays is not open to others for ever.
+    session.update(format(), None, true, FRAME * 5).unwrap();
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 600);
+    assert_eq!((session.stats().packets, session.stats().discarded), (3, 2));
+    // Nor is one that has agreed on something else.
+    session.update(format(), None, false, FRAME * 601).unwrap();
+    session.rtp(&mut audio(&mut packetizer), sender(), FRAME * 602);
+    assert_eq!((session.stats().packets, session.stats().discarded), (3, 3));
 }
 
 #[test]

@@ -39,9 +39,23 @@ pub fn start(
     let vad = cache.require(VOICE_ACTIVITY, progress)?;
     let vad = files.onnx.session(&vad, 1).context("opening the voice activity network")?;
     let vocabulary = (!vocabulary.is_empty()).then(|| vocabulary.join(", "));
+    let models = Models { default, by_language };
+    if let Some(words) = &vocabulary {
+        for (name, model) in &loaded {
+            let beyond = model.beyond_prompt(words);
+            if beyond > 0 {
+                tracing::warn!(model = name, beyond, "too many `vocabulary.words`: the first are left out");
+            }
+        }
+    }
+    let named: BTreeSet<&String> =
+        config.language.iter().chain(&config.languages).chain(config.models.keys()).collect();
+    for language in named.into_iter().filter(|language| !models.knows(language)) {
+        tracing::warn!(%language, "no model that is configured knows it: its words will be English ones");
+    }
     let config =
         EngineConfig { workers: workers(config), languages: config.languages.clone(), vocabulary, on_load };
-    Ok(Engine::start(config, Models { default, by_language }, vad)?)
+    Ok(Engine::start(config, models, vad)?)
 }
 
 /// A Whisper model for so many decodes at a time, its encoder computed by ONNX Runtime where that can be done.

@@ -38,6 +38,8 @@ pub const USUAL_FILE: &str = "sotto.toml";
 const LONGEST_PURPOSE: usize = 300;
 /// What environment variables begin with: `SOTTO_SERVER__LISTEN` is `listen` in `[server]`.
 const ENVIRONMENT: &str = "SOTTO_";
+/// Those that are no setting, without that and in lower case.
+const OTHER_VARIABLES: [&str; 5] = ["config", "models", "admin_password", "password", "call_password"];
 
 /// Everything that can be configured.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
@@ -142,7 +144,9 @@ impl Default for ServerConfig {
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct StoreConfig {
-    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`. Empty: the file sotto.db in the data folder.
+    /// `sqlite:PATH` or `postgres://USER:PASSWORD@HOST/NAME`. A password may as well be in the environment variable
+    /// PGPASSWORD, as it is; here `@`, `/` and the like are written as `%40`, `%2F`. Empty: the file sotto.db in the data
+    /// folder.
     pub url: String,
 }
 
@@ -251,7 +255,8 @@ impl Default for SpeechConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct VocabularyConfig {
-    /// Names of products, places and people, as they are written. Given to the model as a hint.
+    /// Names of products, places and people, as they are written. Given to the model as a hint, which takes some 220
+    /// tokens: roughly 50 names in English, half as many in Persian. Of more, the first are left out, and the log says so.
     pub words: Vec<String>,
 }
 
@@ -343,26 +348,12 @@ impl Config {
         for (name, value) in environment {
             let key = name.strip_prefix(ENVIRONMENT).unwrap_or_default().to_lowercase();
             let path: Vec<&str> = key.split("__").collect();
+            let wrong = |problem: String| ConfigError::new(format!("environment variable {name}"), problem);
             if path.len() == 1 {
-                // Kubernetes, for one, makes variables of our name; but one that begins like a section was meant.
-                let Some((section, key)) = key.split_once('_') else { continue };
-                let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
-                let section = [section.to_owned()];
-                let known = schema.keys(&section);
-                if !known.is_empty() && (!kubernetes || known.iter().any(|known| known == key)) {
-                    let path = [section, [key.to_owned()]].concat();
-                    let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
-                    let meant = path.join("__").to_uppercase();
-                    let problem = format!(
-                        "two underscores divide section and key: {ENVIRONMENT}{meant}{}",
-                        unknown.unwrap_or_default()
-                    );
-                    return Err(ConfigError::new(format!("environment variable {name}"), problem));
-                }
+                without_section(&schema, &key).map_err(wrong)?;
                 continue;
             }
-            config = set(&schema, &mut table, &path, &value)
-                .map_err(|problem| ConfigError::new(format!("environment variable {name}"), problem))?;
+            config = set(&schema, &mut table, &path, &value).map_err(wrong)?;
         }
         for given in overrides {
             let place = || format!("setting `{given}`");
@@ -430,6 +421,9 @@ impl Config {
             if value == 0 {
                 return wrong(key, "must not be 0".to_owned());
             }
+        }
+        if let Some(word) = self.vocabulary.words.iter().find(|word| word.contains(char::is_control)) {
+            return wrong("vocabulary.words", format!("{word:?} has a character that is in no word"));
         }
         if self.speech.model.trim().is_empty() {
             return wrong("speech.model", "names no model".to_owned());
@@ -576,6 +570,34 @@ fn from_file(schema: &Schema, name: &str, text: &str) -> Result<Config, ConfigEr
         return Err(ConfigError::new(format!("{name}:{}", line(offset)), problem));
     }
     toml::from_str(text).map_err(|error| ConfigError::new(at(&error), error.message()))
+}
+
+/// What is wrong with an environment variable of our name, here in lower case and without its beginning, that names no section
+/// and key.
+fn without_section(schema: &Schema, name: &str) -> Result<(), String> {
+    if OTHER_VARIABLES.contains(&name) {
+        return Ok(());
+    }
+    // Kubernetes, for one, makes variables of our name; but one that begins like a section was meant.
+    if let Some((section, key)) = name.split_once('_') {
+        let kubernetes = key.split('_').any(|word| matches!(word, "port" | "service"));
+        let section = [section.to_owned()];
+        let known = schema.keys(&section);
+        if !known.is_empty() && (!kubernetes || known.iter().any(|known| known == key)) {
+            let path = [section, [key.to_owned()]].concat();
+            let unknown = schema.knows(&path).err().map(|problem| format!("; {problem}"));
+            let meant = path.join("__").to_uppercase();
+            return Err(format!(
+                "two underscores divide section and key: {ENVIRONMENT}{meant}{}",
+                unknown.unwrap_or_default()
+            ));
+        }
+    }
+    // So was one that is nearly one of the others.
+    let near = OTHER_VARIABLES.iter().find(|known| strsim::jaro_winkler(known, name) > 0.9);
+    near.map_or(Ok(()), |known| {
+        Err(format!("there is no such variable; did you mean {ENVIRONMENT}{}?", known.to_uppercase()))
+    })
 }
 
 /// The first key in the file that is none, and what is wrong with it.
@@ -837,6 +859,18 @@ mod tests {
             let error = load("", &[(variable, "x")], &[]).unwrap_err();
             assert_eq!(error, format!("environment variable {variable}: {problem}"));
         }
+        for (variable, meant) in [
+            ("SOTTO_MODEL", "SOTTO_MODELS"),
+            ("SOTTO_MODELS_DIR", "SOTTO_MODELS"),
+            ("SOTTO_ADMIN_PASSWROD", "SOTTO_ADMIN_PASSWORD"),
+        ] {
+            let error = load("", &[(variable, "x")], &[]).unwrap_err();
+            let problem = format!("there is no such variable; did you mean {meant}?");
+            assert_eq!(error, format!("environment variable {variable}: {problem}"));
+        }
+        let others =
+            ["SOTTO_CONFIG", "SOTTO_ADMIN_PASSWORD", "SOTTO_CALL_PASSWORD", "SOTTO_DATABASE_PASSWORD"];
+        assert!(load("", &others.map(|variable| (variable, "x")), &[]).is_ok());
         // A service of that name in Kubernetes.
         assert!(load("", &[("SOTTO_SERVER_SERVICE_HOST", "x"), ("SOTTO_PORT", "tcp://x")], &[]).is_ok());
         let given = load("", &[], &["sevrer.listen=1"]).unwrap_err();
@@ -851,6 +885,8 @@ mod tests {
         assert!(wrong("[media]\nports = \"5-1\"").contains("at least four ports"));
         assert!(wrong("[server]\npublic_url = \"calls.example\"").starts_with("`server.public_url`: "));
         assert!(wrong("[server]\nmax_websockets = 0").starts_with("`server.max_websockets`: "));
+        // The model's library panics at U+0000.
+        assert!(wrong("[vocabulary]\nwords = [\"a\\u0000b\"]").starts_with("`vocabulary.words`: "));
         assert!(wrong("[redaction]\nkinds = [\"cards\"]").starts_with("sotto.toml:2: "));
         assert!(wrong("[redaction]\nmute = true").contains("did you mean `mute_recording`?"));
         assert!(

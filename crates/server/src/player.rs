@@ -210,6 +210,7 @@ impl Decoding {
             self.resamplers = (0..count).map(|_| Resampler::new(rate)).collect::<Result<_, _>>()?;
             channels.resize_with(count, Vec::new);
         }
+        self.planes.iter_mut().flatten().for_each(|sample| *sample = audible(*sample));
         for ((plane, resampler), channel) in self.planes.iter().zip(&mut self.resamplers).zip(channels) {
             resampler.process(plane, channel);
         }
@@ -227,6 +228,12 @@ impl Decoding {
 
 fn too_many(channels: usize) -> String {
     format!("it has {channels} channels, not one or two")
+}
+
+/// A sample as speakers can play it. In a file of floats there may be anything, and one that is no number would stay in
+/// what remembers: filters, and the network that tells speech, which would hear none until the end.
+fn audible(sample: f32) -> f32 {
+    if sample.is_finite() { sample.clamp(-1.0, 1.0) } else { 0.0 }
 }
 
 /// How fast a recording is played.
@@ -275,6 +282,30 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn what_is_no_sample_in_a_file_of_floats_is_silence() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("call.wav");
+        for sample_rate in [8_000, 16_000, 44_100] {
+            let spec = hound::WavSpec {
+                channels: 1,
+                sample_rate,
+                bits_per_sample: 32,
+                sample_format: hound::SampleFormat::Float,
+            };
+            let mut writer = hound::WavWriter::create(&file, spec).unwrap();
+            for n in 0..sample_rate {
+                let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, 1e30];
+                writer.write_sample(odd.get(n as usize).copied().unwrap_or(0.5)).unwrap();
+            }
+            writer.finalize().unwrap();
+            let channel = Recording::open(&file).unwrap().channels.remove(0);
+            // A filter may overshoot a little.
+            assert!(channel.iter().all(|sample| sample.abs() < 2.0), "{sample_rate}");
+            assert!((channel[channel.len() / 2] - 0.5).abs() < 0.05, "{sample_rate}");
+        }
+    }
 
     fn wav() -> Vec<u8> {
         let spec = hound::WavSpec {

@@ -11,7 +11,7 @@ use crate::calls::{Entered, Reach};
 use crate::endpoint::Shared;
 use crate::host::{NewCall, NewLeg, Note, Refusal, Ringing};
 use crate::party::{Speaker, decide, unless_agent};
-use crate::plan::{is_language, kept};
+use crate::plan::{self, kept};
 use crate::session::Part;
 
 /// A leg that wants to be on a call.
@@ -66,7 +66,7 @@ pub(crate) async fn join(shared: Arc<Shared>, leg: Joining) -> Result<(Joined, L
             legs: vec![NewLeg { party, label: None, codec }],
             participants: vec![Participant { party, aor: None, name: name.clone() }],
             headers: Default::default(),
-            language: language.clone().filter(|tag| is_language(tag)),
+            language: language.as_deref().and_then(plan::language),
             consent,
         }
     };

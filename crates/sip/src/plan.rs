@@ -361,7 +361,7 @@ impl Plan {
             join,
             party: party.filter(|_| !siprec),
             headers: kept.collect(),
-            language: header(&config.headers.language).filter(|l| is_language(l)),
+            language: header(&config.headers.language).and_then(|tag| language(&tag)),
             consent: consent(request, config),
             takes_update: tokens(request, "Allow").any(|method| method == "update"),
             caller: caller(request),
@@ -484,9 +484,12 @@ pub(crate) fn kept(text: &str) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-pub(crate) fn is_language(tag: &str) -> bool {
-    (2..=35).contains(&tag.len())
-        && tag.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()))
+/// A language as BCP 47 writes it: `fa-IR` of `fa_IR`, which PBXs take from their locales.
+pub(crate) fn language(tag: &str) -> Option<String> {
+    let tag = tag.replace('_', "-");
+    let is_one = (2..=35).contains(&tag.len())
+        && tag.split('-').all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric()));
+    is_one.then_some(tag)
 }
 
 #[cfg(test)]
@@ -593,6 +596,22 @@ mod tests {
             (people[0].aor.as_deref(), people[0].name.as_deref()),
             (Some("sip:1002@pbx"), Some("Ann"))
         );
+    }
+
+    #[test]
+    fn a_language_may_be_written_as_a_locale() {
+        for (written, language) in [
+            ("fa", Some("fa")),
+            ("fa-IR", Some("fa-IR")),
+            ("fa_IR", Some("fa-IR")),
+            ("f", None),
+            ("fa_", None),
+            ("fa IR", None),
+        ] {
+            let invite = invite(&format!("X-Sotto-Language: {written}\r\n"), "application/sdp", SDP);
+            let plan = plan(&invite, &SipConfig::default()).unwrap();
+            assert_eq!(plan.language.as_deref(), language, "{written}");
+        }
     }
 
     #[test]

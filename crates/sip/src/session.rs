@@ -140,7 +140,8 @@ impl LegSlot {
 
     /// Something else has been agreed on with the peer.
     pub(crate) fn renew(&mut self, stream: Stream, shared: &Shared, peer: SocketAddr) {
-        self.leg.update(format(&stream), sender(&stream, &shared.config, peer));
+        let moves = stream.remote != self.stream.remote;
+        self.leg.update(format(&stream), sender(&stream, &shared.config, peer), moves);
         self.is_paused = stream.paused;
         if stream.paused {
             self.leg.pause();
@@ -948,8 +949,9 @@ impl Session {
             match wanted.iter().find(|stream| stream.section == slot.stream.section) {
                 Some(stream) => {
                     let stream = stream.clone().going_on_from(&slot.stream);
-                    if format(&stream) != format(&slot.stream) || stream.remote != slot.stream.remote {
-                        slot.leg.update(format(&stream), sender(&stream, &shared.config, peer));
+                    let moves = stream.remote != slot.stream.remote;
+                    if moves || format(&stream) != format(&slot.stream) {
+                        slot.leg.update(format(&stream), sender(&stream, &shared.config, peer), moves);
                     }
                     slot.stream = stream;
                     at += 1;
@@ -1034,7 +1036,7 @@ impl Session {
             if security.is_some() && security != slot.stream.security {
                 slot.stream.security = security;
                 let sender = sender(&slot.stream, &self.shared.config, self.flow.peer);
-                slot.leg.update(format(&slot.stream), sender);
+                slot.leg.update(format(&slot.stream), sender, false);
             }
         }
     }

@@ -44,16 +44,33 @@ pub struct Models {
 
 impl Models {
     fn for_language(&self, language: Option<&str>) -> &Arc<Model> {
-        match language {
-            Some(language) => self.by_language.get(language).unwrap_or(&self.default),
-            // Only a model that knows several languages can tell them apart.
-            None if self.default.is_multilingual() => &self.default,
-            None => {
-                let others = self.by_language.iter().filter(|(_, model)| model.is_multilingual());
-                others.min_by_key(|(language, _)| *language).map_or(&self.default, |(_, model)| model)
-            }
-        }
+        chosen(&self.default, &self.by_language, language, |model| model.is_multilingual())
     }
+
+    /// Whether one of the models knows a language, by its BCP 47 primary tag. The words of a leg in another one are
+    /// whatever English sounds like it.
+    #[must_use]
+    pub fn knows(&self, language: &str) -> bool {
+        language == "en" || self.for_language(Some(language)).is_multilingual()
+    }
+}
+
+/// The model for a language that is given, or is to be detected.
+fn chosen<'m, M>(
+    default: &'m M,
+    by_language: &'m HashMap<String, M>,
+    language: Option<&str>,
+    is_multilingual: impl Fn(&M) -> bool,
+) -> &'m M {
+    if let Some(own) = language.and_then(|language| by_language.get(language)) {
+        return own;
+    }
+    // Only a model that knows several languages can tell them apart, or recognise one that none is named for.
+    if language == Some("en") || is_multilingual(default) {
+        return default;
+    }
+    let others = by_language.iter().filter(|(_, model)| is_multilingual(model));
+    others.min_by_key(|(language, _)| *language).map_or(default, |(_, model)| model)
 }
 
 /// How to run.
@@ -750,6 +767,29 @@ mod tests {
         assert_eq!(counts, [2, 0, 500]);
         assert!(queue.pop(Role::Words, &Arc::default()).is_none(), "or workers would wait for ever");
         assert!(give_up.load(Relaxed));
+    }
+
+    #[test]
+    fn a_language_without_a_model_of_its_own_gets_one_that_knows_more_than_english() {
+        // By name, and whether it knows several languages.
+        let (english, base, large) = (("tiny.en", false), ("base", true), ("large", true));
+        let by_language = HashMap::from([("fa".to_owned(), large), ("en".to_owned(), english)]);
+        for (default, language, wanted) in [
+            (english, Some("fa"), large),
+            (english, Some("de"), large),
+            (english, None, large),
+            (base, Some("fa"), large),
+            (base, Some("de"), base),
+            (base, Some("en"), english),
+            (base, None, base),
+        ] {
+            let model = chosen(&default, &by_language, language, |(_, knows_several)| *knows_several);
+            assert_eq!(*model, wanted, "{language:?}, or else {default:?}");
+        }
+        let none = HashMap::new();
+        for language in [Some("en"), Some("de"), None] {
+            assert_eq!(*chosen(&english, &none, language, |_| false), english);
+        }
     }
 
     #[test]

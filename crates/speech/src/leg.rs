@@ -53,8 +53,10 @@ impl UtteranceIds {
 #[derive(Clone, Debug)]
 pub(crate) struct Policy {
     pub thresholds: Thresholds,
-    /// Audio taken along before speech begins and after it ends.
+    /// Audio taken along before speech begins.
     pub pad_before: u64,
+    /// Audio taken along after speech ends, or silence where there is none: whisper.cpp ends a decode whose times come
+    /// within 100 ms of the end of its audio, and what was still to be said of it is lost.
     pub pad_after: u64,
     /// From the beginning of speech to the first partial.
     pub first_partial: u64,
@@ -464,8 +466,7 @@ impl Leg {
             candidate => {
                 let late = candidate.and_then(Candidate::into_flight);
                 actions.extend(late.map(|flight| Action::Forget(flight.ticket)));
-                let until = self.position().min(end + self.policy.pad_after);
-                self.fly(Purpose::Final, start, until, actions)
+                self.fly(Purpose::Final, start, end + self.policy.pad_after, actions)
             }
         };
         self.closing.push(Closing { id, start, end, flight, shown, known: open.words });
@@ -500,10 +501,11 @@ impl Leg {
         Action::Publish { utterance, heard_until, voice }
     }
 
-    /// Begins a decode of `start..until`.
+    /// Begins a decode of `start..until`, of which there may not be all.
     fn fly(&mut self, purpose: Purpose, start: u64, until: u64, actions: &mut Vec<Action>) -> Flight {
         let at = start.saturating_sub(self.policy.pad_before)..until;
-        self.decode(purpose, vec![Part { at, known: Vec::new() }], until, Effort::Quick, actions)
+        let heard_until = until.min(self.position());
+        self.decode(purpose, vec![Part { at, known: Vec::new() }], heard_until, Effort::Quick, actions)
     }
 
     fn part(&self, spoken: &Spoken) -> Part {
@@ -1148,6 +1150,33 @@ mod tests {
         bench.hear(Purpose::Revision, "bye-bye");
         assert!(bench.leg.is_done());
         assert_eq!(bench.texts(), [(true, 0, "bye bye"), (true, 1, "bye-bye")]);
+    }
+
+    #[test]
+    fn at_hang_up_the_last_words_have_as_much_silence_after_them_as_others() {
+        let mut bench = Bench::new();
+        let mut actions = Vec::new();
+        for _ in 0..12 {
+            bench.leg.push(&[0.5; CHUNK], 0.95, &mut actions);
+        }
+        bench.take(actions);
+        bench.finish();
+        let spoken = 12 * CHUNK;
+        let silence = bench.leg.policy.pad_after as usize;
+        let is_padded = |job: &Job| {
+            job.samples.len() == spoken + silence
+                && job.samples[..spoken].iter().all(|sample| *sample == 0.5)
+                && job.samples[spoken..].iter().all(|sample| *sample == 0.0)
+        };
+        for purpose in [Purpose::Final, Purpose::Revision] {
+            let job = bench.flying.iter().find(|job| job.purpose == purpose).expect("such a decode waits");
+            assert!(is_padded(job), "{job:?}");
+            bench.hear(purpose, "bye bye");
+        }
+        // None of it was heard.
+        let last = bench.published.last().expect("published");
+        let end = Millis(spoken as u64 / MS);
+        assert_eq!((last.end_ms, last.words.last().map(|word| word.end_ms)), (end, Some(end)));
     }
 
     #[test]

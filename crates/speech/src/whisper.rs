@@ -114,6 +114,16 @@ impl Model {
         self.context.is_multilingual()
     }
 
+    /// How many of the first tokens of a prompt are too many: it is given the last ones only.
+    #[must_use]
+    pub fn beyond_prompt(&self, prompt: &str) -> usize {
+        // No token is shorter than a byte, and the binding is unsound where there are more than it has room for.
+        let tokens = self.context.tokenize(prompt, prompt.len() + 1).map_or(0, |tokens| tokens.len());
+        // Half of the text window; one of these says that a prompt comes.
+        let room = usize::try_from(self.context.n_text_ctx()).unwrap_or(0) / 2;
+        tokens.saturating_sub(room.saturating_sub(1))
+    }
+
     /// Decodes for one thread. A decode ends with an error soon after `give_up` has become true: before its next token.
     #[must_use]
     pub fn decoder(self: &Arc<Self>, give_up: Arc<AtomicBool>) -> Decoder {

@@ -76,7 +76,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Joins `parts`, which must be in order and disjoint, with `gap` samples of silence between them.
+    /// Joins `parts`, which must be in order and disjoint, with `gap` samples of silence between them. What a part wants
+    /// beyond the end of the audio is silence: see `Policy::pad_after`.
     pub(crate) fn new(audio: &Audio, parts: impl IntoIterator<Item = Part>, gap: u64) -> Self {
         let mut window = Self { parts: Vec::new(), samples: Vec::new() };
         for mut part in parts {
@@ -85,9 +86,11 @@ impl Window {
             if !window.samples.is_empty() && !joined {
                 window.samples.extend(std::iter::repeat_n(0.0, gap as usize));
             }
+            let beyond = part.at.end.saturating_sub(audio.end().max(part.at.start));
             part.at = audio.clamp(part.at);
             let offset = window.samples.len() as u64;
             audio.copy(part.at.clone(), &mut window.samples);
+            window.samples.extend(std::iter::repeat_n(0.0, beyond as usize));
             window.parts.push((part, offset));
         }
         window
@@ -224,6 +227,18 @@ mod tests {
             .collect();
         let split: Vec<usize> = window.split(&words).iter().map(Vec::len).collect();
         assert_eq!(split, [4, 1, 3]);
+    }
+
+    #[test]
+    fn beyond_the_end_of_the_audio_there_is_silence_and_no_word() {
+        let mut audio = Audio::new(0);
+        audio.push(&vec![0.5; RATE as usize]);
+        let window = Window::new(&audio, [part(400..1200, "")], 0);
+        let (spoken, silence) = window.samples.split_at(600 * MS as usize);
+        assert!(spoken.iter().all(|sample| *sample == 0.5));
+        assert!(silence.len() as u64 == 200 * MS && silence.iter().all(|sample| *sample == 0.0));
+        let split = window.split(&[word("Bye.", 300, 790)]);
+        assert_eq!(split[0][0].1, 700 * MS..1000 * MS);
     }
 
     #[test]

@@ -10,10 +10,14 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use crate::StoreError;
 use crate::forget::Forgetter;
+
+/// How long PostgreSQL has to answer, or to give a connection.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 
 /// A database with Sotto's tables. Cheap to clone; all clones share its connections.
 #[derive(Clone, Debug)]
@@ -127,7 +131,7 @@ impl Store {
         let options = PgConnectOptions::from_str(url)?.application_name("sotto");
         let pool = PgPoolOptions::new()
             .max_connections(8)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(ANSWERS_WITHIN)
             .connect_with(options)
             .await?;
         sqlx::migrate!("../../migrations/postgres").run(&pool).await?;
@@ -208,13 +212,30 @@ impl Store {
 /// See [`Store::lock_instance`].
 #[derive(Debug)]
 #[must_use = "the lock is given up when this is dropped"]
-pub struct InstanceLock(#[expect(dead_code, reason = "held, not used")] Held);
+pub struct InstanceLock(Held);
 
 #[derive(Debug)]
-#[expect(dead_code, reason = "held, not used")]
 enum Held {
-    File(std::fs::File),
+    File(#[expect(dead_code, reason = "held, not used")] std::fs::File),
     Connection(sqlx::PgConnection),
+}
+
+impl InstanceLock {
+    /// Makes sure that it is still held: PostgreSQL lets it go with the connection that holds it, as when the database is
+    /// started anew. Then it is taken again.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has taken it meanwhile, or the database has not noticed yet that our
+    /// connection is gone; [`StoreError::Database`] when it cannot be reached.
+    pub async fn keep(&mut self, store: &Store) -> Result<(), StoreError> {
+        let Held::Connection(connection) = &mut self.0 else { return Ok(()) };
+        if let Ok(Ok(())) = timeout(ANSWERS_WITHIN, connection.ping()).await {
+            return Ok(());
+        }
+        *self = store.lock_instance().await?;
+        tracing::warn!("the database had let go of the lock that keeps other servers off; it is held again");
+        Ok(())
+    }
 }
 
 /// Makes a folder for what is nobody else's business. Everybody's access to one that is there already is taken away; where a

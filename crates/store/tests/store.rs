@@ -1240,7 +1240,8 @@ on_both! {
     }
 
     async fn one_server_at_a_time(store: Store) {
-        let lock = store.lock_instance().await.unwrap();
+        let mut lock = store.lock_instance().await.unwrap();
+        lock.keep(&store).await.unwrap();
         assert!(matches!(store.lock_instance().await, Err(StoreError::InUse)));
         drop(lock);
         store.ping().await.unwrap();
@@ -1848,6 +1849,26 @@ async fn a_sentence_that_is_an_example_no_more_is_in_no_file_of_sqlite() {
     };
     store.put_intent(&vet).await.unwrap();
     gone_from_files(folder.path(), "zebra").await;
+}
+
+#[tokio::test]
+async fn the_lock_is_taken_again_after_the_database_has_let_it_go() {
+    let Some(url) = testing::postgres_url().await else { return };
+    let store = Store::open(&url).await.unwrap();
+    let mut lock = store.lock_instance().await.unwrap();
+    // Waits until it has ended.
+    let end = "SELECT pg_terminate_backend(pid, 10000) FROM pg_locks WHERE locktype = 'advisory' \
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    let mut admin = PgConnection::connect(&url).await.unwrap();
+    let ended: Vec<bool> = sqlx::query_scalar(end).fetch_all(&mut admin).await.unwrap();
+    assert_eq!(ended, [true]);
+    lock.keep(&store).await.unwrap();
+    assert!(matches!(store.lock_instance().await, Err(StoreError::InUse)));
+
+    // Another one comes before it is looked at.
+    sqlx::query(end).execute(&mut admin).await.unwrap();
+    let _other = store.lock_instance().await.unwrap();
+    assert!(matches!(lock.keep(&store).await, Err(StoreError::InUse)));
 }
 
 /// Whether somebody waits for what another has locked, in the same database.

@@ -36,7 +36,7 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "EVENTS", conflicts_with = "json")]
     score: Option<PathBuf>,
     /// The language spoken.
-    #[arg(long, default_value = "en")]
+    #[arg(long, default_value = "en", value_parser = super::language)]
     language: String,
     /// How many calls are played at the same time.
     #[arg(long, value_name = "CALLS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]

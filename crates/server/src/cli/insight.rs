@@ -39,7 +39,7 @@ pub(crate) struct Insight {
     #[arg(long, value_name = "CARD", requires = "quality")]
     scorecard: Option<PathBuf>,
     /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
-    #[arg(long)]
+    #[arg(long, value_parser = super::language)]
     language: Option<String>,
 }
 

@@ -12,6 +12,7 @@ mod replay;
 mod serve;
 mod user;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -96,7 +97,8 @@ impl Cli {
         if let Command::ReadDocument { extension } = &self.command {
             return crate::documents::answer(extension, std::io::stdin().lock(), std::io::stdout());
         }
-        let config = Config::load(self.config.as_deref(), std::env::vars(), &self.set)?;
+        let environment = std::env::vars_os().map(as_text);
+        let config = Config::load(self.config.as_deref(), environment, &self.set)?;
         crate::logging::start(&config.log, matches!(self.command, Command::Serve));
         // Several crates could bring a cryptography provider; one is enough, and it is installed once.
         let _ = rustls::crypto::ring::default_provider().install_default();
@@ -121,8 +123,42 @@ impl Cli {
     }
 }
 
+/// A variable of the environment as text. Anybody's may hold other bytes, and must not keep us from starting.
+fn as_text((name, value): (OsString, OsString)) -> (String, String) {
+    (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())
+}
+
+/// A language that somebody names on the command line.
+fn language(tag: &str) -> Result<String, &'static str> {
+    sotto_speech::language(tag).ok_or("no language like `en` or `fa` that Whisper knows")
+}
+
 /// The time, in milliseconds since 1970.
 pub(crate) fn now_unix_ms() -> u64 {
     let since_1970 = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_variable_that_is_no_text_keeps_nothing_from_starting() {
+        use std::os::unix::ffi::OsStringExt as _;
+        let latin = OsString::from_vec(b"/home/andr\xe9".to_vec());
+        let (name, value) = as_text(("HOME".into(), latin));
+        assert_eq!((name.as_str(), value.as_str()), ("HOME", "/home/andr\u{fffd}"));
+    }
+
+    #[test]
+    fn a_language_that_is_none_is_refused_on_the_command_line() {
+        for (given, language) in [("fa", Some("fa")), ("fa-IR", Some("fa")), ("persian", None), ("xx", None)]
+        {
+            let parsed = Cli::try_parse_from(["sotto", "transcribe", "call.wav", "--language", given]);
+            assert_eq!(parsed.is_ok(), language.is_some(), "{given}");
+            assert_eq!(super::language(given).ok().as_deref(), language, "{given}");
+        }
+    }
 }

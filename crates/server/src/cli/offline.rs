@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use sotto_call::{CallEvent, EndReason, EventBody, LegStarted, Participant, Party, Source};
+use sotto_call::{CallEvent, CallId, EndReason, EventBody, LegStarted, Participant, Party, Source};
 use sotto_insight::Playbook;
 use sotto_models::{Cache, Console};
 use sotto_sip::{NewCall, NewLeg};
@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use super::folder;
 use crate::calls::{Calls, LoadTold};
 use crate::config::Config;
-use crate::hub::{Hub, HubLimits, Update};
+use crate::hub::{Follow, FollowError, Hub, HubLimits, Update};
 use crate::insight::{self, Insight};
 use crate::library::Library;
 use crate::player::{Recording, Speed, play};
@@ -139,19 +139,16 @@ impl Offline {
         )?;
         let id = call.id;
         let hub = self.calls.hub();
-        let mut follow = hub.follow(id, Some(0)).await?;
+        let follow = hub.follow(id, Some(0)).await?;
         let live = hub.get(id).context("the call has ended already")?;
         for &party in parties {
             live.publish(EventBody::LegStarted(LegStarted { party, codec: recording.format.clone() }));
         }
         let (events, received) = mpsc::channel(256);
+        let passed_on = pass_on(hub.clone(), id, follow, events);
         tokio::spawn(async move {
-            while let Ok(Some(update)) = follow.next().await {
-                if let Update::Event(event) = update
-                    && events.send(event).await.is_err()
-                {
-                    break;
-                }
+            if let Err(error) = passed_on.await {
+                tracing::error!(%error, "what follows of the call is missing");
             }
         });
         let start = call.clock.instant(Duration::ZERO).into_std();
@@ -165,5 +162,71 @@ impl Offline {
             calls.finish(id, EndReason::Hangup).await;
         });
         Ok(received)
+    }
+}
+
+/// Passes a call's events on until its end, or until nobody takes them, however slowly they are taken: whoever reads what is
+/// printed may stop to look at it.
+async fn pass_on(
+    hub: Hub,
+    id: CallId,
+    mut follow: Follow,
+    events: mpsc::Sender<Arc<CallEvent>>,
+) -> Result<(), FollowError> {
+    loop {
+        match follow.next().await {
+            Ok(Some(Update::Event(event))) => {
+                if events.send(event).await.is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(Some(Update::Snapshot(_))) => {}
+            Ok(None) => return Ok(()),
+            Err(FollowError::Slow) => follow = hub.follow(id, Some(follow.seq())).await?,
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::{CallEnded, CallStarted, Dtmf, Millis};
+
+    use super::*;
+    use crate::hub::NewCall;
+
+    #[tokio::test]
+    async fn no_event_is_missing_however_slowly_a_call_is_read() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let limits = HubLimits { tail: 2, ..HubLimits::default() };
+        let hub = Hub::new(store, writer, limits);
+        let started = CallStarted {
+            version: sotto_call::FORMAT_VERSION,
+            source: Source::File,
+            started_at_unix_ms: 1_000,
+            external_id: "call.wav".to_owned(),
+            participants: Vec::new(),
+            language: None,
+            bridged: false,
+            headers: Default::default(),
+        };
+        let id = CallId::new();
+        let live = hub.begin(NewCall { id, started, recording: None }, || Millis(7)).unwrap();
+        let follow = hub.follow(id, Some(0)).await.unwrap();
+        for _ in 0..50 {
+            let dtmf = Dtmf { party: Party::Customer, digit: '5', duration_ms: Millis(100) };
+            live.publish(EventBody::Dtmf(dtmf));
+        }
+        live.end(CallEnded { reason: EndReason::Hangup, duration_ms: Millis(7) }).await.unwrap();
+        let (events, mut read) = mpsc::channel(1);
+        let passed_on = tokio::spawn(pass_on(hub, id, follow, events));
+        let mut seen = Vec::new();
+        while let Some(event) = read.recv().await {
+            seen.push(event.seq);
+        }
+        passed_on.await.unwrap().unwrap();
+        assert!(seen.len() >= 52, "{seen:?}");
+        assert!(seen.iter().copied().eq(1..=seen.len() as u64), "{seen:?}");
     }
 }

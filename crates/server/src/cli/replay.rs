@@ -31,7 +31,7 @@ pub(crate) struct Replay {
     #[arg(long, value_enum, default_value = "max")]
     speed: Speed,
     /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
-    #[arg(long)]
+    #[arg(long, value_parser = super::language)]
     language: Option<String>,
     #[command(flatten)]
     knowledge: Knowledge,
@@ -46,7 +46,7 @@ pub(crate) struct Transcribe {
     #[arg(long)]
     json: bool,
     /// The language spoken (`en`, `fa`); detected when not given and the configuration does not say.
-    #[arg(long)]
+    #[arg(long, value_parser = super::language)]
     language: Option<String>,
 }
 

@@ -13,7 +13,9 @@ use sotto_insight::{Duty, Playbook, PromptSet};
 use sotto_media::Ports;
 use sotto_models::{Cache, Console};
 use sotto_sip::Endpoint;
-use sotto_store::{EventWriter, Role, Store, WriterLimits, make_private_folder, recover};
+use sotto_store::{
+    EventWriter, InstanceLock, Role, Store, StoreError, WriterLimits, make_private_folder, recover,
+};
 use sotto_webrtc::WebRtc;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
@@ -47,6 +49,9 @@ const STOPS_WITHIN: Duration = Duration::from_secs(75);
 /// How much of that is left to store everything when calls' last words are waited for no more.
 const STORES_WITHIN: Duration = Duration::from_secs(20);
 
+/// How often it is looked at whether the database is still locked against another Sotto.
+const LOOK_AT_LOCK: Duration = Duration::from_secs(10);
+
 /// How long somebody who asks waits for a language model: less than a request may take.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(25);
 
@@ -66,7 +71,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         format!("the page cannot listen on {}: is Sotto running already?", config.server.listen)
     })?;
     let store = Store::open(&config.store_url()).await?;
-    let _only = store.lock_instance().await?;
+    tokio::spawn(stay_alone(store.clone(), store.lock_instance().await?));
     for call in recover(&store, |row| recording_length(&data, row.recording.as_deref()?)).await? {
         tracing::warn!(call = %call.id, duration = %call.duration_ms, "closed as interrupted");
     }
@@ -408,6 +413,20 @@ async fn stopped() -> std::io::Result<()> {
     }
 }
 
+/// Holds the lock that keeps another Sotto off the database for as long as this one runs, whatever becomes of the database
+/// meanwhile: another would close our live calls as interrupted.
+async fn stay_alone(store: Store, mut lock: InstanceLock) {
+    let mut often = tokio::time::interval(LOOK_AT_LOCK);
+    often.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        often.tick().await;
+        // That the database is away is said elsewhere.
+        if let Err(StoreError::InUse) = lock.keep(&store).await {
+            tracing::error!("another Sotto may be running on this database: stop one of the two");
+        }
+    }
+}
+
 /// Removes what is older than it may be, now and every hour.
 async fn sweep(store: Store, config: Config) {
     let age = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
@@ -528,6 +547,15 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         until_it_works("panics", || panic!("no model"), move |error| _ = tell.send(error));
         assert_eq!(told.recv().unwrap(), "loading the models panicked");
+    }
+
+    /// In an address some characters mean something else.
+    #[test]
+    fn with_docker_any_password_of_the_database_does() {
+        let compose = include_str!("../../../../docker-compose.yml");
+        let value = |name: &str| compose.lines().find_map(|line| line.trim().strip_prefix(name));
+        assert!(value("PGPASSWORD: ").is_some_and(|given| given.contains("SOTTO_DATABASE_PASSWORD")));
+        assert!(value("SOTTO_STORE__URL: ").is_some_and(|url| !url.contains('$')));
     }
 
     /// When its grace period is over a container is killed, with what is not stored by then.

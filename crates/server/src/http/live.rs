@@ -156,7 +156,8 @@ pub(super) fn json(message: &impl Serialize) -> String {
 /// Text frames: without `from`, `{"type":"snapshot","state":CallState}` first; then `{"type":"event","event":
 /// CallEvent}` for every event, with `from` for those numbered above it; after the last event `{"type":"end"}`
 /// and close code 1000. `{"type":"ping","at_unix_ms"}` every few seconds. A client that is too slow is closed
-/// with 1013 and comes back with `from`.
+/// with 1013 and comes back with `from`. Of a call that was `interrupted` the log may lack up to a quarter of a second
+/// that a client was told before: who comes to the end without a `call_ended` reads the call anew.
 #[utoipa::path(get, path = "/api/calls/{id}/live", tag = "Live", params(("id" = String, Path), FromParams),
     responses(
         (status = 101, description = "Switching to WebSocket"),

@@ -53,7 +53,7 @@ pub struct Status {
     waiting: BTreeMap<&'static str, String>,
     /// What calls do without just now, and why: `speech` (they are recorded, and have no words yet), `store` (words are
     /// shown and not kept yet), `recording` (what is said is missing from recordings), `disk` (room runs out), `insight`
-    /// (neither moods nor intents are read), `knowledge` (documents are not as they are in the folders, or found by
+    /// (neither moods nor intents are read), `languages` (other languages are not understood), `knowledge` (documents are not as they are in the folders, or found by
     /// their words alone), `jobs` (nothing is made of calls that are over), `retention` (nothing is removed when its
     /// time is over).
     degraded: BTreeMap<&'static str, String>,
