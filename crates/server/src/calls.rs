@@ -460,7 +460,9 @@ impl Shared {
             live.publish(EventBody::Load(load));
         }
         let mut memory = CallMemory::since(started_at_unix_ms);
-        if let Some(agrees) = call.consent {
+        // Who is taken for the customer by a guess may be an employee, and of employees there is no mood.
+        let consent = if parties_guessed { Some(false) } else { call.consent };
+        if let Some(agrees) = consent {
             memory.consents(agrees, ConsentSaidBy::Call);
             live.publish(EventBody::Consent(Consent { mood: agrees }));
         }

@@ -209,6 +209,7 @@ mod tests {
             participants: Vec::new(),
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         let id = CallId::new();
