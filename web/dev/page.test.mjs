@@ -1761,6 +1761,7 @@ test('a lead has points with reasons, and what is to be done is a queue', async 
   await todo.getByText('Of somebody else').waitFor();
   await robert.click();
   const score = page.getByRole('region', { name: 'How promising' });
+  await score.locator('li').nth(1).waitFor();
   assert.equal(await score.locator('li').count(), 2);
   assert.equal(await page.getByRole('region', { name: 'As a table' }).count(), 0, 'that is for supervisors');
 });
