@@ -7,6 +7,8 @@ use sotto_crm::{CallNote, Country, Phone};
 use sotto_store::{CallEntry, CallRow};
 use time::UtcOffset;
 
+use crate::outgoing::OutsideConfig;
+
 /// See [`crate::config::Config::crm`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -15,6 +17,8 @@ pub struct CrmConfig {
     /// `+98 912 345 6789` are one. Without it a number is known only as it is dialled.
     #[schemars(with = "Option<String>")]
     pub country: Option<Country>,
+    /// Another CRM that gets what calls came to, and what is promised in them, for contacts that it has as well.
+    pub outside: OutsideConfig,
 }
 
 /// By what numbers and promises are read.

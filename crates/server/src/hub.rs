@@ -27,7 +27,8 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::alerts::Rules;
-use crate::needs::{Condition, Needs};
+use crate::cli::now_unix_ms;
+use crate::needs::{Alert, Condition, LiveNow, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
 /// How much the hub holds.
@@ -830,22 +831,48 @@ impl Task {
         Some(Instant::now() + Duration::from_millis(due.0.saturating_sub(now.0)))
     }
 
+    /// Tells whoever listens outside of alerts that did not stand before. None of how the customer feels: who is told of that is
+    /// not for us to say out there.
+    fn tell_others(&self, before: Option<&LiveNow>, now: Option<&LiveNow>) {
+        let store = &self.shared.store;
+        let Some(now) = now.filter(|_| !store.listeners().is_empty()) else { return };
+        let stood = before.map(|before| before.alerts.as_slice()).unwrap_or_default();
+        let is_same = |one: &Alert, other: &Alert| {
+            (one.kind, one.party, &one.title) == (other.kind, other.party, &other.title)
+        };
+        let is_new = |alert: &&Alert| {
+            let alert: &Alert = alert;
+            !alert.kind.tells_mood() && !stood.iter().any(|before| is_same(before, alert))
+        };
+        for alert in now.alerts.iter().filter(is_new) {
+            // Without the words it rests on, which may be taken out of the log.
+            let told = Alert { evidence: None, ..alert.clone() };
+            let Ok(told) = serde_json::to_string(&told) else { continue };
+            let (store, call) = (store.clone(), self.id);
+            tokio::spawn(async move {
+                if let Err(error) = store.tell_alert(call, &told, now_unix_ms()).await {
+                    tracing::warn!(%call, %error, "nobody outside is told of an alert");
+                }
+            });
+        }
+    }
+
     /// Tells lists what the call looks like now, if that is news to them.
     fn show(&self) {
         let mut summary = CallSummary::of_state(self.id, self.recording, &self.state);
         if summary.state == Lifecycle::Live {
             summary.now = Some(self.needs.now((self.clock)(), &self.state));
         }
-        let now = {
+        let (before, now) = {
             let mut shown = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.looks_like(&summary) {
                 return;
             }
             summary.version = shown.version + 1;
             let now = Arc::new(summary);
-            *shown = Arc::clone(&now);
-            now
+            (std::mem::replace(&mut *shown, Arc::clone(&now)), now)
         };
+        self.tell_others(before.now.as_ref(), now.now.as_ref());
         // Nobody may be listening.
         let _ = self.shared.lists.send(now);
     }

@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
-use crate::{gaps, priority};
+use crate::{gaps, pace, priority};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -274,10 +274,9 @@ impl Worker {
         }
     }
 
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    /// How long until a job is tried again, in milliseconds.
     fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.limits.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.limits.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        let pause = pace::pause(tries, self.limits.pause, self.limits.longest_pause);
         u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }

@@ -25,6 +25,7 @@ pub mod memory;
 pub mod metrics;
 pub mod moods;
 pub mod needs;
+pub mod outgoing;
 pub mod pace;
 pub mod people;
 pub mod player;

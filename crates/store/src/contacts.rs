@@ -6,6 +6,7 @@ use sotto_crm::{Contact, ContactKind, Phone, Place, Stage};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
     clean, from_json, from_name, name_of, placed, read, signed, to_json, transaction, unsigned,
 };
@@ -124,6 +125,7 @@ impl Store {
             );
             bind_contact!(added, id, contact, at).execute(&mut **tx).await?;
             put_numbers!(tx, id, contact);
+            tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::ContactChanged, at) });
         });
         self.note_calls_of(&contact.numbers, at).await?;
         Ok(ContactRow {
@@ -150,6 +152,10 @@ impl Store {
     ) -> Result<Option<ContactRow>, StoreError> {
         let (at, version) = (signed(at_unix_ms, "time")?, signed(version, "version")?);
         transaction!(self, tx => {
+            let before: Option<String> = sqlx::query_scalar("SELECT stage FROM contacts WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut **tx)
+                .await?;
             let changed = sqlx::query(
                 "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
                  notes = $8, fields = $9, words = $10, active_at = $11, version = version + 1 \
@@ -158,13 +164,14 @@ impl Store {
             let changed = bind_contact!(changed, id, contact, at).bind(version);
             let changed = changed.execute(&mut **tx).await?.rows_affected();
             if changed == 0 {
-                let known: Option<i64> = sqlx::query_scalar("SELECT version FROM contacts WHERE id = $1")
-                    .bind(id)
-                    .fetch_optional(&mut **tx)
-                    .await?;
-                return if known.is_some() { Err(StoreError::Stale) } else { Ok(None) };
+                return if before.is_some() { Err(StoreError::Stale) } else { Ok(None) };
             }
             put_numbers!(tx, id, contact);
+            let told = |kind| Told { subject: Some(id), ..Told::of(kind, at) };
+            tell!(self, tx, told(EventKind::ContactChanged));
+            if before != Some(name_of(&contact.stage)?) {
+                tell!(self, tx, told(EventKind::StageChanged));
+            }
         });
         self.note_calls_of(&contact.numbers, at).await?;
         self.contact(id).await
@@ -243,9 +250,15 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn remove_contact(&self, id: Uuid) -> Result<bool, StoreError> {
+    pub async fn remove_contact(&self, id: Uuid, at_unix_ms: u64) -> Result<bool, StoreError> {
+        let at = signed(at_unix_ms, "time")?;
         let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM contacts WHERE id = $1").bind(id).execute(&mut **tx).await?.rows_affected()
+            let removed = sqlx::query("DELETE FROM contacts WHERE id = $1").bind(id);
+            let removed = removed.execute(&mut **tx).await?.rows_affected();
+            if removed > 0 {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::ContactChanged, at) });
+            }
+            removed
         });
         if removed > 0 {
             self.forget_old_rows();

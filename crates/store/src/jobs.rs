@@ -12,6 +12,7 @@ use sotto_crm::TaskState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
@@ -261,6 +262,9 @@ impl Store {
                 .bind(entry.map(|entry| entry.number.as_str()))
                 .execute(&mut **tx)
                 .await?;
+                for kind in [EventKind::InsightReady, EventKind::QualityReady] {
+                    tell!(self, tx, Told { call: Some(job.call.0), ..Told::of(kind, made_at) });
+                }
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
                 let gaps: Vec<(String, Uuid)> = sqlx::query_as(
                     "SELECT text, gap_id FROM gap_questions WHERE call_id = $1 AND gap_id IS NOT NULL",
@@ -288,22 +292,40 @@ impl Store {
                         .execute(&mut **tx)
                         .await?;
                 }
-                let contact: Option<Uuid> = match entry {
+                let contact: Option<(Uuid, String)> = match entry {
                     Some(entry) => {
-                        sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
+                        sqlx::query_as("SELECT id, stage FROM contacts WHERE id = \
+                            (SELECT contact_id FROM contact_numbers WHERE number = $1)")
                             .bind(entry.number.as_str())
                             .fetch_optional(&mut **tx)
                             .await?
                     }
                     None => None,
                 };
-                if let Some((entry, contact)) = entry.zip(contact) {
+                if let Some((entry, (contact, stage))) = entry.zip(contact) {
                     let (call, said) = (job.call.0, &entry.note.communication);
                     insert_communication!(tx, Uuid::now_v7(), contact, Some(call), ended_at, None, said);
+                    let of_call =
+                        |kind| Told { subject: Some(contact), ..Told::of_call(kind, job.call, made_at) };
+                    tell!(self, tx, of_call(EventKind::CallNoted));
+                    let suggested = said.metadata.get("lead_stage_suggestion").and_then(|stage| stage.as_str());
+                    if let Some(suggested) = suggested.filter(|suggested| *suggested != stage) {
+                        let detail = Some(suggested.to_owned());
+                        tell!(self, tx, Told { detail, ..of_call(EventKind::StageSuggested) });
+                    }
                     for proposal in &entry.note.proposals {
                         let of_call = Some((call, proposal.origin.clone(), clean(&proposal.quote)));
-                        let (task, state) = (&proposal.task, TaskState::Proposed);
-                        insert_task!(tx, Uuid::now_v7(), contact, of_call, state, task, ended_at, None);
+                        let (id, task, state) = (Uuid::now_v7(), &proposal.task, TaskState::Proposed);
+                        insert_task!(tx, id, contact, of_call, state, task, ended_at, None);
+                        let is_new: Option<Uuid> = sqlx::query_scalar("SELECT id FROM tasks WHERE id = $1")
+                            .bind(id)
+                            .fetch_optional(&mut **tx)
+                            .await?;
+                        if is_new.is_some() {
+                            let once = Some(format!("{call}:{}", proposal.origin));
+                            let told = Told::of(EventKind::TaskProposed, made_at);
+                            tell!(self, tx, Told { call: Some(call), subject: Some(id), once, ..told });
+                        }
                     }
                 }
             }

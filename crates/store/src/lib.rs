@@ -8,6 +8,7 @@
 mod audit;
 mod calls;
 mod contacts;
+mod deliveries;
 mod documents;
 mod error;
 mod forget;
@@ -26,6 +27,7 @@ mod writer;
 pub use audit::AuditRow;
 pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, spoken};
 pub use contacts::{ContactFilter, ContactRow};
+pub use deliveries::{Attempt, DeliveryRow, DeliveryState, EventKind, Listener};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
 pub use gaps::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow};

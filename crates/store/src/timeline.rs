@@ -5,6 +5,7 @@ use sotto_crm::{CallNote, Communication, Phone, Place, Task, TaskState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{clean, from_json, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::{Store, StoreError};
 
@@ -245,6 +246,20 @@ impl Store {
         rows.into_iter().map(CommunicationRow::try_from).collect()
     }
 
+    /// What a call added to its contact's timeline, if it did.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn communication_of(&self, call: CallId) -> Result<Option<CommunicationRow>, StoreError> {
+        let row: Option<RawCommunication> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM communications WHERE call_id = $1")
+                .bind(call.0)
+                .fetch_optional(db)
+                .await?
+        });
+        row.map(CommunicationRow::try_from).transpose()
+    }
+
     /// Keeps a new task; nothing where there is no such contact.
     ///
     /// # Errors
@@ -259,7 +274,11 @@ impl Store {
     ) -> Result<Option<TaskRow>, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         let added = transaction!(self, tx => {
-            insert_task!(tx, id, contact, None, state, task, at, Some(clean(by)))
+            let added = insert_task!(tx, id, contact, None, state, task, at, Some(clean(by)));
+            if added > 0 && state == TaskState::Proposed {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::TaskProposed, at) });
+            }
+            added
         });
         if added == 0 { Ok(None) } else { self.task(id).await }
     }
@@ -280,7 +299,11 @@ impl Store {
         let channel = task.channel.map(|channel| name_of(&channel)).transpose()?;
         let due = task.due_at_unix_ms.map(|at| signed(at, "time")).transpose()?;
         let changed = transaction!(self, tx => {
-            sqlx::query(
+            let before: Option<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut **tx)
+                .await?;
+            let changed = sqlx::query(
                 "UPDATE tasks SET state = $3, kind = $4, title = $5, channel = $6, address = $7, due_at = $8, \
                  priority = $9, assignee = $10, changed_at = $11, version = version + 1 WHERE id = $1 AND version = $2",
             )
@@ -297,7 +320,12 @@ impl Store {
             .bind(at)
             .execute(&mut **tx)
             .await?
-            .rows_affected()
+            .rows_affected();
+            let was_proposed = before == Some(name_of(&TaskState::Proposed)?);
+            if changed > 0 && was_proposed && matches!(state, TaskState::Open | TaskState::Done) {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::TaskAccepted, at) });
+            }
+            changed
         });
         let now = self.task(id).await?;
         if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }

@@ -1115,7 +1115,9 @@ on_both! {
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
         assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
-        assert!(store.remove_contact(sara.id).await.unwrap() && !store.remove_contact(sara.id).await.unwrap());
+        for removed in [true, false] {
+            assert_eq!(store.remove_contact(sara.id, LATE).await.unwrap(), removed);
+        }
         assert_eq!(store.contact(sara.id).await.unwrap(), None);
     }
 
@@ -1214,7 +1216,7 @@ on_both! {
         assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
         assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
-        store.remove_contact(sara.id).await.unwrap();
+        store.remove_contact(sara.id, LATE).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
     }
 

@@ -180,6 +180,8 @@ pub enum Action {
     ManagePeople,
     /// See what is done after calls, and have it done again.
     ManageJobs,
+    /// See what others are told of what happens, and have it sent again.
+    ManageWebhooks,
 }
 
 /// The one place that decides who may do what.
@@ -199,7 +201,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
             Action::RemoveContacts => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
-            Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs | Action::ManageWebhooks => *role == Role::Admin,
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -214,7 +216,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts => Scope::CrmWrite,
-                Action::RemoveContacts => Scope::Admin,
+                Action::RemoveContacts | Action::ManageWebhooks => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -456,6 +458,7 @@ mod tests {
             assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ManageWebhooks), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));

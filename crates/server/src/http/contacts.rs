@@ -62,7 +62,7 @@ pub(super) fn moment(at_unix_ms: u64) -> Result<u64, ApiError> {
 
 /// A contact.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Lead {
+pub(crate) struct Lead {
     #[schema(value_type = String)]
     id: Uuid,
     /// `lead` or `representative`.
@@ -348,7 +348,7 @@ pub(super) async fn remove(
     Path(id): Path<Uuid>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::RemoveContacts)?;
-    if !app.store().remove_contact(id).await? {
+    if !app.store().remove_contact(id, app.now_unix_ms()).await? {
         return Err(ApiError::not_found("contact"));
     }
     app.note_of_contacts(&identity, &format!("removed {id}"));
@@ -357,7 +357,7 @@ pub(super) async fn remove(
 
 /// An entry of a contact's timeline.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TimelineEntry {
+pub(crate) struct TimelineEntry {
     #[schema(value_type = String)]
     id: Uuid,
     /// `call_summary`, `call`, `note`, `email`, `sms`, `telegram` or `meeting`.

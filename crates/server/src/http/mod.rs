@@ -27,6 +27,7 @@ mod session;
 mod tasks;
 mod throttle;
 mod web;
+mod webhooks;
 mod whip;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,9 @@ use tower_http::timeout::TimeoutLayer;
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
 pub use self::serve::serve;
+
+pub(crate) use self::contacts::{Lead, TimelineEntry};
+pub(crate) use self::tasks::TaskEntry;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
@@ -336,6 +340,7 @@ pub fn router(app: App) -> Router {
         .merge(tasks::routes())
         .merge(people::routes())
         .merge(jobs::routes())
+        .merge(webhooks::routes())
         .route("/status", get(ops::status))
         .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())

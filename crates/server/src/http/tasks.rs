@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<App> {
 
 /// Something that is to be done.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TaskEntry {
+pub(crate) struct TaskEntry {
     #[schema(value_type = String)]
     id: Uuid,
     /// The contact it is to be done for.
