@@ -410,19 +410,21 @@ impl Store {
         counted.collect()
     }
 
-    /// Removes deliveries that were settled before a time. Those stay that an endpoint is told of only once: they go with
-    /// their call. Says how many there were.
+    /// Removes deliveries that were settled before a time, and those before it of endpoints that are no more. What an endpoint is
+    /// told of only once stays, and goes with its call. Says how many there were.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn forget_deliveries(&self, before_unix_ms: u64) -> Result<u64, StoreError> {
         let before = signed(before_unix_ms, "time")?;
         let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM deliveries WHERE state <> 'waiting' AND changed_at < $1 AND once IS NULL")
-                .bind(before)
-                .execute(&mut **tx)
-                .await?
-                .rows_affected()
+            let mut query = QueryBuilder::new("DELETE FROM deliveries WHERE changed_at < ");
+            query.push_bind(before);
+            query.push(" AND ((state <> 'waiting' AND once IS NULL) OR endpoint NOT IN (''");
+            for listener in self.listeners() {
+                query.push(", ").push_bind(listener.name.clone());
+            }
+            query.push("))").build().execute(&mut **tx).await?.rows_affected()
         });
         Ok(removed)
     }
