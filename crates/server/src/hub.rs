@@ -848,8 +848,10 @@ impl Task {
             // Without the words it rests on, which may be taken out of the log.
             let told = Alert { evidence: None, ..alert.clone() };
             let Ok(told) = serde_json::to_string(&told) else { continue };
-            let (store, call) = (store.clone(), self.id);
+            let (store, writer, call) = (store.clone(), self.shared.writer.clone(), self.id);
             tokio::spawn(async move {
+                // Of a call that has just begun the store may not know yet.
+                writer.flush().await;
                 if let Err(error) = store.tell_alert(call, &told, now_unix_ms()).await {
                     tracing::warn!(%call, %error, "nobody outside is told of an alert");
                 }
@@ -1072,7 +1074,7 @@ mod tests {
         Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
     };
     use sotto_insight::{Playbook, PromptSet};
-    use sotto_store::{CallRowState, WriterLimits, testing};
+    use sotto_store::{CallRowState, EventKind, Listener, WriterLimits, testing};
 
     use super::*;
     use crate::needs::{AlertKind, Phase, Severity};
@@ -1685,6 +1687,38 @@ mod tests {
         call.end(hangup(1)).await.unwrap();
         let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
         assert_eq!((seen.state, &seen.now), (Lifecycle::Ended, &None));
+    }
+
+    #[tokio::test]
+    async fn whoever_listens_outside_is_told_of_an_alert_each_time_it_comes_and_once() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let kinds = [EventKind::Alert].into();
+        let listener = Listener { name: "a".to_owned(), origin: "https://a.example".to_owned(), kinds };
+        hub.store().tell_to(vec![listener]);
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        for (n, lost) in (1..).zip([true, false, true]) {
+            call.becomes(Condition::AgentLost(lost));
+            list.next().await.unwrap();
+            // It is shown again, and stands as before.
+            call.publish(utterance(n, "word", true));
+            list.next().await.unwrap();
+        }
+        let told = loop {
+            let told = hub.store().deliveries(None, None, 9).await.unwrap();
+            if told.len() > 1 {
+                break told;
+            }
+            tokio::task::yield_now().await;
+        };
+        call.end(hangup(1)).await.unwrap();
+        assert_eq!(told.len(), 2);
+        for one in told {
+            let alert: serde_json::Value = serde_json::from_str(one.detail.as_deref().unwrap()).unwrap();
+            assert_eq!((one.kind, one.call), (EventKind::Alert, Some(call.id())));
+            assert_eq!(alert["kind"], "agent_lost");
+        }
     }
 
     /// What a change looks like when nobody says anything more: it is shown all the same.
