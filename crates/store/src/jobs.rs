@@ -294,11 +294,13 @@ impl Store {
                 }
                 let contact: Option<(Uuid, String)> = match entry {
                     Some(entry) => {
-                        sqlx::query_as("SELECT id, stage FROM contacts WHERE id = \
-                            (SELECT contact_id FROM contact_numbers WHERE number = $1)")
-                            .bind(entry.number.as_str())
-                            .fetch_optional(&mut **tx)
-                            .await?
+                        sqlx::query_as(
+                            "SELECT id, stage FROM contacts \
+                             JOIN contact_numbers ON contact_id = id WHERE number = $1",
+                        )
+                        .bind(entry.number.as_str())
+                        .fetch_optional(&mut **tx)
+                        .await?
                     }
                     None => None,
                 };

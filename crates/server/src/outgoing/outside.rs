@@ -80,7 +80,10 @@ impl Mapping {
 
     /// The same with the names that fields have over there, and without what is not there.
     fn named(&self, body: Value) -> Value {
-        let Value::Object(fields) = body else { return body };
+        let fields = match body {
+            Value::Object(fields) => fields,
+            other => return other,
+        };
         let named = fields.into_iter().filter(|(_, value)| !value.is_null()).filter_map(|(name, value)| {
             match self.fields.get(&name).map(String::as_str) {
                 None => Some((name, value)),
