@@ -59,7 +59,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             pause: Duration::from_secs(2),
-            longest_pause: Duration::from_secs(3600),
+            longest_pause: Duration::from_secs(600),
             given_up_after: Duration::from_secs(24 * 3600),
             tries: 5,
             every: Duration::from_secs(1),
