@@ -594,6 +594,45 @@ async function elsewhere(request, response, url, user) {
   return answer(response, 204);
 }
 
+const endpoint = { name: 'erp', origin: 'https://erp.example', kinds: ['call.ended', 'insight.ready'] };
+const deliveries = over.slice(0, 4).map((call, n) => ({
+  id: id(begun, 3000 + n),
+  endpoint: endpoint.name,
+  kind: 'call.ended',
+  call_id: call.id,
+  at_unix_ms: begun - n * 60_000,
+  state: n < 2 ? 'dead' : 'done',
+  tries: n < 2 ? 24 : 1,
+  due_at_unix_ms: begun,
+  changed_at_unix_ms: begun - n * 60_000,
+  took_ms: 40,
+  code: n < 2 ? 503 : 204,
+  ...(n < 2 ? { error: 'it answered 503' } : {}),
+}));
+
+function told(request, response, url, user) {
+  if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const at = Date.now();
+  const take = (delivery) => {
+    delete delivery.error;
+    Object.assign(delivery, { state: 'done', tries: 1, code: 204, changed_at_unix_ms: at });
+    return answer(response, 204);
+  };
+  if (request.method === 'GET') {
+    const count = (state) => deliveries.filter((one) => one.state === state).length;
+    const counts = Object.fromEntries(['waiting', 'done', 'dead'].map((state) => [state, count(state)]));
+    const state = url.searchParams.get('state');
+    const shown = deliveries.filter((one) => !state || one.state === state);
+    return answer(response, 200, { endpoints: [{ ...endpoint, ...counts }], deliveries: shown });
+  }
+  if (url.pathname === '/api/webhooks/erp/test') {
+    deliveries.unshift({ id: id(at, 4000), endpoint: 'erp', kind: 'test', at_unix_ms: at, due_at_unix_ms: at });
+    return take(deliveries[0]);
+  }
+  const delivery = deliveries.find((one) => one.id === url.pathname.split('/')[4]);
+  return delivery ? take(delivery) : refuse(response, 404, 'not_found', 'there is no such delivery');
+}
+
 // ---- what is not written down ----------------------------------------------------------------------------
 
 const asked = (text, n, confidence = 0.2) => ({
@@ -998,6 +1037,7 @@ function resource(request, response, url, user) {
   if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
+  if (/^\/api\/webhooks(\/|$)/.test(path)) return told(request, response, url, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');

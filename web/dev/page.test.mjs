@@ -1613,6 +1613,22 @@ test('a supervisor uploads recordings and sees what becomes of them, and an agen
   await agent.locator('main .empty').waitFor();
 });
 
+test('an admin sees who is told of what happens, and has it sent again', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.goto(`${base}/#/jobs`);
+  const section = page.getByRole('region', { name: 'Who is told of what happens' });
+  const rows = section.locator('li', { hasText: 'call.ended' });
+  await rows.nth(1).waitFor();
+  await section.getByText('https://erp.example').waitFor();
+  assert.match(await rows.first().innerText(), /answered 503[\s\S]*it answered 503/);
+  await rows.first().getByRole('button', { name: 'Send again' }).click();
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await section.getByRole('button', { name: 'Test: erp' }).click();
+  await section.getByRole('button', { name: /^Taken/ }).click();
+  await section.locator('li', { hasText: /^\s*test\b/ }).waitFor();
+});
+
 test('a supervisor sees what is not written down, names what answers it, and hides what is not ours', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');

@@ -29,6 +29,7 @@ use crate::insight::{InsightConfig, MoodFrom};
 use crate::library::KnowledgeConfig;
 use crate::llm::LlmConfig;
 use crate::moods::MoodUse;
+use crate::outgoing::{self, WebhookConfig};
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
 
@@ -45,6 +46,11 @@ const OTHER_VARIABLES: [&str; 5] = ["config", "models", "admin_password", "passw
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Programs that are told of what happens, over HTTPS and signed: `[[webhooks]]` with `name`, `url` and `secret`. `kinds` are
+    /// `call.started`, `call.ended`, `insight.ready`, `quality.ready`, `call.noted`, `task.proposed`, `task.accepted`,
+    /// `contact.changed`, `stage.suggested`, `stage.changed` and `alert`; without, all of them. `private = true` lets one be on a
+    /// network of your own.
+    pub webhooks: Vec<WebhookConfig>,
     /// The web page and the interface for programs.
     pub server: ServerConfig,
     /// The database.
@@ -405,6 +411,12 @@ impl Config {
         }
         if let Err(problem) = self.llm.check() {
             return wrong("llm", problem);
+        }
+        if let Err(problem) = outgoing::check(&self.webhooks) {
+            return wrong("webhooks", problem);
+        }
+        if let Err(problem) = self.crm.outside.check() {
+            return wrong("crm.outside", problem);
         }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
@@ -923,6 +935,10 @@ mod tests {
         assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, insight, check"));
         assert!(wrong("[llm]\nanswer_tokens = 4096").contains("fewer tokens"));
         assert!(wrong("[llm]\nwhole_s = 0").contains("must not be 0"));
+        let webhook = "[[webhooks]]\nname = \"erp\"\nurl = \"http://erp/\"\nsecret = \"\"";
+        assert!(wrong(webhook).starts_with("`webhooks`: `erp`: `url` begins with https://"));
+        assert!(wrong("[[webhooks]]\nname = \"erp\"\nkinds = [\"calls\"]").contains("calls"));
+        assert!(wrong("[crm.outside]\nurl = \"crm\"").starts_with("`crm.outside`: "));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

@@ -7,6 +7,8 @@ use sotto_crm::{CallNote, Contact, Country, Phone};
 use sotto_store::{CallEntry, Store, StoreError};
 use time::UtcOffset;
 
+use crate::outgoing::OutsideConfig;
+
 /// Contacts that are read together.
 const PAGE: u32 = 500;
 
@@ -18,6 +20,8 @@ pub struct CrmConfig {
     /// `+98 912 345 6789` are one. Without it a number is known only as it is dialled.
     #[schemars(with = "Option<String>")]
     pub country: Option<Country>,
+    /// Another CRM that gets what calls came to, and what is promised in them, for contacts that it has as well.
+    pub outside: OutsideConfig,
 }
 
 /// By what numbers and promises are read.

@@ -10,7 +10,7 @@ use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
-use crate::{insight, jobs, redaction};
+use crate::{insight, jobs, outgoing, redaction};
 
 /// Registers the engine's figures.
 pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
@@ -131,6 +131,20 @@ fn tries(metrics: &Metrics, figures: &Arc<jobs::Figures>, [done, failed, dead]: 
         (dead, |f| f.dead.load(Relaxed)),
     ];
     for ((name, help), read) in counters {
+        let figures = figures.clone();
+        metrics.counter(name, help, move || read(&figures));
+    }
+}
+
+/// Registers what others are told.
+pub fn outgoing(metrics: &Metrics, figures: &Arc<outgoing::Figures>) {
+    type Count = fn(&outgoing::Figures) -> u64;
+    let counters: [(&str, &str, Count); 3] = [
+        ("deliveries_done", "Webhooks and calls of an outside CRM that were taken", |f| f.done.load(Relaxed)),
+        ("deliveries_failed", "Tries of them that failed", |f| f.failed.load(Relaxed)),
+        ("deliveries_dead", "Those that were given up", |f| f.dead.load(Relaxed)),
+    ];
+    for (name, help, read) in counters {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }

@@ -23,7 +23,7 @@ use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
 use crate::writer::{self, Drafted};
-use crate::{gaps, priority};
+use crate::{gaps, pace, priority};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -61,10 +61,9 @@ impl Default for JobLimits {
 }
 
 impl JobLimits {
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    /// How long until a job is tried again, in milliseconds.
     pub(crate) fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        let pause = pace::pause(tries, self.pause, self.longest_pause);
         u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -244,11 +243,11 @@ impl Worker {
         };
         for call in &calls {
             let entry = self.rules.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight);
-            let joined = match self.store.join_call(call, entry.as_ref()).await {
+            let joined = match self.store.join_call(call, entry.as_ref(), now_unix_ms()).await {
                 Err(error) if error.is_permanent() => {
                     // It is on nobody's timeline, and holds up no other.
                     tracing::error!(call = %call.id, %error, "the database refuses what a call adds to a timeline");
-                    self.store.join_call(call, None).await
+                    self.store.join_call(call, None, now_unix_ms()).await
                 }
                 joined => joined,
             };

@@ -26,6 +26,7 @@ pub mod memory;
 pub mod metrics;
 pub mod moods;
 pub mod needs;
+pub mod outgoing;
 mod outside;
 pub mod pace;
 pub mod pages;

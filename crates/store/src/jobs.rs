@@ -12,6 +12,7 @@ use sotto_crm::Place;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, note_call};
@@ -295,6 +296,9 @@ impl Store {
                     .bind(entry.map_or("", |entry| entry.number.as_str()))
                     .execute(&mut **tx)
                     .await?;
+                for kind in [EventKind::InsightReady, EventKind::QualityReady] {
+                    tell!(self, tx, Told { call: Some(job.call.0), ..Told::of(kind, made_at) });
+                }
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
                 let gaps: Vec<(String, Uuid)> = sqlx::query_as(
                     "SELECT text, gap_id FROM gap_questions WHERE call_id = $1 AND gap_id IS NOT NULL",
@@ -323,7 +327,7 @@ impl Store {
                         .await?;
                 }
                 if let Some(entry) = entry {
-                    note_call!(tx, job.call.0, entry);
+                    note_call!(self, tx, job.call, entry, made_at);
                 }
             }
             settled > 0

@@ -21,11 +21,11 @@ use sotto_crm::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow,
-    GapState, ImportRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, NewImport, Outcome,
-    PlaybookRow, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow,
-    UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, Attempt, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses,
+    Closing, CompanyFilter, ContactFilter, DeliveryRow, DeliveryState, DocumentRow, EmbeddingRow, EventKind,
+    EventWriter, ExampleRow, FindsRow, GapRow, GapState, ImportRow, IntentEdits, IntentRow, JobRow, JobState,
+    Listener, MissedCall, NewImport, Outcome, PlaybookRow, QuestionRow, ReviewRow, Role, SessionRow, Step,
+    Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -275,6 +275,32 @@ fn asking(questions: &[QuestionRow]) -> CallKnowledge {
 
 fn texts(questions: &[QuestionRow]) -> Vec<&str> {
     questions.iter().map(|question| question.text.as_str()).collect()
+}
+
+/// One that is told of these.
+fn listener(name: &str, kinds: &[EventKind]) -> Listener {
+    let (name, kinds) = (name.to_owned(), kinds.iter().copied().collect());
+    Listener { name, origin: "https://example.com".to_owned(), kinds }
+}
+
+/// What came of telling somebody, at a time.
+fn tried(state: DeliveryState, code: u16, due_at_unix_ms: u64) -> Attempt {
+    let error = (state != DeliveryState::Done).then(|| "no\0 luck".to_owned());
+    Attempt { state, due_at_unix_ms, took_ms: 7, code: Some(code), error }
+}
+
+/// All that an endpoint is still to be told, in order; it takes it all.
+async fn told(store: &Store, endpoint: &str) -> Vec<DeliveryRow> {
+    let mut told = Vec::new();
+    while let Some(next) = store.next_delivery(endpoint).await.unwrap() {
+        assert!(store.settle_delivery(next.id, &tried(DeliveryState::Done, 200, 1), LATE).await.unwrap());
+        told.push(next);
+    }
+    told
+}
+
+fn kinds(told: &[DeliveryRow]) -> Vec<EventKind> {
+    told.iter().map(|row| row.kind).collect()
 }
 
 async fn states(store: &Store) -> Vec<(JobState, u64)> {
@@ -1267,10 +1293,10 @@ on_both! {
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
         assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
-        let stale = store.remove_contact(sara.id, Some(1)).await;
+        let stale = store.remove_contact(sara.id, Some(1), LATE).await;
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
-        assert!(store.remove_contact(sara.id, Some(2)).await.unwrap());
-        assert!(!store.remove_contact(sara.id, Some(2)).await.unwrap());
+        assert!(store.remove_contact(sara.id, Some(2), LATE).await.unwrap());
+        assert!(!store.remove_contact(sara.id, Some(2), LATE).await.unwrap());
         assert_eq!(store.contact(sara.id).await.unwrap(), None);
     }
 
@@ -1473,7 +1499,7 @@ on_both! {
         assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
         assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
-        store.remove_contact(sara.id, None).await.unwrap();
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
     }
 
@@ -1563,8 +1589,8 @@ on_both! {
         let [call] = unjoined.as_slice() else { panic!("{unjoined:?}") };
         assert_eq!((call.id, call.insight.as_str(), call.ended_at_unix_ms), (id, "said", 10_000));
         assert_eq!(call.participants, started("abc@pbx").participants);
-        assert!(store.join_call(call, Some(&entry)).await.unwrap());
-        assert!(!store.join_call(call, Some(&entry)).await.unwrap(), "once");
+        assert!(store.join_call(call, Some(&entry), LATE).await.unwrap());
+        assert!(!store.join_call(call, Some(&entry), LATE).await.unwrap(), "once");
         let timeline = store.communications(sara.id, None, 9).await.unwrap();
         assert_eq!(timeline.iter().map(|row| row.call).collect::<Vec<_>>(), [Some(id)]);
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
@@ -1572,7 +1598,7 @@ on_both! {
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "it is there already");
         // With her goes her timeline, and whoever has the number then gets the call.
-        store.remove_contact(sara.id, None).await.unwrap();
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
         store.add_contact(&contact("Reza", &["+989121234567"]), 40_000).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap().len(), 1);
     }
@@ -1598,16 +1624,128 @@ on_both! {
         let before = store.unjoined_calls(9).await.unwrap().remove(0);
         store.run_job(job.id, LATE).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "the job looks whose it is");
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         let again = ReviewRow { made_at_unix_ms: 60_000, ..review_called("again") };
         assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry)).await.unwrap());
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
+    }
+
+    async fn what_happens_is_queued_for_those_who_listen(store: Store) {
+        use EventKind::{CallEnded, CallNoted, CallStarted, ContactChanged, InsightReady, QualityReady, StageChanged,
+            StageSuggested, TaskAccepted, TaskProposed};
+        let few = [CallEnded, TaskAccepted];
+        store.tell_to(vec![listener("all", &EventKind::ALL), listener("few", &few), listener("none", &[])]);
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        let mut entry = entry("+989121234567");
+        let stage = ("lead_stage_suggestion".to_owned(), "qualified".into());
+        entry.note.communication.metadata = [stage].into_iter().collect();
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        let all = told(&store, "all").await;
+        let expected = [ContactChanged, CallStarted, CallEnded, InsightReady, QualityReady, CallNoted, StageSuggested,
+            TaskProposed, TaskProposed];
+        assert_eq!(kinds(&all), expected);
+        assert!(all[1..].iter().all(|row| row.call == Some(id)));
+        assert_eq!((all[0].subject, all[5].subject), (Some(sara.id), Some(sara.id)));
+        assert_eq!((all[6].detail.as_deref(), all[2].at_unix_ms), (Some("qualified"), 10_000));
+        assert_eq!(kinds(&told(&store, "few").await), [CallEnded]);
+        assert_eq!(store.next_delivery("none").await.unwrap(), None);
+
+        // Only what was proposed is accepted, and only a stage that is another is changed.
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let change = async |row: &TaskRow, version, state| {
+            store.change_task(row.id, version, state, &row.task, 20_000).await.unwrap();
+        };
+        change(&tasks[0], 1, TaskState::Open).await;
+        change(&tasks[0], 2, TaskState::Done).await;
+        change(&tasks[1], 1, TaskState::Dismissed).await;
+        let accepted = told(&store, "few").await;
+        assert_eq!(accepted.iter().map(|row| (row.kind, row.subject)).collect::<Vec<_>>(), [(TaskAccepted, Some(tasks[0].id))]);
+        let now = Contact { stage: Stage::Qualified, ..contact("Sara", &[]) };
+        for version in [1, 2] {
+            store.change_contact(sara.id, version, &now, 20_000).await.unwrap();
+        }
+        store.change_contact(sara.id, 1, &now, 20_000).await.unwrap_err();
+        store.remove_contact(sara.id, None, 30_000).await.unwrap();
+        store.remove_contact(sara.id, None, 30_000).await.unwrap();
+        let after = told(&store, "all").await;
+        assert_eq!(kinds(&after), [TaskAccepted, ContactChanged, StageChanged, ContactChanged, ContactChanged]);
+    }
+
+    async fn what_is_told_only_once_is_not_told_again_when_a_job_is_done_again(store: Store) {
+        store.tell_to(vec![listener("all", &EventKind::ALL)]);
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        ended_call(&store, 1_000).await;
+        let entry = entry("+989121234567");
+        let made = async || {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job.id
+        };
+        let job = made().await;
+        store.run_job(job, LATE).await.unwrap();
+        made().await;
+        let waited = told(&store, "all").await;
+        let proposed = waited.iter().filter(|row| row.kind == EventKind::TaskProposed);
+        let proposed: BTreeSet<Uuid> = proposed.filter_map(|row| row.subject).collect();
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let there: BTreeSet<Uuid> = tasks.iter().map(|row| row.id).collect();
+        assert_eq!(proposed, there, "what waits is about what there is now");
+        assert_eq!(waited.iter().filter(|row| row.kind == EventKind::CallNoted).count(), 1);
+        store.run_job(job, LATE).await.unwrap();
+        made().await;
+        assert_eq!(kinds(&told(&store, "all").await), [EventKind::InsightReady, EventKind::QualityReady]);
+    }
+
+    async fn what_is_taken_back_is_not_told(store: Store) {
+        store.tell_to(vec![listener("all", &EventKind::ALL)]);
+        let sara = contact("Sara", &["+989121234567"]);
+        store.add_contact(&sara, 1_000).await.unwrap();
+        store.add_contact(&contact("Other", &["+989121234567"]), 2_000).await.unwrap_err();
+        let id = ended_call(&store, 1_000).await;
+        store.delete_calls(&[id].into()).await.unwrap();
+        assert_eq!(kinds(&told(&store, "all").await), [EventKind::ContactChanged]);
+        assert!(store.tell_alert(CallId::new(), "{}", 1_000).await.is_err(), "of no call");
+        assert_eq!(store.next_delivery("all").await.unwrap(), None);
+    }
+
+    async fn a_delivery_is_tried_until_it_is_taken_or_given_up_and_then_again_by_a_person(store: Store) {
+        assert!(!store.tell_test("a", 1_000).await.unwrap(), "nobody is told");
+        store.tell_to(vec![listener("a", &[]), listener("b", &[])]);
+        for endpoint in ["a", "a", "b"] {
+            assert!(store.tell_test(endpoint, 1_000).await.unwrap());
+        }
+        let first = store.next_delivery("a").await.unwrap().unwrap();
+        assert_eq!((first.state, first.tries, first.due_at_unix_ms, first.code), (DeliveryState::Waiting, 0, 1_000, None));
+        assert!(store.settle_delivery(first.id, &tried(DeliveryState::Waiting, 500, 9_000), 2_000).await.unwrap());
+        let again = store.next_delivery("a").await.unwrap().unwrap();
+        assert_eq!((again.id, again.tries, again.due_at_unix_ms), (first.id, 1, 9_000), "the other one waits");
+        assert_eq!((again.code, again.took_ms), (Some(500), Some(7)));
+        assert_eq!(again.error.as_deref(), Some("no\u{fffd} luck"));
+        assert!(store.settle_delivery(first.id, &tried(DeliveryState::Dead, 410, 3_000), 3_000).await.unwrap());
+        assert!(!store.settle_delivery(first.id, &tried(DeliveryState::Done, 200, 3_000), 3_000).await.unwrap());
+        assert_eq!(told(&store, "a").await.len(), 1);
+        let counts = store.delivery_counts().await.unwrap();
+        let count = |endpoint: &str, state| counts.get(&(endpoint.to_owned(), state)).copied();
+        assert_eq!([count("a", DeliveryState::Dead), count("a", DeliveryState::Done)], [Some(1), Some(1)]);
+        assert_eq!([count("b", DeliveryState::Waiting), count("b", DeliveryState::Dead)], [Some(1), None]);
+        assert_eq!(store.deliveries(Some("a"), Some(DeliveryState::Dead), 9).await.unwrap()[0].id, first.id);
+        assert_eq!(store.deliveries(None, None, 2).await.unwrap().len(), 2);
+
+        assert!(store.send_again(first.id, 4_000).await.unwrap());
+        assert!(!store.send_again(Uuid::now_v7(), 4_000).await.unwrap());
+        assert_eq!(store.next_delivery("a").await.unwrap().unwrap().tries, 0);
+        store.drop_delivery(first.id).await.unwrap();
+        assert_eq!(store.next_delivery("a").await.unwrap(), None);
+        assert_eq!(store.forget_deliveries(LATE).await.unwrap(), 0);
+        assert_eq!(store.forget_deliveries(LATE + 1).await.unwrap(), 1, "what waits stays");
     }
 
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
@@ -1822,7 +1960,7 @@ async fn a_call_that_is_older_than_contacts_is_looked_at() {
     sqlx::query("UPDATE ai_call_insights SET customer_number = NULL").execute(&mut file).await.unwrap();
     file.close().await.unwrap();
     let call = store.unjoined_calls(9).await.unwrap().remove(0);
-    assert!(store.join_call(&call, Some(&entry("+989121234567"))).await.unwrap());
+    assert!(store.join_call(&call, Some(&entry("+989121234567")), LATE).await.unwrap());
     assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
     store.close().await;
 }

@@ -441,6 +441,39 @@ export interface NewRecording {
   alone: boolean;
 }
 
+export type DeliveryState = 'waiting' | 'done' | 'dead';
+
+/** Who is told of what happens, and how many deliveries are in each state. */
+export type Endpoint = Record<DeliveryState, number> & { name: string; origin: string; kinds: string[] };
+
+/** Something that an endpoint is told. */
+export interface Delivery {
+  id: string;
+  endpoint: string;
+  /** What happened: `call.ended`, for example. */
+  kind: string;
+  call_id?: CallId;
+  at_unix_ms: number;
+  state: DeliveryState;
+  /** Since it was queued last. */
+  tries: number;
+  /** When it may be tried. */
+  due_at_unix_ms: number;
+  /** When it was queued or tried last. */
+  changed_at_unix_ms: number;
+  took_ms?: number;
+  /** The status of the last answer. */
+  code?: number;
+  /** Why the last try failed. */
+  error?: string;
+}
+
+/** Who is told, and the newest deliveries of those that were asked for. */
+export interface WebhookList {
+  endpoints: Endpoint[];
+  deliveries: Delivery[];
+}
+
 export type ContactStage = 'new' | 'contacted' | 'qualified' | 'converted' | 'lost';
 export type ContactKind = 'lead' | 'representative';
 
@@ -905,6 +938,14 @@ export const api = {
   },
   async runJob(id: string): Promise<void> {
     await request('POST', `api/jobs/${encodeURIComponent(id)}/run`);
+  },
+  webhooks: (state: DeliveryState, signal?: AbortSignal) =>
+    json<WebhookList>('GET', `api/webhooks?state=${state}`, undefined, signal),
+  async sendAgain(id: string): Promise<void> {
+    await request('POST', `api/webhooks/deliveries/${encodeURIComponent(id)}/send`);
+  },
+  async testWebhook(name: string): Promise<void> {
+    await request('POST', `api/webhooks/${encodeURIComponent(name)}/test`);
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

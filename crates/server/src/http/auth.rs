@@ -211,6 +211,8 @@ pub enum Action {
     ManagePeople,
     /// See what is done after calls, and have it done again.
     ManageJobs,
+    /// See what others are told of what happens, and have it sent again.
+    ManageWebhooks,
 }
 
 /// The one place that decides who may do what.
@@ -233,7 +235,9 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             }
             Action::ImportRecordings => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
-            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople | Action::ManageWebhooks => {
+                *role == Role::Admin
+            }
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -249,7 +253,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts | Action::ExportContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts | Action::ImportContacts => Scope::CrmWrite,
-                Action::RemoveContacts | Action::ErasePeople => Scope::Admin,
+                Action::RemoveContacts | Action::ErasePeople | Action::ManageWebhooks => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -495,6 +499,7 @@ mod tests {
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ManageWebhooks), role == Role::Admin);
         }
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));

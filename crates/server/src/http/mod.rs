@@ -33,6 +33,7 @@ mod table;
 mod tasks;
 mod throttle;
 mod web;
+mod webhooks;
 mod whip;
 
 use std::collections::BTreeMap;
@@ -56,6 +57,9 @@ use uuid::Uuid;
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
 pub use self::serve::serve;
+
+pub(crate) use self::contacts::{Lead, TimelineEntry};
+pub(crate) use self::tasks::TaskEntry;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
@@ -355,6 +359,7 @@ pub fn router(app: App) -> Router {
         .merge(people::routes())
         .merge(jobs::routes())
         .merge(imports::routes())
+        .merge(webhooks::routes())
         .route("/status", get(ops::status))
         .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())

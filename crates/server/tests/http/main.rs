@@ -19,4 +19,5 @@ mod phone;
 mod recording;
 mod review;
 mod session;
+mod webhooks;
 mod whip;

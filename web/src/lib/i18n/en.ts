@@ -751,6 +751,18 @@ export const en = {
   'recordings.problem.full': 'As many recordings wait as may. Try again when there are fewer.',
   'recordings.problem.invalid': '“{name}” is not taken: {why}',
 
+  'webhooks.title': 'Who is told of what happens',
+  'webhooks.hint':
+    'Programs that are named in the configuration. Each is told one thing after the other; what fails is tried again by itself for a day, and what is behind it waits. Then it waits here for you.',
+  'webhooks.which': 'Which are shown',
+  'webhooks.state.dead': 'Given up',
+  'webhooks.state.waiting': 'Waiting',
+  'webhooks.state.done': 'Taken',
+  'webhooks.none': 'There are none.',
+  'webhooks.answered': 'answered {code}',
+  'webhooks.test': 'Test',
+  'webhooks.send': 'Send again',
+
   'notice.pausedParty': '{who} is on hold',
   'notice.pausedAll': 'Recording is paused; nothing is heard until it goes on',
   'notice.pausedAllPast': 'Recording paused',

@@ -738,6 +738,18 @@ export const fa: Record<Key, Message> = {
   'recordings.problem.full': 'بیش از این نمی‌توان صدا در نوبت گذاشت. وقتی کمتر شد، دوباره بکوشید.',
   'recordings.problem.invalid': '«{name}» پذیرفته نشد: {why}',
 
+  'webhooks.title': 'چه کسی از رویدادها باخبر می‌شود',
+  'webhooks.hint':
+    'برنامه‌هایی که در تنظیمات نام برده شده‌اند. هر یک رویدادها را به‌نوبت می‌گیرد؛ آنچه نرسد تا یک روز خودبه‌خود دوباره فرستاده می‌شود و آنچه پس از آن است منتظر می‌ماند. سپس اینجا منتظر شما می‌ماند.',
+  'webhooks.which': 'کدام‌ها دیده شوند',
+  'webhooks.state.dead': 'رهاشده',
+  'webhooks.state.waiting': 'در نوبت',
+  'webhooks.state.done': 'رسیده',
+  'webhooks.none': 'چیزی نیست.',
+  'webhooks.answered': 'پاسخ {code}',
+  'webhooks.test': 'آزمایش',
+  'webhooks.send': 'دوباره فرستاده شود',
+
   'notice.pausedParty': '{who} پشت خط در انتظار است',
   'notice.pausedAll': 'ضبط متوقف است؛ تا ادامهٔ آن چیزی شنیده نمی‌شود',
   'notice.pausedAllPast': 'ضبط متوقف شد',
