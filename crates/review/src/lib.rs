@@ -3,9 +3,11 @@
 //!
 //! Pure logic: no sockets, no clock, no database, and no language model. Nothing is written by us: summaries are sentences
 //! that were said, values are what the cited words say, and a [`Citation`] can only be made of final words of the log.
-//! [`check()`] holds an insight against a log, however it came about.
+//! [`check()`] holds an insight against a log, however it came about. Where people judge instead, [`Agreement`] says how far
+//! they come to the same.
 
 mod actions;
+mod agreement;
 mod bullets;
 mod check;
 mod insight;
@@ -14,6 +16,7 @@ mod rules;
 mod scorecard;
 mod transcript;
 
+pub use agreement::Agreement;
 pub use check::{Checked, check};
 pub use insight::{
     ActionType, Arc, Because, BulletEvidence, CallInsight, Channel, EntityFields, Evidence, Field, LeadStage,
