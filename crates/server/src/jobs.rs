@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
-use crate::{gaps, priority};
+use crate::{gaps, priority, search};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -76,7 +76,7 @@ pub struct Made {
     pub with_moods: Option<String>,
     /// Its quality.
     pub quality: String,
-    /// What it tells of what is written down.
+    /// What it tells of what is written down, and by what the call is found.
     pub knowledge: CallKnowledge,
 }
 
@@ -101,16 +101,18 @@ fn review(
 ) -> anyhow::Result<Made> {
     let mut state = CallState::of(events);
     // A call comes to something whatever becomes of what is written down.
-    let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
+    let mut knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call asked was not looked up");
         CallKnowledge::default()
     });
     let with_moods = CallInsight::of_state(&state);
+    let quality = Quality::of(events, card);
+    knowledge.search = search::of_call(&state, events, &with_moods, &quality);
     state.forget_moods();
     let insight = CallInsight::of_state(&state);
     let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
-    let quality = serde_json::to_string(&Quality::of(events, card))?;
-    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, quality, knowledge })
+    let (insight, quality) = (serde_json::to_string(&insight)?, serde_json::to_string(&quality)?);
+    Ok(Made { insight, with_moods, quality, knowledge })
 }
 
 /// Works on jobs until it is told to stop, and then ends what it has begun. Whoever runs it holds

@@ -32,5 +32,6 @@ mod priority;
 pub mod prompts;
 pub mod redaction;
 pub mod retention;
+pub mod search;
 pub mod streams;
 pub mod summary;

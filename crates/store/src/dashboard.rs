@@ -1,6 +1,7 @@
 //! How calls of a time went, in figures: sums over what each came to, made by the database.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 
 use sotto_crm::TaskState;
 use sqlx::FromRow;
@@ -61,6 +62,28 @@ pub struct DayRow {
     pub probability: f64,
     /// Audio that recognition did not get.
     pub lost_ms: u64,
+}
+
+impl AddAssign for DayRow {
+    /// Adds the calls of another day to those of this one.
+    fn add_assign(&mut self, other: Self) {
+        self.calls += other.calls;
+        self.duration_ms += other.duration_ms;
+        self.judged += other.judged;
+        self.score += other.score;
+        self.reviewed += other.reviewed;
+        self.positive += other.positive;
+        self.neutral += other.neutral;
+        self.negative += other.negative;
+        self.agent_ms += other.agent_ms;
+        self.customer_ms += other.customer_ms;
+        self.silence_ms += other.silence_ms;
+        self.finals += other.finals;
+        self.latency_ms += other.latency_ms;
+        self.words += other.words;
+        self.probability += other.probability;
+        self.lost_ms += other.lost_ms;
+    }
 }
 
 /// In how many calls customers wanted something.

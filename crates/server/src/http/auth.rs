@@ -180,6 +180,8 @@ pub enum Action {
     ManagePeople,
     /// See what is done after calls, and have it done again.
     ManageJobs,
+    /// Look for calls of anybody, say how good they were, and see how calls go.
+    ReviewCalls,
 }
 
 /// The one place that decides who may do what.
@@ -197,7 +199,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
-            Action::RemoveContacts => *role >= Role::Supervisor,
+            Action::RemoveContacts | Action::ReviewCalls => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
             Action::ManagePeople | Action::ManageJobs => *role == Role::Admin,
         },
@@ -214,7 +216,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts => Scope::CrmWrite,
-                Action::RemoveContacts => Scope::Admin,
+                Action::RemoveContacts | Action::ReviewCalls => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -450,6 +452,7 @@ mod tests {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
+            assert_eq!(may(&user(role), Action::ReviewCalls), role >= Role::Supervisor);
             assert!(may(&user(role), Action::EditContacts));
             assert_eq!(may(&user(role), Action::RemoveContacts), role >= Role::Supervisor);
             assert!(may(&user(role), Action::ReadKnowledge));
@@ -465,6 +468,8 @@ mod tests {
             may(&key(&["calls:publish"]), Action::Publish) && !may(&key(&["calls:read"]), Action::Publish)
         );
         assert!(may(&key(&["calls:listen"]), Action::Supervise));
+        assert!(!may(&key(&["calls:read", "calls:listen"]), Action::ReviewCalls));
+        assert!(may(&key(&["admin"]), Action::ReviewCalls));
         assert!(
             !may(&user(Role::Agent), Action::Supervise) && may(&user(Role::Supervisor), Action::Supervise)
         );

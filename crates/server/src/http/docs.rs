@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone, recording,
-    review, session, tasks, whip,
+    App, calls, contacts, dashboard, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone,
+    quality, recording, review, search, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -39,6 +39,7 @@ pub(super) fn routes() -> Router<App> {
     ),
     tags(
         (name = "Calls", description = "What was said"),
+        (name = "Quality", description = "How good calls were: what people say of it, and how calls go all in all"),
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
@@ -50,7 +51,8 @@ pub(super) fn routes() -> Router<App> {
     ),
     paths(
         calls::list, calls::one, calls::events, calls::outcome, calls::answer, calls::answer_card, review::insight,
-        review::quality,
+        review::quality, quality::list, quality::put_review, quality::reply, quality::flag, quality::agreement,
+        quality::examples, search::find, dashboard::show,
         recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,

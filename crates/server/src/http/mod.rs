@@ -7,6 +7,7 @@
 mod auth;
 mod calls;
 mod contacts;
+mod dashboard;
 mod discreet;
 mod docs;
 mod error;
@@ -19,9 +20,11 @@ mod missed;
 mod ops;
 mod people;
 mod phone;
+mod quality;
 mod recording;
 mod review;
 pub(crate) mod schema;
+mod search;
 mod serve;
 mod session;
 mod tasks;
@@ -63,6 +66,7 @@ use crate::intents::IntentEditor;
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::moods::{Looks, MoodUse};
+use crate::redaction::RedactionConfig;
 use crate::streams::Streams;
 
 /// What of the configuration HTTP needs.
@@ -87,6 +91,8 @@ pub struct HttpSettings {
     pub moods: MoodUse,
     /// By what numbers and promises are read.
     pub crm: CrmRules,
+    /// What is taken out of what people write of calls.
+    pub redaction: RedactionConfig,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -110,6 +116,7 @@ impl HttpSettings {
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
+            redaction: RedactionConfig::default(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -325,6 +332,9 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(calls::routes())
         .merge(review::routes())
+        .merge(quality::routes())
+        .merge(search::routes())
+        .merge(dashboard::routes())
         .merge(live::routes())
         .merge(phone::routes())
         .merge(whip::routes())
