@@ -13,6 +13,7 @@ mod live;
 mod moods;
 mod operation;
 mod phone;
+mod quality;
 mod recording;
 mod review;
 mod session;
