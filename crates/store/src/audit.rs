@@ -16,7 +16,8 @@ pub struct AuditRow {
     pub at_unix_ms: u64,
     /// By whom.
     pub who: String,
-    /// What, as one word of a few: `supervise`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`, `refused`.
+    /// What, as one word of a few: `supervise`, `outcome`, `intents`, `knowledge`, `gap`, `contacts`,
+    /// `quality`, `refused`.
     pub what: String,
     /// In which call.
     pub call: Option<CallId>,

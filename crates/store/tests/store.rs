@@ -308,7 +308,7 @@ async fn searchable_call(store: &Store, started_at_unix_ms: u64, found_by: &Call
 }
 
 /// The calls that are found, newest first, each with what was said that was looked for.
-async fn found(store: &Store, filter: SearchFilter) -> Vec<(CallId, Vec<u32>)> {
+async fn found_calls(store: &Store, filter: SearchFilter) -> Vec<(CallId, Vec<u32>)> {
     let limit = if filter.limit == 0 { 9 } else { filter.limit };
     let found = store.find_calls(&SearchFilter { limit, ..filter }).await.unwrap();
     let said = |said: &[SaidRow]| said.iter().map(|one| one.utterance.0).collect();
@@ -1345,15 +1345,15 @@ on_both! {
         let said = ["I lost my card.", "كتاب‌هاي من كجاست؟ ۴۲", "Card, card: a new card's number!", "Cards", "card"];
         let first = searchable_call(&store, 1_000, &search("mina", Some(0.5), &said)).await;
         let second = searchable_call(&store, 2_000, &search("omid", None, &["The order's late", "a cart"])).await;
-        assert_eq!(found(&store, saying("CARD")).await, [(first, vec![1, 3, 4])], "three of each call");
-        assert_eq!(found(&store, saying("کتابهای ٤٢")).await, [(first, vec![2])], "in one spelling");
-        assert_eq!(found(&store, saying("car")).await, [(second, vec![2]), (first, vec![1, 3, 4])]);
-        assert_eq!(found(&store, saying("new lost")).await, [], "not in one utterance");
-        assert_eq!(found(&store, saying("a cart")).await, [(second, vec![2])]);
-        assert_eq!(found(&store, saying("o")).await, [], "a letter is a whole word");
+        assert_eq!(found_calls(&store, saying("CARD")).await, [(first, vec![1, 3, 4])], "three of each call");
+        assert_eq!(found_calls(&store, saying("کتابهای ٤٢")).await, [(first, vec![2])], "in one spelling");
+        assert_eq!(found_calls(&store, saying("car")).await, [(second, vec![2]), (first, vec![1, 3, 4])]);
+        assert_eq!(found_calls(&store, saying("new lost")).await, [], "not in one utterance");
+        assert_eq!(found_calls(&store, saying("a cart")).await, [(second, vec![2])]);
+        assert_eq!(found_calls(&store, saying("o")).await, [], "a letter is a whole word");
         // Nothing of what is looked for is taken for more than words.
         for hostile in ["\" OR car", "car* NOT late", "'card' | 'x'", "words:late", "c%", "\\", "(", "car:*\0", "-", ""] {
-            let calls = found(&store, saying(hostile)).await;
+            let calls = found_calls(&store, saying(hostile)).await;
             assert!(calls.is_empty() || ["c%", "car:*\0"].contains(&hostile), "{hostile}: {calls:?}");
         }
         let words: Vec<String> = store.said(second).await.unwrap().into_iter().map(|one| one.text).collect();
@@ -1378,7 +1378,7 @@ on_both! {
         store.add_quality_review(&judged(mina, "sara", 1, Some(0.0))).await.unwrap();
         let any = SearchFilter::default;
         let calls = async |filter: SearchFilter| -> Vec<CallId> {
-            found(&store, filter).await.into_iter().map(|(id, said)| { assert!(said.is_empty()); id }).collect()
+            found_calls(&store, filter).await.into_iter().map(|(id, said)| { assert!(said.is_empty()); id }).collect()
         };
         assert_eq!(calls(any()).await, [fresh, omid, mina]);
         assert_eq!(calls(SearchFilter { limit: 2, ..any() }).await, [fresh, omid]);
@@ -1418,7 +1418,7 @@ on_both! {
         writer.redact(redacted, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
         assert_eq!(store.delete_calls(&[gone].into()).await.unwrap(), 1);
-        assert_eq!(found(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
         assert_eq!(store.said(redacted).await.unwrap(), []);
         // Made again, it is there once, however often.
         for _ in 0..2 {
@@ -1427,12 +1427,12 @@ on_both! {
             assert!(store.finish_job(&job, &review_called("said"), &again, None).await.unwrap());
             store.run_job(job.id, LATE).await.unwrap();
         }
-        assert_eq!(found(&store, saying("walrus")).await, [(kept, vec![1])]);
-        assert_eq!(found(&store, saying("ill")).await, [(redacted, vec![1]), (kept, vec![1])]);
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(found_calls(&store, saying("ill")).await, [(redacted, vec![1]), (kept, vec![1])]);
         // How somebody felt is kept for a time of its own.
         assert_eq!(store.forget_moods(10_000).await.unwrap(), 2);
         let unhappy = SearchFilter { sentiment: Some(CallSentiment::Negative), ..SearchFilter::default() };
-        assert_eq!(found(&store, unhappy).await, []);
+        assert_eq!(found_calls(&store, unhappy).await, []);
     }
 
     async fn what_is_said_of_a_quality_is_said_anew_and_never_changed(store: Store) {

@@ -48,7 +48,9 @@ export class Judging {
     this.drafts = null;
   }
 
-  accept(): Promise<boolean> {
+  async accept(): Promise<boolean> {
+    // Said once is enough.
+    if (this.own?.verdict === 'accepted') return true;
     return this.#change(() => api.reviewQuality(this.#id, this.own?.version ?? 0, [], ''));
   }
 
