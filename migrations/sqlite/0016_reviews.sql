@@ -63,8 +63,9 @@ CREATE TABLE call_words (
 
 CREATE INDEX call_words_by_call ON call_words (call_id);
 
+-- The words are parted by spaces and have letters and digits alone: of these `ascii` leaves each as it is.
 CREATE VIRTUAL TABLE call_words_index USING fts5 (
-    words, content = 'call_words', content_rowid = 'id', columnsize = 0, tokenize = 'unicode61 remove_diacritics 0'
+    words, content = 'call_words', content_rowid = 'id', columnsize = 0, tokenize = 'ascii'
 );
 
 -- Words that go leave the index at once, not when it is put in order.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
     ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
@@ -1363,6 +1364,20 @@ on_both! {
         assert_eq!((at, one.agent.as_deref()), ((Party::Customer, Millis(1_000)), Some("omid")));
         assert_eq!((one.intent.as_deref(), one.intent_title["en"].as_str()), (Some("refund"), "Refund"));
         assert_eq!((one.sentiment, one.score, one.reviews), (Some(CallSentiment::Negative), None, 0));
+    }
+
+    /// Whatever letters and signs a text has: it finds the call it was said in, and no text is taken for anything but words.
+    async fn any_text_finds_where_it_was_said(store: Store) {
+        let mut runner = TestRunner::deterministic();
+        for _ in 0..40 {
+            let text = proptest::string::string_regex("[\\PC\u{0}\"'()*:&|!<>\u{621}-\u{6ff}\u{200c} ]{0,40}").unwrap();
+            let text = text.new_tree(&mut runner).unwrap().current();
+            let id = searchable_call(&store, 1_000, &search("mina", None, &[text.as_str()])).await;
+            let has_words = !sotto_text::words(&text).is_empty();
+            let calls = found_calls(&store, saying(&text)).await;
+            assert_eq!(calls.contains(&(id, vec![1])), has_words, "{text:?}: {calls:?}");
+            assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        }
     }
 
     async fn calls_are_found_by_what_they_came_to_in_pages(store: Store) {
