@@ -30,7 +30,8 @@ export function corrections(
   drafts: Record<string, Draft>,
 ): { question: string; score: number | null; comment: string }[] {
   return questions.flatMap(({ name, score }) => {
-    const { choice, comment } = drafts[name] ?? { choice: 'built_in', comment: '' };
+    const draft: Draft = drafts[name] ?? { choice: 'built_in', comment: '' };
+    const { choice, comment } = draft;
     if (choice === 'built_in' && !comment.trim()) return [];
     return { question: name, score: choice === 'built_in' ? score : choice, comment: comment.trim() };
   });
