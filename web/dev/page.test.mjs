@@ -1054,6 +1054,90 @@ test('by whom a summary was written is told, and that a model has given none', a
   assert.equal(await summary.getByText('language model').count(), 0);
 });
 
+test('a supervisor corrects how good a call was, by the keyboard, and hears what it rests on', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await openEnded(page);
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  await quality.getByRole('button', { name: 'Correct' }).waitFor();
+  await page.locator('h1').focus();
+  await page.keyboard.press('z');
+  // From what the scorecard says one step down: no.
+  await page.waitForFunction(() => document.activeElement?.type === 'radio');
+  for (let n = 0; n < 3; n++) await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('She gave no name.');
+  await page.keyboard.press('Enter');
+  const said = page.getByRole('region', { name: 'What people say of it' });
+  await said.waitFor();
+  assert.match(await said.innerText(), /admin.*corrects it/s);
+  assert.match(await said.innerText(), /Greets, and says who they are: 0% instead of 100%.*She gave no name\./s);
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Correct'));
+  // Said anew, it is the next version; what was chosen before stands, and Escape leaves it as it is.
+  await page.keyboard.press('z');
+  await page.waitForFunction(() => document.activeElement?.type === 'radio');
+  assert.equal(await quality.getByLabel('Why: Greets, and says who they are').inputValue(), 'She gave no name.');
+  await page.keyboard.press('Escape');
+  await quality.getByRole('button', { name: 'Accept' }).waitFor();
+  await page.keyboard.press('y');
+  await said.getByText('version 2').waitFor();
+  assert.match(await said.innerText(), /admin.*accepts it/s);
+  // The words that it rests on are shown, and heard.
+  await quality.getByRole('button', { name: /0:/ }).first().click();
+  await page.waitForFunction(() => !document.querySelector('audio').paused);
+  assert.equal(await page.evaluate(() => document.activeElement.closest('[data-key]') !== null), true);
+});
+
+test('an agent does not review the calls of others, nor sees what is said of them', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  await quality.waitFor();
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.equal(await quality.getByRole('button', { name: 'Accept' }).count(), 0);
+  assert.equal(await page.getByRole('region', { name: 'What people say of it' }).count(), 0);
+  await page.goto(`${base}/#/dashboard`);
+  await page.getByText('There is nothing at this address.').waitFor();
+  assert.equal(await page.getByRole('heading', { name: 'How calls go' }).count(), 0);
+});
+
+test('calls are found by what was said, and lead to where it was said', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/review`);
+  await page.waitForSelector('[data-found]');
+  const all = await page.locator('[data-found]').count();
+  await page.keyboard.press('/');
+  await page.keyboard.type('metalingua good');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction((all) => document.querySelectorAll('[data-found]').length < all, all);
+  const quote = page.locator('.quotes a').first();
+  assert.match(await page.locator('.quotes q').first().innerText(), /Good morning, MetaLingua/);
+  await quote.click();
+  await page.waitForFunction(() => /Good morning, MetaLingua/.test(document.activeElement.closest('[data-key]')?.innerText ?? ''));
+  await page.goBack();
+  await page.waitForSelector('[data-found]');
+  await page.getByLabel('Reviews').selectOption('true');
+  await page.getByLabel('Quality').selectOption('high');
+  await page.getByText('No call is like that.').waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await page.waitForFunction((all) => document.querySelectorAll('[data-found]').length >= all, all);
+});
+
+test('the dashboard tells its figures in words and tables, in both directions', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/dashboard`);
+  await page.getByRole('heading', { name: 'How calls go' }).waitFor();
+  const talk = page.getByRole('table', { name: 'Who speaks?' });
+  assert.match(await talk.innerText(), /Agents.*43%.*Nobody.*24%/s);
+  const days = page.getByRole('figure', { name: 'How many calls are there?' });
+  await days.getByText('As a table').click();
+  assert.equal(await days.getByRole('row').count(), 4, 'days without calls are left out there');
+  assert.match(await page.locator('main').innerText(), /83%, alpha 0\.61 \(12\)/);
+  const persian = await visit(t, { name: 'admin', locale: 'fa-IR' });
+  await persian.goto(`${base}/#/dashboard`);
+  await persian.getByRole('heading', { name: 'تماس‌ها در یک نگاه' }).waitFor();
+  assert.match(await persian.locator('main').innerText(), /آلفا ۰٫۶۱/);
+});
+
 test('a supervisor adds an intent and its examples, and takes them away again', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');

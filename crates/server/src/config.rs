@@ -489,6 +489,7 @@ impl Config {
             open_metrics: self.server.open_metrics,
             moods: MoodUse::from(&self.insight),
             crm: self.crm_rules(),
+            redaction: self.redaction.clone(),
             ..HttpSettings::new(self.server.data.clone())
         }
     }

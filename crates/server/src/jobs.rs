@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use sotto_call::{CallEvent, CallId, CallState, EventBody};
 use sotto_knowledge::Trigger;
-use sotto_review::{Quality, Scorecard};
+use sotto_review::{CallInsight, Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::library::Library;
 use crate::writer::{self, Drafted};
-use crate::{gaps, pace, priority};
+use crate::{gaps, pace, priority, search};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -87,7 +87,7 @@ pub struct Made {
     pub with_moods: Option<String>,
     /// Its quality.
     pub quality: String,
-    /// What it tells of what is written down.
+    /// What it tells of what is written down, and by what the call is found.
     pub knowledge: CallKnowledge,
     /// Makes what is to stand in place of this, and may take long. Until then this is shown, and the job goes on.
     pub better: Option<Better>,
@@ -141,12 +141,14 @@ fn review(
 ) -> anyhow::Result<Made> {
     let state = CallState::of(events);
     // A call comes to something whatever becomes of what is written down.
-    let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
+    let mut knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call asked was not looked up");
         CallKnowledge::default()
     });
+    let quality = Quality::of(events, card);
+    knowledge.search = search::of_call(&state, events, &CallInsight::of_state(&state), &quality);
     let (insight, with_moods) = insights(state, &Drafted::NotAsked)?;
-    let quality = serde_json::to_string(&Quality::of(events, card))?;
+    let quality = serde_json::to_string(&quality)?;
     Ok(Made { insight, with_moods, quality, knowledge, better: None })
 }
 

@@ -37,6 +37,7 @@ mod priority;
 pub mod prompts;
 pub mod redaction;
 pub mod retention;
+pub mod search;
 pub mod streams;
 pub mod summary;
 pub mod writer;

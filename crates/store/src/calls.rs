@@ -721,7 +721,7 @@ impl Store {
 }
 
 #[derive(sqlx::FromRow)]
-struct RawCall {
+pub(crate) struct RawCall {
     id: Uuid,
     external_id: String,
     source: String,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
     ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
@@ -21,11 +22,13 @@ use sotto_crm::{
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, Attempt, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses,
-    Closing, CompanyFilter, ContactFilter, DeliveryRow, DeliveryState, DocumentRow, EmbeddingRow, EventKind,
-    EventWriter, ExampleRow, FindsRow, GapRow, GapState, ImportRow, IntentEdits, IntentRow, JobRow, JobState,
-    Listener, MissedCall, NewImport, Outcome, PlaybookRow, QuestionRow, ReviewRow, Role, SessionRow, Step,
-    Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, Attempt, AuditRow, CallEntry, CallFacts, CallFilter, CallKnowledge, CallRow, CallRowState,
+    CallSearch, CallSentiment, CardUses, Closing, CompanyFilter, ContactFilter, DayRow, DeliveryRow,
+    DeliveryState, DocumentRow, EmbeddingRow, EventKind, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
+    ImportRow, IntentCount, IntentEdits, IntentRow, JobRow, JobState, Listener, MissedCall, NewImport,
+    Outcome, PlaybookRow, QualityReviewRow, QuestionRow, ReplyRow, ReviewRow, Role, SaidRow, ScoreRow,
+    SearchFilter, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, Verdict,
+    WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -270,6 +273,68 @@ fn asking(questions: &[QuestionRow]) -> CallKnowledge {
     CallKnowledge {
         questions: questions.to_vec(),
         cards: vec![CardUses { document: "refunds.md".to_owned(), ..uses }],
+        ..nothing()
+    }
+}
+
+/// What is kept of a call by which it is found: its agent, what it came to, and what was said, in order.
+fn search(agent: &str, score: Option<f32>, said: &[&str]) -> CallKnowledge {
+    let facts = CallFacts {
+        agent: Some(agent.to_owned()),
+        intent: Some("refund".to_owned()),
+        intent_title: [("en".to_owned(), "Refund".to_owned())].into(),
+        sentiment: Some(CallSentiment::Negative),
+        score,
+        agent_ms: Millis(3_000),
+        customer_ms: Millis(1_000),
+        silence_ms: Millis(500),
+        finals: 2,
+        latency_ms: Millis(700),
+        words: 4,
+        probability: 3.5,
+        lost_ms: Millis(20),
+    };
+    let said = (1..).zip(said).map(|(n, text)| SaidRow {
+        utterance: UtteranceId(n),
+        party: Party::Customer,
+        at: Millis(u64::from(n) * 1_000),
+        text: (*text).to_owned(),
+    });
+    CallKnowledge { search: CallSearch { facts, said: said.collect() }, ..nothing() }
+}
+
+/// A call that is over, and by which it is found is kept.
+async fn searchable_call(store: &Store, started_at_unix_ms: u64, found_by: &CallKnowledge) -> CallId {
+    let id = ended_call(store, started_at_unix_ms).await;
+    let job = claimed(store).await;
+    assert!(store.finish_job(&job, &review_called("said"), found_by, None).await.unwrap());
+    id
+}
+
+/// The calls that are found, newest first, each with what was said that was looked for.
+async fn found_calls(store: &Store, filter: SearchFilter) -> Vec<(CallId, Vec<u32>)> {
+    let limit = if filter.limit == 0 { 9 } else { filter.limit };
+    let found = store.find_calls(&SearchFilter { limit, ..filter }).await.unwrap();
+    let said = |said: &[SaidRow]| said.iter().map(|one| one.utterance.0).collect();
+    found.iter().map(|one| (one.call.id, said(&one.said))).collect()
+}
+
+fn saying(text: &str) -> SearchFilter {
+    SearchFilter { said: Some(text.to_owned()), ..SearchFilter::default() }
+}
+
+/// What somebody says of a call's quality.
+fn judged(call: CallId, reviewer: &str, version: u64, score: Option<f32>) -> QualityReviewRow {
+    let verdict = if score == Some(1.0) { Verdict::Accepted } else { Verdict::Corrected };
+    let (question, comment) = ("greeting".to_owned(), "she did not".to_owned());
+    QualityReviewRow {
+        call,
+        reviewer: reviewer.to_owned(),
+        version,
+        at_unix_ms: 60_000 + version,
+        verdict,
+        scores: vec![ScoreRow { question, built_in: Some(1.0), score, comment }],
+        comment: "all in all".to_owned(),
     }
 }
 
@@ -1749,6 +1814,202 @@ on_both! {
     }
 
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
+    async fn calls_are_found_by_what_was_said_in_them(store: Store) {
+        let said = ["I lost my card.", "كتاب‌هاي من كجاست؟ ۴۲", "Card, card: a new card's number!", "Cards", "card"];
+        let first = searchable_call(&store, 1_000, &search("mina", Some(0.5), &said)).await;
+        let second = searchable_call(&store, 2_000, &search("omid", None, &["The order's late", "a cart"])).await;
+        assert_eq!(found_calls(&store, saying("CARD")).await, [(first, vec![1, 3, 4])], "three of each call");
+        assert_eq!(found_calls(&store, saying("کتابهای ٤٢")).await, [(first, vec![2])], "in one spelling");
+        assert_eq!(found_calls(&store, saying("car")).await, [(second, vec![2]), (first, vec![1, 3, 4])]);
+        assert_eq!(found_calls(&store, saying("new lost")).await, [], "not in one utterance");
+        assert_eq!(found_calls(&store, saying("a cart")).await, [(second, vec![2])]);
+        assert_eq!(found_calls(&store, saying("o")).await, [], "a letter is a whole word");
+        // Nothing of what is looked for is taken for more than words.
+        for hostile in ["\" OR car", "car* NOT late", "'card' | 'x'", "words:late", "c%", "\\", "(", "car:*\0", "-", ""] {
+            let calls = found_calls(&store, saying(hostile)).await;
+            assert!(calls.is_empty() || ["c%", "car:*\0"].contains(&hostile), "{hostile}: {calls:?}");
+        }
+        let words: Vec<String> = store.said(second).await.unwrap().into_iter().map(|one| one.text).collect();
+        assert_eq!(words, ["The order's late", "a cart"]);
+        let one = &store.find_calls(&SearchFilter { limit: 1, ..saying("late") }).await.unwrap()[0];
+        let at = (one.said[0].party, one.said[0].at);
+        assert_eq!((at, one.agent.as_deref()), ((Party::Customer, Millis(1_000)), Some("omid")));
+        assert_eq!((one.intent.as_deref(), one.intent_title["en"].as_str()), (Some("refund"), "Refund"));
+        assert_eq!((one.sentiment, one.score, one.reviews), (Some(CallSentiment::Negative), None, 0));
+    }
+
+    /// Whatever letters and signs a text has: it finds the call it was said in, and no text is taken for anything but words.
+    async fn any_text_finds_where_it_was_said(store: Store) {
+        let mut runner = TestRunner::deterministic();
+        for _ in 0..40 {
+            let text = proptest::string::string_regex("[\\PC\u{0}\"'()*:&|!<>\u{621}-\u{6ff}\u{200c} ]{0,40}").unwrap();
+            let text = text.new_tree(&mut runner).unwrap().current();
+            let id = searchable_call(&store, 1_000, &search("mina", None, &[text.as_str()])).await;
+            let has_words = !sotto_text::words(&text).is_empty();
+            let calls = found_calls(&store, saying(&text)).await;
+            assert_eq!(calls.contains(&(id, vec![1])), has_words, "{text:?}: {calls:?}");
+            assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        }
+    }
+
+    async fn calls_are_found_by_what_they_came_to_in_pages(store: Store) {
+        let mina = searchable_call(&store, 1_000, &search("mina", Some(0.25), &["so"])).await;
+        let omid = searchable_call(&store, 2_000, &search("omid", Some(0.75), &["so"])).await;
+        // What is still to be done, and what goes on.
+        let fresh = ended_call(&store, 3_000).await;
+        store.create_call(&row(CallId::new())).await.unwrap();
+        let outcome = |outcome: &str| Outcome { outcome: outcome.to_owned(), by: "mina".to_owned(), at_unix_ms: 1 };
+        store.set_outcome(mina, &outcome("So\"ld")).await.unwrap();
+        store.set_outcome(omid, &outcome("So\"ld, not")).await.unwrap();
+        assert!(store.flag_call(omid, Some("sara"), 5).await.unwrap());
+        store.add_quality_review(&judged(mina, "sara", 1, Some(0.0))).await.unwrap();
+        let any = SearchFilter::default;
+        let calls = async |filter: SearchFilter| -> Vec<CallId> {
+            found_calls(&store, filter).await.into_iter().map(|(id, said)| { assert!(said.is_empty()); id }).collect()
+        };
+        assert_eq!(calls(any()).await, [fresh, omid, mina]);
+        assert_eq!(calls(SearchFilter { limit: 2, ..any() }).await, [fresh, omid]);
+        assert_eq!(calls(SearchFilter { before: Some(omid), ..any() }).await, [mina]);
+        for (filter, expected) in [
+            (SearchFilter { agent: Some("mina".to_owned()), ..any() }, vec![mina]),
+            (SearchFilter { since_unix_ms: Some(2_000), ..any() }, vec![fresh, omid]),
+            (SearchFilter { until_unix_ms: Some(2_000), ..any() }, vec![mina]),
+            (SearchFilter { intent: Some("refund".to_owned()), ..any() }, vec![omid, mina]),
+            (SearchFilter { intent: Some("re".to_owned()), ..any() }, vec![]),
+            (SearchFilter { sentiment: Some(CallSentiment::Negative), ..any() }, vec![omid, mina]),
+            (SearchFilter { sentiment: Some(CallSentiment::Positive), ..any() }, vec![]),
+            (SearchFilter { outcome: Some("So\"ld".to_owned()), ..any() }, vec![mina]),
+            (SearchFilter { outcome: Some("%".to_owned()), ..any() }, vec![]),
+            (SearchFilter { score_from: Some(0.5), ..any() }, vec![omid]),
+            (SearchFilter { score_below: Some(0.75), ..any() }, vec![mina]),
+            (SearchFilter { flagged: Some(true), ..any() }, vec![omid]),
+            (SearchFilter { flagged: Some(false), ..any() }, vec![fresh, mina]),
+            (SearchFilter { reviewed: Some(true), ..any() }, vec![mina]),
+            (SearchFilter { reviewed: Some(false), ..any() }, vec![fresh, omid]),
+        ] {
+            assert_eq!(calls(filter.clone()).await, expected, "{filter:?}");
+        }
+        let all = store.find_calls(&SearchFilter { limit: 9, ..any() }).await.unwrap();
+        let marks: Vec<_> = all.iter().map(|one| (one.reviews, one.flagged_by.as_deref(), one.score)).collect();
+        assert_eq!(marks, [(0, None, None), (0, Some("sara"), Some(0.75)), (1, None, Some(0.25))]);
+    }
+
+    async fn what_is_taken_out_of_a_call_does_not_find_it(store: Store) {
+        let found_by = search("mina", Some(0.5), &["my walrus is ill"]);
+        let (kept, redacted, gone) = (
+            searchable_call(&store, 9_000, &found_by).await,
+            searchable_call(&store, 9_000, &found_by).await,
+            searchable_call(&store, 9_000, &found_by).await,
+        );
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(redacted, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(store.delete_calls(&[gone].into()).await.unwrap(), 1);
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(store.said(redacted).await.unwrap(), []);
+        // Made again, it is there once, however often.
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            let again = search("mina", None, &["my ⟨…⟩ is ill"]);
+            assert!(store.finish_job(&job, &review_called("said"), &again, None).await.unwrap());
+            store.run_job(job.id, LATE).await.unwrap();
+        }
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(found_calls(&store, saying("ill")).await, [(redacted, vec![1]), (kept, vec![1])]);
+        // How somebody felt is kept for a time of its own.
+        assert_eq!(store.forget_moods(10_000).await.unwrap(), 2);
+        let unhappy = SearchFilter { sentiment: Some(CallSentiment::Negative), ..SearchFilter::default() };
+        assert_eq!(found_calls(&store, unhappy).await, []);
+    }
+
+    async fn what_is_said_of_a_quality_is_said_anew_and_never_changed(store: Store) {
+        let id = searchable_call(&store, 1_000, &search("mina", Some(1.0), &["so"])).await;
+        let (first, second) = (judged(id, "sara", 1, Some(0.0)), judged(id, "sara", 2, None));
+        store.add_quality_review(&first).await.unwrap();
+        // Somebody else's page has seen nothing yet, or something that is not there.
+        for stale in [judged(id, "sara", 1, Some(1.0)), judged(id, "sara", 3, None), judged(CallId::new(), "sara", 1, None)] {
+            assert!(matches!(store.add_quality_review(&stale).await, Err(StoreError::Stale)), "{stale:?}");
+        }
+        store.add_quality_review(&second).await.unwrap();
+        let other = judged(id, "nima\0", 1, Some(1.0));
+        store.add_quality_review(&other).await.unwrap();
+        let other = QualityReviewRow { reviewer: "nima\u{fffd}".to_owned(), ..other };
+        assert_eq!(store.quality_reviews(id, false).await.unwrap(), [other.clone(), second.clone()]);
+        assert_eq!(store.quality_reviews(id, true).await.unwrap(), [other.clone(), second.clone(), first.clone()]);
+        assert_eq!(store.first_quality_reviews(1_000, 1_001, 9).await.unwrap(), [other.clone(), first]);
+        assert_eq!(store.first_quality_reviews(0, 1_000, 9).await.unwrap(), []);
+        let good = || Some("good".to_owned());
+        assert_eq!(store.judged(None, 1).await.unwrap(), [(other.clone(), good())]);
+        let after = (id, other.reviewer);
+        assert_eq!(store.judged(Some(&after), 9).await.unwrap(), [(second, good())]);
+        assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        assert_eq!(store.quality_reviews(id, true).await.unwrap(), []);
+    }
+
+    async fn agents_answer_and_calls_are_flagged_once(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let reply = |n: u64| ReplyRow { id: Uuid::now_v7(), at_unix_ms: n, by: "mina".to_owned(), text: format!("no {n}") };
+        let (one, two) = (reply(1), reply(2));
+        assert!(store.add_quality_reply(id, &one, 2).await.unwrap());
+        assert!(store.add_quality_reply(id, &two, 2).await.unwrap());
+        assert!(!store.add_quality_reply(id, &reply(3), 2).await.unwrap(), "there are enough");
+        assert!(!store.add_quality_reply(CallId::new(), &reply(3), 2).await.unwrap());
+        assert_eq!(store.quality_replies(id).await.unwrap(), [one, two]);
+        assert_eq!(store.call_flag(id).await.unwrap(), None);
+        for by in ["sara", "nima"] {
+            assert!(store.flag_call(id, Some(by), 1).await.unwrap());
+            assert_eq!(store.call_flag(id).await.unwrap().as_deref(), Some("sara"), "who was first");
+        }
+        assert!(store.flag_call(id, None, 2).await.unwrap());
+        assert_eq!(store.call_flag(id).await.unwrap(), None);
+        assert!(!store.flag_call(CallId::new(), Some("sara"), 1).await.unwrap());
+    }
+
+    async fn the_dashboard_sums_up_the_days_of_a_time(store: Store) {
+        const DAY: u64 = 86_400_000;
+        const AHEAD: i64 = 12_600_000;
+        let found_by = search("mina", Some(0.5), &["so"]);
+        // Half an hour before midnight where the clock is three and a half hours ahead, and after it.
+        let first = searchable_call(&store, 3 * DAY - 14_400_000, &found_by).await;
+        for _ in 0..2 {
+            let unjudged = search("mina", None, &["so"]);
+            searchable_call(&store, 3 * DAY - 10_800_000, &unjudged).await;
+        }
+        searchable_call(&store, 9 * DAY, &found_by).await;
+        store.add_quality_review(&judged(first, "sara", 1, None)).await.unwrap();
+        let days = store.dashboard(0, 9 * DAY, AHEAD).await.unwrap();
+        let one = DayRow {
+            begins_unix_ms: 2 * DAY - 12_600_000,
+            calls: 1,
+            duration_ms: 9_000,
+            judged: 1,
+            score: 0.5,
+            reviewed: 1,
+            negative: 1,
+            agent_ms: 3_000,
+            customer_ms: 1_000,
+            silence_ms: 500,
+            finals: 2,
+            latency_ms: 700,
+            words: 4,
+            probability: 3.5,
+            lost_ms: 20,
+            ..DayRow::default()
+        };
+        assert_eq!(days.days[0], one);
+        let two = &days.days[1];
+        assert_eq!((two.begins_unix_ms, two.calls, two.judged, two.score), (3 * DAY - 12_600_000, 2, 0, 0.0));
+        assert_eq!((two.negative, two.duration_ms, two.probability), (2, 18_000, 7.0));
+        assert_eq!(days.days.len(), 2);
+        let title = BTreeMap::from([("en".to_owned(), "Refund".to_owned())]);
+        assert_eq!(days.intents, [IntentCount { intent: "refund".to_owned(), title, calls: 3 }]);
+        assert_eq!(days.tasks, BTreeMap::new());
+        let kept = store.add_contact(&contact("Sara", &[]), 1).await.unwrap();
+        store.add_task(kept.id, TaskState::Open, &callback(), "mina", DAY).await.unwrap();
+        let days = store.dashboard(DAY, 2 * DAY, 0).await.unwrap();
+        assert_eq!((days.tasks, days.days), ([(TaskState::Open, 1)].into(), Vec::new()));
+    }
+
     async fn random_logs_come_back_as_they_were(store: Store) {
         let handle = tokio::runtime::Handle::current();
         let run = move || {
@@ -1963,6 +2224,25 @@ async fn a_call_that_is_older_than_contacts_is_looked_at() {
     assert!(store.join_call(&call, Some(&entry("+989121234567")), LATE).await.unwrap());
     assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
     store.close().await;
+}
+
+#[tokio::test]
+async fn words_that_a_call_was_found_by_are_in_no_file_of_sqlite_when_they_are_taken_out() {
+    let (store, folder) = testing::sqlite().await;
+    let id = searchable_call(&store, 1_000, &search("mina", None, &["the walrus was angry"])).await;
+    // Others that have the same words before and after it in the index.
+    for said in ["the walnut fell", "the walrush"] {
+        searchable_call(&store, 1_000, &search("mina", None, &[said])).await;
+    }
+    assert!(is_in_files(folder.path(), "walrus was"));
+    let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+    writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+    writer.flush().await;
+    gone_from_files(folder.path(), "walrus was").await;
+    let word = searchable_call(&store, 1_000, &search("mina", None, &["zeppelin"])).await;
+    assert!(is_in_files(folder.path(), "zeppelin"));
+    assert_eq!(store.delete_calls(&[word].into()).await.unwrap(), 1);
+    gone_from_files(folder.path(), "zeppelin").await;
 }
 
 #[tokio::test]

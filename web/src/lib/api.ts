@@ -160,6 +160,99 @@ export interface CallQuality {
   }[];
 }
 
+/** What people say of the quality of a call. */
+export interface QualityReviews {
+  reviews: QualityReview[];
+  replies: { by: string; at_unix_ms: number; text: string }[];
+  /** Who wants the call to be looked at. */
+  flagged_by?: string;
+  /** Whoever asks may review the call. */
+  may_review: boolean;
+}
+
+export interface QualityReview {
+  reviewer: string;
+  version: number;
+  at_unix_ms: number;
+  /** It is shown once whoever asks has reviewed the call, too. */
+  hidden: boolean;
+  verdict?: 'accepted' | 'corrected';
+  scores: QualityScore[];
+  comment: string;
+}
+
+/** What somebody says of a question of the scorecard, from 0 to 1, or nothing where it is not judged. */
+export interface QualityScore {
+  question: string;
+  built_in: number | null;
+  score: number | null;
+  comment: string;
+}
+
+export type CallSentiment = 'positive' | 'neutral' | 'negative';
+
+/** A call that was found. */
+export interface FoundCall {
+  call: CallSummary;
+  agent?: string;
+  intent?: string;
+  intent_title: Record<string, string>;
+  sentiment?: CallSentiment;
+  score?: number;
+  /** How many people have reviewed it. */
+  reviews: number;
+  flagged_by?: string;
+  /** What was said that was looked for. */
+  said: { utterance_id: number; party: Party; start_ms: Millis; text: string }[];
+}
+
+/** How calls of a time went. */
+export interface Dashboard {
+  since_unix_ms: number;
+  until_unix_ms: number;
+  total: CallFigures;
+  /** Days without calls are absent. */
+  days: { begins_unix_ms: number; figures: CallFigures }[];
+  intents: { intent: string; title: Record<string, string>; calls: number }[];
+  tasks: Record<TaskState, number>;
+}
+
+export interface CallFigures {
+  calls: number;
+  length_ms: number | null;
+  score: number | null;
+  reviewed: number;
+  /** Nothing for those who do not see moods. */
+  moods: Record<CallSentiment, number> | null;
+  agent_ms: number;
+  customer_ms: number;
+  silence_ms: number;
+  latency_ms: number | null;
+  /** How probable recognition held a word. */
+  certainty: number | null;
+  lost_ms: number;
+}
+
+/** How far judgements agree. */
+export interface AgreementFigures {
+  units: number;
+  share: number;
+  /** Krippendorff’s; nothing where nobody ever judges otherwise. */
+  alpha: number | null;
+}
+
+export interface AgreementPair {
+  /** With each other. */
+  people: AgreementFigures | null;
+  /** With the scorecard. */
+  built_in: AgreementFigures | null;
+}
+
+export interface QualityAgreement {
+  all: AgreementPair;
+  questions: { question: string; title: Record<string, string>; agreement: AgreementPair }[];
+}
+
 /** What customers may want, as it is recognised and taught. */
 export interface IntentList {
   learning: 'done' | 'going' | 'waiting';
@@ -790,6 +883,27 @@ export const api = {
     json<CallInsight>('GET', `${call(id)}/insight`, undefined, signal),
   quality: (id: CallId, signal?: AbortSignal) =>
     json<CallQuality>('GET', `${call(id)}/quality`, undefined, signal),
+  qualityReviews: (id: CallId, signal?: AbortSignal) =>
+    json<QualityReviews>('GET', `${call(id)}/quality/reviews`, undefined, signal),
+  /** As the version after the one that was seen. What is absent of the scores is as the scorecard says. */
+  reviewQuality: (id: CallId, version: number, scores: Omit<QualityScore, 'built_in'>[], comment: string) =>
+    json<QualityReview>('PUT', `${call(id)}/quality/review`, { version, scores, comment }),
+  async replyToReviews(id: CallId, text: string): Promise<void> {
+    await request('POST', `${call(id)}/quality/replies`, { text });
+  },
+  async flagCall(id: CallId, flagged: boolean): Promise<void> {
+    await request('PUT', `${call(id)}/flag`, { flagged });
+  },
+  async findCalls(query: Record<string, string>, signal?: AbortSignal): Promise<FoundCall[]> {
+    return (
+      await json<{ calls: FoundCall[] }>('GET', `api/review/calls?${new URLSearchParams(query)}`, undefined, signal)
+    ).calls;
+  },
+  dashboard: (since: number, signal?: AbortSignal) =>
+    json<Dashboard>('GET', `api/dashboard?since_unix_ms=${since}`, undefined, signal),
+  agreement: (since: number, signal?: AbortSignal) =>
+    json<QualityAgreement>('GET', `api/quality/agreement?since_unix_ms=${since}`, undefined, signal),
+  examplesAddress: () => address('api/quality/examples'),
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
   /** Whether the customer agrees that their mood is read. */
   async setConsent(id: CallId, mood: boolean): Promise<void> {

@@ -10,7 +10,10 @@ export type Place =
   | { page: 'recordings' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
-  | { page: 'call'; id: string }
+  | { page: 'review' }
+  | { page: 'dashboard' }
+  /** Where somebody looked for what was said in it, that is shown. */
+  | { page: 'call'; id: string; said: number | null }
   | { page: 'missing' };
 
 export function placeOf(hash: string): Place {
@@ -23,10 +26,12 @@ export function placeOf(hash: string): Place {
   if (path === 'jobs') return { page: 'jobs' };
   if (path === 'recordings') return { page: 'recordings' };
   if (path === 'contacts') return { page: 'contacts' };
+  if (path === 'review') return { page: 'review' };
+  if (path === 'dashboard') return { page: 'dashboard' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
   if (contact?.[1]) return { page: 'contact', id: contact[1] };
-  const call = /^calls\/([\w-]+)$/.exec(path);
-  if (call?.[1]) return { page: 'call', id: call[1] };
+  const call = /^calls\/([\w-]+)(?:\/(\d{1,9}))?$/.exec(path);
+  if (call?.[1]) return { page: 'call', id: call[1], said: call[2] === undefined ? null : Number(call[2]) };
   return { page: 'missing' };
 }
 
@@ -40,5 +45,8 @@ export const href = {
   recordings: '#/recordings',
   contacts: '#/contacts',
   contact: (id: string) => `#/contacts/${id}`,
-  call: (id: string) => `#/calls/${id}`,
+  review: '#/review',
+  dashboard: '#/dashboard',
+  /** At something that was said in it. */
+  call: (id: string, said?: number) => `#/calls/${id}${said === undefined ? '' : `/${said}`}`,
 };

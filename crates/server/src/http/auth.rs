@@ -213,6 +213,8 @@ pub enum Action {
     ManageJobs,
     /// See what others are told of what happens, and have it sent again.
     ManageWebhooks,
+    /// Look for calls of anybody, say how good they were, and see how calls go.
+    ReviewCalls,
 }
 
 /// The one place that decides who may do what.
@@ -230,10 +232,11 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
-            Action::RemoveContacts | Action::ExportContacts | Action::ImportContacts => {
-                *role >= Role::Supervisor
-            }
-            Action::ImportRecordings => *role >= Role::Supervisor,
+            Action::RemoveContacts
+            | Action::ExportContacts
+            | Action::ImportContacts
+            | Action::ImportRecordings
+            | Action::ReviewCalls => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
             Action::ManagePeople | Action::ManageJobs | Action::ErasePeople | Action::ManageWebhooks => {
                 *role == Role::Admin
@@ -253,7 +256,10 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts | Action::ExportContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts | Action::ImportContacts => Scope::CrmWrite,
-                Action::RemoveContacts | Action::ErasePeople | Action::ManageWebhooks => Scope::Admin,
+                Action::RemoveContacts
+                | Action::ErasePeople
+                | Action::ManageWebhooks
+                | Action::ReviewCalls => Scope::Admin,
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -489,6 +495,7 @@ mod tests {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
+            assert_eq!(may(&user(role), Action::ReviewCalls), role >= Role::Supervisor);
             assert!(may(&user(role), Action::EditContacts));
             for action in [Action::RemoveContacts, Action::ExportContacts, Action::ImportContacts] {
                 assert_eq!(may(&user(role), action), role >= Role::Supervisor);
@@ -512,6 +519,8 @@ mod tests {
             may(&key(&["calls:publish"]), Action::Publish) && !may(&key(&["calls:read"]), Action::Publish)
         );
         assert!(may(&key(&["calls:listen"]), Action::Supervise));
+        assert!(!may(&key(&["calls:read", "calls:listen"]), Action::ReviewCalls));
+        assert!(may(&key(&["admin"]), Action::ReviewCalls));
         assert!(
             !may(&user(Role::Agent), Action::Supervise) && may(&user(Role::Supervisor), Action::Supervise)
         );

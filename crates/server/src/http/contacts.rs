@@ -35,7 +35,7 @@ const LARGEST_PAGE: u32 = 200;
 /// The last moment of the year 9999, in milliseconds since 1970: nothing is later.
 const LATEST: u64 = 253_402_300_799_999;
 /// Characters of what is looked for.
-const LONGEST_QUERY: usize = 200;
+pub(super) const LONGEST_QUERY: usize = 200;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()

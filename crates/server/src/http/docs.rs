@@ -15,8 +15,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, companies, contacts, drafts, error, gaps, imports, intents, jobs, knowledge, live, missed,
-    ops, pathways, people, person, phone, recording, review, session, table, tasks, webhooks, whip,
+    App, calls, companies, contacts, dashboard, drafts, error, gaps, imports, intents, jobs, knowledge, live,
+    missed, ops, pathways, people, person, phone, quality, recording, review, search, session, table, tasks,
+    webhooks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Router<App> {
     ),
     tags(
         (name = "Calls", description = "What was said"),
+        (name = "Quality", description = "How good calls were: what people say of it, and how calls go all in all"),
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
@@ -52,7 +54,9 @@ pub(super) fn routes() -> Router<App> {
     ),
     paths(
         calls::list, calls::one, calls::events, calls::outcome, calls::consent, calls::answer, calls::answer_card,
-        review::insight, review::quality, recording::recording, live::call, live::list,
+        review::insight, review::quality, quality::list, quality::put_review, quality::reply, quality::flag,
+        quality::agreement, quality::examples, search::find, dashboard::show,
+        recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,

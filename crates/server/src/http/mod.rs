@@ -8,6 +8,7 @@ mod auth;
 mod calls;
 mod companies;
 mod contacts;
+mod dashboard;
 mod discreet;
 mod docs;
 mod drafts;
@@ -24,9 +25,11 @@ mod pathways;
 mod people;
 mod person;
 mod phone;
+mod quality;
 mod recording;
 mod review;
 pub(crate) mod schema;
+mod search;
 mod serve;
 mod session;
 mod table;
@@ -75,6 +78,7 @@ use crate::intents::IntentEditor;
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::moods::{Looks, MoodUse};
+use crate::redaction::RedactionConfig;
 use crate::streams::Streams;
 
 /// What of the configuration HTTP needs.
@@ -99,6 +103,8 @@ pub struct HttpSettings {
     pub moods: MoodUse,
     /// By what numbers and promises are read.
     pub crm: CrmRules,
+    /// What is taken out of what people write of calls.
+    pub redaction: RedactionConfig,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -122,6 +128,7 @@ impl HttpSettings {
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
+            redaction: RedactionConfig::default(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -342,6 +349,9 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(calls::routes())
         .merge(review::routes())
+        .merge(quality::routes())
+        .merge(search::routes())
+        .merge(dashboard::routes())
         .merge(live::routes())
         .merge(phone::routes())
         .merge(whip::routes())

@@ -16,6 +16,7 @@ mod moods;
 mod operation;
 mod pathways;
 mod phone;
+mod quality;
 mod recording;
 mod review;
 mod session;
