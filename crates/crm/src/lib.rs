@@ -3,20 +3,24 @@
 //!
 //! A [`Contact`] is whoever calls or is called, a lead or a representative. A [`Phone`] is a number in one spelling, by which
 //! whoever rings is found. A [`CallNote`] is what a call adds once it is over: a [`Communication`], and tasks that somebody has
-//! yet to accept.
+//! yet to accept. A [`FollowUp`] is a message that comes of such a promise, which somebody has yet to approve.
 
 mod contact;
+mod follow_up;
 mod note;
 mod phone;
 mod place;
 mod task;
+mod template;
 mod timeline;
 
 pub use contact::{Contact, ContactKind, Stage, terms};
+pub use follow_up::{Delivery, FollowUp, FollowUpState, QuietHours, Recipient, day_begins};
 pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
 pub use place::Place;
 pub use task::{Channel, Priority, Task, TaskKind, TaskState, due};
+pub use template::{LANGUAGES, Texts};
 pub use timeline::{Communication, CommunicationKind, Source};
 
 /// Why something is not kept as it was given.
@@ -34,6 +38,9 @@ pub enum Wrong {
     /// An address is none.
     #[error("`{0}` is no e-mail address")]
     Email(String),
+    /// A chat is none.
+    #[error("`{0}` is neither the number of a Telegram chat nor a name like @channel")]
+    Chat(String),
 }
 
 /// A text of one line as it is kept, without what surrounds it.

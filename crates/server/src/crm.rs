@@ -45,14 +45,14 @@ impl CrmRules {
     }
 
     /// What a call that is over adds to the timeline of whoever it was with, when it came to this insight, which has no moods
-    /// in it. Nothing where their number is not known.
+    /// in it and nothing that follows from it yet. Nothing where their number is not known.
     #[must_use]
     pub fn entry(&self, call: &CallRow, insight: &str) -> Option<CallEntry> {
         let number = self.customer(&call.participants)?;
         let length = call.duration_ms.map_or(0, |length| length.0);
         let ended_at_unix_ms = call.started_at_unix_ms.saturating_add(length);
         match CallNote::of(insight, ended_at_unix_ms, self.clock) {
-            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note }),
+            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note, drafts: Vec::new() }),
             Err(error) => {
                 tracing::warn!(call = %call.id, %error, "what a call came to cannot be noted on a timeline");
                 None

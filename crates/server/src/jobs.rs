@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::now_unix_ms;
-use crate::crm::CrmRules;
+use crate::follow_ups::FollowUpRules;
 use crate::library::Library;
 use crate::{gaps, priority};
 
@@ -53,6 +53,15 @@ impl Default for JobLimits {
             longest_pause: Duration::from_secs(600),
             every: Duration::from_millis(500),
         }
+    }
+}
+
+impl JobLimits {
+    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    pub(crate) fn pause_ms(&self, tries: u32) -> u64 {
+        let pause = self.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
+        let pause = pause.min(self.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -118,7 +127,7 @@ fn review(
 pub async fn run(
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
@@ -150,7 +159,7 @@ pub async fn run(
 struct Worker {
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
@@ -189,7 +198,7 @@ impl Worker {
             Err(error) => {
                 let error = format!("{error:#}");
                 let again = (job.tries < self.limits.tries)
-                    .then(|| now_unix_ms().saturating_add(self.pause_ms(job.tries)));
+                    .then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
                 tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
                 Outcome::Failed(error, again)
             }
@@ -221,7 +230,10 @@ impl Worker {
         let made = tokio::time::timeout(self.limits.patience, made).await.ok().context("it took too long")?;
         // Its end was dropped without a word.
         let made = made.ok().context("it panicked")??;
-        let entry = self.rules.entry(&call, &made.insight);
+        let mut entry = self.rules.crm.entry(&call, &made.insight);
+        if let Some(entry) = &mut entry {
+            entry.drafts = self.rules.drafts(&self.store, entry).await?;
+        }
         Ok((made, entry))
     }
 
@@ -272,13 +284,6 @@ impl Worker {
             () = self.stop.cancelled() => true,
             () = tokio::time::sleep(self.limits.every) => false,
         }
-    }
-
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
-    fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.limits.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.limits.longest_pause).mul_f64(rand::random_range(0.5..1.5));
-        u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
 
@@ -361,7 +366,7 @@ mod tests {
         let working = tokio::spawn(run(
             store.clone(),
             work,
-            CrmRules::default(),
+            FollowUpRules::default(),
             limits,
             figures.clone(),
             stop.clone(),

@@ -12,6 +12,7 @@ use sotto_crm::TaskState;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::follow_ups::insert_follow_up;
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, insert_communication, insert_task};
@@ -35,7 +36,7 @@ pub(crate) const FORGET_MOODS: [&str; 2] = [
     "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
 ];
 /// Characters of an error that are kept.
-const LONGEST_ERROR: usize = 500;
+pub(crate) const LONGEST_ERROR: usize = 500;
 
 /// What is done after a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -162,7 +163,7 @@ impl TryFrom<RawReview> for ReviewRow {
     }
 }
 
-fn small(value: i64) -> Result<u32, StoreError> {
+pub(crate) fn small(value: i64) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} is out of range")))
 }
 
@@ -304,6 +305,10 @@ impl Store {
                         let of_call = Some((call, proposal.origin.clone(), clean(&proposal.quote)));
                         let (task, state) = (&proposal.task, TaskState::Proposed);
                         insert_task!(tx, Uuid::now_v7(), contact, of_call, state, task, ended_at, None);
+                    }
+                    for draft in entry.drafts.iter().filter(|draft| draft.contact == contact) {
+                        let (of_call, message) = (Some((call, draft.origin.clone())), &draft.message);
+                        insert_follow_up!(tx, Uuid::now_v7(), contact, of_call, message, ended_at, None);
                     }
                 }
             }

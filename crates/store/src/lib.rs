@@ -10,6 +10,7 @@ mod calls;
 mod contacts;
 mod documents;
 mod error;
+mod follow_ups;
 mod forget;
 mod gaps;
 mod intents;
@@ -28,6 +29,7 @@ pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, 
 pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
+pub use follow_ups::{Attempt, Claim, Draft, FollowUpFilter, FollowUpRow};
 pub use gaps::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow};
 pub use intents::{ExampleRow, IntentEdits, IntentRow};
 pub use jobs::{JobRow, JobState, ReviewRow, Step};

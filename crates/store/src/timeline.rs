@@ -6,14 +6,15 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::store::{clean, from_json, from_name, name_of, placed, read, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::{Draft, Store, StoreError};
 
-/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words.
-/// Three statements, each with the call.
-pub(crate) const FORGET_CALL: [&str; 3] = [
+/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words; a
+/// message that nobody has touched goes as well. Four statements, each with the call.
+pub(crate) const FORGET_CALL: [&str; 4] = [
     "DELETE FROM communications WHERE call_id = $1",
     "DELETE FROM tasks WHERE call_id = $1 AND state = 'proposed'",
     "UPDATE tasks SET quote = NULL WHERE call_id = $1",
+    "DELETE FROM follow_ups WHERE call_id = $1 AND state = 'drafted' AND decided_by IS NULL",
 ];
 /// When something is due of which that was not said: last of all.
 const NEVER: i64 = i64::MAX;
@@ -94,6 +95,8 @@ pub struct CallEntry {
     pub ended_at_unix_ms: u64,
     /// What it adds.
     pub note: CallNote,
+    /// Messages that follow from it.
+    pub drafts: Vec<Draft>,
 }
 
 /// Adds an entry to a contact's timeline, within a transaction; says how many contacts of this id there were.

@@ -36,7 +36,7 @@ use crate::jobs::JobLimits;
 use crate::library::{Library, open_embedding};
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
-use crate::{analysis, figures, jobs, moods, people, priority, retention};
+use crate::{analysis, figures, follow_ups, jobs, moods, people, priority, retention};
 
 /// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
 /// `docker-compose.yml` does.
@@ -54,6 +54,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
+    let sender = config.follow_ups.open().map_err(anyhow::Error::msg)?;
     let data = config.server.data.clone();
     keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -168,21 +169,27 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let done_after = Arc::new(jobs::Figures::default());
     figures::jobs(&metrics, &done_after);
-    start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
+    start_speech(config.clone(), load, calls.clone(), metrics.clone(), readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
-    let (work, rules) = (jobs::built_in(library.clone()), config.crm_rules());
-    let jobs = jobs::run(store.clone(), work, rules, limits, done_after, no_more_jobs.clone());
+    let (work, rules) = (jobs::built_in(library.clone()), config.follow_up_rules());
+    let jobs = jobs::run(store.clone(), work, rules.clone(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
+    let sent = Arc::new(follow_ups::Figures::default());
+    figures::follow_ups(&metrics, &sent);
+    let limits = follow_ups::limits(config.follow_ups.tries);
+    let outbox = follow_ups::run(store.clone(), sender, rules, limits, sent, no_more_jobs.clone());
+    let outbox = tokio::spawn(outbox);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
     let (listens, understands) = (calls.clone(), calls.clone());
-    let (sweeps, works) = (sweeper.abort_handle(), jobs.abort_handle());
+    let (sweeps, works, sends) = (sweeper.abort_handle(), jobs.abort_handle(), outbox.abort_handle());
     let lasting: Vec<Lasting> = vec![
         ("speech", Box::new(move || listens.is_listening())),
         ("insight", Box::new(move || understands.is_understanding())),
         ("knowledge", Box::new(move || keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()))),
         ("jobs", Box::new(move || !works.is_finished())),
+        ("follow_ups", Box::new(move || !sends.is_finished())),
         ("retention", Box::new(move || !sweeps.is_finished())),
     ];
     let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
@@ -217,6 +224,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         store.close().await;
         served
     };
+    // What is being sent then may be sent; what became of it has to be kept before the database is closed.
+    let jobs = async { tokio::join!(jobs, outbox) };
     if let Some(served) = wind_up(ended, jobs, stored).await {
         served??;
     }

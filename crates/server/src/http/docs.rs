@@ -14,8 +14,8 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, contacts, error, gaps, intents, jobs, knowledge, live, missed, ops, people, phone, recording,
-    review, session, tasks, whip,
+    App, calls, contacts, error, follow_ups, gaps, intents, jobs, knowledge, live, missed, ops, people,
+    phone, recording, review, session, tasks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -60,6 +60,8 @@ pub(super) fn routes() -> Router<App> {
         gaps::list, gaps::decide, gaps::health,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
         contacts::note, contacts::of_call, tasks::list, tasks::add, tasks::change,
+        follow_ups::list, follow_ups::add, follow_ups::change, follow_ups::approve, follow_ups::dismiss,
+        follow_ups::resolve, follow_ups::opt_outs, follow_ups::set_opt_outs,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

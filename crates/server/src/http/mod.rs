@@ -10,6 +10,7 @@ mod contacts;
 mod discreet;
 mod docs;
 mod error;
+mod follow_ups;
 mod gaps;
 mod intents;
 mod jobs;
@@ -41,6 +42,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
+use sotto_crm::Delivery;
 use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -87,6 +89,8 @@ pub struct HttpSettings {
     pub moods: MoodUse,
     /// By what numbers and promises are read.
     pub crm: CrmRules,
+    /// By what messages to contacts can be sent.
+    pub deliveries: Vec<Delivery>,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -110,6 +114,7 @@ impl HttpSettings {
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
+            deliveries: Vec::new(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -334,6 +339,7 @@ pub fn router(app: App) -> Router {
         .merge(gaps::routes())
         .merge(contacts::routes())
         .merge(tasks::routes())
+        .merge(follow_ups::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .route("/status", get(ops::status))

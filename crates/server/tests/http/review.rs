@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sotto_call::CallId;
 use sotto_server::crm::CrmRules;
+use sotto_server::follow_ups::FollowUpRules;
 use sotto_server::hub::HubLimits;
 use sotto_server::jobs::{self, JobLimits};
 use sotto_store::{JobState, Role};
@@ -22,10 +23,15 @@ pub fn rules() -> CrmRules {
 
 /// Works until all is done.
 pub async fn work(bench: &Bench) {
+    work_by(bench, FollowUpRules { crm: rules(), ..FollowUpRules::default() }).await;
+}
+
+/// The same by other rules.
+pub async fn work_by(bench: &Bench, rules: FollowUpRules) {
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
     let work = jobs::built_in(bench.library.clone());
-    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
+    let run = jobs::run(bench.store.clone(), work, rules, limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     while bench.store.job_counts().await.unwrap().into_keys().any(|state| state != JobState::Done) {
         tokio::task::yield_now().await;
@@ -82,7 +88,8 @@ async fn nobody_is_told_that_what_a_call_came_to_will_never_be_known_while_it_is
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
     let work = jobs::built_in(bench.library.clone());
-    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
+    let run =
+        jobs::run(bench.store.clone(), work, FollowUpRules::default(), limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     for n in 0..50 {
         let call = bench.begin(&n.to_string());
