@@ -1414,7 +1414,7 @@ on_both! {
         assert_eq!(store.opt_outs(sara.id).await.unwrap(), out);
         assert_eq!(store.claim_follow_up(&tomorrow).await.unwrap(), None);
         let drafted = FollowUpFilter { state: Some(FollowUpState::Drafted), limit: 9, ..Default::default() };
-        let [fourth] = store.follow_ups(&drafted).await.unwrap().try_into().unwrap();
+        let [fourth]: [FollowUpRow; 1] = store.follow_ups(&drafted).await.unwrap().try_into().unwrap();
         let approve = FollowUpState::Approved;
         let refused = store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 32_000).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");

@@ -5,6 +5,7 @@
 mod bench;
 mod calls;
 mod contacts;
+mod follow_ups;
 mod gaps;
 mod hostile;
 mod intents;
