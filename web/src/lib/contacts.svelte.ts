@@ -20,7 +20,7 @@ const ASK_EVERY_MS = 5_000;
 /** Tasks that are listed. */
 const TASKS = '20';
 
-const PROBLEMS = ['number_taken', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
+const PROBLEMS = ['number_taken', 'changed_meanwhile', 'not_possible', 'opted_out', 'not_found', 'invalid'] as const;
 
 /** Why something was not done, as a reader understands it. */
 function problemOf(error: ApiError): string {
@@ -28,8 +28,8 @@ function problemOf(error: ApiError): string {
   return known ? t(`contacts.problem.${known}`, { why: ltr(error.message) }) : reasonOf(error);
 }
 
-/** What is common to both pages: tasks, and what went wrong. */
-class Book {
+/** What is common to all that is kept of contacts: tasks, and what went wrong. */
+export class Book {
   tasks: Task[] = $state.raw([]);
   /** Why it could not be fetched just now. */
   failed: ApiError | null = $state.raw(null);

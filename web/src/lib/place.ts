@@ -9,6 +9,7 @@ export type Place =
   | { page: 'jobs' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
+  | { page: 'follow-ups' }
   | { page: 'call'; id: string }
   | { page: 'missing' };
 
@@ -21,6 +22,7 @@ export function placeOf(hash: string): Place {
   if (path === 'knowledge/gaps') return { page: 'gaps' };
   if (path === 'jobs') return { page: 'jobs' };
   if (path === 'contacts') return { page: 'contacts' };
+  if (path === 'follow-ups') return { page: 'follow-ups' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
   if (contact?.[1]) return { page: 'contact', id: contact[1] };
   const call = /^calls\/([\w-]+)$/.exec(path);
@@ -36,6 +38,7 @@ export const href = {
   gaps: '#/knowledge/gaps',
   jobs: '#/jobs',
   contacts: '#/contacts',
+  followUps: '#/follow-ups',
   contact: (id: string) => `#/contacts/${id}`,
   call: (id: string) => `#/calls/${id}`,
 };
