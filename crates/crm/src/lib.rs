@@ -20,7 +20,7 @@ pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
 pub use place::Place;
 pub use task::{Channel, Priority, Task, TaskKind, TaskState, due};
-pub use template::{LANGUAGES, Texts};
+pub use template::Texts;
 pub use timeline::{Communication, CommunicationKind, Source};
 
 /// Why something is not kept as it was given.

@@ -17,7 +17,7 @@ const RATA_DIE_TO_JULIAN_DAY: i64 = 1_721_425;
 const PERSIAN_ZERO: u32 = 0x6f0;
 
 /// The languages there are texts in.
-pub const LANGUAGES: [&str; 2] = ["en", "fa"];
+const LANGUAGES: [&str; 2] = ["en", "fa"];
 
 /// What there are texts for, in English and in Persian.
 const BUILT_IN: [(TaskKind, [&str; 2]); 4] = [
