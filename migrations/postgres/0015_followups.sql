@@ -7,7 +7,7 @@ CREATE TABLE follow_ups (
     origin       TEXT,
     state        TEXT    NOT NULL CHECK (state IN
                  ('drafted', 'approved', 'sending', 'sent', 'failed', 'dead', 'unknown', 'dismissed')),
-    delivery     TEXT    NOT NULL CHECK (delivery IN ('sms', 'telegram', 'email', 'webhook')),
+    channel      TEXT    NOT NULL CHECK (channel IN ('sms', 'telegram', 'email', 'webhook')),
     address      TEXT,
     subject      TEXT,
     body         TEXT    NOT NULL,
@@ -34,8 +34,8 @@ CREATE INDEX follow_ups_by_age ON follow_ups (made_at, id);
 -- By what a contact does not want to be written to.
 CREATE TABLE opt_outs (
     contact_id UUID    NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
-    delivery   TEXT    NOT NULL CHECK (delivery IN ('sms', 'telegram', 'email', 'webhook')),
+    channel    TEXT    NOT NULL CHECK (channel IN ('sms', 'telegram', 'email', 'webhook')),
     noted_at   BIGINT  NOT NULL,
     noted_by   TEXT    NOT NULL,
-    PRIMARY KEY (contact_id, delivery)
+    PRIMARY KEY (contact_id, channel)
 );

@@ -26,7 +26,7 @@ const DAY: i64 = 24 * 60;
 /// How a message is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Delivery {
+pub enum MessageChannel {
     /// A text message.
     Sms,
     /// By a bot, to somebody who has written to it before.
@@ -37,7 +37,7 @@ pub enum Delivery {
     Webhook,
 }
 
-impl Delivery {
+impl MessageChannel {
     /// All there are, those first that are taken first where it was not said how.
     pub const ALL: [Self; 4] = [Self::Sms, Self::Telegram, Self::Email, Self::Webhook];
 
@@ -134,7 +134,7 @@ impl FollowUpState {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FollowUp {
     /// How it is sent.
-    pub delivery: Delivery,
+    pub channel: MessageChannel,
     /// The number, address or chat it goes to. Only what a webhook gets may have none.
     pub to: Option<String>,
     /// What an e-mail is about.
@@ -151,7 +151,7 @@ pub struct Recipient<'a> {
     /// Who they are.
     pub contact: &'a Contact,
     /// By what messages can be sent here, in the order in which they are taken.
-    pub deliveries: &'a [Delivery],
+    pub channels: &'a [MessageChannel],
     /// The country whose numbers are written without its code.
     pub country: Option<Country>,
     /// On what clock something was promised.
@@ -168,15 +168,15 @@ impl FollowUp {
         let name = Some(recipient.contact.name.as_str());
         let values = Values { name, ..Values::default() }.at(task.due_at_unix_ms, recipient.clock);
         let text = texts.write(task.kind, language, &values)?;
-        let said = task.channel.and_then(Delivery::of);
-        let by = |delivery: Delivery| {
-            let to = recipient.address(delivery, task.to.as_deref())?;
-            let subject = (delivery == Delivery::Email).then(|| subject(language).to_owned());
-            let draft = Self { delivery, to, subject, text: text.clone(), not_before_unix_ms: None };
+        let said = task.channel.and_then(MessageChannel::of);
+        let by = |channel: MessageChannel| {
+            let to = recipient.address(channel, task.to.as_deref())?;
+            let subject = (channel == MessageChannel::Email).then(|| subject(language).to_owned());
+            let draft = Self { channel, to, subject, text: text.clone(), not_before_unix_ms: None };
             draft.checked(recipient.country).ok()
         };
-        let possible = recipient.deliveries.iter().copied();
-        match said.filter(|said| recipient.deliveries.contains(said)) {
+        let possible = recipient.channels.iter().copied();
+        match said.filter(|said| recipient.channels.contains(said)) {
             Some(said) => by(said),
             None => possible.filter_map(by).next(),
         }
@@ -191,33 +191,33 @@ impl FollowUp {
         if text.is_empty() {
             return Err(Wrong::Empty("text"));
         }
-        within("text", &text, if self.delivery == Delivery::Sms { LONGEST_SMS } else { LONGEST_TEXT })?;
+        within("text", &text, if self.channel == MessageChannel::Sms { LONGEST_SMS } else { LONGEST_TEXT })?;
         let subject = optional("subject", self.subject.as_deref(), LONGEST_SUBJECT)?;
-        let subject = match self.delivery {
-            Delivery::Email => Some(subject.ok_or(Wrong::Empty("subject"))?),
-            Delivery::Webhook => subject,
-            Delivery::Sms | Delivery::Telegram => None,
+        let subject = match self.channel {
+            MessageChannel::Email => Some(subject.ok_or(Wrong::Empty("subject"))?),
+            MessageChannel::Webhook => subject,
+            MessageChannel::Sms | MessageChannel::Telegram => None,
         };
-        let to = self.delivery.address(self.to.as_deref(), country)?;
+        let to = self.channel.address(self.to.as_deref(), country)?;
         let not_before_unix_ms = self.not_before_unix_ms;
-        Ok(Self { delivery: self.delivery, to, subject, text, not_before_unix_ms })
+        Ok(Self { channel: self.channel, to, subject, text, not_before_unix_ms })
     }
 }
 
 impl Recipient<'_> {
     /// Where a message goes: what was said of it, if that is an address of this kind, and else what is known of the contact.
     /// Nothing where neither is.
-    fn address(&self, delivery: Delivery, said: Option<&str>) -> Option<Option<String>> {
+    fn address(&self, channel: MessageChannel, said: Option<&str>) -> Option<Option<String>> {
         let contact = self.contact;
-        let known = match delivery {
-            Delivery::Sms => contact.numbers.first().map(ToString::to_string),
-            Delivery::Email => contact.email.clone(),
-            Delivery::Telegram => contact.fields.get(CHAT_FIELD).cloned(),
-            Delivery::Webhook => return Some(None),
+        let known = match channel {
+            MessageChannel::Sms => contact.numbers.first().map(ToString::to_string),
+            MessageChannel::Email => contact.email.clone(),
+            MessageChannel::Telegram => contact.fields.get(CHAT_FIELD).cloned(),
+            MessageChannel::Webhook => return Some(None),
         };
-        let is_number_for_a_chat = delivery == Delivery::Telegram;
+        let is_number_for_a_chat = channel == MessageChannel::Telegram;
         let said = said.filter(|_| !is_number_for_a_chat);
-        let fits = |to: &str| delivery.address(Some(to), self.country).ok().flatten();
+        let fits = |to: &str| channel.address(Some(to), self.country).ok().flatten();
         said.and_then(fits).or_else(|| known.as_deref().and_then(fits)).map(Some)
     }
 }
@@ -324,29 +324,29 @@ mod tests {
         Proposal { origin: "7:0".to_owned(), quote: quote.to_owned(), task }
     }
 
-    fn drafted(proposal: &Proposal, deliveries: &[Delivery]) -> Option<FollowUp> {
+    fn drafted(proposal: &Proposal, channels: &[MessageChannel]) -> Option<FollowUp> {
         let contact = contact();
-        let recipient = Recipient { contact: &contact, deliveries, country: iran(), clock: tehran() };
+        let recipient = Recipient { contact: &contact, channels, country: iran(), clock: tehran() };
         FollowUp::draft(proposal, &Texts::default(), &recipient)
     }
 
     #[test]
     fn a_promise_is_followed_up_the_way_it_was_said_and_in_its_language() {
         let mail = promise(TaskKind::Message, Some(Channel::Email), None, "I will send you the details.");
-        let draft = drafted(&mail, &Delivery::ALL).unwrap();
-        assert_eq!((draft.delivery, draft.to.as_deref()), (Delivery::Email, Some("sara@example.com")));
+        let draft = drafted(&mail, &MessageChannel::ALL).unwrap();
+        assert_eq!((draft.channel, draft.to.as_deref()), (MessageChannel::Email, Some("sara@example.com")));
         assert_eq!(draft.subject.as_deref(), Some("Following our call"));
         assert!(draft.text.starts_with("Hello Sara, as promised"), "{}", draft.text);
         let call = promise(TaskKind::Callback, Some(Channel::Phone), None, "فردا ساعت ده و نیم تماس می‌گیرم.");
-        let draft = drafted(&call, &Delivery::ALL).unwrap();
-        assert_eq!((draft.delivery, draft.to.as_deref()), (Delivery::Sms, Some("+989121234567")));
+        let draft = drafted(&call, &MessageChannel::ALL).unwrap();
+        assert_eq!((draft.channel, draft.to.as_deref()), (MessageChannel::Sms, Some("+989121234567")));
         assert!(draft.text.contains("سه‌شنبه ۱۰ آذر ساعت ۱۰:۳۰") && draft.subject.is_none(), "{}", draft.text);
         let said = promise(TaskKind::Message, Some(Channel::Sms), Some("0935 123 4567"), "I will text you.");
-        assert_eq!(drafted(&said, &Delivery::ALL).unwrap().to.as_deref(), Some("+989351234567"));
+        assert_eq!(drafted(&said, &MessageChannel::ALL).unwrap().to.as_deref(), Some("+989351234567"));
         let chat =
             promise(TaskKind::Message, Some(Channel::Telegram), Some("+989351234567"), "I will write.");
         assert_eq!(
-            drafted(&chat, &Delivery::ALL).unwrap().to.as_deref(),
+            drafted(&chat, &MessageChannel::ALL).unwrap().to.as_deref(),
             Some("12345"),
             "no number is a chat"
         );
@@ -356,42 +356,49 @@ mod tests {
     fn what_cannot_be_sent_is_not_drafted() {
         let text = promise(TaskKind::Message, Some(Channel::Sms), None, "I will text you.");
         assert_eq!(drafted(&text, &[]), None);
-        assert_eq!(drafted(&text, &[Delivery::Webhook]).unwrap().to, None, "whoever sends it knows where");
-        assert_eq!(drafted(&text, &[Delivery::Email]).unwrap().delivery, Delivery::Email);
+        assert_eq!(
+            drafted(&text, &[MessageChannel::Webhook]).unwrap().to,
+            None,
+            "whoever sends it knows where"
+        );
+        assert_eq!(drafted(&text, &[MessageChannel::Email]).unwrap().channel, MessageChannel::Email);
         let inside = promise(TaskKind::Task, None, None, "I will look into it.");
-        assert_eq!(drafted(&inside, &Delivery::ALL), None, "it is nothing to tell the customer");
+        assert_eq!(drafted(&inside, &MessageChannel::ALL), None, "it is nothing to tell the customer");
         let russian = promise(TaskKind::Message, None, None, "Я вам напишу.");
-        assert_eq!(drafted(&russian, &Delivery::ALL), None);
+        assert_eq!(drafted(&russian, &MessageChannel::ALL), None);
     }
 
     #[test]
     fn addresses_are_kept_in_one_spelling_and_what_is_none_is_named() {
-        let message = |delivery, to: Option<&str>| FollowUp {
-            delivery,
+        let message = |channel, to: Option<&str>| FollowUp {
+            channel,
             to: to.map(str::to_owned),
             subject: Some("a".to_owned()),
             text: " hello\0 ".to_owned(),
             not_before_unix_ms: None,
         };
-        let kept = |delivery, to| message(delivery, to).checked(iran()).map(|kept| (kept.to, kept.subject));
+        let kept = |channel, to| message(channel, to).checked(iran()).map(|kept| (kept.to, kept.subject));
         let to = |to: &str| Some(to.to_owned());
-        assert_eq!(kept(Delivery::Sms, Some("0912 123 4567")), Ok((to("+989121234567"), None)));
-        assert_eq!(kept(Delivery::Email, Some("Sara@Example.com")), Ok((to("sara@example.com"), to("a"))));
+        assert_eq!(kept(MessageChannel::Sms, Some("0912 123 4567")), Ok((to("+989121234567"), None)));
+        assert_eq!(
+            kept(MessageChannel::Email, Some("Sara@Example.com")),
+            Ok((to("sara@example.com"), to("a")))
+        );
         for chat in ["-100123", "12345", "@harper_bank"] {
-            assert_eq!(kept(Delivery::Telegram, Some(chat)), Ok((to(chat), None)));
+            assert_eq!(kept(MessageChannel::Telegram, Some(chat)), Ok((to(chat), None)));
         }
-        assert_eq!(kept(Delivery::Webhook, None), Ok((None, to("a"))));
-        assert_eq!(kept(Delivery::Sms, Some("1002")), Err(Wrong::Number("1002".to_owned())));
-        assert_eq!(kept(Delivery::Email, Some("sara")), Err(Wrong::Email("sara".to_owned())));
+        assert_eq!(kept(MessageChannel::Webhook, None), Ok((None, to("a"))));
+        assert_eq!(kept(MessageChannel::Sms, Some("1002")), Err(Wrong::Number("1002".to_owned())));
+        assert_eq!(kept(MessageChannel::Email, Some("sara")), Err(Wrong::Email("sara".to_owned())));
         for none in ["sara", "@abc", "@a b c d e", "@../sendMessage"] {
-            assert_eq!(kept(Delivery::Telegram, Some(none)), Err(Wrong::Chat(none.to_owned())));
+            assert_eq!(kept(MessageChannel::Telegram, Some(none)), Err(Wrong::Chat(none.to_owned())));
         }
-        assert_eq!(kept(Delivery::Email, None), Err(Wrong::Empty("to")));
-        let long = FollowUp { text: "x".repeat(901), ..message(Delivery::Sms, Some("09121234567")) };
+        assert_eq!(kept(MessageChannel::Email, None), Err(Wrong::Empty("to")));
+        let long = FollowUp { text: "x".repeat(901), ..message(MessageChannel::Sms, Some("09121234567")) };
         assert_eq!(long.checked(iran()), Err(Wrong::TooMuch("text", 900)));
-        let bare = FollowUp { subject: None, ..message(Delivery::Email, Some("a@b.c")) };
+        let bare = FollowUp { subject: None, ..message(MessageChannel::Email, Some("a@b.c")) };
         assert_eq!(bare.checked(None), Err(Wrong::Empty("subject")));
-        let silent = FollowUp { text: " ".to_owned(), ..message(Delivery::Webhook, None) };
+        let silent = FollowUp { text: " ".to_owned(), ..message(MessageChannel::Webhook, None) };
         assert_eq!(silent.checked(None), Err(Wrong::Empty("text")));
     }
 
@@ -451,8 +458,8 @@ mod tests {
 
         #[test]
         fn whatever_is_written_is_kept_or_refused(to in "\\PC{0,40}", text in "\\PC{0,40}", n in 0usize..4) {
-            let delivery = Delivery::ALL[n];
-            let message = FollowUp { delivery, to: Some(to), subject: None, text, not_before_unix_ms: None };
+            let channel = MessageChannel::ALL[n];
+            let message = FollowUp { channel, to: Some(to), subject: None, text, not_before_unix_ms: None };
             if let Ok(kept) = message.checked(iran()) {
                 prop_assert_eq!(kept.checked(iran()), Ok(kept.clone()));
             }

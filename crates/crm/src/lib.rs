@@ -15,7 +15,7 @@ mod template;
 mod timeline;
 
 pub use contact::{Contact, ContactKind, Stage, terms};
-pub use follow_up::{Delivery, FollowUp, FollowUpState, QuietHours, Recipient, day_begins};
+pub use follow_up::{FollowUp, FollowUpState, MessageChannel, QuietHours, Recipient, day_begins};
 pub use note::{CallNote, Proposal};
 pub use phone::{Country, Phone};
 pub use place::Place;

@@ -485,7 +485,7 @@ impl Config {
             open_metrics: self.server.open_metrics,
             moods: MoodUse::from(&self.insight),
             crm: self.crm_rules(),
-            deliveries: self.follow_up_rules().deliveries,
+            channels: self.follow_up_rules().channels,
             ..HttpSettings::new(self.server.data.clone())
         }
     }

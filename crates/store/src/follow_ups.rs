@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sotto_call::CallId;
-use sotto_crm::{Communication, CommunicationKind, Delivery, FollowUp, FollowUpState, Place, Source};
+use sotto_crm::{Communication, CommunicationKind, FollowUp, FollowUpState, MessageChannel, Place, Source};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
@@ -100,12 +100,12 @@ pub struct Claim {
     /// Messages to one contact a day.
     pub per_day: u32,
     /// By what messages may be sent just now.
-    pub deliveries: BTreeSet<Delivery>,
+    pub channels: BTreeSet<MessageChannel>,
 }
 
 /// What became of a try.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum SendOutcome {
     /// It was taken, and is called so there.
     Sent(Option<String>),
     /// It surely was not sent, for this reason, and may be tried again at a time in milliseconds since 1970 (UTC).
@@ -125,7 +125,7 @@ struct Raw {
     contact_name: String,
     call_id: Option<Uuid>,
     state: String,
-    delivery: String,
+    channel: String,
     address: Option<String>,
     subject: Option<String>,
     body: String,
@@ -143,15 +143,15 @@ struct Raw {
     error: Option<String>,
 }
 
-const FOLLOW_UPS: &str = "SELECT follow_ups.id, contact_id, contacts.name AS contact_name, call_id, state, delivery, \
+const FOLLOW_UPS: &str = "SELECT follow_ups.id, contact_id, contacts.name AS contact_name, call_id, state, channel, \
      address, subject, body, not_before, made_at, made_by, decided_by, changed_at, follow_ups.version, send_key, due_at, \
      tries, claims, receipt, error FROM follow_ups JOIN contacts ON contacts.id = contact_id WHERE 1 = 1";
 
 /// What may be claimed: `$1` the time, `$2` when the day began, `$3` messages to one contact a day, `$4` to `$7` by what.
 macro_rules! claimable {
     () => {
-        "state = 'approved' AND due_at <= $1 AND delivery IN ($4, $5, $6, $7) AND NOT EXISTS (SELECT 1 FROM opt_outs \
-         WHERE opt_outs.contact_id = follow_ups.contact_id AND opt_outs.delivery = follow_ups.delivery) AND \
+        "state = 'approved' AND due_at <= $1 AND channel IN ($4, $5, $6, $7) AND NOT EXISTS (SELECT 1 FROM opt_outs \
+         WHERE opt_outs.contact_id = follow_ups.contact_id AND opt_outs.channel = follow_ups.channel) AND \
          (SELECT COUNT(*) FROM follow_ups AS others WHERE others.contact_id = follow_ups.contact_id \
          AND others.id <> follow_ups.id AND others.attempted_at >= $2 \
          AND others.state IN ('sending', 'sent', 'unknown')) < $3"
@@ -167,11 +167,11 @@ const CLAIM: &str = concat!(
 /// Binds what [`claimable`] needs.
 macro_rules! bind_claim {
     ($query:expr, $claim:expr) => {{
-        let by = |delivery: Delivery| match $claim.deliveries.contains(&delivery) {
-            true => name_of(&delivery),
+        let by = |channel: MessageChannel| match $claim.channels.contains(&channel) {
+            true => name_of(&channel),
             false => Ok(String::new()),
         };
-        let [first, second, third, fourth] = Delivery::ALL;
+        let [first, second, third, fourth] = MessageChannel::ALL;
         $query
             .bind(signed($claim.now_unix_ms, "time")?)
             .bind(signed($claim.day_begins_unix_ms, "time")?)
@@ -192,7 +192,7 @@ macro_rules! insert_follow_up {
         let by: Option<String> = $by;
         let not_before = $message.not_before_unix_ms.map(|at| $crate::store::signed(at, "time")).transpose()?;
         sqlx::query(
-            "INSERT INTO follow_ups (id, contact_id, call_id, origin, state, delivery, address, subject, body, not_before, \
+            "INSERT INTO follow_ups (id, contact_id, call_id, origin, state, channel, address, subject, body, not_before, \
              made_at, made_by, changed_at, version, send_key, due_at, tries, claims) \
              SELECT $1, id, $2, $3, 'drafted', $4, $5, $6, $7, $8, $9, $10, $9, 1, $1, $9, 0, 0 FROM contacts \
              WHERE id = $11 ON CONFLICT (call_id, origin) DO NOTHING",
@@ -200,7 +200,7 @@ macro_rules! insert_follow_up {
         .bind($id)
         .bind(call)
         .bind(origin)
-        .bind($crate::store::name_of(&$message.delivery)?)
+        .bind($crate::store::name_of(&$message.channel)?)
         .bind($message.to.as_deref().map($crate::store::clean))
         .bind($message.subject.as_deref().map($crate::store::clean))
         .bind($crate::store::clean(&$message.text))
@@ -239,11 +239,11 @@ fn shortened(text: &str) -> String {
 
 /// What a message that was sent is on a timeline: a person has approved it.
 fn said(row: &FollowUpRow) -> Communication {
-    let kind = match row.message.delivery {
-        Delivery::Sms => CommunicationKind::Sms,
-        Delivery::Telegram => CommunicationKind::Telegram,
-        Delivery::Email => CommunicationKind::Email,
-        Delivery::Webhook => CommunicationKind::Note,
+    let kind = match row.message.channel {
+        MessageChannel::Sms => CommunicationKind::Sms,
+        MessageChannel::Telegram => CommunicationKind::Telegram,
+        MessageChannel::Email => CommunicationKind::Email,
+        MessageChannel::Webhook => CommunicationKind::Note,
     };
     let metadata = [("follow_up".to_owned(), Value::from(row.id.to_string()))].into_iter().collect();
     let (source, content) = (Source::Person, row.message.text.clone());
@@ -286,13 +286,13 @@ impl Store {
         let not_before = message.not_before_unix_ms.map(|at| signed(at, "time")).transpose()?;
         let changed = transaction!(self, tx => {
             sqlx::query(
-                "UPDATE follow_ups SET state = 'drafted', delivery = $3, address = $4, subject = $5, body = $6, \
+                "UPDATE follow_ups SET state = 'drafted', channel = $3, address = $4, subject = $5, body = $6, \
                  not_before = $7, decided_by = $8, changed_at = $9, error = NULL, version = version + 1 \
                  WHERE id = $1 AND version = $2 AND state IN ('drafted', 'approved', 'failed', 'dead')",
             )
             .bind(id)
             .bind(version)
-            .bind(name_of(&message.delivery)?)
+            .bind(name_of(&message.channel)?)
             .bind(message.to.as_deref().map(clean))
             .bind(message.subject.as_deref().map(clean))
             .bind(clean(&message.text))
@@ -333,7 +333,7 @@ impl Store {
                         "UPDATE follow_ups SET state = 'approved', decided_by = $3, changed_at = $4, send_key = $5, \
                          due_at = CASE WHEN not_before > $4 THEN not_before ELSE $4 END, tries = 0, error = NULL, \
                          version = version + 1 WHERE id = $1 AND version = $2 AND NOT EXISTS (SELECT 1 FROM opt_outs \
-                         WHERE opt_outs.contact_id = follow_ups.contact_id AND opt_outs.delivery = follow_ups.delivery)",
+                         WHERE opt_outs.contact_id = follow_ups.contact_id AND opt_outs.channel = follow_ups.channel)",
                     )
                     .bind(id)
                     .bind(version)
@@ -438,16 +438,16 @@ impl Store {
     pub async fn settle_follow_up(
         &self,
         row: &FollowUpRow,
-        attempt: &Attempt,
+        attempt: &SendOutcome,
         now_unix_ms: u64,
     ) -> Result<bool, StoreError> {
         let now = signed(now_unix_ms, "time")?;
         let (state, error, again, receipt) = match attempt {
-            Attempt::Sent(receipt) => (FollowUpState::Sent, None, None, receipt.as_deref()),
-            Attempt::Again(error, at) => (FollowUpState::Approved, Some(error), Some(*at), None),
-            Attempt::Dead(error) => (FollowUpState::Dead, Some(error), None, None),
-            Attempt::Failed(error) => (FollowUpState::Failed, Some(error), None, None),
-            Attempt::Unknown(error) => (FollowUpState::Unknown, Some(error), None, None),
+            SendOutcome::Sent(receipt) => (FollowUpState::Sent, None, None, receipt.as_deref()),
+            SendOutcome::Again(error, at) => (FollowUpState::Approved, Some(error), Some(*at), None),
+            SendOutcome::Dead(error) => (FollowUpState::Dead, Some(error), None, None),
+            SendOutcome::Failed(error) => (FollowUpState::Failed, Some(error), None, None),
+            SendOutcome::Unknown(error) => (FollowUpState::Unknown, Some(error), None, None),
         };
         let state = name_of(&state)?;
         let (error, receipt) = (error.map(|error| shortened(error)), receipt.map(shortened));
@@ -467,7 +467,7 @@ impl Store {
             .execute(&mut **tx)
             .await?
             .rows_affected();
-            if settled > 0 && matches!(attempt, Attempt::Sent(_)) {
+            if settled > 0 && matches!(attempt, SendOutcome::Sent(_)) {
                 note_sent!(tx, row, now);
             }
             settled
@@ -482,19 +482,19 @@ impl Store {
     /// When the database refuses.
     pub async fn take_up_follow_ups(
         &self,
-        tells_twice: &BTreeSet<Delivery>,
+        tells_twice: &BTreeSet<MessageChannel>,
         now_unix_ms: u64,
     ) -> Result<u64, StoreError> {
         let now = signed(now_unix_ms, "time")?;
         let tells_twice: Vec<String> = tells_twice.iter().map(name_of).collect::<Result<_, _>>()?;
         let unknown = transaction!(self, tx => {
-            for delivery in &tells_twice {
+            for channel in &tells_twice {
                 sqlx::query(
                     "UPDATE follow_ups SET state = 'approved', due_at = $1, changed_at = $1, version = version + 1, \
-                     error = 'the program ended while it was sent' WHERE state = 'sending' AND delivery = $2",
+                     error = 'the program ended while it was sent' WHERE state = 'sending' AND channel = $2",
                 )
                 .bind(now)
-                .bind(delivery.as_str())
+                .bind(channel.as_str())
                 .execute(&mut **tx)
                 .await?;
             }
@@ -514,9 +514,9 @@ impl Store {
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn opt_outs(&self, contact: Uuid) -> Result<BTreeSet<Delivery>, StoreError> {
+    pub async fn opt_outs(&self, contact: Uuid) -> Result<BTreeSet<MessageChannel>, StoreError> {
         let names: Vec<String> = read!(self, db => {
-            sqlx::query_scalar("SELECT delivery FROM opt_outs WHERE contact_id = $1")
+            sqlx::query_scalar("SELECT channel FROM opt_outs WHERE contact_id = $1")
                 .bind(contact)
                 .fetch_all(db)
                 .await?
@@ -532,7 +532,7 @@ impl Store {
     pub async fn set_opt_outs(
         &self,
         contact: Uuid,
-        out: &BTreeSet<Delivery>,
+        out: &BTreeSet<MessageChannel>,
         by: &str,
         at_unix_ms: u64,
     ) -> Result<bool, StoreError> {
@@ -550,7 +550,7 @@ impl Store {
                     .await?;
                 for name in &names {
                     sqlx::query(
-                        "INSERT INTO opt_outs (contact_id, delivery, noted_at, noted_by) VALUES ($1, $2, $3, $4)",
+                        "INSERT INTO opt_outs (contact_id, channel, noted_at, noted_by) VALUES ($1, $2, $3, $4)",
                     )
                     .bind(contact)
                     .bind(name.as_str())
@@ -560,7 +560,7 @@ impl Store {
                     .await?;
                     sqlx::query(
                         "UPDATE follow_ups SET state = 'drafted', decided_by = $3, changed_at = $4, \
-                         version = version + 1 WHERE contact_id = $1 AND delivery = $2 AND state = 'approved'",
+                         version = version + 1 WHERE contact_id = $1 AND channel = $2 AND state = 'approved'",
                     )
                     .bind(contact)
                     .bind(name.as_str())
@@ -587,7 +587,7 @@ impl TryFrom<Raw> for FollowUpRow {
             call: raw.call_id.map(CallId),
             state: from_name(raw.state)?,
             message: FollowUp {
-                delivery: from_name(raw.delivery)?,
+                channel: from_name(raw.channel)?,
                 to: raw.address,
                 subject: raw.subject,
                 text: raw.body,

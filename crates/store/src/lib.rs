@@ -29,7 +29,7 @@ pub use calls::{CallFilter, CallRow, CallRowState, Closing, LastWords, Outcome, 
 pub use contacts::{ContactFilter, ContactRow};
 pub use documents::{DocumentRow, EmbeddingRow};
 pub use error::StoreError;
-pub use follow_ups::{Attempt, Claim, Draft, FollowUpFilter, FollowUpRow};
+pub use follow_ups::{Claim, Draft, FollowUpFilter, FollowUpRow, SendOutcome};
 pub use gaps::{CallKnowledge, CardUses, FindsRow, GapRow, GapState, QuestionRow};
 pub use intents::{ExampleRow, IntentEdits, IntentRow};
 pub use jobs::{JobRow, JobState, ReviewRow, Step};

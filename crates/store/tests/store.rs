@@ -16,16 +16,16 @@ use sotto_call::{
     Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, Delivery, FollowUp,
-    FollowUpState, Phone, Place, Priority, Proposal, Stage, Task, TaskKind, TaskState,
+    CallNote, Channel, Communication, CommunicationKind, Contact, ContactKind, FollowUp, FollowUpState,
+    MessageChannel, Phone, Place, Priority, Proposal, Stage, Task, TaskKind, TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, Attempt, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses,
-    Claim, Closing, ContactFilter, DocumentRow, Draft, EmbeddingRow, EventWriter, ExampleRow, FindsRow,
+    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Claim,
+    Closing, ContactFilter, DocumentRow, Draft, EmbeddingRow, EventWriter, ExampleRow, FindsRow,
     FollowUpFilter, FollowUpRow, GapRow, GapState, IntentEdits, IntentRow, JobRow, JobState, MissedCall,
-    Outcome, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow,
-    UserChange, UserRow, WriterLimits, recover,
+    Outcome, QuestionRow, ReviewRow, Role, SendOutcome, SessionRow, Step, Store, StoreError, TaskFilter,
+    TaskRow, UserChange, UserRow, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -246,7 +246,7 @@ fn entry(number: &str) -> CallEntry {
 /// A message that somebody gets.
 fn message() -> FollowUp {
     FollowUp {
-        delivery: Delivery::Sms,
+        channel: MessageChannel::Sms,
         to: Some("+989121234567".to_owned()),
         subject: None,
         text: "two\nlines".to_owned(),
@@ -256,8 +256,8 @@ fn message() -> FollowUp {
 
 /// What may be claimed at a time, on a day that began at 0: two messages to one contact, by whatever there is.
 fn claim(now_unix_ms: u64) -> Claim {
-    let deliveries = Delivery::ALL.into_iter().collect();
-    Claim { now_unix_ms, day_begins_unix_ms: 0, per_day: 2, deliveries }
+    let channels = MessageChannel::ALL.into_iter().collect();
+    Claim { now_unix_ms, day_begins_unix_ms: 0, per_day: 2, channels }
 }
 
 /// A message to a contact that somebody has approved.
@@ -1315,7 +1315,7 @@ on_both! {
         let claimed = store.claim_follow_up(&claim(5_000)).await.unwrap().unwrap();
         assert_eq!((claimed.id, claimed.state, claimed.tries), (row.id, FollowUpState::Sending, 1));
         assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "it is taken");
-        let sent = Attempt::Sent(Some("no\0 1".to_owned()));
+        let sent = SendOutcome::Sent(Some("no\0 1".to_owned()));
         assert!(store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap());
         assert!(!store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap(), "once");
         let row = store.follow_up(row.id).await.unwrap().unwrap();
@@ -1340,13 +1340,13 @@ on_both! {
         let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
         let row = approved(&store, sara.id).await;
         let first = store.claim_follow_up(&claim(2_000)).await.unwrap().unwrap();
-        let again = Attempt::Again("busy".to_owned(), 9_000);
+        let again = SendOutcome::Again("busy".to_owned(), 9_000);
         assert!(store.settle_follow_up(&first, &again, 3_000).await.unwrap());
         assert_eq!(store.claim_follow_up(&claim(8_999)).await.unwrap(), None);
         let second = store.claim_follow_up(&claim(9_000)).await.unwrap().unwrap();
         assert_eq!((second.key, second.tries, second.error.as_deref()), (row.key, 2, Some("busy")));
-        assert!(!store.settle_follow_up(&first, &Attempt::Sent(None), LATE).await.unwrap(), "somebody else has it");
-        assert!(store.settle_follow_up(&second, &Attempt::Dead("x".repeat(900)), LATE).await.unwrap());
+        assert!(!store.settle_follow_up(&first, &SendOutcome::Sent(None), LATE).await.unwrap(), "somebody else has it");
+        assert!(store.settle_follow_up(&second, &SendOutcome::Dead("x".repeat(900)), LATE).await.unwrap());
         let dead = store.follow_up(row.id).await.unwrap().unwrap();
         assert_eq!((dead.state, dead.error.as_ref().unwrap().len()), (FollowUpState::Dead, 500));
         assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None);
@@ -1356,7 +1356,7 @@ on_both! {
         assert_eq!((row.tries, row.error.as_deref()), (0, None));
         assert_ne!(row.key, dead.key, "it is another message from now on");
         let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
-        let failed = Attempt::Failed("no such number".to_owned());
+        let failed = SendOutcome::Failed("no such number".to_owned());
         assert!(store.settle_follow_up(&claimed, &failed, LATE).await.unwrap());
         let failed = FollowUpFilter { state: Some(FollowUpState::Failed), limit: 9, ..Default::default() };
         assert_eq!(store.follow_ups(&failed).await.unwrap().len(), 1);
@@ -1366,13 +1366,13 @@ on_both! {
     async fn what_was_being_sent_when_somebody_died_is_for_a_person_to_find_out(store: Store) {
         let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
         let text = approved(&store, sara.id).await;
-        let hook = FollowUp { delivery: Delivery::Webhook, to: None, ..message() };
+        let hook = FollowUp { channel: MessageChannel::Webhook, to: None, ..message() };
         let hook = store.add_follow_up(sara.id, &hook, "mina", 1_000).await.unwrap().unwrap();
         store.decide_follow_up(hook.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
         for _ in 0..2 {
             store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
         }
-        let tells_twice = BTreeSet::from([Delivery::Webhook]);
+        let tells_twice = BTreeSet::from([MessageChannel::Webhook]);
         assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 1);
         assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 0);
         let again = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
@@ -1399,17 +1399,17 @@ on_both! {
         let mut to_omid = 0;
         while let Some(row) = store.claim_follow_up(&claim(10_000)).await.unwrap() {
             to_omid += u32::from(row.id == other.id);
-            assert!(store.settle_follow_up(&row, &Attempt::Sent(None), 10_000).await.unwrap());
+            assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), 10_000).await.unwrap());
         }
         assert_eq!(to_omid, 1, "whoever waits keeps nobody else waiting");
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
         // The next day, but by night.
         let tomorrow = Claim { day_begins_unix_ms: 20_000, ..claim(30_000) };
-        let by_night = Claim { deliveries: BTreeSet::from([Delivery::Webhook]), ..tomorrow.clone() };
+        let by_night = Claim { channels: BTreeSet::from([MessageChannel::Webhook]), ..tomorrow.clone() };
         assert_eq!(store.claim_follow_up(&by_night).await.unwrap(), None);
         let third = store.claim_follow_up(&tomorrow).await.unwrap().unwrap();
-        assert!(store.settle_follow_up(&third, &Attempt::Sent(None), 30_000).await.unwrap());
-        let out = BTreeSet::from([Delivery::Sms]);
+        assert!(store.settle_follow_up(&third, &SendOutcome::Sent(None), 30_000).await.unwrap());
+        let out = BTreeSet::from([MessageChannel::Sms]);
         assert!(store.set_opt_outs(sara.id, &out, "mina", 31_000).await.unwrap());
         assert_eq!(store.opt_outs(sara.id).await.unwrap(), out);
         assert_eq!(store.claim_follow_up(&tomorrow).await.unwrap(), None);
@@ -1449,7 +1449,7 @@ on_both! {
         assert_eq!(list().await.len(), 2, "what is approved is not drafted again");
         let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
         assert_eq!(claimed.id, row.id);
-        assert!(store.settle_follow_up(&claimed, &Attempt::Sent(None), LATE).await.unwrap());
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), LATE).await.unwrap());
         let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
         let done: Vec<TaskKind> =
             tasks.iter().filter(|row| row.state == TaskState::Done).map(|row| row.task.kind).collect();
@@ -1940,7 +1940,7 @@ async fn sends_until_it_is_killed() {
     while let Some(row) = store.claim_follow_up(&claim).await.unwrap() {
         println!("\nclaimed {}", row.key);
         println!("\nsent {}", row.key);
-        assert!(store.settle_follow_up(&row, &Attempt::Sent(None), LATE).await.unwrap());
+        assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), LATE).await.unwrap());
         println!("\nsettled {}", row.key);
     }
 }

@@ -417,7 +417,7 @@ export interface Task extends TaskFields {
   version: number;
 }
 
-export type Delivery = 'sms' | 'telegram' | 'email' | 'webhook';
+export type MessageChannel = 'sms' | 'telegram' | 'email' | 'webhook';
 
 export type FollowUpState =
   | 'drafted'
@@ -431,7 +431,7 @@ export type FollowUpState =
 
 /** What is sent to a contact. */
 export interface FollowUpFields {
-  channel: Delivery;
+  channel: MessageChannel;
   to?: string;
   /** What an e-mail is about. */
   subject?: string;
@@ -460,7 +460,7 @@ export interface FollowUp extends FollowUpFields {
 /** A page of messages, by what they can be sent, and where the next page begins. */
 export interface FollowUpList {
   follow_ups: FollowUp[];
-  channels: Delivery[];
+  channels: MessageChannel[];
   next?: string;
 }
 
@@ -741,11 +741,11 @@ export const api = {
     json<FollowUp>('POST', `${followUp(id)}/${what}`, { version }),
   resolveFollowUp: (id: string, version: number, sent: boolean) =>
     json<FollowUp>('POST', `${followUp(id)}/resolve`, { version, sent }),
-  async optOuts(id: string, signal?: AbortSignal): Promise<Delivery[]> {
-    return (await json<{ channels: Delivery[] }>('GET', `${lead(id)}/opt-outs`, undefined, signal)).channels;
+  async optOuts(id: string, signal?: AbortSignal): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('GET', `${lead(id)}/opt-outs`, undefined, signal)).channels;
   },
-  async setOptOuts(id: string, channels: Delivery[]): Promise<Delivery[]> {
-    return (await json<{ channels: Delivery[] }>('PUT', `${lead(id)}/opt-outs`, { channels })).channels;
+  async setOptOuts(id: string, channels: MessageChannel[]): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('PUT', `${lead(id)}/opt-outs`, { channels })).channels;
   },
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),

@@ -1,13 +1,13 @@
 // Messages to contacts: all of them, those of one call, or those to one contact.
 
-import { api, type Delivery, type FollowUp, type FollowUpFields, type FollowUpState } from './api';
+import { api, type FollowUp, type FollowUpFields, type FollowUpState, type MessageChannel } from './api';
 import { Book } from './contacts.svelte';
 
 export class FollowUps extends Book {
   /** Absent until they are fetched. */
   rows: FollowUp[] | null = $state.raw(null);
   /** By what messages can be sent. */
-  channels: Delivery[] = $state.raw([]);
+  channels: MessageChannel[] = $state.raw([]);
   /** Where the next page begins. */
   next: string | null = $state.raw(null);
   /** Only those in this state; otherwise all. */
@@ -37,7 +37,7 @@ export class FollowUps extends Book {
   async #load(signal: AbortSignal): Promise<void> {
     const about = { ...this.#about, ...(this.shown === null ? {} : { state: this.shown }) };
     const rows: FollowUp[] = [];
-    let channels: Delivery[] = [];
+    let channels: MessageChannel[] = [];
     let next: string | null = null;
     for (let page = 0; page < this.#pages; page++) {
       const found = await api.followUps(next === null ? about : { ...about, before: next }, signal);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_crm::{Delivery, QuietHours, TaskKind, Texts};
+use sotto_crm::{MessageChannel, QuietHours, TaskKind, Texts};
 
 use super::email::Mailer;
 use super::post::{Http, Kavenegar, Telegram, Webhook};
@@ -188,12 +188,12 @@ impl FollowUpsConfig {
     }
 
     /// By what messages can be sent.
-    fn has(&self, delivery: Delivery) -> bool {
-        !match delivery {
-            Delivery::Sms => self.sms.key.is_empty(),
-            Delivery::Telegram => self.telegram.token.is_empty(),
-            Delivery::Email => self.email.host.is_empty(),
-            Delivery::Webhook => self.webhook.url.is_empty(),
+    fn has(&self, channel: MessageChannel) -> bool {
+        !match channel {
+            MessageChannel::Sms => self.sms.key.is_empty(),
+            MessageChannel::Telegram => self.telegram.token.is_empty(),
+            MessageChannel::Email => self.email.host.is_empty(),
+            MessageChannel::Webhook => self.webhook.url.is_empty(),
         }
     }
 
@@ -202,7 +202,7 @@ impl FollowUpsConfig {
     pub fn rules(&self, crm: CrmRules) -> FollowUpRules {
         FollowUpRules {
             crm,
-            deliveries: Delivery::ALL.into_iter().filter(|delivery| self.has(*delivery)).collect(),
+            channels: MessageChannel::ALL.into_iter().filter(|channel| self.has(*channel)).collect(),
             // They were checked.
             texts: Arc::new(self.texts().unwrap_or_default()),
             quiet: self.quiet,
@@ -216,13 +216,13 @@ impl FollowUpsConfig {
     /// When something cannot be sent so, in words.
     pub fn open(&self) -> Result<Sender, String> {
         let of = |part: &str, problem: String| format!("`{part}`: {problem}");
-        let has = |delivery: Delivery| self.has(delivery);
-        let email = has(Delivery::Email).then(|| Mailer::new(&self.email));
-        let sms =
-            has(Delivery::Sms).then(|| Http::new(&self.sms.url).map(|http| Kavenegar::new(&self.sms, http)));
-        let telegram = has(Delivery::Telegram)
+        let has = |channel: MessageChannel| self.has(channel);
+        let email = has(MessageChannel::Email).then(|| Mailer::new(&self.email));
+        let sms = has(MessageChannel::Sms)
+            .then(|| Http::new(&self.sms.url).map(|http| Kavenegar::new(&self.sms, http)));
+        let telegram = has(MessageChannel::Telegram)
             .then(|| Http::new(&self.telegram.url).map(|http| Telegram::new(&self.telegram, http)));
-        let webhook = has(Delivery::Webhook)
+        let webhook = has(MessageChannel::Webhook)
             .then(|| Http::new(&self.webhook.url).and_then(|http| Webhook::new(&self.webhook, http)));
         Ok(Sender {
             email: email.transpose().map_err(|problem| of("email", problem))?,
@@ -241,7 +241,7 @@ mod tests {
     fn nothing_is_sent_unless_something_is_configured_and_what_is_secret_is_not_shown() {
         let mut config = FollowUpsConfig::default();
         assert_eq!(config.check(), Ok(()));
-        assert!(config.rules(CrmRules::default()).deliveries.is_empty());
+        assert!(config.rules(CrmRules::default()).channels.is_empty());
         config.sms =
             SmsConfig { url: "http://127.0.0.1:1".to_owned(), key: "secret".to_owned(), ..config.sms };
         config.telegram = TelegramConfig { url: "http://127.0.0.1:1".to_owned(), token: "secret".to_owned() };
@@ -252,7 +252,7 @@ mod tests {
         config.email.password = "secret".to_owned();
         config.email.from = "Harper <hello@harper.example>".to_owned();
         assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.rules(CrmRules::default()).deliveries, Delivery::ALL);
+        assert_eq!(config.rules(CrmRules::default()).channels, MessageChannel::ALL);
         assert!(!format!("{config:?}").contains("secret"));
     }
 

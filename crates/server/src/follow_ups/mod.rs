@@ -18,8 +18,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use sotto_crm::{Delivery, FollowUp, QuietHours, Recipient, Texts, day_begins};
-use sotto_store::{Attempt, CallEntry, Claim, ContactFilter, Draft, FollowUpRow, Store, StoreError};
+use sotto_crm::{FollowUp, MessageChannel, QuietHours, Recipient, Texts, day_begins};
+use sotto_store::{CallEntry, Claim, ContactFilter, Draft, FollowUpRow, SendOutcome, Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ pub struct FollowUpRules {
     /// By what numbers and promises are read, and on what clock days are counted.
     pub crm: CrmRules,
     /// By what messages can be sent here, in the order in which they are taken.
-    pub deliveries: Vec<Delivery>,
+    pub channels: Vec<MessageChannel>,
     /// What messages say.
     pub texts: Arc<Texts>,
     /// When nobody is written to.
@@ -52,13 +52,13 @@ impl FollowUpRules {
     /// # Errors
     /// When the database refuses.
     pub async fn drafts(&self, store: &Store, entry: &CallEntry) -> Result<Vec<Draft>, StoreError> {
-        if self.deliveries.is_empty() || entry.note.proposals.is_empty() {
+        if self.channels.is_empty() || entry.note.proposals.is_empty() {
             return Ok(Vec::new());
         }
         let filter = ContactFilter { number: Some(entry.number.clone()), limit: 1, ..Default::default() };
         let Some(row) = store.contacts(&filter).await?.pop() else { return Ok(Vec::new()) };
         let CrmRules { country, clock } = self.crm;
-        let recipient = Recipient { contact: &row.contact, deliveries: &self.deliveries, country, clock };
+        let recipient = Recipient { contact: &row.contact, channels: &self.channels, country, clock };
         let drafts = entry.note.proposals.iter().filter_map(|proposal| {
             let message = FollowUp::draft(proposal, &self.texts, &recipient)?;
             Some(Draft { contact: row.id, origin: proposal.origin.clone(), message })
@@ -69,12 +69,12 @@ impl FollowUpRules {
     /// What may be sent at a moment.
     fn claim(&self, now_unix_ms: u64) -> Claim {
         let is_quiet = self.quiet.contains(now_unix_ms, self.crm.clock);
-        let deliveries = self.deliveries.iter().copied().filter(|by| !(is_quiet && by.disturbs()));
+        let channels = self.channels.iter().copied().filter(|by| !(is_quiet && by.disturbs()));
         Claim {
             now_unix_ms,
             day_begins_unix_ms: day_begins(now_unix_ms, self.crm.clock),
             per_day: self.per_day,
-            deliveries: deliveries.collect(),
+            channels: channels.collect(),
         }
     }
 }
@@ -102,26 +102,26 @@ pub struct Sender {
 
 impl Sender {
     /// What was sent before and is sent again is told by its key, and not taken twice.
-    fn tells_twice(&self) -> BTreeSet<Delivery> {
-        self.webhook.iter().filter(|webhook| webhook.tells_twice()).map(|_| Delivery::Webhook).collect()
+    fn tells_twice(&self) -> BTreeSet<MessageChannel> {
+        self.webhook.iter().filter(|webhook| webhook.tells_twice()).map(|_| MessageChannel::Webhook).collect()
     }
 
     async fn send(&self, row: &FollowUpRow, patience: Duration) -> Outcome {
         let nothing = || Outcome::Refused("nothing is configured to send it by".to_owned());
-        match row.message.delivery {
-            Delivery::Email => match &self.email {
+        match row.message.channel {
+            MessageChannel::Email => match &self.email {
                 Some(mailer) => mailer.send(row, patience).await,
                 None => nothing(),
             },
-            Delivery::Sms => match &self.sms {
+            MessageChannel::Sms => match &self.sms {
                 Some(sms) => sms.send(row, patience).await,
                 None => nothing(),
             },
-            Delivery::Telegram => match &self.telegram {
+            MessageChannel::Telegram => match &self.telegram {
                 Some(telegram) => telegram.send(row, patience).await,
                 None => nothing(),
             },
-            Delivery::Webhook => match &self.webhook {
+            MessageChannel::Webhook => match &self.webhook {
                 Some(webhook) => webhook.send(row, patience).await,
                 None => nothing(),
             },
@@ -220,24 +220,24 @@ impl Outbox {
         let sending = AssertUnwindSafe(self.sender.send(&row, self.limits.patience)).catch_unwind();
         let outcome = sending.await.unwrap_or_else(|_| Outcome::Unknown("sending it panicked".to_owned()));
         let attempt = match outcome {
-            Outcome::Sent(receipt) => Attempt::Sent(receipt),
-            Outcome::Refused(why) => Attempt::Failed(why),
-            Outcome::Unknown(why) => Attempt::Unknown(why),
-            Outcome::Again(why, _) if row.tries >= self.limits.tries => Attempt::Dead(why),
+            Outcome::Sent(receipt) => SendOutcome::Sent(receipt),
+            Outcome::Refused(why) => SendOutcome::Failed(why),
+            Outcome::Unknown(why) => SendOutcome::Unknown(why),
+            Outcome::Again(why, _) if row.tries >= self.limits.tries => SendOutcome::Dead(why),
             Outcome::Again(why, told) => {
                 let told = told.map_or(0, |told| u64::try_from(told.as_millis()).unwrap_or(u64::MAX));
                 let pause = self.limits.pause_ms(row.tries).max(told);
-                Attempt::Again(why, now_unix_ms().saturating_add(pause))
+                SendOutcome::Again(why, now_unix_ms().saturating_add(pause))
             }
         };
         let counted = match &attempt {
-            Attempt::Sent(_) => &self.figures.sent,
-            Attempt::Again(..) | Attempt::Failed(_) => &self.figures.failed,
-            Attempt::Dead(_) => &self.figures.dead,
-            Attempt::Unknown(_) => &self.figures.unknown,
+            SendOutcome::Sent(_) => &self.figures.sent,
+            SendOutcome::Again(..) | SendOutcome::Failed(_) => &self.figures.failed,
+            SendOutcome::Dead(_) => &self.figures.dead,
+            SendOutcome::Unknown(_) => &self.figures.unknown,
         };
         // What it says, where it goes, and what others say of that, is not for the log.
-        if !matches!(attempt, Attempt::Sent(_)) {
+        if !matches!(attempt, SendOutcome::Sent(_)) {
             tracing::warn!(message = %row.id, tries = row.tries, "a message was not sent, or that is not known");
         }
         if self.settle(&row, &attempt).await {
@@ -247,7 +247,7 @@ impl Outbox {
 
     /// Tells the store what came of a try, however long the database is away; whether it is told. If not, the message is one
     /// that was being sent when the process ended.
-    async fn settle(&self, row: &FollowUpRow, attempt: &Attempt) -> bool {
+    async fn settle(&self, row: &FollowUpRow, attempt: &SendOutcome) -> bool {
         loop {
             match self.store.settle_follow_up(row, attempt, now_unix_ms()).await {
                 Ok(is_ours) => return is_ours,

@@ -184,26 +184,28 @@ fn by_mail(address: SocketAddr) -> FollowUpsConfig {
     FollowUpsConfig { email, quiet: QuietHours::default(), per_day: u32::MAX, ..FollowUpsConfig::default() }
 }
 
-fn by_web(address: SocketAddr, delivery: Delivery, tells_twice: bool) -> FollowUpsConfig {
+fn by_web(address: SocketAddr, channel: MessageChannel, tells_twice: bool) -> FollowUpsConfig {
     let url = format!("http://{address}");
     let mut config = FollowUpsConfig::default();
-    match delivery {
-        Delivery::Sms => config.sms = SmsConfig { url, key: "k3y".to_owned(), sender: "1000".to_owned() },
-        Delivery::Telegram => config.telegram = TelegramConfig { url, token: "1:t0ken".to_owned() },
+    match channel {
+        MessageChannel::Sms => {
+            config.sms = SmsConfig { url, key: "k3y".to_owned(), sender: "1000".to_owned() }
+        }
+        MessageChannel::Telegram => config.telegram = TelegramConfig { url, token: "1:t0ken".to_owned() },
         _ => config.webhook = WebhookConfig { url, secret: "s3cret".to_owned(), tells_twice },
     }
     config
 }
 
-fn message(delivery: Delivery) -> FollowUp {
-    let (to, subject) = match delivery {
-        Delivery::Email => (Some("sara@example.com"), Some("پیرو گفت‌وگو")),
-        Delivery::Sms => (Some("+989121234567"), None),
-        Delivery::Telegram => (Some("12345"), None),
-        Delivery::Webhook => (None, None),
+fn message(channel: MessageChannel) -> FollowUp {
+    let (to, subject) = match channel {
+        MessageChannel::Email => (Some("sara@example.com"), Some("پیرو گفت‌وگو")),
+        MessageChannel::Sms => (Some("+989121234567"), None),
+        MessageChannel::Telegram => (Some("12345"), None),
+        MessageChannel::Webhook => (None, None),
     };
     FollowUp {
-        delivery,
+        channel,
         to: to.map(str::to_owned),
         subject: subject.map(str::to_owned),
         text: "سلام، سارا & امید\n.two".to_owned(),
@@ -225,11 +227,11 @@ fn contact() -> Contact {
 }
 
 /// Messages that somebody has approved.
-async fn approved(store: &Store, delivery: Delivery, count: usize) -> Vec<FollowUpRow> {
+async fn approved(store: &Store, channel: MessageChannel, count: usize) -> Vec<FollowUpRow> {
     let sara = store.add_contact(&contact(), 1).await.unwrap();
     let mut rows = Vec::new();
     for _ in 0..count {
-        let row = store.add_follow_up(sara.id, &message(delivery), "mina", 1).await.unwrap().unwrap();
+        let row = store.add_follow_up(sara.id, &message(channel), "mina", 1).await.unwrap().unwrap();
         let row = store.decide_follow_up(row.id, 1, FollowUpState::Approved, "mina", 1).await.unwrap();
         rows.push(row.unwrap());
     }
@@ -237,9 +239,9 @@ async fn approved(store: &Store, delivery: Delivery, count: usize) -> Vec<Follow
 }
 
 /// What becomes of one message.
-async fn sent_by(config: &FollowUpsConfig, delivery: Delivery) -> (Outcome, FollowUpRow) {
+async fn sent_by(config: &FollowUpsConfig, channel: MessageChannel) -> (Outcome, FollowUpRow) {
     let (store, _folder) = testing::sqlite().await;
-    let [row]: [FollowUpRow; 1] = approved(&store, delivery, 1).await.try_into().unwrap();
+    let [row]: [FollowUpRow; 1] = approved(&store, channel, 1).await.try_into().unwrap();
     let sender = config.open().unwrap();
     (sender.send(&row, Duration::from_millis(300)).await, row)
 }
@@ -247,7 +249,7 @@ async fn sent_by(config: &FollowUpsConfig, delivery: Delivery) -> (Outcome, Foll
 #[tokio::test]
 async fn mail_says_who_writes_and_what_and_has_an_id_of_its_own() {
     let peer = Peer::mail(|_| Manner::Takes).await;
-    let (outcome, row) = sent_by(&by_mail(peer.address), Delivery::Email).await;
+    let (outcome, row) = sent_by(&by_mail(peer.address), MessageChannel::Email).await;
     assert_eq!(outcome, Outcome::Sent(Some("kept as 7".to_owned())));
     let [text]: [String; 1] = peer.taken.all().try_into().unwrap();
     for header in [
@@ -272,16 +274,16 @@ async fn mail_is_tried_again_only_where_it_was_surely_not_taken() {
         (Manner::Hangs, "unknown"),
     ] {
         let peer = Peer::mail(move |_| manner).await;
-        let (outcome, _) = sent_by(&by_mail(peer.address), Delivery::Email).await;
+        let (outcome, _) = sent_by(&by_mail(peer.address), MessageChannel::Email).await;
         assert_eq!(kind(&outcome), expected, "{manner:?}: {outcome:?}");
     }
-    let (outcome, _) = sent_by(&by_mail(Peer::gone().await), Delivery::Email).await;
+    let (outcome, _) = sent_by(&by_mail(Peer::gone().await), MessageChannel::Email).await;
     assert_eq!(kind(&outcome), "again", "{outcome:?}");
     let starts = EmailConfig { tls: MailTls::Starttls, ..by_mail(Peer::gone().await).email };
     let peer = Peer::mail(|_| Manner::Takes).await;
     let email = EmailConfig { port: peer.address.port(), ..starts };
     let (outcome, _) =
-        sent_by(&FollowUpsConfig { email, ..FollowUpsConfig::default() }, Delivery::Email).await;
+        sent_by(&FollowUpsConfig { email, ..FollowUpsConfig::default() }, MessageChannel::Email).await;
     assert!(kind(&outcome) == "again" && peer.taken.all().is_empty(), "nothing in the clear: {outcome:?}");
 }
 
@@ -299,10 +301,12 @@ const TELEGRAM: &str = r#"{"ok":true,"result":{"message_id":42}}"#;
 
 #[tokio::test]
 async fn what_is_posted_is_tried_again_only_where_it_was_surely_not_taken() {
-    for (delivery, says) in
-        [(Delivery::Sms, KAVENEGAR), (Delivery::Telegram, TELEGRAM), (Delivery::Webhook, "")]
-    {
-        let garbled = if delivery == Delivery::Webhook { "sent" } else { "unknown" };
+    for (channel, says) in [
+        (MessageChannel::Sms, KAVENEGAR),
+        (MessageChannel::Telegram, TELEGRAM),
+        (MessageChannel::Webhook, ""),
+    ] {
+        let garbled = if channel == MessageChannel::Webhook { "sent" } else { "unknown" };
         for (manner, expected) in [
             (Manner::Takes, "sent"),
             (Manner::Refuses, "refused"),
@@ -312,17 +316,18 @@ async fn what_is_posted_is_tried_again_only_where_it_was_surely_not_taken() {
             (Manner::Hangs, "unknown"),
         ] {
             let peer = Peer::web(manner, says).await;
-            let (outcome, _) = sent_by(&by_web(peer.address, delivery, false), delivery).await;
-            assert_eq!(kind(&outcome), expected, "{delivery:?} {manner:?}: {outcome:?}");
+            let (outcome, _) = sent_by(&by_web(peer.address, channel, false), channel).await;
+            assert_eq!(kind(&outcome), expected, "{channel:?} {manner:?}: {outcome:?}");
             for secret in ["k3y", "t0ken", "s3cret"] {
                 assert!(!format!("{outcome:?}").contains(secret), "{outcome:?}");
             }
         }
-        let (outcome, _) = sent_by(&by_web(Peer::gone().await, delivery, false), delivery).await;
-        assert_eq!(kind(&outcome), "again", "{delivery:?}: {outcome:?}");
+        let (outcome, _) = sent_by(&by_web(Peer::gone().await, channel, false), channel).await;
+        assert_eq!(kind(&outcome), "again", "{channel:?}: {outcome:?}");
     }
     let peer = Peer::web(Manner::Breaks, "").await;
-    let (outcome, _) = sent_by(&by_web(peer.address, Delivery::Webhook, true), Delivery::Webhook).await;
+    let (outcome, _) =
+        sent_by(&by_web(peer.address, MessageChannel::Webhook, true), MessageChannel::Webhook).await;
     assert_eq!(kind(&outcome), "again", "whoever takes it tells it by its key: {outcome:?}");
 }
 
@@ -330,34 +335,35 @@ async fn what_is_posted_is_tried_again_only_where_it_was_surely_not_taken() {
 async fn who_takes_messages_says_by_codes_of_their_own_why_not() {
     let too_little = r#"{"return":{"status":418,"message":"no credit"},"entries":null}"#;
     let peer = Peer::web(Manner::Takes, too_little).await;
-    let (outcome, _) = sent_by(&by_web(peer.address, Delivery::Sms, false), Delivery::Sms).await;
+    let (outcome, _) = sent_by(&by_web(peer.address, MessageChannel::Sms, false), MessageChannel::Sms).await;
     assert_eq!(outcome, Outcome::Again("418: no credit".to_owned(), None));
     let blocked = r#"{"ok":false,"error_code":403,"description":"bot was blocked by the user"}"#;
     let peer = Peer::web(Manner::Takes, blocked).await;
-    let (outcome, _) = sent_by(&by_web(peer.address, Delivery::Telegram, false), Delivery::Telegram).await;
+    let (outcome, _) =
+        sent_by(&by_web(peer.address, MessageChannel::Telegram, false), MessageChannel::Telegram).await;
     assert_eq!(kind(&outcome), "unknown", "it says two things at once: {outcome:?}");
 }
 
 #[tokio::test]
 async fn what_is_posted_says_what_it_should() {
-    let posted = async |delivery, says| {
+    let posted = async |channel, says| {
         let peer = Peer::web(Manner::Takes, says).await;
-        let (outcome, row) = sent_by(&by_web(peer.address, delivery, false), delivery).await;
+        let (outcome, row) = sent_by(&by_web(peer.address, channel, false), channel).await;
         let [text]: [String; 1] = peer.taken.all().try_into().unwrap();
         (outcome, row, text)
     };
-    let (outcome, _, text) = posted(Delivery::Sms, KAVENEGAR).await;
+    let (outcome, _, text) = posted(MessageChannel::Sms, KAVENEGAR).await;
     assert_eq!(outcome, Outcome::Sent(Some("8792343".to_owned())));
     assert!(text.starts_with("POST /v1/k3y/sms/send.json HTTP/1.1\n"), "{text}");
     assert!(
         text.contains("receptor=%2B989121234567&message=%D8%B3") && text.contains("&sender=1000"),
         "{text}"
     );
-    let (outcome, _, text) = posted(Delivery::Telegram, TELEGRAM).await;
+    let (outcome, _, text) = posted(MessageChannel::Telegram, TELEGRAM).await;
     assert_eq!(outcome, Outcome::Sent(Some("42".to_owned())));
     assert!(text.starts_with("POST /bot1:t0ken/sendMessage HTTP/1.1\n"), "{text}");
     assert!(text.contains(r#""chat_id":"12345""#) && text.contains("سلام، سارا & امید"), "{text}");
-    let (outcome, row, text) = posted(Delivery::Webhook, "").await;
+    let (outcome, row, text) = posted(MessageChannel::Webhook, "").await;
     assert_eq!(outcome, Outcome::Sent(None));
     assert!(text.contains(&format!("\nwebhook-id: {}\n", row.key)), "{text}");
     assert!(
@@ -370,11 +376,12 @@ async fn what_is_posted_says_what_it_should() {
 fn at_night_only_programs_are_written_to() {
     let crm = CrmRules { clock: UtcOffset::from_hms(3, 30, 0).unwrap(), ..CrmRules::default() };
     let quiet = QuietHours::try_from("21:00-08:00".to_owned()).unwrap();
-    let rules = FollowUpRules { crm, quiet, deliveries: Delivery::ALL.to_vec(), ..FollowUpRules::default() };
+    let rules =
+        FollowUpRules { crm, quiet, channels: MessageChannel::ALL.to_vec(), ..FollowUpRules::default() };
     // 2026-12-01 at 10:30 in Tehran, and twelve hours later.
     let noon = 1_796_108_400_000;
-    assert_eq!(rules.claim(noon).deliveries.len(), 4);
-    assert_eq!(rules.claim(noon + 12 * 3_600_000).deliveries, BTreeSet::from([Delivery::Webhook]));
+    assert_eq!(rules.claim(noon).channels.len(), 4);
+    assert_eq!(rules.claim(noon + 12 * 3_600_000).channels, BTreeSet::from([MessageChannel::Webhook]));
     assert_eq!(rules.claim(noon).day_begins_unix_ms, noon - 10 * 3_600_000 - 1_800_000);
 }
 
@@ -387,7 +394,7 @@ async fn what_a_call_promised_is_drafted_to_whoever_it_was_with() {
     let note = CallNote::of(insight, 1_000, UtcOffset::UTC).unwrap();
     let number = Phone::parse("+989121234567", None).unwrap();
     let entry = CallEntry { number, ended_at_unix_ms: 1_000, note, drafts: Vec::new() };
-    let config = by_web(Peer::gone().await, Delivery::Sms, false);
+    let config = by_web(Peer::gone().await, MessageChannel::Sms, false);
     let rules = config.rules(CrmRules::default());
     let [draft]: [Draft; 1] = rules.drafts(&store, &entry).await.unwrap().try_into().unwrap();
     assert_eq!((draft.contact, draft.origin.as_str()), (sara.id, "7:0"));
@@ -430,7 +437,7 @@ async fn nothing_is_ever_sent_twice() {
     };
     let (store, _folder) = testing::sqlite().await;
     let peer = Peer::mail(manner).await;
-    approved(&store, Delivery::Email, COUNT).await;
+    approved(&store, MessageChannel::Email, COUNT).await;
     let config = by_mail(peer.address);
     let rules = config.rules(CrmRules::default());
     let mut kills = 0;
@@ -471,7 +478,7 @@ async fn nothing_is_ever_sent_twice() {
 #[tokio::test]
 async fn a_mail_server_that_is_away_has_its_messages_tried_until_they_are_given_up() {
     let (store, _folder) = testing::sqlite().await;
-    approved(&store, Delivery::Email, 3).await;
+    approved(&store, MessageChannel::Email, 3).await;
     let config = by_mail(Peer::gone().await);
     let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
     let limits = JobLimits { tries: 3, ..SOON };

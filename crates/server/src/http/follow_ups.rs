@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
-use sotto_crm::{Delivery, FollowUp, FollowUpState, Place};
+use sotto_crm::{FollowUp, FollowUpState, MessageChannel, Place};
 use sotto_store::{FollowUpFilter, FollowUpRow};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -51,7 +51,7 @@ pub(super) struct FollowUpEntry {
     state: FollowUpState,
     /// `sms`, `telegram`, `email` or `webhook`.
     #[schema(value_type = String)]
-    channel: Delivery,
+    channel: MessageChannel,
     /// The number, address or chat it goes to.
     #[serde(skip_serializing_if = "Option::is_none")]
     to: Option<String>,
@@ -88,7 +88,7 @@ pub(super) struct FollowUpEntry {
 impl From<FollowUpRow> for FollowUpEntry {
     fn from(row: FollowUpRow) -> Self {
         let due_at_unix_ms = (row.state == FollowUpState::Approved).then_some(row.due_at_unix_ms);
-        let FollowUp { delivery: channel, to, subject, text, not_before_unix_ms } = row.message;
+        let FollowUp { channel, to, subject, text, not_before_unix_ms } = row.message;
         Self {
             id: row.id,
             lead_id: row.contact,
@@ -120,7 +120,7 @@ pub(super) struct FollowUpList {
     follow_ups: Vec<FollowUpEntry>,
     /// By what messages can be sent here.
     #[schema(value_type = Vec<String>)]
-    channels: Vec<Delivery>,
+    channels: Vec<MessageChannel>,
     /// What to ask for the next page with, as `before`; absent where there is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<String>,
@@ -158,7 +158,7 @@ pub(super) struct NewFollowUp {
     lead_id: Uuid,
     /// `sms`, `telegram`, `email` or `webhook`.
     #[schema(value_type = String)]
-    channel: Delivery,
+    channel: MessageChannel,
     /// The number, address or chat it goes to; a webhook needs none.
     #[serde(default)]
     to: Option<String>,
@@ -179,7 +179,7 @@ pub(super) struct ChangedFollowUp {
     version: u64,
     /// `sms`, `telegram`, `email` or `webhook`.
     #[schema(value_type = String)]
-    channel: Delivery,
+    channel: MessageChannel,
     #[serde(default)]
     to: Option<String>,
     #[serde(default)]
@@ -213,7 +213,7 @@ pub(super) struct Resolved {
 pub(super) struct OptOuts {
     /// Of `sms`, `telegram`, `email` and `webhook`.
     #[schema(value_type = Vec<String>)]
-    channels: BTreeSet<Delivery>,
+    channels: BTreeSet<MessageChannel>,
 }
 
 /// Messages to contacts
@@ -235,7 +235,7 @@ pub(super) async fn list(
     let rows = app.store().follow_ups(&FollowUpFilter { state, contact, call, before, limit }).await?;
     let next = next_after(rows.len(), limit, rows.last().map(FollowUpRow::place));
     let follow_ups = rows.into_iter().map(FollowUpEntry::from).collect();
-    Ok(axum::Json(FollowUpList { follow_ups, channels: app.settings().deliveries.clone(), next }))
+    Ok(axum::Json(FollowUpList { follow_ups, channels: app.settings().channels.clone(), next }))
 }
 
 /// Draft a message
@@ -253,8 +253,8 @@ pub(super) async fn add(
     Json(new): Json<NewFollowUp>,
 ) -> Result<(StatusCode, axum::Json<FollowUpEntry>), ApiError> {
     authorize(&identity, Action::AddToTimeline)?;
-    let NewFollowUp { lead_id, channel: delivery, to, subject, text, not_before_unix_ms } = new;
-    let message = checked(&app, FollowUp { delivery, to, subject, text, not_before_unix_ms })?;
+    let NewFollowUp { lead_id, channel, to, subject, text, not_before_unix_ms } = new;
+    let message = checked(&app, FollowUp { channel, to, subject, text, not_before_unix_ms })?;
     let added = app.store().add_follow_up(lead_id, &message, identity.name(), app.now_unix_ms()).await?;
     let added = added.ok_or_else(|| ApiError::not_found("contact"))?;
     note(&app, &identity, &added);
@@ -281,14 +281,14 @@ pub(super) async fn change(
 ) -> Result<axum::Json<FollowUpEntry>, ApiError> {
     authorize(&identity, Action::EditContacts)?;
     let before = app.store().follow_up(id).await?.ok_or_else(unknown)?;
-    let ChangedFollowUp { version, channel: delivery, to, subject, text, not_before_unix_ms } = now;
+    let ChangedFollowUp { version, channel, to, subject, text, not_before_unix_ms } = now;
     // What may have been sent becomes a draft by being looked into alone.
     if version == before.version
         && (before.state == FollowUpState::Unknown || !before.state.may_become(FollowUpState::Drafted))
     {
         return Err(not_possible());
     }
-    let message = checked(&app, FollowUp { delivery, to, subject, text, not_before_unix_ms })?;
+    let message = checked(&app, FollowUp { channel, to, subject, text, not_before_unix_ms })?;
     let now = app.now_unix_ms();
     let changed = app.store().change_follow_up(id, version, &message, identity.name(), now).await?;
     let changed = changed.ok_or_else(unknown)?;
@@ -316,8 +316,8 @@ pub(super) async fn approve(
 ) -> Result<axum::Json<FollowUpEntry>, ApiError> {
     authorize(&identity, Action::ApproveFollowUps)?;
     let row = app.store().follow_up(id).await?.ok_or_else(unknown)?;
-    is_sent_here(&app, row.message.delivery)?;
-    if app.store().opt_outs(row.contact).await?.contains(&row.message.delivery) {
+    is_sent_here(&app, row.message.channel)?;
+    if app.store().opt_outs(row.contact).await?.contains(&row.message.channel) {
         let why = "the contact does not want to be written to so";
         return Err(ApiError::new(StatusCode::CONFLICT, "opted_out", why));
     }
@@ -421,8 +421,8 @@ fn not_possible() -> ApiError {
     ApiError::new(StatusCode::CONFLICT, "not_possible", "the message cannot become that")
 }
 
-fn is_sent_here(app: &App, delivery: Delivery) -> Result<(), ApiError> {
-    match app.settings().deliveries.contains(&delivery) {
+fn is_sent_here(app: &App, channel: MessageChannel) -> Result<(), ApiError> {
+    match app.settings().channels.contains(&channel) {
         true => Ok(()),
         false => Err(ApiError::invalid("nothing is configured to send it by")),
     }
@@ -430,7 +430,7 @@ fn is_sent_here(app: &App, delivery: Delivery) -> Result<(), ApiError> {
 
 /// A message as it is kept.
 fn checked(app: &App, message: FollowUp) -> Result<FollowUp, ApiError> {
-    is_sent_here(app, message.delivery)?;
+    is_sent_here(app, message.channel)?;
     message.not_before_unix_ms.map(moment).transpose()?;
     Ok(message.checked(app.settings().crm.country)?)
 }

@@ -42,7 +42,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
-use sotto_crm::Delivery;
+use sotto_crm::MessageChannel;
 use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,7 @@ pub struct HttpSettings {
     /// By what numbers and promises are read.
     pub crm: CrmRules,
     /// By what messages to contacts can be sent.
-    pub deliveries: Vec<Delivery>,
+    pub channels: Vec<MessageChannel>,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -114,7 +114,7 @@ impl HttpSettings {
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
-            deliveries: Vec::new(),
+            channels: Vec::new(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),

@@ -3,11 +3,11 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 use sotto_call::{CallId, EventBody, Participant, Participants, Party, Utterance};
-use sotto_crm::Delivery;
+use sotto_crm::MessageChannel;
 use sotto_server::follow_ups::FollowUpRules;
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::HubLimits;
-use sotto_store::{Attempt, Claim, Role};
+use sotto_store::{Claim, Role, SendOutcome};
 
 use crate::bench::{Bench, body, by, get, hangup, post, refused, utterance, with_body};
 use crate::review::{rules, work_by};
@@ -16,7 +16,7 @@ use crate::review::{rules, work_by};
 async fn bench() -> (Bench, String, String) {
     let sends = |settings: &mut HttpSettings| {
         settings.crm = rules();
-        settings.deliveries = vec![Delivery::Sms, Delivery::Email];
+        settings.channels = vec![MessageChannel::Sms, MessageChannel::Email];
     };
     let bench = Bench::with(sends, HubLimits::default()).await;
     bench.add_user("mina", Role::Agent).await;
@@ -32,10 +32,9 @@ fn message(lead: &str) -> Value {
 }
 
 /// What is due is sent, and this becomes of it.
-async fn sends(bench: &Bench, attempt: Attempt) {
-    let deliveries = Delivery::ALL.into_iter().collect();
-    let claim =
-        Claim { now_unix_ms: 1_800_000_000_000, day_begins_unix_ms: 0, per_day: u32::MAX, deliveries };
+async fn sends(bench: &Bench, attempt: SendOutcome) {
+    let channels = MessageChannel::ALL.into_iter().collect();
+    let claim = Claim { now_unix_ms: 1_800_000_000_000, day_begins_unix_ms: 0, per_day: u32::MAX, channels };
     let row = bench.store.claim_follow_up(&claim).await.unwrap().unwrap();
     assert!(bench.store.settle_follow_up(&row, &attempt, 1_800_000_000_000).await.unwrap());
 }
@@ -58,7 +57,7 @@ async fn a_message_is_drafted_changed_approved_and_sent() {
     refused(to("resolve", &json!({ "version": 2, "sent": true })).await, 409, "not_possible").await;
     let approved = body(to("approve", &json!({ "version": 2 })).await).await;
     assert_eq!([&approved["state"], &approved["decided_by"]], ["approved", "mina"]);
-    sends(&bench, Attempt::Sent(Some("7".to_owned()))).await;
+    sends(&bench, SendOutcome::Sent(Some("7".to_owned()))).await;
     let list = body(bench.send(by(&mina, get("/api/follow-ups?state=sent"))).await).await;
     assert_eq!(list["channels"], json!(["sms", "email"]));
     let sent = &list["follow_ups"][0];
@@ -90,7 +89,7 @@ async fn of_what_may_have_been_sent_a_person_says_whether_it_was() {
             bench.send(by(&mina, post(&format!("{path}/{what}"), body))).await
         };
         to("approve", &json!({ "version": 1 })).await;
-        sends(&bench, Attempt::Unknown("no answer".to_owned())).await;
+        sends(&bench, SendOutcome::Unknown("no answer".to_owned())).await;
         let list = body(bench.send(by(&mina, get("/api/follow-ups?state=unknown"))).await).await;
         let version = &list["follow_ups"][0]["version"];
         assert_eq!(list["follow_ups"][0]["error"], "no answer");
@@ -158,7 +157,8 @@ async fn what_an_agent_promises_on_a_call_is_drafted_for_its_wrap_up() {
         sotto_call::testing::utterance(2, Party::Agent, "I will send you a text message with the prices.");
     call.publish(EventBody::Utterance(Utterance { r#final: true, ..promise }));
     call.end(hangup()).await.unwrap();
-    let rules = FollowUpRules { crm: rules(), deliveries: vec![Delivery::Sms], ..FollowUpRules::default() };
+    let rules =
+        FollowUpRules { crm: rules(), channels: vec![MessageChannel::Sms], ..FollowUpRules::default() };
     work_by(&bench, rules).await;
     let list = get(&format!("/api/follow-ups?callId={}", call.id()));
     let list = body(bench.send(by(&mina, list)).await).await;
