@@ -878,6 +878,60 @@ for (const call of over) {
   tasks.push({ ...of, quote: text, state: 'proposed', type, channel, due_at_unix_ms: begun + HOUR, version: 1, priority: 'normal' });
 }
 
+// ---- messages to contacts
+
+const CHANNELS = ['sms', 'email'];
+const messages = [];
+/** By what contacts do not want to be written to. */
+const optOuts = new Map();
+
+function draft(lead, about) {
+  const at = about.changed_at_unix_ms ?? begun;
+  const of = { lead_id: lead.id, lead_name: lead.name, channel: 'sms', to: lead.phones[0], state: 'drafted', version: 1 };
+  messages.unshift({ ...of, made_at_unix_ms: at, changed_at_unix_ms: at, ...about, id: id(at, 3300 + messages.length) });
+}
+draft(leads[1], { state: 'unknown', error: 'there was no answer in time', text: 'سلام، فردا با شما تماس می‌گیریم.', decided_by: 'mina' });
+
+/** What a call has promised is drafted once it is over. */
+function promisedBy(call) {
+  if (!call || messages.some((one) => one.call_id === call.id) || summary(call).state !== 'ended') return;
+  const aor = summary(call).participants.find(({ party }) => party === 'customer')?.aor ?? '';
+  const lead = leads.find(({ phones }) => phones.includes(numberOf(aor)));
+  const promised = reviewOf(stateNow(call)).insight.next_actions.some(({ by }) => by === 'agent');
+  if (lead && promised) draft(lead, { call_id: call.id, text: 'Hello Robert Miller, as agreed, we will call you.' });
+}
+
+async function followUps(request, response, url, user) {
+  const { method } = request;
+  const [, , , key, what] = url.pathname.split('/');
+  const asked = url.searchParams;
+  if (method === 'GET') {
+    promisedBy(calls.get(asked.get('call_id')));
+    const wanted = (one) =>
+      ['state', 'lead_id', 'call_id'].every((name) => !asked.get(name) || one[name] === asked.get(name));
+    return answer(response, 200, { follow_ups: messages.filter(wanted), channels: CHANNELS });
+  }
+  const body = await bodyOf(request);
+  const at = Date.now();
+  if (!key) {
+    const lead = leads.find((one) => one.id === body.lead_id);
+    if (!lead) return refuse(response, 404, 'not_found', 'there is no such contact');
+    draft(lead, { ...body, made_by: user.name, changed_at_unix_ms: at });
+    return answer(response, 201, messages[0]);
+  }
+  const message = messages.find((one) => one.id === key);
+  if (!message) return refuse(response, 404, 'not_found', 'there is no such message');
+  if (message.version !== body.version)
+    return refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  if (what === 'approve' && optOuts.get(message.lead_id)?.includes(message.channel))
+    return refuse(response, 409, 'opted_out', 'the contact does not want to be written to so');
+  const states = { approve: 'approved', dismiss: 'dismissed', resolve: body.sent ? 'sent' : 'drafted' };
+  const decided = { decided_by: user.name, changed_at_unix_ms: at, version: message.version + 1 };
+  const { sent: _, ...fields } = body;
+  Object.assign(message, fields, { state: states[what] ?? 'drafted' }, decided);
+  return answer(response, 200, message);
+}
+
 async function crm(request, response, url, user) {
   const { method } = request;
   const [, , kind, key, part] = url.pathname.split('/');
@@ -992,6 +1046,10 @@ async function crm(request, response, url, user) {
     const notes = [lead.notes, other.name, other.notes].filter(Boolean).join('\n');
     Object.assign(lead, { phones: [...lead.phones, ...other.phones], notes, version: lead.version + 1 });
     return answer(response, 200, lead);
+  }
+  if (part === 'opt-outs') {
+    if (method === 'PUT') optOuts.set(key, body.channels);
+    return answer(response, 200, { channels: optOuts.get(key) ?? [] });
   }
   if (method === 'PUT') {
     if (lead.version !== body.version) return stale();
@@ -1158,6 +1216,7 @@ function resource(request, response, url, user) {
     return library(request, response, url, user);
   if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
+  if (/^\/api\/follow-ups(\/|$)/.test(path)) return followUps(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (/^\/api\/webhooks(\/|$)/.test(path)) return told(request, response, url, user);
   if (/^\/api\/calls\/[\w-]+\/(flag|quality\/(reviews|review|replies))$/.test(path)) return judging(request, response, path, user);

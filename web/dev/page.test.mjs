@@ -1924,6 +1924,65 @@ test('contacts belong to companies, and are listed by them', async (t) => {
   await page.locator('[data-contact]').nth(1).waitFor();
 });
 
+test('a message that follows from a call is changed and approved, and one of which nobody knows is looked into', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const toSend = page.getByRole('region', { name: 'To be sent' });
+  await toSend.getByRole('button', { name: 'Change' }).click();
+  const form = toSend.getByRole('form', { name: 'Change' });
+  await form.getByLabel('Message').fill('Hello Robert, here are the prices.');
+  await form.getByRole('button', { name: 'Keep as a draft' }).click();
+  await form.waitFor({ state: 'detached' });
+  await toSend.locator('li', { hasText: 'here are the prices.' }).getByRole('button', { name: 'Approve' }).click();
+  await toSend.locator('li', { hasText: 'Approved' }).waitFor();
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'Messages' }).click();
+  await page.getByRole('group', { name: 'Which are shown' }).getByRole('button', { name: 'Approved' }).click();
+  const approved = page.locator('[data-message]', { hasText: 'here are the prices.' });
+  assert.match(await approved.getByRole('link', { name: 'To the call' }).getAttribute('href'), /^#\/calls\//);
+  await page.getByRole('button', { name: 'Not known' }).click();
+  const unknown = page.locator('[data-message]', { hasText: 'there was no answer in time' });
+  assert.equal(await unknown.getByRole('button', { name: 'Approve' }).count(), 0, 'it is not sent again blindly');
+  await unknown.getByRole('button', { name: 'It was sent' }).click();
+  await unknown.waitFor({ state: 'detached' });
+});
+
+test('whoever does not want to be written to is not, and a message is written by hand', async (t) => {
+  const page = await visit(t);
+  await page.goto(`${base}/#/contacts`);
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  await page.getByRole('button', { name: 'Write a message' }).click();
+  const form = page.getByRole('form', { name: 'Write a message' });
+  assert.equal(await form.getByLabel('To', { exact: true }).inputValue(), '+442079460123');
+  await form.getByLabel('How').selectOption('email');
+  assert.equal(await form.getByLabel('To', { exact: true }).inputValue(), 'robert@example.com');
+  await form.getByLabel('Subject').fill('Your course');
+  await form.getByLabel('Message').fill('It begins on Monday.');
+  await form.getByRole('button', { name: 'Keep as a draft' }).click();
+  const draft = page.locator('[data-message]', { hasText: 'It begins on Monday.' });
+  const out = page.getByRole('group', { name: 'Does not want:' }).getByRole('button', { name: 'E-mail' });
+  await out.click();
+  await page.locator('[aria-pressed="true"]', { hasText: 'E-mail' }).waitFor();
+  await draft.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('The contact does not want to be written to so.').waitFor();
+  await draft.getByRole('button', { name: 'Do not send' }).click();
+  await draft.getByText('Not to be sent').waitFor();
+});
+
+test('messages fit a telephone, from the right in Persian', async (t) => {
+  const page = await visit(t, { locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'پیام‌ها' }).click();
+  await page.getByRole('button', { name: 'پیش‌نویس' }).waitFor();
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
+});
+
 test('contacts fit a telephone, from the right in Persian', async (t) => {
   const page = await visit(t, { name: 'admin', locale: 'fa-IR', viewport: { width: 390, height: 844 } });
   await page.waitForSelector('[data-call]');

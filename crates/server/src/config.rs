@@ -23,6 +23,7 @@ use toml::de::{DeTable, DeValue};
 use crate::alerts::AlertsConfig;
 use crate::crm::{CrmConfig, CrmRules};
 use crate::desk::DeskConfig;
+use crate::follow_ups::{FollowUpRules, FollowUpsConfig};
 use crate::http::HttpSettings;
 use crate::imports::ImportsConfig;
 use crate::insight::{InsightConfig, MoodFrom};
@@ -85,6 +86,9 @@ pub struct Config {
     pub llm: LlmConfig,
     /// Whoever calls, or is called: contacts, and what was said to them.
     pub crm: CrmConfig,
+    /// Messages to contacts that follow from calls: drafted of what was promised, and sent when somebody has approved them. There
+    /// are none until something is configured to send them by.
+    pub follow_ups: FollowUpsConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// Recordings of calls that were made elsewhere, and become calls here.
@@ -418,6 +422,9 @@ impl Config {
         if let Err(problem) = self.crm.outside.check() {
             return wrong("crm.outside", problem);
         }
+        if let Err(problem) = self.follow_ups.check() {
+            return wrong("follow_ups", problem);
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -475,6 +482,12 @@ impl Config {
         CrmRules { country: self.crm.country, clock: self.insight.utc_offset.into() }
     }
 
+    /// By what rules messages to contacts are drafted and sent.
+    #[must_use]
+    pub fn follow_up_rules(&self) -> FollowUpRules {
+        self.follow_ups.rules(self.crm_rules())
+    }
+
     /// What HTTP needs of it.
     #[must_use]
     pub fn http(&self) -> HttpSettings {
@@ -490,6 +503,7 @@ impl Config {
             moods: MoodUse::from(&self.insight),
             crm: self.crm_rules(),
             redaction: self.redaction.clone(),
+            channels: self.follow_up_rules().channels,
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -940,6 +954,10 @@ mod tests {
         assert!(wrong(webhook).starts_with("`webhooks`: `erp`: `url` begins with https://"));
         assert!(wrong("[[webhooks]]\nname = \"erp\"\nkinds = [\"calls\"]").contains("calls"));
         assert!(wrong("[crm.outside]\nurl = \"crm\"").starts_with("`crm.outside`: "));
+        assert!(wrong("[follow_ups]\nquiet = \"night\"").contains("no hours like 21:00-08:00"));
+        assert!(wrong("[follow_ups]\ntries = 0").starts_with("`follow_ups`: `tries`"));
+        assert!(wrong("[follow_ups.texts]\ncall = { en = \"Hello\" }").contains("call"));
+        assert!(wrong("[follow_ups.email]\ntls = \"maybe\"").starts_with("sotto.toml:2: "));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

@@ -90,7 +90,7 @@ impl CrmRules {
     }
 
     /// What a call with these participants that is over adds to the timeline of whoever it was with, when it came to this
-    /// insight, which has no moods in it. Nothing where their number is not known.
+    /// insight, which has no moods in it and nothing that follows from it yet. Nothing where their number is not known.
     #[must_use]
     pub fn entry(
         &self,
@@ -101,7 +101,7 @@ impl CrmRules {
     ) -> Option<CallEntry> {
         let number = self.customer(participants)?;
         match CallNote::of(insight, ended_at_unix_ms, self.clock) {
-            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note }),
+            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note, drafts: Vec::new() }),
             Err(error) => {
                 tracing::warn!(%call, %error, "what a call came to cannot be noted on a timeline");
                 None

@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sotto_call::{CallEvent, CallId, CallState, EventBody};
+use sotto_call::{CallEvent, CallId, CallState, EventBody, Participant};
 use sotto_knowledge::Trigger;
 use sotto_review::{CallInsight, Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assist::Model;
 use crate::cli::now_unix_ms;
-use crate::crm::CrmRules;
+use crate::follow_ups::FollowUpRules;
 use crate::library::Library;
 use crate::writer::{self, Drafted};
 use crate::{gaps, pace, priority, search};
@@ -166,14 +166,14 @@ fn insights(mut state: CallState, drafted: &Drafted) -> anyhow::Result<(String, 
 pub async fn run(
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
 ) {
     let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
-    if let Err(error) = worker.rules.respell(&worker.store).await {
+    if let Err(error) = worker.rules.crm.respell(&worker.store).await {
         tracing::warn!(%error, "numbers stay as they were spelled before `crm.country` was set");
     }
     let mut is_more = worker.join_calls().await;
@@ -204,7 +204,7 @@ pub async fn run(
 struct Worker {
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
@@ -244,7 +244,14 @@ impl Worker {
             }
         };
         for call in &calls {
-            let entry = self.rules.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight);
+            let entry = self.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight).await;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    tracing::warn!(%error, "it cannot be looked just now what follows from calls");
+                    return false;
+                }
+            };
             let joined = match self.store.join_call(call, entry.as_ref(), now_unix_ms()).await {
                 Err(error) if error.is_permanent() => {
                     // It is on nobody's timeline, and holds up no other.
@@ -303,8 +310,23 @@ impl Worker {
         }
         let length = call.duration_ms.map_or(0, |length| length.0);
         let ended_at = call.started_at_unix_ms.saturating_add(length);
-        let entry = self.rules.entry(call.id, &call.participants, ended_at, &made.insight);
+        let entry = self.entry(call.id, &call.participants, ended_at, &made.insight).await?;
         Ok((made, entry))
+    }
+
+    /// What a call adds to the timeline of whoever it was with, and what follows from it.
+    async fn entry(
+        &self,
+        call: CallId,
+        participants: &[Participant],
+        ended_at_unix_ms: u64,
+        insight: &str,
+    ) -> Result<Option<CallEntry>, StoreError> {
+        let mut entry = self.rules.crm.entry(call, participants, ended_at_unix_ms, insight);
+        if let Some(entry) = &mut entry {
+            entry.drafts = self.rules.drafts(&self.store, entry).await?;
+        }
+        Ok(entry)
     }
 
     /// Has something done on a thread of its own.
@@ -458,7 +480,7 @@ mod tests {
         let working = tokio::spawn(run(
             store.clone(),
             work,
-            CrmRules::default(),
+            FollowUpRules::default(),
             limits,
             figures.clone(),
             stop.clone(),
@@ -612,7 +634,7 @@ mod tests {
         let model = Model { llm, redaction, patience: Duration::from_secs(60) };
         let stop = CancellationToken::new();
         let work = by_model(Library::default(), model, Handle::current(), stop.clone());
-        let working = run(store.clone(), work, CrmRules::default(), SOON, Arc::default(), stop.clone());
+        let working = run(store.clone(), work, FollowUpRules::default(), SOON, Arc::default(), stop.clone());
         let working = tokio::spawn(working);
         while fake.asked().is_empty() {
             tokio::task::yield_now().await;

@@ -12,6 +12,7 @@ pub mod crm;
 pub mod desk;
 pub mod documents;
 pub mod figures;
+pub mod follow_ups;
 pub mod gaps;
 pub mod http;
 pub mod hub;

@@ -116,6 +116,7 @@ mod tests {
             participants: vec![one(Party::Agent, None, Some("mina"))],
             language: None,
             bridged: false,
+            parties_guessed: false,
             headers: Default::default(),
         };
         let lost = |to| EventBody::AudioLost(AudioLost { party: Party::Agent, to, lost_ms: Millis(20) });

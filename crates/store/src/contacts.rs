@@ -67,9 +67,12 @@ struct Raw {
 }
 
 /// Has what belongs to a contact belong to another.
-const MOVE: [&str; 2] = [
+const MOVE: [&str; 4] = [
     "UPDATE communications SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
     "UPDATE tasks SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE follow_ups SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "INSERT INTO opt_outs (contact_id, channel, noted_at, noted_by) SELECT $1, channel, noted_at, noted_by FROM opt_outs \
+     WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts) ON CONFLICT (contact_id, channel) DO NOTHING",
 ];
 
 const COLUMNS: &str =

@@ -9,14 +9,15 @@ use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{clean, from_json, from_name, name_of, placed, read, seen, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::{Draft, Store, StoreError};
 
-/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words.
-/// Three statements, each with the call.
-pub(crate) const FORGET_CALL: [&str; 3] = [
+/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words; a
+/// message that nobody has touched goes as well. Four statements, each with the call.
+pub(crate) const FORGET_CALL: [&str; 4] = [
     "DELETE FROM communications WHERE call_id = $1",
     "DELETE FROM tasks WHERE call_id = $1 AND state = 'proposed'",
     "UPDATE tasks SET quote = NULL WHERE call_id = $1",
+    "DELETE FROM follow_ups WHERE call_id = $1 AND state = 'drafted' AND decided_by IS NULL",
 ];
 /// When something is due of which that was not said: last of all.
 const NEVER: i64 = i64::MAX;
@@ -106,6 +107,8 @@ pub struct CallEntry {
     pub ended_at_unix_ms: u64,
     /// What it adds.
     pub note: CallNote,
+    /// Messages that follow from it.
+    pub drafts: Vec<Draft>,
 }
 
 /// A call that came to something, and of which nobody has looked yet whose it is.
@@ -190,8 +193,8 @@ macro_rules! insert_task {
     }};
 }
 
-/// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, and tells of it, within
-/// a transaction.
+/// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, with what follows from
+/// it, and tells of it, within a transaction.
 macro_rules! note_call {
     ($store:expr, $tx:ident, $call:expr, $entry:expr, $at:expr) => {{
         let (call, entry): (sotto_call::CallId, &$crate::CallEntry) = ($call, $entry);
@@ -228,6 +231,11 @@ macro_rules! note_call {
                     let told = Told::of(EventKind::TaskProposed, $at);
                     tell!($store, $tx, Told { call: Some(call.0), subject: Some(id), once, ..told });
                 }
+            }
+            for draft in entry.drafts.iter().filter(|draft| draft.contact == contact) {
+                let (promised, message) = (Some((call.0, draft.origin.clone())), &draft.message);
+                let id = uuid::Uuid::now_v7();
+                $crate::follow_ups::insert_follow_up!($tx, id, contact, promised, message, ended_at, None);
             }
         }
     }};

@@ -17,18 +17,19 @@ use sotto_call::{
     Source, Span, Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place,
-    Priority, Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
+    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, FollowUp,
+    FollowUpState, MessageChannel, Phone, Place, Priority, Proposal, Stage, Task, TaskKind, TaskOrder,
+    TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
     ApiKeyRow, Attempt, AuditRow, CallEntry, CallFacts, CallFilter, CallKnowledge, CallRow, CallRowState,
-    CallSearch, CallSentiment, CardUses, Closing, CompanyFilter, ContactFilter, DayRow, DeliveryRow,
-    DeliveryState, DocumentRow, EmbeddingRow, EventKind, EventWriter, ExampleRow, FindsRow, GapRow, GapState,
-    ImportRow, IntentCount, IntentEdits, IntentRow, JobRow, JobState, Listener, MissedCall, NewImport,
-    Outcome, PlaybookRow, QualityReviewRow, QuestionRow, ReplyRow, ReviewRow, Role, SaidRow, ScoreRow,
-    SearchFilter, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, UserChange, UserRow, Verdict,
-    WriterLimits, recover,
+    CallSearch, CallSentiment, CardUses, Claim, Closing, CompanyFilter, ContactFilter, DayRow, DeliveryRow,
+    DeliveryState, DocumentRow, Draft, EmbeddingRow, EventKind, EventWriter, ExampleRow, FindsRow,
+    FollowUpFilter, FollowUpRow, GapRow, GapState, ImportRow, IntentCount, IntentEdits, IntentRow, JobRow,
+    JobState, Listener, MissedCall, NewImport, Outcome, PlaybookRow, QualityReviewRow, QuestionRow, ReplyRow,
+    ReviewRow, Role, SaidRow, ScoreRow, SearchFilter, SendOutcome, SessionRow, Step, Store, StoreError,
+    TaskFilter, TaskRow, UserChange, UserRow, Verdict, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -244,7 +245,31 @@ fn entry(number: &str) -> CallEntry {
         number: number_of(number),
         ended_at_unix_ms: 10_000,
         note: CallNote { communication: summary, proposals },
+        drafts: Vec::new(),
     }
+}
+
+/// A message that somebody gets.
+fn message() -> FollowUp {
+    FollowUp {
+        channel: MessageChannel::Sms,
+        to: Some("+989121234567".to_owned()),
+        subject: None,
+        text: "two\nlines".to_owned(),
+        not_before_unix_ms: None,
+    }
+}
+
+/// What may be claimed at a time, on a day that began at 0: two messages to one contact, by whatever there is.
+fn claim(now_unix_ms: u64) -> Claim {
+    let channels = MessageChannel::ALL.into_iter().collect();
+    Claim { now_unix_ms, day_begins_unix_ms: 0, per_day: 2, channels }
+}
+
+/// A message to a contact that somebody has approved.
+async fn approved(store: &Store, contact: Uuid) -> FollowUpRow {
+    let row = store.add_follow_up(contact, &message(), "mina", 1_000).await.unwrap().unwrap();
+    store.decide_follow_up(row.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap()
 }
 
 /// A call that tells nothing of what is written down.
@@ -1452,6 +1477,11 @@ on_both! {
             store.add_communication(of.id, &said(content), "mina", 3_000).await.unwrap().unwrap();
             store.add_task(of.id, TaskState::Open, &callback(), "mina", 3_000).await.unwrap().unwrap();
         }
+        let written = store.add_follow_up(other.id, &message(), "mina", 3_000).await.unwrap().unwrap();
+        let (sms, email) = (MessageChannel::Sms, MessageChannel::Email);
+        for (of, out) in [(&sara, BTreeSet::from([sms])), (&other, BTreeSet::from([sms, email]))] {
+            assert!(store.set_opt_outs(of.id, &out, "mina", 3_000).await.unwrap());
+        }
         let both = sara.contact.merged(&other.contact).unwrap();
         let merge = async |versions: [u64; 2], ids: [Uuid; 2]| {
             let [one, two] = [0, 1].map(|n| (ids[n], versions[n]));
@@ -1474,6 +1504,8 @@ on_both! {
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
         let tasks = store.tasks(&TaskFilter { contact: Some(sara.id), limit: 9, ..Default::default() }).await.unwrap();
         assert_eq!(tasks.len(), 2);
+        assert_eq!(store.follow_up(written.id).await.unwrap().unwrap().contact, sara.id);
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), BTreeSet::from([sms, email]));
         for number in ["+989121234567", "+442079460018"] {
             let whose = ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
             assert_eq!(store.contacts(&whose).await.unwrap(), std::slice::from_ref(&merged));
@@ -1811,6 +1843,167 @@ on_both! {
         assert_eq!(store.next_delivery("a").await.unwrap(), None);
         assert_eq!(store.forget_deliveries(LATE).await.unwrap(), 0);
         assert_eq!(store.forget_deliveries(LATE + 1).await.unwrap(), 1, "what waits stays");
+    }
+
+    async fn a_message_is_sent_once_it_is_approved_and_noted_on_the_timeline(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let later = FollowUp { not_before_unix_ms: Some(5_000), ..message() };
+        let row = store.add_follow_up(sara.id, &message(), "mina", 1_000).await.unwrap().unwrap();
+        assert_eq!((row.state, &row.message, row.version), (FollowUpState::Drafted, &message(), 1));
+        assert_eq!((row.contact_name.as_str(), row.made_by.as_deref()), ("Sara", Some("mina")));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "nobody has approved it");
+        let row = store.change_follow_up(row.id, 1, &later, "omid", 2_000).await.unwrap().unwrap();
+        let row = store.decide_follow_up(row.id, 2, FollowUpState::Approved, "sara", 3_000).await.unwrap().unwrap();
+        assert_eq!((row.state, row.due_at_unix_ms, row.tries), (FollowUpState::Approved, 5_000, 0));
+        assert_eq!(store.claim_follow_up(&claim(4_999)).await.unwrap(), None);
+        let claimed = store.claim_follow_up(&claim(5_000)).await.unwrap().unwrap();
+        assert_eq!((claimed.id, claimed.state, claimed.tries), (row.id, FollowUpState::Sending, 1));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "it is taken");
+        let sent = SendOutcome::Sent(Some("no\0 1".to_owned()));
+        assert!(store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap());
+        assert!(!store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap(), "once");
+        let row = store.follow_up(row.id).await.unwrap().unwrap();
+        assert_eq!((row.state, row.receipt.as_deref()), (FollowUpState::Sent, Some("no\u{fffd} 1")));
+        let timeline = store.communications(sara.id, None, 9).await.unwrap();
+        let [noted] = timeline.as_slice() else { panic!("{timeline:?}") };
+        assert_eq!((noted.communication.kind, noted.by.as_deref()), (CommunicationKind::Sms, Some("sara")));
+        assert_eq!(noted.communication.content, "two\nlines");
+        // What is sent is nobody's to change.
+        for next in [FollowUpState::Approved, FollowUpState::Drafted, FollowUpState::Dismissed] {
+            let refused = store.decide_follow_up(row.id, row.version, next, "mina", LATE).await;
+            assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        }
+        let refused = store.change_follow_up(row.id, row.version, &later, "mina", LATE).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
+        assert_eq!(store.follow_up(row.id).await.unwrap(), None);
+        assert_eq!(store.add_follow_up(sara.id, &message(), "mina", 1).await.unwrap(), None);
+    }
+
+    async fn only_what_was_surely_not_sent_is_tried_again(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let row = approved(&store, sara.id).await;
+        let first = store.claim_follow_up(&claim(2_000)).await.unwrap().unwrap();
+        let again = SendOutcome::Again("busy".to_owned(), 9_000);
+        assert!(store.settle_follow_up(&first, &again, 3_000).await.unwrap());
+        assert_eq!(store.claim_follow_up(&claim(8_999)).await.unwrap(), None);
+        let second = store.claim_follow_up(&claim(9_000)).await.unwrap().unwrap();
+        assert_eq!((second.key, second.tries, second.error.as_deref()), (row.key, 2, Some("busy")));
+        assert!(!store.settle_follow_up(&first, &SendOutcome::Sent(None), LATE).await.unwrap(), "somebody else has it");
+        assert!(store.settle_follow_up(&second, &SendOutcome::Dead("x".repeat(900)), LATE).await.unwrap());
+        let dead = store.follow_up(row.id).await.unwrap().unwrap();
+        assert_eq!((dead.state, dead.error.as_ref().unwrap().len()), (FollowUpState::Dead, 500));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None);
+        // Somebody has put right what was wrong.
+        let next = FollowUpState::Approved;
+        let row = store.decide_follow_up(row.id, dead.version, next, "sara", 9_000).await.unwrap().unwrap();
+        assert_eq!((row.tries, row.error.as_deref()), (0, None));
+        assert_ne!(row.key, dead.key, "it is another message from now on");
+        let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        let failed = SendOutcome::Failed("no such number".to_owned());
+        assert!(store.settle_follow_up(&claimed, &failed, LATE).await.unwrap());
+        let failed = FollowUpFilter { state: Some(FollowUpState::Failed), limit: 9, ..Default::default() };
+        assert_eq!(store.follow_ups(&failed).await.unwrap().len(), 1);
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
+    }
+
+    async fn what_was_being_sent_when_somebody_died_is_for_a_person_to_find_out(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let text = approved(&store, sara.id).await;
+        let hook = FollowUp { channel: MessageChannel::Webhook, to: None, ..message() };
+        let hook = store.add_follow_up(sara.id, &hook, "mina", 1_000).await.unwrap().unwrap();
+        store.decide_follow_up(hook.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
+        for _ in 0..2 {
+            store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        }
+        let tells_twice = BTreeSet::from([MessageChannel::Webhook]);
+        assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 1);
+        assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 0);
+        let again = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        assert_eq!((again.id, again.tries), (hook.id, 2), "whoever takes it tells the same one");
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "the other is not sent again");
+        let unknown = store.follow_up(text.id).await.unwrap().unwrap();
+        assert_eq!(unknown.state, FollowUpState::Unknown);
+        let approve = store.decide_follow_up(text.id, unknown.version, FollowUpState::Approved, "sara", LATE).await;
+        assert!(matches!(approve, Err(StoreError::Stale)), "{approve:?}");
+        // It had been sent, somebody has found out.
+        let next = FollowUpState::Sent;
+        let sent = store.decide_follow_up(text.id, unknown.version, next, "sara", LATE).await.unwrap().unwrap();
+        assert_eq!((sent.state, sent.decided_by.as_deref()), (FollowUpState::Sent, Some("sara")));
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+    }
+
+    async fn nobody_gets_what_they_do_not_want_or_more_than_so_many_a_day(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        for _ in 0..4 {
+            approved(&store, sara.id).await;
+        }
+        let other = approved(&store, omid.id).await;
+        let mut to_omid = 0;
+        while let Some(row) = store.claim_follow_up(&claim(10_000)).await.unwrap() {
+            to_omid += u32::from(row.id == other.id);
+            assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), 10_000).await.unwrap());
+        }
+        assert_eq!(to_omid, 1, "whoever waits keeps nobody else waiting");
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
+        // The next day, but by night.
+        let tomorrow = Claim { day_begins_unix_ms: 20_000, ..claim(30_000) };
+        let by_night = Claim { channels: BTreeSet::from([MessageChannel::Webhook]), ..tomorrow.clone() };
+        assert_eq!(store.claim_follow_up(&by_night).await.unwrap(), None);
+        let third = store.claim_follow_up(&tomorrow).await.unwrap().unwrap();
+        assert!(store.settle_follow_up(&third, &SendOutcome::Sent(None), 30_000).await.unwrap());
+        let out = BTreeSet::from([MessageChannel::Sms]);
+        assert!(store.set_opt_outs(sara.id, &out, "mina", 31_000).await.unwrap());
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), out);
+        assert_eq!(store.claim_follow_up(&tomorrow).await.unwrap(), None);
+        let drafted = FollowUpFilter { state: Some(FollowUpState::Drafted), limit: 9, ..Default::default() };
+        let [fourth]: [FollowUpRow; 1] = store.follow_ups(&drafted).await.unwrap().try_into().unwrap();
+        let approve = FollowUpState::Approved;
+        let refused = store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 32_000).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        assert!(store.set_opt_outs(sara.id, &BTreeSet::new(), "mina", 33_000).await.unwrap());
+        assert!(store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 34_000).await.unwrap().is_some());
+        assert!(!store.set_opt_outs(Uuid::now_v7(), &out, "mina", 35_000).await.unwrap());
+    }
+
+    async fn what_a_call_promised_is_drafted_once_and_goes_with_it_while_nobody_has_touched_it(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let draft = |contact: Uuid, origin: &str| Draft { contact, origin: origin.to_owned(), message: message() };
+        // Who it was written to is somebody else by now.
+        let drafts = vec![draft(sara.id, "1:0"), draft(sara.id, "2:0"), draft(Uuid::now_v7(), "3:0")];
+        let mut entry = CallEntry { drafts, ..entry("+989121234567") };
+        entry.note.proposals[1].task.kind = TaskKind::Message;
+        let made = async || {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job
+        };
+        let of_call = FollowUpFilter { call: Some(id), limit: 9, ..Default::default() };
+        let list = async || store.follow_ups(&of_call).await.unwrap();
+        let job = made().await;
+        let rows = list().await;
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.state == FollowUpState::Drafted && row.made_by.is_none()));
+        let second = rows.iter().max_by_key(|row| row.id).unwrap();
+        let row = store.decide_follow_up(second.id, 1, FollowUpState::Approved, "mina", 20_000).await.unwrap().unwrap();
+        store.run_job(job.id, LATE).await.unwrap();
+        made().await;
+        assert_eq!(list().await.len(), 2, "what is approved is not drafted again");
+        let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        assert_eq!(claimed.id, row.id);
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), LATE).await.unwrap());
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let done: Vec<TaskKind> =
+            tasks.iter().filter(|row| row.state == TaskState::Done).map(|row| row.task.kind).collect();
+        assert_eq!(done, [TaskKind::Message], "they were written to, and have yet to be called");
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(list().await.into_iter().map(|row| row.id).collect::<Vec<_>>(), [row.id]);
+        store.delete_calls(&[id].into()).await.unwrap();
+        assert_eq!(store.follow_up(row.id).await.unwrap().unwrap().call, None, "what was sent was sent");
     }
 
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
@@ -2533,6 +2726,81 @@ async fn a_killed_process_leaves_no_job_undone_and_does_none_twice() {
     kill_who_works(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
     if let Some(url) = testing::postgres_url().await {
         kill_who_works(&url).await;
+    }
+}
+
+/// Not a test of its own: the process that the next test kills. Saying a key is what sends a message.
+#[tokio::test]
+#[ignore = "is run, and killed, by another test"]
+async fn sends_until_it_is_killed() {
+    let Ok(url) = std::env::var(DOOMED) else { return };
+    let store = Store::open(&url).await.unwrap();
+    store.take_up_follow_ups(&BTreeSet::new(), LATE).await.unwrap();
+    let claim = Claim { per_day: u32::MAX, ..claim(LATE) };
+    while let Some(row) = store.claim_follow_up(&claim).await.unwrap() {
+        println!("\nclaimed {}", row.key);
+        println!("\nsent {}", row.key);
+        assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), LATE).await.unwrap());
+        println!("\nsettled {}", row.key);
+    }
+}
+
+/// Whoever sends is killed again and again, after each of its steps: nothing is sent twice, and what nobody knows of is said.
+async fn kill_who_sends(url: &str) {
+    use std::io::BufRead;
+    let store = Store::open(url).await.unwrap();
+    let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+    for _ in 0..60 {
+        approved(&store, sara.id).await;
+    }
+    let mut sent: Vec<String> = Vec::new();
+    for n in 0..12 {
+        let mut doomed = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture", "sends_until_it_is_killed"])
+            .env(DOOMED, url)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(doomed.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let step = ["claimed ", "sent ", "settled "][n % 3];
+        let mut of_this_run = 0;
+        for line in lines {
+            if let Some(key) = line.strip_prefix("sent ") {
+                assert!(!sent.iter().any(|one| one == key), "{key} was sent twice");
+                sent.push(key.to_owned());
+            }
+            of_this_run += usize::from(line.starts_with(step));
+            if of_this_run == 4 {
+                doomed.kill().unwrap();
+            }
+        }
+        doomed.wait().unwrap();
+    }
+    store.take_up_follow_ups(&BTreeSet::new(), LATE).await.unwrap();
+    let list = async |state| {
+        let filter = FollowUpFilter { state: Some(state), limit: 99, ..Default::default() };
+        store.follow_ups(&filter).await.unwrap()
+    };
+    let (done, unknown) = (list(FollowUpState::Sent).await, list(FollowUpState::Unknown).await);
+    assert!(!unknown.is_empty(), "nobody was killed while they were at it");
+    let left = list(FollowUpState::Approved).await.len();
+    assert_eq!(done.len() + unknown.len() + left, 60, "nothing is lost");
+    let known: BTreeSet<String> = done.iter().map(|row| row.key.to_string()).collect();
+    let open: BTreeSet<String> = unknown.iter().map(|row| row.key.to_string()).collect();
+    assert!(known.iter().all(|key| sent.contains(key)), "what is said to be sent was");
+    assert!(
+        sent.iter().all(|key| known.contains(key) || open.contains(key)),
+        "what was sent is not to be sent"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_killed_process_sends_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_who_sends(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
+    if let Some(url) = testing::postgres_url().await {
+        kill_who_sends(&url).await;
     }
 }
 

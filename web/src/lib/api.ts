@@ -706,6 +706,53 @@ export interface Task extends TaskFields {
   version: number;
 }
 
+export type MessageChannel = 'sms' | 'telegram' | 'email' | 'webhook';
+
+export type FollowUpState =
+  | 'drafted'
+  | 'approved'
+  | 'sending'
+  | 'sent'
+  | 'failed'
+  | 'dead'
+  | 'unknown'
+  | 'dismissed';
+
+/** What is sent to a contact. */
+export interface FollowUpFields {
+  channel: MessageChannel;
+  to?: string;
+  /** What an e-mail is about. */
+  subject?: string;
+  text: string;
+  not_before_unix_ms?: number;
+}
+
+/** A message to a contact. */
+export interface FollowUp extends FollowUpFields {
+  id: string;
+  lead_id: string;
+  lead_name: string;
+  call_id?: CallId;
+  state: FollowUpState;
+  /** Absent where it was drawn from a call. */
+  made_by?: string;
+  decided_by?: string;
+  changed_at_unix_ms: number;
+  /** When it is tried at the earliest, once it is approved. */
+  due_at_unix_ms?: number;
+  /** Why the last try failed. */
+  error?: string;
+  version: number;
+}
+
+/** A page of messages, by what they can be sent, and where the next page begins. */
+export interface FollowUpList {
+  follow_ups: FollowUp[];
+  channels: MessageChannel[];
+  next?: string;
+}
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -837,6 +884,7 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
 const written = (id: string) => `api/knowledge/documents/${encodeURIComponent(id)}`;
 const lead = (id: string) => `api/leads/${encodeURIComponent(id)}`;
+const followUp = (id: string) => `api/follow-ups/${encodeURIComponent(id)}`;
 const intent = (name: string) => `api/intents/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -1031,6 +1079,22 @@ export const api = {
   addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
   changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),
+  followUps: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<FollowUpList>('GET', `api/follow-ups?${new URLSearchParams(query)}`, undefined, signal),
+  addFollowUp: (id: string, fields: FollowUpFields) =>
+    json<FollowUp>('POST', 'api/follow-ups', { lead_id: id, ...fields }),
+  changeFollowUp: (id: string, version: number, fields: FollowUpFields) =>
+    json<FollowUp>('PUT', followUp(id), { version, ...fields }),
+  decideFollowUp: (id: string, version: number, what: 'approve' | 'dismiss') =>
+    json<FollowUp>('POST', `${followUp(id)}/${what}`, { version }),
+  resolveFollowUp: (id: string, version: number, sent: boolean) =>
+    json<FollowUp>('POST', `${followUp(id)}/resolve`, { version, sent }),
+  async optOuts(id: string, signal?: AbortSignal): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('GET', `${lead(id)}/opt-outs`, undefined, signal)).channels;
+  },
+  async setOptOuts(id: string, channels: MessageChannel[]): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('PUT', `${lead(id)}/opt-outs`, { channels })).channels;
+  },
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   recordings: (state: JobState, signal?: AbortSignal) =>

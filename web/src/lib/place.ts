@@ -10,6 +10,7 @@ export type Place =
   | { page: 'recordings' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
+  | { page: 'follow-ups' }
   | { page: 'review' }
   | { page: 'dashboard' }
   /** Where somebody looked for what was said in it, that is shown. */
@@ -28,6 +29,7 @@ export function placeOf(hash: string): Place {
   if (path === 'contacts') return { page: 'contacts' };
   if (path === 'review') return { page: 'review' };
   if (path === 'dashboard') return { page: 'dashboard' };
+  if (path === 'follow-ups') return { page: 'follow-ups' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
   if (contact?.[1]) return { page: 'contact', id: contact[1] };
   const call = /^calls\/([\w-]+)(?:\/(\d{1,9}))?$/.exec(path);
@@ -44,6 +46,7 @@ export const href = {
   jobs: '#/jobs',
   recordings: '#/recordings',
   contacts: '#/contacts',
+  followUps: '#/follow-ups',
   contact: (id: string) => `#/contacts/${id}`,
   review: '#/review',
   dashboard: '#/dashboard',

@@ -41,7 +41,7 @@ use crate::llm::SpentKeeper;
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::writer::WRITTEN_WITHIN;
-use crate::{analysis, figures, jobs, moods, outgoing, people, priority, retention};
+use crate::{analysis, figures, follow_ups, jobs, moods, outgoing, people, priority, retention};
 
 /// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
 /// `docker-compose.yml` does.
@@ -65,6 +65,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
+    let sender = config.follow_ups.open().map_err(anyhow::Error::msg)?;
     let data = config.server.data.clone();
     keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -196,6 +197,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     figures::imports(&metrics, &imported);
     let told = Arc::new(outgoing::Figures::default());
     figures::outgoing(&metrics, &told);
+    let sent = Arc::new(follow_ups::Figures::default());
+    figures::follow_ups(&metrics, &sent);
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
@@ -203,7 +206,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         Some(model) => jobs::by_model(library.clone(), model, Handle::current(), no_more_jobs.clone()),
         None => jobs::built_in(library.clone()),
     };
-    let jobs = jobs::run(store.clone(), work, config.crm_rules(), limits, done_after, no_more_jobs.clone());
+    let rules = config.follow_up_rules();
+    let jobs = jobs::run(store.clone(), work, rules.clone(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let is_ready = whole_calls(readiness.clone(), calls.clone());
     let imports = imports.run(calls.clone(), is_ready, limits, imported, no_more_jobs.clone());
@@ -211,10 +215,13 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let limits = outgoing::Limits::default();
     let outgoing = outgoing::run(store.clone(), endpoints, limits, told, no_more_jobs.clone());
     let outgoing = tokio::spawn(outgoing);
+    let limits = follow_ups::limits(config.follow_ups.tries);
+    let outbox = follow_ups::run(store.clone(), sender, rules, limits, sent, no_more_jobs.clone());
+    let outbox = tokio::spawn(outbox);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
     let (listens, understands) = (calls.clone(), calls.clone());
-    let (sweeps, works) = (sweeper.abort_handle(), jobs.abort_handle());
+    let (sweeps, works, sends) = (sweeper.abort_handle(), jobs.abort_handle(), outbox.abort_handle());
     let (imports_go_on, tells) = (imports.abort_handle(), outgoing.abort_handle());
     let lasting: Vec<Lasting> = vec![
         ("speech", Box::new(move || listens.is_listening())),
@@ -223,6 +230,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         ("jobs", Box::new(move || !works.is_finished())),
         ("imports", Box::new(move || !imports_go_on.is_finished())),
         ("webhooks", Box::new(move || !tells.is_finished())),
+        ("follow_ups", Box::new(move || !sends.is_finished())),
         ("retention", Box::new(move || !sweeps.is_finished())),
     ];
     let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
@@ -260,7 +268,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         store.close().await;
         served
     };
-    if let Some(served) = wind_up(ended, futures::future::join3(jobs, imports, outgoing), stored).await {
+    // What is being sent then may be sent; what became of it has to be kept before the database is closed.
+    let jobs = futures::future::join4(jobs, imports, outgoing, outbox);
+    if let Some(served) = wind_up(ended, jobs, stored).await {
         served??;
     }
     Ok(())

@@ -195,6 +195,8 @@ pub enum Action {
     EditContacts,
     /// Add to a contact's timeline and tasks.
     AddToTimeline,
+    /// Approve messages to contacts, and say what became of them.
+    ApproveFollowUps,
     /// Remove contacts, with all that is known of them, and make one of two.
     RemoveContacts,
     /// Remove all that is kept of a person, calls included.
@@ -231,6 +233,7 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
+            Action::ApproveFollowUps => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
             Action::RemoveContacts
             | Action::ExportContacts
@@ -260,6 +263,10 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 | Action::ErasePeople
                 | Action::ManageWebhooks
                 | Action::ReviewCalls => Scope::Admin,
+                // Nothing is sent to anybody because a machine thinks so.
+                Action::ApproveFollowUps => {
+                    return Err(ApiError::forbidden("a person approves what is sent"));
+                }
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -508,6 +515,8 @@ mod tests {
             assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageWebhooks), role == Role::Admin);
         }
+        assert!(may(&user(Role::Agent), Action::ApproveFollowUps));
+        assert!(!may(&key(&["admin", "crm:write"]), Action::ApproveFollowUps), "no program sends anything");
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));

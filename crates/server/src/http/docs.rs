@@ -15,9 +15,9 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, companies, contacts, dashboard, drafts, error, gaps, imports, intents, jobs, knowledge, live,
-    missed, ops, pathways, people, person, phone, quality, recording, review, search, session, table, tasks,
-    webhooks, whip,
+    App, calls, companies, contacts, dashboard, drafts, error, follow_ups, gaps, imports, intents, jobs,
+    knowledge, live, missed, ops, pathways, people, person, phone, quality, recording, review, search,
+    session, table, tasks, webhooks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -68,6 +68,8 @@ pub(super) fn routes() -> Router<App> {
         contacts::note, contacts::merge, contacts::of_call, table::export, table::import,
         companies::list, companies::add, companies::one, companies::change, companies::remove,
         person::export, person::erase, tasks::list, tasks::add, tasks::change,
+        follow_ups::list, follow_ups::add, follow_ups::change, follow_ups::approve, follow_ups::dismiss,
+        follow_ups::resolve, follow_ups::opt_outs, follow_ups::set_opt_outs,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,

@@ -13,6 +13,7 @@ mod discreet;
 mod docs;
 mod drafts;
 mod error;
+mod follow_ups;
 mod gaps;
 mod imports;
 mod intents;
@@ -51,6 +52,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sotto_crm::MessageChannel;
 use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -105,6 +107,8 @@ pub struct HttpSettings {
     pub crm: CrmRules,
     /// What is taken out of what people write of calls.
     pub redaction: RedactionConfig,
+    /// By what messages to contacts can be sent.
+    pub channels: Vec<MessageChannel>,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -129,6 +133,7 @@ impl HttpSettings {
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
             redaction: RedactionConfig::default(),
+            channels: Vec::new(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -366,6 +371,7 @@ pub fn router(app: App) -> Router {
         .merge(companies::routes())
         .merge(person::routes())
         .merge(tasks::routes())
+        .merge(follow_ups::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .merge(imports::routes())

@@ -10,7 +10,7 @@ const NONE: &str = "`url` is no address like https://example.com/hook";
 
 /// An address that was checked.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Address {
+pub(crate) struct Address {
     /// As it was given.
     pub url: String,
     /// Its scheme and host alone: the rest may be a secret.

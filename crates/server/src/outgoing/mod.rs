@@ -29,11 +29,12 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::address::Address;
 pub use self::config::{OutsideConfig, WebhookConfig, check};
+pub(crate) use self::secret::Secret;
 
 use self::client::{Answer, Client};
 use self::crm::Mapping;
-use self::secret::Secret;
 use crate::cli::now_unix_ms;
 use crate::pace;
 

@@ -15,7 +15,7 @@ const SIZES: std::ops::RangeInclusive<usize> = 24..=64;
 
 /// What proves who has sent a message.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Secret(Vec<u8>);
+pub(crate) struct Secret(Vec<u8>);
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

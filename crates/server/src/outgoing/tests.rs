@@ -148,6 +148,7 @@ fn started() -> CallStarted {
         participants: Vec::new(),
         language: None,
         bridged: false,
+        parties_guessed: false,
         headers: Default::default(),
     }
 }
@@ -346,7 +347,7 @@ async fn reviewed(store: &Store) {
     let promise = Proposal { origin: "1:0".to_owned(), quote: "I will call.".to_owned(), task: task() };
     let note = CallNote { communication, proposals: vec![promise] };
     let number = Phone::parse("+989121234567", None).unwrap();
-    let entry = CallEntry { number, ended_at_unix_ms: 2_000, note };
+    let entry = CallEntry { number, ended_at_unix_ms: 2_000, note, drafts: Vec::new() };
     let review = ReviewRow {
         version: 1,
         made_at_unix_ms: 2_000,
@@ -393,7 +394,7 @@ async fn another_crm_gets_what_a_call_came_to_once_and_the_rest_when_a_person_ac
     assert_eq!([&said["type"], &said["source"], &said["body"]], ["call_summary", "ai", "Wants a place."]);
     assert_eq!((said.get("content"), &said["tags"]), (None, &json!(["registration"])));
     // Made anew it is not told again.
-    let job = store.jobs(None, 1).await.unwrap()[0].id;
+    let job = store.jobs(None, None, 1).await.unwrap()[0].id;
     store.run_job(job, 3_000).await.unwrap();
     reviewed(&store).await;
     let promised = store.tasks(&TaskFilter { limit: 9, ..TaskFilter::default() }).await.unwrap();

@@ -6,6 +6,7 @@ mod bench;
 mod calls;
 mod contacts;
 mod drafts;
+mod follow_ups;
 mod gaps;
 mod hostile;
 mod imports;
