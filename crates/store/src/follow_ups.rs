@@ -8,10 +8,13 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 use sotto_call::CallId;
-use sotto_crm::{Communication, CommunicationKind, FollowUp, FollowUpState, MessageChannel, Place, Source};
+use sotto_crm::{
+    Communication, CommunicationKind, FollowUp, FollowUpState, MessageChannel, Place, Source, TaskState,
+};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::jobs::{LONGEST_ERROR, small};
 use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::timeline::insert_communication;
@@ -215,20 +218,34 @@ macro_rules! insert_follow_up {
 }
 pub(crate) use insert_follow_up;
 
-/// A message was sent: that is on the contact's timeline, and what was promised is done.
+/// A message was sent: that is on the contact's timeline, and what was promised is done. Who approved the message has accepted
+/// the promise, which is told.
 macro_rules! note_sent {
-    ($tx:ident, $row:expr, $at:expr) => {{
+    ($store:expr, $tx:ident, $row:expr, $at:expr) => {{
         let said = said($row);
         insert_communication!($tx, Uuid::now_v7(), $row.contact, None, $at, $row.decided_by.clone(), said);
-        sqlx::query(
-            "UPDATE tasks SET state = 'done', changed_at = $2, version = version + 1 \
-             WHERE kind = 'message' AND state IN ('proposed', 'open') AND EXISTS (SELECT 1 FROM follow_ups \
-             WHERE follow_ups.id = $1 AND follow_ups.call_id = tasks.call_id AND follow_ups.origin = tasks.origin)",
+        let promised: Option<(Uuid, String)> = sqlx::query_as(
+            "SELECT tasks.id, tasks.state FROM tasks JOIN follow_ups \
+             ON follow_ups.call_id = tasks.call_id AND follow_ups.origin = tasks.origin \
+             WHERE follow_ups.id = $1 AND tasks.kind = 'message'",
         )
         .bind($row.id)
-        .bind($at)
-        .execute(&mut **$tx)
+        .fetch_optional(&mut **$tx)
         .await?;
+        if let Some((task, before)) = promised {
+            let done = sqlx::query(
+                "UPDATE tasks SET state = 'done', changed_at = $2, version = version + 1 \
+                 WHERE id = $1 AND state IN ('proposed', 'open')",
+            )
+            .bind(task)
+            .bind($at)
+            .execute(&mut **$tx)
+            .await?
+            .rows_affected();
+            if done > 0 && before == name_of(&TaskState::Proposed)? {
+                tell!($store, $tx, Told { subject: Some(task), ..Told::of(EventKind::TaskAccepted, $at) });
+            }
+        }
     }};
 }
 
@@ -360,7 +377,7 @@ impl Store {
                 }
             };
             if decided > 0 && next == FollowUpState::Sent {
-                note_sent!(tx, &now, at);
+                note_sent!(self, tx, &now, at);
             }
             decided
         });
@@ -468,7 +485,7 @@ impl Store {
             .await?
             .rows_affected();
             if settled > 0 && matches!(attempt, SendOutcome::Sent(_)) {
-                note_sent!(tx, row, now);
+                note_sent!(self, tx, row, now);
             }
             settled
         });

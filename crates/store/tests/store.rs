@@ -1971,6 +1971,7 @@ on_both! {
         let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
         let id = ended_call(&store, 1_000).await;
         let draft = |contact: Uuid, origin: &str| Draft { contact, origin: origin.to_owned(), message: message() };
+        store.tell_to(vec![listener("few", &[EventKind::TaskAccepted])]);
         // Who it was written to is somebody else by now.
         let drafts = vec![draft(sara.id, "1:0"), draft(sara.id, "2:0"), draft(Uuid::now_v7(), "3:0")];
         let mut entry = CallEntry { drafts, ..entry("+989121234567") };
@@ -1998,6 +1999,7 @@ on_both! {
         let done: Vec<TaskKind> =
             tasks.iter().filter(|row| row.state == TaskState::Done).map(|row| row.task.kind).collect();
         assert_eq!(done, [TaskKind::Message], "they were written to, and have yet to be called");
+        assert_eq!(kinds(&told(&store, "few").await), [EventKind::TaskAccepted]);
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
