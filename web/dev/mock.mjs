@@ -594,6 +594,167 @@ async function elsewhere(request, response, url, user) {
   return answer(response, 204);
 }
 
+const endpoint = { name: 'erp', origin: 'https://erp.example', kinds: ['call.ended', 'insight.ready'] };
+const deliveries = over.slice(0, 4).map((call, n) => ({
+  id: id(begun, 3000 + n),
+  endpoint: endpoint.name,
+  kind: 'call.ended',
+  call_id: call.id,
+  at_unix_ms: begun - n * 60_000,
+  state: n < 2 ? 'dead' : 'done',
+  tries: n < 2 ? 24 : 1,
+  due_at_unix_ms: begun,
+  changed_at_unix_ms: begun - n * 60_000,
+  took_ms: 40,
+  code: n < 2 ? 503 : 204,
+  ...(n < 2 ? { error: 'it answered 503' } : {}),
+}));
+
+function told(request, response, url, user) {
+  if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const at = Date.now();
+  const take = (delivery) => {
+    delete delivery.error;
+    Object.assign(delivery, { state: 'done', tries: 1, code: 204, changed_at_unix_ms: at });
+    return answer(response, 204);
+  };
+  if (request.method === 'GET') {
+    const count = (state) => deliveries.filter((one) => one.state === state).length;
+    const counts = Object.fromEntries(['waiting', 'done', 'dead'].map((state) => [state, count(state)]));
+    const state = url.searchParams.get('state');
+    const shown = deliveries.filter((one) => !state || one.state === state);
+    return answer(response, 200, { endpoints: [{ ...endpoint, ...counts }], deliveries: shown });
+  }
+  if (url.pathname === '/api/webhooks/erp/test') {
+    deliveries.unshift({ id: id(at, 4000), endpoint: 'erp', kind: 'test', at_unix_ms: at, due_at_unix_ms: at });
+    return take(deliveries[0]);
+  }
+  const delivery = deliveries.find((one) => one.id === url.pathname.split('/')[4]);
+  return delivery ? take(delivery) : refuse(response, 404, 'not_found', 'there is no such delivery');
+}
+
+// ---- what people say of calls ----------------------------------------------------------------------------
+
+/** By call: each reviewer's versions, answers, and who wants it to be looked at. */
+const judged = new Map();
+const judgedOf = (call) => {
+  if (!judged.has(call.id)) judged.set(call.id, { reviews: new Map(), replies: [], flagged_by: undefined });
+  return judged.get(call.id);
+};
+const isOver = (call) => stateNow(call).ended !== null;
+
+function judging(request, response, path, user) {
+  const [, callId, what] = /^\/api\/calls\/([\w-]+)\/(?:quality\/)?(\w+)$/.exec(path) ?? [];
+  const call = calls.get(callId);
+  if (!call) return refuse(response, 404, 'not_found', 'no such call');
+  const kept = judgedOf(call);
+  const own = kept.reviews.get(user.name);
+  const isAgent = summary(call).participants.some(({ party, name }) => party === 'agent' && name === user.name);
+  const may_review = user.role !== 'agent' && !isAgent;
+  if (!may_review && !isAgent) return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  if (what === 'reviews') {
+    const blind = may_review && !own;
+    const shown = (review) => ({ ...review, hidden: true, verdict: undefined, scores: [], comment: '' });
+    const newest = [...kept.reviews.values()].map((versions) => versions.at(-1));
+    const reviews = newest.map((review) => (blind ? shown(review) : review));
+    const { replies, flagged_by } = kept;
+    return answer(response, 200, { reviews, replies: blind ? [] : replies, flagged_by, may_review });
+  }
+  return bodyOf(request).then((body) => {
+    if (what === 'replies') {
+      kept.replies.push({ by: user.name, at_unix_ms: Date.now(), text: body.text });
+      return answer(response, 201, kept.replies.at(-1));
+    }
+    if (!may_review) return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    if (what === 'flag') {
+      kept.flagged_by = body.flagged ? (kept.flagged_by ?? user.name) : undefined;
+      return answer(response, 204);
+    }
+    if (body.version !== (own?.length ?? 0)) return refuse(response, 409, 'changed_meanwhile', 'somebody has');
+    const scores = reviewOf(stateNow(call)).quality.questions.map(({ name, score }) => {
+      const said = body.scores.find(({ question }) => question === name);
+      return { question: name, built_in: score, score: said ? said.score : score, comment: said?.comment ?? '' };
+    });
+    const verdict = scores.every(({ score, built_in }) => score === built_in) ? 'accepted' : 'corrected';
+    const about = { reviewer: user.name, version: body.version + 1, at_unix_ms: Date.now(), hidden: false };
+    const review = { ...about, verdict, scores, comment: body.comment };
+    kept.reviews.set(user.name, [...(own ?? []), review]);
+    return answer(response, 200, review);
+  });
+}
+
+const foldedWords = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
+
+function found(response, url, user) {
+  const wanted = Object.fromEntries(url.searchParams);
+  const words = foldedWords(wanted.said ?? '');
+  const has = ({ text }) => words.every((word) => foldedWords(text).some((one) => one.startsWith(word)));
+  const entry = (call) => {
+    const state = stateNow(call);
+    const { quality } = reviewOf(state);
+    const kept = judgedOf(call);
+    const agent = state.started?.participants.find(({ party }) => party === 'agent')?.name;
+    const valence = state.moods.at(-1)?.arc.valence;
+    const level = valence <= -0.2 ? 'negative' : valence >= 0.2 ? 'positive' : 'neutral';
+    const said = words.length > 0 ? state.utterances.filter(has).slice(0, 3) : [];
+    return {
+      call: summary(call),
+      agent,
+      intent: state.intents.at(-1)?.name,
+      intent_title: state.intents.at(-1)?.title ?? {},
+      sentiment: valence === undefined ? undefined : level,
+      score: quality.total ?? undefined,
+      reviews: kept.reviews.size,
+      flagged_by: kept.flagged_by,
+      said: said.map(({ utterance_id, party, start_ms, text }) => ({ utterance_id, party, start_ms, text })),
+    };
+  };
+  const is = (key, value) => wanted[key] === undefined || wanted[key] === String(value);
+  const all = [...calls.values()].filter(isOver).map(entry);
+  const matching = all
+    .filter((one) => (user.role === 'agent' ? one.agent === user.name : is('agent', one.agent)))
+    .filter((one) => words.length === 0 || one.said.length > 0)
+    .filter((one) => is('intent', one.intent) && is('sentiment', one.sentiment))
+    .filter((one) => is('reviewed', one.reviews > 0) && is('flagged', one.flagged_by !== undefined))
+    .filter((one) => is('outcome', one.call.outcome?.outcome))
+    .filter(({ score }) => wanted.score_from === undefined || score >= Number(wanted.score_from))
+    .filter(({ score }) => wanted.score_below === undefined || score < Number(wanted.score_below))
+    .filter(({ call }) => !wanted.before || call.id < wanted.before)
+    .sort((a, b) => (a.call.id < b.call.id ? 1 : -1));
+  return answer(response, 200, { calls: matching.slice(0, Number(wanted.limit ?? 50)) });
+}
+
+/** What the dashboard shows: as if there had been more calls the days before. */
+function figures(response, path, user) {
+  if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const pair = { people: { units: 12, share: 0.83, alpha: 0.61 }, built_in: { units: 40, share: 0.9, alpha: null } };
+  if (path === '/api/quality/agreement') {
+    const titles = { en: 'Greets, and says who they are', fa: 'سلام می‌کند و خود را معرفی می‌کند' };
+    const questions = [{ question: 'greeting', title: titles, agreement: { ...pair, people: null } }];
+    return answer(response, 200, { all: pair, questions });
+  }
+  const DAY = 24 * HOUR;
+  const midnight = begun - (begun % DAY);
+  const some = (count, score) => ({
+    calls: count,
+    length_ms: 210_000,
+    score,
+    reviewed: Math.floor(count / 3),
+    moods: { positive: 4, neutral: count - 5, negative: 1 },
+    agent_ms: count * 90_000,
+    customer_ms: count * 70_000,
+    silence_ms: count * 50_000,
+    latency_ms: 640,
+    certainty: 0.91,
+    lost_ms: 0,
+  });
+  const days = [6, 4, 1, 0].map((ago) => ({ begins_unix_ms: midnight - ago * DAY, figures: some(8 + ago, 0.6 + ago / 20) }));
+  const intents = Object.entries(TITLES).slice(0, 4).map(([intent, title], n) => ({ intent, title, calls: 12 - n * 3 }));
+  const tasks = { proposed: 3, open: 5, done: 9, dismissed: 1 };
+  const total = some(43, 0.72);
+  return answer(response, 200, { since_unix_ms: midnight - 7 * DAY, until_unix_ms: begun, total, days, intents, tasks });
+}
+
 // ---- what is not written down ----------------------------------------------------------------------------
 
 const asked = (text, n, confidence = 0.2) => ({
@@ -717,6 +878,60 @@ for (const call of over) {
   tasks.push({ ...of, quote: text, state: 'proposed', type, channel, due_at_unix_ms: begun + HOUR, version: 1, priority: 'normal' });
 }
 
+// ---- messages to contacts
+
+const CHANNELS = ['sms', 'email'];
+const messages = [];
+/** By what contacts do not want to be written to. */
+const optOuts = new Map();
+
+function draft(lead, about) {
+  const at = about.changed_at_unix_ms ?? begun;
+  const of = { lead_id: lead.id, lead_name: lead.name, channel: 'sms', to: lead.phones[0], state: 'drafted', version: 1 };
+  messages.unshift({ ...of, made_at_unix_ms: at, changed_at_unix_ms: at, ...about, id: id(at, 3300 + messages.length) });
+}
+draft(leads[1], { state: 'unknown', error: 'there was no answer in time', text: 'سلام، فردا با شما تماس می‌گیریم.', decided_by: 'mina' });
+
+/** What a call has promised is drafted once it is over. */
+function promisedBy(call) {
+  if (!call || messages.some((one) => one.call_id === call.id) || summary(call).state !== 'ended') return;
+  const aor = summary(call).participants.find(({ party }) => party === 'customer')?.aor ?? '';
+  const lead = leads.find(({ phones }) => phones.includes(numberOf(aor)));
+  const promised = reviewOf(stateNow(call)).insight.next_actions.some(({ by }) => by === 'agent');
+  if (lead && promised) draft(lead, { call_id: call.id, text: 'Hello Robert Miller, as agreed, we will call you.' });
+}
+
+async function followUps(request, response, url, user) {
+  const { method } = request;
+  const [, , , key, what] = url.pathname.split('/');
+  const asked = url.searchParams;
+  if (method === 'GET') {
+    promisedBy(calls.get(asked.get('call_id')));
+    const wanted = (one) =>
+      ['state', 'lead_id', 'call_id'].every((name) => !asked.get(name) || one[name] === asked.get(name));
+    return answer(response, 200, { follow_ups: messages.filter(wanted), channels: CHANNELS });
+  }
+  const body = await bodyOf(request);
+  const at = Date.now();
+  if (!key) {
+    const lead = leads.find((one) => one.id === body.lead_id);
+    if (!lead) return refuse(response, 404, 'not_found', 'there is no such contact');
+    draft(lead, { ...body, made_by: user.name, changed_at_unix_ms: at });
+    return answer(response, 201, messages[0]);
+  }
+  const message = messages.find((one) => one.id === key);
+  if (!message) return refuse(response, 404, 'not_found', 'there is no such message');
+  if (message.version !== body.version)
+    return refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
+  if (what === 'approve' && optOuts.get(message.lead_id)?.includes(message.channel))
+    return refuse(response, 409, 'opted_out', 'the contact does not want to be written to so');
+  const states = { approve: 'approved', dismiss: 'dismissed', resolve: body.sent ? 'sent' : 'drafted' };
+  const decided = { decided_by: user.name, changed_at_unix_ms: at, version: message.version + 1 };
+  const { sent: _, ...fields } = body;
+  Object.assign(message, fields, { state: states[what] ?? 'drafted' }, decided);
+  return answer(response, 200, message);
+}
+
 async function crm(request, response, url, user) {
   const { method } = request;
   const [, , kind, key, part] = url.pathname.split('/');
@@ -831,6 +1046,10 @@ async function crm(request, response, url, user) {
     const notes = [lead.notes, other.name, other.notes].filter(Boolean).join('\n');
     Object.assign(lead, { phones: [...lead.phones, ...other.phones], notes, version: lead.version + 1 });
     return answer(response, 200, lead);
+  }
+  if (part === 'opt-outs') {
+    if (method === 'PUT') optOuts.set(key, body.channels);
+    return answer(response, 200, { channels: optOuts.get(key) ?? [] });
   }
   if (method === 'PUT') {
     if (lead.version !== body.version) return stale();
@@ -997,7 +1216,12 @@ function resource(request, response, url, user) {
     return library(request, response, url, user);
   if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
+  if (/^\/api\/follow-ups(\/|$)/.test(path)) return followUps(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
+  if (/^\/api\/webhooks(\/|$)/.test(path)) return told(request, response, url, user);
+  if (/^\/api\/calls\/[\w-]+\/(flag|quality\/(reviews|review|replies))$/.test(path)) return judging(request, response, path, user);
+  if (path === '/api/review/calls') return found(response, url, user);
+  if (path === '/api/dashboard' || path === '/api/quality/agreement') return figures(response, path, user);
   if (path.endsWith('/outcome') && request.method === 'PUT') {
     const call = calls.get(path.split('/')[3]);
     if (!call) return refuse(response, 404, 'not_found', 'no such call');

@@ -1054,6 +1054,90 @@ test('by whom a summary was written is told, and that a model has given none', a
   assert.equal(await summary.getByText('language model').count(), 0);
 });
 
+test('a supervisor corrects how good a call was, by the keyboard, and hears what it rests on', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await openEnded(page);
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  await quality.getByRole('button', { name: 'Correct' }).waitFor();
+  await page.locator('h1').focus();
+  await page.keyboard.press('z');
+  // From what the scorecard says one step down: no.
+  await page.waitForFunction(() => document.activeElement?.type === 'radio');
+  for (let n = 0; n < 3; n++) await page.keyboard.press('ArrowDown');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('She gave no name.');
+  await page.keyboard.press('Enter');
+  const said = page.getByRole('region', { name: 'What people say of it' });
+  await said.waitFor();
+  assert.match(await said.innerText(), /admin.*corrects it/s);
+  assert.match(await said.innerText(), /Greets, and says who they are: 0% instead of 100%.*She gave no name\./s);
+  await page.waitForFunction(() => document.activeElement?.textContent.includes('Correct'));
+  // Said anew, it is the next version; what was chosen before stands, and Escape leaves it as it is.
+  await page.keyboard.press('z');
+  await page.waitForFunction(() => document.activeElement?.type === 'radio');
+  assert.equal(await quality.getByLabel('Why: Greets, and says who they are').inputValue(), 'She gave no name.');
+  await page.keyboard.press('Escape');
+  await quality.getByRole('button', { name: 'Accept' }).waitFor();
+  await page.keyboard.press('y');
+  await said.getByText('version 2').waitFor();
+  assert.match(await said.innerText(), /admin.*accepts it/s);
+  // The words that it rests on are shown, and heard.
+  await quality.getByRole('button', { name: /0:/ }).first().click();
+  await page.waitForFunction(() => !document.querySelector('audio').paused);
+  assert.equal(await page.evaluate(() => document.activeElement.closest('[data-key]') !== null), true);
+});
+
+test('an agent does not review the calls of others, nor sees what is said of them', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  await quality.waitFor();
+  await page.waitForTimeout(A_WHILE_MS);
+  assert.equal(await quality.getByRole('button', { name: 'Accept' }).count(), 0);
+  assert.equal(await page.getByRole('region', { name: 'What people say of it' }).count(), 0);
+  await page.goto(`${base}/#/dashboard`);
+  await page.getByText('There is nothing at this address.').waitFor();
+  assert.equal(await page.getByRole('heading', { name: 'How calls go' }).count(), 0);
+});
+
+test('calls are found by what was said, and lead to where it was said', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/review`);
+  await page.waitForSelector('[data-found]');
+  const all = await page.locator('[data-found]').count();
+  await page.keyboard.press('/');
+  await page.keyboard.type('metalingua good');
+  await page.keyboard.press('Enter');
+  await page.waitForFunction((all) => document.querySelectorAll('[data-found]').length < all, all);
+  const quote = page.locator('.quotes a').first();
+  assert.match(await page.locator('.quotes q').first().innerText(), /Good morning, MetaLingua/);
+  await quote.click();
+  await page.waitForFunction(() => /Good morning, MetaLingua/.test(document.activeElement.closest('[data-key]')?.innerText ?? ''));
+  await page.goBack();
+  await page.waitForSelector('[data-found]');
+  await page.getByLabel('Reviews').selectOption('true');
+  await page.getByLabel('Quality').selectOption('high');
+  await page.getByText('No call is like that.').waitFor();
+  await page.getByRole('button', { name: 'Clear' }).click();
+  await page.waitForFunction((all) => document.querySelectorAll('[data-found]').length >= all, all);
+});
+
+test('the dashboard tells its figures in words and tables, in both directions', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/dashboard`);
+  await page.getByRole('heading', { name: 'How calls go' }).waitFor();
+  const talk = page.getByRole('table', { name: 'Who speaks?' });
+  assert.match(await talk.innerText(), /Agents.*43%.*Nobody.*24%/s);
+  const days = page.getByRole('figure', { name: 'How many calls are there?' });
+  await days.getByText('As a table').click();
+  assert.equal(await days.getByRole('row').count(), 4, 'days without calls are left out there');
+  assert.match(await page.locator('main').innerText(), /83%, alpha 0\.61 \(12\)/);
+  const persian = await visit(t, { name: 'admin', locale: 'fa-IR' });
+  await persian.goto(`${base}/#/dashboard`);
+  await persian.getByRole('heading', { name: 'تماس‌ها در یک نگاه' }).waitFor();
+  assert.match(await persian.locator('main').innerText(), /آلفا ۰٫۶۱/);
+});
+
 test('a supervisor adds an intent and its examples, and takes them away again', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');
@@ -1613,6 +1697,22 @@ test('a supervisor uploads recordings and sees what becomes of them, and an agen
   await agent.locator('main .empty').waitFor();
 });
 
+test('an admin sees who is told of what happens, and has it sent again', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.goto(`${base}/#/jobs`);
+  const section = page.getByRole('region', { name: 'Who is told of what happens' });
+  const rows = section.locator('li', { hasText: 'call.ended' });
+  await rows.nth(1).waitFor();
+  await section.getByText('https://erp.example').waitFor();
+  assert.match(await rows.first().innerText(), /answered 503[\s\S]*it answered 503/);
+  await rows.first().getByRole('button', { name: 'Send again' }).click();
+  await rows.nth(1).waitFor({ state: 'detached' });
+  await section.getByRole('button', { name: 'Test: erp' }).click();
+  await section.getByRole('button', { name: /^Taken/ }).click();
+  await section.locator('li', { hasText: /^\s*test\b/ }).waitFor();
+});
+
 test('a supervisor sees what is not written down, names what answers it, and hides what is not ours', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');
@@ -1823,6 +1923,65 @@ test('contacts belong to companies, and are listed by them', async (t) => {
   await companies.getByRole('button', { name: 'Remove? Its contacts stay.' }).click();
   await companies.getByRole('button', { name: 'Noor' }).waitFor({ state: 'detached' });
   await page.locator('[data-contact]').nth(1).waitFor();
+});
+
+test('a message that follows from a call is changed and approved, and one of which nobody knows is looked into', async (t) => {
+  const page = await visit(t);
+  await openEnded(page);
+  const toSend = page.getByRole('region', { name: 'To be sent' });
+  await toSend.getByRole('button', { name: 'Change' }).click();
+  const form = toSend.getByRole('form', { name: 'Change' });
+  await form.getByLabel('Message').fill('Hello Robert, here are the prices.');
+  await form.getByRole('button', { name: 'Keep as a draft' }).click();
+  await form.waitFor({ state: 'detached' });
+  await toSend.locator('li', { hasText: 'here are the prices.' }).getByRole('button', { name: 'Approve' }).click();
+  await toSend.locator('li', { hasText: 'Approved' }).waitFor();
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'Messages' }).click();
+  await page.getByRole('group', { name: 'Which are shown' }).getByRole('button', { name: 'Approved' }).click();
+  const approved = page.locator('[data-message]', { hasText: 'here are the prices.' });
+  assert.match(await approved.getByRole('link', { name: 'To the call' }).getAttribute('href'), /^#\/calls\//);
+  await page.getByRole('button', { name: 'Not known' }).click();
+  const unknown = page.locator('[data-message]', { hasText: 'there was no answer in time' });
+  assert.equal(await unknown.getByRole('button', { name: 'Approve' }).count(), 0, 'it is not sent again blindly');
+  await unknown.getByRole('button', { name: 'It was sent' }).click();
+  await unknown.waitFor({ state: 'detached' });
+});
+
+test('whoever does not want to be written to is not, and a message is written by hand', async (t) => {
+  const page = await visit(t);
+  await page.goto(`${base}/#/contacts`);
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  await page.getByRole('button', { name: 'Write a message' }).click();
+  const form = page.getByRole('form', { name: 'Write a message' });
+  assert.equal(await form.getByLabel('To', { exact: true }).inputValue(), '+442079460123');
+  await form.getByLabel('How').selectOption('email');
+  assert.equal(await form.getByLabel('To', { exact: true }).inputValue(), 'robert@example.com');
+  await form.getByLabel('Subject').fill('Your course');
+  await form.getByLabel('Message').fill('It begins on Monday.');
+  await form.getByRole('button', { name: 'Keep as a draft' }).click();
+  const draft = page.locator('[data-message]', { hasText: 'It begins on Monday.' });
+  const out = page.getByRole('group', { name: 'Does not want:' }).getByRole('button', { name: 'E-mail' });
+  await out.click();
+  await page.locator('[aria-pressed="true"]', { hasText: 'E-mail' }).waitFor();
+  await draft.getByRole('button', { name: 'Approve' }).click();
+  await page.getByText('The contact does not want to be written to so.').waitFor();
+  await draft.getByRole('button', { name: 'Do not send' }).click();
+  await draft.getByText('Not to be sent').waitFor();
+});
+
+test('messages fit a telephone, from the right in Persian', async (t) => {
+  const page = await visit(t, { locale: 'fa-IR', viewport: { width: 390, height: 844 } });
+  await page.waitForSelector('[data-call]');
+  await page.locator('button.who').click();
+  await page.getByRole('link', { name: 'پیام‌ها' }).click();
+  await page.getByRole('button', { name: 'پیش‌نویس' }).waitFor();
+  const wide = await page.evaluate(() =>
+    [...document.querySelectorAll('main *')].filter(
+      (one) => !one.closest('.sr, [aria-hidden=true]') && one.getBoundingClientRect().left < -1,
+    ).length,
+  );
+  assert.equal(wide, 0);
 });
 
 test('contacts fit a telephone, from the right in Persian', async (t) => {

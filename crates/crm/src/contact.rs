@@ -150,7 +150,7 @@ pub fn terms(query: &str) -> Vec<String> {
 }
 
 /// Whether it looks like an address; whether anybody reads what is sent there, only sending tells.
-fn is_email(text: &str) -> bool {
+pub(crate) fn is_email(text: &str) -> bool {
     let Some((local, domain)) = text.rsplit_once('@') else { return false };
     let is_part = |part: &str| {
         !part.is_empty() && !part.chars().any(|c| c.is_whitespace() || matches!(c, '@' | '<' | '>' | ','))

@@ -20,6 +20,35 @@ use crate::LlmError;
 /// How long a connection that is not used is kept.
 const IDLE: Duration = Duration::from_secs(30);
 
+/// Connections over TLS on top of others, to whom the authorities that this machine trusts have certified. Where `is_tls` is false
+/// there will be none over TLS, and a machine without authorities has none to read.
+///
+/// # Errors
+/// When there are no certificates of authorities.
+pub fn connector<H>(tcp: H, is_tls: bool) -> std::io::Result<HttpsConnector<H>> {
+    let provider = Arc::new(ring::default_provider());
+    let connector = HttpsConnectorBuilder::new();
+    let connector = if is_tls {
+        connector.with_provider_and_native_roots(provider)?
+    } else {
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(std::io::Error::other)?;
+        connector.with_tls_config(config.with_root_certificates(RootCertStore::empty()).with_no_client_auth())
+    };
+    Ok(connector.https_or_http().enable_http1().wrap_connector(tcp))
+}
+
+/// Why something failed at bottom, which says more than that a client did.
+#[must_use]
+pub fn root_cause(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut cause = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
 /// Connections to one server.
 pub(crate) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
@@ -58,24 +87,12 @@ impl Http {
                 Some(value)
             }
         };
-        let provider = Arc::new(ring::default_provider());
-        let connector = HttpsConnectorBuilder::new();
-        let connector = if is_tls {
-            let trusted = connector.with_provider_and_native_roots(provider);
-            trusted.map_err(|error| wrong(format!("certificates of authorities: {error}")))?
-        } else {
-            // A machine without any need not have them.
-            let config = ClientConfig::builder_with_provider(provider)
-                .with_safe_default_protocol_versions()
-                .map_err(|error| wrong(error.to_string()))?;
-            let config = config.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
-            connector.with_tls_config(config)
-        };
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
         tcp.set_nodelay(true);
         tcp.set_connect_timeout(Some(connect));
-        let connector = connector.https_or_http().enable_http1().wrap_connector(tcp);
+        let connector =
+            connector(tcp, is_tls).map_err(|error| wrong(format!("certificates of authorities: {error}")))?;
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE)
             .pool_timer(TokioTimer::new())
@@ -107,14 +124,7 @@ impl Http {
         let request = request
             .body(Full::new(Bytes::from(json)))
             .map_err(|error| LlmError::Settings(format!("the address: {error}")))?;
-        self.client.request(request).await.map_err(|error| {
-            // What it is says more than that a client failed.
-            let mut cause: &dyn std::error::Error = &error;
-            while let Some(deeper) = cause.source() {
-                cause = deeper;
-            }
-            LlmError::Unreachable(cause.to_string())
-        })
+        self.client.request(request).await.map_err(|error| LlmError::Unreachable(root_cause(&error)))
     }
 }
 

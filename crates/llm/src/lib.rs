@@ -32,6 +32,7 @@ pub use breaker::{Breaker, Standing};
 pub use budget::{Budget, Reserved, Spent};
 pub use client::{Answered, Llm, Settings, Tokens, Usage};
 pub use figures::{Counts, SECONDS, Snapshot};
+pub use http::{connector, root_cause};
 pub use prompt::{Prompt, Template};
 pub use rate::Rate;
 pub use schema::{Problems, Schema};

@@ -434,6 +434,24 @@ impl CallInsight {
         }
     }
 
+    /// What the customer wanted, by the organisation's name for it.
+    #[must_use]
+    pub fn intent(&self) -> Option<&str> {
+        self.intent.as_deref()
+    }
+
+    /// What people call that, by BCP 47 language.
+    #[must_use]
+    pub fn intent_title(&self) -> &BTreeMap<String, String> {
+        &self.intent_title
+    }
+
+    /// How the customer felt in the end; nothing where moods are not read, or not kept any more.
+    #[must_use]
+    pub fn sentiment(&self) -> Option<Sentiment> {
+        self.sentiment
+    }
+
     /// Which language model wrote the summary, if one did.
     #[must_use]
     pub fn written_by(&self) -> Option<&Written> {

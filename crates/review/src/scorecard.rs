@@ -124,6 +124,12 @@ impl Scorecard {
         Ok(card)
     }
 
+    /// What people call a question, by BCP 47 language; nothing where there is none of this name.
+    #[must_use]
+    pub fn title(&self, question: &str) -> Option<&BTreeMap<String, String>> {
+        self.questions.iter().find(|one| one.name == question).map(|one| &one.title)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.questions.is_empty() || self.questions.len() > MAX_QUESTIONS {
             return Err(format!("it needs questions, at most {MAX_QUESTIONS}"));

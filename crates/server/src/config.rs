@@ -23,12 +23,14 @@ use toml::de::{DeTable, DeValue};
 use crate::alerts::AlertsConfig;
 use crate::crm::{CrmConfig, CrmRules};
 use crate::desk::DeskConfig;
+use crate::follow_ups::{FollowUpRules, FollowUpsConfig};
 use crate::http::HttpSettings;
 use crate::imports::ImportsConfig;
 use crate::insight::{InsightConfig, MoodFrom};
 use crate::library::KnowledgeConfig;
 use crate::llm::LlmConfig;
 use crate::moods::MoodUse;
+use crate::outgoing::{self, WebhookConfig};
 use crate::prompts::PromptsConfig;
 use crate::redaction::RedactionConfig;
 
@@ -45,6 +47,11 @@ const OTHER_VARIABLES: [&str; 5] = ["config", "models", "admin_password", "passw
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Programs that are told of what happens, over HTTPS and signed: `[[webhooks]]` with `name`, `url` and `secret`. `kinds` are
+    /// `call.started`, `call.ended`, `insight.ready`, `quality.ready`, `call.noted`, `task.proposed`, `task.accepted`,
+    /// `contact.changed`, `stage.suggested`, `stage.changed` and `alert`; without, all of them. `private = true` lets one be on a
+    /// network of your own.
+    pub webhooks: Vec<WebhookConfig>,
     /// The web page and the interface for programs.
     pub server: ServerConfig,
     /// The database.
@@ -79,6 +86,9 @@ pub struct Config {
     pub llm: LlmConfig,
     /// Whoever calls, or is called: contacts, and what was said to them.
     pub crm: CrmConfig,
+    /// Messages to contacts that follow from calls: drafted of what was promised, and sent when somebody has approved them. There
+    /// are none until something is configured to send them by.
+    pub follow_ups: FollowUpsConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// Recordings of calls that were made elsewhere, and become calls here.
@@ -406,6 +416,15 @@ impl Config {
         if let Err(problem) = self.llm.check() {
             return wrong("llm", problem);
         }
+        if let Err(problem) = outgoing::check(&self.webhooks) {
+            return wrong("webhooks", problem);
+        }
+        if let Err(problem) = self.crm.outside.check() {
+            return wrong("crm.outside", problem);
+        }
+        if let Err(problem) = self.follow_ups.check() {
+            return wrong("follow_ups", problem);
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -463,6 +482,12 @@ impl Config {
         CrmRules { country: self.crm.country, clock: self.insight.utc_offset.into() }
     }
 
+    /// By what rules messages to contacts are drafted and sent.
+    #[must_use]
+    pub fn follow_up_rules(&self) -> FollowUpRules {
+        self.follow_ups.rules(self.crm_rules())
+    }
+
     /// What HTTP needs of it.
     #[must_use]
     pub fn http(&self) -> HttpSettings {
@@ -477,6 +502,8 @@ impl Config {
             open_metrics: self.server.open_metrics,
             moods: MoodUse::from(&self.insight),
             crm: self.crm_rules(),
+            redaction: self.redaction.clone(),
+            channels: self.follow_up_rules().channels,
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -923,6 +950,14 @@ mod tests {
         assert!(wrong("[llm.purposes]\nanswers = 1").contains("`answers` is none: answer, insight, check"));
         assert!(wrong("[llm]\nanswer_tokens = 4096").contains("fewer tokens"));
         assert!(wrong("[llm]\nwhole_s = 0").contains("must not be 0"));
+        let webhook = "[[webhooks]]\nname = \"erp\"\nurl = \"http://erp/\"\nsecret = \"\"";
+        assert!(wrong(webhook).starts_with("`webhooks`: `erp`: `url` begins with https://"));
+        assert!(wrong("[[webhooks]]\nname = \"erp\"\nkinds = [\"calls\"]").contains("calls"));
+        assert!(wrong("[crm.outside]\nurl = \"crm\"").starts_with("`crm.outside`: "));
+        assert!(wrong("[follow_ups]\nquiet = \"night\"").contains("no hours like 21:00-08:00"));
+        assert!(wrong("[follow_ups]\ntries = 0").starts_with("`follow_ups`: `tries`"));
+        assert!(wrong("[follow_ups.texts]\ncall = { en = \"Hello\" }").contains("call"));
+        assert!(wrong("[follow_ups.email]\ntls = \"maybe\"").starts_with("sotto.toml:2: "));
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

@@ -7,6 +7,8 @@ use sotto_crm::{CallNote, Contact, Country, Phone};
 use sotto_store::{CallEntry, Store, StoreError};
 use time::UtcOffset;
 
+use crate::outgoing::OutsideConfig;
+
 /// Contacts that are read together.
 const PAGE: u32 = 500;
 
@@ -18,6 +20,8 @@ pub struct CrmConfig {
     /// `+98 912 345 6789` are one. Without it a number is known only as it is dialled.
     #[schemars(with = "Option<String>")]
     pub country: Option<Country>,
+    /// Another CRM that gets what calls came to, and what is promised in them, for contacts that it has as well.
+    pub outside: OutsideConfig,
 }
 
 /// By what numbers and promises are read.
@@ -86,7 +90,7 @@ impl CrmRules {
     }
 
     /// What a call with these participants that is over adds to the timeline of whoever it was with, when it came to this
-    /// insight, which has no moods in it. Nothing where their number is not known.
+    /// insight, which has no moods in it and nothing that follows from it yet. Nothing where their number is not known.
     #[must_use]
     pub fn entry(
         &self,
@@ -97,7 +101,7 @@ impl CrmRules {
     ) -> Option<CallEntry> {
         let number = self.customer(participants)?;
         match CallNote::of(insight, ended_at_unix_ms, self.clock) {
-            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note }),
+            Ok(note) => Some(CallEntry { number, ended_at_unix_ms, note, drafts: Vec::new() }),
             Err(error) => {
                 tracing::warn!(%call, %error, "what a call came to cannot be noted on a timeline");
                 None

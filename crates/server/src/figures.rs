@@ -10,7 +10,7 @@ use sotto_speech::{BUCKETS_MS, DecodeFigures, Figures, Histogram};
 
 use crate::library::{Library, LibraryFigures};
 use crate::metrics::{Buckets, Labels, Metrics};
-use crate::{insight, jobs, redaction};
+use crate::{follow_ups, insight, jobs, outgoing, redaction};
 
 /// Registers the engine's figures.
 pub fn speech(metrics: &Metrics, figures: &Arc<Figures>) {
@@ -131,6 +131,35 @@ fn tries(metrics: &Metrics, figures: &Arc<jobs::Figures>, [done, failed, dead]: 
         (dead, |f| f.dead.load(Relaxed)),
     ];
     for ((name, help), read) in counters {
+        let figures = figures.clone();
+        metrics.counter(name, help, move || read(&figures));
+    }
+}
+
+/// Registers what others are told.
+pub fn outgoing(metrics: &Metrics, figures: &Arc<outgoing::Figures>) {
+    type Count = fn(&outgoing::Figures) -> u64;
+    let counters: [(&str, &str, Count); 3] = [
+        ("deliveries_done", "Webhooks and calls of an outside CRM that were taken", |f| f.done.load(Relaxed)),
+        ("deliveries_failed", "Tries of them that failed", |f| f.failed.load(Relaxed)),
+        ("deliveries_dead", "Those that were given up", |f| f.dead.load(Relaxed)),
+    ];
+    for (name, help, read) in counters {
+        let figures = figures.clone();
+        metrics.counter(name, help, move || read(&figures));
+    }
+}
+
+/// Registers what became of messages to contacts.
+pub fn follow_ups(metrics: &Metrics, figures: &Arc<follow_ups::Figures>) {
+    type Count = fn(&follow_ups::Figures) -> u64;
+    let counters: [(&str, &str, Count); 4] = [
+        ("follow_ups_sent", "Messages to contacts that were taken", |f| f.sent.load(Relaxed)),
+        ("follow_ups_failed", "Tries of messages to contacts that failed", |f| f.failed.load(Relaxed)),
+        ("follow_ups_dead", "Messages to contacts that were given up", |f| f.dead.load(Relaxed)),
+        ("follow_ups_unknown", "Messages to contacts that may have been sent", |f| f.unknown.load(Relaxed)),
+    ];
+    for (name, help, read) in counters {
         let figures = figures.clone();
         metrics.counter(name, help, move || read(&figures));
     }
@@ -318,6 +347,7 @@ mod tests {
         speech(&metrics, &Arc::default());
         insight(&metrics, &Arc::default());
         jobs(&metrics, &Arc::default());
+        follow_ups(&metrics, &Arc::default());
         redaction(&metrics, &Arc::default());
         let settings = Settings { url: "http://127.0.0.1:9".to_owned(), ..Settings::default() };
         llm(&metrics, &Llm::new(settings).unwrap());

@@ -448,7 +448,8 @@ pub fn of_call(
     library: &Library,
     trigger: &Trigger,
 ) -> Result<CallKnowledge, KnowledgeError> {
-    Ok(CallKnowledge { questions: unanswered(state, library, trigger)?, cards: cards(events) })
+    let (questions, cards) = (unanswered(state, library, trigger)?, cards(events));
+    Ok(CallKnowledge { questions, cards, ..CallKnowledge::default() })
 }
 
 fn unanswered(

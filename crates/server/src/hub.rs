@@ -27,8 +27,9 @@ use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::alerts::Rules;
+use crate::cli::now_unix_ms;
 use crate::insight::{CallMemory, ConsentSaidBy};
-use crate::needs::{Condition, Needs};
+use crate::needs::{Alert, Condition, LiveNow, Needs};
 use crate::summary::{CallSummary, Lifecycle};
 
 /// How much the hub holds.
@@ -867,22 +868,50 @@ impl Task {
         Some(Instant::now() + Duration::from_millis(due.0.saturating_sub(now.0)))
     }
 
+    /// Tells whoever listens outside of alerts that did not stand before. None of how the customer feels: who is told of that is
+    /// not for us to say out there.
+    fn tell_others(&self, before: Option<&LiveNow>, now: Option<&LiveNow>) {
+        let store = &self.shared.store;
+        let Some(now) = now.filter(|_| !store.listeners().is_empty()) else { return };
+        let stood = before.map(|before| before.alerts.as_slice()).unwrap_or_default();
+        let is_same = |one: &Alert, other: &Alert| {
+            (one.kind, one.party, &one.title) == (other.kind, other.party, &other.title)
+        };
+        let is_new = |alert: &&Alert| {
+            let alert: &Alert = alert;
+            !alert.kind.tells_mood() && !stood.iter().any(|before| is_same(before, alert))
+        };
+        for alert in now.alerts.iter().filter(is_new) {
+            // Without the words it rests on, which may be taken out of the log.
+            let told = Alert { evidence: None, ..alert.clone() };
+            let Ok(told) = serde_json::to_string(&told) else { continue };
+            let (store, writer, call) = (store.clone(), self.shared.writer.clone(), self.id);
+            tokio::spawn(async move {
+                // Of a call that has just begun the store may not know yet.
+                writer.flush().await;
+                if let Err(error) = store.tell_alert(call, &told, now_unix_ms()).await {
+                    tracing::warn!(%call, %error, "nobody outside is told of an alert");
+                }
+            });
+        }
+    }
+
     /// Tells lists what the call looks like now, if that is news to them.
     fn show(&self) {
         let mut summary = CallSummary::of_state(self.id, self.recording, &self.state);
         if summary.state == Lifecycle::Live && goes_on(&self.state) {
             summary.now = Some(self.needs.now((self.clock)(), &self.state));
         }
-        let now = {
+        let (before, now) = {
             let mut shown = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
             if shown.looks_like(&summary) {
                 return;
             }
             summary.version = shown.version + 1;
             let now = Arc::new(summary);
-            *shown = Arc::clone(&now);
-            now
+            (std::mem::replace(&mut *shown, Arc::clone(&now)), now)
         };
+        self.tell_others(before.now.as_ref(), now.now.as_ref());
         // Nobody may be listening.
         let _ = self.shared.lists.send(now);
     }
@@ -1082,7 +1111,7 @@ mod tests {
         Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
     };
     use sotto_insight::{Playbook, PromptSet};
-    use sotto_store::{CallRowState, WriterLimits, testing};
+    use sotto_store::{CallRowState, EventKind, Listener, WriterLimits, testing};
 
     use super::*;
     use crate::needs::{AlertKind, Phase, Severity};
@@ -1729,6 +1758,38 @@ mod tests {
         call.end(hangup(1)).await.unwrap();
         let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
         assert_eq!((seen.state, &seen.now), (Lifecycle::Ended, &None));
+    }
+
+    #[tokio::test]
+    async fn whoever_listens_outside_is_told_of_an_alert_each_time_it_comes_and_once() {
+        let (hub, _folder) = hub(HubLimits::default()).await;
+        let kinds = [EventKind::Alert].into();
+        let listener = Listener { name: "a".to_owned(), origin: "https://a.example".to_owned(), kinds };
+        hub.store().tell_to(vec![listener]);
+        let call = hub.begin(new_call("a"), still).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        for (n, lost) in (1..).zip([true, false, true]) {
+            call.becomes(Condition::AgentLost(lost));
+            list.next().await.unwrap();
+            // It is shown again, and stands as before.
+            call.publish(utterance(n, "word", true));
+            list.next().await.unwrap();
+        }
+        let told = loop {
+            let told = hub.store().deliveries(None, None, 9).await.unwrap();
+            if told.len() > 1 {
+                break told;
+            }
+            tokio::task::yield_now().await;
+        };
+        call.end(hangup(1)).await.unwrap();
+        assert_eq!(told.len(), 2);
+        for one in told {
+            let alert: serde_json::Value = serde_json::from_str(one.detail.as_deref().unwrap()).unwrap();
+            assert_eq!((one.kind, one.call), (EventKind::Alert, Some(call.id())));
+            assert_eq!(alert["kind"], "agent_lost");
+        }
     }
 
     /// What a change looks like when nobody says anything more: it is shown all the same.

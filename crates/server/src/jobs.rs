@@ -10,9 +10,9 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sotto_call::{CallEvent, CallId, CallState, EventBody};
+use sotto_call::{CallEvent, CallId, CallState, EventBody, Participant};
 use sotto_knowledge::Trigger;
-use sotto_review::{Quality, Scorecard};
+use sotto_review::{CallInsight, Quality, Scorecard};
 use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
@@ -20,10 +20,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::assist::Model;
 use crate::cli::now_unix_ms;
-use crate::crm::CrmRules;
+use crate::follow_ups::FollowUpRules;
 use crate::library::Library;
 use crate::writer::{self, Drafted};
-use crate::{gaps, priority};
+use crate::{gaps, pace, priority, search};
 
 /// Events that are read together.
 const PAGE: u32 = 1_000;
@@ -61,10 +61,9 @@ impl Default for JobLimits {
 }
 
 impl JobLimits {
-    /// How long until a job is tried again, in milliseconds: not all at once, when many failed together.
+    /// How long until a job is tried again, in milliseconds.
     pub(crate) fn pause_ms(&self, tries: u32) -> u64 {
-        let pause = self.pause.saturating_mul(1 << tries.saturating_sub(1).min(30));
-        let pause = pause.min(self.longest_pause).mul_f64(rand::random_range(0.5..1.5));
+        let pause = pace::pause(tries, self.pause, self.longest_pause);
         u64::try_from(pause.as_millis()).unwrap_or(u64::MAX)
     }
 }
@@ -88,7 +87,7 @@ pub struct Made {
     pub with_moods: Option<String>,
     /// Its quality.
     pub quality: String,
-    /// What it tells of what is written down.
+    /// What it tells of what is written down, and by what the call is found.
     pub knowledge: CallKnowledge,
     /// Makes what is to stand in place of this, and may take long. Until then this is shown, and the job goes on.
     pub better: Option<Better>,
@@ -142,12 +141,14 @@ fn review(
 ) -> anyhow::Result<Made> {
     let state = CallState::of(events);
     // A call comes to something whatever becomes of what is written down.
-    let knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
+    let mut knowledge = gaps::of_call(&state, events, library, trigger).unwrap_or_else(|error| {
         tracing::warn!(%error, "what a call asked was not looked up");
         CallKnowledge::default()
     });
+    let quality = Quality::of(events, card);
+    knowledge.search = search::of_call(&state, events, &CallInsight::of_state(&state), &quality);
     let (insight, with_moods) = insights(state, &Drafted::NotAsked)?;
-    let quality = serde_json::to_string(&Quality::of(events, card))?;
+    let quality = serde_json::to_string(&quality)?;
     Ok(Made { insight, with_moods, quality, knowledge, better: None })
 }
 
@@ -165,14 +166,14 @@ fn insights(mut state: CallState, drafted: &Drafted) -> anyhow::Result<(String, 
 pub async fn run(
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
 ) {
     let worker = Arc::new(Worker { store, work, rules, limits, figures, stop });
     worker.take_up().await;
-    if let Err(error) = worker.rules.respell(&worker.store).await {
+    if let Err(error) = worker.rules.crm.respell(&worker.store).await {
         tracing::warn!(%error, "numbers stay as they were spelled before `crm.country` was set");
     }
     let mut is_more = worker.join_calls().await;
@@ -203,7 +204,7 @@ pub async fn run(
 struct Worker {
     store: Store,
     work: Work,
-    rules: CrmRules,
+    rules: FollowUpRules,
     limits: JobLimits,
     figures: Arc<Figures>,
     stop: CancellationToken,
@@ -243,12 +244,19 @@ impl Worker {
             }
         };
         for call in &calls {
-            let entry = self.rules.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight);
-            let joined = match self.store.join_call(call, entry.as_ref()).await {
+            let entry = self.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight).await;
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    tracing::warn!(%error, "it cannot be looked just now what follows from calls");
+                    return false;
+                }
+            };
+            let joined = match self.store.join_call(call, entry.as_ref(), now_unix_ms()).await {
                 Err(error) if error.is_permanent() => {
                     // It is on nobody's timeline, and holds up no other.
                     tracing::error!(call = %call.id, %error, "the database refuses what a call adds to a timeline");
-                    self.store.join_call(call, None).await
+                    self.store.join_call(call, None, now_unix_ms()).await
                 }
                 joined => joined,
             };
@@ -302,8 +310,23 @@ impl Worker {
         }
         let length = call.duration_ms.map_or(0, |length| length.0);
         let ended_at = call.started_at_unix_ms.saturating_add(length);
-        let entry = self.rules.entry(call.id, &call.participants, ended_at, &made.insight);
+        let entry = self.entry(call.id, &call.participants, ended_at, &made.insight).await?;
         Ok((made, entry))
+    }
+
+    /// What a call adds to the timeline of whoever it was with, and what follows from it.
+    async fn entry(
+        &self,
+        call: CallId,
+        participants: &[Participant],
+        ended_at_unix_ms: u64,
+        insight: &str,
+    ) -> Result<Option<CallEntry>, StoreError> {
+        let mut entry = self.rules.crm.entry(call, participants, ended_at_unix_ms, insight);
+        if let Some(entry) = &mut entry {
+            entry.drafts = self.rules.drafts(&self.store, entry).await?;
+        }
+        Ok(entry)
     }
 
     /// Has something done on a thread of its own.
@@ -457,7 +480,7 @@ mod tests {
         let working = tokio::spawn(run(
             store.clone(),
             work,
-            CrmRules::default(),
+            FollowUpRules::default(),
             limits,
             figures.clone(),
             stop.clone(),
@@ -611,7 +634,7 @@ mod tests {
         let model = Model { llm, redaction, patience: Duration::from_secs(60) };
         let stop = CancellationToken::new();
         let work = by_model(Library::default(), model, Handle::current(), stop.clone());
-        let working = run(store.clone(), work, CrmRules::default(), SOON, Arc::default(), stop.clone());
+        let working = run(store.clone(), work, FollowUpRules::default(), SOON, Arc::default(), stop.clone());
         let working = tokio::spawn(working);
         while fake.asked().is_empty() {
             tokio::task::yield_now().await;

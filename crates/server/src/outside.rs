@@ -4,7 +4,7 @@
 //! Whoever answers for a name may have it point into our own network. A name is looked up once, and what is connected to is
 //! one of the addresses that were looked at (no rebinding). Redirects are for the caller to look at.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -60,7 +60,7 @@ impl Resolver for Reachable {
 
 /// Whether an address is one of the internet's, by the registries of special ones (RFC 6890 and what IANA added), or, where that
 /// is allowed, of a private network. Never this machine, nor what only neighbours or clouds' own services have.
-fn may_reach(address: IpAddr, private: bool) -> bool {
+pub(crate) fn may_reach(address: IpAddr, private: bool) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [a, b, c, _] = address.octets();
@@ -81,9 +81,14 @@ fn may_reach(address: IpAddr, private: bool) -> bool {
             !special && !reserved
         }
         IpAddr::V6(address) => {
-            let [a, b, ..] = address.segments();
             if address.is_unique_local() {
                 return private;
+            }
+            let [a, b, middle @ .., high, low] = address.segments();
+            // Translated (RFC 6052): what it stands for.
+            if (a, b) == (0x64, 0xff9b) && middle == [0; 4] {
+                let ([a, b], [c, d]) = (high.to_be_bytes(), low.to_be_bytes());
+                return may_reach(Ipv4Addr::new(a, b, c, d).into(), private);
             }
             // Global unicast (RFC 4291 section 2.4), but for protocols' own and what leads to an IPv4 address of its choice
             // (Teredo, 6to4), and documentation.
@@ -99,7 +104,14 @@ mod tests {
 
     #[test]
     fn what_is_not_on_the_internet_is_out_of_reach_and_this_machine_always() {
-        for address in ["8.8.8.8", "93.184.216.34", "100.128.0.1", "172.32.0.1", "2606:2800:220:1::1"] {
+        for address in [
+            "8.8.8.8",
+            "93.184.216.34",
+            "100.128.0.1",
+            "172.32.0.1",
+            "2606:2800:220:1::1",
+            "64:ff9b::808:808",
+        ] {
             assert!(may_reach(address.parse().unwrap(), false), "{address}");
         }
         for address in ["10.0.0.5", "172.16.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::ffff:10.0.0.5"] {

@@ -1,4 +1,4 @@
-//! How often something may be done.
+//! How often something may be done, and when what failed is tried again.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, PoisonError};
@@ -8,6 +8,14 @@ use tokio::time::Instant;
 
 /// Names up to which it is not looked who did nothing of late.
 const NAMES: usize = 1_024;
+
+/// How long until something is tried again that has failed so often in a row: `first` or so, twice as long after each further
+/// failure, and at most about `longest`. Not all at once, when many failed together.
+#[must_use]
+pub fn pause(failures: u32, first: Duration, longest: Duration) -> Duration {
+    let pause = first.saturating_mul(1 << failures.saturating_sub(1).min(30));
+    pause.min(longest).mul_f64(rand::random_range(0.5..1.5))
+}
 
 /// Lets each of those who have a name do something so often within a time, and not more often.
 #[derive(Debug)]
@@ -49,6 +57,15 @@ impl Pace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_limit() {
+        let (first, longest) = (Duration::from_secs(2), Duration::from_secs(60));
+        for (failures, usual) in [(0, 2), (1, 2), (2, 4), (3, 8), (6, 60), (u32::MAX, 60)] {
+            let (usual, pause) = (Duration::from_secs(usual), pause(failures, first, longest));
+            assert!(pause >= usual / 2 && pause < usual * 3 / 2, "{failures}: {pause:?}");
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_done_too_often_has_to_wait() {

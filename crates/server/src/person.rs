@@ -10,6 +10,7 @@ use sotto_store::{CallFilter, CallRow, CallRowState, ContactRow, Store, StoreErr
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::imports::Imports;
 use crate::retention;
@@ -102,7 +103,7 @@ pub async fn erase(
     let missed: Vec<Uuid> = callers.into_iter().filter(|(_, aor)| of_theirs(aor)).map(|(id, _)| id).collect();
     let missed = store.remove_missed(&missed).await?;
     if left == 0 {
-        store.remove_contact(contact.id, None).await?;
+        store.remove_contact(contact.id, None, now_unix_ms()).await?;
     }
     Ok(Erased { calls, left, missed, recordings })
 }

@@ -17,7 +17,7 @@ pub struct AuditRow {
     /// By whom.
     pub who: String,
     /// What, as one word of a few: `supervise`, `outcome`, `consent`, `intents`, `knowledge`, `gap`, `contacts`,
-    /// `contact_seen`, `recordings`, `draft`, `refused`.
+    /// `contact_seen`, `recordings`, `draft`, `quality`, `follow_ups`, `webhook`, `refused`.
     pub what: String,
     /// In which call.
     pub call: Option<CallId>,

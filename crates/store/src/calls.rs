@@ -11,6 +11,7 @@ use sotto_call::{
 use sqlx::QueryBuilder;
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::FORGET_KNOWLEDGE;
 use crate::imports::FORGET_IMPORT;
 use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
@@ -321,6 +322,8 @@ impl Store {
                 .bind(row.recording.as_deref().map(clean))
                 .execute(&mut **tx)
                 .await?;
+                let at = signed(row.started_at_unix_ms, "start")?;
+                tell!(self, tx, Told::of_call(EventKind::CallStarted, row.id, at));
             }
             for (call, (seq, at)) in &newest {
                 let known = sqlx::query(
@@ -438,6 +441,11 @@ impl Store {
                         .execute(&mut **tx)
                         .await?;
                 }
+                let at: i64 = sqlx::query_scalar("SELECT started_at + duration_ms FROM calls WHERE id = $1")
+                    .bind(call.0)
+                    .fetch_one(&mut **tx)
+                    .await?;
+                tell!(self, tx, Told::of_call(EventKind::CallEnded, *call, at));
             }
         });
         if !batch.redactions.is_empty() {
@@ -713,7 +721,7 @@ impl Store {
 }
 
 #[derive(sqlx::FromRow)]
-struct RawCall {
+pub(crate) struct RawCall {
     id: Uuid,
     external_id: String,
     source: String,

@@ -6,6 +6,7 @@ use sotto_crm::{Contact, ContactKind, Phone, Place, Stage};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
     clean, from_json, from_name, name_of, placed, read, seen, signed, to_json, transaction, unsigned,
 };
@@ -66,9 +67,12 @@ struct Raw {
 }
 
 /// Has what belongs to a contact belong to another.
-const MOVE: [&str; 2] = [
+const MOVE: [&str; 4] = [
     "UPDATE communications SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
     "UPDATE tasks SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE follow_ups SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "INSERT INTO opt_outs (contact_id, channel, noted_at, noted_by) SELECT $1, channel, noted_at, noted_by FROM opt_outs \
+     WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts) ON CONFLICT (contact_id, channel) DO NOTHING",
 ];
 
 const COLUMNS: &str =
@@ -93,16 +97,29 @@ macro_rules! bind_contact {
     };
 }
 
-/// Puts what is written down of a contact in the place of this version, within a transaction; says how many there were.
+/// Puts what is written down of a contact in the place of this version, and tells of it, within a transaction; says how many
+/// there were.
 macro_rules! replace {
-    ($tx:ident, $id:expr, $version:expr, $contact:expr, $at:expr) => {{
+    ($store:expr, $tx:ident, $id:expr, $version:expr, $contact:expr, $at:expr) => {{
+        let before: Option<String> = sqlx::query_scalar("SELECT stage FROM contacts WHERE id = $1")
+            .bind($id)
+            .fetch_optional(&mut **$tx)
+            .await?;
         let changed = sqlx::query(
             "UPDATE contacts SET kind = $2, stage = $3, name = $4, numbers = $5, email = $6, owner = $7, \
              notes = $8, fields = $9, words = $10, active_at = $11, company_id = $12, version = version + 1 \
              WHERE id = $1 AND version = $13",
         );
         let changed = bind_contact!(changed, $id, $contact, $at).bind($version);
-        changed.execute(&mut **$tx).await.map_err(no_company)?.rows_affected()
+        let changed = changed.execute(&mut **$tx).await.map_err(no_company)?.rows_affected();
+        if changed > 0 {
+            let told = |kind| Told { subject: Some($id), ..Told::of(kind, $at) };
+            tell!($store, $tx, told(EventKind::ContactChanged));
+            if before != Some(name_of(&$contact.stage)?) {
+                tell!($store, $tx, told(EventKind::StageChanged));
+            }
+        }
+        changed
     }};
 }
 
@@ -151,9 +168,9 @@ macro_rules! look_again {
     };
 }
 
-/// Keeps a new contact with its numbers, within a transaction.
+/// Keeps a new contact with its numbers, and tells of it, within a transaction.
 macro_rules! insert {
-    ($tx:ident, $id:expr, $contact:expr, $at:expr) => {
+    ($store:expr, $tx:ident, $id:expr, $contact:expr, $at:expr) => {
         look_again!($tx, $contact);
         let added = sqlx::query(
             "INSERT INTO contacts (id, kind, stage, name, numbers, email, owner, notes, fields, words, \
@@ -162,6 +179,7 @@ macro_rules! insert {
         );
         bind_contact!(added, $id, $contact, $at).execute(&mut **$tx).await.map_err(no_company)?;
         put_numbers!($tx, $id, $contact);
+        tell!($store, $tx, Told { subject: Some($id), ..Told::of(EventKind::ContactChanged, $at) });
     };
 }
 
@@ -189,7 +207,7 @@ impl Store {
     pub async fn add_contact(&self, contact: &Contact, at_unix_ms: u64) -> Result<ContactRow, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         transaction!(self, tx => {
-            insert!(tx, id, contact, at);
+            insert!(self, tx, id, contact, at);
         });
         Ok(ContactRow {
             id,
@@ -209,7 +227,7 @@ impl Store {
         transaction!(self, tx => {
             for contact in contacts {
                 let id = Uuid::now_v7();
-                insert!(tx, id, contact, at);
+                insert!(self, tx, id, contact, at);
             }
         });
         Ok(())
@@ -269,7 +287,7 @@ impl Store {
         let (at, version) = (signed(at_unix_ms, "time")?, seen(version)?);
         transaction!(self, tx => {
             look_again!(tx, contact);
-            let changed = replace!(tx, id, version, contact, at);
+            let changed = replace!(self, tx, id, version, contact, at);
             if changed == 0 {
                 return stale_or_none!(tx, id);
             }
@@ -308,7 +326,8 @@ impl Store {
                 sqlx::query(statement).bind(id).bind(other).execute(&mut **tx).await?;
             }
             sqlx::query("DELETE FROM contacts WHERE id = $1").bind(other).execute(&mut **tx).await?;
-            let changed = replace!(tx, id, version, contact, at);
+            tell!(self, tx, Told { subject: Some(other), ..Told::of(EventKind::ContactChanged, at) });
+            let changed = replace!(self, tx, id, version, contact, at);
             if changed == 0 {
                 return stale_or_none!(tx, id);
             }
@@ -373,15 +392,24 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError::Stale`] when somebody else has changed it since.
-    pub async fn remove_contact(&self, id: Uuid, version: Option<u64>) -> Result<bool, StoreError> {
-        let version = version.map(seen).transpose()?;
+    pub async fn remove_contact(
+        &self,
+        id: Uuid,
+        version: Option<u64>,
+        at_unix_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let (at, version) = (signed(at_unix_ms, "time")?, version.map(seen).transpose()?);
         let removed = transaction!(self, tx => {
-            sqlx::query("DELETE FROM contacts WHERE id = $1 AND version = coalesce($2, version)")
+            let removed = sqlx::query("DELETE FROM contacts WHERE id = $1 AND version = coalesce($2, version)")
                 .bind(id)
                 .bind(version)
                 .execute(&mut **tx)
                 .await?
-                .rows_affected()
+                .rows_affected();
+            if removed > 0 {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::ContactChanged, at) });
+            }
+            removed
         });
         if removed == 0 && self.contact(id).await?.is_some() {
             return Err(StoreError::Stale);

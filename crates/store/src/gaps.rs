@@ -10,7 +10,7 @@ use sqlx::FromRow;
 use uuid::Uuid;
 
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::{CallSearch, Store, StoreError};
 
 /// How far a gap is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -64,13 +64,15 @@ pub struct CardUses {
     pub wrong: u64,
 }
 
-/// What a call tells of what is written down.
+/// What a call tells of what is written down, and by what it is found itself.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct CallKnowledge {
     /// What nothing answered well enough. Of which call and which gap they are is not looked at.
     pub questions: Vec<QuestionRow>,
     /// By document, each once.
     pub cards: Vec<CardUses>,
+    /// By what the call is found and counted.
+    pub search: CallSearch,
 }
 
 /// Questions that ask the same.
@@ -105,9 +107,13 @@ pub struct FindsRow {
     pub last_at_unix_ms: u64,
 }
 
-/// Something was taken out of a call's log: what was made of the log goes. Two statements, each with the call.
-pub(crate) const FORGET_KNOWLEDGE: [&str; 2] =
-    ["DELETE FROM gap_questions WHERE call_id = $1", "DELETE FROM card_uses WHERE call_id = $1"];
+/// Something was taken out of a call's log: what was made of the log goes. Four statements, each with the call.
+pub(crate) const FORGET_KNOWLEDGE: [&str; 4] = [
+    "DELETE FROM gap_questions WHERE call_id = $1",
+    "DELETE FROM card_uses WHERE call_id = $1",
+    "DELETE FROM call_words WHERE call_id = $1",
+    "DELETE FROM call_facts WHERE call_id = $1",
+];
 
 pub(crate) const ADD_QUESTION: &str = "INSERT INTO gap_questions \
     (id, gap_id, call_id, utterance, asked_at, text, confidence, model, vector) \

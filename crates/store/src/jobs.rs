@@ -12,7 +12,9 @@ use sotto_crm::Place;
 use sqlx::FromRow;
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
+use crate::search::add_search;
 use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
@@ -28,11 +30,12 @@ pub(crate) const MAKE_AGAIN: [&str; 2] = [
     "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
     "DELETE FROM ai_call_insights WHERE call_id = $1",
 ];
-/// A call's moods are kept no more. Whoever reads them just now, for what they make of them, has to read again. Two statements,
+/// A call's moods are kept no more. Whoever reads them just now, for what they make of them, has to read again. Three statements,
 /// each with the call, in the order of [`MAKE_AGAIN`].
-pub(crate) const FORGET_MOODS: [&str; 2] = [
+pub(crate) const FORGET_MOODS: [&str; 3] = [
     "UPDATE jobs SET state = 'waiting', due_at = changed_at WHERE call_id = $1 AND state = 'running'",
     "UPDATE ai_call_insights SET with_moods = NULL WHERE call_id = $1",
+    "UPDATE call_facts SET sentiment = NULL WHERE call_id = $1",
 ];
 /// Keeps what a call came to.
 const KEEP_REVIEW: &str = "INSERT INTO ai_call_insights \
@@ -258,9 +261,10 @@ impl Store {
         Ok(is_ours)
     }
 
-    /// A claimed job is done, and this is what it came to, and what it tells of what is written down, in place of what there was
-    /// before. What it adds to a timeline is added to that of the contact with the customer's number, if there is one. False, and
-    /// nothing is kept, where somebody else has it by now: the call was removed, or something was taken out of its log.
+    /// A claimed job is done, and this is what it came to, what it tells of what is written down, and by what the call is found,
+    /// in place of what there was before. What it adds to a timeline is added to that of the contact with the customer's number,
+    /// if there is one. False, and nothing is kept, where somebody else has it by now: the call was removed, or something was
+    /// taken out of its log.
     ///
     /// # Errors
     /// When the database refuses.
@@ -295,6 +299,9 @@ impl Store {
                     .bind(entry.map_or("", |entry| entry.number.as_str()))
                     .execute(&mut **tx)
                     .await?;
+                for kind in [EventKind::InsightReady, EventKind::QualityReady] {
+                    tell!(self, tx, Told { call: Some(job.call.0), ..Told::of(kind, made_at) });
+                }
                 // Somebody may have decided about the gap of what was asked: in the same words it stays of it.
                 let gaps: Vec<(String, Uuid)> = sqlx::query_as(
                     "SELECT text, gap_id FROM gap_questions WHERE call_id = $1 AND gap_id IS NOT NULL",
@@ -322,8 +329,9 @@ impl Store {
                         .execute(&mut **tx)
                         .await?;
                 }
+                add_search!(tx, self.kind(), job.call, &knowledge.search);
                 if let Some(entry) = entry {
-                    note_call!(tx, job.call.0, entry);
+                    note_call!(self, tx, job.call, entry, made_at);
                 }
             }
             settled > 0

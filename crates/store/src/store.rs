@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sotto_crm::Place;
@@ -13,8 +14,8 @@ use sqlx::sqlite::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use crate::StoreError;
 use crate::forget::Forgetter;
+use crate::{Listener, StoreError};
 
 /// How long PostgreSQL has to answer, or to give a connection.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
@@ -23,6 +24,8 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) db: Db,
+    /// Who is told of what happens.
+    pub(crate) listeners: Arc<OnceLock<Vec<Listener>>>,
 }
 
 /// SQLite allows one writer at a time, so there is one writing connection, which waits for nobody in this process but, for
@@ -124,7 +127,8 @@ impl Store {
         let reading = options.clone().read_only(true);
         let read = SqlitePoolOptions::new().max_connections(4).connect_with(reading).await?;
         let forgetter = Forgetter::start(options);
-        Ok(Self { db: Db::Sqlite { read, write, forgetter, path: path.to_owned() } })
+        let db = Db::Sqlite { read, write, forgetter, path: path.to_owned() };
+        Ok(Self { db, listeners: Arc::default() })
     }
 
     async fn open_postgres(url: &str) -> Result<Self, StoreError> {
@@ -135,7 +139,7 @@ impl Store {
             .connect_with(options)
             .await?;
         sqlx::migrate!("../../migrations/postgres").run(&pool).await?;
-        Ok(Self { db: Db::Postgres(pool) })
+        Ok(Self { db: Db::Postgres(pool), listeners: Arc::default() })
     }
 
     /// `sqlite` or `postgres`.

@@ -7,15 +7,17 @@ use sotto_crm::{CallNote, Communication, Phone, Place, QueuePlace, Task, TaskKin
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{clean, from_json, from_name, name_of, placed, read, seen, signed, transaction, unsigned};
-use crate::{Store, StoreError};
+use crate::{Draft, Store, StoreError};
 
-/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words.
-/// Three statements, each with the call.
-pub(crate) const FORGET_CALL: [&str; 3] = [
+/// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words; a
+/// message that nobody has touched goes as well. Four statements, each with the call.
+pub(crate) const FORGET_CALL: [&str; 4] = [
     "DELETE FROM communications WHERE call_id = $1",
     "DELETE FROM tasks WHERE call_id = $1 AND state = 'proposed'",
     "UPDATE tasks SET quote = NULL WHERE call_id = $1",
+    "DELETE FROM follow_ups WHERE call_id = $1 AND state = 'drafted' AND decided_by IS NULL",
 ];
 /// When something is due of which that was not said: last of all.
 const NEVER: i64 = i64::MAX;
@@ -105,6 +107,8 @@ pub struct CallEntry {
     pub ended_at_unix_ms: u64,
     /// What it adds.
     pub note: CallNote,
+    /// Messages that follow from it.
+    pub drafts: Vec<Draft>,
 }
 
 /// A call that came to something, and of which nobody has looked yet whose it is.
@@ -189,26 +193,49 @@ macro_rules! insert_task {
     }};
 }
 
-/// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, within a transaction.
+/// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, with what follows from
+/// it, and tells of it, within a transaction.
 macro_rules! note_call {
-    ($tx:ident, $call:expr, $entry:expr) => {{
-        let (call, entry): (uuid::Uuid, &$crate::CallEntry) = ($call, $entry);
+    ($store:expr, $tx:ident, $call:expr, $entry:expr, $at:expr) => {{
+        let (call, entry): (sotto_call::CallId, &$crate::CallEntry) = ($call, $entry);
         let ended_at = $crate::store::signed(entry.ended_at_unix_ms, "time")?;
-        let contact: Option<uuid::Uuid> =
-            sqlx::query_scalar("SELECT contact_id FROM contact_numbers WHERE number = $1")
-                .bind(entry.number.as_str())
-                .fetch_optional(&mut **$tx)
-                .await?;
-        if let Some(contact) = contact {
+        let contact: Option<(uuid::Uuid, String)> = sqlx::query_as(
+            "SELECT id, stage FROM contacts JOIN contact_numbers ON contact_id = id WHERE number = $1",
+        )
+        .bind(entry.number.as_str())
+        .fetch_optional(&mut **$tx)
+        .await?;
+        if let Some((contact, stage)) = contact {
             let said = &entry.note.communication;
             let id = uuid::Uuid::now_v7();
-            $crate::timeline::insert_communication!($tx, id, contact, Some(call), ended_at, None, said);
+            $crate::timeline::insert_communication!($tx, id, contact, Some(call.0), ended_at, None, said);
+            let of_call = |kind| Told { subject: Some(contact), ..Told::of_call(kind, call, $at) };
+            tell!($store, $tx, of_call(EventKind::CallNoted));
+            let suggested = said.metadata.get("lead_stage_suggestion").and_then(|stage| stage.as_str());
+            if let Some(suggested) = suggested.filter(|suggested| *suggested != stage) {
+                let detail = Some(suggested.to_owned());
+                tell!($store, $tx, Told { detail, ..of_call(EventKind::StageSuggested) });
+            }
             for proposal in &entry.note.proposals {
                 let quote = $crate::store::clean(&proposal.quote);
-                let of_call = Some((call, proposal.origin.clone(), quote));
+                let promised = Some((call.0, proposal.origin.clone(), quote));
                 let (id, task, state) =
                     (uuid::Uuid::now_v7(), &proposal.task, sotto_crm::TaskState::Proposed);
-                $crate::timeline::insert_task!($tx, id, contact, of_call, state, task, ended_at, None);
+                $crate::timeline::insert_task!($tx, id, contact, promised, state, task, ended_at, None);
+                let is_new: Option<uuid::Uuid> = sqlx::query_scalar("SELECT id FROM tasks WHERE id = $1")
+                    .bind(id)
+                    .fetch_optional(&mut **$tx)
+                    .await?;
+                if is_new.is_some() {
+                    let once = Some(format!("{call}:{}", proposal.origin));
+                    let told = Told::of(EventKind::TaskProposed, $at);
+                    tell!($store, $tx, Told { call: Some(call.0), subject: Some(id), once, ..told });
+                }
+            }
+            for draft in entry.drafts.iter().filter(|draft| draft.contact == contact) {
+                let (promised, message) = (Some((call.0, draft.origin.clone())), &draft.message);
+                let id = uuid::Uuid::now_v7();
+                $crate::follow_ups::insert_follow_up!($tx, id, contact, promised, message, ended_at, None);
             }
         }
     }};
@@ -394,7 +421,9 @@ impl Store {
         &self,
         call: &UnjoinedCall,
         entry: Option<&CallEntry>,
+        now_unix_ms: u64,
     ) -> Result<bool, StoreError> {
+        let at = signed(now_unix_ms, "time")?;
         let is_joined = transaction!(self, tx => {
             // The job comes first, as in `finish_job`: whoever takes something out of the call waits for this, and then takes
             // out what is added here as well.
@@ -419,11 +448,25 @@ impl Store {
                 return Ok(false);
             }
             if let Some(entry) = entry {
-                note_call!(tx, call.id.0, entry);
+                note_call!(self, tx, call.id, entry, at);
             }
             true
         });
         Ok(is_joined)
+    }
+
+    /// What a call added to its contact's timeline, if it did.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn communication_of(&self, call: CallId) -> Result<Option<CommunicationRow>, StoreError> {
+        let row: Option<RawCommunication> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM communications WHERE call_id = $1")
+                .bind(call.0)
+                .fetch_optional(db)
+                .await?
+        });
+        row.map(CommunicationRow::try_from).transpose()
     }
 
     /// Keeps a new task; nothing where there is no such contact.
@@ -440,7 +483,11 @@ impl Store {
     ) -> Result<Option<TaskRow>, StoreError> {
         let (id, at) = (Uuid::now_v7(), signed(at_unix_ms, "time")?);
         let added = transaction!(self, tx => {
-            insert_task!(tx, id, contact, None, state, task, at, Some(clean(by)))
+            let added = insert_task!(tx, id, contact, None, state, task, at, Some(clean(by)));
+            if added > 0 && state == TaskState::Proposed {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::TaskProposed, at) });
+            }
+            added
         });
         if added == 0 { Ok(None) } else { self.task(id).await }
     }
@@ -461,7 +508,11 @@ impl Store {
         let channel = task.channel.map(|channel| name_of(&channel)).transpose()?;
         let due = task.due_at_unix_ms.map(|at| signed(at, "time")).transpose()?;
         let changed = transaction!(self, tx => {
-            sqlx::query(
+            let before: Option<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE id = $1")
+                .bind(id)
+                .fetch_optional(&mut **tx)
+                .await?;
+            let changed = sqlx::query(
                 "UPDATE tasks SET state = $3, kind = $4, title = $5, channel = $6, address = $7, due_at = $8, \
                  priority = $9, assignee = $10, changed_at = $11, version = version + 1 WHERE id = $1 AND version = $2",
             )
@@ -478,7 +529,12 @@ impl Store {
             .bind(at)
             .execute(&mut **tx)
             .await?
-            .rows_affected()
+            .rows_affected();
+            let was_proposed = before == Some(name_of(&TaskState::Proposed)?);
+            if changed > 0 && was_proposed && matches!(state, TaskState::Open | TaskState::Done) {
+                tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::TaskAccepted, at) });
+            }
+            changed
         });
         let now = self.task(id).await?;
         if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
 use proptest::test_runner::{Config, TestRunner};
 use sotto_call::{
     ArcPoint, CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, CustomerUtterance, Dtmf,
@@ -16,16 +17,19 @@ use sotto_call::{
     Source, Span, Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, Phone, Place,
-    Priority, Proposal, Stage, Task, TaskKind, TaskOrder, TaskState,
+    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, FollowUp,
+    FollowUpState, MessageChannel, Phone, Place, Priority, Proposal, Stage, Task, TaskKind, TaskOrder,
+    TaskState,
 };
 use sotto_store::testing;
 use sotto_store::{
-    ApiKeyRow, AuditRow, CallEntry, CallFilter, CallKnowledge, CallRow, CallRowState, CardUses, Closing,
-    CompanyFilter, ContactFilter, DocumentRow, EmbeddingRow, EventWriter, ExampleRow, FindsRow, GapRow,
-    GapState, ImportRow, IntentEdits, IntentRow, JobRow, JobState, MissedCall, NewImport, Outcome,
-    PlaybookRow, QuestionRow, ReviewRow, Role, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow,
-    UserChange, UserRow, WriterLimits, recover,
+    ApiKeyRow, Attempt, AuditRow, CallEntry, CallFacts, CallFilter, CallKnowledge, CallRow, CallRowState,
+    CallSearch, CallSentiment, CardUses, Claim, Closing, CompanyFilter, ContactFilter, DayRow, DeliveryRow,
+    DeliveryState, DocumentRow, Draft, EmbeddingRow, EventKind, EventWriter, ExampleRow, FindsRow,
+    FollowUpFilter, FollowUpRow, GapRow, GapState, ImportRow, IntentCount, IntentEdits, IntentRow, JobRow,
+    JobState, Listener, MissedCall, NewImport, Outcome, PlaybookRow, QualityReviewRow, QuestionRow, ReplyRow,
+    ReviewRow, Role, SaidRow, ScoreRow, SearchFilter, SendOutcome, SessionRow, Step, Store, StoreError,
+    TaskFilter, TaskRow, UserChange, UserRow, Verdict, WriterLimits, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -241,7 +245,31 @@ fn entry(number: &str) -> CallEntry {
         number: number_of(number),
         ended_at_unix_ms: 10_000,
         note: CallNote { communication: summary, proposals },
+        drafts: Vec::new(),
     }
+}
+
+/// A message that somebody gets.
+fn message() -> FollowUp {
+    FollowUp {
+        channel: MessageChannel::Sms,
+        to: Some("+989121234567".to_owned()),
+        subject: None,
+        text: "two\nlines".to_owned(),
+        not_before_unix_ms: None,
+    }
+}
+
+/// What may be claimed at a time, on a day that began at 0: two messages to one contact, by whatever there is.
+fn claim(now_unix_ms: u64) -> Claim {
+    let channels = MessageChannel::ALL.into_iter().collect();
+    Claim { now_unix_ms, day_begins_unix_ms: 0, per_day: 2, channels }
+}
+
+/// A message to a contact that somebody has approved.
+async fn approved(store: &Store, contact: Uuid) -> FollowUpRow {
+    let row = store.add_follow_up(contact, &message(), "mina", 1_000).await.unwrap().unwrap();
+    store.decide_follow_up(row.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap()
 }
 
 /// A call that tells nothing of what is written down.
@@ -270,11 +298,99 @@ fn asking(questions: &[QuestionRow]) -> CallKnowledge {
     CallKnowledge {
         questions: questions.to_vec(),
         cards: vec![CardUses { document: "refunds.md".to_owned(), ..uses }],
+        ..nothing()
+    }
+}
+
+/// What is kept of a call by which it is found: its agent, what it came to, and what was said, in order.
+fn search(agent: &str, score: Option<f32>, said: &[&str]) -> CallKnowledge {
+    let facts = CallFacts {
+        agent: Some(agent.to_owned()),
+        intent: Some("refund".to_owned()),
+        intent_title: [("en".to_owned(), "Refund".to_owned())].into(),
+        sentiment: Some(CallSentiment::Negative),
+        score,
+        agent_ms: Millis(3_000),
+        customer_ms: Millis(1_000),
+        silence_ms: Millis(500),
+        finals: 2,
+        latency_ms: Millis(700),
+        words: 4,
+        probability: 3.5,
+        lost_ms: Millis(20),
+    };
+    let said = (1..).zip(said).map(|(n, text)| SaidRow {
+        utterance: UtteranceId(n),
+        party: Party::Customer,
+        at: Millis(u64::from(n) * 1_000),
+        text: (*text).to_owned(),
+    });
+    CallKnowledge { search: CallSearch { facts, said: said.collect() }, ..nothing() }
+}
+
+/// A call that is over, and by which it is found is kept.
+async fn searchable_call(store: &Store, started_at_unix_ms: u64, found_by: &CallKnowledge) -> CallId {
+    let id = ended_call(store, started_at_unix_ms).await;
+    let job = claimed(store).await;
+    assert!(store.finish_job(&job, &review_called("said"), found_by, None).await.unwrap());
+    id
+}
+
+/// The calls that are found, newest first, each with what was said that was looked for.
+async fn found_calls(store: &Store, filter: SearchFilter) -> Vec<(CallId, Vec<u32>)> {
+    let limit = if filter.limit == 0 { 9 } else { filter.limit };
+    let found = store.find_calls(&SearchFilter { limit, ..filter }).await.unwrap();
+    let said = |said: &[SaidRow]| said.iter().map(|one| one.utterance.0).collect();
+    found.iter().map(|one| (one.call.id, said(&one.said))).collect()
+}
+
+fn saying(text: &str) -> SearchFilter {
+    SearchFilter { said: Some(text.to_owned()), ..SearchFilter::default() }
+}
+
+/// What somebody says of a call's quality.
+fn judged(call: CallId, reviewer: &str, version: u64, score: Option<f32>) -> QualityReviewRow {
+    let verdict = if score == Some(1.0) { Verdict::Accepted } else { Verdict::Corrected };
+    let (question, comment) = ("greeting".to_owned(), "she did not".to_owned());
+    QualityReviewRow {
+        call,
+        reviewer: reviewer.to_owned(),
+        version,
+        at_unix_ms: 60_000 + version,
+        verdict,
+        scores: vec![ScoreRow { question, built_in: Some(1.0), score, comment }],
+        comment: "all in all".to_owned(),
     }
 }
 
 fn texts(questions: &[QuestionRow]) -> Vec<&str> {
     questions.iter().map(|question| question.text.as_str()).collect()
+}
+
+/// One that is told of these.
+fn listener(name: &str, kinds: &[EventKind]) -> Listener {
+    let (name, kinds) = (name.to_owned(), kinds.iter().copied().collect());
+    Listener { name, origin: "https://example.com".to_owned(), kinds }
+}
+
+/// What came of telling somebody, at a time.
+fn tried(state: DeliveryState, code: u16, due_at_unix_ms: u64) -> Attempt {
+    let error = (state != DeliveryState::Done).then(|| "no\0 luck".to_owned());
+    Attempt { state, due_at_unix_ms, took_ms: 7, code: Some(code), error }
+}
+
+/// All that an endpoint is still to be told, in order; it takes it all.
+async fn told(store: &Store, endpoint: &str) -> Vec<DeliveryRow> {
+    let mut told = Vec::new();
+    while let Some(next) = store.next_delivery(endpoint).await.unwrap() {
+        assert!(store.settle_delivery(next.id, &tried(DeliveryState::Done, 200, 1), LATE).await.unwrap());
+        told.push(next);
+    }
+    told
+}
+
+fn kinds(told: &[DeliveryRow]) -> Vec<EventKind> {
+    told.iter().map(|row| row.kind).collect()
 }
 
 async fn states(store: &Store) -> Vec<(JobState, u64)> {
@@ -1267,10 +1383,10 @@ on_both! {
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
         assert_eq!(store.contact(sara.id).await.unwrap().unwrap(), changed);
         assert_eq!(store.change_contact(Uuid::now_v7(), 1, &now, 3_000).await.unwrap(), None);
-        let stale = store.remove_contact(sara.id, Some(1)).await;
+        let stale = store.remove_contact(sara.id, Some(1), LATE).await;
         assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
-        assert!(store.remove_contact(sara.id, Some(2)).await.unwrap());
-        assert!(!store.remove_contact(sara.id, Some(2)).await.unwrap());
+        assert!(store.remove_contact(sara.id, Some(2), LATE).await.unwrap());
+        assert!(!store.remove_contact(sara.id, Some(2), LATE).await.unwrap());
         assert_eq!(store.contact(sara.id).await.unwrap(), None);
     }
 
@@ -1361,6 +1477,11 @@ on_both! {
             store.add_communication(of.id, &said(content), "mina", 3_000).await.unwrap().unwrap();
             store.add_task(of.id, TaskState::Open, &callback(), "mina", 3_000).await.unwrap().unwrap();
         }
+        let written = store.add_follow_up(other.id, &message(), "mina", 3_000).await.unwrap().unwrap();
+        let (sms, email) = (MessageChannel::Sms, MessageChannel::Email);
+        for (of, out) in [(&sara, BTreeSet::from([sms])), (&other, BTreeSet::from([sms, email]))] {
+            assert!(store.set_opt_outs(of.id, &out, "mina", 3_000).await.unwrap());
+        }
         let both = sara.contact.merged(&other.contact).unwrap();
         let merge = async |versions: [u64; 2], ids: [Uuid; 2]| {
             let [one, two] = [0, 1].map(|n| (ids[n], versions[n]));
@@ -1383,6 +1504,8 @@ on_both! {
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
         let tasks = store.tasks(&TaskFilter { contact: Some(sara.id), limit: 9, ..Default::default() }).await.unwrap();
         assert_eq!(tasks.len(), 2);
+        assert_eq!(store.follow_up(written.id).await.unwrap().unwrap().contact, sara.id);
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), BTreeSet::from([sms, email]));
         for number in ["+989121234567", "+442079460018"] {
             let whose = ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
             assert_eq!(store.contacts(&whose).await.unwrap(), std::slice::from_ref(&merged));
@@ -1473,7 +1596,7 @@ on_both! {
         assert_eq!(list(TaskFilter { state: Some(TaskState::Done), ..Default::default() }).await, [done]);
         assert_eq!(store.add_task(Uuid::now_v7(), TaskState::Open, &callback(), "mina", 1).await.unwrap(), None);
         assert!(store.change_task(Uuid::now_v7(), 1, TaskState::Open, &callback(), 1).await.unwrap().is_none());
-        store.remove_contact(sara.id, None).await.unwrap();
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
         assert_eq!(list(TaskFilter::default()).await, []);
     }
 
@@ -1563,8 +1686,8 @@ on_both! {
         let [call] = unjoined.as_slice() else { panic!("{unjoined:?}") };
         assert_eq!((call.id, call.insight.as_str(), call.ended_at_unix_ms), (id, "said", 10_000));
         assert_eq!(call.participants, started("abc@pbx").participants);
-        assert!(store.join_call(call, Some(&entry)).await.unwrap());
-        assert!(!store.join_call(call, Some(&entry)).await.unwrap(), "once");
+        assert!(store.join_call(call, Some(&entry), LATE).await.unwrap());
+        assert!(!store.join_call(call, Some(&entry), LATE).await.unwrap(), "once");
         let timeline = store.communications(sara.id, None, 9).await.unwrap();
         assert_eq!(timeline.iter().map(|row| row.call).collect::<Vec<_>>(), [Some(id)]);
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap().len(), 2);
@@ -1572,7 +1695,7 @@ on_both! {
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 30_000).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "it is there already");
         // With her goes her timeline, and whoever has the number then gets the call.
-        store.remove_contact(sara.id, None).await.unwrap();
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
         store.add_contact(&contact("Reza", &["+989121234567"]), 40_000).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap().len(), 1);
     }
@@ -1598,19 +1721,490 @@ on_both! {
         let before = store.unjoined_calls(9).await.unwrap().remove(0);
         store.run_job(job.id, LATE).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "the job looks whose it is");
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         let again = ReviewRow { made_at_unix_ms: 60_000, ..review_called("again") };
         assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry)).await.unwrap());
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
-        assert!(!store.join_call(&before, Some(&entry)).await.unwrap());
+        assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
     }
 
+    async fn what_happens_is_queued_for_those_who_listen(store: Store) {
+        use EventKind::{CallEnded, CallNoted, CallStarted, ContactChanged, InsightReady, QualityReady, StageChanged,
+            StageSuggested, TaskAccepted, TaskProposed};
+        let few = [CallEnded, TaskAccepted];
+        store.tell_to(vec![listener("all", &EventKind::ALL), listener("few", &few), listener("none", &[])]);
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let job = claimed(&store).await;
+        let mut entry = entry("+989121234567");
+        let stage = ("lead_stage_suggestion".to_owned(), "qualified".into());
+        entry.note.communication.metadata = [stage].into_iter().collect();
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        let all = told(&store, "all").await;
+        let expected = [ContactChanged, CallStarted, CallEnded, InsightReady, QualityReady, CallNoted, StageSuggested,
+            TaskProposed, TaskProposed];
+        assert_eq!(kinds(&all), expected);
+        assert!(all[1..].iter().all(|row| row.call == Some(id)));
+        assert_eq!((all[0].subject, all[5].subject), (Some(sara.id), Some(sara.id)));
+        assert_eq!((all[6].detail.as_deref(), all[2].at_unix_ms), (Some("qualified"), 10_000));
+        assert_eq!(kinds(&told(&store, "few").await), [CallEnded]);
+        assert_eq!(store.next_delivery("none").await.unwrap(), None);
+
+        // Only what was proposed is accepted, and only a stage that is another is changed.
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let change = async |row: &TaskRow, version, state| {
+            store.change_task(row.id, version, state, &row.task, 20_000).await.unwrap();
+        };
+        change(&tasks[0], 1, TaskState::Open).await;
+        change(&tasks[0], 2, TaskState::Done).await;
+        change(&tasks[1], 1, TaskState::Dismissed).await;
+        let accepted = told(&store, "few").await;
+        assert_eq!(accepted.iter().map(|row| (row.kind, row.subject)).collect::<Vec<_>>(), [(TaskAccepted, Some(tasks[0].id))]);
+        let now = Contact { stage: Stage::Qualified, ..contact("Sara", &[]) };
+        for version in [1, 2] {
+            store.change_contact(sara.id, version, &now, 20_000).await.unwrap();
+        }
+        store.change_contact(sara.id, 1, &now, 20_000).await.unwrap_err();
+        store.remove_contact(sara.id, None, 30_000).await.unwrap();
+        store.remove_contact(sara.id, None, 30_000).await.unwrap();
+        let after = told(&store, "all").await;
+        assert_eq!(kinds(&after), [TaskAccepted, ContactChanged, StageChanged, ContactChanged, ContactChanged]);
+    }
+
+    async fn what_is_told_only_once_is_not_told_again_when_a_job_is_done_again(store: Store) {
+        store.tell_to(vec![listener("all", &EventKind::ALL)]);
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        ended_call(&store, 1_000).await;
+        let entry = entry("+989121234567");
+        let made = async || {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job.id
+        };
+        let job = made().await;
+        store.run_job(job, LATE).await.unwrap();
+        made().await;
+        let waited = told(&store, "all").await;
+        let proposed = waited.iter().filter(|row| row.kind == EventKind::TaskProposed);
+        let proposed: BTreeSet<Uuid> = proposed.filter_map(|row| row.subject).collect();
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let there: BTreeSet<Uuid> = tasks.iter().map(|row| row.id).collect();
+        assert_eq!(proposed, there, "what waits is about what there is now");
+        assert_eq!(waited.iter().filter(|row| row.kind == EventKind::CallNoted).count(), 1);
+        store.run_job(job, LATE).await.unwrap();
+        made().await;
+        assert_eq!(kinds(&told(&store, "all").await), [EventKind::InsightReady, EventKind::QualityReady]);
+    }
+
+    async fn what_is_taken_back_is_not_told(store: Store) {
+        store.tell_to(vec![listener("all", &EventKind::ALL)]);
+        let sara = contact("Sara", &["+989121234567"]);
+        store.add_contact(&sara, 1_000).await.unwrap();
+        store.add_contact(&contact("Other", &["+989121234567"]), 2_000).await.unwrap_err();
+        let id = ended_call(&store, 1_000).await;
+        store.delete_calls(&[id].into()).await.unwrap();
+        assert_eq!(kinds(&told(&store, "all").await), [EventKind::ContactChanged]);
+        assert!(store.tell_alert(CallId::new(), "{}", 1_000).await.is_err(), "of no call");
+        assert_eq!(store.next_delivery("all").await.unwrap(), None);
+    }
+
+    async fn a_delivery_is_tried_until_it_is_taken_or_given_up_and_then_again_by_a_person(store: Store) {
+        assert!(!store.tell_test("a", 1_000).await.unwrap(), "nobody is told");
+        store.tell_to(vec![listener("a", &[]), listener("b", &[])]);
+        for endpoint in ["a", "a", "b"] {
+            assert!(store.tell_test(endpoint, 1_000).await.unwrap());
+        }
+        let first = store.next_delivery("a").await.unwrap().unwrap();
+        assert_eq!((first.state, first.tries, first.due_at_unix_ms, first.code), (DeliveryState::Waiting, 0, 1_000, None));
+        assert!(store.settle_delivery(first.id, &tried(DeliveryState::Waiting, 500, 9_000), 2_000).await.unwrap());
+        let again = store.next_delivery("a").await.unwrap().unwrap();
+        assert_eq!((again.id, again.tries, again.due_at_unix_ms), (first.id, 1, 9_000), "the other one waits");
+        assert_eq!((again.code, again.took_ms), (Some(500), Some(7)));
+        assert_eq!(again.error.as_deref(), Some("no\u{fffd} luck"));
+        assert!(store.settle_delivery(first.id, &tried(DeliveryState::Dead, 410, 3_000), 3_000).await.unwrap());
+        assert!(!store.settle_delivery(first.id, &tried(DeliveryState::Done, 200, 3_000), 3_000).await.unwrap());
+        assert_eq!(told(&store, "a").await.len(), 1);
+        let counts = store.delivery_counts().await.unwrap();
+        let count = |endpoint: &str, state| counts.get(&(endpoint.to_owned(), state)).copied();
+        assert_eq!([count("a", DeliveryState::Dead), count("a", DeliveryState::Done)], [Some(1), Some(1)]);
+        assert_eq!([count("b", DeliveryState::Waiting), count("b", DeliveryState::Dead)], [Some(1), None]);
+        assert_eq!(store.deliveries(Some("a"), Some(DeliveryState::Dead), 9).await.unwrap()[0].id, first.id);
+        assert_eq!(store.deliveries(None, None, 2).await.unwrap().len(), 2);
+
+        assert!(store.send_again(first.id, 4_000).await.unwrap());
+        assert!(!store.send_again(Uuid::now_v7(), 4_000).await.unwrap());
+        assert_eq!(store.next_delivery("a").await.unwrap().unwrap().tries, 0);
+        store.drop_delivery(first.id).await.unwrap();
+        assert_eq!(store.next_delivery("a").await.unwrap(), None);
+        assert_eq!(store.forget_deliveries(LATE).await.unwrap(), 0);
+        assert_eq!(store.forget_deliveries(LATE + 1).await.unwrap(), 1, "what waits stays");
+    }
+
+    async fn a_message_is_sent_once_it_is_approved_and_noted_on_the_timeline(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let later = FollowUp { not_before_unix_ms: Some(5_000), ..message() };
+        let row = store.add_follow_up(sara.id, &message(), "mina", 1_000).await.unwrap().unwrap();
+        assert_eq!((row.state, &row.message, row.version), (FollowUpState::Drafted, &message(), 1));
+        assert_eq!((row.contact_name.as_str(), row.made_by.as_deref()), ("Sara", Some("mina")));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "nobody has approved it");
+        let row = store.change_follow_up(row.id, 1, &later, "omid", 2_000).await.unwrap().unwrap();
+        let row = store.decide_follow_up(row.id, 2, FollowUpState::Approved, "sara", 3_000).await.unwrap().unwrap();
+        assert_eq!((row.state, row.due_at_unix_ms, row.tries), (FollowUpState::Approved, 5_000, 0));
+        assert_eq!(store.claim_follow_up(&claim(4_999)).await.unwrap(), None);
+        let claimed = store.claim_follow_up(&claim(5_000)).await.unwrap().unwrap();
+        assert_eq!((claimed.id, claimed.state, claimed.tries), (row.id, FollowUpState::Sending, 1));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "it is taken");
+        let sent = SendOutcome::Sent(Some("no\0 1".to_owned()));
+        assert!(store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap());
+        assert!(!store.settle_follow_up(&claimed, &sent, 6_000).await.unwrap(), "once");
+        let row = store.follow_up(row.id).await.unwrap().unwrap();
+        assert_eq!((row.state, row.receipt.as_deref()), (FollowUpState::Sent, Some("no\u{fffd} 1")));
+        let timeline = store.communications(sara.id, None, 9).await.unwrap();
+        let [noted] = timeline.as_slice() else { panic!("{timeline:?}") };
+        assert_eq!((noted.communication.kind, noted.by.as_deref()), (CommunicationKind::Sms, Some("sara")));
+        assert_eq!(noted.communication.content, "two\nlines");
+        // What is sent is nobody's to change.
+        for next in [FollowUpState::Approved, FollowUpState::Drafted, FollowUpState::Dismissed] {
+            let refused = store.decide_follow_up(row.id, row.version, next, "mina", LATE).await;
+            assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        }
+        let refused = store.change_follow_up(row.id, row.version, &later, "mina", LATE).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        store.remove_contact(sara.id, None, LATE).await.unwrap();
+        assert_eq!(store.follow_up(row.id).await.unwrap(), None);
+        assert_eq!(store.add_follow_up(sara.id, &message(), "mina", 1).await.unwrap(), None);
+    }
+
+    async fn only_what_was_surely_not_sent_is_tried_again(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let row = approved(&store, sara.id).await;
+        let first = store.claim_follow_up(&claim(2_000)).await.unwrap().unwrap();
+        let again = SendOutcome::Again("busy".to_owned(), 9_000);
+        assert!(store.settle_follow_up(&first, &again, 3_000).await.unwrap());
+        assert_eq!(store.claim_follow_up(&claim(8_999)).await.unwrap(), None);
+        let second = store.claim_follow_up(&claim(9_000)).await.unwrap().unwrap();
+        assert_eq!((second.key, second.tries, second.error.as_deref()), (row.key, 2, Some("busy")));
+        assert!(!store.settle_follow_up(&first, &SendOutcome::Sent(None), LATE).await.unwrap(), "somebody else has it");
+        assert!(store.settle_follow_up(&second, &SendOutcome::Dead("x".repeat(900)), LATE).await.unwrap());
+        let dead = store.follow_up(row.id).await.unwrap().unwrap();
+        assert_eq!((dead.state, dead.error.as_ref().unwrap().len()), (FollowUpState::Dead, 500));
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None);
+        // Somebody has put right what was wrong.
+        let next = FollowUpState::Approved;
+        let row = store.decide_follow_up(row.id, dead.version, next, "sara", 9_000).await.unwrap().unwrap();
+        assert_eq!((row.tries, row.error.as_deref()), (0, None));
+        assert_ne!(row.key, dead.key, "it is another message from now on");
+        let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        let failed = SendOutcome::Failed("no such number".to_owned());
+        assert!(store.settle_follow_up(&claimed, &failed, LATE).await.unwrap());
+        let failed = FollowUpFilter { state: Some(FollowUpState::Failed), limit: 9, ..Default::default() };
+        assert_eq!(store.follow_ups(&failed).await.unwrap().len(), 1);
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), []);
+    }
+
+    async fn what_was_being_sent_when_somebody_died_is_for_a_person_to_find_out(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let text = approved(&store, sara.id).await;
+        let hook = FollowUp { channel: MessageChannel::Webhook, to: None, ..message() };
+        let hook = store.add_follow_up(sara.id, &hook, "mina", 1_000).await.unwrap().unwrap();
+        store.decide_follow_up(hook.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
+        for _ in 0..2 {
+            store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        }
+        let tells_twice = BTreeSet::from([MessageChannel::Webhook]);
+        assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 1);
+        assert_eq!(store.take_up_follow_ups(&tells_twice, LATE).await.unwrap(), 0);
+        let again = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        assert_eq!((again.id, again.tries), (hook.id, 2), "whoever takes it tells the same one");
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap(), None, "the other is not sent again");
+        let unknown = store.follow_up(text.id).await.unwrap().unwrap();
+        assert_eq!(unknown.state, FollowUpState::Unknown);
+        let approve = store.decide_follow_up(text.id, unknown.version, FollowUpState::Approved, "sara", LATE).await;
+        assert!(matches!(approve, Err(StoreError::Stale)), "{approve:?}");
+        // It had been sent, somebody has found out.
+        let next = FollowUpState::Sent;
+        let sent = store.decide_follow_up(text.id, unknown.version, next, "sara", LATE).await.unwrap().unwrap();
+        assert_eq!((sent.state, sent.decided_by.as_deref()), (FollowUpState::Sent, Some("sara")));
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+    }
+
+    async fn nobody_gets_what_they_do_not_want_or_more_than_so_many_a_day(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        for _ in 0..4 {
+            approved(&store, sara.id).await;
+        }
+        let other = approved(&store, omid.id).await;
+        let mut to_omid = 0;
+        while let Some(row) = store.claim_follow_up(&claim(10_000)).await.unwrap() {
+            to_omid += u32::from(row.id == other.id);
+            assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), 10_000).await.unwrap());
+        }
+        assert_eq!(to_omid, 1, "whoever waits keeps nobody else waiting");
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
+        // The next day, but by night.
+        let tomorrow = Claim { day_begins_unix_ms: 20_000, ..claim(30_000) };
+        let by_night = Claim { channels: BTreeSet::from([MessageChannel::Webhook]), ..tomorrow.clone() };
+        assert_eq!(store.claim_follow_up(&by_night).await.unwrap(), None);
+        let third = store.claim_follow_up(&tomorrow).await.unwrap().unwrap();
+        assert!(store.settle_follow_up(&third, &SendOutcome::Sent(None), 30_000).await.unwrap());
+        let out = BTreeSet::from([MessageChannel::Sms]);
+        assert!(store.set_opt_outs(sara.id, &out, "mina", 31_000).await.unwrap());
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), out);
+        assert_eq!(store.claim_follow_up(&tomorrow).await.unwrap(), None);
+        let drafted = FollowUpFilter { state: Some(FollowUpState::Drafted), limit: 9, ..Default::default() };
+        let [fourth]: [FollowUpRow; 1] = store.follow_ups(&drafted).await.unwrap().try_into().unwrap();
+        let approve = FollowUpState::Approved;
+        let refused = store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 32_000).await;
+        assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
+        assert!(store.set_opt_outs(sara.id, &BTreeSet::new(), "mina", 33_000).await.unwrap());
+        assert!(store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 34_000).await.unwrap().is_some());
+        assert!(!store.set_opt_outs(Uuid::now_v7(), &out, "mina", 35_000).await.unwrap());
+    }
+
+    async fn what_a_call_promised_is_drafted_once_and_goes_with_it_while_nobody_has_touched_it(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let draft = |contact: Uuid, origin: &str| Draft { contact, origin: origin.to_owned(), message: message() };
+        store.tell_to(vec![listener("few", &[EventKind::TaskAccepted])]);
+        // Who it was written to is somebody else by now.
+        let drafts = vec![draft(sara.id, "1:0"), draft(sara.id, "2:0"), draft(Uuid::now_v7(), "3:0")];
+        let mut entry = CallEntry { drafts, ..entry("+989121234567") };
+        entry.note.proposals[1].task.kind = TaskKind::Message;
+        let made = async || {
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job
+        };
+        let of_call = FollowUpFilter { call: Some(id), limit: 9, ..Default::default() };
+        let list = async || store.follow_ups(&of_call).await.unwrap();
+        let job = made().await;
+        let rows = list().await;
+        assert_eq!(rows.len(), 2);
+        assert!(rows.iter().all(|row| row.state == FollowUpState::Drafted && row.made_by.is_none()));
+        let second = rows.iter().max_by_key(|row| row.id).unwrap();
+        let row = store.decide_follow_up(second.id, 1, FollowUpState::Approved, "mina", 20_000).await.unwrap().unwrap();
+        store.run_job(job.id, LATE).await.unwrap();
+        made().await;
+        assert_eq!(list().await.len(), 2, "what is approved is not drafted again");
+        let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        assert_eq!(claimed.id, row.id);
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), LATE).await.unwrap());
+        let tasks = store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap();
+        let done: Vec<TaskKind> =
+            tasks.iter().filter(|row| row.state == TaskState::Done).map(|row| row.task.kind).collect();
+        assert_eq!(done, [TaskKind::Message], "they were written to, and have yet to be called");
+        assert_eq!(kinds(&told(&store, "few").await), [EventKind::TaskAccepted]);
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(list().await.into_iter().map(|row| row.id).collect::<Vec<_>>(), [row.id]);
+        store.delete_calls(&[id].into()).await.unwrap();
+        assert_eq!(store.follow_up(row.id).await.unwrap().unwrap().call, None, "what was sent was sent");
+    }
+
     /// Whatever events a call has, and however they are cut into batches, they come back as they were.
+    async fn calls_are_found_by_what_was_said_in_them(store: Store) {
+        let said = ["I lost my card.", "كتاب‌هاي من كجاست؟ ۴۲", "Card, card: a new card's number!", "Cards", "card"];
+        let first = searchable_call(&store, 1_000, &search("mina", Some(0.5), &said)).await;
+        let second = searchable_call(&store, 2_000, &search("omid", None, &["The order's late", "a cart"])).await;
+        assert_eq!(found_calls(&store, saying("CARD")).await, [(first, vec![1, 3, 4])], "three of each call");
+        assert_eq!(found_calls(&store, saying("کتابهای ٤٢")).await, [(first, vec![2])], "in one spelling");
+        assert_eq!(found_calls(&store, saying("car")).await, [(second, vec![2]), (first, vec![1, 3, 4])]);
+        assert_eq!(found_calls(&store, saying("new lost")).await, [], "not in one utterance");
+        assert_eq!(found_calls(&store, saying("a cart")).await, [(second, vec![2])]);
+        assert_eq!(found_calls(&store, saying("o")).await, [], "a letter is a whole word");
+        // Nothing of what is looked for is taken for more than words.
+        for hostile in ["\" OR car", "car* NOT late", "'card' | 'x'", "words:late", "c%", "\\", "(", "car:*\0", "-", ""] {
+            let calls = found_calls(&store, saying(hostile)).await;
+            assert!(calls.is_empty() || ["c%", "car:*\0"].contains(&hostile), "{hostile}: {calls:?}");
+        }
+        let words: Vec<String> = store.said(second).await.unwrap().into_iter().map(|one| one.text).collect();
+        assert_eq!(words, ["The order's late", "a cart"]);
+        let one = &store.find_calls(&SearchFilter { limit: 1, ..saying("late") }).await.unwrap()[0];
+        let at = (one.said[0].party, one.said[0].at);
+        assert_eq!((at, one.agent.as_deref()), ((Party::Customer, Millis(1_000)), Some("omid")));
+        assert_eq!((one.intent.as_deref(), one.intent_title["en"].as_str()), (Some("refund"), "Refund"));
+        assert_eq!((one.sentiment, one.score, one.reviews), (Some(CallSentiment::Negative), None, 0));
+    }
+
+    /// Whatever letters and signs a text has: it finds the call it was said in, and no text is taken for anything but words.
+    async fn any_text_finds_where_it_was_said(store: Store) {
+        let mut runner = TestRunner::deterministic();
+        for _ in 0..40 {
+            let text = proptest::string::string_regex("[\\PC\u{0}\"'()*:&|!<>\u{621}-\u{6ff}\u{200c} ]{0,40}").unwrap();
+            let text = text.new_tree(&mut runner).unwrap().current();
+            let id = searchable_call(&store, 1_000, &search("mina", None, &[text.as_str()])).await;
+            let has_words = !sotto_text::words(&text).is_empty();
+            let calls = found_calls(&store, saying(&text)).await;
+            assert_eq!(calls.contains(&(id, vec![1])), has_words, "{text:?}: {calls:?}");
+            assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        }
+    }
+
+    async fn calls_are_found_by_what_they_came_to_in_pages(store: Store) {
+        let mina = searchable_call(&store, 1_000, &search("mina", Some(0.25), &["so"])).await;
+        let omid = searchable_call(&store, 2_000, &search("omid", Some(0.75), &["so"])).await;
+        // What is still to be done, and what goes on.
+        let fresh = ended_call(&store, 3_000).await;
+        store.create_call(&row(CallId::new())).await.unwrap();
+        let outcome = |outcome: &str| Outcome { outcome: outcome.to_owned(), by: "mina".to_owned(), at_unix_ms: 1 };
+        store.set_outcome(mina, &outcome("So\"ld")).await.unwrap();
+        store.set_outcome(omid, &outcome("So\"ld, not")).await.unwrap();
+        assert!(store.flag_call(omid, Some("sara"), 5).await.unwrap());
+        store.add_quality_review(&judged(mina, "sara", 1, Some(0.0))).await.unwrap();
+        let any = SearchFilter::default;
+        let calls = async |filter: SearchFilter| -> Vec<CallId> {
+            found_calls(&store, filter).await.into_iter().map(|(id, said)| { assert!(said.is_empty()); id }).collect()
+        };
+        assert_eq!(calls(any()).await, [fresh, omid, mina]);
+        assert_eq!(calls(SearchFilter { limit: 2, ..any() }).await, [fresh, omid]);
+        assert_eq!(calls(SearchFilter { before: Some(omid), ..any() }).await, [mina]);
+        for (filter, expected) in [
+            (SearchFilter { agent: Some("mina".to_owned()), ..any() }, vec![mina]),
+            (SearchFilter { since_unix_ms: Some(2_000), ..any() }, vec![fresh, omid]),
+            (SearchFilter { until_unix_ms: Some(2_000), ..any() }, vec![mina]),
+            (SearchFilter { intent: Some("refund".to_owned()), ..any() }, vec![omid, mina]),
+            (SearchFilter { intent: Some("re".to_owned()), ..any() }, vec![]),
+            (SearchFilter { sentiment: Some(CallSentiment::Negative), ..any() }, vec![omid, mina]),
+            (SearchFilter { sentiment: Some(CallSentiment::Positive), ..any() }, vec![]),
+            (SearchFilter { outcome: Some("So\"ld".to_owned()), ..any() }, vec![mina]),
+            (SearchFilter { outcome: Some("%".to_owned()), ..any() }, vec![]),
+            (SearchFilter { score_from: Some(0.5), ..any() }, vec![omid]),
+            (SearchFilter { score_below: Some(0.75), ..any() }, vec![mina]),
+            (SearchFilter { flagged: Some(true), ..any() }, vec![omid]),
+            (SearchFilter { flagged: Some(false), ..any() }, vec![fresh, mina]),
+            (SearchFilter { reviewed: Some(true), ..any() }, vec![mina]),
+            (SearchFilter { reviewed: Some(false), ..any() }, vec![fresh, omid]),
+        ] {
+            assert_eq!(calls(filter.clone()).await, expected, "{filter:?}");
+        }
+        let all = store.find_calls(&SearchFilter { limit: 9, ..any() }).await.unwrap();
+        let marks: Vec<_> = all.iter().map(|one| (one.reviews, one.flagged_by.as_deref(), one.score)).collect();
+        assert_eq!(marks, [(0, None, None), (0, Some("sara"), Some(0.75)), (1, None, Some(0.25))]);
+    }
+
+    async fn what_is_taken_out_of_a_call_does_not_find_it(store: Store) {
+        let found_by = search("mina", Some(0.5), &["my walrus is ill"]);
+        let (kept, redacted, gone) = (
+            searchable_call(&store, 9_000, &found_by).await,
+            searchable_call(&store, 9_000, &found_by).await,
+            searchable_call(&store, 9_000, &found_by).await,
+        );
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(redacted, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(store.delete_calls(&[gone].into()).await.unwrap(), 1);
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(store.said(redacted).await.unwrap(), []);
+        // Made again, it is there once, however often.
+        for _ in 0..2 {
+            let job = claimed(&store).await;
+            let again = search("mina", None, &["my ⟨…⟩ is ill"]);
+            assert!(store.finish_job(&job, &review_called("said"), &again, None).await.unwrap());
+            store.run_job(job.id, LATE).await.unwrap();
+        }
+        assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
+        assert_eq!(found_calls(&store, saying("ill")).await, [(redacted, vec![1]), (kept, vec![1])]);
+        // How somebody felt is kept for a time of its own.
+        assert_eq!(store.forget_moods(10_000).await.unwrap(), 2);
+        let unhappy = SearchFilter { sentiment: Some(CallSentiment::Negative), ..SearchFilter::default() };
+        assert_eq!(found_calls(&store, unhappy).await, []);
+    }
+
+    async fn what_is_said_of_a_quality_is_said_anew_and_never_changed(store: Store) {
+        let id = searchable_call(&store, 1_000, &search("mina", Some(1.0), &["so"])).await;
+        let (first, second) = (judged(id, "sara", 1, Some(0.0)), judged(id, "sara", 2, None));
+        store.add_quality_review(&first).await.unwrap();
+        // Somebody else's page has seen nothing yet, or something that is not there.
+        for stale in [judged(id, "sara", 1, Some(1.0)), judged(id, "sara", 3, None), judged(CallId::new(), "sara", 1, None)] {
+            assert!(matches!(store.add_quality_review(&stale).await, Err(StoreError::Stale)), "{stale:?}");
+        }
+        store.add_quality_review(&second).await.unwrap();
+        let other = judged(id, "nima\0", 1, Some(1.0));
+        store.add_quality_review(&other).await.unwrap();
+        let other = QualityReviewRow { reviewer: "nima\u{fffd}".to_owned(), ..other };
+        assert_eq!(store.quality_reviews(id, false).await.unwrap(), [other.clone(), second.clone()]);
+        assert_eq!(store.quality_reviews(id, true).await.unwrap(), [other.clone(), second.clone(), first.clone()]);
+        assert_eq!(store.first_quality_reviews(1_000, 1_001, 9).await.unwrap(), [other.clone(), first]);
+        assert_eq!(store.first_quality_reviews(0, 1_000, 9).await.unwrap(), []);
+        let good = || Some("good".to_owned());
+        assert_eq!(store.judged(None, 1).await.unwrap(), [(other.clone(), good())]);
+        let after = (id, other.reviewer);
+        assert_eq!(store.judged(Some(&after), 9).await.unwrap(), [(second, good())]);
+        assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        assert_eq!(store.quality_reviews(id, true).await.unwrap(), []);
+    }
+
+    async fn agents_answer_and_calls_are_flagged_once(store: Store) {
+        let id = ended_call(&store, 1_000).await;
+        let reply = |n: u64| ReplyRow { id: Uuid::now_v7(), at_unix_ms: n, by: "mina".to_owned(), text: format!("no {n}") };
+        let (one, two) = (reply(1), reply(2));
+        assert!(store.add_quality_reply(id, &one, 2).await.unwrap());
+        assert!(store.add_quality_reply(id, &two, 2).await.unwrap());
+        assert!(!store.add_quality_reply(id, &reply(3), 2).await.unwrap(), "there are enough");
+        assert!(!store.add_quality_reply(CallId::new(), &reply(3), 2).await.unwrap());
+        assert_eq!(store.quality_replies(id).await.unwrap(), [one, two]);
+        assert_eq!(store.call_flag(id).await.unwrap(), None);
+        for by in ["sara", "nima"] {
+            assert!(store.flag_call(id, Some(by), 1).await.unwrap());
+            assert_eq!(store.call_flag(id).await.unwrap().as_deref(), Some("sara"), "who was first");
+        }
+        assert!(store.flag_call(id, None, 2).await.unwrap());
+        assert_eq!(store.call_flag(id).await.unwrap(), None);
+        assert!(!store.flag_call(CallId::new(), Some("sara"), 1).await.unwrap());
+    }
+
+    async fn the_dashboard_sums_up_the_days_of_a_time(store: Store) {
+        const DAY: u64 = 86_400_000;
+        const AHEAD: i64 = 12_600_000;
+        let found_by = search("mina", Some(0.5), &["so"]);
+        // Half an hour before midnight where the clock is three and a half hours ahead, and after it.
+        let first = searchable_call(&store, 3 * DAY - 14_400_000, &found_by).await;
+        for _ in 0..2 {
+            let unjudged = search("mina", None, &["so"]);
+            searchable_call(&store, 3 * DAY - 10_800_000, &unjudged).await;
+        }
+        searchable_call(&store, 9 * DAY, &found_by).await;
+        store.add_quality_review(&judged(first, "sara", 1, None)).await.unwrap();
+        let days = store.dashboard(0, 9 * DAY, AHEAD).await.unwrap();
+        let one = DayRow {
+            begins_unix_ms: 2 * DAY - 12_600_000,
+            calls: 1,
+            duration_ms: 9_000,
+            judged: 1,
+            score: 0.5,
+            reviewed: 1,
+            negative: 1,
+            agent_ms: 3_000,
+            customer_ms: 1_000,
+            silence_ms: 500,
+            finals: 2,
+            latency_ms: 700,
+            words: 4,
+            probability: 3.5,
+            lost_ms: 20,
+            ..DayRow::default()
+        };
+        assert_eq!(days.days[0], one);
+        let two = &days.days[1];
+        assert_eq!((two.begins_unix_ms, two.calls, two.judged, two.score), (3 * DAY - 12_600_000, 2, 0, 0.0));
+        assert_eq!((two.negative, two.duration_ms, two.probability), (2, 18_000, 7.0));
+        assert_eq!(days.days.len(), 2);
+        let title = BTreeMap::from([("en".to_owned(), "Refund".to_owned())]);
+        assert_eq!(days.intents, [IntentCount { intent: "refund".to_owned(), title, calls: 3 }]);
+        assert_eq!(days.tasks, BTreeMap::new());
+        let kept = store.add_contact(&contact("Sara", &[]), 1).await.unwrap();
+        store.add_task(kept.id, TaskState::Open, &callback(), "mina", DAY).await.unwrap();
+        let days = store.dashboard(DAY, 2 * DAY, 0).await.unwrap();
+        assert_eq!((days.tasks, days.days), ([(TaskState::Open, 1)].into(), Vec::new()));
+    }
+
     async fn random_logs_come_back_as_they_were(store: Store) {
         let handle = tokio::runtime::Handle::current();
         let run = move || {
@@ -1822,9 +2416,28 @@ async fn a_call_that_is_older_than_contacts_is_looked_at() {
     sqlx::query("UPDATE ai_call_insights SET customer_number = NULL").execute(&mut file).await.unwrap();
     file.close().await.unwrap();
     let call = store.unjoined_calls(9).await.unwrap().remove(0);
-    assert!(store.join_call(&call, Some(&entry("+989121234567"))).await.unwrap());
+    assert!(store.join_call(&call, Some(&entry("+989121234567")), LATE).await.unwrap());
     assert_eq!(store.communications(sara.id, None, 9).await.unwrap()[0].call, Some(id));
     store.close().await;
+}
+
+#[tokio::test]
+async fn words_that_a_call_was_found_by_are_in_no_file_of_sqlite_when_they_are_taken_out() {
+    let (store, folder) = testing::sqlite().await;
+    let id = searchable_call(&store, 1_000, &search("mina", None, &["the walrus was angry"])).await;
+    // Others that have the same words before and after it in the index.
+    for said in ["the walnut fell", "the walrush"] {
+        searchable_call(&store, 1_000, &search("mina", None, &[said])).await;
+    }
+    assert!(is_in_files(folder.path(), "walrus was"));
+    let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+    writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+    writer.flush().await;
+    gone_from_files(folder.path(), "walrus was").await;
+    let word = searchable_call(&store, 1_000, &search("mina", None, &["zeppelin"])).await;
+    assert!(is_in_files(folder.path(), "zeppelin"));
+    assert_eq!(store.delete_calls(&[word].into()).await.unwrap(), 1);
+    gone_from_files(folder.path(), "zeppelin").await;
 }
 
 #[tokio::test]
@@ -2115,6 +2728,81 @@ async fn a_killed_process_leaves_no_job_undone_and_does_none_twice() {
     kill_who_works(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
     if let Some(url) = testing::postgres_url().await {
         kill_who_works(&url).await;
+    }
+}
+
+/// Not a test of its own: the process that the next test kills. Saying a key is what sends a message.
+#[tokio::test]
+#[ignore = "is run, and killed, by another test"]
+async fn sends_until_it_is_killed() {
+    let Ok(url) = std::env::var(DOOMED) else { return };
+    let store = Store::open(&url).await.unwrap();
+    store.take_up_follow_ups(&BTreeSet::new(), LATE).await.unwrap();
+    let claim = Claim { per_day: u32::MAX, ..claim(LATE) };
+    while let Some(row) = store.claim_follow_up(&claim).await.unwrap() {
+        println!("\nclaimed {}", row.key);
+        println!("\nsent {}", row.key);
+        assert!(store.settle_follow_up(&row, &SendOutcome::Sent(None), LATE).await.unwrap());
+        println!("\nsettled {}", row.key);
+    }
+}
+
+/// Whoever sends is killed again and again, after each of its steps: nothing is sent twice, and what nobody knows of is said.
+async fn kill_who_sends(url: &str) {
+    use std::io::BufRead;
+    let store = Store::open(url).await.unwrap();
+    let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+    for _ in 0..60 {
+        approved(&store, sara.id).await;
+    }
+    let mut sent: Vec<String> = Vec::new();
+    for n in 0..12 {
+        let mut doomed = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "--ignored", "--nocapture", "sends_until_it_is_killed"])
+            .env(DOOMED, url)
+            .stdout(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = std::io::BufReader::new(doomed.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let step = ["claimed ", "sent ", "settled "][n % 3];
+        let mut of_this_run = 0;
+        for line in lines {
+            if let Some(key) = line.strip_prefix("sent ") {
+                assert!(!sent.iter().any(|one| one == key), "{key} was sent twice");
+                sent.push(key.to_owned());
+            }
+            of_this_run += usize::from(line.starts_with(step));
+            if of_this_run == 4 {
+                doomed.kill().unwrap();
+            }
+        }
+        doomed.wait().unwrap();
+    }
+    store.take_up_follow_ups(&BTreeSet::new(), LATE).await.unwrap();
+    let list = async |state| {
+        let filter = FollowUpFilter { state: Some(state), limit: 99, ..Default::default() };
+        store.follow_ups(&filter).await.unwrap()
+    };
+    let (done, unknown) = (list(FollowUpState::Sent).await, list(FollowUpState::Unknown).await);
+    assert!(!unknown.is_empty(), "nobody was killed while they were at it");
+    let left = list(FollowUpState::Approved).await.len();
+    assert_eq!(done.len() + unknown.len() + left, 60, "nothing is lost");
+    let known: BTreeSet<String> = done.iter().map(|row| row.key.to_string()).collect();
+    let open: BTreeSet<String> = unknown.iter().map(|row| row.key.to_string()).collect();
+    assert!(known.iter().all(|key| sent.contains(key)), "what is said to be sent was");
+    assert!(
+        sent.iter().all(|key| known.contains(key) || open.contains(key)),
+        "what was sent is not to be sent"
+    );
+    store.close().await;
+}
+
+#[tokio::test]
+async fn a_killed_process_sends_nothing_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    kill_who_sends(&format!("sqlite:{}", folder.path().join("sotto.db").display())).await;
+    if let Some(url) = testing::postgres_url().await {
+        kill_who_sends(&url).await;
     }
 }
 

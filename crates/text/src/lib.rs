@@ -14,6 +14,17 @@ pub fn fold(text: &str) -> String {
     text.chars().filter(|c| !is_silent(*c) && *c != HALF_SPACE).flat_map(folded).collect()
 }
 
+/// Characters of a word that tell it from others; what is longer is hardly a word.
+const LONGEST_WORD: usize = 64;
+
+/// The words of a text in one spelling: its stretches of letters and digits, of the longest their beginning.
+#[must_use]
+pub fn words(text: &str) -> Vec<String> {
+    let folded = fold(text);
+    let stretches = folded.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    stretches.map(|word| word.chars().take(LONGEST_WORD).collect()).collect()
+}
+
 /// A character in one spelling. More than one where Unicode's lower case is ("İ").
 pub fn folded(c: char) -> impl Iterator<Item = char> {
     let plain = match c {
@@ -116,6 +127,13 @@ mod tests {
     fn what_keyboards_write_differently_is_one() {
         assert_eq!(fold("كتابهاي ٤٢"), fold("کتاب‌های ۴۲"));
         assert_eq!(fold("مُدَرِّس، It’s A—B؟"), "مدرس, it's a-b?");
+    }
+
+    #[test]
+    fn words_are_what_is_between_spaces_and_signs() {
+        assert_eq!(words("\0Order AB-12, «كتاب‌هاي» مُدَرِّس؟"), ["order", "ab", "12", "کتابهای", "مدرس"]);
+        assert_eq!(words(" ?! \u{200c}"), [""; 0]);
+        assert_eq!(words(&"x".repeat(100)), ["x".repeat(64)]);
     }
 
     #[test]

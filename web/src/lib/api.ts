@@ -160,6 +160,99 @@ export interface CallQuality {
   }[];
 }
 
+/** What people say of the quality of a call. */
+export interface QualityReviews {
+  reviews: QualityReview[];
+  replies: { by: string; at_unix_ms: number; text: string }[];
+  /** Who wants the call to be looked at. */
+  flagged_by?: string;
+  /** Whoever asks may review the call. */
+  may_review: boolean;
+}
+
+export interface QualityReview {
+  reviewer: string;
+  version: number;
+  at_unix_ms: number;
+  /** It is shown once whoever asks has reviewed the call, too. */
+  hidden: boolean;
+  verdict?: 'accepted' | 'corrected';
+  scores: QualityScore[];
+  comment: string;
+}
+
+/** What somebody says of a question of the scorecard, from 0 to 1, or nothing where it is not judged. */
+export interface QualityScore {
+  question: string;
+  built_in: number | null;
+  score: number | null;
+  comment: string;
+}
+
+export type CallSentiment = 'positive' | 'neutral' | 'negative';
+
+/** A call that was found. */
+export interface FoundCall {
+  call: CallSummary;
+  agent?: string;
+  intent?: string;
+  intent_title: Record<string, string>;
+  sentiment?: CallSentiment;
+  score?: number;
+  /** How many people have reviewed it. */
+  reviews: number;
+  flagged_by?: string;
+  /** What was said that was looked for. */
+  said: { utterance_id: number; party: Party; start_ms: Millis; text: string }[];
+}
+
+/** How calls of a time went. */
+export interface Dashboard {
+  since_unix_ms: number;
+  until_unix_ms: number;
+  total: CallFigures;
+  /** Days without calls are absent. */
+  days: { begins_unix_ms: number; figures: CallFigures }[];
+  intents: { intent: string; title: Record<string, string>; calls: number }[];
+  tasks: Record<TaskState, number>;
+}
+
+export interface CallFigures {
+  calls: number;
+  length_ms: number | null;
+  score: number | null;
+  reviewed: number;
+  /** Nothing for those who do not see moods. */
+  moods: Record<CallSentiment, number> | null;
+  agent_ms: number;
+  customer_ms: number;
+  silence_ms: number;
+  latency_ms: number | null;
+  /** How probable recognition held a word. */
+  certainty: number | null;
+  lost_ms: number;
+}
+
+/** How far judgements agree. */
+export interface AgreementFigures {
+  units: number;
+  share: number;
+  /** Krippendorff’s; nothing where nobody ever judges otherwise. */
+  alpha: number | null;
+}
+
+export interface AgreementPair {
+  /** With each other. */
+  people: AgreementFigures | null;
+  /** With the scorecard. */
+  built_in: AgreementFigures | null;
+}
+
+export interface QualityAgreement {
+  all: AgreementPair;
+  questions: { question: string; title: Record<string, string>; agreement: AgreementPair }[];
+}
+
 /** What customers may want, as it is recognised and taught. */
 export interface IntentList {
   learning: 'done' | 'going' | 'waiting';
@@ -441,6 +534,39 @@ export interface NewRecording {
   alone: boolean;
 }
 
+export type DeliveryState = 'waiting' | 'done' | 'dead';
+
+/** Who is told of what happens, and how many deliveries are in each state. */
+export type Endpoint = Record<DeliveryState, number> & { name: string; origin: string; kinds: string[] };
+
+/** Something that an endpoint is told. */
+export interface Delivery {
+  id: string;
+  endpoint: string;
+  /** What happened: `call.ended`, for example. */
+  kind: string;
+  call_id?: CallId;
+  at_unix_ms: number;
+  state: DeliveryState;
+  /** Since it was queued last. */
+  tries: number;
+  /** When it may be tried. */
+  due_at_unix_ms: number;
+  /** When it was queued or tried last. */
+  changed_at_unix_ms: number;
+  took_ms?: number;
+  /** The status of the last answer. */
+  code?: number;
+  /** Why the last try failed. */
+  error?: string;
+}
+
+/** Who is told, and the newest deliveries of those that were asked for. */
+export interface WebhookList {
+  endpoints: Endpoint[];
+  deliveries: Delivery[];
+}
+
 export type ContactStage = 'new' | 'contacted' | 'qualified' | 'converted' | 'lost';
 export type ContactKind = 'lead' | 'representative';
 
@@ -580,6 +706,53 @@ export interface Task extends TaskFields {
   version: number;
 }
 
+export type MessageChannel = 'sms' | 'telegram' | 'email' | 'webhook';
+
+export type FollowUpState =
+  | 'drafted'
+  | 'approved'
+  | 'sending'
+  | 'sent'
+  | 'failed'
+  | 'dead'
+  | 'unknown'
+  | 'dismissed';
+
+/** What is sent to a contact. */
+export interface FollowUpFields {
+  channel: MessageChannel;
+  to?: string;
+  /** What an e-mail is about. */
+  subject?: string;
+  text: string;
+  not_before_unix_ms?: number;
+}
+
+/** A message to a contact. */
+export interface FollowUp extends FollowUpFields {
+  id: string;
+  lead_id: string;
+  lead_name: string;
+  call_id?: CallId;
+  state: FollowUpState;
+  /** Absent where it was drawn from a call. */
+  made_by?: string;
+  decided_by?: string;
+  changed_at_unix_ms: number;
+  /** When it is tried at the earliest, once it is approved. */
+  due_at_unix_ms?: number;
+  /** Why the last try failed. */
+  error?: string;
+  version: number;
+}
+
+/** A page of messages, by what they can be sent, and where the next page begins. */
+export interface FollowUpList {
+  follow_ups: FollowUp[];
+  channels: MessageChannel[];
+  next?: string;
+}
+
 /** A call that nobody answered. */
 export interface MissedCall {
   id: string;
@@ -711,6 +884,7 @@ async function json<T>(method: string, path: string, body?: unknown, signal?: Ab
 const call = (id: CallId) => `api/calls/${encodeURIComponent(id)}`;
 const written = (id: string) => `api/knowledge/documents/${encodeURIComponent(id)}`;
 const lead = (id: string) => `api/leads/${encodeURIComponent(id)}`;
+const followUp = (id: string) => `api/follow-ups/${encodeURIComponent(id)}`;
 const intent = (name: string) => `api/intents/${encodeURIComponent(name)}`;
 
 export const api = {
@@ -757,6 +931,27 @@ export const api = {
     json<CallInsight>('GET', `${call(id)}/insight`, undefined, signal),
   quality: (id: CallId, signal?: AbortSignal) =>
     json<CallQuality>('GET', `${call(id)}/quality`, undefined, signal),
+  qualityReviews: (id: CallId, signal?: AbortSignal) =>
+    json<QualityReviews>('GET', `${call(id)}/quality/reviews`, undefined, signal),
+  /** As the version after the one that was seen. What is absent of the scores is as the scorecard says. */
+  reviewQuality: (id: CallId, version: number, scores: Omit<QualityScore, 'built_in'>[], comment: string) =>
+    json<QualityReview>('PUT', `${call(id)}/quality/review`, { version, scores, comment }),
+  async replyToReviews(id: CallId, text: string): Promise<void> {
+    await request('POST', `${call(id)}/quality/replies`, { text });
+  },
+  async flagCall(id: CallId, flagged: boolean): Promise<void> {
+    await request('PUT', `${call(id)}/flag`, { flagged });
+  },
+  async findCalls(query: Record<string, string>, signal?: AbortSignal): Promise<FoundCall[]> {
+    return (
+      await json<{ calls: FoundCall[] }>('GET', `api/review/calls?${new URLSearchParams(query)}`, undefined, signal)
+    ).calls;
+  },
+  dashboard: (since: number, signal?: AbortSignal) =>
+    json<Dashboard>('GET', `api/dashboard?since_unix_ms=${since}`, undefined, signal),
+  agreement: (since: number, signal?: AbortSignal) =>
+    json<QualityAgreement>('GET', `api/quality/agreement?since_unix_ms=${since}`, undefined, signal),
+  examplesAddress: () => address('api/quality/examples'),
   setOutcome: (id: CallId, outcome: string) => json<Outcome>('PUT', `${call(id)}/outcome`, { outcome }),
   /** Whether the customer agrees that their mood is read. */
   async setConsent(id: CallId, mood: boolean): Promise<void> {
@@ -884,6 +1079,22 @@ export const api = {
   addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
   changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),
+  followUps: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<FollowUpList>('GET', `api/follow-ups?${new URLSearchParams(query)}`, undefined, signal),
+  addFollowUp: (id: string, fields: FollowUpFields) =>
+    json<FollowUp>('POST', 'api/follow-ups', { lead_id: id, ...fields }),
+  changeFollowUp: (id: string, version: number, fields: FollowUpFields) =>
+    json<FollowUp>('PUT', followUp(id), { version, ...fields }),
+  decideFollowUp: (id: string, version: number, what: 'approve' | 'dismiss') =>
+    json<FollowUp>('POST', `${followUp(id)}/${what}`, { version }),
+  resolveFollowUp: (id: string, version: number, sent: boolean) =>
+    json<FollowUp>('POST', `${followUp(id)}/resolve`, { version, sent }),
+  async optOuts(id: string, signal?: AbortSignal): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('GET', `${lead(id)}/opt-outs`, undefined, signal)).channels;
+  },
+  async setOptOuts(id: string, channels: MessageChannel[]): Promise<MessageChannel[]> {
+    return (await json<{ channels: MessageChannel[] }>('PUT', `${lead(id)}/opt-outs`, { channels })).channels;
+  },
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   recordings: (state: JobState, signal?: AbortSignal) =>
@@ -905,6 +1116,14 @@ export const api = {
   },
   async runJob(id: string): Promise<void> {
     await request('POST', `api/jobs/${encodeURIComponent(id)}/run`);
+  },
+  webhooks: (state: DeliveryState, signal?: AbortSignal) =>
+    json<WebhookList>('GET', `api/webhooks?state=${state}`, undefined, signal),
+  async sendAgain(id: string): Promise<void> {
+    await request('POST', `api/webhooks/deliveries/${encodeURIComponent(id)}/send`);
+  },
+  async testWebhook(name: string): Promise<void> {
+    await request('POST', `api/webhooks/${encodeURIComponent(name)}/test`);
   },
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),

@@ -139,7 +139,11 @@ describe('places', () => {
   it.each([
     ['', { page: 'calls' }],
     ['#/calls/', { page: 'calls' }],
-    ['#/calls/0199-ab', { page: 'call', id: '0199-ab' }],
+    ['#/calls/0199-ab', { page: 'call', id: '0199-ab', said: null }],
+    ['#/calls/0199-ab/12', { page: 'call', id: '0199-ab', said: 12 }],
+    ['#/calls/0199-ab/x', { page: 'missing' }],
+    ['#/review', { page: 'review' }],
+    ['#/dashboard', { page: 'dashboard' }],
     ['#/calls/../x', { page: 'missing' }],
     ['#/nothing', { page: 'missing' }],
   ])('%j', (hash, place) => expect(placeOf(hash)).toEqual(place));

@@ -22,7 +22,7 @@ const ASK_EVERY_MS = 5_000;
 /** Tasks that are listed. */
 const TASKS = '20';
 
-const PROBLEMS = ['number_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'not_found', 'invalid'] as const;
+const PROBLEMS = ['number_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'opted_out', 'not_found', 'invalid'] as const;
 
 /** Why something was not done, as a reader understands it. */
 function problemOf(error: ApiError): string {
@@ -33,8 +33,8 @@ function problemOf(error: ApiError): string {
 /** Which tasks are listed: what is due by now, all that the reader may do, everybody's, or what is proposed. */
 export type Todo = 'due' | 'mine' | 'open' | 'proposed';
 
-/** What is common to both pages: tasks, and what went wrong. */
-class Book {
+/** What is common to all that is kept of contacts: tasks, and what went wrong. */
+export class Book {
   tasks: Task[] = $state.raw([]);
   /** Those that contacts may belong to. */
   companies: Company[] = $state.raw([]);

@@ -11,6 +11,8 @@ export interface Format {
   /** “0.8”: seconds with one decimal below ten. */
   seconds(ms: Millis): string;
   number(n: number): string;
+  /** “0.72”: two decimals. */
+  hundredths(n: number): string;
   percent(part: number): string;
   /** 14:02 */
   time(unixMs: number): string;
@@ -33,6 +35,7 @@ export function format(locale: string): Format {
   const two = new Intl.NumberFormat(locale, { minimumIntegerDigits: 2, useGrouping: false });
   const plain = new Intl.NumberFormat(locale, { useGrouping: false });
   const tenth = new Intl.NumberFormat(locale, { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  const hundredth = new Intl.NumberFormat(locale, { minimumFractionDigits: 2, maximumFractionDigits: 2 });
   const percent = new Intl.NumberFormat(locale, { style: 'percent', maximumFractionDigits: 0 });
   const unit = (name: string) =>
     new Intl.NumberFormat(locale, { style: 'unit', unit: name, unitDisplay: 'short' });
@@ -68,6 +71,7 @@ export function format(locale: string): Format {
     },
     seconds: (ms) => (ms < 9_950 ? tenth : number).format(ms < 9_950 ? ms / 1000 : Math.round(ms / 1000)),
     number: (n) => number.format(n),
+    hundredths: (n) => hundredth.format(n),
     percent: (part) => percent.format(part),
     time: (unixMs) => time.format(unixMs),
     day(unixMs, now) {

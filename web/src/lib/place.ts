@@ -10,7 +10,11 @@ export type Place =
   | { page: 'recordings' }
   | { page: 'contacts' }
   | { page: 'contact'; id: string }
-  | { page: 'call'; id: string }
+  | { page: 'follow-ups' }
+  | { page: 'review' }
+  | { page: 'dashboard' }
+  /** Where somebody looked for what was said in it, that is shown. */
+  | { page: 'call'; id: string; said: number | null }
   | { page: 'missing' };
 
 export function placeOf(hash: string): Place {
@@ -23,10 +27,13 @@ export function placeOf(hash: string): Place {
   if (path === 'jobs') return { page: 'jobs' };
   if (path === 'recordings') return { page: 'recordings' };
   if (path === 'contacts') return { page: 'contacts' };
+  if (path === 'review') return { page: 'review' };
+  if (path === 'dashboard') return { page: 'dashboard' };
+  if (path === 'follow-ups') return { page: 'follow-ups' };
   const contact = /^contacts\/([\w-]+)$/.exec(path);
   if (contact?.[1]) return { page: 'contact', id: contact[1] };
-  const call = /^calls\/([\w-]+)$/.exec(path);
-  if (call?.[1]) return { page: 'call', id: call[1] };
+  const call = /^calls\/([\w-]+)(?:\/(\d{1,9}))?$/.exec(path);
+  if (call?.[1]) return { page: 'call', id: call[1], said: call[2] === undefined ? null : Number(call[2]) };
   return { page: 'missing' };
 }
 
@@ -39,6 +46,10 @@ export const href = {
   jobs: '#/jobs',
   recordings: '#/recordings',
   contacts: '#/contacts',
+  followUps: '#/follow-ups',
   contact: (id: string) => `#/contacts/${id}`,
-  call: (id: string) => `#/calls/${id}`,
+  review: '#/review',
+  dashboard: '#/dashboard',
+  /** At something that was said in it. */
+  call: (id: string, said?: number) => `#/calls/${id}${said === undefined ? '' : `/${said}`}`,
 };

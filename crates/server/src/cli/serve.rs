@@ -41,7 +41,7 @@ use crate::llm::SpentKeeper;
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::writer::WRITTEN_WITHIN;
-use crate::{analysis, figures, jobs, moods, people, priority, retention};
+use crate::{analysis, figures, follow_ups, jobs, moods, outgoing, people, priority, retention};
 
 /// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
 /// `docker-compose.yml` does.
@@ -65,6 +65,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
+    let sender = config.follow_ups.open().map_err(anyhow::Error::msg)?;
     let data = config.server.data.clone();
     keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -72,6 +73,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     })?;
     let store = Store::open(&config.store_url()).await?;
     tokio::spawn(stay_alone(store.clone(), store.lock_instance().await?));
+    let endpoints = outgoing::endpoints(&config.webhooks, &config.crm.outside)?;
+    // Before anything happens, as a call that a crash left open is over now.
+    store.tell_to(endpoints.iter().map(outgoing::Endpoint::listener).collect());
     for call in recover(&store, |row| recording_length(&data, row.recording.as_deref()?)).await? {
         tracing::warn!(call = %call.id, duration = %call.duration_ms, "closed as interrupted");
     }
@@ -191,6 +195,10 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     figures::jobs(&metrics, &done_after);
     let imported = Arc::new(jobs::Figures::default());
     figures::imports(&metrics, &imported);
+    let told = Arc::new(outgoing::Figures::default());
+    figures::outgoing(&metrics, &told);
+    let sent = Arc::new(follow_ups::Figures::default());
+    figures::follow_ups(&metrics, &sent);
     start_speech(config.clone(), load, calls.clone(), metrics, readiness.clone());
     let no_more_jobs = CancellationToken::new();
     let limits = JobLimits::default();
@@ -198,22 +206,31 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         Some(model) => jobs::by_model(library.clone(), model, Handle::current(), no_more_jobs.clone()),
         None => jobs::built_in(library.clone()),
     };
-    let jobs = jobs::run(store.clone(), work, config.crm_rules(), limits, done_after, no_more_jobs.clone());
+    let rules = config.follow_up_rules();
+    let jobs = jobs::run(store.clone(), work, rules.clone(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let is_ready = whole_calls(readiness.clone(), calls.clone());
     let imports = imports.run(calls.clone(), is_ready, limits, imported, no_more_jobs.clone());
     let imports = tokio::spawn(imports);
+    let limits = outgoing::Limits::default();
+    let outgoing = outgoing::run(store.clone(), endpoints, limits, told, no_more_jobs.clone());
+    let outgoing = tokio::spawn(outgoing);
+    let limits = follow_ups::limits(config.follow_ups.tries);
+    let outbox = follow_ups::run(store.clone(), sender, rules, limits, sent, no_more_jobs.clone());
+    let outbox = tokio::spawn(outbox);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
     let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
     let (listens, understands) = (calls.clone(), calls.clone());
-    let (sweeps, works, imports_go_on) =
-        (sweeper.abort_handle(), jobs.abort_handle(), imports.abort_handle());
+    let (sweeps, works, sends) = (sweeper.abort_handle(), jobs.abort_handle(), outbox.abort_handle());
+    let (imports_go_on, tells) = (imports.abort_handle(), outgoing.abort_handle());
     let lasting: Vec<Lasting> = vec![
         ("speech", Box::new(move || listens.is_listening())),
         ("insight", Box::new(move || understands.is_understanding())),
         ("knowledge", Box::new(move || keeper.as_ref().is_some_and(|keeper| !keeper.is_finished()))),
         ("jobs", Box::new(move || !works.is_finished())),
         ("imports", Box::new(move || !imports_go_on.is_finished())),
+        ("webhooks", Box::new(move || !tells.is_finished())),
+        ("follow_ups", Box::new(move || !sends.is_finished())),
         ("retention", Box::new(move || !sweeps.is_finished())),
     ];
     let watcher = tokio::spawn(watch(calls.clone(), config.server.clone(), lasting, readiness.clone()));
@@ -251,7 +268,9 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
         store.close().await;
         served
     };
-    if let Some(served) = wind_up(ended, futures::future::join(jobs, imports), stored).await {
+    // What is being sent then may be sent; what became of it has to be kept before the database is closed.
+    let jobs = futures::future::join4(jobs, imports, outgoing, outbox);
+    if let Some(served) = wind_up(ended, jobs, stored).await {
         served??;
     }
     Ok(())
@@ -448,6 +467,10 @@ async fn sweep(store: Store, config: Config) {
                 Ok(calls) => tracing::info!(calls, "old moods were removed"),
                 Err(error) => tracing::warn!(%error, "old moods could not be removed"),
             }
+        }
+        let kept_from = super::now_unix_ms().saturating_sub(outgoing::KEPT_FOR.as_secs() * 1_000);
+        if let Err(error) = store.forget_deliveries(kept_from).await {
+            tracing::warn!(%error, "the log of deliveries could not be cut");
         }
         match retention::forget_questions(&store, gaps, super::now_unix_ms()).await {
             Ok(0) => {}

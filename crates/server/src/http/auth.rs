@@ -195,6 +195,8 @@ pub enum Action {
     EditContacts,
     /// Add to a contact's timeline and tasks.
     AddToTimeline,
+    /// Approve messages to contacts, and say what became of them.
+    ApproveFollowUps,
     /// Remove contacts, with all that is known of them, and make one of two.
     RemoveContacts,
     /// Remove all that is kept of a person, calls included.
@@ -211,6 +213,10 @@ pub enum Action {
     ManagePeople,
     /// See what is done after calls, and have it done again.
     ManageJobs,
+    /// See what others are told of what happens, and have it sent again.
+    ManageWebhooks,
+    /// Look for calls of anybody, say how good they were, and see how calls go.
+    ReviewCalls,
 }
 
 /// The one place that decides who may do what.
@@ -227,13 +233,17 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
             Action::TakeCalls | Action::Publish => *role >= Role::Agent,
             Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
             Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
+            Action::ApproveFollowUps => *role >= Role::Agent,
             Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
-            Action::RemoveContacts | Action::ExportContacts | Action::ImportContacts => {
-                *role >= Role::Supervisor
-            }
-            Action::ImportRecordings => *role >= Role::Supervisor,
+            Action::RemoveContacts
+            | Action::ExportContacts
+            | Action::ImportContacts
+            | Action::ImportRecordings
+            | Action::ReviewCalls => *role >= Role::Supervisor,
             Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
-            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople => *role == Role::Admin,
+            Action::ManagePeople | Action::ManageJobs | Action::ErasePeople | Action::ManageWebhooks => {
+                *role == Role::Admin
+            }
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
@@ -249,7 +259,14 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::ReadContacts | Action::ExportContacts => Scope::CrmRead,
                 Action::AddToTimeline => Scope::CrmPropose,
                 Action::EditContacts | Action::ImportContacts => Scope::CrmWrite,
-                Action::RemoveContacts | Action::ErasePeople => Scope::Admin,
+                Action::RemoveContacts
+                | Action::ErasePeople
+                | Action::ManageWebhooks
+                | Action::ReviewCalls => Scope::Admin,
+                // Nothing is sent to anybody because a machine thinks so.
+                Action::ApproveFollowUps => {
+                    return Err(ApiError::forbidden("a person approves what is sent"));
+                }
             };
             scopes.iter().any(|scope| needed.is_granted_by(scope))
         }
@@ -485,6 +502,7 @@ mod tests {
             assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
             assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
             assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
+            assert_eq!(may(&user(role), Action::ReviewCalls), role >= Role::Supervisor);
             assert!(may(&user(role), Action::EditContacts));
             for action in [Action::RemoveContacts, Action::ExportContacts, Action::ImportContacts] {
                 assert_eq!(may(&user(role), action), role >= Role::Supervisor);
@@ -495,7 +513,10 @@ mod tests {
             assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
             assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
+            assert_eq!(may(&user(role), Action::ManageWebhooks), role == Role::Admin);
         }
+        assert!(may(&user(Role::Agent), Action::ApproveFollowUps));
+        assert!(!may(&key(&["admin", "crm:write"]), Action::ApproveFollowUps), "no program sends anything");
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));
         assert!(!may(&key(&["calls:read"]), Action::HearCall(call)));
         assert!(!may(&key(&["calls:read", "recordings:read"]), Action::ManagePeople));
@@ -507,6 +528,8 @@ mod tests {
             may(&key(&["calls:publish"]), Action::Publish) && !may(&key(&["calls:read"]), Action::Publish)
         );
         assert!(may(&key(&["calls:listen"]), Action::Supervise));
+        assert!(!may(&key(&["calls:read", "calls:listen"]), Action::ReviewCalls));
+        assert!(may(&key(&["admin"]), Action::ReviewCalls));
         assert!(
             !may(&user(Role::Agent), Action::Supervise) && may(&user(Role::Supervisor), Action::Supervise)
         );

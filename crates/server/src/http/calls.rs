@@ -371,12 +371,12 @@ async fn had(app: &App, identity: &Identity, id: CallId) -> Result<Option<LiveCa
     Ok(live)
 }
 
-fn is_agent(name: &str, participants: &[Participant]) -> bool {
+pub(super) fn is_agent(name: &str, participants: &[Participant]) -> bool {
     participants.iter().any(|one| one.party == Party::Agent && one.name.as_deref() == Some(name))
 }
 
 /// Whether somebody was a call's agent at any time, says its log: whoever has handed the call over takes part no more.
-async fn was_agent(app: &App, id: CallId, name: &str) -> Result<bool, FollowError> {
+pub(super) async fn was_agent(app: &App, id: CallId, name: &str) -> Result<bool, FollowError> {
     let mut log = app.hub().follow(id, Some(0)).await?;
     while let Some(update) = log.next_now().await? {
         if let Update::Event(event) = update

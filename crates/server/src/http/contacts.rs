@@ -35,7 +35,7 @@ const LARGEST_PAGE: u32 = 200;
 /// The last moment of the year 9999, in milliseconds since 1970: nothing is later.
 const LATEST: u64 = 253_402_300_799_999;
 /// Characters of what is looked for.
-const LONGEST_QUERY: usize = 200;
+pub(super) const LONGEST_QUERY: usize = 200;
 
 pub(super) fn routes() -> Router<App> {
     Router::new()
@@ -78,7 +78,7 @@ pub(super) fn moment(at_unix_ms: u64) -> Result<u64, ApiError> {
 
 /// A contact.
 #[derive(Serialize, ToSchema)]
-pub(super) struct Lead {
+pub(crate) struct Lead {
     #[schema(value_type = String)]
     id: Uuid,
     /// `lead` or `representative`.
@@ -147,7 +147,7 @@ impl From<Score> for LeadScore {
 }
 
 impl Lead {
-    fn of(row: ContactRow, company_name: Option<String>, score: Option<Score>) -> Self {
+    pub(crate) fn of(row: ContactRow, company_name: Option<String>, score: Option<Score>) -> Self {
         let Contact { kind, stage, name, numbers, email, company, owner, notes, fields } = row.contact;
         Self {
             id: row.id,
@@ -500,7 +500,7 @@ pub(super) async fn remove(
     Query(params): Query<SeenParams>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::RemoveContacts)?;
-    if !app.store().remove_contact(id, params.version).await? {
+    if !app.store().remove_contact(id, params.version, app.now_unix_ms()).await? {
         return Err(ApiError::not_found("contact"));
     }
     app.note_of_contacts(&identity, &format!("removed {id}"));
@@ -554,7 +554,7 @@ pub(super) async fn merge(
 
 /// An entry of a contact's timeline.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TimelineEntry {
+pub(crate) struct TimelineEntry {
     #[schema(value_type = String)]
     id: Uuid,
     /// `call_summary`, `call`, `note`, `email`, `sms`, `telegram` or `meeting`.

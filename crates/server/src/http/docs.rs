@@ -9,13 +9,15 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
+use sotto_store::EventKind;
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
 use super::{
-    App, calls, companies, contacts, drafts, error, gaps, imports, intents, jobs, knowledge, live, missed,
-    ops, pathways, people, person, phone, recording, review, session, table, tasks, whip,
+    App, calls, companies, contacts, dashboard, drafts, error, follow_ups, gaps, imports, intents, jobs,
+    knowledge, live, missed, ops, pathways, people, person, phone, quality, recording, review, search,
+    session, table, tasks, webhooks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -39,6 +41,7 @@ pub(super) fn routes() -> Router<App> {
     ),
     tags(
         (name = "Calls", description = "What was said"),
+        (name = "Quality", description = "How good calls were: what people say of it, and how calls go all in all"),
         (name = "Live", description = "What is being said, over WebSockets"),
         (name = "Phone", description = "Agents' telephones, over a WebSocket; other clients' audio (WHIP, WHEP)"),
         (name = "Intents", description = "What customers may want, and how they say it, for supervisors"),
@@ -51,7 +54,9 @@ pub(super) fn routes() -> Router<App> {
     ),
     paths(
         calls::list, calls::one, calls::events, calls::outcome, calls::consent, calls::answer, calls::answer_card,
-        review::insight, review::quality, recording::recording, live::call, live::list,
+        review::insight, review::quality, quality::list, quality::put_review, quality::reply, quality::flag,
+        quality::agreement, quality::examples, search::find, dashboard::show,
+        recording::recording, live::call, live::list,
         phone::phone, phone::desk, whip::publish, whip::trickle, whip::stop, whip::listen, whip::trickle_whep,
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,
@@ -63,10 +68,13 @@ pub(super) fn routes() -> Router<App> {
         contacts::note, contacts::merge, contacts::of_call, table::export, table::import,
         companies::list, companies::add, companies::one, companies::change, companies::remove,
         person::export, person::erase, tasks::list, tasks::add, tasks::change,
+        follow_ups::list, follow_ups::add, follow_ups::change, follow_ups::approve, follow_ups::dismiss,
+        follow_ups::resolve, follow_ups::opt_outs, follow_ups::set_opt_outs,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
         people::revoke_key, people::audit,
-        jobs::list, jobs::run, ops::test_connection, ops::status, ops::healthz, ops::readyz, ops::metrics,
+        jobs::list, jobs::run, webhooks::list, webhooks::test, webhooks::send,
+        ops::test_connection, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
     components(schemas(error::ErrorBody)),
     security(("cookie" = []), ("key" = [])),
@@ -87,7 +95,42 @@ pub fn openapi() -> Value {
     if let Some(schemas) = api.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.extend(call_schemas());
     }
+    api["webhooks"] = messages();
     api
+}
+
+/// What programs are told that are named in `[[webhooks]]`.
+fn messages() -> Value {
+    let told = |kind: EventKind, data: &str| {
+        let name = serde_json::to_value(kind).unwrap_or_default();
+        let body = json!({ "type": "object", "required": ["type", "timestamp", "data"], "properties": {
+            "type": { "const": name },
+            "timestamp": { "description": "When it happened.", "type": "string", "format": "date-time" },
+            "data": { "description": data, "type": "object" },
+        } });
+        let message = json!({ "post": {
+            "summary": data,
+            "description": "Signed as the Standard Webhooks specification says: `webhook-id` (the same when it comes again), \
+                `webhook-timestamp`, `webhook-signature`; `X-Sotto-Signature` is the same as the last. Any 2xx takes it.",
+            "requestBody": { "content": { "application/json": { "schema": body } } },
+            "responses": { "204": { "description": "Taken" } },
+        } });
+        (name.as_str().unwrap_or_default().to_owned(), message)
+    };
+    let said = |kind| match kind {
+        EventKind::CallStarted | EventKind::CallEnded => "`call`, as in lists",
+        EventKind::InsightReady => "`call_id` and `insight`, without moods",
+        EventKind::QualityReady => "`call_id` and `quality`",
+        EventKind::CallNoted => "`call_id`, `lead_id` and `communication`, as on their timeline",
+        EventKind::TaskProposed | EventKind::TaskAccepted => "`task`",
+        EventKind::ContactChanged => "`lead_id` and `lead`, or `removed`",
+        EventKind::StageSuggested => "`call_id`, `lead_id` and the `stage` that the call speaks for",
+        EventKind::StageChanged => "`lead_id` and `stage`",
+        EventKind::Alert => "`call_id` and `alert`, without words and moods",
+        EventKind::Test => "nothing",
+    };
+    let kinds = EventKind::ALL.into_iter().chain([EventKind::Test]);
+    Value::Object(kinds.map(|kind| told(kind, said(kind))).collect())
 }
 
 /// The shapes that crates below this one publish, in OpenAPI's place for shapes.

@@ -8,10 +8,12 @@ mod auth;
 mod calls;
 mod companies;
 mod contacts;
+mod dashboard;
 mod discreet;
 mod docs;
 mod drafts;
 mod error;
+mod follow_ups;
 mod gaps;
 mod imports;
 mod intents;
@@ -24,15 +26,18 @@ mod pathways;
 mod people;
 mod person;
 mod phone;
+mod quality;
 mod recording;
 mod review;
 pub(crate) mod schema;
+mod search;
 mod serve;
 mod session;
 mod table;
 mod tasks;
 mod throttle;
 mod web;
+mod webhooks;
 mod whip;
 
 use std::collections::BTreeMap;
@@ -47,6 +52,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use sotto_crm::MessageChannel;
 use sotto_store::Store;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +62,9 @@ use uuid::Uuid;
 pub use self::docs::openapi;
 pub use self::ops::{SpeechStatus, Status};
 pub use self::serve::serve;
+
+pub(crate) use self::contacts::{Lead, TimelineEntry};
+pub(crate) use self::tasks::TaskEntry;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
@@ -71,6 +80,7 @@ use crate::intents::IntentEditor;
 use crate::library::Library;
 use crate::metrics::Metrics;
 use crate::moods::{Looks, MoodUse};
+use crate::redaction::RedactionConfig;
 use crate::streams::Streams;
 
 /// What of the configuration HTTP needs.
@@ -95,6 +105,10 @@ pub struct HttpSettings {
     pub moods: MoodUse,
     /// By what numbers and promises are read.
     pub crm: CrmRules,
+    /// What is taken out of what people write of calls.
+    pub redaction: RedactionConfig,
+    /// By what messages to contacts can be sent.
+    pub channels: Vec<MessageChannel>,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -118,6 +132,8 @@ impl HttpSettings {
             open_metrics: true,
             moods: MoodUse::from(&InsightConfig::default()),
             crm: CrmRules::default(),
+            redaction: RedactionConfig::default(),
+            channels: Vec::new(),
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -338,6 +354,9 @@ pub fn router(app: App) -> Router {
         .merge(session::routes())
         .merge(calls::routes())
         .merge(review::routes())
+        .merge(quality::routes())
+        .merge(search::routes())
+        .merge(dashboard::routes())
         .merge(live::routes())
         .merge(phone::routes())
         .merge(whip::routes())
@@ -352,9 +371,11 @@ pub fn router(app: App) -> Router {
         .merge(companies::routes())
         .merge(person::routes())
         .merge(tasks::routes())
+        .merge(follow_ups::routes())
         .merge(people::routes())
         .merge(jobs::routes())
         .merge(imports::routes())
+        .merge(webhooks::routes())
         .route("/status", get(ops::status))
         .route("/voip/test-connection", get(ops::test_connection).post(ops::test_connection))
         .merge(docs::routes())

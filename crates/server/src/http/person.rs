@@ -11,13 +11,14 @@ use futures::channel::mpsc;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sotto_crm::Place;
-use sotto_store::{ContactRow, StoreError, TaskFilter, TaskRow};
+use sotto_store::{ContactRow, FollowUpFilter, StoreError, TaskFilter, TaskRow};
 use uuid::Uuid;
 
 use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::contacts::{TimelineEntry, discreet, may_read};
 use super::error::{ApiError, ErrorBody, Path};
+use super::follow_ups::FollowUpEntry;
 use super::imports::ImportedRecording;
 use super::tasks::TaskEntry;
 use crate::person::{self, Erased};
@@ -33,9 +34,10 @@ pub(super) fn routes() -> Router<App> {
 
 /// All that is kept of a contact
 ///
-/// One JSON object a line (NDJSON): `lead`, then every `communication`, every `task`, every `call` that is over, with its final
-/// words and what it came to, and every `recording` made elsewhere that is no call yet. Recordings are got one by one. What somebody may not read is not in it. For supervisors; keys need
-/// `crm:read` or `crm:write`, and `calls:read` for what was said in calls.
+/// One JSON object a line (NDJSON): `lead`, then every `communication`, every `task`, every message to them (`follow_up`), by what
+/// they do not want to be written to (`opt_outs`), every `call` that is over, with its final words and what it came to, and every
+/// `recording` made elsewhere that is no call yet. Recordings are got one by one. What somebody may not read is not in it. For
+/// supervisors; keys need `crm:read` or `crm:write`, and `calls:read` for what was said in calls.
 #[utoipa::path(get, path = "/api/leads/{id}/export", tag = "Contacts", params(("id" = String, Path)), responses(
     (status = 200, description = "All of it", body = String, content_type = "application/x-ndjson"),
     (status = 403, description = "For supervisors", body = ErrorBody),
@@ -108,6 +110,17 @@ impl App {
                 lines.add("task", &TaskEntry::told_to(identity, row)).await;
             }
         }
+        let mut filter =
+            FollowUpFilter { contact: Some(contact.id), limit: PAGE, ..FollowUpFilter::default() };
+        while lines.is_wanted() {
+            let rows = store.follow_ups(&filter).await?;
+            let Some(last) = rows.last() else { break };
+            filter.before = Some(last.place());
+            for row in rows {
+                lines.add("follow_up", &FollowUpEntry::from(row)).await;
+            }
+        }
+        lines.add("opt_outs", &store.opt_outs(contact.id).await?).await;
         let calls = person::calls(store, &self.settings().crm, contact).await?;
         for call in calls.into_iter().filter(|call| may_read(identity, Some(call.id))) {
             if !lines.is_wanted() {
@@ -140,8 +153,8 @@ impl App {
 
 /// Forget a person
 ///
-/// Removes the contact with timeline and tasks, and all their calls, answered or not, with words and recordings, also those
-/// made elsewhere that are no calls yet; the audit keeps that it was done, by whom, and the contact's id. For admins. Where a
+/// Removes the contact with timeline, tasks and messages, and all their calls, answered or not, with words and recordings, also
+/// those made elsewhere that are no calls yet; the audit keeps that it was done, by whom, and the contact's id. For admins. Where a
 /// recording cannot be removed, its call and the contact stay (`left`), and it can be done again.
 #[utoipa::path(post, path = "/api/leads/{id}/erase", tag = "Contacts", params(("id" = String, Path)), responses(
     (status = 200, description = "What went", body = Erased),

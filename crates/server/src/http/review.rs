@@ -49,7 +49,8 @@ pub(super) async fn quality(
     Ok(json(review(&app, &identity, id).await?.quality))
 }
 
-async fn review(app: &App, identity: &Identity, id: CallId) -> Result<ReviewRow, ApiError> {
+/// What a call that somebody may read came to.
+pub(super) async fn review(app: &App, identity: &Identity, id: CallId) -> Result<ReviewRow, ApiError> {
     authorize(identity, Action::ReadCall(id))?;
     // Asked before: what is still to come now may be there a moment later, but not the other way round.
     let is_to_come = app.hub().get(id).is_some() || app.store().has_jobs(id).await?;

@@ -22,7 +22,7 @@ pub(super) fn routes() -> Router<App> {
 
 /// Something that is to be done.
 #[derive(Serialize, ToSchema)]
-pub(super) struct TaskEntry {
+pub(crate) struct TaskEntry {
     #[schema(value_type = String)]
     id: Uuid,
     /// The contact it is to be done for.
@@ -71,15 +71,21 @@ pub(super) struct TaskEntry {
 
 impl TaskEntry {
     /// A task as somebody sees it who asks.
-    pub(super) fn told_to(identity: &Identity, row: TaskRow) -> Self {
-        let quote = row.quote.filter(|_| may_read(identity, row.call));
+    pub(super) fn told_to(identity: &Identity, mut row: TaskRow) -> Self {
+        row.quote = row.quote.filter(|_| may_read(identity, row.call));
+        Self::from(row)
+    }
+}
+
+impl From<TaskRow> for TaskEntry {
+    fn from(row: TaskRow) -> Self {
         let Task { kind, title, channel, to, due_at_unix_ms, priority, assignee } = row.task;
         Self {
             id: row.id,
             lead_id: row.contact,
             lead_name: row.contact_name,
             call_id: row.call,
-            quote,
+            quote: row.quote,
             state: row.state,
             r#type: kind,
             title,

@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::{Request, Response, StatusCode, header};
 use serde_json::{Value, json};
 use sotto_call::{CallId, EventBody, Participant, Participants, Party};
+use sotto_crm::{FollowUp, MessageChannel};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_server::people::Scope;
@@ -502,6 +503,16 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     }
     let task = json!({ "lead_id": lead["id"], "type": "task" });
     made(bench.send(by(&mina, post("/api/tasks", &task))).await).await;
+    let message = FollowUp {
+        channel: MessageChannel::Email,
+        to: Some("sara@example.com".to_owned()),
+        subject: None,
+        text: "Hello".to_owned(),
+        not_before_unix_ms: None,
+    };
+    let id: uuid::Uuid = lead["id"].as_str().unwrap().parse().unwrap();
+    bench.store.add_follow_up(id, &message, "mina", 1_000).await.unwrap().unwrap();
+    assert!(bench.store.set_opt_outs(id, &[MessageChannel::Sms].into(), "mina", 1_000).await.unwrap());
     let upload = Request::post("/api/recordings?name=old.wav&number=09121234567");
     let upload = upload.header(header::CONTENT_TYPE, "audio/wav").body(Body::from("RIFF"));
     let waiting = bench.send(by(&sara, upload.unwrap())).await;
@@ -518,14 +529,15 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     let all = told(&sara).await;
     let kinds: Vec<&str> =
         all.iter().flat_map(|line| line.as_object().unwrap().keys()).map(String::as_str).collect();
-    assert_eq!(kinds, ["lead", "communication", "task", "call", "recording"]);
+    assert_eq!(kinds, ["lead", "communication", "task", "follow_up", "opt_outs", "call", "recording"]);
     assert_eq!(all[0]["lead"]["name"], "Sara");
     assert_eq!(all[1]["communication"]["call_id"], theirs.id().to_string());
-    assert_eq!(all[3]["call"]["words"][0]["text"], "I would like to register for the course, please.");
-    assert!(all[3]["call"]["insight"]["summary_bullets"].is_array(), "{}", all[3]);
+    assert_eq!(all[5]["call"]["words"][0]["text"], "I would like to register for the course, please.");
+    assert!(all[5]["call"]["insight"]["summary_bullets"].is_array(), "{}", all[5]);
+    assert_eq!([&all[3]["follow_up"]["text"], &all[4]["opt_outs"]], [&json!("Hello"), &json!(["sms"])]);
     // A key for contacts alone gets nothing of what was said in calls.
     let of_key = told(&bench.key(&["crm:read"]).await).await;
-    assert_eq!((of_key.len(), &of_key[1]["communication"]["content"]), (3, &json!("")));
+    assert_eq!((of_key.len(), &of_key[1]["communication"]["content"]), (5, &json!("")));
 
     let erased = body(bench.send(by(&root, post(&format!("{path}/erase"), &json!({})))).await).await;
     assert_eq!(erased, json!({ "calls": 1, "left": 0, "missed": 1, "recordings": 1 }));

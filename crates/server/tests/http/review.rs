@@ -10,6 +10,7 @@ use sotto_llm::Llm;
 use sotto_llm::testing::{Fake, Reply};
 use sotto_server::assist::Model;
 use sotto_server::crm::CrmRules;
+use sotto_server::follow_ups::FollowUpRules;
 use sotto_server::hub::HubLimits;
 use sotto_server::jobs::{self, JobLimits, Work};
 use sotto_server::redaction::RedactionConfig;
@@ -27,13 +28,18 @@ pub fn rules() -> CrmRules {
 
 /// Works until all is done.
 pub async fn work(bench: &Bench) {
-    work_with(bench, jobs::built_in(bench.library.clone())).await;
+    work_by(bench, FollowUpRules { crm: rules(), ..FollowUpRules::default() }).await;
 }
 
-async fn work_with(bench: &Bench, work: Work) {
+/// The same by other rules.
+pub async fn work_by(bench: &Bench, rules: FollowUpRules) {
+    work_with(bench, jobs::built_in(bench.library.clone()), rules).await;
+}
+
+async fn work_with(bench: &Bench, work: Work, rules: FollowUpRules) {
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
-    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
+    let run = jobs::run(bench.store.clone(), work, rules, limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     while bench.store.job_counts().await.unwrap().into_keys().any(|state| state != JobState::Done) {
         tokio::task::yield_now().await;
@@ -120,7 +126,8 @@ async fn nobody_is_told_that_what_a_call_came_to_will_never_be_known_while_it_is
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
     let work = jobs::built_in(bench.library.clone());
-    let run = jobs::run(bench.store.clone(), work, rules(), limits, Arc::default(), stop.clone());
+    let run =
+        jobs::run(bench.store.clone(), work, FollowUpRules::default(), limits, Arc::default(), stop.clone());
     let run = tokio::spawn(run);
     for n in 0..50 {
         let call = bench.begin(&n.to_string());

@@ -1,0 +1,41 @@
+-- Messages to contacts. What was promised in a call says where in it, and so is drafted once. Nothing is sent that is not
+-- `sending` here before, so that a program that dies is known to have been at it.
+CREATE TABLE follow_ups (
+    id           UUID    NOT NULL PRIMARY KEY,   -- UUID version 7
+    contact_id   UUID    NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+    call_id      UUID    REFERENCES calls (id) ON DELETE SET NULL,
+    origin       TEXT,
+    state        TEXT    NOT NULL CHECK (state IN
+                 ('drafted', 'approved', 'sending', 'sent', 'failed', 'dead', 'unknown', 'dismissed')),
+    channel      TEXT    NOT NULL CHECK (channel IN ('sms', 'telegram', 'email', 'webhook')),
+    address      TEXT,
+    subject      TEXT,
+    body         TEXT    NOT NULL,
+    not_before   BIGINT,
+    made_at      BIGINT  NOT NULL,
+    made_by      TEXT,                           -- absent where it was drawn from a call
+    decided_by   TEXT,                           -- who has changed, approved or dismissed it last
+    changed_at   BIGINT  NOT NULL,
+    version      BIGINT  NOT NULL CHECK (version > 0),
+    send_key     UUID    NOT NULL,               -- the same for every try of what was approved once
+    due_at       BIGINT  NOT NULL,               -- when it may be tried
+    tries        BIGINT  NOT NULL,               -- since it was approved
+    claims       BIGINT  NOT NULL,               -- ever: tells who has it from who had it
+    attempted_at BIGINT,
+    receipt      TEXT,                           -- what whoever delivers it calls it
+    error        TEXT,                           -- of the last try, if that failed
+    UNIQUE (call_id, origin)
+);
+
+CREATE INDEX follow_ups_by_state ON follow_ups (state, due_at, id);
+CREATE INDEX follow_ups_by_contact ON follow_ups (contact_id, made_at, id);
+CREATE INDEX follow_ups_by_age ON follow_ups (made_at, id);
+
+-- By what a contact does not want to be written to.
+CREATE TABLE opt_outs (
+    contact_id UUID    NOT NULL REFERENCES contacts (id) ON DELETE CASCADE,
+    channel    TEXT    NOT NULL CHECK (channel IN ('sms', 'telegram', 'email', 'webhook')),
+    noted_at   BIGINT  NOT NULL,
+    noted_by   TEXT    NOT NULL,
+    PRIMARY KEY (contact_id, channel)
+);
