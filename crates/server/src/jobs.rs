@@ -245,14 +245,11 @@ impl Worker {
         };
         for call in &calls {
             let entry = self.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight).await;
-            let entry = match entry {
-                Ok(entry) => entry,
-                Err(error) => {
-                    tracing::warn!(%error, "it cannot be looked just now what follows from calls");
-                    return false;
-                }
+            let joined = match entry {
+                Ok(entry) => self.store.join_call(call, entry.as_ref(), now_unix_ms()).await,
+                Err(error) => Err(error),
             };
-            let joined = match self.store.join_call(call, entry.as_ref(), now_unix_ms()).await {
+            let joined = match joined {
                 Err(error) if error.is_permanent() => {
                     // It is on nobody's timeline, and holds up no other.
                     tracing::error!(call = %call.id, %error, "the database refuses what a call adds to a timeline");
