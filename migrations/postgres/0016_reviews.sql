@@ -62,6 +62,3 @@ CREATE TABLE call_words (
 );
 
 CREATE INDEX call_words_index ON call_words USING gin (words);
-
--- Calls that were over before are found and counted as well: what is done after them is done once more.
-UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE state = 'done';

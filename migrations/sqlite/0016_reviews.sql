@@ -78,6 +78,3 @@ END;
 CREATE TRIGGER call_words_gone AFTER DELETE ON call_words BEGIN
     INSERT INTO call_words_index (call_words_index, rowid, words) VALUES ('delete', old.id, old.words);
 END;
-
--- Calls that were over before are found and counted as well: what is done after them is done once more.
-UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE state = 'done';

@@ -32,6 +32,7 @@ use sotto_knowledge::{Excerpt, Hit, Index, Query, Question, Trigger, Turn, Viewe
 use sotto_models::{Cache, Onnx, Progress};
 use sotto_speech::Histogram;
 use sotto_store::Role;
+use sotto_text::words;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime, UtcOffset};
@@ -416,11 +417,19 @@ impl Remembered {
         turn.collect()
     }
 
-    /// Opens the items again that an utterance said before, and does not say as its words are now.
-    fn unsay(&mut self, id: UtteranceId, says: &[ChecklistItem]) -> Vec<ChecklistItem> {
-        let (gone, said): (Vec<_>, Vec<_>) = std::mem::take(&mut self.said)
-            .into_iter()
-            .partition(|(by, item)| *by == id && says.iter().all(|said| said.name != item.name));
+    /// Opens the items again that an utterance said before, and does not say as its words are now. Where these are the words that
+    /// said an item, and only what stands between them is another, they say it still: sentences are compared as wholes, and a
+    /// comma in place of a full stop makes others of them.
+    fn unsay(&mut self, id: UtteranceId, now: &str, says: &[ChecklistItem]) -> Vec<ChecklistItem> {
+        let now = words(now);
+        let is_gone = |item: &ChecklistItem| {
+            let before = item.evidence.as_ref().map(|quote| words(&quote.text)).unwrap_or_default();
+            !now.windows(before.len().max(1)).any(|some| some == before)
+        };
+        let (gone, said): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.said).into_iter().partition(|(by, item)| {
+                *by == id && says.iter().all(|said| said.name != item.name) && is_gone(item)
+            });
         self.said = said;
         gone.into_iter().map(|(_, item)| ChecklistItem { done: false, evidence: None, ..item }).collect()
     }
@@ -795,7 +804,7 @@ impl Thread {
                 known.named.remove(&id);
                 known.answers.remove(&id);
                 known.turns.retain(|turn| turn.id != id);
-                known.unsay(id, &[]).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
+                known.unsay(id, "", &[]).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
                 continue;
             };
             known.hear(&said);
@@ -838,7 +847,8 @@ impl Thread {
                 // The same words, revised, say it anew, or not any more.
                 let is_open = |name: &str| known.said.iter().all(|(by, item)| item.name != name || *by == id);
                 if let Some(items) = self.try_to(|| read.covers(&said, &is_open)) {
-                    known.unsay(id, &items).into_iter().for_each(|item| publish(EventBody::Checklist(item)));
+                    let gone = known.unsay(id, &said.utterance().text, &items);
+                    gone.into_iter().for_each(|item| publish(EventBody::Checklist(item)));
                     for item in items {
                         known.said.retain(|(_, said)| said.name != item.name);
                         known.said.push((id, item.clone()));
@@ -1621,6 +1631,22 @@ pub(crate) mod tests {
                 ("recorded", Some(2)),
             ]
         );
+    }
+
+    #[test]
+    fn a_tick_stands_when_only_what_is_between_the_words_is_revised() {
+        let insight = start(&feelings());
+        let heard = |id, revision, text: &str| Utterance { revision, ..utterance(id, Party::Agent, text) };
+        // What tells whether an item is said looks at letters as they are here.
+        let events = published(
+            &insight,
+            &[
+                heard(1, 0, "I see. this is recorded. Thanks"),
+                heard(1, 1, "Well, I see, this is Recorded, thanks."),
+                heard(1, 2, "I see, this is Regarded, thanks."),
+            ],
+        );
+        assert_eq!(ticks(&events), [("recorded", Some(1)), ("recorded", None)]);
     }
 
     #[test]

@@ -213,7 +213,7 @@ struct Worker {
 /// What came of a try.
 enum Outcome {
     /// What it came to, what it tells of what is written down, and what it adds to the timeline of whoever the call was with.
-    Made(ReviewRow, CallKnowledge, Option<Box<CallEntry>>),
+    Made(Box<(ReviewRow, CallKnowledge, Option<CallEntry>)>),
     /// Why not, and when it is tried again.
     Failed(String, Option<u64>),
 }
@@ -269,7 +269,7 @@ impl Worker {
         let outcome = match self.made(&job).await {
             Ok((made, entry)) => {
                 let (review, knowledge) = kept(&job, made);
-                Outcome::Made(review, knowledge, entry.map(Box::new))
+                Outcome::Made(Box::new((review, knowledge, entry)))
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -355,8 +355,9 @@ impl Worker {
     async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
         loop {
             let told = match &outcome {
-                Outcome::Made(review, knowledge, entry) => {
-                    self.store.finish_job(job, review, knowledge, entry.as_deref()).await
+                Outcome::Made(made) => {
+                    let (review, knowledge, entry) = made.as_ref();
+                    self.store.finish_job(job, review, knowledge, entry.as_ref()).await
                 }
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };

@@ -80,7 +80,7 @@ pub fn check(webhooks: &[WebhookConfig]) -> Result<(), String> {
 }
 
 /// See [`crate::crm::CrmConfig::outside`].
-#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct OutsideConfig {
     /// Where it is: `https://crm.example`. It is asked at `/api/leads/{id}/communication`, `/api/leads/{id}` and `/api/tasks`, as
@@ -97,19 +97,6 @@ pub struct OutsideConfig {
     pub automatic: bool,
     /// Whether it may be on a network of your own, at an address that is not public or without TLS.
     pub private: bool,
-}
-
-impl Default for OutsideConfig {
-    fn default() -> Self {
-        Self {
-            url: String::new(),
-            key: String::new(),
-            id_field: String::new(),
-            fields: BTreeMap::new(),
-            automatic: false,
-            private: false,
-        }
-    }
 }
 
 impl fmt::Debug for OutsideConfig {

@@ -36,6 +36,7 @@ pub async fn work_by(bench: &Bench, rules: FollowUpRules) {
     work_with(bench, jobs::built_in(bench.library.clone()), rules).await;
 }
 
+/// The same, with what is done.
 async fn work_with(bench: &Bench, work: Work, rules: FollowUpRules) {
     let stop = CancellationToken::new();
     let limits = JobLimits { every: Duration::from_millis(1), ..JobLimits::default() };
@@ -107,7 +108,8 @@ async fn a_summary_by_a_model_is_told_to_all_and_moods_to_those_alone_who_see_th
     let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
     let model = Model { llm, redaction, patience: Duration::from_secs(20) };
     let stop = CancellationToken::new();
-    work_with(&bench, jobs::by_model(bench.library.clone(), model, Handle::current(), stop)).await;
+    let by_model = jobs::by_model(bench.library.clone(), model, Handle::current(), stop);
+    work_with(&bench, by_model, FollowUpRules { crm: rules(), ..FollowUpRules::default() }).await;
     let path = format!("/api/calls/{}/insight", call.id());
     for (who, felt) in [("mina", Value::Null), ("sara", json!("negative"))] {
         let told = body(bench.send(by(&bench.sign_in(who).await, get(&path))).await).await;
