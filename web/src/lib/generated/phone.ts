@@ -20,7 +20,7 @@ since_ms: number,
 /**
  * The call they are on.
  */
-call_id?: string | null, };
+call_id?: string, };
 
 export type Caller = { 
 /**
@@ -52,7 +52,7 @@ since_ms: number,
 /**
  * The agent whom it rings at.
  */
-rings_at?: string | null, };
+rings_at?: string, };
 
 export type Ongoing = { 
 /**
