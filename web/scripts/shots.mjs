@@ -25,7 +25,9 @@ const list = (name, otherwise) => {
 const docs = process.argv.includes('--docs');
 const only = list(
   'only',
-  docs ? ['sign-in', 'calls', 'wall', 'live', 'ended', 'phone-ringing', 'phone-talking', 'keys'] : null,
+  docs
+    ? ['sign-in', 'calls', 'wall', 'live', 'ended', 'phone-ringing', 'phone-talking', 'phone-transfer', 'contact', 'review', 'dashboard', 'keys']
+    : null,
 );
 const every = ['1280', '390'].flatMap((width) =>
   ['light', 'dark'].flatMap((theme) => ['en', 'fa'].map((language) => `${width}-${theme}-${language}`)),
@@ -209,6 +211,40 @@ const scenes = {
       await page.goto(`${base}/#/knowledge/gaps`);
       await page.locator('[data-row]').first().click();
       await page.waitForSelector('[data-row][aria-expanded="true"]');
+    },
+  },
+  recordings: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/recordings`);
+      await page.waitForSelector('[data-row], .empty');
+    },
+  },
+  'follow-ups': {
+    async run(page) {
+      await page.goto(`${base}/#/follow-ups`);
+      await page.waitForSelector('main li, .empty');
+    },
+  },
+  review: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/review`);
+      await page.waitForSelector('main li, .empty');
+    },
+  },
+  dashboard: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/dashboard`);
+      await page.waitForSelector('svg');
+    },
+  },
+  jobs: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/jobs`);
+      await page.waitForSelector('main li, .empty');
     },
   },
   live: {
