@@ -217,7 +217,7 @@ const scenes = {
     name: 'admin',
     async run(page) {
       await page.goto(`${base}/#/recordings`);
-      await page.waitForSelector('[data-row], .empty');
+      await page.waitForSelector('main li, .empty');
     },
   },
   'follow-ups': {
