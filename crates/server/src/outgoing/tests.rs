@@ -257,6 +257,19 @@ async fn who_is_slow_is_given_up_after_a_while_and_told_again_by_a_person() {
 }
 
 #[tokio::test]
+async fn a_call_of_long_ago_is_told_of_for_as_long_as_one_of_today() {
+    let replies = [vec![Reply::Says(500); 5], vec![Reply::Says(200)]].concat();
+    let receiver = Receiver::start(replies).await;
+    let endpoints = to(&receiver);
+    let (store, _folder) = telling(&endpoints).await;
+    // A recording that was brought in only now.
+    ended_call(&store).await;
+    let for_a_day = Limits { given_up_after: Limits::default().given_up_after, ..SOON };
+    let figures = told(&store, endpoints, for_a_day).await;
+    assert_eq!((figures.done.load(Ordering::Relaxed), figures.dead.load(Ordering::Relaxed)), (2, 0));
+}
+
+#[tokio::test]
 async fn nobody_is_told_who_is_away_or_does_not_prove_who_they_are() {
     let gone = Receiver::start(vec![Reply::Says(200)]).await.webhook();
     let lying = Receiver::start(vec![Reply::Says(200)]).await;
