@@ -223,7 +223,12 @@ pub(crate) use insert_follow_up;
 macro_rules! note_sent {
     ($store:expr, $tx:ident, $row:expr, $at:expr) => {{
         let said = said($row);
-        insert_communication!($tx, Uuid::now_v7(), $row.contact, None, $at, $row.decided_by.clone(), said);
+        // Whom it was written to may have become one with another meanwhile.
+        let contact: Uuid = sqlx::query_scalar("SELECT contact_id FROM follow_ups WHERE id = $1")
+            .bind($row.id)
+            .fetch_one(&mut **$tx)
+            .await?;
+        insert_communication!($tx, Uuid::now_v7(), contact, None, $at, $row.decided_by.clone(), said);
         let promised: Option<(Uuid, String)> = sqlx::query_as(
             "SELECT tasks.id, tasks.state FROM tasks JOIN follow_ups \
              ON follow_ups.call_id = tasks.call_id AND follow_ups.origin = tasks.origin \

@@ -1880,6 +1880,17 @@ on_both! {
         assert_eq!(store.add_follow_up(sara.id, &message(), "mina", 1).await.unwrap(), None);
     }
 
+    async fn what_is_sent_while_two_contacts_become_one_is_on_the_timeline_of_both(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &[]), 1_000).await.unwrap();
+        approved(&store, other.id).await;
+        let claimed = store.claim_follow_up(&claim(2_000)).await.unwrap().unwrap();
+        let merged = store.merge_contacts((sara.id, 1), (other.id, 1), &sara.contact, 3_000).await.unwrap();
+        assert!(merged.is_some());
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), 4_000).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+    }
+
     async fn only_what_was_surely_not_sent_is_tried_again(store: Store) {
         let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
         let row = approved(&store, sara.id).await;
