@@ -1512,6 +1512,22 @@ on_both! {
         }
     }
 
+    async fn what_one_of_two_contacts_does_not_want_is_not_approved_any_more_when_they_become_one(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &[]), 1_000).await.unwrap();
+        let rows = [approved(&store, sara.id).await, approved(&store, other.id).await];
+        let hook = FollowUp { channel: MessageChannel::Webhook, to: None, ..message() };
+        let wanted = store.add_follow_up(other.id, &hook, "mina", 1_000).await.unwrap().unwrap();
+        store.decide_follow_up(wanted.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
+        // Of the two only the other has said so, and of their message that is drafted already.
+        assert!(store.set_opt_outs(other.id, &BTreeSet::from([MessageChannel::Sms]), "mina", 3_000).await.unwrap());
+        store.merge_contacts((sara.id, 1), (other.id, 1), &sara.contact, 4_000).await.unwrap().unwrap();
+        for row in rows {
+            assert_eq!(store.follow_up(row.id).await.unwrap().unwrap().state, FollowUpState::Drafted);
+        }
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap().id, wanted.id);
+    }
+
     async fn contacts_are_found_by_words_and_listed_in_pages(store: Store) {
         let mut names = Vec::new();
         for n in 0..7_u64 {
