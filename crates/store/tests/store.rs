@@ -1817,6 +1817,25 @@ on_both! {
         assert_eq!(kinds(&told(&store, "all").await), [EventKind::InsightReady, EventKind::QualityReady]);
     }
 
+    async fn a_stage_that_is_suggested_and_waits_is_that_of_the_insight_there_is(store: Store) {
+        store.tell_to(vec![listener("all", &[EventKind::StageSuggested])]);
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        ended_call(&store, 1_000).await;
+        let made = async |stage: &str| {
+            let mut entry = entry("+989121234567");
+            let stage = ("lead_stage_suggestion".to_owned(), stage.into());
+            entry.note.communication.metadata = [stage].into_iter().collect();
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job.id
+        };
+        let job = made("qualified").await;
+        store.run_job(job, LATE).await.unwrap();
+        made("lost").await;
+        let waits = told(&store, "all").await;
+        assert_eq!(waits.iter().map(|row| row.detail.as_deref()).collect::<Vec<_>>(), [Some("lost")]);
+    }
+
     async fn what_is_taken_back_is_not_told(store: Store) {
         store.tell_to(vec![listener("all", &EventKind::ALL)]);
         let sara = contact("Sara", &["+989121234567"]);
