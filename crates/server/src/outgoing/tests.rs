@@ -438,6 +438,20 @@ async fn another_crm_gets_all_at_once_where_the_organisation_says_so() {
 }
 
 #[tokio::test]
+async fn another_crm_is_not_asked_to_do_what_is_done_already() {
+    let receiver = Receiver::start(vec![Reply::Says(201)]).await;
+    let (store, _folder) = telling(&crm(&receiver, false)).await;
+    let sara = store.add_contact(&contact("L7"), 1_000).await.unwrap();
+    for state in [TaskState::Done, TaskState::Open] {
+        let row =
+            store.add_task(sara.id, TaskState::Proposed, &task(), "key:ai", 1_000).await.unwrap().unwrap();
+        store.change_task(row.id, 1, state, &row.task, 2_000).await.unwrap();
+    }
+    told(&store, crm(&receiver, false), SOON).await;
+    assert_eq!(asked(&receiver.had()), ["POST /api/tasks"], "one of two is to be done");
+}
+
+#[tokio::test]
 async fn a_contact_that_another_crm_does_not_know_waits_for_a_person() {
     let receiver = Receiver::start(vec![Reply::Says(404)]).await;
     let (store, _folder) = telling(&crm(&receiver, false)).await;
