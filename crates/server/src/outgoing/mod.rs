@@ -264,7 +264,9 @@ impl Teller {
             let pause = match self.store.next_delivery(name).await {
                 Ok(Some(row)) => {
                     let until_due = row.due_at_unix_ms.saturating_sub(now_unix_ms());
-                    if until_due == 0 {
+                    // What was not tried yet is due, also where what it tells of is said to be in the future: a recording that is
+                    // brought in may be, and would keep all others waiting.
+                    if row.tries == 0 || until_due == 0 {
                         self.deliver(&endpoint, &row).await
                     } else {
                         Duration::from_millis(until_due).min(self.limits.every)

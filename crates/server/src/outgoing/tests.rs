@@ -270,6 +270,20 @@ async fn a_call_of_long_ago_is_told_of_for_as_long_as_one_of_today() {
 }
 
 #[tokio::test]
+async fn what_is_said_to_happen_tomorrow_keeps_nothing_else_waiting() {
+    let receiver = Receiver::start(vec![Reply::Says(200)]).await;
+    let endpoints = to(&receiver);
+    let (store, _folder) = telling(&endpoints).await;
+    let tomorrow = now_unix_ms() + 24 * 3_600_000;
+    store.tell_test("erp", tomorrow).await.unwrap();
+    ended_call(&store).await;
+    let telling = told(&store, endpoints, SOON);
+    let figures = tokio::time::timeout(Duration::from_secs(60), telling).await.unwrap();
+    assert_eq!(kinds(&receiver.had()), ["test", "call.started", "call.ended"]);
+    assert_eq!(figures.done.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
 async fn nobody_is_told_who_is_away_or_does_not_prove_who_they_are() {
     let gone = Receiver::start(vec![Reply::Says(200)]).await.webhook();
     let lying = Receiver::start(vec![Reply::Says(200)]).await;
