@@ -1961,9 +1961,18 @@ test('whoever does not want to be written to is not, and a message is written by
   await form.getByRole('textbox', { name: 'Message' }).fill('It begins on Monday.');
   await form.getByRole('button', { name: 'Keep as a draft' }).click();
   const draft = page.locator('[data-message]', { hasText: 'It begins on Monday.' });
-  const out = page.getByRole('group', { name: 'Does not want:' }).getByRole('button', { name: 'E-mail' });
-  await out.click();
-  await page.locator('[aria-pressed="true"]', { hasText: 'E-mail' }).waitFor();
+  const out = page.getByRole('group', { name: 'Does not want:' });
+  await out.waitFor();
+  // Meanwhile a program keeps that they want no text messages.
+  await page.evaluate(async () => {
+    const { leads } = await (await fetch('api/leads?q=Robert%20Miller')).json();
+    const headers = { 'content-type': 'application/json' };
+    const body = JSON.stringify({ channels: ['sms'] });
+    await fetch(`api/leads/${leads[0].id}/opt-outs`, { method: 'PUT', headers, body });
+  });
+  await out.getByRole('button', { name: 'E-mail' }).click();
+  await out.locator('[aria-pressed="true"]', { hasText: 'E-mail' }).waitFor();
+  assert.equal(await out.locator('[aria-pressed="true"]').count(), 2, 'what others have kept stays');
   await draft.getByRole('button', { name: 'Approve' }).click();
   await page.getByText('The contact does not want to be written to so.').waitFor();
   await draft.getByRole('button', { name: 'Do not send' }).click();

@@ -325,6 +325,15 @@ impl Store {
             for statement in MOVE {
                 sqlx::query(statement).bind(id).bind(other).execute(&mut **tx).await?;
             }
+            // As where somebody says by what a contact does not want to be written to: it is not sent, so it is not approved.
+            sqlx::query(
+                "UPDATE follow_ups SET state = 'drafted', changed_at = $2, version = version + 1 WHERE contact_id = $1 \
+                 AND state = 'approved' AND channel IN (SELECT channel FROM opt_outs WHERE contact_id = $1)",
+            )
+            .bind(id)
+            .bind(at)
+            .execute(&mut **tx)
+            .await?;
             sqlx::query("DELETE FROM contacts WHERE id = $1").bind(other).execute(&mut **tx).await?;
             tell!(self, tx, Told { subject: Some(other), ..Told::of(EventKind::ContactChanged, at) });
             let changed = replace!(self, tx, id, version, contact, at);

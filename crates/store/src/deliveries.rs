@@ -170,7 +170,7 @@ impl Told {
 /// What an endpoint is told only once has, while it waits, what it is about now.
 pub(crate) const QUEUE_DELIVERY: &str = "INSERT INTO deliveries (id, endpoint, kind, call_id, subject, detail, once, at, state, \
      tries, due_at, changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'waiting', 0, $8, $8) \
-     ON CONFLICT (endpoint, kind, once) DO UPDATE SET subject = excluded.subject";
+     ON CONFLICT (endpoint, kind, once) DO UPDATE SET subject = excluded.subject, detail = excluded.detail";
 
 /// Binds what an endpoint is told to [`QUEUE_DELIVERY`].
 macro_rules! queue_delivery {

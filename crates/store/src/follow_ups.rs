@@ -223,7 +223,12 @@ pub(crate) use insert_follow_up;
 macro_rules! note_sent {
     ($store:expr, $tx:ident, $row:expr, $at:expr) => {{
         let said = said($row);
-        insert_communication!($tx, Uuid::now_v7(), $row.contact, None, $at, $row.decided_by.clone(), said);
+        // Whom it was written to may have become one with another meanwhile.
+        let contact: Uuid = sqlx::query_scalar("SELECT contact_id FROM follow_ups WHERE id = $1")
+            .bind($row.id)
+            .fetch_one(&mut **$tx)
+            .await?;
+        insert_communication!($tx, Uuid::now_v7(), contact, None, $at, $row.decided_by.clone(), said);
         let promised: Option<(Uuid, String)> = sqlx::query_as(
             "SELECT tasks.id, tasks.state FROM tasks JOIN follow_ups \
              ON follow_ups.call_id = tasks.call_id AND follow_ups.origin = tasks.origin \
@@ -441,10 +446,17 @@ impl Store {
             bind_claim!(sqlx::query_scalar(DUE), claim).fetch_optional(db).await?
         });
         let Some(id) = due else { return Ok(None) };
-        let claimed = transaction!(self, tx => {
-            bind_claim!(sqlx::query(CLAIM), claim).bind(id).execute(&mut **tx).await?.rows_affected()
+        // Read before it is kept: what is claimed and cannot be read is claimed by nobody, and stays so.
+        let claimed: Option<Raw> = transaction!(self, tx => {
+            let claimed = bind_claim!(sqlx::query(CLAIM), claim).bind(id).execute(&mut **tx).await?.rows_affected();
+            if claimed == 0 {
+                return Ok(None);
+            }
+            let mut query = QueryBuilder::new(FOLLOW_UPS);
+            query.push(" AND follow_ups.id = ").push_bind(id);
+            query.build_query_as().fetch_optional(&mut **tx).await?
         });
-        if claimed == 0 { Ok(None) } else { self.follow_up(id).await }
+        claimed.map(FollowUpRow::try_from).transpose()
     }
 
     /// Keeps what became of a claimed message. What was sent is on its contact's timeline from then on. False where somebody else

@@ -1512,6 +1512,22 @@ on_both! {
         }
     }
 
+    async fn what_one_of_two_contacts_does_not_want_is_not_approved_any_more_when_they_become_one(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &[]), 1_000).await.unwrap();
+        let rows = [approved(&store, sara.id).await, approved(&store, other.id).await];
+        let hook = FollowUp { channel: MessageChannel::Webhook, to: None, ..message() };
+        let wanted = store.add_follow_up(other.id, &hook, "mina", 1_000).await.unwrap().unwrap();
+        store.decide_follow_up(wanted.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
+        // Of the two only the other has said so, and of their message that is drafted already.
+        assert!(store.set_opt_outs(other.id, &BTreeSet::from([MessageChannel::Sms]), "mina", 3_000).await.unwrap());
+        store.merge_contacts((sara.id, 1), (other.id, 1), &sara.contact, 4_000).await.unwrap().unwrap();
+        for row in rows {
+            assert_eq!(store.follow_up(row.id).await.unwrap().unwrap().state, FollowUpState::Drafted);
+        }
+        assert_eq!(store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap().id, wanted.id);
+    }
+
     async fn contacts_are_found_by_words_and_listed_in_pages(store: Store) {
         let mut names = Vec::new();
         for n in 0..7_u64 {
@@ -1801,6 +1817,25 @@ on_both! {
         assert_eq!(kinds(&told(&store, "all").await), [EventKind::InsightReady, EventKind::QualityReady]);
     }
 
+    async fn a_stage_that_is_suggested_and_waits_is_that_of_the_insight_there_is(store: Store) {
+        store.tell_to(vec![listener("all", &[EventKind::StageSuggested])]);
+        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        ended_call(&store, 1_000).await;
+        let made = async |stage: &str| {
+            let mut entry = entry("+989121234567");
+            let stage = ("lead_stage_suggestion".to_owned(), stage.into());
+            entry.note.communication.metadata = [stage].into_iter().collect();
+            let job = claimed(&store).await;
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            job.id
+        };
+        let job = made("qualified").await;
+        store.run_job(job, LATE).await.unwrap();
+        made("lost").await;
+        let waits = told(&store, "all").await;
+        assert_eq!(waits.iter().map(|row| row.detail.as_deref()).collect::<Vec<_>>(), [Some("lost")]);
+    }
+
     async fn what_is_taken_back_is_not_told(store: Store) {
         store.tell_to(vec![listener("all", &EventKind::ALL)]);
         let sara = contact("Sara", &["+989121234567"]);
@@ -1878,6 +1913,17 @@ on_both! {
         store.remove_contact(sara.id, None, LATE).await.unwrap();
         assert_eq!(store.follow_up(row.id).await.unwrap(), None);
         assert_eq!(store.add_follow_up(sara.id, &message(), "mina", 1).await.unwrap(), None);
+    }
+
+    async fn what_is_sent_while_two_contacts_become_one_is_on_the_timeline_of_both(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let other = store.add_contact(&contact("Sara K.", &[]), 1_000).await.unwrap();
+        approved(&store, other.id).await;
+        let claimed = store.claim_follow_up(&claim(2_000)).await.unwrap().unwrap();
+        let merged = store.merge_contacts((sara.id, 1), (other.id, 1), &sara.contact, 3_000).await.unwrap();
+        assert!(merged.is_some());
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), 4_000).await.unwrap());
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
     }
 
     async fn only_what_was_surely_not_sent_is_tried_again(store: Store) {

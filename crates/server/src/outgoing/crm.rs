@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::http::Method;
 use serde_json::{Map, Value, json};
+use sotto_crm::TaskState;
 use sotto_store::{CommunicationRow, ContactRow, DeliveryRow, EventKind, Store, StoreError, TaskRow};
 use uuid::Uuid;
 
@@ -42,7 +43,10 @@ impl Mapping {
         let (noted, task) = match (row.kind, row.call, row.subject) {
             (EventKind::CallNoted, Some(call), _) => (store.communication_of(call).await?, None),
             (EventKind::TaskProposed | EventKind::TaskAccepted, _, Some(task)) => {
-                (None, store.task(task).await?)
+                // Over there it would be something to do.
+                let is_to_be_done =
+                    |row: &TaskRow| matches!(row.state, TaskState::Proposed | TaskState::Open);
+                (None, store.task(task).await?.filter(is_to_be_done))
             }
             _ => (None, None),
         };

@@ -48,7 +48,7 @@ pub struct Limits {
     pub pause: Duration,
     /// How long at most.
     pub longest_pause: Duration,
-    /// How long after what it tells of one is given up.
+    /// How long after it was queued one is given up.
     pub given_up_after: Duration,
     /// How often it is tried in any case.
     pub tries: u32,
@@ -211,6 +211,15 @@ fn idempotency_key(row: &DeliveryRow) -> String {
     }
 }
 
+/// When a delivery was queued, which its id (a UUID version 7) says. What it tells of may be long past: a recording that was brought
+/// in is told of for as long as a call of today.
+fn queued_at_unix_ms(row: &DeliveryRow) -> u64 {
+    row.id.get_timestamp().map_or(row.at_unix_ms, |queued| {
+        let (seconds, nanos) = queued.to_unix();
+        seconds.saturating_mul(1_000).saturating_add(u64::from(nanos / 1_000_000))
+    })
+}
+
 fn request(method: Method, url: &str) -> Builder {
     Request::builder()
         .method(method)
@@ -255,7 +264,9 @@ impl Teller {
             let pause = match self.store.next_delivery(name).await {
                 Ok(Some(row)) => {
                     let until_due = row.due_at_unix_ms.saturating_sub(now_unix_ms());
-                    if until_due == 0 {
+                    // What was not tried yet is due, also where what it tells of is said to be in the future: a recording that is
+                    // brought in may be, and would keep all others waiting.
+                    if row.tries == 0 || until_due == 0 {
                         self.deliver(&endpoint, &row).await
                     } else {
                         Duration::from_millis(until_due).min(self.limits.every)
@@ -344,7 +355,7 @@ impl Teller {
             Outcome::Refused { code, why } => settled(DeliveryState::Dead, *code, Some(why.clone())),
             Outcome::Failed { code, why, retry_after } => {
                 let tries = row.tries.saturating_add(1);
-                let age = Duration::from_millis(now_unix_ms.saturating_sub(row.at_unix_ms));
+                let age = Duration::from_millis(now_unix_ms.saturating_sub(queued_at_unix_ms(row)));
                 if tries >= self.limits.tries && age >= self.limits.given_up_after {
                     return settled(DeliveryState::Dead, *code, Some(why.clone()));
                 }

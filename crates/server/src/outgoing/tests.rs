@@ -257,6 +257,33 @@ async fn who_is_slow_is_given_up_after_a_while_and_told_again_by_a_person() {
 }
 
 #[tokio::test]
+async fn a_call_of_long_ago_is_told_of_for_as_long_as_one_of_today() {
+    let replies = [vec![Reply::Says(500); 5], vec![Reply::Says(200)]].concat();
+    let receiver = Receiver::start(replies).await;
+    let endpoints = to(&receiver);
+    let (store, _folder) = telling(&endpoints).await;
+    // A recording that was brought in only now.
+    ended_call(&store).await;
+    let for_a_day = Limits { given_up_after: Limits::default().given_up_after, ..SOON };
+    let figures = told(&store, endpoints, for_a_day).await;
+    assert_eq!((figures.done.load(Ordering::Relaxed), figures.dead.load(Ordering::Relaxed)), (2, 0));
+}
+
+#[tokio::test]
+async fn what_is_said_to_happen_tomorrow_keeps_nothing_else_waiting() {
+    let receiver = Receiver::start(vec![Reply::Says(200)]).await;
+    let endpoints = to(&receiver);
+    let (store, _folder) = telling(&endpoints).await;
+    let tomorrow = now_unix_ms() + 24 * 3_600_000;
+    store.tell_test("erp", tomorrow).await.unwrap();
+    ended_call(&store).await;
+    let telling = told(&store, endpoints, SOON);
+    let figures = tokio::time::timeout(Duration::from_secs(60), telling).await.unwrap();
+    assert_eq!(kinds(&receiver.had()), ["test", "call.started", "call.ended"]);
+    assert_eq!(figures.done.load(Ordering::Relaxed), 3);
+}
+
+#[tokio::test]
 async fn nobody_is_told_who_is_away_or_does_not_prove_who_they_are() {
     let gone = Receiver::start(vec![Reply::Says(200)]).await.webhook();
     let lying = Receiver::start(vec![Reply::Says(200)]).await;
@@ -422,6 +449,20 @@ async fn another_crm_gets_all_at_once_where_the_organisation_says_so() {
     assert_eq!(asked(&had), ["POST /api/leads/L7/communication", "PUT /api/leads/L7", "POST /api/tasks"]);
     assert_eq!(had[1].json(), json!({ "stage": "qualified" }));
     assert_eq!(had[2].header("idempotency-key"), format!("task.proposed:{call}:1:0"));
+}
+
+#[tokio::test]
+async fn another_crm_is_not_asked_to_do_what_is_done_already() {
+    let receiver = Receiver::start(vec![Reply::Says(201)]).await;
+    let (store, _folder) = telling(&crm(&receiver, false)).await;
+    let sara = store.add_contact(&contact("L7"), 1_000).await.unwrap();
+    for state in [TaskState::Done, TaskState::Open] {
+        let row =
+            store.add_task(sara.id, TaskState::Proposed, &task(), "key:ai", 1_000).await.unwrap().unwrap();
+        store.change_task(row.id, 1, state, &row.task, 2_000).await.unwrap();
+    }
+    told(&store, crm(&receiver, false), SOON).await;
+    assert_eq!(asked(&receiver.had()), ["POST /api/tasks"], "one of two is to be done");
 }
 
 #[tokio::test]
