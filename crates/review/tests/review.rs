@@ -660,6 +660,22 @@ fn what_a_model_writes_in_persian_is_held_against_the_words_too() {
 }
 
 #[test]
+fn a_name_that_nobody_said_is_none_where_a_sentence_begins_with_it() {
+    let events = log(SUPPORT);
+    let stays = "Young's coffee machine has not arrived.";
+    let told = by_model(
+        &events,
+        &draft(json!({ "summary_bullets": [
+            claim("Robert gets the delivery fee of 12 dollars.", &[8]),
+            claim("The order will be delivered. Robert gets the delivery fee of 12 dollars.", &[8]),
+            claim(stays, &[2]),
+        ] })),
+    );
+    assert_eq!(texts(&told), [stays]);
+    assert_eq!(told["written_by"]["dropped"], 2);
+}
+
+#[test]
 fn a_model_that_says_nothing_true_has_said_nothing() {
     let events = log(SUPPORT);
     let lie = draft(json!({
