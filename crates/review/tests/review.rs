@@ -610,6 +610,7 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
     let told_off = claim("The customer is disappointed because nobody told them.", &[6]);
     let lies = [
         claim("The customer is furious that the coffee machine has not arrived.", &[2]),
+        claim("The customer expressed dissatisfaction: the coffee machine has not arrived.", &[2]),
         claim("The agent will refund 120 dollars of the delivery fee today.", &[8, 9]),
         claim("The customer will refund the fee today.", &[9]),
         claim("The fee is refunded to Robert.", &[9]),
@@ -633,7 +634,7 @@ fn of_what_a_model_writes_only_what_the_cited_words_say_stays() {
     let utterances = [&cited["citations"][0], &cited["citations"][1]].map(|one| &one["utterance_id"]);
     assert_eq!((utterances, &cited["party"]), ([&json!(8), &json!(9)], &json!("customer")));
     let by = &told["written_by"];
-    assert_eq!([&by["model"], &by["kept"], &by["dropped"]], [&json!("m"), &json!(4), &json!(7)]);
+    assert_eq!([&by["model"], &by["kept"], &by["dropped"]], [&json!("m"), &json!(4), &json!(8)]);
     // What the rules have found is there as without a model.
     let without = insight(&events);
     for field in ["intent", "sentiment", "urgency", "entities", "next_actions", "confidence", "named"] {
@@ -653,10 +654,11 @@ fn what_a_model_writes_in_persian_is_held_against_the_words_too() {
             claim("مشتری ۱۲۰ دلار برای ارسال پرداخت کرد.", &[1]),
             claim("کارشناس ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
             claim("مشتری عصبانی است و ۱۲ دلار برای ارسال پرداخت کرد.", &[1]),
+            claim("مشتری ۱۲ دلار برای ارسال پرداخت کرد و نارضایتی دارد.", &[1]),
         ] })),
     );
     assert_eq!(texts(&told), [stays]);
-    assert_eq!(told["written_by"]["dropped"], 3);
+    assert_eq!(told["written_by"]["dropped"], 4);
 }
 
 #[test]
