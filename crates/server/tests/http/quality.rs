@@ -234,6 +234,10 @@ async fn what_people_judged_is_exported_with_the_words_it_rests_on() {
     work(&desk.bench).await;
     let corrected = json!({ "question": "greeting", "score": 0.0, "comment": "no name" });
     desk.reviews(&desk.sara, call, &json!({ "version": 0, "scores": [corrected] })).await;
+    let nothing = desk.bench.send(by(&desk.nima, get("/api/quality/examples"))).await;
+    assert!(bytes(nothing).await.is_empty(), "who has said nothing of it yet is not told");
+    let admin = desk.bench.key(&["admin"]).await;
+    assert!(!bytes(desk.bench.send(by(&admin, get("/api/quality/examples"))).await).await.is_empty());
     desk.reviews(&desk.nima, call, &json!({ "version": 0 })).await;
     let response = desk.bench.send(by(&desk.sara, get("/api/quality/examples"))).await;
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
