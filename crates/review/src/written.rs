@@ -289,5 +289,8 @@ fn promise(found: &FoundAction, transcript: &Transcript<'_>) -> Option<usize> {
     let shares = named.map(|(n, one)| (n, share_in(&found.text, &[one.text.as_str()])));
     // Of several the first.
     let (n, share) = shares.rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (share >= QUOTED && !spelled(&found.text).is_empty()).then_some(n)
+    // Who says that they cannot do something has its words as well.
+    let said = &transcript.sentences().get(n)?.text;
+    let is_said = stands_in(&found.text, &[said.as_str(), &plain(said)]);
+    (share >= QUOTED && is_said && !spelled(&found.text).is_empty()).then_some(n)
 }

@@ -734,6 +734,28 @@ fn a_model_finds_what_the_rules_have_missed_and_nothing_of_it_is_in_its_own_word
 }
 
 #[test]
+fn what_somebody_says_they_cannot_do_is_no_promise_whatever_a_model_says() {
+    let events = log(&[
+        (Party::Customer, "I would like to learn pottery."),
+        (Party::Agent, "You cannot count on my colleague ringing you on Thursday."),
+        (Party::Agent, "پنجشنبه زنگ نمی‌زنیم."),
+    ]);
+    let action = |text: &str, utterance: u32| json!({ "type": "callback", "channel": "phone", "text": text, "utterances": [utterance] });
+    let told = by_model(
+        &events,
+        &draft(json!({
+            "summary_bullets": [claim("The customer would like to learn pottery.", &[1])],
+            "next_actions": [
+                action("You can count on my colleague ringing you on Thursday.", 2),
+                action("پنجشنبه زنگ می‌زنیم.", 3),
+            ],
+        })),
+    );
+    assert_eq!(told["next_actions"], json!([]));
+    assert_eq!((&told["written_by"]["kept"], &told["written_by"]["dropped"]), (&json!(1), &json!(2)));
+}
+
+#[test]
 fn what_the_rules_conclude_a_model_does_not_take_back() {
     let events = log(SUPPORT);
     let told = by_model(
