@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
-use sotto_call::{CallId, EventBody, Participant, Participants, Party};
-use sotto_server::hub::{HubLimits, LiveCall};
+use sotto_call::{CallId, CallStarted, EventBody, Millis, Participant, Participants, Party, Source};
+use sotto_server::hub::{HubLimits, LiveCall, NewCall};
 use sotto_store::Role;
 
 use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance, with_body};
@@ -225,6 +225,33 @@ async fn only_those_may_review_whose_call_it_was_not() {
     let unknown = CallId::new();
     desk.refuses(&desk.sara, get(&of(unknown, "quality/reviews")), 404, "not_found").await;
     desk.refuses(&desk.sara, put(&of(unknown, "flag"), &json!({ "flagged": true })), 404, "not_found").await;
+}
+
+#[tokio::test]
+async fn a_call_is_also_whose_it_was_when_it_began() {
+    let desk = Desk::open(Bench::new().await).await;
+    let agent = |name: &str| Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
+    let started = CallStarted {
+        version: sotto_call::FORMAT_VERSION,
+        bridged: false,
+        parties_guessed: false,
+        source: Source::Siprec,
+        started_at_unix_ms: 1_700_000_000_000,
+        external_id: "a".to_owned(),
+        participants: vec![agent("sara")],
+        language: None,
+        headers: Default::default(),
+    };
+    let new = NewCall { id: CallId::new(), started, recording: None };
+    let call = desk.bench.hub.begin(new, || Millis(1_500)).unwrap();
+    // She hands it over.
+    call.publish(EventBody::Participants(Participants { participants: vec![agent("mina")] }));
+    call.publish(utterance(0, "My card is lost.", true));
+    call.end(hangup()).await.unwrap();
+    work(&desk.bench).await;
+    let review = put(&of(call.id(), "quality/review"), &json!({ "version": 0 }));
+    desk.refuses(&desk.sara, review, 403, "forbidden").await;
+    assert_eq!(desk.ask(&desk.sara, &of(call.id(), "quality/reviews")).await["may_review"], false);
 }
 
 #[tokio::test]
