@@ -186,9 +186,17 @@ pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
     let said: Option<Vec<String>> = from.iter().map(|citation| citation.text(state)).collect();
     let is_sentence = text.chars().any(char::is_alphanumeric) && first.is_none_or(is_cited);
     let Some(said) = said.filter(|said| is_sentence && !said.is_empty()) else { return false };
-    let words: BTreeSet<String> = said.iter().flat_map(|said| spelled(said)).collect();
-    let feelings = &Rules::built_in().feelings;
-    if spelled(text).iter().any(|word| feelings.contains(word) && !words.contains(word)) {
+    let words: BTreeSet<String> =
+        said.iter().flat_map(|said| spelled(said).into_iter().chain(parts(said).flat_map(spelled))).collect();
+    let rules = Rules::built_in();
+    if spelled(text).iter().any(|word| rules.feelings.contains(word) && !words.contains(word)) {
+        return false;
+    }
+    // What begins with a capital letter is a name, also where a sentence begins with it, unless it is a word of grammar.
+    let is_known =
+        |word: &String| words.contains(word) || called(word).is_some() || rules.stop_words.contains(word);
+    let capital = parts(text).filter(|word| word.starts_with(char::is_uppercase));
+    if !capital.flat_map(spelled).all(|word| is_known(&word)) {
         return false;
     }
     // A number that was spelled out is written in digits.
@@ -197,6 +205,11 @@ pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
         CALLED.iter().filter(|(party, _)| is_cited(*party)).flat_map(|(_, names)| names.iter().copied());
     let texts: Vec<&str> = said.iter().chain(&digits).map(String::as_str).chain(names).collect();
     stands_in(text, &texts)
+}
+
+/// The words of a text as they are written, parted also where an apostrophe is: "Peter's" has the name.
+fn parts(text: &str) -> impl Iterator<Item = &str> {
+    text.split(|c: char| !c.is_alphanumeric()).filter(|part| !part.is_empty())
 }
 
 /// The utterances that a model names; nothing where one of them was not said.
@@ -276,5 +289,8 @@ fn promise(found: &FoundAction, transcript: &Transcript<'_>) -> Option<usize> {
     let shares = named.map(|(n, one)| (n, share_in(&found.text, &[one.text.as_str()])));
     // Of several the first.
     let (n, share) = shares.rev().max_by(|a, b| a.1.total_cmp(&b.1))?;
-    (share >= QUOTED && !spelled(&found.text).is_empty()).then_some(n)
+    // Who says that they cannot do something has its words as well.
+    let said = &transcript.sentences().get(n)?.text;
+    let is_said = stands_in(&found.text, &[said.as_str(), &plain(said)]);
+    (share >= QUOTED && is_said && !spelled(&found.text).is_empty()).then_some(n)
 }

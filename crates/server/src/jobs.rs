@@ -273,8 +273,10 @@ impl Worker {
             }
             Err(error) => {
                 let error = format!("{error:#}");
-                let again = (job.tries < self.limits.tries)
-                    .then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
+                // What a stop has broken off has not failed, however often.
+                let is_tried_again = job.tries < self.limits.tries || self.stop.is_cancelled();
+                let again =
+                    is_tried_again.then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
                 tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
                 Outcome::Failed(error, again)
             }
@@ -632,7 +634,10 @@ mod tests {
         let model = Model { llm, redaction, patience: Duration::from_secs(60) };
         let stop = CancellationToken::new();
         let work = by_model(Library::default(), model, Handle::current(), stop.clone());
-        let working = run(store.clone(), work, FollowUpRules::default(), SOON, Arc::default(), stop.clone());
+        // A stop is no failure, though it is the last try.
+        let limits = JobLimits { tries: 1, ..SOON };
+        let working =
+            run(store.clone(), work, FollowUpRules::default(), limits, Arc::default(), stop.clone());
         let working = tokio::spawn(working);
         while fake.asked().is_empty() {
             tokio::task::yield_now().await;

@@ -172,12 +172,14 @@ impl Store {
     }
 
     /// The newest version of what each reviewer says of each call, with the call's quality as it was judged by the scorecard, as
-    /// JSON, if that is kept: in order of call and reviewer, what follows `after`, at most `limit`.
+    /// JSON, if that is kept: in order of call and reviewer, what follows `after`, at most `limit`. Where it is for a reviewer,
+    /// of calls alone that they have said something of themselves.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn judged(
         &self,
+        reader: Option<&str>,
         after: Option<&(CallId, String)>,
         limit: u32,
     ) -> Result<Vec<(QualityReviewRow, Option<String>)>, StoreError> {
@@ -187,6 +189,10 @@ impl Store {
                  LEFT JOIN ai_call_insights ON ai_call_insights.call_id = quality_reviews.call_id WHERE 1 = 1",
             );
             query.push(NEWEST);
+            if let Some(reader) = reader {
+                query.push(" AND EXISTS (SELECT 1 FROM quality_reviews AS own WHERE own.reviewer = ");
+                query.push_bind(clean(reader)).push(" AND own.call_id = quality_reviews.call_id)");
+            }
             if let Some((call, reviewer)) = after {
                 query.push(" AND (quality_reviews.call_id, reviewer) > (").push_bind(call.0);
                 query.push(", ").push_bind(clean(reviewer)).push(")");

@@ -2180,9 +2180,10 @@ on_both! {
         assert_eq!(store.first_quality_reviews(1_000, 1_001, 9).await.unwrap(), [other.clone(), first]);
         assert_eq!(store.first_quality_reviews(0, 1_000, 9).await.unwrap(), []);
         let good = || Some("good".to_owned());
-        assert_eq!(store.judged(None, 1).await.unwrap(), [(other.clone(), good())]);
+        assert_eq!(store.judged(None, None, 1).await.unwrap(), [(other.clone(), good())]);
+        assert!(store.judged(Some("mina"), None, 9).await.unwrap().is_empty(), "she has said nothing of it");
         let after = (id, other.reviewer);
-        assert_eq!(store.judged(Some(&after), 9).await.unwrap(), [(second, good())]);
+        assert_eq!(store.judged(Some("sara"), Some(&after), 9).await.unwrap(), [(second, good())]);
         assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
         assert_eq!(store.quality_reviews(id, true).await.unwrap(), []);
     }

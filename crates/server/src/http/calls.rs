@@ -379,10 +379,13 @@ pub(super) fn is_agent(name: &str, participants: &[Participant]) -> bool {
 pub(super) async fn was_agent(app: &App, id: CallId, name: &str) -> Result<bool, FollowError> {
     let mut log = app.hub().follow(id, Some(0)).await?;
     while let Some(update) = log.next_now().await? {
-        if let Update::Event(event) = update
-            && let EventBody::Participants(now) = &event.body
-            && is_agent(name, &now.participants)
-        {
+        let Update::Event(event) = update else { continue };
+        let participants = match &event.body {
+            EventBody::CallStarted(started) => &started.participants,
+            EventBody::Participants(now) => &now.participants,
+            _ => continue,
+        };
+        if is_agent(name, participants) {
             return Ok(true);
         }
     }

@@ -508,29 +508,32 @@ fn figures<'a>(units: impl Iterator<Item = &'a [f64]>) -> Option<AgreementFigure
 /// What people judged, as examples
 ///
 /// One JSON object a line: every question of the newest version of every review, with the words that it was judged by, as they
-/// are kept now.
+/// are kept now. People get those of calls that they have reviewed themselves, programs all.
 #[utoipa::path(get, path = "/api/quality/examples", tag = "Quality", responses(
     (status = 200, description = "In order of calls", body = QualityExample, content_type = "application/x-ndjson"),
     (status = 403, description = "For supervisors", body = ErrorBody),
 ))]
 pub(super) async fn examples(State(app): State<App>, identity: Identity) -> Result<Response, ApiError> {
+    /// Who reads, of what they have reviewed, and what was told last.
+    type Next = (App, Option<String>, Option<(CallId, String)>);
     authorize(&identity, Action::ReviewCalls)?;
     app.shared.parts.desk.audit().note(identity.name(), AUDITED, None, "examples were read");
-    let lines =
-        futures::stream::try_unfold((app, None), async |(app, after): (App, Option<(CallId, String)>)| {
-            let page = app.store().judged(after.as_ref(), TOGETHER).await?;
-            let Some((last, _)) = page.last() else { return Ok(None) };
-            let next = Some((last.call, last.reviewer.clone()));
-            let mut lines = Vec::new();
-            for (review, quality) in page {
-                for example in examples_of(&app, review, quality.as_deref()).await? {
-                    if serde_json::to_writer(&mut lines, &example).is_ok() {
-                        lines.push(b'\n');
-                    }
+    // What others say of a call is not shown to somebody who may still judge it.
+    let reader = matches!(identity, Identity::User { .. }).then(|| identity.name().to_owned());
+    let lines = futures::stream::try_unfold((app, reader, None), async |(app, reader, after): Next| {
+        let page = app.store().judged(reader.as_deref(), after.as_ref(), TOGETHER).await?;
+        let Some((last, _)) = page.last() else { return Ok(None) };
+        let next = Some((last.call, last.reviewer.clone()));
+        let mut lines = Vec::new();
+        for (review, quality) in page {
+            for example in examples_of(&app, review, quality.as_deref()).await? {
+                if serde_json::to_writer(&mut lines, &example).is_ok() {
+                    lines.push(b'\n');
                 }
             }
-            Ok::<_, StoreError>(Some((Bytes::from(lines), (app, next))))
-        });
+        }
+        Ok::<_, StoreError>(Some((Bytes::from(lines), (app, reader, next))))
+    });
     // A failure on the way cuts the answer off, which a client can tell from its end.
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }

@@ -3,8 +3,8 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use serde_json::{Value, json};
-use sotto_call::{CallId, EventBody, Participant, Participants, Party};
-use sotto_server::hub::{HubLimits, LiveCall};
+use sotto_call::{CallId, CallStarted, EventBody, Millis, Participant, Participants, Party, Source};
+use sotto_server::hub::{HubLimits, LiveCall, NewCall};
 use sotto_store::Role;
 
 use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance, with_body};
@@ -228,12 +228,43 @@ async fn only_those_may_review_whose_call_it_was_not() {
 }
 
 #[tokio::test]
+async fn a_call_is_also_whose_it_was_when_it_began() {
+    let desk = Desk::open(Bench::new().await).await;
+    let agent = |name: &str| Participant { party: Party::Agent, aor: None, name: Some(name.to_owned()) };
+    let started = CallStarted {
+        version: sotto_call::FORMAT_VERSION,
+        bridged: false,
+        parties_guessed: false,
+        source: Source::Siprec,
+        started_at_unix_ms: 1_700_000_000_000,
+        external_id: "a".to_owned(),
+        participants: vec![agent("sara")],
+        language: None,
+        headers: Default::default(),
+    };
+    let new = NewCall { id: CallId::new(), started, recording: None };
+    let call = desk.bench.hub.begin(new, || Millis(1_500)).unwrap();
+    // She hands it over.
+    call.publish(EventBody::Participants(Participants { participants: vec![agent("mina")] }));
+    call.publish(utterance(0, "My card is lost.", true));
+    call.end(hangup()).await.unwrap();
+    work(&desk.bench).await;
+    let review = put(&of(call.id(), "quality/review"), &json!({ "version": 0 }));
+    desk.refuses(&desk.sara, review, 403, "forbidden").await;
+    assert_eq!(desk.ask(&desk.sara, &of(call.id(), "quality/reviews")).await["may_review"], false);
+}
+
+#[tokio::test]
 async fn what_people_judged_is_exported_with_the_words_it_rests_on() {
     let desk = Desk::open(Bench::new().await).await;
     let call = call_of(&desk.bench, "mina", "My card is lost.").await.id();
     work(&desk.bench).await;
     let corrected = json!({ "question": "greeting", "score": 0.0, "comment": "no name" });
     desk.reviews(&desk.sara, call, &json!({ "version": 0, "scores": [corrected] })).await;
+    let nothing = desk.bench.send(by(&desk.nima, get("/api/quality/examples"))).await;
+    assert!(bytes(nothing).await.is_empty(), "who has said nothing of it yet is not told");
+    let admin = desk.bench.key(&["admin"]).await;
+    assert!(!bytes(desk.bench.send(by(&admin, get("/api/quality/examples"))).await).await.is_empty());
     desk.reviews(&desk.nima, call, &json!({ "version": 0 })).await;
     let response = desk.bench.send(by(&desk.sara, get("/api/quality/examples"))).await;
     assert_eq!(response.headers()["content-type"], "application/x-ndjson");
