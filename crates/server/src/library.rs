@@ -1066,14 +1066,30 @@ impl Shared {
     fn look_at_page(&self, runtime: &Handle, keeper: &mut Keeper) -> anyhow::Result<()> {
         let Some((name, fetched)) = keeper.pages.next(Instant::now()) else { return Ok(()) };
         keeper.page_problems.remove(&name);
-        let (store, known) = (self.store()?, lock(&self.books).rows.get(&name).cloned());
+        let kept = self.keep_page(runtime, keeper, &name, fetched);
+        if kept.is_err() {
+            // Its server would say that nothing has changed since.
+            keeper.pages.not_kept(&name, Instant::now());
+        }
+        kept
+    }
+
+    /// Has the database follow what has become of a page.
+    fn keep_page(
+        &self,
+        runtime: &Handle,
+        keeper: &mut Keeper,
+        name: &str,
+        fetched: anyhow::Result<Fetched>,
+    ) -> anyhow::Result<()> {
+        let (store, known) = (self.store()?, lock(&self.books).rows.get(name).cloned());
         let taken = |changed_unix_ms, bytes, read| {
-            Taken::of(&name, changed_unix_ms, bytes, &self.config.pages.visibility(), read)
+            Taken::of(name, changed_unix_ms, bytes, &self.config.pages.visibility(), read)
         };
         let taken = match fetched {
             Ok(Fetched::Unchanged) => return Ok(()),
             Ok(Fetched::Gone) => {
-                runtime.block_on(store.remove_document(&name))?;
+                runtime.block_on(store.remove_document(name))?;
                 return self.refresh(runtime);
             }
             Ok(Fetched::Page { extension, bytes, changed_unix_ms }) => {
@@ -1089,7 +1105,7 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(page = name, "cannot be fetched: {error:#}");
-                keeper.page_problems.insert(name.clone(), format!("the page {name} cannot be fetched"));
+                keeper.page_problems.insert(name.to_owned(), format!("the page {name} cannot be fetched"));
                 // It is away, perhaps, and comes back; what stood there can be found until then.
                 if known.is_some() {
                     return Ok(());
