@@ -884,6 +884,8 @@ impl Library {
 struct Keeper {
     /// When folders are looked through.
     look_at: Instant,
+    /// Nothing is looked at before, since something has failed.
+    not_before: Instant,
     /// What was in the way when they were.
     problems: Vec<String>,
     /// Documents that could not be read since the start. Whatever failed before is tried once more.
@@ -897,6 +899,7 @@ impl Keeper {
     fn new(config: &KnowledgeConfig) -> Self {
         Self {
             look_at: Instant::now(),
+            not_before: Instant::now(),
             problems: Vec::new(),
             failed: HashSet::new(),
             pages: Pages::new(&config.pages),
@@ -906,7 +909,7 @@ impl Keeper {
 
     /// When there is something to look at next.
     fn next_at(&self) -> Instant {
-        self.pages.next_at().map_or(self.look_at, |at| at.min(self.look_at))
+        self.pages.next_at().map_or(self.look_at, |at| at.min(self.look_at)).max(self.not_before)
     }
 }
 
@@ -937,9 +940,12 @@ impl Shared {
             worked = self.look(runtime, keeper).and_then(|()| self.refresh(runtime));
             keeper.look_at = Instant::now() + Duration::from_secs(self.config.look_every_s.into());
         }
-        let worked = worked
-            .and_then(|()| self.look_at_page(runtime, keeper))
-            .and_then(|()| self.understand(runtime, open));
+        let worked = worked.and_then(|()| self.look_at_page(runtime, keeper));
+        if worked.is_err() {
+            // What was due is due still.
+            keeper.not_before = Instant::now() + RETRY;
+        }
+        let worked = worked.and_then(|()| self.understand(runtime, open));
         let mut problems = keeper.problems.clone();
         problems.extend(keeper.page_problems.values().cloned());
         if let Err(error) = worked {
@@ -1420,6 +1426,22 @@ mod tests {
         let without = bench.library();
         bench.kept(&without).await;
         assert!(listed(&without).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_not_asked_again_at_once() {
+        let bench = Bench::new().await;
+        let library = bench.library();
+        bench.store.close().await;
+        let mut keeper = Keeper::new(&bench.config);
+        let (shared, runtime, embedded) = (library.shared.clone(), Handle::current(), bench.embedded.clone());
+        let round = move || {
+            let problems = shared.round(&runtime, &mut keeper, &mut || Ok(embedding(&embedded)));
+            (problems.len(), keeper.next_at())
+        };
+        let (problems, next_at) = spawn_blocking(round).await.unwrap();
+        assert_eq!(problems, 1);
+        assert!(next_at > Instant::now() + RETRY / 2);
     }
 
     #[tokio::test]
