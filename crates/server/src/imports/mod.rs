@@ -538,11 +538,19 @@ impl Worker {
             return Ok(Listened::Whole);
         }
         self.forget(row.import.call).await?;
-        let (file, fetched) = self.file(row.import.id, &request).await?;
         let extension = extension(&request.name);
-        let (path, ending, known) = (file.clone(), extension.clone(), request.clone());
-        let planned = move || Plan::of(&path, &ending, &known);
-        let plan = beside(planned).await?.map_err(Trouble::ForGood)?;
+        let ready = async {
+            let (file, fetched) = self.file(row.import.id, &request).await?;
+            let (path, ending, known) = (file.clone(), extension.clone(), request.clone());
+            let planned = move || Plan::of(&path, &ending, &known);
+            let plan = beside(planned).await?.map_err(Trouble::ForGood)?;
+            Ok::<_, Trouble>((plan, file, fetched))
+        };
+        let (plan, file, fetched) = tokio::select! {
+            ready = ready => ready?,
+            // What fetches it, or looks through it, ends with the process.
+            () = self.stop.cancelled() => return Ok(Listened::Interrupted),
+        };
         let listened = self.play(row.import.call, &request, plan, file, extension).await;
         drop(fetched);
         listened

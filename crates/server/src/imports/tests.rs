@@ -193,6 +193,25 @@ async fn what_cannot_be_listened_to_waits_for_a_person_and_leaves_no_call() {
 }
 
 #[tokio::test]
+async fn a_recording_that_takes_for_ever_to_read_does_not_keep_sotto_from_stopping() {
+    let bench = Bench::new(ImportsConfig::default()).await;
+    let row = bench.add("a", b"RIFF", &request("a.wav")).await.unwrap();
+    // Whoever opens it waits for somebody who writes.
+    let file = bench.folder.path().join("imports").join(row.import.id.to_string());
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let stop = CancellationToken::new();
+    let (calls, figures) = (bench.calls.clone(), bench.figures.clone());
+    let run = tokio::spawn(bench.imports.clone().run(calls, || true, SOON, figures, stop.clone()));
+    while bench.store.import_counts().await.unwrap() != BTreeMap::from([(JobState::Running, 1)]) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
+    assert_eq!(bench.store.import_counts().await.unwrap(), BTreeMap::from([(JobState::Waiting, 1)]));
+}
+
+#[tokio::test]
 async fn uploads_have_limits_and_leave_nothing_when_they_are_refused() {
     let bench = Bench::new(ImportsConfig { max_mb: 1, max_waiting: 1, ..ImportsConfig::default() }).await;
     assert!(matches!(bench.upload(&vec![0; (1 << 20) + 1]).await, Err(ImportError::TooLarge(1))));
