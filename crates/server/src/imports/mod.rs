@@ -403,6 +403,22 @@ impl Imports {
         Ok(removed)
     }
 
+    /// Removes recordings that were given up, of calls that began more than `age` before `now_unix_ms`. Says how many went.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn remove_older(&self, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
+        let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let mut removed = 0;
+        for row in self.shared.store.imports(Some(JobState::Dead), u32::MAX).await? {
+            let began = requested(&row).map_or(row.added_at_unix_ms, |request| request.started_at_unix_ms);
+            if began < before {
+                removed += u64::from(self.remove(row.import.id).await?);
+            }
+        }
+        Ok(removed)
+    }
+
     async fn forget_upload(&self, id: Uuid) {
         match tokio::fs::remove_file(self.uploaded(id)).await {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

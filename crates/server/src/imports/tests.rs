@@ -193,6 +193,21 @@ async fn what_cannot_be_listened_to_waits_for_a_person_and_leaves_no_call() {
 }
 
 #[tokio::test]
+async fn what_was_given_up_is_kept_no_longer_than_its_call_would_be() {
+    let bench = Bench::new(ImportsConfig::default()).await;
+    bench.add("a", b"This is a letter.", &request("letter.wav")).await.unwrap();
+    let newer = ImportRequest { started_at_unix_ms: 1_600_000_005_000, ..request("letter.wav") };
+    bench.add("b", b"This is a letter.", &newer).await.unwrap();
+    bench.listen(&[(JobState::Dead, 2)]).await;
+    bench.add("c", b"This one waits.", &request("letter.wav")).await.unwrap();
+    let sweep = async |now| bench.imports.remove_older(Duration::from_secs(5), now).await.unwrap();
+    assert_eq!((sweep(1_600_000_005_000).await, bench.files()), (0, 3));
+    assert_eq!((sweep(1_600_000_005_001).await, bench.files()), (1, 2));
+    let counts = bench.store.import_counts().await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(JobState::Waiting, 1), (JobState::Dead, 1)]));
+}
+
+#[tokio::test]
 async fn a_recording_that_takes_for_ever_to_read_does_not_keep_sotto_from_stopping() {
     let bench = Bench::new(ImportsConfig::default()).await;
     let row = bench.add("a", b"RIFF", &request("a.wav")).await.unwrap();
