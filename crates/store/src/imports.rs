@@ -273,6 +273,9 @@ impl Store {
                 .await?
                 .rows_affected()
         });
+        if gone > 0 {
+            self.forget_old_rows();
+        }
         Ok(gone > 0)
     }
 }
