@@ -378,15 +378,22 @@ impl Imports {
         added_by: &str,
         now_unix_ms: u64,
     ) -> Result<ImportRow, ImportError> {
-        self.has_room().await?;
-        let import = NewImport {
-            id,
-            idempotency_key,
-            call: began_at(request.started_at_unix_ms),
-            request: serde_json::to_string(request).map_err(std::io::Error::from)?,
-            added_by: added_by.to_owned(),
+        let store = &self.shared.store;
+        let row = match store.import_with_key(&idempotency_key).await? {
+            // There was room for it.
+            Some(known) => known,
+            None => {
+                self.has_room().await?;
+                let import = NewImport {
+                    id,
+                    idempotency_key,
+                    call: began_at(request.started_at_unix_ms),
+                    request: serde_json::to_string(request).map_err(std::io::Error::from)?,
+                    added_by: added_by.to_owned(),
+                };
+                store.add_import(&import, now_unix_ms).await?
+            }
         };
-        let row = self.shared.store.add_import(&import, now_unix_ms).await?;
         let is_same = requested(&row).is_ok_and(|known| known.customer == request.customer);
         if is_same { Ok(row) } else { Err(ImportError::KeyTaken) }
     }

@@ -193,6 +193,17 @@ async fn what_cannot_be_listened_to_waits_for_a_person_and_leaves_no_call() {
 }
 
 #[tokio::test]
+async fn whoever_sends_a_recording_again_is_told_what_became_of_it_also_when_no_more_are_taken() {
+    let bench = Bench::new(ImportsConfig { max_waiting: 1, ..ImportsConfig::default() }).await;
+    let named = ImportRequest { audio: Audio::File("a.wav".to_owned()), ..request("a.wav") };
+    let send =
+        async |key: &str| bench.imports.add(Uuid::now_v7(), key.to_owned(), &named, "sara", 1_000).await;
+    let first = send("a").await.unwrap();
+    assert!(matches!(send("b").await, Err(ImportError::Full)));
+    assert_eq!(send("a").await.unwrap(), first);
+}
+
+#[tokio::test]
 async fn what_was_given_up_is_kept_no_longer_than_its_call_would_be() {
     let bench = Bench::new(ImportsConfig::default()).await;
     bench.add("a", b"This is a letter.", &request("letter.wav")).await.unwrap();
