@@ -291,8 +291,8 @@ impl Default for RecordingConfig {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetentionConfig {
-    /// Days after which an ended call is removed, with its words and its recording, and one that was missed; 0 keeps
-    /// everything.
+    /// Days after which an ended call is removed, with its words and its recording, and one that was missed, or whose recording
+    /// from elsewhere was given up; 0 keeps everything.
     pub days: u32,
 }
 

@@ -884,6 +884,8 @@ impl Library {
 struct Keeper {
     /// When folders are looked through.
     look_at: Instant,
+    /// Nothing is looked at before, since something has failed.
+    not_before: Instant,
     /// What was in the way when they were.
     problems: Vec<String>,
     /// Documents that could not be read since the start. Whatever failed before is tried once more.
@@ -897,6 +899,7 @@ impl Keeper {
     fn new(config: &KnowledgeConfig) -> Self {
         Self {
             look_at: Instant::now(),
+            not_before: Instant::now(),
             problems: Vec::new(),
             failed: HashSet::new(),
             pages: Pages::new(&config.pages),
@@ -906,7 +909,7 @@ impl Keeper {
 
     /// When there is something to look at next.
     fn next_at(&self) -> Instant {
-        self.pages.next_at().map_or(self.look_at, |at| at.min(self.look_at))
+        self.pages.next_at().map_or(self.look_at, |at| at.min(self.look_at)).max(self.not_before)
     }
 }
 
@@ -937,9 +940,12 @@ impl Shared {
             worked = self.look(runtime, keeper).and_then(|()| self.refresh(runtime));
             keeper.look_at = Instant::now() + Duration::from_secs(self.config.look_every_s.into());
         }
-        let worked = worked
-            .and_then(|()| self.look_at_page(runtime, keeper))
-            .and_then(|()| self.understand(runtime, open));
+        let worked = worked.and_then(|()| self.look_at_page(runtime, keeper));
+        if worked.is_err() {
+            // What was due is due still.
+            keeper.not_before = Instant::now() + RETRY;
+        }
+        let worked = worked.and_then(|()| self.understand(runtime, open));
         let mut problems = keeper.problems.clone();
         problems.extend(keeper.page_problems.values().cloned());
         if let Err(error) = worked {
@@ -1066,14 +1072,30 @@ impl Shared {
     fn look_at_page(&self, runtime: &Handle, keeper: &mut Keeper) -> anyhow::Result<()> {
         let Some((name, fetched)) = keeper.pages.next(Instant::now()) else { return Ok(()) };
         keeper.page_problems.remove(&name);
-        let (store, known) = (self.store()?, lock(&self.books).rows.get(&name).cloned());
+        let kept = self.keep_page(runtime, keeper, &name, fetched);
+        if kept.is_err() {
+            // Its server would say that nothing has changed since.
+            keeper.pages.not_kept(&name, Instant::now());
+        }
+        kept
+    }
+
+    /// Has the database follow what has become of a page.
+    fn keep_page(
+        &self,
+        runtime: &Handle,
+        keeper: &mut Keeper,
+        name: &str,
+        fetched: anyhow::Result<Fetched>,
+    ) -> anyhow::Result<()> {
+        let (store, known) = (self.store()?, lock(&self.books).rows.get(name).cloned());
         let taken = |changed_unix_ms, bytes, read| {
-            Taken::of(&name, changed_unix_ms, bytes, &self.config.pages.visibility(), read)
+            Taken::of(name, changed_unix_ms, bytes, &self.config.pages.visibility(), read)
         };
         let taken = match fetched {
             Ok(Fetched::Unchanged) => return Ok(()),
             Ok(Fetched::Gone) => {
-                runtime.block_on(store.remove_document(&name))?;
+                runtime.block_on(store.remove_document(name))?;
                 return self.refresh(runtime);
             }
             Ok(Fetched::Page { extension, bytes, changed_unix_ms }) => {
@@ -1089,7 +1111,7 @@ impl Shared {
             }
             Err(error) => {
                 tracing::warn!(page = name, "cannot be fetched: {error:#}");
-                keeper.page_problems.insert(name.clone(), format!("the page {name} cannot be fetched"));
+                keeper.page_problems.insert(name.to_owned(), format!("the page {name} cannot be fetched"));
                 // It is away, perhaps, and comes back; what stood there can be found until then.
                 if known.is_some() {
                     return Ok(());
@@ -1404,6 +1426,22 @@ mod tests {
         let without = bench.library();
         bench.kept(&without).await;
         assert!(listed(&without).is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_database_that_is_away_is_not_asked_again_at_once() {
+        let bench = Bench::new().await;
+        let library = bench.library();
+        bench.store.close().await;
+        let mut keeper = Keeper::new(&bench.config);
+        let (shared, runtime, embedded) = (library.shared.clone(), Handle::current(), bench.embedded.clone());
+        let round = move || {
+            let problems = shared.round(&runtime, &mut keeper, &mut || Ok(embedding(&embedded)));
+            (problems.len(), keeper.next_at())
+        };
+        let (problems, next_at) = spawn_blocking(round).await.unwrap();
+        assert_eq!(problems, 1);
+        assert!(next_at > Instant::now() + RETRY / 2);
     }
 
     #[tokio::test]

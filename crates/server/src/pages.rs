@@ -214,6 +214,14 @@ impl Pages {
         self.free_at = ended + PAUSE;
         Some((page.url.to_string(), fetched))
     }
+
+    /// What has become of a page could not be kept: it is asked for again as if it had not been.
+    pub(crate) fn not_kept(&mut self, name: &str, now: Instant) {
+        for page in self.pages.iter_mut().filter(|page| page.url.as_str() == name) {
+            page.validators = Validators::default();
+            page.due = page.due.min(now + RETRY);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -481,5 +489,24 @@ mod tests {
         let a: Vec<_> =
             asked.iter().filter(|(path, _)| path == "/a").map(|(_, etag)| etag.as_deref()).collect();
         assert_eq!(a, [None, Some("\"7\"")]);
+    }
+
+    #[test]
+    fn a_page_that_could_not_be_kept_is_sent_again_as_a_whole_and_soon() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&asked);
+        let ask = move |_: &Url, known: &Validators| {
+            noted.lock().unwrap().push(known.etag.clone());
+            let validators = Validators { etag: Some("\"7\"".to_owned()), last_modified: None };
+            Ok(Answer { validators, ..answer(200, "x") })
+        };
+        let mut pages = Pages::asking(&config(&["https://help.example/a"]), Box::new(ask));
+        let begun = Instant::now();
+        let (name, fetched) = pages.next(begun).unwrap();
+        assert!(fetched.is_ok());
+        pages.not_kept(&name, begun);
+        assert_eq!(pages.next_at(), Some(begun + RETRY));
+        assert!(pages.next(begun + RETRY).is_some());
+        assert_eq!(*asked.lock().unwrap(), [None, None]);
     }
 }

@@ -198,6 +198,9 @@ impl Store {
         if removed == 0 && self.company(id).await?.is_some() {
             return Err(StoreError::Stale);
         }
+        if removed > 0 {
+            self.forget_old_rows();
+        }
         Ok(removed > 0)
     }
 }

@@ -113,6 +113,20 @@ impl Store {
         row.try_into()
     }
 
+    /// The recording that was sent with a key, if one was.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn import_with_key(&self, idempotency_key: &str) -> Result<Option<ImportRow>, StoreError> {
+        let row: Option<RawImport> = read!(self, db => {
+            sqlx::query_as("SELECT * FROM imports WHERE idempotency_key = $1")
+                .bind(clean(idempotency_key))
+                .fetch_optional(db)
+                .await?
+        });
+        row.map(ImportRow::try_from).transpose()
+    }
+
     /// Takes up recordings that were worked on when the process before this one died; one that was tried `most` times is dead,
     /// for it may be what killed it. Says how many there were.
     ///
@@ -273,6 +287,9 @@ impl Store {
                 .await?
                 .rows_affected()
         });
+        if gone > 0 {
+            self.forget_old_rows();
+        }
         Ok(gone > 0)
     }
 }

@@ -2488,6 +2488,21 @@ async fn words_that_a_call_was_found_by_are_in_no_file_of_sqlite_when_they_are_t
 }
 
 #[tokio::test]
+async fn a_recording_and_a_company_that_are_removed_are_in_no_file_of_sqlite() {
+    let (store, folder) = testing::sqlite().await;
+    let request = r#"{"url":"https://pbx.example/a.wav?token=walrus"}"#.to_owned();
+    let waits = NewImport { request, ..import("a") };
+    store.add_import(&waits, 1_000).await.unwrap();
+    let zoo = Company { name: "Zebra".to_owned(), numbers: Vec::new(), notes: String::new() };
+    let zoo = store.add_company(&zoo, 1_000).await.unwrap();
+    assert!(is_in_files(folder.path(), "walrus") && is_in_files(folder.path(), "Zebra"));
+    assert!(store.delete_import(waits.id).await.unwrap());
+    gone_from_files(folder.path(), "walrus").await;
+    assert!(store.remove_company(zoo.id, None).await.unwrap());
+    gone_from_files(folder.path(), "Zebra").await;
+}
+
+#[tokio::test]
 async fn a_sentence_that_is_an_example_no_more_is_in_no_file_of_sqlite() {
     let (store, folder) = testing::sqlite().await;
     for (text, intent) in [("My walrus is ill.", None), ("My zebra is ill.", Some("vet"))] {

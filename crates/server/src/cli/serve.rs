@@ -210,6 +210,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let jobs = jobs::run(store.clone(), work, rules.clone(), limits, done_after, no_more_jobs.clone());
     let jobs = tokio::spawn(jobs);
     let is_ready = whole_calls(readiness.clone(), calls.clone());
+    let given_up = imports.clone();
     let imports = imports.run(calls.clone(), is_ready, limits, imported, no_more_jobs.clone());
     let imports = tokio::spawn(imports);
     let limits = outgoing::Limits::default();
@@ -219,7 +220,7 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let outbox = follow_ups::run(store.clone(), sender, rules, limits, sent, no_more_jobs.clone());
     let outbox = tokio::spawn(outbox);
     let keeper = keep_library(library.clone(), config.speech.clone(), readiness.clone());
-    let sweeper = tokio::spawn(sweep(store.clone(), config.clone()));
+    let sweeper = tokio::spawn(sweep(store.clone(), given_up, config.clone()));
     let (listens, understands) = (calls.clone(), calls.clone());
     let (sweeps, works, sends) = (sweeper.abort_handle(), jobs.abort_handle(), outbox.abort_handle());
     let (imports_go_on, tells) = (imports.abort_handle(), outgoing.abort_handle());
@@ -447,7 +448,7 @@ async fn stay_alone(store: Store, mut lock: InstanceLock) {
 }
 
 /// Removes what is older than it may be, now and every hour.
-async fn sweep(store: Store, config: Config) {
+async fn sweep(store: Store, imports: Imports, config: Config) {
     let age = |days: u32| (days > 0).then(|| Duration::from_secs(u64::from(days) * 24 * 3600));
     let (calls, moods) = (age(config.retention.days), age(config.insight.mood_kept_days));
     let gaps = age(config.knowledge.gaps_kept_days);
@@ -459,6 +460,11 @@ async fn sweep(store: Store, config: Config) {
                 Ok(0) => {}
                 Ok(removed) => tracing::info!(removed, "old calls were removed"),
                 Err(error) => tracing::warn!(%error, "old calls could not be removed"),
+            }
+            match imports.remove_older(age, super::now_unix_ms()).await {
+                Ok(0) => {}
+                Ok(removed) => tracing::info!(removed, "recordings that were given up were removed"),
+                Err(error) => tracing::warn!(%error, "recordings that were given up could not be removed"),
             }
         }
         if let Some(age) = moods {

@@ -378,15 +378,22 @@ impl Imports {
         added_by: &str,
         now_unix_ms: u64,
     ) -> Result<ImportRow, ImportError> {
-        self.has_room().await?;
-        let import = NewImport {
-            id,
-            idempotency_key,
-            call: began_at(request.started_at_unix_ms),
-            request: serde_json::to_string(request).map_err(std::io::Error::from)?,
-            added_by: added_by.to_owned(),
+        let store = &self.shared.store;
+        let row = match store.import_with_key(&idempotency_key).await? {
+            // There was room for it.
+            Some(known) => known,
+            None => {
+                self.has_room().await?;
+                let import = NewImport {
+                    id,
+                    idempotency_key,
+                    call: began_at(request.started_at_unix_ms),
+                    request: serde_json::to_string(request).map_err(std::io::Error::from)?,
+                    added_by: added_by.to_owned(),
+                };
+                store.add_import(&import, now_unix_ms).await?
+            }
         };
-        let row = self.shared.store.add_import(&import, now_unix_ms).await?;
         let is_same = requested(&row).is_ok_and(|known| known.customer == request.customer);
         if is_same { Ok(row) } else { Err(ImportError::KeyTaken) }
     }
@@ -399,6 +406,22 @@ impl Imports {
         let removed = self.shared.store.delete_import(id).await?;
         if removed {
             self.forget_upload(id).await;
+        }
+        Ok(removed)
+    }
+
+    /// Removes recordings that were given up, of calls that began more than `age` before `now_unix_ms`. Says how many went.
+    ///
+    /// # Errors
+    /// When the store refuses.
+    pub async fn remove_older(&self, age: Duration, now_unix_ms: u64) -> Result<u64, StoreError> {
+        let before = now_unix_ms.saturating_sub(u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let mut removed = 0;
+        for row in self.shared.store.imports(Some(JobState::Dead), u32::MAX).await? {
+            let began = requested(&row).map_or(row.added_at_unix_ms, |request| request.started_at_unix_ms);
+            if began < before {
+                removed += u64::from(self.remove(row.import.id).await?);
+            }
         }
         Ok(removed)
     }
@@ -538,11 +561,19 @@ impl Worker {
             return Ok(Listened::Whole);
         }
         self.forget(row.import.call).await?;
-        let (file, fetched) = self.file(row.import.id, &request).await?;
         let extension = extension(&request.name);
-        let (path, ending, known) = (file.clone(), extension.clone(), request.clone());
-        let planned = move || Plan::of(&path, &ending, &known);
-        let plan = beside(planned).await?.map_err(Trouble::ForGood)?;
+        let ready = async {
+            let (file, fetched) = self.file(row.import.id, &request).await?;
+            let (path, ending, known) = (file.clone(), extension.clone(), request.clone());
+            let planned = move || Plan::of(&path, &ending, &known);
+            let plan = beside(planned).await?.map_err(Trouble::ForGood)?;
+            Ok::<_, Trouble>((plan, file, fetched))
+        };
+        let (plan, file, fetched) = tokio::select! {
+            ready = ready => ready?,
+            // What fetches it, or looks through it, ends with the process.
+            () = self.stop.cancelled() => return Ok(Listened::Interrupted),
+        };
         let listened = self.play(row.import.call, &request, plan, file, extension).await;
         drop(fetched);
         listened

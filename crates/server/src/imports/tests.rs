@@ -193,6 +193,51 @@ async fn what_cannot_be_listened_to_waits_for_a_person_and_leaves_no_call() {
 }
 
 #[tokio::test]
+async fn whoever_sends_a_recording_again_is_told_what_became_of_it_also_when_no_more_are_taken() {
+    let bench = Bench::new(ImportsConfig { max_waiting: 1, ..ImportsConfig::default() }).await;
+    let named = ImportRequest { audio: Audio::File("a.wav".to_owned()), ..request("a.wav") };
+    let send =
+        async |key: &str| bench.imports.add(Uuid::now_v7(), key.to_owned(), &named, "sara", 1_000).await;
+    let first = send("a").await.unwrap();
+    assert!(matches!(send("b").await, Err(ImportError::Full)));
+    assert_eq!(send("a").await.unwrap(), first);
+}
+
+#[tokio::test]
+async fn what_was_given_up_is_kept_no_longer_than_its_call_would_be() {
+    let bench = Bench::new(ImportsConfig::default()).await;
+    bench.add("a", b"This is a letter.", &request("letter.wav")).await.unwrap();
+    let newer = ImportRequest { started_at_unix_ms: 1_600_000_005_000, ..request("letter.wav") };
+    bench.add("b", b"This is a letter.", &newer).await.unwrap();
+    bench.listen(&[(JobState::Dead, 2)]).await;
+    bench.add("c", b"This one waits.", &request("letter.wav")).await.unwrap();
+    let sweep = async |now| bench.imports.remove_older(Duration::from_secs(5), now).await.unwrap();
+    assert_eq!((sweep(1_600_000_005_000).await, bench.files()), (0, 3));
+    assert_eq!((sweep(1_600_000_005_001).await, bench.files()), (1, 2));
+    let counts = bench.store.import_counts().await.unwrap();
+    assert_eq!(counts, BTreeMap::from([(JobState::Waiting, 1), (JobState::Dead, 1)]));
+}
+
+#[tokio::test]
+async fn a_recording_that_takes_for_ever_to_read_does_not_keep_sotto_from_stopping() {
+    let bench = Bench::new(ImportsConfig::default()).await;
+    let row = bench.add("a", b"RIFF", &request("a.wav")).await.unwrap();
+    // Whoever opens it waits for somebody who writes.
+    let file = bench.folder.path().join("imports").join(row.import.id.to_string());
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let stop = CancellationToken::new();
+    let (calls, figures) = (bench.calls.clone(), bench.figures.clone());
+    let run = tokio::spawn(bench.imports.clone().run(calls, || true, SOON, figures, stop.clone()));
+    while bench.store.import_counts().await.unwrap() != BTreeMap::from([(JobState::Running, 1)]) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    stop.cancel();
+    tokio::time::timeout(Duration::from_secs(60), run).await.unwrap().unwrap();
+    assert_eq!(bench.store.import_counts().await.unwrap(), BTreeMap::from([(JobState::Waiting, 1)]));
+}
+
+#[tokio::test]
 async fn uploads_have_limits_and_leave_nothing_when_they_are_refused() {
     let bench = Bench::new(ImportsConfig { max_mb: 1, max_waiting: 1, ..ImportsConfig::default() }).await;
     assert!(matches!(bench.upload(&vec![0; (1 << 20) + 1]).await, Err(ImportError::TooLarge(1))));
