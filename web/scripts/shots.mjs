@@ -250,7 +250,9 @@ const scenes = {
   live: {
     async run(page, language) {
       // In the middle of its script.
-      const middle = (call) => own(language)(call) && call.utterances > 5 && call.utterances < 14;
+      const keepsUp = (call) => (call.shedding ?? 'none') === 'none';
+      const middle = (call) =>
+        own(language)(call) && keepsUp(call) && call.utterances > 5 && call.utterances < 14;
       while (!(await calls(page, 'live')).some(middle)) await page.waitForTimeout(1000);
       await open(page, 'live', middle);
       await page.waitForSelector('.line.partial', { timeout: 15_000 });

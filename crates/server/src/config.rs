@@ -520,7 +520,7 @@ impl Config {
         let defaults = toml::to_string_pretty(&Self::default()).unwrap_or_default();
         let mut section: Vec<String> = Vec::new();
         let mut written: Vec<String> = Vec::new();
-        for line in defaults.lines().chain(["[]"]) {
+        for line in with_parents(&defaults).iter().map(String::as_str).chain(["[]"]) {
             if let Some(name) = line.strip_prefix('[').and_then(|line| line.strip_suffix(']')) {
                 // Keys that are absent by default.
                 for key in schema.keys(&section).into_iter().filter(|key| !written.contains(key)) {
@@ -551,6 +551,21 @@ impl Config {
         }
         sample
     }
+}
+
+/// The lines of a document in TOML, with a line for each section of which only sections within it have values.
+fn with_parents(document: &str) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for line in document.lines() {
+        let parent = line.strip_prefix('[').and_then(|name| name.rsplit_once('.')).map(|(parent, _)| parent);
+        if let Some(parent) = parent.map(|parent| format!("[{parent}]"))
+            && !lines.contains(&parent)
+        {
+            lines.push(parent);
+        }
+        lines.push(line.to_owned());
+    }
+    lines
 }
 
 /// Adds text as lines of comment.
