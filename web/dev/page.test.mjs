@@ -141,7 +141,7 @@ async function openQuiet(page) {
   const box = page.getByRole('region', { name: 'What may help now' });
   return { call, tell, say, prompt, card, box, way: (name) => box.getByRole('button', { name }) };
 }
-async function openEnded(page, which = (call) => call.language === 'en' && call.utterances === 18) {
+async function openEnded(page, which = (call) => call.language === 'en' && call.utterances === 18 && named(call)) {
   const call = (await list(page, 'ended')).find(
     (one) => one.recording && one.ended === 'hangup' && which(one),
   );
