@@ -10,7 +10,7 @@ use sotto_call::CallId;
 use sqlx::FromRow;
 use uuid::Uuid;
 
-use crate::jobs::{LONGEST_ERROR, small};
+use crate::jobs::{LONGEST_ERROR, due, small, take_up};
 use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
 use crate::{JobState, Store, StoreError};
 
@@ -134,18 +134,7 @@ impl Store {
     /// When the database refuses.
     pub async fn take_up_imports(&self, most: u32, now_unix_ms: u64) -> Result<u64, StoreError> {
         let now = signed(now_unix_ms, "time")?;
-        let taken_up = transaction!(self, tx => {
-            sqlx::query(
-                "UPDATE imports SET state = CASE WHEN tries >= $1 THEN 'dead' ELSE 'waiting' END, due_at = $2, \
-                 changed_at = $2, error = 'the program ended while it ran' WHERE state = 'running'",
-            )
-            .bind(i64::from(most))
-            .bind(now)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected()
-        });
-        Ok(taken_up)
+        Ok(take_up!(self, "imports", most, now))
     }
 
     /// Claims the recording that has been due for longest, if one is. Nobody else may claim one meanwhile.
@@ -154,16 +143,7 @@ impl Store {
     /// When the database refuses.
     pub async fn claim_import(&self, now_unix_ms: u64) -> Result<Option<ImportRow>, StoreError> {
         let now = signed(now_unix_ms, "time")?;
-        // Mostly there is none, and then nobody who writes is held up.
-        let due: Option<Uuid> = read!(self, db => {
-            sqlx::query_scalar(
-                "SELECT id FROM imports WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT 1",
-            )
-            .bind(now)
-            .fetch_optional(db)
-            .await?
-        });
-        let Some(id) = due else { return Ok(None) };
+        let Some(id) = due!(self, "imports", now) else { return Ok(None) };
         let claimed: Option<RawImport> = transaction!(self, tx => {
             sqlx::query_as(
                 "UPDATE imports SET state = 'running', tries = tries + 1, changed_at = $2 \

@@ -19,6 +19,45 @@ use crate::store::{clean, from_name, name_of, placed, read, signed, transaction,
 use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
+/// In a table of what is to be done: takes up what was worked on when the process before this one died, at `$now`. What was
+/// tried `$most` times is dead. The number of both.
+macro_rules! take_up {
+    ($store:expr, $table:literal, $most:expr, $now:expr) => {
+        transaction!($store, tx => {
+            sqlx::query(concat!(
+                "UPDATE ",
+                $table,
+                " SET state = CASE WHEN tries >= $1 THEN 'dead' ELSE 'waiting' END, due_at = $2, \
+                 changed_at = $2, error = 'the program ended while it ran' WHERE state = 'running'"
+            ))
+            .bind(i64::from($most))
+            .bind($now)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected()
+        })
+    };
+}
+
+/// In such a table: what has been due for longest. Mostly there is none, and then nobody who writes is held up.
+macro_rules! due {
+    ($store:expr, $table:literal, $now:expr) => {{
+        let due: Option<Uuid> = read!($store, db => {
+            sqlx::query_scalar(concat!(
+                "SELECT id FROM ",
+                $table,
+                " WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT 1"
+            ))
+            .bind($now)
+            .fetch_optional(db)
+            .await?
+        });
+        due
+    }};
+}
+
+pub(crate) use {due, take_up};
+
 /// Queues a step of a call that has just ended, unless it was before.
 pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
@@ -183,18 +222,7 @@ impl Store {
     /// When the database refuses.
     pub async fn take_up_jobs(&self, most: u32, now_unix_ms: u64) -> Result<u64, StoreError> {
         let now = signed(now_unix_ms, "time")?;
-        let taken_up = transaction!(self, tx => {
-            sqlx::query(
-                "UPDATE jobs SET state = CASE WHEN tries >= $1 THEN 'dead' ELSE 'waiting' END, due_at = $2, \
-                 changed_at = $2, error = 'the program ended while it ran' WHERE state = 'running'",
-            )
-            .bind(i64::from(most))
-            .bind(now)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected()
-        });
-        Ok(taken_up)
+        Ok(take_up!(self, "jobs", most, now))
     }
 
     /// Claims the job that has been due for longest, if one is. Nobody else may claim one meanwhile.
@@ -203,16 +231,7 @@ impl Store {
     /// When the database refuses.
     pub async fn claim_job(&self, now_unix_ms: u64) -> Result<Option<JobRow>, StoreError> {
         let now = signed(now_unix_ms, "time")?;
-        // Mostly there is none, and then nobody who writes is held up.
-        let due: Option<Uuid> = read!(self, db => {
-            sqlx::query_scalar(
-                "SELECT id FROM jobs WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT 1",
-            )
-            .bind(now)
-            .fetch_optional(db)
-            .await?
-        });
-        let Some(id) = due else { return Ok(None) };
+        let Some(id) = due!(self, "jobs", now) else { return Ok(None) };
         let claimed: Option<RawJob> = transaction!(self, tx => {
             sqlx::query_as(
                 "UPDATE jobs SET state = 'running', tries = tries + 1, claims = claims + 1, changed_at = $2 \
