@@ -555,7 +555,8 @@ mod tests {
             let _ = hold.lock().unwrap().recv();
             Ok(made_of("late"))
         });
-        let limits = JobLimits { tries: 1, patience: Duration::from_millis(20), ..SOON };
+        // Whoever panics prints where, which takes a while the first time.
+        let limits = JobLimits { tries: 1, patience: Duration::from_secs(5), ..SOON };
         work_until(&store, work, limits, has(JobState::Dead, 2)).await;
         let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         let why: BTreeMap<CallId, &str> =
