@@ -62,6 +62,8 @@ function listen([rate, untouched]) {
       const { codecs } = RTCRtpReceiver.getCapabilities('audio');
       spoken = codecs.filter((codec) => types.includes(codec.mimeType) && codec.clockRate === clockRate);
     },
+    /** How many connections there have been. */
+    connections: () => peers.length,
     /** The way that the newest connection takes: what kind of address is ours, and whose server gave it. */
     async way() {
       const report = (await peers.at(-1)?.getStats()) ?? new Map();

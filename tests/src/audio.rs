@@ -100,6 +100,14 @@ impl Audio {
         Self { rate: self.rate, channels: self.channels.iter().map(part).collect() }
     }
 
+    /// The same after some silence, in milliseconds.
+    #[must_use]
+    pub fn later(&self, ms: f64) -> Self {
+        let silence = vec![0; (f64::from(self.rate) * ms / 1e3).round() as usize];
+        let channels = self.channels.iter().map(|channel| [silence.as_slice(), channel].concat());
+        Self { rate: self.rate, channels: channels.collect() }
+    }
+
     /// Writes a 16-bit PCM WAV file.
     ///
     /// # Errors

@@ -102,7 +102,7 @@ fn page(client: &Client, call: &str, outcome: &mut Outcome) -> Result<()> {
 }
 
 /// Whether the server closes the connection, whatever it says before.
-fn is_closed(phone: &mut Live) -> bool {
+pub(crate) fn is_closed(phone: &mut Live) -> bool {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if phone.next(PATIENCE).is_err() {

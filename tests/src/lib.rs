@@ -11,6 +11,7 @@ pub mod browser;
 pub mod ears;
 pub mod hostile;
 pub mod http;
+pub mod junk;
 pub mod live;
 pub mod llama;
 pub mod network;

@@ -168,7 +168,7 @@ impl Sotto {
         }
     }
 
-    /// Lets somebody else in: as `agent`, `supervisor` or `admin`.
+    /// Lets somebody else in: as `agent`, `reviewer`, `supervisor` or `admin`.
     ///
     /// # Errors
     /// When it does not take them.

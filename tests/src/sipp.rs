@@ -278,12 +278,13 @@ fn tail(path: &Path) -> String {
         .map_or(String::new(), |(at, _)| text.split_at(at).1.into())
 }
 
-/// SIPp sends from two ports it does not bind (raw sockets); they only must not be another's.
+/// SIPp sends from two ports it does not bind (raw sockets); they only must not be another's. A process has 880 ports of its own,
+/// for 220 calls at once.
 fn free_media_port() -> Result<u16> {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     for _ in 0..2000 {
         let port =
-            61_000 + (std::process::id() as u16 % 22) * 200 + NEXT.fetch_add(4, Ordering::Relaxed) % 200;
+            61_000 + (std::process::id() as u16 % 5) * 880 + NEXT.fetch_add(4, Ordering::Relaxed) % 880;
         if UdpSocket::bind(("127.0.0.1", port)).is_ok() && UdpSocket::bind(("127.0.0.1", port + 2)).is_ok() {
             return Ok(port);
         }

@@ -6,12 +6,13 @@
 //   ... -- --port 5180 --at 64    port; how many seconds into their scripts the live calls are
 //   ... -- --others 50            so many live calls besides, in which somebody says something four times a second
 //
-// Whoever is called “admin” supervises. Calls to 5550 to 5555 fail, each for another reason. POST /dev/drop?ms=8000 cuts
+// Whoever is called “admin” supervises, “reviewer” reviews. Calls to 5550 to 5555 fail, each for another reason. POST /dev/drop?ms=8000 cuts
 // every WebSocket and takes no new ones for that long; POST /dev/ring rings at every page that takes calls, and
 // POST /dev/miss until it is missed; POST /dev/refuse refuses something that no page has asked for; POST /dev/need?n=3 lets the third of the other calls need somebody;
 // POST /dev/lack?parts=store,recording lets calls do without these from then on, and `signin` lets the database answer
 // nobody; POST /dev/event?call=ID lets the event in the body happen in a call now; POST /dev/answers?fail=1 lets no answer
-// to a prompt be written down; POST /dev/reword gives written procedures another wording.
+// to a prompt be written down; POST /dev/reword gives written procedures another wording; POST /dev/kill?call=ID&lost=7 is a
+// server that was killed in a call and is there again, without utterance 7, which was never stored.
 
 import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -459,6 +460,43 @@ async function draftOf({ about, channel, language }, found) {
   };
 }
 
+/** Who is in which team. */
+const people = [
+  ['admin', 'admin'],
+  ['mina', 'supervisor', 'Cards'],
+  ['omid', 'agent', 'Cards'],
+  ['leila', 'agent'],
+].map(([name, role, team]) => ({ name, role, ...(team && { team }), created_at_unix_ms: begun, disabled: false }));
+/** The one that the configuration names. */
+const CONFIGURED = { name: 'فروش', configured: { folders: ['school'], pages: false } };
+const teamNames = () => {
+  const named = [...people.flatMap(({ team }) => team ?? []), ...written.flatMap(({ teams }) => teams), CONFIGURED.name];
+  return [...new Set(named)].sort();
+};
+
+async function teams(request, response, url, user) {
+  if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+  const name = decodeURIComponent(url.pathname.split('/')[3] ?? '');
+  if (request.method === 'GET') {
+    const all = teamNames().map((one) => (one === CONFIGURED.name ? CONFIGURED : { name: one }));
+    const documents = written.map(({ headings, text, ...one }) => one);
+    return answer(response, 200, { teams: all, people, documents });
+  }
+  const body = await bodyOf(request);
+  if (url.pathname.startsWith('/api/users/')) {
+    const person = people.find((one) => one.name === name);
+    if (!person) return refuse(response, 404, 'not_found', 'there is no such user');
+    if (body.team) person.team = body.team;
+    else delete person.team;
+    return answer(response, 200, { user: person });
+  }
+  if (name === CONFIGURED.name) return refuse(response, 409, 'in_configuration', 'the configuration names it');
+  if (teamNames().includes(body.name)) return refuse(response, 409, 'name_taken', 'there is one');
+  for (const person of people) if (person.team === name) person.team = body.name;
+  for (const one of written) one.teams = one.teams.map((team) => (team === name ? body.name : team));
+  return answer(response, 204);
+}
+
 async function library(request, response, url, user) {
   const { method } = request;
   const editable = user.role !== 'agent';
@@ -481,7 +519,7 @@ async function library(request, response, url, user) {
   const id = decodeURIComponent(url.pathname.slice('/api/knowledge/documents/'.length));
   if (method === 'GET' && !id) {
     const documents = seen.map(({ headings, text, ...one }) => one);
-    return answer(response, 200, { documents, editable });
+    return answer(response, 200, { documents, editable, teams: editable ? teamNames() : [] });
   }
   if (method !== 'GET' && !editable) return refuse(response, 403, 'forbidden', 'this is not yours to do');
   if (method === 'POST') {
@@ -492,7 +530,8 @@ async function library(request, response, url, user) {
     if (!/\.(md|html|txt|csv|json|pdf|docx)$/.test(name)) return refuse(response, 415, 'kind', 'no such kind');
     if (!text.trim()) return refuse(response, 422, 'unreadable', 'there is no text in it');
     const roles = url.searchParams.get('roles').split(',').filter(Boolean);
-    const of = { id: name, title: name, source: 'upload', state: 'words', bytes: text.length, roles };
+    const forTeams = url.searchParams.get('teams').split(',').filter(Boolean);
+    const of = { id: name, title: name, source: 'upload', state: 'words', bytes: text.length, roles, teams: forTeams };
     const one = { ...ALL, ...of, changed_unix_ms: Date.now(), headings: [], text };
     const before = written.findIndex((other) => other.id === name);
     if (before >= 0) written.splice(before, 1, { ...one, version: written[before].version + 1 });
@@ -502,6 +541,10 @@ async function library(request, response, url, user) {
   }
   const one = seen.find((other) => other.id === id);
   if (!one) return refuse(response, 404, 'not_found', 'there is no such document');
+  if (method === 'PATCH') {
+    one.teams = (await bodyOf(request)).teams;
+    return answer(response, 204);
+  }
   if (method === 'DELETE') {
     if (one.source === 'folder') return refuse(response, 409, 'in_folder', 'it lies in a folder');
     written.splice(written.indexOf(one), 1);
@@ -519,7 +562,7 @@ const over = [...calls.values()].filter((call) => summary(call).state === 'ended
 const jobs = over.map((call, n) => ({
   id: id(begun, 2000 + n),
   call_id: call.id,
-  step: 'review',
+  step: n === 3 ? 'write' : 'review',
   version: 1,
   state: n < 2 ? 'dead' : n === 2 ? 'waiting' : 'done',
   tries: n < 2 ? 8 : 1,
@@ -685,10 +728,21 @@ function judging(request, response, path, user) {
 
 const foldedWords = (text) => text.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [];
 
+/** As if a model knew what means the same: the words of a line. */
+const ALIKE = [
+  ['mistake', 'fault', 'اشتباه', 'خطا'],
+  ['deposit', 'prepayment', 'بیعانه', 'ودیعه'],
+];
+
 function found(response, url, user) {
   const wanted = Object.fromEntries(url.searchParams);
   const words = foldedWords(wanted.said ?? '');
-  const has = ({ text }) => words.every((word) => foldedWords(text).some((one) => one.startsWith(word)));
+  const isIt = (one, word) => (word.length > 2 ? one.startsWith(word) : one === word);
+  const has = ({ text }) => words.every((word) => foldedWords(text).some((one) => isIt(one, word)));
+  const by_meaning = wanted.meaning === 'true' && words.length > 0;
+  const alike = by_meaning ? ALIKE.filter((line) => words.some((word) => line.includes(word))).flat() : [];
+  const means = ({ text }) => foldedWords(text).some((word) => alike.includes(word));
+  const reasons = (said) => [...(has(said) ? ['words'] : []), ...(means(said) ? ['meaning'] : [])];
   const entry = (call) => {
     const state = stateNow(call);
     const { quality } = reviewOf(state);
@@ -696,7 +750,7 @@ function found(response, url, user) {
     const agent = state.started?.participants.find(({ party }) => party === 'agent')?.name;
     const valence = state.moods.at(-1)?.arc.valence;
     const level = valence <= -0.2 ? 'negative' : valence >= 0.2 ? 'positive' : 'neutral';
-    const said = words.length > 0 ? state.utterances.filter(has).slice(0, 3) : [];
+    const said = words.length > 0 ? state.utterances.filter((one) => has(one) || means(one)).slice(0, 3) : [];
     return {
       call: summary(call),
       agent,
@@ -706,7 +760,10 @@ function found(response, url, user) {
       score: quality.total ?? undefined,
       reviews: kept.reviews.size,
       flagged_by: kept.flagged_by,
-      said: said.map(({ utterance_id, party, start_ms, text }) => ({ utterance_id, party, start_ms, text })),
+      said: said.map((one) => {
+        const { utterance_id, party, start_ms, text } = one;
+        return { utterance_id, party, start_ms, text, found_by: reasons(one) };
+      }),
     };
   };
   const is = (key, value) => wanted[key] === undefined || wanted[key] === String(value);
@@ -719,9 +776,12 @@ function found(response, url, user) {
     .filter((one) => is('outcome', one.call.outcome?.outcome))
     .filter(({ score }) => wanted.score_from === undefined || score >= Number(wanted.score_from))
     .filter(({ score }) => wanted.score_below === undefined || score < Number(wanted.score_below))
-    .filter(({ call }) => !wanted.before || call.id < wanted.before)
+    .filter(({ call }) => by_meaning || !wanted.before || call.id < wanted.before)
     .sort((a, b) => (a.call.id < b.call.id ? 1 : -1));
-  return answer(response, 200, { calls: matching.slice(0, Number(wanted.limit ?? 50)) });
+  const isByWords = ({ said }) => said.some(({ found_by }) => found_by.includes('words'));
+  if (by_meaning) matching.sort((a, b) => isByWords(b) - isByWords(a));
+  const page = matching.slice(0, Number(wanted.limit ?? 50));
+  return answer(response, 200, { calls: page, by_meaning, older_by_words: false });
 }
 
 /** What the dashboard shows: as if there had been more calls the days before. */
@@ -854,6 +914,18 @@ const said = [
   { type: 'note', source: 'person', at_unix_ms: begun - 50 * HOUR, by: 'mina', content: 'Asked for the price list.' },
 ].map((one, n) => ({ id: id(begun, 3100 + n), lead: leads[0].id, tags: [], metadata: {}, ...one }));
 const tasks = [];
+const tickets = [];
+const payments = [];
+/** What is written down for the next talk, by contact. */
+const talks = new Map();
+
+/** As it is kept: tomans are ten rials. */
+function money({ amount, currency }) {
+  const isToman = currency === 'toman';
+  const value = Number(amount.replaceAll(',', '')) * (isToman ? 10 : 1);
+  const kept = isToman ? 'IRR' : currency;
+  return value > 0 ? { amount: value.toFixed(kept === 'IRR' ? 0 : 2), currency: kept } : null;
+}
 
 const numberOf = (text) => {
   const number = text.replace(/^\w+:/, '').replace(/@.*/, '').replace(/[^0-9+]/g, '');
@@ -880,7 +952,7 @@ for (const call of over) {
 
 // ---- messages to contacts
 
-const CHANNELS = ['sms', 'email'];
+const CHANNELS = ['sms', 'email', 'call_message'];
 const messages = [];
 /** By what contacts do not want to be written to. */
 const optOuts = new Map();
@@ -890,6 +962,10 @@ function draft(lead, about) {
   const of = { lead_id: lead.id, lead_name: lead.name, channel: 'sms', to: lead.phones[0], state: 'drafted', version: 1 };
   messages.unshift({ ...of, made_at_unix_ms: at, changed_at_unix_ms: at, ...about, id: id(at, 3300 + messages.length) });
 }
+draft(leads[0], {
+  channel: 'call_message',
+  text: 'Hello Robert Miller, this is Harper. Our call was cut off. Please call us again when it suits you.',
+});
 draft(leads[1], { state: 'unknown', error: 'there was no answer in time', text: 'سلام، فردا با شما تماس می‌گیریم.', decided_by: 'mina' });
 
 /** What a call has promised is drafted once it is over. */
@@ -909,7 +985,11 @@ async function followUps(request, response, url, user) {
     promisedBy(calls.get(asked.get('call_id')));
     const wanted = (one) =>
       ['state', 'lead_id', 'call_id'].every((name) => !asked.get(name) || one[name] === asked.get(name));
-    return answer(response, 200, { follow_ups: messages.filter(wanted), channels: CHANNELS });
+    if (what !== 'speech') return answer(response, 200, { follow_ups: messages.filter(wanted), channels: CHANNELS });
+    if (!messages.some((one) => one.id === key && one.channel === 'call_message'))
+      return refuse(response, 404, 'not_found', 'there is no such speech');
+    // Whatever it says, a call is heard.
+    return play(request, response, [...calls.values()].find((call) => call.recording));
   }
   const body = await bodyOf(request);
   const at = Date.now();
@@ -923,7 +1003,7 @@ async function followUps(request, response, url, user) {
   if (!message) return refuse(response, 404, 'not_found', 'there is no such message');
   if (message.version !== body.version)
     return refuse(response, 409, 'changed_meanwhile', 'somebody else has changed it meanwhile');
-  if (what === 'approve' && optOuts.get(message.lead_id)?.includes(message.channel))
+  if (what === 'approve' && optOuts.get(message.lead_id)?.channels.includes(message.channel))
     return refuse(response, 409, 'opted_out', 'the contact does not want to be written to so');
   const states = { approve: 'approved', dismiss: 'dismissed', resolve: body.sent ? 'sent' : 'drafted' };
   const decided = { decided_by: user.name, changed_at_unix_ms: at, version: message.version + 1 };
@@ -944,6 +1024,20 @@ async function crm(request, response, url, user) {
   };
   const taken = (phones, but) =>
     leads.some((one) => one.id !== but && one.phones.some((number) => phones.includes(number)));
+  if (kind === 'payments' && key === 'import') {
+    if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
+    const [head, ...lines] = (await textOf(request)).trim().split('\n').map((line) => line.split(','));
+    const at = Date.now();
+    const rows = lines.map((line, n) => {
+      const cell = (name) => line[head.indexOf(name)]?.trim() ?? '';
+      const lead = leads.find(({ phones }) => phones.includes(numberOf(cell('phone'))));
+      const about = { id: id(at, 3500 + payments.length + n), state: 'due', version: 1, about: cell('about'), made_at_unix_ms: at };
+      return lead && { ...about, ...money({ amount: cell('amount'), currency: cell('currency') }), lead_id: lead.id };
+    });
+    const problems = rows.flatMap((row, n) => (row ? [] : [{ line: n + 2, message: 'there is no such contact' }]));
+    if (problems.length === 0) payments.unshift(...rows);
+    return answer(response, 200, { added: problems.length === 0 ? rows.length : 0, problems });
+  }
   if (key === 'import') {
     if (user.role === 'agent') return refuse(response, 403, 'forbidden', 'this is not yours to do');
     const [head, ...lines] = (await textOf(request)).trim().split('\n').map((line) => line.split(','));
@@ -958,6 +1052,15 @@ async function crm(request, response, url, user) {
     );
     if (problems.length === 0) leads.push(...added);
     return answer(response, 200, { added: problems.length === 0 ? added.length : 0, problems });
+  }
+  if (part === 'voice-notes') {
+    await textOf(request);
+    const at = Date.now();
+    const call = over.at(-1);
+    // It is listened to at once.
+    const note = { type: 'voice_note', source: 'ai', content: 'Please call me back.', call_id: call?.id };
+    said.push({ tags: [], metadata: {}, ...note, id: id(at, said.length), lead: key, at_unix_ms: at });
+    return answer(response, 202, { id: id(at, 3600), call_id: call?.id, name: asked.get('name'), state: 'waiting' });
   }
   const body = method === 'GET' || method === 'DELETE' ? {} : await bodyOf(request);
   if (kind === 'companies') {
@@ -997,6 +1100,24 @@ async function crm(request, response, url, user) {
     Object.assign(task, body, { version: task.version + 1 });
     return answer(response, 200, task);
   }
+  if (kind === 'tickets') {
+    const ticket = tickets.find((one) => one.id === key);
+    if (!ticket) return unknown();
+    if (ticket.version !== body.version) return stale();
+    if (ticket.state === 'closed' && !['closed', 'open'].includes(body.state))
+      return refuse(response, 409, 'not_possible', 'the ticket cannot become that');
+    Object.assign(ticket, body, { version: ticket.version + 1, changed_at_unix_ms: Date.now() });
+    return answer(response, 200, ticket);
+  }
+  if (kind === 'payments') {
+    const payment = payments.find((one) => one.id === key);
+    if (!payment) return unknown();
+    if (payment.version !== body.version) return stale();
+    const paid = body.state === 'paid' ? { paid_at_unix_ms: Date.now() } : {};
+    if (body.state === 'due') delete payment.paid_at_unix_ms;
+    Object.assign(payment, body, money(body), paid, { version: payment.version + 1 });
+    return answer(response, 200, payment);
+  }
   const numbers = (body.phones ?? []).map(numberOf);
   if (numbers.includes(null)) return refuse(response, 400, 'invalid', `\`${body.phones.at(-1)}\` is no telephone number`);
   if (!key) {
@@ -1030,6 +1151,53 @@ async function crm(request, response, url, user) {
     lead.active_at_unix_ms = at;
     return answer(response, 201, said.at(-1));
   }
+  if (part === 'preparation') {
+    const before = talks.get(key);
+    if (method === 'PUT') {
+      if ((before?.version ?? 0) !== body.version) return stale();
+      const kept = { text: body.text, by: user.name, at_unix_ms: Date.now() };
+      if (body.text) talks.set(key, { kept, version: body.version + 1 });
+      else talks.delete(key);
+    }
+    const line = (section, rule, what, from, about) => ({ section, rule, from: { what, id: from }, ...about });
+    const call = said.findLast((one) => one.lead === key && one.call_id);
+    const drawn = call && { what: 'entry', id: call.id, call_id: call.call_id };
+    const ticket = tickets.find((one) => one.lead_id === key && one.state === 'open');
+    const owed = payments.find((one) => one.lead_id === key && one.state === 'due');
+    const lines = [
+      line('who', 'stage', 'contact', key, { text: lead.stage }),
+      ...(call ? [{ ...line('happened', 'called'), from: drawn, text: call.content, at_unix_ms: call.at_unix_ms }] : []),
+      ...(ticket ? [line('open', 'ticket', 'ticket', ticket.id, { text: ticket.title })] : []),
+      ...(owed ? [line('open', 'owes', 'payment', owed.id, { text: owed.about, amount: owed.amount, currency: owed.currency })] : []),
+      ticket
+        ? line('opening', 'begin_ticket', 'ticket', ticket.id, { text: ticket.title })
+        : line('opening', 'begin_new', 'contact', key),
+      line('goals', 'find_needs', 'contact', key),
+      ...(optOuts.get(key) ?? []).map((text) => line('avoid', 'no_channel', 'contact', key, { text })),
+    ];
+    return answer(response, 200, { lines, version: 0, ...talks.get(key) });
+  }
+  if (part === 'tickets') {
+    const of = tickets.filter(({ lead_id }) => lead_id === key);
+    if (method === 'GET') return answer(response, 200, { tickets: of });
+    const at = Date.now();
+    const about = { id: id(at, 3400 + tickets.length), lead_id: key, lead_name: lead.name, state: 'open', version: 1 };
+    const ticket = { text: '', resolution: '', priority: 'normal', ...body, ...about };
+    tickets.unshift({ ...ticket, made_by: user.name, made_at_unix_ms: at, changed_at_unix_ms: at });
+    return answer(response, 201, tickets[0]);
+  }
+  if (part === 'payments') {
+    if (method === 'GET') return answer(response, 200, { payments: payments.filter(({ lead_id }) => lead_id === key) });
+    const kept = money(body);
+    if (!kept) return refuse(response, 400, 'invalid', `\`${body.amount}\` is no amount`);
+    if (body.reference && payments.some(({ reference }) => reference === body.reference))
+      return refuse(response, 409, 'reference_taken', `another payment has the reference ${body.reference}`);
+    const at = Date.now();
+    const about = { id: id(at, 3500 + payments.length), lead_id: key, version: 1, made_at_unix_ms: at };
+    const paid = body.state === 'paid' ? { paid_at_unix_ms: at } : {};
+    payments.unshift({ state: 'due', about: '', ...body, ...kept, ...paid, ...about });
+    return answer(response, 201, payments[0]);
+  }
   if (part === 'erase') {
     if (user.role !== 'admin') return refuse(response, 403, 'forbidden', 'this is not yours to do');
     leads = leads.filter((one) => one !== lead);
@@ -1041,15 +1209,18 @@ async function crm(request, response, url, user) {
     if (!other) return unknown();
     if (lead.version !== body.version || other.version !== body.other_version) return stale();
     for (const one of said) if (one.lead === other.id) one.lead = key;
-    for (const one of tasks) if (one.lead_id === other.id) one.lead_id = key;
+    for (const one of [...tasks, ...tickets, ...payments]) if (one.lead_id === other.id) one.lead_id = key;
     leads = leads.filter((one) => one !== other);
     const notes = [lead.notes, other.name, other.notes].filter(Boolean).join('\n');
     Object.assign(lead, { phones: [...lead.phones, ...other.phones], notes, version: lead.version + 1 });
     return answer(response, 200, lead);
   }
   if (part === 'opt-outs') {
-    if (method === 'PUT') optOuts.set(key, body.channels);
-    return answer(response, 200, { channels: optOuts.get(key) ?? [] });
+    const now = optOuts.get(key) ?? { version: 1, channels: [] };
+    if (method !== 'PUT') return answer(response, 200, now);
+    if (now.version !== body.version) return stale();
+    optOuts.set(key, { version: now.version + 1, channels: body.channels });
+    return answer(response, 200, optOuts.get(key));
   }
   if (method === 'PUT') {
     if (lead.version !== body.version) return stale();
@@ -1134,6 +1305,19 @@ async function serve(request, response) {
     tell(find(url.searchParams.get('call')), await bodyOf(request));
     return answer(response, 200, {});
   }
+  if (path === '/dev/kill') {
+    const call = find(url.searchParams.get('call'));
+    const lost = Number(url.searchParams.get('lost'));
+    const kept = call.events.slice(0, call.shown).filter(({ utterance_id }) => utterance_id !== lost);
+    const at_ms = Date.now() - call.startedAt;
+    const ended = { kind: 'call_ended', reason: 'interrupted', duration_ms: at_ms };
+    call.events = [...kept, { seq: call.shown + 1, at_ms, ...ended }];
+    call.shown = call.events.length;
+    for (const listener of listeners) listener(summary(call));
+    for (const socket of sockets.clients) socket.terminate();
+    setTimeout(() => make(call.script, Date.now() - headStart), 12_000);
+    return answer(response, 200, {});
+  }
   if (path === '/dev/reword') {
     wording++;
     return answer(response, 200, {});
@@ -1151,7 +1335,7 @@ async function serve(request, response) {
     if (password !== 'sotto')
       return refuse(response, 401, 'wrong_credentials', 'name and password do not match');
     const key = `s${++counter}`;
-    sessions.set(key, { name, role: name === 'admin' ? 'admin' : 'agent' });
+    sessions.set(key, { name, role: ['admin', 'reviewer'].includes(name) ? name : 'agent' });
     return answer(
       response,
       200,
@@ -1162,10 +1346,15 @@ async function serve(request, response) {
   if (path.startsWith('/api/')) {
     const user = sessions.get(sessionOf(request));
     if (!user) return refuse(response, 401, 'unauthorized', 'sign in first');
+    if (user.role === 'reviewer' && !REVIEWED.test(path))
+      return refuse(response, 403, 'forbidden', 'this is not yours to do');
     return resource(request, response, url, user);
   }
   return file(response, path);
 }
+
+/** All that reviewers ask for. */
+const REVIEWED = /^\/api\/(session|status|review\/calls|calls(\/[\w-]+(\/(events|insight|quality.*|flag|recording))?)?)$/;
 
 function resource(request, response, url, user) {
   const path = url.pathname;
@@ -1186,7 +1375,7 @@ function resource(request, response, url, user) {
           fa: 'تا کارشناس بتواند با مهربانی پاسخ دهد و سرپرست ببیند کدام تماس به او نیاز دارد.',
         },
         kept_days: 90,
-        seen_by: ['agent', 'supervisor', 'admin'],
+        seen_by: ['agent', 'reviewer', 'supervisor', 'admin'],
       },
       degraded: Object.fromEntries(lacking.map((part) => [part, 'away'])),
     });
@@ -1214,9 +1403,10 @@ function resource(request, response, url, user) {
     return answer(response, 200, pathwayOf(decodeURIComponent(procedure), Number(url.searchParams.get('passage'))));
   if (/^\/api\/(knowledge\/documents|ai\/assist\/(search|answer|draft))(\/|$)/.test(path))
     return library(request, response, url, user);
-  if (/^\/api\/(leads|tasks|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
+  if (/^\/api\/(leads|tasks|tickets|payments|companies)(\/|$)/.test(path)) return crm(request, response, url, user);
   if (/^\/api\/recordings(\/|$)/.test(path)) return elsewhere(request, response, url, user);
   if (/^\/api\/follow-ups(\/|$)/.test(path)) return followUps(request, response, url, user);
+  if (/^\/api\/(teams|users)(\/|$)/.test(path)) return teams(request, response, url, user);
   if (/^\/api\/jobs(\/|$)/.test(path)) return afterCalls(request, response, url, user);
   if (/^\/api\/webhooks(\/|$)/.test(path)) return told(request, response, url, user);
   if (/^\/api\/calls\/[\w-]+\/(flag|quality\/(reviews|review|replies))$/.test(path)) return judging(request, response, path, user);
@@ -1310,20 +1500,22 @@ function resource(request, response, url, user) {
     if (!made) return refuse(response, 404, 'not_yet', 'not known yet');
     return answer(response, 200, reviewOf(state)[part]);
   }
-  if (part === 'recording' && call.recording) {
-    call.wav ??= recording(call);
-    const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? [];
-    const first = Number(from ?? 0);
-    const last = to ? Math.min(Number(to), call.wav.length - 1) : call.wav.length - 1;
-    response.writeHead(from === undefined ? 200 : 206, {
-      'content-type': 'audio/wav',
-      'accept-ranges': 'bytes',
-      'content-length': last - first + 1,
-      ...(from === undefined ? {} : { 'content-range': `bytes ${first}-${last}/${call.wav.length}` }),
-    });
-    return response.end(call.wav.subarray(first, last + 1));
-  }
+  if (part === 'recording' && call.recording) return play(request, response, call);
   return refuse(response, 404, 'not_found', 'nothing here');
+}
+
+function play(request, response, call) {
+  call.wav ??= recording(call);
+  const [, from, to] = /bytes=(\d+)-(\d*)/.exec(request.headers.range ?? '') ?? [];
+  const first = Number(from ?? 0);
+  const last = to ? Math.min(Number(to), call.wav.length - 1) : call.wav.length - 1;
+  response.writeHead(from === undefined ? 200 : 206, {
+    'content-type': 'audio/wav',
+    'accept-ranges': 'bytes',
+    'content-length': last - first + 1,
+    ...(from === undefined ? {} : { 'content-range': `bytes ${first}-${last}/${call.wav.length}` }),
+  });
+  response.end(call.wav.subarray(first, last + 1));
 }
 
 function file(response, path) {
@@ -1487,7 +1679,7 @@ function ring() {
   for (const one of phones) {
     if (one.state !== 'ready') continue;
     one.send({ type: 'state', state: (one.state = 'ringing') });
-    const from = { aor: 'sip:+989121234567@pbx', name: 'Robert Miller' };
+    const from = { aor: 'sip:+442079460123@pbx', name: 'Robert Miller' };
     one.send({ type: 'ring', ring: 1, from, called: '100', by: null });
   }
 }
@@ -1513,14 +1705,15 @@ const server = createServer((request, response) => {
 });
 server.on('upgrade', (request, socket, head) => {
   const url = new URL(request.url, 'http://mock');
-  if (!sessions.has(sessionOf(request)) || Date.now() < droppedUntil || !url.pathname.startsWith('/api/')) {
+  const user = sessions.get(sessionOf(request));
+  if (!user || user.role === 'reviewer' || Date.now() < droppedUntil || !url.pathname.startsWith('/api/')) {
     socket.destroy();
     return;
   }
   sockets.handleUpgrade(request, socket, head, (ws) =>
     url.pathname === '/api/phone'
-      ? phone(ws, sessions.get(sessionOf(request)))
-      : live(ws, url, sessions.get(sessionOf(request))),
+      ? phone(ws, user)
+      : live(ws, url, user),
   );
 });
 server.listen(port, '127.0.0.1', () => {

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { launch } from './browser.mjs';
+import { named as namedIn } from './script.mjs';
 
 let server, browser, base;
 
@@ -117,12 +118,12 @@ async function openQuiet(page) {
   const call = (await list(page, 'live')).find((one) => one.external_id === 'other-0@sbc.example');
   const tell = (data) => page.request.post(`${base}/dev/event?call=${call.id}`, { data });
   const now = () => Date.now() - call.started_at_unix_ms;
-  /** The customer says something. */
-  const say = async (text) => {
-    const utterance_id = ++happened;
+  /** The customer says something, or something else where it is said which utterance and revision it is. */
+  const say = async (text, over = {}) => {
+    const utterance_id = over.utterance_id ?? ++happened;
     const about = { kind: 'utterance', utterance_id, party: 'customer', final: true, revision: 0, language: 'en' };
     const times = { start_ms: now() - 1_000, end_ms: now(), words: [], latency_ms: 300 };
-    await tell({ ...about, text, stable_chars: text.length, ...times });
+    await tell({ ...about, text, stable_chars: text.length, ...times, ...over, utterance_id });
     return utterance_id;
   };
   /** The agent is told something, for so long. */
@@ -221,6 +222,18 @@ test('a call whose line to the server is lost while it rings does not ring for e
   await page.waitForFunction(() => !document.querySelector('section.phone.ringing'));
   await says(page, 'Ready for calls');
   assert.equal(await page.locator('section.phone.ringing').count(), 0);
+});
+
+test('takes calls again by itself, also when the line did not come back at once', async (t) => {
+  const page = await visit(t);
+  await says(page, 'Away');
+  await page.keyboard.press('s');
+  await says(page, 'Ready for calls');
+  // Long enough for an attempt that brings nothing, after which it is asked who is signed in.
+  const asked = page.waitForResponse(`${base}/api/session`);
+  await page.request.post(`${base}/dev/drop?ms=2500`);
+  await asked;
+  await says(page, 'Ready for calls');
 });
 
 test('takes calls again by itself, after the page was loaded anew or the line was lost', async (t) => {
@@ -762,6 +775,34 @@ test('filters by words in either spelling', async (t) => {
   await page.waitForFunction(() => document.querySelectorAll('[data-call]').length > 25);
 });
 
+test('the list of calls says how each came to its end, in the language of the page', async (t) => {
+  const words = {
+    'en-GB': { timeout: 'Audio stopped', shutdown: 'Sotto stopped', agent_lost: 'Agent’s audio lost', interrupted: 'Cut short' },
+    'fa-IR': { timeout: 'صدا قطع شد', shutdown: 'سوتو خاموش شد', agent_lost: 'صدای کارشناس قطع شد', interrupted: 'نیمه‌کاره' },
+  };
+  for (const [locale, said] of Object.entries(words)) {
+    const page = await visit(t, { locale, signedIn: false });
+    const reasons = Object.keys(said);
+    let listed = [];
+    await page.route(/\/api\/calls\?.*state=ended/, async (route) => {
+      const response = await route.fetch();
+      const body = await response.json();
+      body.calls.forEach((call, n) => (call.ended = reasons[n] ?? 'hangup'));
+      listed = body.calls;
+      await route.fulfill({ response, json: body });
+    });
+    await page.request.post(`${base}/api/session`, { data: { name: 'mina', password: 'sotto' } });
+    await page.goto(`${base}/`);
+    // Others may come to their end meanwhile, and stand above.
+    const row = (n) => page.locator(`a.row[data-call="${listed[n].id}"]`);
+    await page.waitForSelector('a.row:not(.live) .state .mark');
+    for (const [n, reason] of reasons.entries()) {
+      assert.equal((await row(n).locator('.state .mark').textContent()).trim(), said[reason]);
+    }
+    assert.doesNotMatch(await row(reasons.length).textContent(), /Hung up|قطع عادی/);
+  }
+});
+
 test('shows words as they come, and tells finals only to those who listen', async (t) => {
   const page = await visit(t);
   await openLive(page);
@@ -800,6 +841,21 @@ test('loses nothing when the connection is cut', async (t) => {
     `${base}/api/calls/${call.id}`,
     { polling: 200 },
   );
+});
+
+test('after a crash a call shows what was kept of it, and nothing else that was said', async (t) => {
+  const page = await visit(t);
+  const call = await openLive(page);
+  const times = { start_ms: 1_000, end_ms: 2_000, words: [], latency_ms: 300 };
+  const about = { utterance_id: 9_000, party: 'customer', final: true, revision: 0, language: 'en' };
+  const data = { kind: 'utterance', ...about, text: 'Nobody has kept this.', stable_chars: 21, ...times };
+  await page.request.post(`${base}/dev/event?call=${call.id}`, { data });
+  const line = page.locator('.line', { hasText: 'Nobody has kept this.' });
+  await line.waitFor();
+  await page.request.post(`${base}/dev/kill?call=${call.id}&lost=9000`);
+  await page.getByText('Sotto was interrupted during this call.').waitFor();
+  await line.waitFor({ state: 'detached' });
+  assert.ok((await page.locator('.line').count()) > 0);
 });
 
 test('leaves a reader alone who looks further up', async (t) => {
@@ -916,14 +972,34 @@ test('nobody else is offered that', async (t) => {
   assert.equal(await page.getByRole('checkbox', { name: 'With supervisors' }).count(), 0);
 });
 
-test('says what calls do without, and when it is back', async (t) => {
-  const page = await visit(t);
-  const lack = async (parts) => {
+/** Takes parts away from the server until the test is over, which this gives the way to. */
+function lacks(t, page) {
+  t.after(() => fetch(`${base}/dev/lack?parts=`, { method: 'POST' }));
+  return async (parts) => {
     await page.request.post(`${base}/dev/lack?parts=${parts}`);
     // The page looks when it is looked at.
     await page.evaluate(() => document.dispatchEvent(new Event('visibilitychange')));
   };
-  t.after(() => fetch(`${base}/dev/lack?parts=`, { method: 'POST' }));
+}
+
+test('a call that goes on without speech recognition says so, and no more when it is back', async (t) => {
+  const page = await visit(t);
+  const lack = lacks(t, page);
+  const { say } = await openQuiet(page);
+  const missing = page.locator('.banner', { hasText: 'Speech recognition is not ready' });
+  await lack('speech');
+  await page.waitForSelector('.health.deaf');
+  await missing.waitFor();
+  await lack('');
+  await page.waitForSelector('.health.ok');
+  await missing.waitFor({ state: 'detached' });
+  const utterance_id = await say('Are you still there?');
+  await page.locator(`[data-key="u${utterance_id}"]`).waitFor();
+});
+
+test('says what calls do without, and when it is back', async (t) => {
+  const page = await visit(t);
+  const lack = lacks(t, page);
   await page.waitForSelector('.health.ok');
   await lack('store,recording');
   await page.getByText('shown but not yet kept').waitFor();
@@ -1015,8 +1091,162 @@ test('what is understood leads to the words it rests on, also by the keyboard', 
   assert.match(label, /”\. Just before, it was said: “.+”\.$/);
   await page.keyboard.press('Enter');
   assert.match(await focused(), /That is your mistake/);
-  await page.getByRole('button', { name: 'They say that it is urgent' }).click();
+  await page.getByRole('button', { name: 'It is urgent to them' }).click();
   assert.match(await focused(), /does not manage that by six/);
+});
+
+test('how the customer felt over a call is told point by point in Persian, by the keyboard, and leads to the words', async (t) => {
+  const page = await visit(t, { locale: 'fa-IR' });
+  await openEnded(page, (call) => call.language === 'fa' && call.utterances === 17);
+  const focused = () => page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+  const label = () => page.evaluate(() => document.activeElement.getAttribute('aria-label') ?? '');
+  const mood = page.getByRole('region', { name: 'حال مشتری', exact: true });
+  const arc = mood.getByRole('group', { name: 'در طول تماس: در آغاز عادی، اکنون عادی.' });
+  const points = arc.getByRole('button');
+  await points.nth(4).waitFor({ state: 'attached' });
+  assert.equal(await points.count(), 5);
+  // In words too, and none of them in another language: what it rests on is quoted as it was said.
+  assert.match(await mood.innerText(), /عادی به نظر می‌رسد/);
+  const labels = await points.evaluateAll((all) => all.map((one) => one.getAttribute('aria-label')));
+  for (const one of labels) {
+    assert.match(one, /^در [۰-۹]+:[۰-۹]{2}: (عادی|ناراضی)\. .*گفت: «.+»/);
+    assert.doesNotMatch(one, /[a-z0-9{}]/i);
+  }
+  // Time runs from left to right, as under the words, and what is further right was said later.
+  const lefts = await points.evaluateAll((all) => all.map((one) => one.getBoundingClientRect().left));
+  assert.deepEqual(lefts, lefts.toSorted((a, b) => a - b));
+  assert.ok(lefts[0] < lefts[4]);
+  // One stop for Tab: from there the arrows and Home go on.
+  const stop = arc.locator('[tabindex="0"]');
+  assert.equal(await stop.count(), 1);
+  await stop.focus();
+  await page.keyboard.press('Shift+Tab');
+  assert.ok(!labels.includes(await label()), 'Tab leaves the arc');
+  await page.keyboard.press('Tab');
+  assert.equal(await label(), labels[4]);
+  await page.keyboard.press('Home');
+  assert.equal(await label(), labels[0]);
+  for (const n of [1, 2]) {
+    await page.keyboard.press('ArrowRight');
+    assert.equal(await label(), labels[n]);
+  }
+  // Browsers put marks of direction between the words of a list.
+  assert.match(labels[2], /صدایش از آغاز زیرتر[^«]+بلندتر[^«]+تندتر بود\. از این‌جا رو به بدی رفت\. گفت: «خب این اشتباه شماست/);
+  assert.match(labels[2], /درست پیش از آن گفته شد: «پیدا کردم\. .+»\.$/);
+  await page.keyboard.press('Enter');
+  assert.match(await focused(), /خب این اشتباه شماست/);
+});
+
+test('what is named on a live call is told in words, the newest first, and of a card number no digit is left', async (t) => {
+  for (const [locale, title, said, secret, masked, digits, more] of [
+    [
+      'en-GB',
+      'What was named',
+      [
+        [
+          'I am Ada Lovelace from Leeds, and the order is 741992.',
+          ['person', 'Ada Lovelace', 'Ada Lovelace', 'Name', 'Ada Lovelace'],
+          ['city', 'Leeds', 'Leeds', 'City', 'Leeds'],
+          ['order', '741992', '741992', 'Order', '741992'],
+        ],
+        [
+          'Call 020 7946 0123 at half past five, I paid 1250 dollars.',
+          ['phone', '+442079460123', '020 7946 0123', 'Telephone', '+442079460123'],
+          ['date_time', 'T17:30', 'half past five', 'When', '17:30'],
+          ['money', '1250 USD', '1250 dollars', 'Amount', '1,250 dollars'],
+        ],
+      ],
+      ['My account is 5218 7703', ['account', '52187703', '5218 7703']],
+      'My account is ••••',
+      /5218 ?7703/,
+      ['And write to ada@example.com', ['email', 'ada@example.com', 'ada@example.com', 'E-mail', 'ada@example.com']],
+    ],
+    [
+      'fa-IR',
+      'آن‌چه نام برده شد',
+      [
+        [
+          'سارا احمدی هستم از اصفهان، تاریخش هم ساعت پنج و نیم است.',
+          ['person', 'سارا احمدی', 'سارا احمدی', 'نام', 'سارا احمدی'],
+          ['city', 'Isfahan', 'اصفهان', 'شهر', 'اصفهان'],
+          ['date_time', 'T17:30', 'پنج و نیم', 'زمان', '۱۷:۳۰'],
+        ],
+        [
+          'به ۰۹۱۲۱۲۳۴۵۶۷ زنگ بزنید، دوازده تومان دادم.',
+          ['phone', '+989121234567', '۰۹۱۲۱۲۳۴۵۶۷', 'تلفن', '+۹۸۹۱۲۱۲۳۴۵۶۷'],
+          ['money', '12 IRT', 'دوازده تومان', 'مبلغ', '۱۲ تومان'],
+        ],
+      ],
+      ['حسابم ۵۸۹۲ ۱۰۱۲ است', ['account', '58921012', '۵۸۹۲ ۱۰۱۲']],
+      'حسابم •••• است',
+      /5892 ?1012|۵۸۹۲ ?۱۰۱۲/,
+      ['به sara@example.com هم بنویسید', ['email', 'sara@example.com', 'sara@example.com', 'ایمیل', 'sara@example.com']],
+    ],
+  ]) {
+    const page = await visit(t, { name: 'admin', locale });
+    const { say, tell } = await openQuiet(page);
+    const language = locale.slice(0, 2);
+    const region = page.getByRole('region', { name: title });
+    const chips = () =>
+      region.getByRole('button').evaluateAll((all) => all.map((one) => [...one.children].map((part) => part.textContent)));
+    const understood = (utterance_id, entities, revision = 0) =>
+      tell({ kind: 'entities', utterance_id, revision, latency_ms: 40, entities });
+    const name = async ([text, ...names]) => {
+      const utterance_id = await say(text, { language });
+      await understood(utterance_id, names.map((one) => namedIn(text, one)));
+      return utterance_id;
+    };
+    const expected = said.flatMap(([, ...names]) => names.map(([, , , kind, value]) => [kind, value])).reverse();
+    const ids = [];
+    for (const one of said) ids.push(await name(one));
+    await region.getByRole('button').nth(expected.length - 1).waitFor();
+    assert.deepEqual(await chips(), expected);
+
+    // What seemed to be an account turns out to be the first half of a card number.
+    const half = await name(secret);
+    await region.getByRole('button', { name: secret[1][1] }).waitFor();
+    assert.match(await page.content(), digits);
+    await tell({ kind: 'redacted', utterance_id: half, party: 'customer', secrets: ['card'], ranges: [], muted: true });
+    await region.getByRole('button', { name: secret[1][1] }).waitFor({ state: 'detached' });
+    await say(masked, { language, utterance_id: half, revision: 1 });
+    // What was found in the words as they were comes too late.
+    await understood(half, [namedIn(...secret)]);
+    const [kind, value] = more[1].slice(3);
+    const last = await name(more);
+    await region.getByRole('button', { name: value }).waitFor();
+    assert.deepEqual(await chips(), [[kind, value], ...expected]);
+    const line = page.locator(`[data-key="u${half}"] .text`);
+    assert.match(await line.innerText(), /••••/);
+    assert.doesNotMatch(await line.innerText(), /\p{Nd}/u);
+    // Nor in what is only read out, or comes up on hover.
+    assert.doesNotMatch(await page.content(), digits);
+
+    await region.getByRole('button', { name: value }).press('Enter');
+    const isThere = (key) => document.activeElement?.closest('[data-key]')?.getAttribute('data-key') === key;
+    await page.waitForFunction(isThere, `u${last}`);
+    // An empty list takes back what was found.
+    for (const id of [...ids, last]) await understood(id, []);
+    await understood(half, [], 1);
+    await region.waitFor({ state: 'detached' });
+  }
+});
+
+test('what must be said is ticked by the words that said it, in either language', async (t) => {
+  for (const [locale, title, said, open] of [
+    ['en-GB', 'To be said', 'Name and school said', 'not said yet'],
+    ['fa-IR', 'آنچه باید گفته شود', 'معرفی خود و آموزشگاه', 'هنوز گفته نشده'],
+  ]) {
+    const page = await visit(t, { locale });
+    await openEnded(page);
+    const checklist = page.getByRole('region', { name: title });
+    await checklist.getByRole('button', { name: said }).click();
+    const focused = await page.evaluate(() => document.activeElement.closest('[data-key]')?.innerText ?? '');
+    assert.match(focused, /Good morning, MetaLingua/);
+    // In words as well, not by the mark alone; what was not said leads nowhere.
+    assert.equal(await checklist.getByText(open, { exact: true }).count(), 1);
+    assert.equal(await checklist.getByRole('listitem').count(), 3);
+    assert.equal(await checklist.getByRole('button').count(), 2);
+  }
 });
 
 test('how a call went says where it turned, on what, and when the customer was satisfied', async (t) => {
@@ -1119,6 +1349,25 @@ test('an agent does not review the calls of others, nor sees what is said of the
   assert.equal(await page.getByRole('heading', { name: 'How calls go' }).count(), 0);
 });
 
+test('a reviewer begins with calls that are over, judges one, and has neither telephone nor contacts', async (t) => {
+  const page = await visit(t, { name: 'reviewer' });
+  await page.getByRole('heading', { name: 'Review of calls' }).waitFor();
+  await page.waitForSelector('[data-found]');
+  assert.equal(await page.locator('section.phone').count(), 0);
+  await page.locator('[data-found]').first().click();
+  const quality = page.getByRole('region', { name: 'How good it was' });
+  await quality.getByRole('button', { name: 'Accept' }).click();
+  const said = page.getByRole('region', { name: 'What people say of it' });
+  await said.waitFor();
+  assert.match(await said.innerText(), /reviewer.*accepts it/s);
+  await page.locator('header .who').click();
+  const menu = page.locator('#user-menu');
+  await menu.getByText('Reviewer', { exact: true }).waitFor();
+  assert.deepEqual(await menu.getByRole('link').allInnerTexts(), ['Review of calls']);
+  await page.goto(`${base}/#/contacts`);
+  await page.getByText('There is nothing at this address.').waitFor();
+});
+
 test('calls are found by what was said, and lead to where it was said', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.goto(`${base}/#/review`);
@@ -1139,6 +1388,37 @@ test('calls are found by what was said, and lead to where it was said', async (t
   await page.getByText('No call is like that.').waitFor();
   await page.getByRole('button', { name: 'Clear' }).click();
   await page.waitForFunction((all) => document.querySelectorAll('[data-found]').length >= all, all);
+});
+
+test('calls are found by what was said in other words, and the page says where words alone find', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.goto(`${base}/#/review`);
+  await page.waitForSelector('[data-found]');
+  await page.getByLabel('Words that were said').fill('fault');
+  await page.keyboard.press('Enter');
+  const quote = page.locator('.quotes li', { hasText: 'That is your mistake' }).first();
+  await quote.waitFor();
+  assert.match(await quote.innerText(), /means the same/);
+  await page.getByLabel('Words that were said').fill('mistake');
+  await page.keyboard.press('Enter');
+  await quote.getByText('these words').waitFor();
+  await page.getByLabel('Words that were said').fill('fault');
+  await page.getByLabel('In other words, too').uncheck();
+  await page.getByText('No call is like that.').waitFor();
+  // Without a model.
+  await page.route('**/api/review/calls?*', async (route) => {
+    const response = await route.fetch();
+    await route.fulfill({ response, json: { ...(await response.json()), by_meaning: false } });
+  });
+  await page.getByLabel('In other words, too').check();
+  await page.getByText('Found by these words alone').waitFor();
+
+  const persian = await visit(t, { name: 'admin', locale: 'fa-IR' });
+  await persian.goto(`${base}/#/review`);
+  await persian.waitForSelector('[data-found]');
+  await persian.getByLabel('کلمه‌هایی که گفته شده‌اند').fill('خطا');
+  await persian.keyboard.press('Enter');
+  await persian.getByText('هم‌معنا', { exact: true }).first().waitFor();
 });
 
 test('the dashboard tells its figures in words and tables, in both directions', async (t) => {
@@ -1477,6 +1757,76 @@ test('a draft says what it rests on, and is copied and not sent', async (t) => {
   await box.getByRole('button', { name: 'Copy' }).waitFor();
 });
 
+test('what a card says goes into the note or the draft that is being written, with where it stands', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const lead = { id: 'a', kind: 'lead', stage: 'new', name: 'Sara Ahmadi', phones: [], notes: '', fields: {}, version: 1 };
+  await page.route('**/api/leads?phone=*', (route) => route.fulfill({ json: { leads: [lead] } }));
+  const noted = [];
+  await page.route('**/api/leads/a/communication', (route) => {
+    noted.push(route.request().postDataJSON());
+    return route.fulfill({ status: 201, json: {} });
+  });
+  const { card } = await openQuiet(page);
+  await card('Refunds', 'It takes three days. Ask for it.', 20);
+  const shown = page.getByRole('article', { name: 'Refunds › How long' });
+  const note = page.getByRole('textbox', { name: 'Note on the customer' });
+  await note.fill('Wants it back.');
+  const [used] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith('/answer')),
+    shown.getByRole('button', { name: 'Insert' }).click(),
+  ]);
+  assert.equal(used.postDataJSON().answer, 'copied');
+  await shown.getByText('Inserted').waitFor();
+  assert.equal(await note.inputValue(), 'Wants it back. It takes three days. (Refunds › How long)');
+  await page.getByRole('button', { name: 'Write down' }).click();
+  await page.getByText('Written down for Sara Ahmadi').waitFor();
+  assert.deepEqual(noted, [{ type: 'note', content: 'Wants it back. It takes three days. (Refunds › How long)' }]);
+  // A draft that is made is the next to be written in, by key as well.
+  const box = page.locator('.help details', { hasText: 'Draft a message' });
+  await shown.focus();
+  await page.keyboard.press('u');
+  await page.keyboard.type('Do I get my money back?');
+  await box.getByRole('button', { name: 'Draft', exact: true }).click();
+  await box.getByText('Nothing is sent from here.').waitFor();
+  await shown.focus();
+  await page.keyboard.press('i');
+  const draft = box.getByRole('textbox', { name: 'The draft' });
+  await draft.waitFor();
+  assert.match(await draft.inputValue(), / It takes three days\. \(Refunds › How long\)\n\n/);
+  assert.equal(await note.inputValue(), '');
+  await box.getByRole('button', { name: 'As it was made' }).click();
+  await draft.waitFor({ state: 'detached' });
+});
+
+test('a note that is written down once its writer has left the call is not there again when they come back', async (t) => {
+  const page = await visit(t, { name: 'Omid Rezaei' });
+  const lead = { id: 'b', kind: 'lead', stage: 'new', name: 'Sara Ahmadi', phones: [], notes: '', fields: {}, version: 1 };
+  await page.route('**/api/leads?phone=*', (route) => route.fulfill({ json: { leads: [lead] } }));
+  let keep;
+  const kept = new Promise((resolve) => (keep = resolve));
+  await page.route('**/api/leads/b/communication', async (route) => {
+    await kept;
+    await route.fulfill({ status: 201, json: {} });
+  });
+  const { call } = await openQuiet(page);
+  const note = page.getByRole('textbox', { name: 'Note on the customer' });
+  await note.fill('Wants it back.');
+  const path = '/api/leads/b/communication';
+  const [request] = await Promise.all([
+    page.waitForRequest((request) => request.url().endsWith(path)),
+    page.getByRole('button', { name: 'Write down' }).click(),
+  ]);
+  // More is written before it is kept, and stays.
+  await note.fill('Wants it back. In cash.');
+  await page.goto(`${base}/#/`);
+  await note.waitFor({ state: 'detached' });
+  keep();
+  await (await request.response()).finished();
+  await page.goto(`${base}/#/calls/${call.id}`);
+  await note.waitFor();
+  assert.equal(await note.inputValue(), 'In cash.');
+});
+
 test('supervisors see folded what was looked up and is not shown, with why, and agents do not', async (t) => {
   const page = await visit(t, { name: 'admin' });
   const { call, say, tell } = await openQuiet(page);
@@ -1617,6 +1967,47 @@ test('a question is looked up, and a supervisor uploads a document and removes i
   await agent.waitForSelector('ul [data-row]');
   assert.equal(await agent.locator('[data-row="document goodwill.txt"]').count(), 0);
   assert.equal(await agent.getByRole('form', { name: 'Upload documents' }).count(), 0);
+});
+
+test('admins see who is in which team and what it sees, and change that; nobody else does', async (t) => {
+  const agent = await visit(t);
+  await agent.waitForSelector('[data-call]');
+  await agent.goto(`${base}/#/teams`);
+  await agent.getByText('There is nothing at this address.').waitFor();
+
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.goto(`${base}/#/teams`);
+  const team = (name) => page.locator(`[data-team="${name}"]`);
+  await team('Cards').getByText('omid').waitFor();
+  assert.match(await team('فروش').textContent(), /By the configuration, where it is renamed: school/);
+  assert.equal(await team('فروش').getByRole('button', { name: 'Rename' }).count(), 0);
+
+  await page.getByRole('textbox', { name: 'Name of the team' }).fill('Loans');
+  await page.getByRole('combobox', { name: 'Who is the first in it' }).selectOption('leila');
+  await page.getByRole('button', { name: 'Begin' }).click();
+  await team('Loans').getByText('leila').waitFor();
+  await team('Loans').getByRole('combobox', { name: 'Somebody else' }).selectOption('omid');
+  await team('Loans').getByRole('button', { name: 'Put into it' }).click();
+  await team('Loans').getByText('omid').waitFor();
+
+  await team('Loans').getByRole('button', { name: 'Rename' }).click();
+  await page.keyboard.type('Cards');
+  await page.keyboard.press('Enter');
+  await page.getByText('There is a team of that name.').waitFor();
+  await team('Loans').getByRole('textbox', { name: 'Name of the team' }).fill('Credit');
+  await page.keyboard.press('Enter');
+  await team('Credit').getByText('leila').waitFor();
+  await team('Loans').waitFor({ state: 'detached' });
+
+  const upload = page.getByRole('group', { name: 'Goodwill' });
+  const shown = upload.getByRole('checkbox', { name: 'Credit' });
+  await shown.check();
+  await team('Credit').getByText('Goodwill').waitFor();
+  await shown.uncheck();
+  await team('Credit').getByText('Nothing but what is for everybody.').waitFor();
+  for (const name of ['leila', 'omid']) await team('Credit').getByRole('button', { name: `Take ${name} out` }).click();
+  await team('Credit').waitFor({ state: 'detached' });
 });
 
 test('a question is answered with citations that open, also on a call, and when the model is away', async (t) => {
@@ -1891,6 +2282,137 @@ test('a lead has points with reasons, and what is to be done is a queue', async 
   assert.equal(await page.getByRole('region', { name: 'As a table' }).count(), 0, 'that is for supervisors');
 });
 
+test('a ticket is opened, put right and opened again, by the keyboard', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  const tickets = page.getByRole('region', { name: 'Tickets' });
+  await tickets.getByText('Nothing is to be put right.').waitFor();
+  await tickets.getByRole('button', { name: 'New ticket' }).press('Enter');
+  await page.keyboard.type('The panel does not open');
+  await page.keyboard.press('Tab');
+  await page.keyboard.type('Since Friday.');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Space');
+  await tickets.getByRole('button', { name: 'Keep' }).press('Enter');
+  const ticket = tickets.locator('[data-ticket]');
+  await ticket.locator('.quiet', { hasText: 'Urgent' }).waitFor();
+  await ticket.getByRole('button', { name: 'Resolved …' }).press('Enter');
+  await page.keyboard.type('The certificate was renewed.');
+  await page.keyboard.press('Enter');
+  await ticket.locator('q', { hasText: 'The certificate was renewed.' }).waitFor();
+  await ticket.getByRole('button', { name: 'Close' }).press('Enter');
+  await ticket.getByRole('button', { name: 'Resolved …' }).waitFor({ state: 'detached' });
+  await ticket.locator('.quiet', { hasText: 'closed' }).waitFor();
+  await ticket.getByRole('button', { name: 'Open again' }).press('Enter');
+  await ticket.locator('.quiet', { hasText: 'open' }).waitFor();
+});
+
+test('when it rings it is said how to begin, below what is pressed', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await ring(page);
+  const note = page.locator('section.phone').getByRole('note', { name: 'Before the talk' });
+  await note.getByText('Find out what they need.').waitFor();
+  const answer = page.locator('section.phone').getByRole('button', { name: 'Answer' });
+  const [above, below] = [await answer.boundingBox(), await note.boundingBox()];
+  assert.ok(above.y + above.height <= below.y, 'what is pressed stays where it was');
+  await page.keyboard.press('r');
+  await note.waitFor({ state: 'detached' });
+});
+
+test('a voice note is added, and its words are on the timeline', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  const form = page.getByRole('form', { name: 'Voice note' });
+  const note = { name: 'note.ogg', mimeType: 'audio/ogg', buffer: Buffer.from('OggS') };
+  await form.getByLabel('Recording in which only they speak').setInputFiles([note]);
+  await form.getByLabel('Language spoken').selectOption('fa');
+  await form.getByRole('button', { name: 'Add voice note' }).press('Enter');
+  await form.getByText('It is listened to').waitFor();
+  const entry = page.getByRole('region', { name: 'What was said' }).locator('li', { hasText: 'Voice note' });
+  await entry.getByText('Please call me back.').waitFor();
+  assert.match(await entry.getByRole('link', { name: 'To the call' }).getAttribute('href'), /^#\/calls\//);
+});
+
+test('a talk is prepared, each line says where it is from, and somebody writes something down for it', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  const talk = page.getByRole('region', { name: 'Before the talk' });
+  await talk.getByRole('heading', { name: 'How to begin' }).waitFor();
+  const call = talk.locator('li', { hasText: 'Call, ' });
+  assert.match(await call.getByRole('link', { name: 'from what was said' }).getAttribute('href'), /^#\/calls\//);
+  await talk.getByRole('button', { name: 'Write something down' }).press('Enter');
+  await page.keyboard.type('Ask for the certificate.');
+  await page.keyboard.press('Tab');
+  await page.keyboard.press('Enter');
+  await talk.getByText('Ask for the certificate.').waitFor();
+  // What a colleague writes meanwhile is not overwritten unseen.
+  await talk.getByRole('button', { name: 'Change' }).press('Enter');
+  const { leads } = await (await page.request.get(`${base}/api/leads?q=robert`)).json();
+  const theirs = { version: 1, text: 'Ask for the passport.' };
+  await page.request.put(`${base}/api/leads/${leads[0].id}/preparation`, { data: theirs });
+  await talk.getByRole('textbox', { name: 'Your own words for the talk' }).fill('Ask for both.');
+  await talk.getByRole('button', { name: 'Keep' }).click();
+  await page.getByText('Somebody else has changed this meanwhile.').waitFor();
+  await talk.getByText('Ask for the passport.').waitFor();
+  await talk.getByRole('button', { name: 'Keep' }).click();
+  await talk.getByText('Ask for both.').waitFor();
+});
+
+test('a payment is written down and paid, and a reference is there once', async (t) => {
+  const page = await visit(t);
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  await page.locator('[data-contact]', { hasText: 'Robert Miller' }).click();
+  const payments = page.getByRole('region', { name: 'Payments' });
+  const write = async (amount, about) => {
+    await payments.getByRole('button', { name: 'New payment' }).press('Enter');
+    await page.keyboard.type(amount);
+    await payments.getByLabel('What for').fill(about);
+    await payments.getByLabel('Reference').fill('A-1');
+  };
+  await write('1,250.50', 'Evening course');
+  await payments.getByLabel('To be paid by').fill('2020-01-31');
+  await payments.getByRole('button', { name: 'Keep' }).press('Enter');
+  const payment = payments.locator('[data-payment]');
+  await payment.getByText('€1,250.50').waitFor();
+  await payment.getByText('overdue since').waitFor();
+  await payment.getByRole('button', { name: 'Paid', exact: true }).press('Enter');
+  await payment.getByRole('button', { name: 'Paid back' }).waitFor();
+  await write('nothing', 'No amount');
+  await payments.getByRole('button', { name: 'Keep' }).click();
+  await page.getByText('This cannot be kept').waitFor();
+  await payments.getByLabel('Amount').fill('5');
+  await payments.getByRole('button', { name: 'Keep' }).click();
+  await page.getByText('Another payment has this reference.').waitFor();
+  assert.equal(await payment.count(), 1);
+});
+
+test('supervisors add payments from a table', async (t) => {
+  const page = await visit(t, { name: 'admin' });
+  await page.waitForSelector('[data-call]');
+  await page.keyboard.press('.');
+  const form = page.getByRole('form', { name: 'Payments for spreadsheets' });
+  const upload = async (text) => {
+    await form.getByLabel('Table').setInputFiles([{ name: 'a.csv', mimeType: 'text/csv', buffer: Buffer.from(text) }]);
+    await form.getByRole('button', { name: 'Add its payments' }).click();
+  };
+  await upload('phone,amount,currency\n+442079460999,5,EUR\n');
+  await page.getByText('Line 2:').waitFor();
+  await upload('phone,amount,currency,about\n+989121234567,250000,toman,Panel\n');
+  await page.getByText('1 payment has been added.').waitFor();
+  assert.match(await form.getByRole('link', { name: 'Download' }).getAttribute('href'), /api\/payments\/export$/);
+  await page.locator('[data-contact]', { hasText: 'توکلی' }).click();
+  const payments = page.getByRole('region', { name: 'Payments' });
+  await payments.getByText(/IRR\s2,500,000/).waitFor();
+});
+
 test('supervisors add contacts from a table, and make one of two', async (t) => {
   const page = await visit(t, { name: 'admin' });
   await page.waitForSelector('[data-call]');
@@ -1974,6 +2496,24 @@ test('a message that follows from a call is changed and approved, and one of whi
   await unknown.waitFor({ state: 'detached' });
 });
 
+test('a message that is said on the telephone is heard before it is approved', async (t) => {
+  const page = await visit(t);
+  await page.goto(`${base}/#/follow-ups`);
+  const message = page.locator('[data-message]', { hasText: 'Call with a message' });
+  await message.getByText('Our call was cut off.').waitFor();
+  const listen = message.getByRole('button', { name: 'Listen' });
+  await listen.click();
+  await message.locator('audio[aria-label="What is said on the telephone"]').waitFor();
+  await page.waitForFunction(() => document.querySelector('[data-message] audio')?.duration > 0);
+  await page.route('**/api/follow-ups/*/speech*', (route) => route.fulfill({ status: 503, body: '{}' }));
+  await listen.click();
+  await message.locator('audio').waitFor({ state: 'detached' });
+  await listen.click();
+  await message.getByText('This cannot be spoken just now').waitFor();
+  await message.getByRole('button', { name: 'Approve' }).click();
+  await message.waitFor({ state: 'detached' });
+});
+
 test('whoever does not want to be written to is not, and a message is written by hand', async (t) => {
   const page = await visit(t);
   await page.goto(`${base}/#/contacts`);
@@ -1993,7 +2533,7 @@ test('whoever does not want to be written to is not, and a message is written by
   await page.evaluate(async () => {
     const { leads } = await (await fetch('api/leads?q=Robert%20Miller')).json();
     const headers = { 'content-type': 'application/json' };
-    const body = JSON.stringify({ channels: ['sms'] });
+    const body = JSON.stringify({ version: 1, channels: ['sms'] });
     await fetch(`api/leads/${leads[0].id}/opt-outs`, { method: 'PUT', headers, body });
   });
   await out.getByRole('button', { name: 'E-mail' }).click();
@@ -2033,7 +2573,7 @@ test('contacts fit a telephone, from the right in Persian', async (t) => {
   );
   assert.equal(wide, 0);
   await page.getByRole('button', { name: 'حذف', exact: true }).click();
-  await page.getByRole('button', { name: 'با گفته‌ها و کارها حذف شود؟' }).click();
+  await page.getByRole('button', { name: 'با همهٔ آنچه از او نوشته شده حذف شود؟' }).click();
   await page.locator('[data-contact]').first().waitFor();
   assert.equal(await page.locator('[data-contact]', { hasText: 'توکلی' }).count(), 0);
 });

@@ -749,7 +749,8 @@ export function reviewOf({ utterances, moods }) {
   return { insight, quality: { total: said.length > 0 ? 0.7 : null, areas: {}, questions: said.length > 0 ? questions : [] } };
 }
 
-function named(text, [kind, value, said]) {
+/** Something that is named in a text, by which of its words. */
+export function named(text, [kind, value, said]) {
   const start = [...text.slice(0, text.indexOf(said))].length;
   return { kind, value, chars: { start, end: start + [...said].length }, confidence: 0.8 };
 }

@@ -40,7 +40,8 @@ const { user } = await signedIn.json();
 const place = asked ?? (user.role === 'agent' ? '#/calls' : '#/wall');
 await page.goto(url(place));
 // On a machine that is full of calls, it may take a while until the page has heard of them.
-await page.waitForSelector({ '#/wall': '[data-row]', '#/calls': '[data-call]' }[place] ?? 'main#main');
+const rows = { '#/wall': '[data-row]', '#/calls': '[data-call]' }[place];
+await page.waitForSelector(rows ?? (place.startsWith('#/calls/') ? 'main.ready .line' : 'main#main'));
 await page.waitForTimeout(SETTLING_MS);
 
 const cdp = await context.newCDPSession(page);

@@ -26,7 +26,11 @@ const docs = process.argv.includes('--docs');
 const only = list(
   'only',
   docs
-    ? ['sign-in', 'calls', 'wall', 'live', 'ended', 'phone-ringing', 'phone-talking', 'phone-transfer', 'contact', 'review', 'dashboard', 'keys']
+    ? [
+        ...['sign-in', 'calls', 'wall', 'live', 'ended', 'phone-ringing', 'phone-talking', 'phone-transfer'],
+        ...['contacts', 'contact', 'follow-ups', 'review', 'dashboard', 'recordings', 'jobs'],
+        ...['intents', 'knowledge', 'gaps', 'teams', 'keys'],
+      ]
     : null,
 );
 const every = ['1280', '390'].flatMap((width) =>
@@ -211,6 +215,13 @@ const scenes = {
       await page.goto(`${base}/#/knowledge/gaps`);
       await page.locator('[data-row]').first().click();
       await page.waitForSelector('[data-row][aria-expanded="true"]');
+    },
+  },
+  teams: {
+    name: 'admin',
+    async run(page) {
+      await page.goto(`${base}/#/teams`);
+      await page.waitForSelector('main li, .empty');
     },
   },
   recordings: {

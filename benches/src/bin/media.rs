@@ -5,7 +5,7 @@
 use std::alloc::System;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Parser;
 use sotto_audio::Codec;
 use sotto_benches::Figure;
@@ -35,6 +35,7 @@ fn main() -> Result<()> {
     let Arguments { legs, seconds } = Arguments::parse();
     let load = Load { legs, time: Duration::from_secs(seconds), codec: Codec::Pcmu, lose_every: None };
     let outcome = run(load, allocations)?;
+    ensure!(outcome.packets > 0, "no packet was received");
     let per_packet = outcome.allocations as f64 / outcome.packets.max(1) as f64;
     let microseconds = outcome.busy * seconds as f64 * 1e6 / outcome.packets.max(1) as f64;
     Figure::print("media_legs_per_core", (legs as f64 / outcome.busy).floor(), "legs", None)?;

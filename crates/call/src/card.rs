@@ -222,7 +222,7 @@ pub struct CardAnswered {
 pub enum CardAnswer {
     /// It helped.
     Accepted,
-    /// It was taken elsewhere, and still stands.
+    /// It was taken elsewhere (copied, or put into what the agent writes), and still stands.
     Copied,
     /// It was not needed.
     Dismissed,

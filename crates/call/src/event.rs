@@ -434,8 +434,12 @@ pub enum EndReason {
     Hangup,
     /// No audio and no signalling for too long.
     Timeout,
+    /// The agent's audio went away and did not come back.
+    AgentLost,
     /// Sotto was stopped in an orderly way.
     Shutdown,
     /// Sotto was killed; found at the next start.
     Interrupted,
+    /// Sotto failed at this call: the log ends there, though the parties may have talked on.
+    Fault,
 }

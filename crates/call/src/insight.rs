@@ -54,7 +54,7 @@ pub struct Mood {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "ts", ts(optional))]
     pub voice: Option<VoiceMood>,
-    /// The customer says that it is urgent.
+    /// It is urgent to the customer, as far as these words tell.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[cfg_attr(feature = "ts", ts(as = "Option<bool>", optional))]
     pub urgent: bool,
@@ -82,7 +82,7 @@ impl Mood {
         Self { voice, ..self }
     }
 
-    /// With whether the customer says that it is urgent.
+    /// With whether it is urgent to the customer.
     #[must_use]
     pub fn with_urgency(self, urgent: bool) -> Self {
         Self { urgent, ..self }

@@ -1,12 +1,13 @@
 //! Messages that follow from a call: what may be sent to whom, and when.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use time::UtcOffset;
 
 use crate::contact::is_email;
-use crate::template::Values;
+use crate::template::{Occasion, Values};
 use crate::{Channel, Contact, Country, Phone, Proposal, Texts, Wrong, lines, optional, within};
 
 /// Characters of a message, and of its subject (RFC 5322, section 2.1.1, without the name of the header).
@@ -14,6 +15,8 @@ const LONGEST_TEXT: usize = 4_000;
 const LONGEST_SUBJECT: usize = 200;
 /// Characters of a message to a telephone: what Kavenegar takes at once.
 const LONGEST_SMS: usize = 900;
+/// Characters of what is said on the telephone: about a minute.
+const LONGEST_SPOKEN: usize = 900;
 /// Characters of an address.
 const LONGEST_TO: usize = 254;
 /// The name of a Telegram channel has so many characters, without its `@`.
@@ -35,16 +38,23 @@ pub enum MessageChannel {
     Email,
     /// Given to a program of the organisation, which sends it.
     Webhook,
+    /// Said on the telephone by a synthetic voice, to whoever or whatever answers.
+    CallMessage,
 }
 
 impl MessageChannel {
     /// All there are, those first that are taken first where it was not said how.
-    pub const ALL: [Self; 4] = [Self::Sms, Self::Telegram, Self::Email, Self::Webhook];
+    pub const ALL: [Self; 5] = [Self::Sms, Self::Telegram, Self::Email, Self::Webhook, Self::CallMessage];
 
     /// Whether somebody's telephone rings, so that it has to wait for the day.
     #[must_use]
     pub fn disturbs(self) -> bool {
         self != Self::Webhook
+    }
+
+    /// Whether it is written: what somebody has promised to send is not said on the telephone unless a person wants that.
+    fn is_written(self) -> bool {
+        self != Self::CallMessage
     }
 
     fn of(channel: Channel) -> Option<Self> {
@@ -62,7 +72,7 @@ impl MessageChannel {
             return if self == Self::Webhook { Ok(None) } else { Err(Wrong::Empty("to")) };
         };
         match self {
-            Self::Sms => match Phone::parse(&to, country) {
+            Self::Sms | Self::CallMessage => match Phone::parse(&to, country) {
                 Some(phone) => Ok(Some(phone.to_string())),
                 None => Err(Wrong::Number(to)),
             },
@@ -167,7 +177,7 @@ impl FollowUp {
         let language = sotto_text::language(quote);
         let name = Some(recipient.contact.name.as_str());
         let values = Values { name, ..Values::default() }.at(task.due_at_unix_ms, recipient.clock);
-        let text = texts.write(task.kind, language, &values)?;
+        let text = texts.write(Occasion::of(task.kind)?, language, &values)?;
         let said = task.channel.and_then(MessageChannel::of);
         let by = |channel: MessageChannel| {
             let to = recipient.address(channel, task.to.as_deref())?;
@@ -175,11 +185,31 @@ impl FollowUp {
             let draft = Self { channel, to, subject, text: text.clone(), not_before_unix_ms: None };
             draft.checked(recipient.country).ok()
         };
-        let possible = recipient.channels.iter().copied();
+        let possible = recipient.channels.iter().copied().filter(|by| by.is_written());
         match said.filter(|said| recipient.channels.contains(said)) {
             Some(said) => by(said),
             None => possible.filter_map(by).next(),
         }
+    }
+
+    /// What is said on the telephone to somebody whose call has dropped, at the number that was on the call: nothing where calls
+    /// say nothing here, or where there is no text in this language. Of what was talked about there is what people call the intent
+    /// in that language (`topics`, by language), and no word of the call.
+    #[must_use]
+    pub fn after_drop(
+        number: &Phone,
+        topics: &BTreeMap<String, String>,
+        language: &'static str,
+        texts: &Texts,
+        recipient: &Recipient<'_>,
+    ) -> Option<Self> {
+        let channel = MessageChannel::CallMessage;
+        let name = Some(recipient.contact.name.as_str());
+        let values = Values { name, topic: topics.get(language).map(String::as_str), ..Values::default() };
+        let text = texts.write(Occasion::Dropped, language, &values)?;
+        let draft =
+            Self { channel, to: Some(number.to_string()), subject: None, text, not_before_unix_ms: None };
+        recipient.channels.contains(&channel).then(|| draft.checked(recipient.country).ok()).flatten()
     }
 
     /// The message as it is kept.
@@ -191,12 +221,17 @@ impl FollowUp {
         if text.is_empty() {
             return Err(Wrong::Empty("text"));
         }
-        within("text", &text, if self.channel == MessageChannel::Sms { LONGEST_SMS } else { LONGEST_TEXT })?;
+        let longest = match self.channel {
+            MessageChannel::Sms => LONGEST_SMS,
+            MessageChannel::CallMessage => LONGEST_SPOKEN,
+            MessageChannel::Telegram | MessageChannel::Email | MessageChannel::Webhook => LONGEST_TEXT,
+        };
+        within("text", &text, longest)?;
         let subject = optional("subject", self.subject.as_deref(), LONGEST_SUBJECT)?;
         let subject = match self.channel {
             MessageChannel::Email => Some(subject.ok_or(Wrong::Empty("subject"))?),
             MessageChannel::Webhook => subject,
-            MessageChannel::Sms | MessageChannel::Telegram => None,
+            MessageChannel::Sms | MessageChannel::Telegram | MessageChannel::CallMessage => None,
         };
         let to = self.channel.address(self.to.as_deref(), country)?;
         let not_before_unix_ms = self.not_before_unix_ms;
@@ -210,7 +245,9 @@ impl Recipient<'_> {
     fn address(&self, channel: MessageChannel, said: Option<&str>) -> Option<Option<String>> {
         let contact = self.contact;
         let known = match channel {
-            MessageChannel::Sms => contact.numbers.first().map(ToString::to_string),
+            MessageChannel::Sms | MessageChannel::CallMessage => {
+                contact.numbers.first().map(ToString::to_string)
+            }
             MessageChannel::Email => contact.email.clone(),
             MessageChannel::Telegram => contact.fields.get(CHAT_FIELD).cloned(),
             MessageChannel::Webhook => return Some(None),
@@ -370,6 +407,34 @@ mod tests {
     }
 
     #[test]
+    fn whose_call_has_dropped_is_called_where_they_were_and_a_promise_is_never_spoken() {
+        let contact = contact();
+        let number = Phone::parse("+989351234567", None).unwrap();
+        let topics = [("en".to_owned(), "Prices".to_owned())].into();
+        let said = |channels: &[MessageChannel], language| {
+            let recipient = Recipient { contact: &contact, channels, country: iran(), clock: tehran() };
+            FollowUp::after_drop(&number, &topics, language, &Texts::default(), &recipient)
+        };
+        let draft = said(&MessageChannel::ALL, "en").unwrap();
+        assert_eq!(
+            (draft.channel, draft.to.as_deref()),
+            (MessageChannel::CallMessage, Some("+989351234567"))
+        );
+        assert!(draft.text.starts_with("Hello Sara. Our call was cut off while"), "{}", draft.text);
+        assert!(draft.text.contains("about this: Prices."), "{}", draft.text);
+        let persian = said(&MessageChannel::ALL, "fa").unwrap();
+        assert!(
+            persian.text.starts_with("سلام Sara. تماس ما قطع شد."),
+            "a title of another language: {}",
+            persian.text
+        );
+        assert_eq!(said(&[MessageChannel::Sms], "en"), None, "nothing is configured to say it by");
+        assert_eq!(said(&MessageChannel::ALL, "ru"), None);
+        let call = promise(TaskKind::Callback, None, None, "I will call you tomorrow at ten.");
+        assert_eq!(drafted(&call, &[MessageChannel::CallMessage]), None);
+    }
+
+    #[test]
     fn addresses_are_kept_in_one_spelling_and_what_is_none_is_named() {
         let message = |channel, to: Option<&str>| FollowUp {
             channel,
@@ -458,7 +523,7 @@ mod tests {
         }
 
         #[test]
-        fn whatever_is_written_is_kept_or_refused(to in "\\PC{0,40}", text in "\\PC{0,40}", n in 0usize..4) {
+        fn whatever_is_written_is_kept_or_refused(to in "\\PC{0,40}", text in "\\PC{0,40}", n in 0usize..5) {
             let channel = MessageChannel::ALL[n];
             let message = FollowUp { channel, to: Some(to), subject: None, text, not_before_unix_ms: None };
             if let Ok(kept) = message.checked(iran()) {

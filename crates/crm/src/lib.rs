@@ -3,31 +3,39 @@
 //!
 //! A [`Contact`] is whoever calls or is called, a lead or a representative, and may belong to a [`Company`]. A [`Phone`] is a number in one spelling, by which
 //! whoever rings is found. A [`CallNote`] is what a call adds once it is over: a [`Communication`], and tasks that somebody has
-//! yet to accept. A [`FollowUp`] is a message that comes of such a promise, which somebody has yet to approve. A [`Score`] says
+//! yet to accept. A [`Ticket`] is what is to be put right for them, a [`Payment`] what they pay. A [`FollowUp`] is a message that comes of such a promise, which somebody has yet to approve. A [`Score`] says
 //! how promising a lead is, by stated rules.
 
 mod company;
 mod contact;
 mod follow_up;
 mod note;
+mod payment;
+mod payment_table;
 mod phone;
 mod place;
+mod preparation;
 mod score;
 mod table;
 mod task;
 mod template;
+mod ticket;
 mod timeline;
 
 pub use company::Company;
 pub use contact::{Contact, ContactKind, Stage, terms};
 pub use follow_up::{FollowUp, FollowUpState, MessageChannel, QuietHours, Recipient, day_begins};
 pub use note::{CallNote, Proposal};
+pub use payment::{Amount, Currency, Payment, PaymentState};
+pub use payment_table::{Payer, PaymentLine, PaymentRules, payment_line, payments_head, payments_of};
 pub use phone::{Country, Phone};
 pub use place::{Place, QueuePlace};
+pub use preparation::{Feeling, Known, Line, LineRule, Origin, Section, Undone, kept_preparation, prepared};
 pub use score::{Heard, Reason, Rule, Score};
 pub use table::{MOST_ROWS, Problem, Table, Unreadable, contacts_of};
 pub use task::{Channel, Priority, Task, TaskKind, TaskOrder, TaskState, due};
-pub use template::Texts;
+pub use template::{Occasion, Texts};
+pub use ticket::{Ticket, TicketState};
 pub use timeline::{Communication, CommunicationKind, Source};
 
 /// Why something is not kept as it was given.
@@ -45,6 +53,12 @@ pub enum Wrong {
     /// An address is none.
     #[error("`{0}` is no e-mail address")]
     Email(String),
+    /// An amount is none, or none that is kept.
+    #[error("`{0}` is no amount")]
+    Amount(String),
+    /// A currency is none.
+    #[error("`{0}` is no currency")]
+    Currency(String),
     /// A chat is none.
     #[error("`{0}` is neither the number of a Telegram chat nor a name like @channel")]
     Chat(String),

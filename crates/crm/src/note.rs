@@ -1,9 +1,12 @@
 //! What a call adds to its contact's timeline, and proposes to be done.
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use time::UtcOffset;
 
+use crate::timeline::LONGEST_CONTENT;
 use crate::{Channel, Communication, CommunicationKind, Priority, Source, Task, TaskKind, due};
 
 /// Proposals of one call.
@@ -16,6 +19,8 @@ pub struct CallNote {
     pub communication: Communication,
     /// What its agent promised, for somebody to accept. What the customer promised is theirs to do.
     pub proposals: Vec<Proposal>,
+    /// What people call what the customer wanted, by language.
+    pub topics: BTreeMap<String, String>,
 }
 
 /// Something that was promised in a call.
@@ -34,6 +39,8 @@ pub struct Proposal {
 struct Insight {
     #[serde(default)]
     intent: Option<String>,
+    #[serde(default)]
+    intent_title: BTreeMap<String, String>,
     #[serde(default)]
     summary_bullets: Vec<String>,
     #[serde(default)]
@@ -107,7 +114,18 @@ impl CallNote {
             fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect();
         let content = insight.summary_bullets.join("\n");
         let (kind, source) = (CommunicationKind::CallSummary, Source::Ai);
-        Ok(Self { communication: Communication { kind, source, content, tags, metadata }, proposals })
+        let communication = Communication { kind, source, content, tags, metadata };
+        Ok(Self { communication, proposals, topics: insight.intent_title })
+    }
+
+    /// What a recording adds on which nobody speaks but the customer: its entry has their words, as far as an entry has room, in
+    /// the place of a summary.
+    #[must_use]
+    pub fn of_voice<'a>(mut self, words: impl Iterator<Item = &'a str>) -> Self {
+        let words: Vec<&str> = words.collect();
+        self.communication.kind = CommunicationKind::VoiceNote;
+        self.communication.content = words.join("\n").chars().take(LONGEST_CONTENT).collect();
+        self
     }
 }
 
@@ -138,12 +156,13 @@ mod tests {
                 {"type":"payment","when":null,"channel":null,"to":null,"by":"customer","text":"I will pay.",
                  "citations":[{"utterance_id":8,"party":"customer","start_ms":1,"chars":{"start":0,"end":9}}]},
                 {"type":"task","when":null,"channel":null,"to":null,"by":"agent","text":"Uncited.","citations":[]}],
-            "lead_stage_suggestion":"qualified","confidence":0.5,"evidence":{}}"#;
+            "lead_stage_suggestion":"qualified","confidence":0.5,"intent_title":{"en":"Registration"},"evidence":{}}"#;
         let note = CallNote::of(insight, 1_780_000_000_000, UtcOffset::UTC).unwrap();
         let said = &note.communication;
         assert_eq!((said.kind, said.source), (CommunicationKind::CallSummary, Source::Ai));
         assert_eq!(said.content, "I would like a place.\nI will call you tomorrow.");
         assert_eq!(said.tags, ["registration"]);
+        assert_eq!(note.topics, [("en".to_owned(), "Registration".to_owned())].into());
         assert_eq!(said.metadata["lead_stage_suggestion"], "qualified");
         assert_eq!(Value::Object(said.metadata.clone())["entities"], serde_json::json!({ "name": "Sara" }));
         assert!(!serde_json::to_string(&said.metadata).unwrap().contains("negative"), "no moods");
@@ -151,6 +170,25 @@ mod tests {
         assert_eq!((proposal.origin.as_str(), proposal.quote.as_str()), ("7:3", "I will call you tomorrow."));
         assert_eq!((proposal.task.kind, proposal.task.priority), (TaskKind::Callback, Priority::High));
         assert_eq!(proposal.task.due_at_unix_ms, due("2026-12-01T10:00", 0, UtcOffset::UTC));
+    }
+
+    #[test]
+    fn a_voice_note_has_the_words_in_the_place_of_a_summary() {
+        let insight =
+            r#"{"intent":"registration","summary_bullets":["I would like a place."],"confidence":0.5}"#;
+        let note = CallNote::of(insight, 0, UtcOffset::UTC).unwrap();
+        let said = note.clone().of_voice(["سلام.", "I would like a place."].into_iter()).communication;
+        assert_eq!(
+            (said.kind, said.content.as_str()),
+            (CommunicationKind::VoiceNote, "سلام.\nI would like a place.")
+        );
+        assert_eq!(
+            (said.tags, said.metadata),
+            (note.communication.tags.clone(), note.communication.metadata.clone())
+        );
+        let long = "x".repeat(6_000);
+        let said = note.of_voice([long.as_str(), &long].into_iter()).communication;
+        assert!(said.checked().is_ok_and(|kept| kept.content.chars().count() == LONGEST_CONTENT));
     }
 
     #[test]

@@ -130,7 +130,10 @@ impl Score {
             Stage::Lost => Some(Rule::StageLost),
         };
         found.extend(stage.map(|rule| (rule, None)));
-        let calls = || heard.iter().filter(|one| one.communication.kind == CommunicationKind::CallSummary);
+        let is_call = |one: &&Heard<'_>| {
+            matches!(one.communication.kind, CommunicationKind::CallSummary | CommunicationKind::VoiceNote)
+        };
+        let calls = || heard.iter().filter(is_call);
         if let Some(last) = calls().next() {
             let says = |field: &str| last.communication.metadata.get(field).and_then(Value::as_str);
             let spoke = match says("lead_stage_suggestion") {
@@ -253,6 +256,13 @@ mod tests {
         let score = Score::of(&lead(Stage::Lost), NOW, &heard(&entries), NOW);
         assert_eq!(rules(&score), [Rule::StageLost, Rule::SpokeAgainst, Rule::ThisMonth, Rule::Often]);
         assert_eq!(score.points, 0, "no less than nothing");
+    }
+
+    #[test]
+    fn what_a_voice_note_came_to_counts_as_what_a_call_did() {
+        let note = said(CommunicationKind::VoiceNote, json!({ "lead_stage_suggestion": "converted" }));
+        let score = Score::of(&lead(Stage::New), NOW, &heard(&[(3, note)]), NOW);
+        assert_eq!(rules(&score), [Rule::SpokeOfBuying, Rule::ThisWeek]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Contacts as a table of text (CSV, RFC 4180), as spreadsheets read and write it: one a line, with their own fields as columns.
+//! Tables of text (CSV, RFC 4180), as spreadsheets read and write them; and contacts as one, one a line, with their own fields as
+//! columns.
 //!
 //! What a spreadsheet would take for a formula is written with an apostrophe before it, which is left out again when it is read
 //! (OWASP, "CSV injection").
@@ -12,7 +13,7 @@ use serde_json::Value;
 
 use crate::{Contact, ContactKind, Country, Phone, Stage, Wrong, line};
 
-/// Contacts of a table at most.
+/// Rows of a table at most.
 pub const MOST_ROWS: usize = 5_000;
 /// Problems that are told of a table at most.
 const MOST_PROBLEMS: usize = 100;
@@ -71,23 +72,29 @@ pub enum Unreadable {
     #[error("this is not text in UTF-8")]
     NoText,
     /// The first line does not name the columns, or not the one that has to be there.
-    #[error("the first line names no column `name`")]
-    NoName,
+    #[error("the first line names no column `{0}`")]
+    NoColumn(&'static str),
     /// A column is there twice.
     #[error("the column `{0}` is there twice")]
     Twice(String),
     /// More cells than columns.
     #[error("there are more cells than columns")]
     TooWide,
-    /// More contacts than are taken at once.
-    #[error("there are more than {} contacts", MOST_ROWS)]
+    /// More rows than are taken at once.
+    #[error("there are more than {} rows", MOST_ROWS)]
     TooMany,
-    /// A kind or a stage that is none.
+    /// A kind, a stage or a state that is none.
     #[error("`{1}` is no {0}")]
     Unknown(&'static str, String),
     /// A number is another line's as well.
     #[error("the number {0} is in line {1} as well")]
     NumberTwice(String, u64),
+    /// A reference is another line's as well.
+    #[error("the reference {0} is in line {1} as well")]
+    ReferenceTwice(String, u64),
+    /// It does not say whose it is.
+    #[error("it says neither by `phone` nor by `lead_id` whose it is")]
+    Nobodys,
     /// What cannot be kept.
     #[error(transparent)]
     Wrong(#[from] Wrong),
@@ -109,6 +116,28 @@ pub struct Problem {
 /// # Errors
 /// What is wrong, by line, at most a hundred of them.
 pub fn contacts_of(table: &[u8], country: Option<Country>) -> Result<Vec<(u64, Contact)>, Vec<Problem>> {
+    let mut lines: HashMap<Phone, u64> = HashMap::new();
+    rows_of(table, columns, |columns, record, line| {
+        let contact = contact(columns, record, country)?;
+        for number in &contact.numbers {
+            if let Some(other) = lines.insert(number.clone(), line) {
+                return Err(Unreadable::NumberTwice(number.to_string(), other));
+            }
+        }
+        Ok(contact)
+    })
+}
+
+/// What `row` makes of the lines of a table, each with the line it begins in, counted from 1; `columns` reads the first line, by
+/// whichever of commas, semicolons and tabs makes sense there.
+///
+/// # Errors
+/// What is wrong, by line, at most a hundred of them.
+pub(crate) fn rows_of<C, T>(
+    table: &[u8],
+    columns: impl Fn(&csv::StringRecord) -> Result<C, Unreadable>,
+    mut row: impl FnMut(&C, &csv::StringRecord, u64) -> Result<T, Unreadable>,
+) -> Result<Vec<(u64, T)>, Vec<Problem>> {
     let all = |line, why| vec![Problem { line, why }];
     let text = std::str::from_utf8(table).map_err(|error| {
         let before = &table[..error.valid_up_to()];
@@ -121,19 +150,18 @@ pub fn contacts_of(table: &[u8], country: Option<Country>) -> Result<Vec<(u64, C
     };
     let head = |delimiter| {
         let head = reader(delimiter).records().next().and_then(Result::ok);
-        head.map_or(Err(Unreadable::NoName), |head| columns(&head))
+        columns(&head.unwrap_or_default())
     };
     let found =
         [b',', b';', b'\t'].into_iter().find_map(|delimiter| Some((delimiter, head(delimiter).ok()?)));
     let Some((delimiter, columns)) = found else {
-        return Err(all(1, head(b',').err().unwrap_or(Unreadable::NoName)));
+        return Err(all(1, head(b',').err().unwrap_or(Unreadable::NoText)));
     };
     let mut reader = reader(delimiter);
     // Of text in memory every line can be read.
     let records = reader.records().skip(1).map_while(Result::ok);
     let (mut at, mut line) = (0, 1);
-    let (mut contacts, mut problems) = (Vec::new(), Vec::new());
-    let mut lines: HashMap<Phone, u64> = HashMap::new();
+    let (mut rows, mut problems) = (Vec::new(), Vec::new());
     for record in records.filter(|record| record.iter().any(|cell| !cell.trim().is_empty())) {
         let begin = record.position().map_or(0, |place| usize::try_from(place.byte()).unwrap_or(usize::MAX));
         // Lines in which there is nothing stand between records, and belong to none.
@@ -142,19 +170,11 @@ pub fn contacts_of(table: &[u8], country: Option<Country>) -> Result<Vec<(u64, C
         let passed = text.as_bytes().get(at..begin).unwrap_or_default();
         line += passed.iter().filter(|byte| **byte == b'\n').count() as u64;
         at = begin;
-        let contact = contact(&columns, &record, country).and_then(|contact| {
-            for number in &contact.numbers {
-                if let Some(other) = lines.insert(number.clone(), line) {
-                    return Err(Unreadable::NumberTwice(number.to_string(), other));
-                }
-            }
-            Ok(contact)
-        });
-        match contact {
-            Ok(contact) => contacts.push((line, contact)),
+        match row(&columns, &record, line) {
+            Ok(row) => rows.push((line, row)),
             Err(why) => problems.push(Problem { line, why }),
         }
-        if contacts.len() > MOST_ROWS {
+        if rows.len() > MOST_ROWS {
             problems.push(Problem { line, why: Unreadable::TooMany });
             break;
         }
@@ -162,7 +182,7 @@ pub fn contacts_of(table: &[u8], country: Option<Country>) -> Result<Vec<(u64, C
             break;
         }
     }
-    if problems.is_empty() { Ok(contacts) } else { Err(problems) }
+    if problems.is_empty() { Ok(rows) } else { Err(problems) }
 }
 
 /// What the columns hold: ours, or fields by these names.
@@ -184,7 +204,7 @@ fn columns(head: &csv::StringRecord) -> Result<Vec<Result<Column, String>>, Unre
         let name = column.clone().map_or_else(|own| own, |column| column.name().to_owned());
         return Err(Unreadable::Twice(name));
     }
-    if columns.contains(&Ok(Column::Name)) { Ok(columns) } else { Err(Unreadable::NoName) }
+    if columns.contains(&Ok(Column::Name)) { Ok(columns) } else { Err(Unreadable::NoColumn("name")) }
 }
 
 fn contact(
@@ -229,12 +249,12 @@ fn contact(
 }
 
 /// What programs call so.
-fn named<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {
+pub(crate) fn named<T: DeserializeOwned>(what: &'static str, text: &str) -> Result<T, Unreadable> {
     let name = sotto_text::fold(text.trim());
     serde_json::from_value(Value::String(name)).map_err(|_| Unreadable::Unknown(what, line(text)))
 }
 
-fn name_of(value: &impl Serialize) -> String {
+pub(crate) fn name_of(value: &impl Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
 }
 
@@ -281,7 +301,7 @@ impl Table {
     }
 }
 
-fn row(cells: impl Iterator<Item = String>) -> String {
+pub(crate) fn row(cells: impl Iterator<Item = String>) -> String {
     let mut writer = csv::WriterBuilder::new().terminator(csv::Terminator::CRLF).from_writer(Vec::new());
     // Nothing can fail in memory.
     let written = writer.write_record(cells.map(|cell| guarded(&cell).into_owned()));
@@ -299,7 +319,7 @@ fn guarded(text: &str) -> Cow<'_, str> {
 }
 
 /// The way back.
-fn plain(text: &str) -> Cow<'_, str> {
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
     match text.strip_prefix('\'').filter(|_| is_formula(text)) {
         Some(text) => text.into(),
         None => text.into(),
@@ -358,7 +378,7 @@ mod tests {
         let no_text = contacts_of(b"name\nA\n\xff\n", None).unwrap_err();
         assert_eq!(no_text, [Problem { line: 3, why: Unreadable::NoText }]);
         let many = format!("name\n{}", "A\n".repeat(MOST_ROWS + 1));
-        assert_eq!(problems(&many), [(5_002, "there are more than 5000 contacts".to_owned())]);
+        assert_eq!(problems(&many), [(5_002, "there are more than 5000 rows".to_owned())]);
         assert_eq!(problems(&format!("name,kind\n{}", "A,x\n".repeat(500))).len(), MOST_PROBLEMS);
     }
 

@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use time::{Date, Duration, Month, OffsetDateTime, Time, UtcOffset};
 
+use crate::template::RATA_DIE_TO_JULIAN_DAY;
 use crate::{Wrong, optional};
 
+/// Years that are those of the Jalali calendar.
+const JALALI: std::ops::RangeInclusive<i32> = 1200..=1600;
 /// Characters of what is to be done, and of where it goes.
 const LONGEST_TITLE: usize = 500;
 const LONGEST_TO: usize = 254;
@@ -138,7 +141,7 @@ impl Task {
 
 /// When something is due that was promised in a call, from how an insight says it: ISO 8601, a date (`2026-12-01`), a time of day
 /// (`T10:30`) or both, on the organisation's clock. A date alone is due when the day begins, a time alone when it comes next.
-/// Nothing where it says neither.
+/// A year from 1200 to 1600 is one of the Jalali calendar (`1405-09-10`). Nothing where it says neither.
 #[must_use]
 pub fn due(when: &str, said_at_unix_ms: u64, clock: UtcOffset) -> Option<u64> {
     let (date, time) = when.split_once('T').unwrap_or((when, ""));
@@ -163,8 +166,13 @@ fn day(text: &str) -> Option<Date> {
     if parts.next().is_some() {
         return None;
     }
-    let month = Month::try_from(month.parse::<u8>().ok()?).ok()?;
-    Date::from_calendar_date(year.parse().ok()?, month, day.parse().ok()?).ok()
+    let (year, month, day) = (year.parse::<i32>().ok()?, month.parse::<u8>().ok()?, day.parse::<u8>().ok()?);
+    if JALALI.contains(&year) {
+        let date = icu_calendar::Date::try_new_persian(year, month, day).ok()?;
+        let julian_day = date.to_rata_die().to_i64_date().checked_add(RATA_DIE_TO_JULIAN_DAY)?;
+        return Date::from_julian_day(i32::try_from(julian_day).ok()?).ok();
+    }
+    Date::from_calendar_date(year, Month::try_from(month).ok()?, day).ok()
 }
 
 fn time_of_day(text: &str) -> Option<Time> {
@@ -196,9 +204,12 @@ mod tests {
         assert_eq!(after("2026-11-30T15:00"), Some((0, 0)));
         assert_eq!(after("2026-12-01T10:30"), Some((19, 30)));
         assert_eq!(after("2026-12-01"), Some((9, 0)), "when the day begins");
+        assert_eq!(after("1405-09-10"), Some((9, 0)), "the same by the Jalali calendar");
         assert_eq!(after("T16:15"), Some((1, 15)), "today");
         assert_eq!(after("T10:00"), Some((19, 0)), "tomorrow, for today it is over");
-        for none in ["", "T", "tomorrow", "2026-13-01", "2026-12-01T25:00", "2026-12-01T10", "1-2-3-4"] {
+        for none in
+            ["", "T", "tomorrow", "2026-13-01", "2026-12-01T25:00", "2026-12-01T10", "1-2-3-4", "1405-13-01"]
+        {
             assert_eq!(due(none, SAID_AT, tehran()), None, "{none}");
         }
     }

@@ -1,52 +1,91 @@
 //! Texts with gaps that are filled from what is known, and from nothing else.
 //!
-//! `{name}`, `{day}`, `{time}` and `{organisation}` stand for what is known; what stands between square brackets is left out
+//! `{name}`, `{day}`, `{time}`, `{topic}` and `{organisation}` stand for what is known; what stands between square brackets is left out
 //! where something in it is not. A text that needs what is not known is not written at all.
 
 use std::collections::BTreeMap;
 
 use icu_calendar::cal::Persian;
 use icu_calendar::types::RataDie;
+use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime, Time, UtcOffset, Weekday};
 
 use crate::TaskKind;
 
 /// Days between day 0 of Rata Die (the day before 0001-01-01) and that of the Julian day number.
-const RATA_DIE_TO_JULIAN_DAY: i64 = 1_721_425;
+pub(crate) const RATA_DIE_TO_JULIAN_DAY: i64 = 1_721_425;
 /// What a number in a Persian text begins at.
 const PERSIAN_ZERO: u32 = 0x6f0;
 
 /// The languages there are texts in.
 const LANGUAGES: [&str; 2] = ["en", "fa"];
 
-/// What there are texts for, in English and in Persian.
-const BUILT_IN: [(TaskKind, [&str; 2]); 4] = [
+/// What there is a text for: something that was promised in a call, or that a call was cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Occasion {
+    /// Somebody is called again.
+    Callback,
+    /// Something is sent.
+    Message,
+    /// Somebody is met.
+    Meeting,
+    /// Something is paid.
+    Payment,
+    /// A call has dropped: nobody had hung up.
+    Dropped,
+}
+
+impl Occasion {
+    /// The text for what was promised; what is done without the customer needs none.
+    pub(crate) fn of(kind: TaskKind) -> Option<Self> {
+        match kind {
+            TaskKind::Callback => Some(Self::Callback),
+            TaskKind::Message => Some(Self::Message),
+            TaskKind::Meeting => Some(Self::Meeting),
+            TaskKind::Payment => Some(Self::Payment),
+            TaskKind::Task => None,
+        }
+    }
+}
+
+/// What is said, in English and in Persian.
+const BUILT_IN: [(Occasion, [&str; 2]); 5] = [
     (
-        TaskKind::Callback,
+        Occasion::Callback,
         [
             "Hello[ {name}], as agreed, we will call you on {day}[ at {time}].[ {organisation}]",
             "سلام[ {name}]، همان‌طور که قرار شد، {day}[ ساعت {time}] با شما تماس می‌گیریم.[ {organisation}]",
         ],
     ),
     (
-        TaskKind::Message,
+        Occasion::Message,
         [
             "Hello[ {name}], as promised, we are writing to you after our call.[ {organisation}]",
             "سلام[ {name}]، همان‌طور که قول دادیم، پس از گفت‌وگویمان برای شما می‌نویسیم.[ {organisation}]",
         ],
     ),
     (
-        TaskKind::Meeting,
+        Occasion::Meeting,
         [
             "Hello[ {name}], as agreed, we will see you on {day}[ at {time}].[ {organisation}]",
             "سلام[ {name}]، طبق قرارمان، {day}[ ساعت {time}] منتظر دیدار شما هستیم.[ {organisation}]",
         ],
     ),
     (
-        TaskKind::Payment,
+        Occasion::Payment,
         [
             "Hello[ {name}], as promised, we are writing to you about the payment.[ {organisation}]",
             "سلام[ {name}]، همان‌طور که قول دادیم، دربارهٔ پرداخت برای شما می‌نویسیم.[ {organisation}]",
+        ],
+    ),
+    (
+        Occasion::Dropped,
+        [
+            "Hello[ {name}][, this is {organisation}]. Our call was cut off[ while we were talking about this: {topic}]. We \
+             are sorry about that. Please call us again when it suits you.",
+            "سلام[ {name}][، از {organisation} تماس می‌گیریم]. تماس ما[ هنگام گفت‌وگو دربارهٔ {topic}] قطع شد. از این بابت پوزش \
+             می‌خواهیم. هر وقت برایتان مناسب بود، دوباره با ما تماس بگیرید.",
         ],
     ),
 ];
@@ -60,6 +99,8 @@ pub(crate) struct Values<'a> {
     pub day: Option<Date>,
     /// The time of that day.
     pub time: Option<Time>,
+    /// What was talked about.
+    pub topic: Option<&'a str>,
 }
 
 impl Values<'_> {
@@ -78,14 +119,16 @@ enum Gap {
     Name,
     Day,
     Time,
+    Topic,
     Organisation,
 }
 
 impl Gap {
-    const ALL: [(&'static str, Self); 4] = [
+    const ALL: [(&'static str, Self); 5] = [
         ("name", Self::Name),
         ("day", Self::Day),
         ("time", Self::Time),
+        ("topic", Self::Topic),
         ("organisation", Self::Organisation),
     ];
 }
@@ -139,10 +182,10 @@ impl Template {
     }
 }
 
-/// The organisation's texts, for what was promised and in either language.
+/// The organisation's texts, for each occasion and in either language.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Texts {
-    templates: BTreeMap<(TaskKind, &'static str), Template>,
+    templates: BTreeMap<(Occasion, &'static str), Template>,
     organisation: Option<String>,
 }
 
@@ -150,10 +193,10 @@ impl Default for Texts {
     /// What is built in.
     fn default() -> Self {
         let mut templates = BTreeMap::new();
-        for (kind, texts) in BUILT_IN {
+        for (occasion, texts) in BUILT_IN {
             for (language, text) in LANGUAGES.into_iter().zip(texts) {
                 // A test sees to it that each of them can be read.
-                templates.extend(Template::parse(text).ok().map(|template| ((kind, language), template)));
+                templates.extend(Template::parse(text).ok().map(|template| ((occasion, language), template)));
             }
         }
         Self { templates, organisation: None }
@@ -167,31 +210,31 @@ impl Texts {
     /// # Errors
     /// What is wrong with a text, in words.
     pub fn new(
-        own: &BTreeMap<TaskKind, BTreeMap<String, String>>,
+        own: &BTreeMap<Occasion, BTreeMap<String, String>>,
         organisation: &str,
     ) -> Result<Self, String> {
         let organisation = Some(crate::line(organisation)).filter(|name| !name.is_empty());
         let mut texts = Self { organisation, ..Self::default() };
-        for (kind, own) in own {
+        for (occasion, own) in own {
             for (given, text) in own {
                 let language = LANGUAGES.into_iter().find(|language| language == given);
                 let language = language.ok_or_else(|| format!("`{given}` is neither `en` nor `fa`"))?;
                 let template =
                     Template::parse(text).map_err(|problem| format!("the text in `{given}`: {problem}"))?;
-                texts.templates.insert((*kind, language), template);
+                texts.templates.insert((*occasion, language), template);
             }
         }
         Ok(texts)
     }
 
-    /// The text for what was promised; nothing where there is none, or where it needs what is not known.
+    /// The text for an occasion; nothing where there is none, or where it needs what is not known.
     pub(crate) fn write(
         &self,
-        kind: TaskKind,
+        occasion: Occasion,
         language: &'static str,
         values: &Values<'_>,
     ) -> Option<String> {
-        let Template(pieces) = self.templates.get(&(kind, language))?;
+        let Template(pieces) = self.templates.get(&(occasion, language))?;
         self.fill(pieces, language, values)
     }
 
@@ -205,6 +248,7 @@ impl Texts {
                     text.push_str(&self.fill(pieces, language, values).unwrap_or_default());
                 }
                 Piece::Gap(Gap::Name) => text.push_str(values.name?),
+                Piece::Gap(Gap::Topic) => text.push_str(values.topic?),
                 Piece::Gap(Gap::Organisation) => text.push_str(self.organisation.as_deref()?),
                 Piece::Gap(Gap::Day) => text.push_str(&day(values.day?, language)),
                 Piece::Gap(Gap::Time) => text.push_str(&time_of_day(values.time?, language)),
@@ -274,7 +318,7 @@ mod tests {
 
     fn own(text: &str) -> Result<Texts, String> {
         let of_message = [("en".to_owned(), text.to_owned())].into();
-        Texts::new(&[(TaskKind::Message, of_message)].into(), " Harper ")
+        Texts::new(&[(Occasion::Message, of_message)].into(), " Harper ")
     }
 
     #[test]
@@ -289,7 +333,7 @@ mod tests {
     fn a_text_says_what_is_known_in_the_readers_calendar_and_figures() {
         let texts = Texts::new(&BTreeMap::new(), "Harper").unwrap();
         let known = Values { name: Some("Sara"), ..Values::default() }.at(Some(AT), tehran());
-        let write = |values: &Values<'_>, language| texts.write(TaskKind::Callback, language, values);
+        let write = |values: &Values<'_>, language| texts.write(Occasion::Callback, language, values);
         assert_eq!(
             write(&known, "en").unwrap(),
             "Hello Sara, as agreed, we will call you on Tuesday 1 December at 10:30. Harper"
@@ -304,25 +348,45 @@ mod tests {
     fn what_is_not_known_is_not_said_and_nothing_is_made_up() {
         let texts = Texts::default();
         let midnight = Values::default().at(Some(AT - 10 * 3_600_000 - 30 * 60_000), tehran());
-        let day_alone = texts.write(TaskKind::Callback, "en", &midnight).unwrap();
+        let day_alone = texts.write(Occasion::Callback, "en", &midnight).unwrap();
         assert_eq!(day_alone, "Hello, as agreed, we will call you on Tuesday 1 December.");
-        assert_eq!(texts.write(TaskKind::Callback, "en", &Values::default()), None, "nobody knows when");
-        assert_eq!(texts.write(TaskKind::Task, "en", &midnight), None, "there is no text for it");
-        assert_eq!(texts.write(TaskKind::Callback, "", &midnight), None, "in no language of ours");
+        assert_eq!(texts.write(Occasion::Callback, "en", &Values::default()), None, "nobody knows when");
+        assert_eq!(Occasion::of(TaskKind::Task), None, "there is nothing to say about it");
+        assert_eq!(texts.write(Occasion::Callback, "", &midnight), None, "in no language of ours");
         assert_eq!(Values::default().at(Some(u64::MAX), tehran()).day, None);
+    }
+
+    #[test]
+    fn whose_call_was_cut_off_hears_who_calls_and_what_was_talked_about_as_far_as_that_is_known() {
+        let texts = Texts::new(&BTreeMap::new(), "Harper").unwrap();
+        let said =
+            |texts: &Texts, values: &Values<'_>, language| texts.write(Occasion::Dropped, language, values);
+        let known = Values { name: Some("Sara"), topic: Some("Registration"), ..Values::default() };
+        assert_eq!(
+            said(&texts, &known, "en").unwrap(),
+            "Hello Sara, this is Harper. Our call was cut off while we were talking about this: Registration. We are sorry \
+             about that. Please call us again when it suits you."
+        );
+        let persian = said(&texts, &Values { topic: Some("ثبت‌نام"), ..Values::default() }, "fa").unwrap();
+        assert!(
+            persian.starts_with("سلام، از Harper تماس می‌گیریم. تماس ما هنگام گفت‌وگو دربارهٔ ثبت‌نام قطع شد."),
+            "{persian}"
+        );
+        let bare = said(&Texts::default(), &Values::default(), "en").unwrap();
+        assert!(bare.starts_with("Hello. Our call was cut off. We are sorry"), "{bare}");
     }
 
     #[test]
     fn an_organisations_own_text_takes_the_place_of_what_is_built_in() {
         let texts = own("Dear {name}, {organisation} writes.").unwrap();
         let sara = Values { name: Some("Sara"), ..Values::default() };
-        assert_eq!(texts.write(TaskKind::Message, "en", &sara).unwrap(), "Dear Sara, Harper writes.");
-        assert_eq!(texts.write(TaskKind::Message, "en", &Values::default()), None);
+        assert_eq!(texts.write(Occasion::Message, "en", &sara).unwrap(), "Dear Sara, Harper writes.");
+        assert_eq!(texts.write(Occasion::Message, "en", &Values::default()), None);
         for wrong in ["{nmae}", "{name", "name}", "[name", "name]", "[[name]]", "{}"] {
             assert!(own(wrong).is_err(), "{wrong}");
         }
         let german = [("de".to_owned(), "Hallo".to_owned())].into();
-        assert!(Texts::new(&[(TaskKind::Message, german)].into(), "").is_err());
+        assert!(Texts::new(&[(Occasion::Message, german)].into(), "").is_err());
     }
 
     proptest! {
@@ -330,7 +394,7 @@ mod tests {
         fn whatever_is_written_is_a_text_or_refused(text in "([a-zآ-ی ]|\\{name\\}|[\\[\\]{}]){0,24}") {
             if let Ok(texts) = own(&text) {
                 let all = Values { name: Some("Sara"), ..Values::default() }.at(Some(AT), tehran());
-                let written = texts.write(TaskKind::Message, "en", &all).unwrap();
+                let written = texts.write(Occasion::Message, "en", &all).unwrap();
                 prop_assert!(!written.contains(['{', '}', '[', ']']), "{written}");
             }
         }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{Wrong, line, lines, within};
 
 /// Characters of what was said, and of what it is marked with.
-const LONGEST_CONTENT: usize = 10_000;
+pub(crate) const LONGEST_CONTENT: usize = 10_000;
 const LONGEST_TAG: usize = 50;
 /// Tags.
 const MOST_TAGS: usize = 20;
@@ -20,6 +20,7 @@ const LARGEST_METADATA: usize = 16 << 10;
 pub enum CommunicationKind {
     CallSummary,
     Call,
+    VoiceNote,
     Note,
     Email,
     Sms,

@@ -4,6 +4,14 @@ use tokenizers::{Tokenizer, TruncationParams};
 
 use crate::tokenizer::MAX_CHARS;
 
+/// The tokens of a text, or of two.
+pub(crate) struct Tokens {
+    /// Their numbers.
+    pub ids: Vec<i64>,
+    /// Of which text each is: 0 or 1.
+    pub types: Vec<i64>,
+}
+
 #[derive(Debug)]
 pub(crate) struct JsonTokenizer {
     tokenizer: Tokenizer,
@@ -30,8 +38,21 @@ impl JsonTokenizer {
     /// # Errors
     /// With what the tokenizer says.
     pub fn encode(&self, text: &str) -> tokenizers::Result<Vec<i64>> {
-        let text: String = text.chars().take(MAX_CHARS).collect();
-        let encoded = self.tokenizer.encode_fast(text, true)?;
-        Ok(encoded.get_ids().iter().take(self.limit).map(|id| i64::from(*id)).collect())
+        Ok(self.tokens(text, None)?.ids)
+    }
+
+    /// The same, perhaps with a second text behind it; the longer one is cut where both are too long.
+    ///
+    /// # Errors
+    /// With what the tokenizer says.
+    pub fn tokens(&self, text: &str, with: Option<&str>) -> tokenizers::Result<Tokens> {
+        let limited = |text: &str| text.chars().take(MAX_CHARS).collect::<String>();
+        let encoded = match with {
+            Some(other) => self.tokenizer.encode_fast((limited(text), limited(other)), true)?,
+            None => self.tokenizer.encode_fast(limited(text), true)?,
+        };
+        let numbers =
+            |of: &[u32]| of.iter().take(self.limit).map(|number| i64::from(*number)).collect::<Vec<i64>>();
+        Ok(Tokens { ids: numbers(encoded.get_ids()), types: numbers(encoded.get_type_ids()) })
     }
 }

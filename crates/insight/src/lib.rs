@@ -9,7 +9,9 @@
 //! compare how these sounded. A [`TalkMeter`] measures how a call's time goes. A [`Prompter`] makes of all that what an
 //! agent is told, and a [`Checklist`] recognises what agents must say; [`Cards`] which of the passages that are found for a
 //! customer's question they are shown. [`Lapses`] and [`Phrases`] are what supervisors are told by as well: what is missing
-//! on a call, and words that matter. And [`is_urgent`] says whether somebody says so.
+//! on a call, and words that matter. [`is_urgent`] says whether somebody says so in as many words; an [`Understanding`]
+//! also knows by a head what is urgent without such a word. And a [`Reranker`] says how well passages answer a
+//! question, by a cross-encoder of the organisation's own.
 
 mod arc;
 mod arousal;
@@ -17,6 +19,7 @@ mod card;
 mod classifier;
 mod embed;
 mod entities;
+mod exported;
 mod intent;
 mod json_tokenizer;
 mod linear;
@@ -24,6 +27,7 @@ mod mood;
 mod phrases;
 mod prompt;
 mod redaction;
+mod reranker;
 mod set;
 mod spoken;
 mod talk;
@@ -35,17 +39,18 @@ pub use arc::{EmotionalArc, Observation};
 pub use arousal::Voices;
 pub use card::Cards;
 pub use embed::{Embedder, Embedding, EmbeddingModel, MAX_TOKENS, Purpose};
-pub use entities::{Entity, asked_for, entities};
+pub use entities::{Entity, asked_for, entities, persian_names};
 pub use intent::{Example, MAX_ANCHORS, Mix, Recogniser, Recognition, Scatter};
 pub use mood::{BuiltIn, Head, Polarity};
 pub use phrases::Phrases;
 pub use prompt::{Checklist, Duty, Lapses, Missing, Playbook, PromptSet, Prompter};
 pub use redaction::{Policy, Redacted, Redactor, has_long_number};
+pub use reranker::Reranker;
 pub use set::{Definition, IntentSet, Intents, Wanted};
 pub use spoken::{places, plain, spelled};
 pub use talk::TalkMeter;
 pub use understanding::{MoodReader, Understanding, Understood};
-pub use urgency::{is_in_no_hurry, is_urgent};
+pub use urgency::{Urgency, is_in_no_hurry, is_urgent};
 
 /// Why something could not be understood.
 #[derive(Debug, thiserror::Error)]
@@ -63,7 +68,7 @@ pub enum InsightError {
     /// The sentence embedding is not what it should be, or what is wanted cannot be done with it.
     #[error("the sentence embedding: {0}")]
     Embedding(String),
-    /// A text classifier of the organisation's own cannot be used.
+    /// A text classifier, or a cross-encoder, of the organisation's own cannot be used.
     #[error("{}: {problem}", file.display())]
     Classifier {
         /// The file that is wrong.

@@ -15,7 +15,8 @@ use serde::de::{DeserializeOwned, IntoDeserializer as _};
 use serde::{Deserialize, Serialize};
 use sotto_models::{ModelError, Onnx};
 
-use crate::classifier::{CONFIG, TextClassifier, wrong};
+use crate::classifier::TextClassifier;
+use crate::exported::{CONFIG, wrong};
 use crate::{Embedder, Embedding, EmbeddingModel, InsightError};
 
 /// The heads that are built in.
@@ -27,26 +28,39 @@ pub enum BuiltIn {
     Emotion,
     /// The 28 labels of GoEmotions, any number of which may hold.
     GoEmotions,
+    /// Urgent, or not.
+    Urgency,
 }
 
+/// What `training/train.py` has made: the file of each head below `heads`, without its ending, and the model in it.
+static TRAINED: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/heads.rs"));
+
 impl BuiltIn {
+    /// Whether the head has been trained over an embedding.
+    #[must_use]
+    pub fn is_trained(self, over: EmbeddingModel) -> bool {
+        self.model(over).is_ok()
+    }
+
     /// The model of the head over an embedding.
     ///
     /// # Errors
     /// [`InsightError::Embedding`] when none has been trained.
     pub(crate) fn model(self, over: EmbeddingModel) -> Result<&'static [u8], InsightError> {
-        use EmbeddingModel::{English, Multilingual};
-        let model: &'static [u8] = match (over, self) {
-            (Multilingual, Self::Sentiment) => include_bytes!("../heads/sentiment.onnx"),
-            (Multilingual, Self::Emotion) => include_bytes!("../heads/emotion.onnx"),
-            (Multilingual, Self::GoEmotions) => include_bytes!("../heads/goemotions.onnx"),
-            // Until `training/train.py english` has made them.
-            (English, _) => {
-                let lack = format!("no head for {self:?} has been trained over {}", over.artefact());
-                return Err(InsightError::Embedding(lack));
-            }
+        let folder = match over {
+            EmbeddingModel::Multilingual => "",
+            EmbeddingModel::English => "minilm/",
         };
-        Ok(model)
+        let name = match self {
+            Self::Sentiment => "sentiment",
+            Self::Emotion => "emotion",
+            Self::GoEmotions => "goemotions",
+            Self::Urgency => "urgency",
+        };
+        let is_it = |file: &str| file.strip_prefix(folder) == Some(name);
+        let found = TRAINED.iter().find(|(file, _)| is_it(file)).map(|(_, model)| *model);
+        let lack = || format!("no head for {self:?} has been trained over {}", over.artefact());
+        found.ok_or_else(|| InsightError::Embedding(lack()))
     }
 }
 
@@ -100,7 +114,7 @@ impl Head {
         &self.labels
     }
 
-    /// From which probability on each label is said to hold, where several may; zero where one of them does.
+    /// From which probability on each label is said to hold; zero where it holds when it is the likeliest.
     #[must_use]
     pub fn thresholds(&self) -> &[f32] {
         &self.thresholds
@@ -160,7 +174,7 @@ impl<T: Copy + PartialEq + DeserializeOwned> Reading<T> {
     /// As [`Head::built_in`]; and [`InsightError::Model`] when it has other labels than ours.
     pub fn built_in(onnx: &Onnx, head: BuiltIn, over: &Embedder) -> Result<Self, InsightError> {
         let head = Head::built_in(onnx, head, over)?;
-        let unknown = || ModelError::Onnx("a head for mood with labels that are not known".into());
+        let unknown = || ModelError::Onnx("a head with labels that are not known".into());
         let classes = head.labels().iter().map(|label| called(label).ok_or_else(unknown));
         let classes = classes.collect::<Result<_, _>>()?;
         Ok(Self { by: By::Head(head), classes })
@@ -175,6 +189,13 @@ impl<T: Copy + PartialEq + DeserializeOwned> Reading<T> {
         let classes = classes(classifier.labels(), meant);
         let classes = classes.map_err(|problem| wrong(&folder.join(CONFIG), problem))?;
         Ok(Self { by: By::Text(Box::new(classifier)), classes })
+    }
+
+    /// From which probability on a class is said to hold, where that takes more than being the likeliest.
+    pub fn threshold(&self, class: T) -> Option<f32> {
+        let By::Head(head) = &self.by else { return None };
+        let place = self.classes.iter().position(|known| *known == class)?;
+        head.thresholds().get(place).copied().filter(|least| *least > 0.0)
     }
 
     /// Whether it can find this class.

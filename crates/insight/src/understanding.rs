@@ -9,10 +9,12 @@ use std::path::Path;
 use sotto_call::{AgentUtterance, ChecklistItem, CustomerUtterance, Emotion, Quote, Sentiment, WordsMood};
 use sotto_models::Onnx;
 
-use crate::classifier::{CONFIG, wrong};
+use crate::exported::{CONFIG, wrong};
 use crate::mood::Reading;
+use crate::urgency::UrgencyReader;
 use crate::{
-    BuiltIn, Checklist, Embedder, Embedding, EmbeddingModel, InsightError, Intents, Polarity, Purpose, Wanted,
+    BuiltIn, Checklist, Embedder, Embedding, EmbeddingModel, InsightError, Intents, Polarity, Purpose,
+    Urgency, Wanted,
 };
 
 /// Sentences of an utterance that are looked at by themselves.
@@ -36,6 +38,8 @@ pub struct Understood {
     pub mood: Option<WordsMood>,
     /// What is wanted; absent when it is none of the intents.
     pub wanted: Option<Wanted>,
+    /// It is urgent to them. Told where a mood is read.
+    pub urgent: bool,
 }
 
 impl Understanding {
@@ -90,7 +94,7 @@ impl Understanding {
     pub fn of(&mut self, said: &CustomerUtterance, may_feel: bool) -> Result<Understood, InsightError> {
         let said = said.utterance();
         if !self.embedder.model().understands(&said.language) {
-            return Ok(Understood { mood: None, wanted: None });
+            return Ok(Understood { mood: None, wanted: None, urgent: false });
         }
         let text = said.text.as_str();
         let sentences = if self.intents.is_some() { sentences(text) } else { Vec::new() };
@@ -98,15 +102,18 @@ impl Understanding {
         let mut embedded = self.embedder.embed(Purpose::Query, &[text])?;
         embedded.extend(self.embedder.embed(Purpose::Query, &sentences)?);
         let whole = embedded.first().ok_or(InsightError::NoNumber)?;
-        let mood = self.mood.as_mut().filter(|_| may_feel);
-        let mood = mood.map(|mood| mood.read(text, whole)).transpose()?;
+        let reader = self.mood.as_mut().filter(|_| may_feel);
+        let (mood, urgent) = match reader {
+            Some(reader) => (Some(reader.read(text, whole)?), reader.urgency.is_in(text, whole)?),
+            None => (None, false),
+        };
         let wanted = self.intents.as_ref().and_then(|intents| {
             let all = embedded.iter().filter_map(|embedding| intents.recognise(embedding));
             all.max_by(|a, b| a.confidence.total_cmp(&b.confidence))
         });
         let texts = std::iter::once(text).chain(sentences).map(str::to_owned);
         self.last = texts.zip(embedded).collect();
-        Ok(Understood { mood, wanted })
+        Ok(Understood { mood, wanted, urgent })
     }
 
     /// The embeddings of questions. Those that are what was understood last, or a sentence of it, are not computed anew.
@@ -138,14 +145,17 @@ fn sentences(text: &str) -> Vec<&str> {
     if all.len() > 1 { all.into_iter().take(MAX_SENTENCES).collect() } else { Vec::new() }
 }
 
-/// What reads a mood from words: heads over the embedding, or text classifiers in their places.
+/// What reads a mood from words, and whether it is urgent: heads over the embedding, or text classifiers in their
+/// places.
 #[derive(Debug)]
 pub struct MoodReader {
     sentiment: Reading<Polarity>,
     emotion: Reading<Emotion>,
+    urgency: UrgencyReader,
 }
 
 impl MoodReader {
+    /// Without which there is no mood. What is urgent is told by phrases too.
     const HEADS: [BuiltIn; 2] = [BuiltIn::Sentiment, BuiltIn::Emotion];
 
     /// Whether moods can be read with an embedding.
@@ -166,6 +176,7 @@ impl MoodReader {
         Ok(Self {
             sentiment: Reading::built_in(onnx, sentiment, over)?,
             emotion: Reading::built_in(onnx, emotion, over)?,
+            urgency: UrgencyReader::built_in(onnx, over)?,
         })
     }
 
@@ -200,6 +211,19 @@ impl MoodReader {
         meant: &BTreeMap<String, Emotion>,
     ) -> Result<Self, InsightError> {
         Ok(Self { emotion: Reading::of_text(onnx, folder, meant)?, ..self })
+    }
+
+    /// The same in the place of the head for urgency, or where there is none. Phrases count besides.
+    ///
+    /// # Errors
+    /// As [`with_sentiment`](Self::with_sentiment).
+    pub fn with_urgency(
+        self,
+        onnx: &Onnx,
+        folder: &Path,
+        meant: &BTreeMap<String, Urgency>,
+    ) -> Result<Self, InsightError> {
+        Ok(Self { urgency: UrgencyReader::of_text(onnx, folder, meant)?, ..self })
     }
 
     fn read(&mut self, text: &str, embedding: &Embedding) -> Result<WordsMood, InsightError> {

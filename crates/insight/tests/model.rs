@@ -10,7 +10,7 @@ use sotto_call::testing::utterance;
 use sotto_call::{CustomerUtterance, Emotion, Party, Utterance, WordsMood};
 use sotto_insight::{
     BuiltIn, Checklist, Embedder, EmbeddingModel, Head, InsightError, IntentSet, Intents, MAX_TOKENS,
-    MoodReader, Polarity, PromptSet, Purpose, Understanding, Understood,
+    MoodReader, Polarity, PromptSet, Purpose, Reranker, Understanding, Understood, Urgency,
 };
 use sotto_models::{Cache, Onnx, Silent};
 
@@ -215,17 +215,72 @@ fn heads_say_what_is_felt() {
     assert_eq!(said(BuiltIn::GoEmotions, "Thanks a lot!"), "gratitude");
 }
 
-/// None have been trained (`training/train.py english`): there is no mood, and the reason is said.
+/// Those that `training/train.py english` has made; of the others it is said that they are lacking.
 #[test]
-fn heads_over_the_english_embedding_are_refused() {
-    let (onnx, embedder) = open_one(EmbeddingModel::English);
-    for head in [BuiltIn::Sentiment, BuiltIn::Emotion, BuiltIn::GoEmotions] {
-        let why = Head::built_in(&onnx, head, &embedder).unwrap_err().to_string();
-        assert!(why.contains("no head for") && why.contains("minilm"), "{why}");
+fn the_english_embedding_has_the_heads_that_were_trained_over_it() {
+    let (onnx, mut embedder) = open_one(EmbeddingModel::English);
+    for head in [BuiltIn::Sentiment, BuiltIn::Emotion, BuiltIn::GoEmotions, BuiltIn::Urgency] {
+        let is_trained = head.is_trained(EmbeddingModel::English);
+        match Head::built_in(&onnx, head, &embedder) {
+            Ok(mut opened) => {
+                let embedding = &embedder.embed(Purpose::Query, &["Thank you."]).unwrap()[0];
+                let labels = opened.labels().len();
+                assert!(is_trained && opened.probabilities(embedding).unwrap().len() == labels);
+            }
+            Err(why) => {
+                let why = why.to_string();
+                assert!(!is_trained && why.contains("no head for") && why.contains("minilm"), "{why}");
+            }
+        }
     }
-    assert!(MoodReader::built_in(&onnx, &embedder).is_err());
-    let [multilingual, english] = BOTH.map(MoodReader::check);
-    assert!(multilingual.is_ok() && english.is_err());
+    let [multilingual, english] = BOTH.map(|model| MoodReader::check(model).is_ok());
+    let heads = [BuiltIn::Sentiment, BuiltIn::Emotion];
+    assert!(multilingual && english == heads.iter().all(|head| head.is_trained(EmbeddingModel::English)));
+    let Ok(reader) = MoodReader::built_in(&onnx, &embedder) else { return assert!(!english) };
+    let mut understanding = Understanding::new(embedder, Some(reader), None);
+    let furious = mood(&mut understanding, "I am furious, this is the worst service ever.");
+    assert!(english && furious.valence < -0.3, "{furious:?}");
+}
+
+/// Without the head, which `training/train.py` makes, phrases alone tell.
+#[test]
+fn what_is_urgent_is_told_by_phrases_and_by_the_head_where_it_was_trained() {
+    let mut understanding = reading(|_, reader| Ok(reader));
+    let mut is_urgent = |text: &str| understanding.of(&said(text), true).unwrap().urgent;
+    for text in ["I need it as soon as possible.", "خیلی فوری لازمش دارم."] {
+        assert!(is_urgent(text), "{text}");
+    }
+    for text in [
+        "It is not urgent, take your time.",
+        "Good morning, I have a question.",
+        "How much does it cost a month?",
+        "این فوری نیست.",
+        "سلام، وقت بخیر، یه سؤال داشتم.",
+    ] {
+        assert!(!is_urgent(text), "{text}");
+    }
+    let by_head = BuiltIn::Urgency.is_trained(EmbeddingModel::Multilingual);
+    for text in
+        ["There is a strong smell of gas and my children are inside", "بوی شدید گاز میاد و بچه‌هام تو خونه‌ان"]
+    {
+        assert_eq!(is_urgent(text), by_head, "{text}");
+    }
+    assert!(!understanding.of(&said("I need it as soon as possible."), false).unwrap().urgent);
+}
+
+#[test]
+fn a_text_classifier_takes_the_place_of_the_head_for_urgency_beside_phrases() {
+    let labels =
+        [("negative", Urgency::Urgent), ("neutral", Urgency::NotUrgent), ("positive", Urgency::NotUrgent)];
+    let mut own = reading(|onnx, reader| reader.with_urgency(onnx, &classifier(), &meant(&labels)));
+    let mut is_urgent = |text: &str| own.of(&said(text), true).unwrap().urgent;
+    assert!(is_urgent("awful") && is_urgent("good, but as soon as possible"));
+    assert!(!is_urgent("It is a chair.") && !is_urgent("awful, but no hurry"));
+    let none = labels.map(|(label, _)| (label, Urgency::NotUrgent));
+    let (onnx, embedder) = open();
+    let reader = MoodReader::built_in(&onnx, &embedder).unwrap();
+    let why = reader.with_urgency(&onnx, &classifier(), &meant(&none)).unwrap_err().to_string();
+    assert!(why.contains("no label stands for urgent"), "{why}");
 }
 
 /// A customer's final words.
@@ -273,7 +328,7 @@ fn what_customers_want_is_recognised_from_a_starter_set() {
 fn where_no_mood_is_wanted_none_is_read() {
     let (_, embedder) = open();
     let understood = Understanding::new(embedder, None, None).of(&said("I am furious."), true).unwrap();
-    assert_eq!(understood, Understood { mood: None, wanted: None });
+    assert_eq!(understood, Understood { mood: None, wanted: None, urgent: false });
 }
 
 /// A small text classifier, which knows a few words (`training/tiny_classifier.py`).
@@ -329,6 +384,27 @@ fn the_labels_of_a_text_classifier_stand_for_what_is_said() {
     assert_eq!(mood(&mut own, "good").emotion, Emotion::Gratitude);
     // It has this name.
     assert_eq!(mood(&mut own, "It is a chair.").emotion, Emotion::Neutral);
+}
+
+#[test]
+fn a_cross_encoder_reads_question_and_passage_together() {
+    let (onnx, _) = open();
+    // It counts what both have (`training/tiny_cross_encoder.py`).
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cross-encoder");
+    let mut reranker = Reranker::open(&onnx, &folder).unwrap();
+    let passages = ["lesson teacher", "Refund", "refund three days", "بازگشت وجه"];
+    let relevance = reranker.relevance("refund days", &passages).unwrap();
+    let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+    for (found, expected) in relevance.iter().zip([-1.0, 0.0, 1.0, -1.0].map(sigmoid)) {
+        assert!((found - expected).abs() < 1e-6, "{relevance:?}");
+    }
+    assert_eq!(reranker.relevance("وجه", &["بازگشت وجه"]).unwrap(), [0.5]);
+    assert!(reranker.relevance("refund", &[]).unwrap().is_empty());
+    // A text classifier gives several logits, and reads no pairs.
+    let why = Reranker::open(&onnx, &classifier()).unwrap_err().to_string();
+    assert!(why.contains("model.onnx: gives 3 logits, not one"), "{why}");
+    let why = Reranker::open(&onnx, Path::new("/nowhere")).unwrap_err().to_string();
+    assert!(why.contains("/nowhere/config.json"), "{why}");
 }
 
 #[test]

@@ -1,18 +1,23 @@
-//! The sentences that `cargo xtask eval insight` measures checklists, fairness and Persian moods with are what they are
-//! said to be.
+//! The sentences that `cargo xtask eval insight` measures checklists, fairness, Persian moods and urgency with are what they
+//! are said to be.
 
 #[path = "../examples/measure/duties.rs"]
 mod duties;
 #[path = "../examples/measure/fairness.rs"]
 mod fairness;
+#[path = "../examples/measure/labelled.rs"]
+mod labelled;
 #[path = "../examples/measure/persian.rs"]
 mod persian;
+#[path = "../examples/measure/urgent.rs"]
+mod urgent;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use fairness::Kind;
 use sotto_call::Emotion;
 use sotto_insight::Polarity;
+use urgent::{Label, Part};
 
 #[test]
 fn groups_say_the_same_in_both_languages_of_every_kind_and_often_enough() {
@@ -96,4 +101,25 @@ fn persian_sentences_are_many_different_and_of_every_mood() {
         };
         assert!(of_it.iter().all(|sentiment| can_be.contains(sentiment)), "{emotion:?}: {of_it:?}");
     }
+}
+
+#[test]
+fn urgent_sentences_are_many_different_and_what_they_are_about_is_of_one_part() {
+    let mut parts: BTreeMap<String, Part> = BTreeMap::new();
+    let all = urgent::sentences().unwrap();
+    for (language, sentences) in &all {
+        assert!(sentences.len() >= 350, "{language}: {}", sentences.len());
+        let texts: BTreeSet<&str> = sentences.iter().map(|one| one.text.as_str()).collect();
+        assert_eq!(texts.len(), sentences.len());
+        let is_in_it = |text: &&str| text.is_ascii() == (*language == "en") && text.trim() == *text;
+        assert!(texts.iter().all(is_in_it), "{texts:?}");
+        let mut counts: BTreeMap<(Part, Label), usize> = BTreeMap::new();
+        for one in sentences {
+            *counts.entry((one.part, one.label)).or_default() += 1;
+            let part = *parts.entry(one.group.clone()).or_insert(one.part);
+            assert_eq!(part, one.part, "{}", one.group);
+        }
+        assert!(counts.len() == 4 && counts.values().all(|count| *count >= 40), "{counts:?}");
+    }
+    assert_eq!(all.len(), 2);
 }

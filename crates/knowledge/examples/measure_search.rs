@@ -1,6 +1,7 @@
 //! Measures how well and how fast passages are found: `cargo xtask eval knowledge` runs it.
 //!
-//! `measure ROW DATA CACHE` prints one JSON object a figure. Vectors are kept in the folder CACHE.
+//! `measure ROW DATA CACHE [RERANKER]` prints one JSON object a figure. Vectors are kept in the folder CACHE. With the folder of a
+//! cross-encoder the row `dstc11` says as well how good its order is (`…_rerank_…`), which takes a quarter of an hour and more.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
@@ -11,10 +12,10 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use sotto_insight::{Embedder, EmbeddingModel, Purpose};
+use sotto_insight::{Embedder, EmbeddingModel, Purpose, Reranker};
 use sotto_knowledge::{
-    Content, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Part, Query, SURE, Viewer,
-    Visibility, fingerprint, read,
+    Content, FINGERPRINT_OF, Format, Hit, Hub, Index, KnowledgeError, Paper, Part, Query, RERANKED, SURE,
+    Viewer, Visibility, fingerprint, read, rerank,
 };
 use sotto_models::{Cache, Console};
 
@@ -27,8 +28,10 @@ const BATCH: usize = 64;
 
 fn main() -> Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [row, data, cache] = arguments.as_slice() else { bail!("measure ROW DATA CACHE") };
-    let mut bench = Bench::open(Path::new(data), Path::new(cache))?;
+    let [row, data, cache, reranker @ ..] = arguments.as_slice() else {
+        bail!("measure ROW DATA CACHE [RERANKER]")
+    };
+    let mut bench = Bench::open(Path::new(data), Path::new(cache), reranker.first().map(Path::new))?;
     match row.as_str() {
         "dstc11" => dstc11(&mut bench),
         "pquad" => pquad(&mut bench),
@@ -53,18 +56,20 @@ struct Bench {
     embedder: Embedder,
     /// What tells the vectors of this embedder from those that another made.
     fingerprint: String,
+    reranker: Option<Reranker>,
 }
 
 impl Bench {
-    fn open(data: &Path, cache: &Path) -> Result<Self> {
+    fn open(data: &Path, cache: &Path, reranker: Option<&Path>) -> Result<Self> {
         let models = Cache::open(None)?;
         let mut progress = Console::default();
         let model = EmbeddingModel::Multilingual;
         let (onnx, file) = (models.onnx(&mut progress)?, models.require(model.artefact(), &mut progress)?);
         let embedder = Embedder::open(&onnx, model, &file, 1)?;
+        let reranker = reranker.map(|folder| Reranker::open(&onnx, folder)).transpose()?;
         fs::create_dir_all(cache)?;
         let (data, cache) = (data.join("knowledge"), cache.to_owned());
-        let mut bench = Self { data, cache, embedder, fingerprint: String::new() };
+        let mut bench = Self { data, cache, embedder, fingerprint: String::new(), reranker };
         bench.fingerprint = fingerprint(&bench.embed(Purpose::Passage, &FINGERPRINT_OF)?);
         Ok(bench)
     }
@@ -278,6 +283,19 @@ fn dstc11(bench: &mut Bench) -> Result<()> {
             let hits = index.search(&Query { within: Some(&within), ..query }, &viewer, HITS)?;
             known.entry(method).or_default().add(&hits, |id| gold.contains(id));
         }
+        if let Some(reranker) = &mut bench.reranker {
+            let question = Query::texts(text, &context).pop().unwrap_or_default();
+            for (ranks, within) in [(&mut all, None), (&mut known, Some(&within))] {
+                let mut hits = index.search(&Query { within, ..query }, &viewer, RERANKED)?;
+                rerank(&mut hits, |passages| reranker.relevance(&question, passages))?;
+                ranks.entry("rerank").or_default().add(&hits, |id| gold.contains(id));
+            }
+        }
+    }
+    for (name, ranks) in [("all", &all), ("entity", &known)] {
+        if let Some(ranks) = ranks.get("rerank") {
+            ranks.print(&format!("dstc11.{name}_rerank"), None);
+        }
     }
     for (method, _) in METHODS {
         let hybrid = method == "hybrid";
@@ -312,7 +330,7 @@ struct Shown {
 
 /// How the confidence tells right hits from wrong ones, and how far it is from how often they are right: as it is shipped, and
 /// with constants that fit the first half of the queries best, on the other half. (Queries about one text stand together, so
-/// that none of them is in both.) Says, beside the figures, which constants these are.
+/// that none of them is in both, as some of every other row would be.) Says which constants these are, too.
 fn confidence(row: &str, shown: &[Shown]) {
     let sure: Vec<&Shown> = shown.iter().filter(|one| one.hit.confidence >= SURE).collect();
     let right = |of: &[&Shown]| of.iter().filter(|one| one.right).count() as f64 / of.len().max(1) as f64;
@@ -334,9 +352,11 @@ fn confidence(row: &str, shown: &[Shown]) {
         figure(&format!("{row}.held_out_auc_{name}"), auc(numbers), "rate", None);
         figure(&format!("{row}.held_out_error_{name}"), error(numbers), "rate", None);
     }
-    // As the constants are written: what is subtracted from the share is 0.4.
+    // As the constants are written (`COSINE`, `SHARE`): what is subtracted from the share is 0.4.
     let middle = -(constant + 0.4 * share) / cosine;
-    eprintln!("{row}: COSINE ({cosine:.1}, {middle:.3}), SHARE ({share:.1}, 0.4) fit the first half best");
+    for (name, value) in [("cosine_slope", cosine), ("cosine_middle", middle), ("share_slope", share)] {
+        figure(&format!("{row}.fitted_{name}"), value, "", None);
+    }
     threshold(row, &numbers);
 }
 

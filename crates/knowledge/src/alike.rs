@@ -6,7 +6,7 @@
 
 use std::collections::HashSet;
 
-use crate::index::dot;
+use crate::fuse::dot;
 use crate::words::Analyser;
 
 /// Two questions ask the same from this cosine of their meanings on. Judged: unrelated sentences have about 0.75 in this

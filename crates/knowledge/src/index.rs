@@ -1,10 +1,4 @@
-//! What can be searched: by the words, by the meaning, and by both.
-//!
-//! Either way every visible passage has a score of its own, brought to a scale on which 0 is a passage that has
-//! nothing to do with the query and 1 the best one; the two are mixed. (Ranks alone, as in reciprocal rank fusion,
-//! lose to the better of the two methods; so does any fixed share.) How much the meaning counts depends on how much
-//! of the query the best passage by words has: a question in the document's own words has most of it, and then words
-//! decide; of what somebody says in passing little is written anywhere, and then the meaning does.
+//! What can be searched: by the words, by the meaning, and by both ([`Fusion`]).
 //!
 //! In a conversation the last words ask, and what came before says about what. So context counts little as words, and
 //! half as meaning; and passages of a document whose title was mentioned are preferred, the more the less the words
@@ -14,6 +8,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::KnowledgeError;
+use crate::fuse::{Fusion, Scores, dot};
 use crate::hub::{Document, Viewer};
 use crate::split::{MAX_PASSAGE, Passage};
 use crate::words::{Names, Wanted, Words};
@@ -25,6 +20,8 @@ use crate::words::{Names, Wanted, Words};
 /// worth on the other half (`threshold_fitted`, `held_out_f1_fitted`, `held_out_f1_shipped`). That agents are shown little
 /// that is wrong is measured on calls (`cards.unrelated_per_call`).
 pub const SURE: f32 = 0.5;
+/// The cosine from which on a passage is more likely meant than not, where its words tell nothing. Judged, as the confidence is.
+pub const MEANT: f32 = 0.84;
 /// Characters of a query, and of each turn of its context, that are read.
 const MAX_QUERY: usize = 2_000;
 /// Turns of context that are read.
@@ -33,23 +30,15 @@ const MAX_CONTEXT: usize = 8;
 /// of DSTC11 track 5.)
 pub(crate) const CONTEXT_SHARE: f32 = 0.2;
 
-/// The share of the query that the best passage by words has: at `FEW` and below words say little, at `MANY` and above
-/// they say enough, and in between it is more or less in doubt.
-///
-/// Three in four questions of PQuAD have `MANY` or more, three in four turns of DSTC11 track 5 hardly more than `FEW`.
-const FEW: f32 = 0.4;
-const MANY: f32 = 0.7;
-/// The share of the meaning where nothing is in doubt, and where all is.
-const LEAST: f32 = 0.25;
-const MOST: f32 = 0.65;
 /// What a mentioned title is worth where all is in doubt: nearly as much as being the best passage.
 const MENTIONED: f32 = 0.8;
 
 /// The confidence is a logistic function of the cosine and of the share of the query's words: of each the slope, and where it
 /// tells nothing. Judged: unrelated texts have a cosine of about 0.78 in this embedding, answers one of 0.85 and more. Fitted
 /// to no data, because what is public are written questions, or talk about hotels: with what half of it fits best, and how much
-/// nearer that is on the other half, the rows `dstc11` and `pquad` print (`held_out_error_fitted`, `held_out_error_shipped`).
-const COSINE: (f32, f32) = (40.0, 0.84);
+/// nearer that is on the other half, the rows `dstc11` and `pquad` print (`fitted_cosine_slope`, `fitted_cosine_middle`,
+/// `fitted_share_slope`; `held_out_error_fitted`, `held_out_error_shipped`).
+const COSINE: (f32, f32) = (40.0, MEANT);
 const SHARE: (f32, f32) = (3.0, 0.4);
 /// Without a vector the share is all there is.
 const SHARE_ALONE: (f32, f32) = (6.0, 0.55);
@@ -148,8 +137,32 @@ pub struct Why {
     pub share: f32,
     /// The conversation mentions the document by its title.
     pub mentioned: bool,
-    /// What all that comes to; hits are in this order.
+    /// What all that comes to; hits are in this order, unless they were [reranked](rerank).
     pub score: f32,
+    /// How well it answers, from 0 to 1, by somebody who has read it together with the question; none if nobody has.
+    pub reranked: Option<f32>,
+}
+
+/// How many of the best hits are worth being read once more.
+pub const RERANKED: usize = 20;
+
+/// Has the first [`RERANKED`] hits be read together with the question, each under its title and headings, and puts them into the
+/// order of what `read` says of each. How sure a hit is stays as it is. Where it cannot be read they stay in their order.
+///
+/// # Errors
+/// As `read`.
+pub fn rerank<E>(hits: &mut [Hit], read: impl FnOnce(&[&str]) -> Result<Vec<f32>, E>) -> Result<(), E> {
+    let in_context =
+        |hit: &Hit| hit.passage().map_or_else(String::new, |passage| passage.in_context(&hit.document.title));
+    let texts: Vec<String> = hits.iter().take(RERANKED).map(in_context).collect();
+    let relevance = read(&texts.iter().map(String::as_str).collect::<Vec<_>>())?;
+    for (hit, relevance) in hits.iter_mut().take(texts.len()).zip(relevance) {
+        hit.why.reranked = Some(relevance).filter(|relevance| relevance.is_finite());
+    }
+    // Those that nobody has read come last, in the order that they have.
+    let place = |hit: &Hit| hit.why.reranked.unwrap_or(f32::NEG_INFINITY);
+    hits.sort_by(|a, b| place(b).total_cmp(&place(a)));
+    Ok(())
 }
 
 /// The passages of a hub at one moment. It does not change, and can be searched from many threads.
@@ -244,39 +257,31 @@ impl Index {
         let meaning = Scores::of(self.len(), by_meaning.into_iter().flatten());
 
         let covered = |entry: usize| self.covered(&wanted, entry);
-        let doubt = doubt(words.best.map_or(0.0, |(entry, _)| covered(entry).0));
-        let share = match meaning.best {
-            Some(_) => query.share.unwrap_or(LEAST + doubt * (MOST - LEAST)),
-            None => 0.0,
-        };
+        let fusion = Fusion::new(words, meaning, |best| covered(best).0, query.share);
         let mentioned = match (query.within, query.share) {
             (None, None) => self.titles.mentioned(&wanted, &self.seen_titles(&seen)),
             _ => HashSet::new(),
         };
         let mut mixed: Vec<(usize, f32)> = Vec::new();
         for (number, entry) in self.entries.iter().enumerate() {
-            if words.get(number).is_none() && meaning.get(number).is_none() {
-                continue;
-            }
-            let by_words = words.scaled(number, 0.0).unwrap_or(0.0);
-            // What has no vector yet is judged by its words.
-            let by_meaning = meaning.scaled(number, meaning.mean).unwrap_or(by_words);
-            let bonus = if mentioned.contains(&entry.title) { MENTIONED * doubt } else { 0.0 };
-            mixed.push((number, (1.0 - share) * by_words + share * by_meaning + bonus));
+            let Some(score) = fusion.score(number) else { continue };
+            let bonus = if mentioned.contains(&entry.title) { MENTIONED * fusion.doubt } else { 0.0 };
+            mixed.push((number, score + bonus));
         }
         let hits = best(mixed, limit).into_iter().map(|(number, score)| {
             let entry = &self.entries[number];
             let (covered, matched) = covered(number);
             let why = Why {
-                bm25: words.get(number).unwrap_or(0.0),
-                rank_by_words: words.rank(number),
+                bm25: fusion.words.get(number).unwrap_or(0.0),
+                rank_by_words: fusion.words.rank(number),
                 words: matched,
                 covered,
-                cosine: meaning.get(number),
-                rank_by_meaning: meaning.rank(number),
-                share,
+                cosine: fusion.meaning.get(number),
+                rank_by_meaning: fusion.meaning.rank(number),
+                share: fusion.share,
                 mentioned: mentioned.contains(&entry.title),
                 score,
+                reranked: None,
             };
             Hit { document: entry.document.clone(), place: entry.place, confidence: confidence(&why), why }
         });
@@ -354,11 +359,6 @@ impl std::fmt::Debug for Index {
     }
 }
 
-/// How much is in doubt, from 0 to 1, where the best passage by words has this much of the query.
-fn doubt(covered: f32) -> f32 {
-    1.0 - ((covered - FEW) / (MANY - FEW)).clamp(0.0, 1.0)
-}
-
 fn confidence(why: &Why) -> f32 {
     let linear = |(slope, middle): (f32, f32), x: f32| slope * (x - middle);
     let sum = match why.cosine {
@@ -366,46 +366,6 @@ fn confidence(why: &Why) -> f32 {
         None => linear(SHARE_ALONE, why.covered),
     };
     1.0 / (1.0 + (-sum).exp())
-}
-
-/// What one method says of the passages.
-struct Scores {
-    /// By the passage's number; not a number where it says nothing.
-    of: Vec<f32>,
-    best: Option<(usize, f32)>,
-    mean: f32,
-}
-
-impl Scores {
-    fn of(count: usize, scores: impl Iterator<Item = (usize, f32)>) -> Self {
-        let mut out = Self { of: vec![f32::NAN; count], best: None, mean: 0.0 };
-        let (mut sum, mut known) = (0.0, 0u32);
-        for (entry, score) in scores {
-            out.of[entry] = score;
-            sum += f64::from(score);
-            known += 1;
-            if out.best.is_none_or(|(_, best)| score > best) {
-                out.best = Some((entry, score));
-            }
-        }
-        out.mean = (sum / f64::from(known.max(1))) as f32;
-        out
-    }
-
-    fn get(&self, entry: usize) -> Option<f32> {
-        self.of.get(entry).copied().filter(|score| !score.is_nan())
-    }
-
-    fn rank(&self, entry: usize) -> Option<usize> {
-        let score = self.get(entry)?;
-        Some(1 + self.of.iter().filter(|other| **other > score).count())
-    }
-
-    /// The score where `nothing` is 0 and the best is 1.
-    fn scaled(&self, entry: usize, nothing: f32) -> Option<f32> {
-        let (score, (_, best)) = (self.get(entry)?, self.best?);
-        Some(if best > nothing { ((score - nothing) / (best - nothing)).max(0.0) } else { 1.0 })
-    }
 }
 
 /// The `limit` best, in order; of equals those that come first in the hub.
@@ -422,19 +382,6 @@ fn best(mut scores: Vec<(usize, f32)>, limit: usize) -> Vec<(usize, f32)> {
 /// The beginning of a text.
 fn limited(text: &str) -> &str {
     text.char_indices().nth(MAX_QUERY).map_or(text, |(end, _)| &text[..end])
-}
-
-/// A sum of products in eight lanes, which the compiler can keep in a vector.
-pub(crate) fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let (a, a_rest) = a.as_chunks::<8>();
-    let (b, b_rest) = b.as_chunks::<8>();
-    let mut lanes = [0.0f32; 8];
-    for (a, b) in a.iter().zip(b) {
-        for (lane, (a, b)) in lanes.iter_mut().zip(a.iter().zip(b)) {
-            *lane += a * b;
-        }
-    }
-    lanes.iter().sum::<f32>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f32>()
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@
 //! [`Hub`] keeps documents, cut into [`Passage`]s where their structure allows it, with a vector each, which it asks
 //! its caller for; what has not changed keeps its vector. An [`Index`] is what can be searched in a hub at one
 //! moment: by the words (BM25) and by the meaning (cosine), put together by a rule that depends on the query. It
-//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one. What of a passage
+//! finds nothing that the [`Viewer`] may not see, and every [`Hit`] says why it is one; the best may be read once more ([`rerank`]). What of a passage
 //! answers a question ([`Excerpt`]), and whether what somebody writes stands in texts ([`stands_in`]), is told by their
 //! words. A procedure among them is read as steps ([`Pathway`]).
 //!
@@ -14,6 +14,7 @@
 mod alike;
 mod conflict;
 mod excerpt;
+mod fuse;
 mod hub;
 mod index;
 mod kept;
@@ -27,11 +28,12 @@ mod words;
 pub use alike::{ALIKE, ALIKE_WORDS, Asked, Leaders};
 pub use conflict::{Conflict, Statement, conflicts};
 pub use excerpt::{Excerpt, sentences};
+pub use fuse::{Fusion, Scores, dot};
 pub use hub::{
     ByHash, Change, Document, FINGERPRINT_OF, Hub, Lacking, Paper, Viewer, Visibility, by_document,
     fingerprint,
 };
-pub use index::{Hit, Index, Query, SURE, Why};
+pub use index::{Hit, Index, MEANT, Query, RERANKED, SURE, Why, rerank};
 pub use pathway::{Pathway, PathwayBranch, PathwayStep};
 pub use source::{Content, Format, MAX_HEADING, MAX_TEXT, Part, read};
 pub use split::{MAX_PASSAGE, MAX_PASSAGES, Passage};

@@ -6,7 +6,7 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use sotto_audio::{Reader, Tone, Writer, ring};
+use sotto_audio::{Frame, Reader, Tone, Writer, ring};
 use tokio::sync::mpsc;
 
 use crate::talk::{Kind, Spoken};
@@ -100,8 +100,38 @@ pub(crate) struct Wiring {
 impl Wiring {
     /// Where a packet of this kind goes.
     pub(crate) fn listeners(&self, kind: Kind) -> impl Iterator<Item = &mpsc::Sender<Spoken>> {
-        let keys = matches!(kind, Kind::Event(_)).then_some(&self.keys);
+        let keys = kind.is_key().then_some(&self.keys);
         self.forward.iter().chain(keys.into_iter().flatten())
+    }
+}
+
+/// A program in the place of everybody else on a call: whoever is at the leg with the other end hears what it says, and is heard
+/// by it. Dropped, it is silent.
+pub struct Booth {
+    /// The leg looks whether they are there.
+    _wires: Wires,
+    says: Writer,
+    hears: Reader,
+}
+
+impl Booth {
+    /// A booth in which nothing is said yet, and the end for the leg.
+    #[must_use]
+    pub fn open() -> (Self, End) {
+        let (wires, end) = Wires::lay();
+        let ((says, said), (heard, hears)) = (ring(MIX_MS), ring(MIX_MS));
+        let _ = wires.wiring.send(Wiring { taps: vec![heard], mix: vec![said], ..Wiring::default() });
+        (Self { _wires: wires, says, hears }, end)
+    }
+
+    /// Says 20 ms. Whoever says more than that every 20 ms is not heard with all of it.
+    pub fn say(&mut self, frame: Frame) {
+        self.says.push(frame);
+    }
+
+    /// The next 20 ms that were heard, if they are there.
+    pub fn hear(&mut self) -> Option<Frame> {
+        self.hears.pop()
     }
 }
 
@@ -272,6 +302,8 @@ impl Members {
 
 #[cfg(test)]
 mod tests {
+    use sotto_audio::FRAME_SAMPLES;
+
     use super::*;
 
     /// Whom the members with these roles hear.
@@ -300,6 +332,18 @@ mod tests {
             hearing(&roles, |_, _| {}),
             [vec![1, 2, 4], vec![0, 2], vec![0, 1], vec![0, 1, 2, 4], vec![0, 1, 2]]
         );
+    }
+
+    #[test]
+    fn who_is_at_the_other_end_of_a_booth_hears_a_mix_of_what_it_says_and_is_heard() {
+        let (mut booth, mut end) = Booth::open();
+        let mut wiring = end.wiring.try_recv().unwrap();
+        booth.say(Frame { index: 7, samples: [0.5; FRAME_SAMPLES] });
+        assert_eq!(wiring.mix[0].pop().unwrap().samples, [0.5; FRAME_SAMPLES]);
+        assert_eq!(booth.hear(), None);
+        wiring.taps[0].push(Frame::silence(3));
+        assert_eq!(booth.hear(), Some(Frame::silence(3)));
+        assert!(wiring.forward.is_empty() && wiring.tone.is_none());
     }
 
     #[test]

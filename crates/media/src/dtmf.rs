@@ -8,6 +8,11 @@ const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', '*
 /// An event whose end did not come is over after this silence.
 const UNENDED: Duration = Duration::from_millis(200);
 
+/// The event code of a key (RFC 4733 section 3.2).
+pub(crate) fn code_of(digit: char) -> Option<u8> {
+    u8::try_from(DIGITS.iter().position(|known| *known == digit)?).ok()
+}
+
 /// A key, pressed and released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Digit {

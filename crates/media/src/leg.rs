@@ -9,14 +9,18 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep_until};
 
 use crate::bridge::{End, Wiring};
+use crate::dtmf::code_of;
 use crate::session::{MAX_DATAGRAM, REPORT_BYTES, ReportTo, Session};
-use crate::talk::{Kind, Spoken, Talker};
+use crate::talk::{Spoken, Talker};
 use crate::totals::Share;
 use crate::wire::{Way, Wire};
 use crate::{CallClock, LegConfig, LegEvent, LegFormat, LegStats, MediaError};
 
 /// Datagrams read before frames and orders get their turn.
 const BATCH: usize = 64;
+
+/// Keys told by signalling that wait to be handed on, at most.
+const KEYS: usize = 16;
 
 /// Frames between two publications of the statistics.
 const STATS_EVERY: u64 = 25;
@@ -44,6 +48,7 @@ pub struct LegOutputs {
 pub struct Leg {
     orders: watch::Sender<Orders>,
     entrance: mpsc::UnboundedSender<(LegOutputs, CallClock)>,
+    keys: mpsc::Sender<Spoken>,
     stats: Arc<Mutex<LegStats>>,
     task: JoinHandle<LegStats>,
     port: u16,
@@ -83,6 +88,7 @@ impl Leg {
             watch::channel(Orders { format, remote, moves: 0, paused: false, muted: false, stop: false });
         // One or none comes through.
         let (entrance, entered) = mpsc::unbounded_channel();
+        let (keys, pressed) = mpsc::channel(KEYS);
         let stats_of_task = stats.clone();
         let task = Task {
             wire,
@@ -92,11 +98,12 @@ impl Leg {
             config,
             orders: received,
             entered,
+            pressed,
             stats: stats_of_task,
             share: Share::default(),
             moves: 0,
         };
-        Self { orders, entrance, stats, task: tokio::spawn(task.run()), port }
+        Self { orders, entrance, keys, stats, task: tokio::spawn(task.run()), port }
     }
 
     /// The call that the leg was there for before it began has begun: from now on its audio goes to speech and the
@@ -104,6 +111,15 @@ impl Leg {
     /// it is in.
     pub fn enter(&self, outputs: LegOutputs, clock: CallClock) {
         let _ = self.entrance.send((outputs, clock));
+    }
+
+    /// The party has pressed a key and told it by signalling (INFO): who hears the party hears of it as of every other key
+    /// (RFC 4733), where their end takes such events. What is no key of a telephone is not told.
+    pub fn press(&self, digit: char, held_ms: u64) {
+        if let Some(code) = code_of(digit) {
+            // Nobody presses so many at once.
+            let _ = self.keys.try_send(Spoken::key(code, held_ms));
+        }
     }
 
     /// The RTP port it listens on.
@@ -159,6 +175,7 @@ struct Task {
     config: LegConfig,
     orders: watch::Receiver<Orders>,
     entered: mpsc::UnboundedReceiver<(LegOutputs, CallClock)>,
+    pressed: mpsc::Receiver<Spoken>,
     stats: Arc<Mutex<LegStats>>,
     /// Of the process's totals.
     share: Share,
@@ -207,6 +224,9 @@ impl Task {
                     (self.outputs.speech, self.outputs.recording) = (outputs.speech, outputs.recording);
                     frames.count_from(self.clock.elapsed(), clock.elapsed());
                 }
+                Some(key) = self.pressed.recv() => if let Some(voice) = &voice {
+                    voice.hand_on(&key);
+                },
                 changed = self.orders.changed(), if stop_at.is_none() => {
                     ordered = changed.is_ok();
                     if changed.is_err() {
@@ -284,14 +304,10 @@ impl Task {
             Way::Rtp => {
                 let Some((kind, header, payload)) = session.rtp(datagram, from, now) else { return };
                 let Some(voice) = voice else { return };
-                let mut listeners = voice.wiring.listeners(kind).peekable();
-                if listeners.peek().is_some()
+                if voice.wiring.listeners(kind).next().is_some()
                     && let Some(spoken) = Spoken::new(kind, header, payload)
                 {
-                    for listener in listeners {
-                        // Lost, when the listener does not get to run; the far end conceals it.
-                        let _ = listener.try_send(spoken.clone());
-                    }
+                    voice.hand_on(&spoken);
                 }
             }
             Way::Rtcp => session.rtcp(datagram, from, now),
@@ -423,6 +439,14 @@ impl Voice {
         true
     }
 
+    /// Hands on to the others what they hear of the party.
+    fn hand_on(&self, spoken: &Spoken) {
+        for listener in self.wiring.listeners(spoken.kind) {
+            // Lost, when the listener does not get to run; the far end conceals it.
+            let _ = listener.try_send(spoken.clone());
+        }
+    }
+
     fn rewire(&mut self, wiring: Wiring) {
         if wiring.tone != self.wiring.tone {
             self.tone_at = 0;
@@ -436,7 +460,7 @@ impl Voice {
         for _ in 0..BATCH {
             let Some(spoken) = self.next.take().or_else(|| self.end.packets.try_recv().ok()) else { break };
             // What was on its way when a mix took over is in the mix, but for keys.
-            let is_said = !is_mixing || matches!(spoken.kind, Kind::Event(_));
+            let is_said = !is_mixing || spoken.kind.is_key();
             if is_said && !is_muted {
                 self.talker.relay(&spoken, now, &mut say);
             }
@@ -444,7 +468,7 @@ impl Voice {
     }
 
     /// Hands on a frame that was heard, and says the next of the mix.
-    fn frame(&mut self, heard: Frame, is_muted: bool, now: Duration, say: impl FnMut(&[u8])) {
+    fn frame(&mut self, heard: Frame, is_muted: bool, now: Duration, mut say: impl FnMut(&[u8])) {
         for tap in &mut self.wiring.taps {
             tap.push(heard);
         }
@@ -454,6 +478,7 @@ impl Voice {
         if is_muted {
             return self.talker.fall_silent();
         }
+        self.talker.press(now, &mut say);
         if !self.is_mixing() {
             return self.talker.announce_alone(now, say);
         }

@@ -22,7 +22,7 @@ mod totals;
 mod wav;
 mod wire;
 
-pub use bridge::{Bridge, End, MemberId, Part, Role};
+pub use bridge::{Booth, Bridge, End, MemberId, Part, Role};
 pub use clock::CallClock;
 pub use error::MediaError;
 pub use leg::{Leg, LegOutputs};

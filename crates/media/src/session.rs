@@ -1,7 +1,7 @@
 //! What a leg does with datagrams and time, as a value: no sockets, no clock.
 //!
-//! Whoever can send to our port can send anything, so a datagram has to pass, in this order: its size, a limit
-//! per second, its signature when there is a key, its form, its source, its payload type. What fails is counted and forgotten.
+//! Whoever can send to our port can send anything, so a datagram has to pass, in this order: its source, its size, a limit
+//! per second, its signature when there is a key, its form, its payload type. What fails is counted and forgotten.
 
 use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
@@ -172,6 +172,8 @@ pub struct Session {
     keys: Keys,
     events: VecDeque<LegEvent>,
     allowance: Allowance,
+    /// Of the RTCP port, so that what comes there takes nothing from audio.
+    rtcp_allowance: Allowance,
     paused: bool,
     heard: Duration,
     timed_out: bool,
@@ -210,6 +212,7 @@ impl Session {
             keys: Keys::default(),
             events: VecDeque::with_capacity(MAX_EVENTS),
             allowance: Allowance::new(config.max_packets_per_second, now),
+            rtcp_allowance: Allowance::new(config.max_packets_per_second, now),
             paused: false,
             heard: now,
             timed_out: false,
@@ -262,7 +265,12 @@ impl Session {
         from: SocketAddr,
         now: Duration,
     ) -> Option<(Kind, Header, &'a [u8])> {
-        if !self.admit(datagram, from, now) {
+        // Another program on the sender's machine uses up nothing of the sender's share either.
+        if !self.is_source(from, now) {
+            self.stats.discarded += 1;
+            return None;
+        }
+        if !self.admit(Way::Rtp, datagram, from, now) {
             return None;
         }
         if is_rtcp(datagram) {
@@ -276,8 +284,7 @@ impl Session {
         };
         let codec = self.format.codec(header.payload_type);
         let event_rate = self.format.telephone_event.filter(|(number, _)| *number == header.payload_type);
-        let is_source = self.is_source(from, now);
-        if !is_source || (codec.is_none() && event_rate.is_none() && header.payload_type != COMFORT_NOISE) {
+        if codec.is_none() && event_rate.is_none() && header.payload_type != COMFORT_NOISE {
             self.stats.discarded += 1;
             return None;
         }
@@ -337,7 +344,7 @@ impl Session {
 
     /// Takes a datagram from the RTCP port.
     pub fn rtcp(&mut self, datagram: &mut [u8], from: SocketAddr, now: Duration) {
-        if self.admit(datagram, from, now) {
+        if self.admit(Way::Rtcp, datagram, from, now) {
             self.reported(datagram, ReportTo::Rtcp(from), now);
         }
     }
@@ -420,10 +427,14 @@ impl Session {
     }
 
     /// Size and number per second. Datagrams from elsewhere use up nothing of the sender's share.
-    fn admit(&mut self, datagram: &[u8], from: SocketAddr, now: Duration) -> bool {
+    fn admit(&mut self, way: Way, datagram: &[u8], from: SocketAddr, now: Duration) -> bool {
         let is_known = self.permitted(now).is_none_or(|ip| ip.to_canonical() == from.ip().to_canonical());
         let is_right = is_known && !datagram.is_empty() && datagram.len() <= MAX_DATAGRAM;
-        let is_allowed = is_right && self.allowance.take(now);
+        let allowance = match way {
+            Way::Rtp => &mut self.allowance,
+            Way::Rtcp => &mut self.rtcp_allowance,
+        };
+        let is_allowed = is_right && allowance.take(now);
         self.stats.discarded += u64::from(!is_allowed);
         self.stats.flooded += u64::from(is_right && !is_allowed);
         is_allowed

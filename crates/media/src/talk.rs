@@ -6,10 +6,12 @@
 //! Either way the stream that goes out has one source, and its sequence numbers and timestamps go on without
 //! a jump that the far end could take for loss.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use sotto_audio::{
-    Codec, Decoder, Encoder, FRAME_SAMPLES, Limiter, MAX_PACKET_SAMPLES, MAX_PAYLOAD, Mix, RATE, Tone,
+    Codec, Decoder, Encoder, FRAME_MS, FRAME_SAMPLES, Limiter, MAX_PACKET_SAMPLES, MAX_PAYLOAD, Mix, RATE,
+    Tone,
 };
 
 use crate::MediaError;
@@ -29,6 +31,14 @@ const SILENT: Duration = Duration::from_millis(200);
 /// Keys that are remembered, so that what comes late of one is not taken for another.
 const PRESSES: usize = 4;
 
+/// Keys told by signalling that wait to be said, at most.
+const KEYS: usize = 16;
+/// How long such a key is said at least, so that everybody hears it, and at most: the next one waits for it.
+const SHORTEST_KEY_MS: u64 = 40;
+const LONGEST_KEY_MS: u64 = 1_000;
+/// How often the end of a key is said (RFC 4733 section 2.5.1.4).
+const ENDS: u8 = 3;
+
 /// Packets missing in a row that are taken for loss; more, and the sender has begun anew.
 const MOST_LOST: i16 = 100;
 
@@ -39,6 +49,20 @@ pub enum Kind {
     Audio(Codec),
     /// A telephone event (RFC 4733), whose durations count at this clock rate.
     Event(u32),
+    /// A key that signalling has told (INFO), without a packet of its own: whoever says it makes an event of it.
+    Key {
+        /// Its event code.
+        code: u8,
+        /// How long it was held.
+        held_ms: u64,
+    },
+}
+
+impl Kind {
+    /// Whether it is of a key.
+    pub(crate) fn is_key(self) -> bool {
+        matches!(self, Self::Event(_) | Self::Key { .. })
+    }
 }
 
 /// A packet on its way from the leg that received it to a leg that says it.
@@ -59,6 +83,12 @@ impl Spoken {
         let mut bytes = [0; MAX_PAYLOAD];
         bytes.get_mut(..payload.len())?.copy_from_slice(payload);
         Some(Self { kind, header, length: payload.len(), bytes })
+    }
+
+    /// A key that signalling has told.
+    pub(crate) fn key(code: u8, held_ms: u64) -> Self {
+        let kind = Kind::Key { code, held_ms };
+        Self { kind, header: Header::default(), length: 0, bytes: [0; MAX_PAYLOAD] }
     }
 
     /// What the packet carries.
@@ -105,6 +135,17 @@ struct Press {
     is_over: bool,
 }
 
+/// A key that signalling has told, as it is being said.
+#[derive(Clone, Copy, Debug)]
+struct Told {
+    code: u8,
+    timestamp: u32,
+    held_ms: u64,
+    said_ms: u64,
+    /// How often its end was said.
+    ends: u8,
+}
+
 /// One outgoing stream. Allocates nothing after it was made, or once a packet when it is encrypted.
 pub struct Talker {
     codec: Codec,
@@ -121,6 +162,9 @@ pub struct Talker {
     source: Source,
     /// The newest first.
     presses: [Option<Press>; PRESSES],
+    /// Keys that wait to be said, each with how long it was held, and the one that is being said.
+    keys: VecDeque<(u8, u64)>,
+    told: Option<Told>,
     /// What is announced, and how far it has come.
     announced: Option<(Tone, u64)>,
     limiter: Limiter,
@@ -168,6 +212,8 @@ impl Talker {
             marker: true,
             source: Source::None,
             presses: [None; PRESSES],
+            keys: VecDeque::with_capacity(KEYS),
+            told: None,
             announced: None,
             limiter: Limiter::default(),
             encoder: Encoder::new(codec)?,
@@ -209,7 +255,47 @@ impl Talker {
         match spoken.kind {
             Kind::Audio(codec) => self.audio(codec, spoken, now, &mut send),
             Kind::Event(rate) => self.event(rate, spoken, now, &mut send),
+            Kind::Key { code, held_ms } if self.event.is_some() && self.keys.len() < KEYS => {
+                self.keys.push_back((code, held_ms.clamp(SHORTEST_KEY_MS, LONGEST_KEY_MS)));
+            }
+            Kind::Key { .. } => self.stats.dropped += 1,
         }
+    }
+
+    /// Says the next 20 ms of the keys that signalling has told, one after the other, beside whatever else is said. To be
+    /// called every 20 ms, before the rest.
+    pub fn press(&mut self, now: Duration, mut send: impl FnMut(&[u8])) {
+        let Some((payload_type, rate)) = self.event else { return };
+        let Some(mut key) = self.told.take().or_else(|| self.next_key(now)) else { return };
+        let marker = key.said_ms == 0;
+        key.said_ms = key.held_ms.min(key.said_ms + FRAME_MS);
+        let is_over = key.said_ms == key.held_ms;
+        key.ends += u8::from(is_over);
+        let held = key.said_ms * u64::from(rate) / 1_000;
+        let [d0, d1] = u16::try_from(held).unwrap_or(u16::MAX).to_be_bytes();
+        let (sequence, timestamp) = (self.sequence, key.timestamp);
+        // What is passed on comes one place later from now on.
+        self.sequence = sequence.wrapping_add(1);
+        if let Source::Packets(relayed) = &mut self.source {
+            relayed.sequence_offset = relayed.sequence_offset.wrapping_add(1);
+        }
+        // Nobody has spoken meanwhile: the silence before the next words goes on.
+        let last = self.last;
+        let out = Header { marker, payload_type, sequence, timestamp, ssrc: self.ssrc };
+        self.send(out, &[key.code, if is_over { 0x8a } else { 0x0a }, d0, d1], now, &mut send);
+        self.last = last;
+        self.told = (key.ends < ENDS).then_some(key);
+    }
+
+    /// The key that is to be said now, unless somebody's packets of one are being passed on.
+    fn next_key(&mut self, now: Duration) -> Option<Told> {
+        if self.presses[0].is_some_and(|press| !press.is_over && now.saturating_sub(press.last) < SILENT) {
+            return None;
+        }
+        let (code, held_ms) = self.keys.pop_front()?;
+        let silent = if self.source == Source::Frames { 0 } else { self.silent(now) };
+        let timestamp = self.timestamp.wrapping_add(silent);
+        Some(Told { code, timestamp, held_ms, said_ms: 0, ends: 0 })
     }
 
     /// Says 20 ms made of several sources.
@@ -254,13 +340,18 @@ impl Talker {
 
     /// Prepares for another source: time has passed since the end of the last packet, if it was of 20 ms.
     fn begin(&mut self, now: Duration) {
-        if self.stats.packets > 0 {
-            let silent =
-                now.saturating_sub(self.last + PACKET).as_micros() * u128::from(self.codec.clock_rate());
-            self.timestamp = self.timestamp.wrapping_add((silent / 1_000_000) as u32);
-        }
+        self.timestamp = self.timestamp.wrapping_add(self.silent(now));
         self.marker = true;
         self.waiting = 0;
+    }
+
+    /// How long nothing was said, on our clock.
+    fn silent(&self, now: Duration) -> u32 {
+        if self.stats.packets == 0 {
+            return 0;
+        }
+        let silent = now.saturating_sub(self.last + PACKET).as_micros() * u128::from(self.codec.clock_rate());
+        (silent / 1_000_000) as u32
     }
 
     /// The source the packet belongs to, and how many packets of it are missing before this one. `None` when
@@ -394,7 +485,8 @@ impl Talker {
         let is_pressed = |press: &Press| {
             press.ssrc != header.ssrc && !press.is_over && now.saturating_sub(press.last) < SILENT
         };
-        if known.is_none() && self.presses[0].as_ref().is_some_and(is_pressed) {
+        let is_taken = self.told.is_some() || self.presses[0].as_ref().is_some_and(is_pressed);
+        if known.is_none() && is_taken {
             self.stats.dropped += 1;
             return;
         }
@@ -684,6 +776,86 @@ mod tests {
         assert!(second.0 == 2 && second.2 != first.2);
         // What comes once more of the first is still the first.
         assert_eq!(key_said(&mut talker, &key(1, 7, 12, 800, true), 50).unwrap().2, first.2);
+    }
+
+    /// Every packet that is said of keys told by signalling, and of a voice that goes on meanwhile.
+    fn keys_told(codec: Codec, keys: &[(u8, u64)], voice: bool) -> (Vec<Header>, Vec<(Header, [u8; 4])>) {
+        let mut talker = talker(codec);
+        let (mut audio, mut events) = (Vec::new(), Vec::new());
+        let mut take = |packet: &[u8]| {
+            let (header, payload) = Header::parse(packet).unwrap();
+            match header.payload_type {
+                101 => events.push((header, payload.try_into().unwrap())),
+                _ => audio.push(header),
+            }
+        };
+        talker.relay(&ulaw(9, 840), Duration::ZERO, &mut take);
+        for (code, held_ms) in keys {
+            talker.relay(&Spoken::key(*code, *held_ms), Duration::from_millis(10), &mut take);
+        }
+        for n in 0..40_u16 {
+            let now = Duration::from_millis(20 * (u64::from(n) + 1));
+            talker.press(now, &mut take);
+            if voice {
+                talker.relay(&ulaw(10 + n, 1_000 + 160 * u32::from(n)), now, &mut take);
+            }
+        }
+        (audio, events)
+    }
+
+    #[test]
+    fn keys_that_signalling_tells_become_events_one_after_the_other() {
+        for (codec, clock) in [(Codec::Pcmu, 8), (Codec::Opus, 48)] {
+            for voice in [true, false] {
+                let (audio, events) = keys_told(codec, &[(5, 100), (5, 1), (11, 90_000)], voice);
+                let of = |stamp: u32| events.iter().filter(move |(header, _)| header.timestamp == stamp);
+                let mut stamps: Vec<u32> = events.iter().map(|(header, _)| header.timestamp).collect();
+                stamps.dedup();
+                assert_eq!(stamps.len(), 3, "{codec:?} {voice}: {events:?}");
+                let said: Vec<_> =
+                    of(stamps[0]).map(|(_, p)| (p[0], p[1] >> 7, u16::from_be_bytes([p[2], p[3]]))).collect();
+                let wanted = [(20, 0), (40, 0), (60, 0), (80, 0), (100, 1), (100, 1), (100, 1)];
+                assert_eq!(said, wanted.map(|(ms, end)| (5, end, ms * clock)));
+                assert_eq!(
+                    (of(stamps[1]).count(), of(stamps[2]).count()),
+                    (4, 40 - 7 - 4),
+                    "the last is held still"
+                );
+                let starts = events.iter().filter(|(header, _)| header.marker);
+                assert_eq!(starts.count(), 3);
+                // One stream: every number once, and the sound goes on as if there were no keys.
+                let all = audio.iter().chain(events.iter().map(|(header, _)| header));
+                let mut numbers: Vec<u16> =
+                    all.map(|header| header.sequence.wrapping_sub(audio[0].sequence)).collect();
+                numbers.sort_unstable();
+                assert!(numbers.iter().zip(0..).all(|(number, n)| *number == n), "{numbers:?}");
+                let steps = audio.windows(2).map(|pair| pair[1].timestamp.wrapping_sub(pair[0].timestamp));
+                assert!(
+                    steps.clone().all(|step| step == 160 * u32::from(clock) / 8),
+                    "{:?}",
+                    steps.collect::<Vec<_>>()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_key_that_signalling_tells_waits_for_one_that_is_passed_on() {
+        let mut talker = talker(Codec::Pcmu);
+        said(&mut talker, &ulaw(10, 1_000), 0);
+        let first = key_said(&mut talker, &key(1, 7, 11, 1_160, false), 20).unwrap();
+        talker.relay(&Spoken::key(2, 40), Duration::from_millis(20), |_| {});
+        let mut told = Vec::new();
+        let mut press = |talker: &mut Talker, at: u64| {
+            talker.press(Duration::from_millis(at), |packet| told.push(packet[12]));
+        };
+        press(&mut talker, 40);
+        let end = key_said(&mut talker, &key(1, 7, 12, 1_160, true), 45).unwrap();
+        assert_eq!(end.2, first.2);
+        press(&mut talker, 60);
+        // And the other way round.
+        assert_eq!(key_said(&mut talker, &key(3, 7, 13, 2_000, false), 65), None);
+        assert_eq!(told, [2]);
     }
 
     #[test]

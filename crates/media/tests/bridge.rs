@@ -279,6 +279,34 @@ async fn keys_reach_the_far_end_while_a_supervisor_barges_in() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_signalling_tells_reach_the_far_end_alone_and_in_a_mix() {
+    let (bridge, ports) = (Bridge::default(), ports(36_700).await);
+    let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcma, 400.0).await;
+    let customer = Person::join(&bridge, &ports, Role::Customer, Codec::Pcmu, 700.0).await;
+    let time = Duration::from_secs(1);
+    let press = async || {
+        sleep_until(Instant::now() + time / 4).await;
+        for digit in ['5', 'x', '#'] {
+            customer.leg.press(digit, 60);
+        }
+    };
+    // Three packets of what is held, of which the last is the end, and that twice more.
+    let wanted = [vec![5; 5], vec![11; 5]].concat();
+    let (a, c, ()) = tokio::join!(agent.talk(time), customer.talk(time), press());
+    assert_eq!((a.keys, c.keys), (wanted.clone(), vec![]));
+    let ticks = a.packets.windows(2).map(|p| p[1].timestamp.wrapping_sub(p[0].timestamp));
+    assert!(ticks.clone().all(|tick| (80..=480).contains(&tick)), "{:?}", ticks.collect::<Vec<_>>());
+    let supervisor = Person::join(&bridge, &ports, Role::Barger, Codec::Pcmu, 1_000.0).await;
+    let (a, s, ()) = tokio::join!(agent.talk(time), supervisor.talk(time), press());
+    assert_eq!((a.keys, s.keys), (wanted.clone(), wanted));
+    // Who is on hold is heard by nobody.
+    bridge.leave(supervisor.id);
+    bridge.hold(customer.id, Some(Tone::Music));
+    let (a, ()) = tokio::join!(agent.talk(time), press());
+    assert!(a.keys.is_empty(), "{:?}", a.keys);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_has_agreed_to_take_nothing_is_sent_nothing_until_it_takes_something_again() {
     let (bridge, ports) = (Bridge::default(), ports(36_600).await);
     let agent = Person::join(&bridge, &ports, Role::Agent, Codec::Pcmu, 400.0).await;

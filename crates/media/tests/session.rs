@@ -184,6 +184,28 @@ fn a_flood_is_cut_at_the_limit_and_elsewhere_floods_in_vain() {
 }
 
 #[test]
+fn another_program_on_the_senders_machine_uses_up_nothing_of_the_senders_share() {
+    for signalled in [None, Some(sender())] {
+        let mut session =
+            session(signalled, LegConfig { max_packets_per_second: 100, ..LegConfig::default() });
+        let mut packetizer = packetizer(Codec::Pcmu);
+        for n in 0..50 {
+            session.rtp(&mut audio(&mut packetizer), sender(), FRAME * n);
+            for _ in 0..100 {
+                session.rtp(&mut b"\x80\0junk of nobody".to_vec(), at("192.0.2.1:4999"), FRAME * n);
+            }
+            // Nor what comes to the port beside it.
+            for _ in 0..10 {
+                session.rtcp(&mut b"junk".to_vec(), at("192.0.2.1:4999"), FRAME * n);
+            }
+        }
+        let stats = session.stats();
+        assert_eq!((stats.packets, stats.discarded), (50, 5_500));
+        assert_eq!(session.peer(), Some(sender()));
+    }
+}
+
+#[test]
 fn what_is_not_agreed_on_is_discarded() {
     let mut session = session(None, LegConfig::default());
     let good = audio(&mut packetizer(Codec::Pcmu));

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 
 use sotto_call::{CallState, EntityKind, Utterance};
-use sotto_insight::{entities, plain};
+use sotto_insight::{entities, plain, spelled};
 use time::{Date, Duration, OffsetDateTime, PrimitiveDateTime};
 
 use crate::insight::{CallInsight, Field, moment};
@@ -141,11 +141,17 @@ pub(crate) fn says(
     match kind {
         EntityKind::DateTime => says_time(&times(state, said, chars), value),
         EntityKind::Money | EntityKind::City => read(said, chars, kind, None).any(|read| read == value),
+        // Whole words: a short name stands in many others.
+        EntityKind::Person => {
+            let text = part(&said.text, chars).unwrap_or_default();
+            let (wanted, there) = (spelled(value), spelled(&text));
+            !wanted.is_empty() && there.windows(wanted.len()).any(|at| at == wanted)
+                || read(said, chars, kind, None).any(|read| read == value)
+        }
         EntityKind::Phone
         | EntityKind::Email
         | EntityKind::Order
         | EntityKind::Account
-        | EntityKind::Person
         | EntityKind::Course => {
             let text = part(&said.text, chars).unwrap_or_default();
             let (wanted, there) = (plain(value), plain(&text));
@@ -232,4 +238,30 @@ fn date(value: &str) -> Option<Date> {
 pub(crate) fn date_and_time(value: &str) -> (Option<&str>, Option<&str>) {
     let (date, time) = value.split_once('T').unwrap_or((value, ""));
     ((!date.is_empty()).then_some(date), (!time.is_empty()).then_some(time))
+}
+
+#[cfg(test)]
+mod tests {
+    use sotto_call::Party;
+    use sotto_call::testing::utterance;
+
+    use super::*;
+
+    #[test]
+    fn a_name_that_stands_in_another_word_was_not_said() {
+        let state = CallState::of(&[]);
+        let is_said = |text: &str, name: &str| {
+            let said = utterance(1, Party::Customer, text);
+            says(&state, &said, &(0..text.chars().count()), EntityKind::Person, name)
+        };
+        assert!(is_said("من علی رضایی هستم", "علی رضایی") && is_said("It's Ann Lee.", "Ann Lee"));
+        for (text, name) in [
+            ("من علیه شما شکایت دارم", "علی"),
+            ("فعلا رضایت دارم", "رضا"),
+            ("این کار مینا ندارد", "سارا"),
+            ("I am planning it.", "Ann"),
+        ] {
+            assert!(!is_said(text, name), "{name}");
+        }
+    }
 }

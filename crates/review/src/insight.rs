@@ -608,7 +608,13 @@ fn urgency(
     let (clear, rules) = (rules.sentiment.clear, &rules.urgency);
     let mut points = 0;
     let mut evidence = Vec::new();
-    let said = said_by_customer(transcript, is_urgent);
+    let moods = moods(transcript);
+    let mut said = said_by_customer(transcript, is_urgent);
+    if said.is_empty() {
+        // What was read of their words while they spoke, without such a phrase.
+        let read = moods.iter().filter(|mood| mood.urgent);
+        said.extend(read.filter_map(|mood| transcript.cite_whole(mood.utterance_id())).take(MOST_CITATIONS));
+    }
     if !said.is_empty() {
         points += rules.said;
         evidence.extend(said);
@@ -622,7 +628,6 @@ fn urgency(
         points += rules.due;
         evidence.extend_from_slice(near.citations());
     }
-    let moods = moods(transcript);
     let turned = moods.iter().rev().find_map(|mood| mood.turn.map(|turn| (turn.direction, mood)));
     let unhappy = moods.last().filter(|mood| mood.arc.valence <= -clear);
     let declined = turned.filter(|(direction, _)| *direction == TurnDirection::Decline).map(|(_, mood)| mood);

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallState, EntityKind, Party, UtteranceId};
-use sotto_insight::{plain, spelled};
+use sotto_insight::{persian_names, plain, spelled};
 use sotto_knowledge::{share_in, stands_in};
 
 use crate::actions::Promises;
@@ -19,7 +19,7 @@ use crate::check::says;
 use crate::insight::{ActionType, Channel, Field, LeadStage, MOST_CITATIONS, Urgency};
 use crate::named::Facts;
 use crate::rules::Rules;
-use crate::transcript::{Citation, Cited, Transcript};
+use crate::transcript::{Citation, Cited, Sentence, Transcript};
 
 /// The share of the words that a model quotes a promise by which the sentence that was said must have.
 const QUOTED: f32 = 0.6;
@@ -196,7 +196,7 @@ pub(crate) fn stands(text: &str, from: &[Citation], state: &CallState) -> bool {
     let is_known =
         |word: &String| words.contains(word) || called(word).is_some() || rules.stop_words.contains(word);
     let capital = parts(text).filter(|word| word.starts_with(char::is_uppercase));
-    if !capital.flat_map(spelled).all(|word| is_known(&word)) {
+    if !capital.flat_map(spelled).chain(persian_names(text)).all(|word| is_known(&word)) {
         return false;
     }
     // A number that was spelled out is written in digits.
@@ -247,12 +247,17 @@ fn entity(found: &FoundEntity, transcript: &Transcript<'_>, facts: &Facts) -> Op
     let (value, wanted) = (found.value.trim(), spelled(&found.value));
     let has_it =
         |text: &str| !wanted.is_empty() && spelled(text).windows(wanted.len()).any(|at| at == wanted);
-    // Whoever was named by the agent before is most likely the agent.
+    // Whoever was named by the agent before is most likely the agent, unless the agent asks whether it is they.
     let is_agents = || {
-        let said = transcript.said().iter();
-        let before = said
-            .take_while(|said| theirs.citations().iter().all(|one| one.utterance_id() != said.utterance_id));
-        before.filter(|said| said.party == Party::Agent).any(|said| has_it(&said.text))
+        let is_cited = |id: UtteranceId| theirs.citations().iter().any(|one| one.utterance_id() == id);
+        let first = transcript.said().iter().position(|said| is_cited(said.utterance_id));
+        let before = |sentence: &&Sentence| first.is_none_or(|first| sentence.utterance < first);
+        let by_agent = |sentence: &&Sentence| {
+            transcript.said().get(sentence.utterance).is_some_and(|said| said.party == Party::Agent)
+        };
+        let asked = |text: &str| Rules::built_in().addresses.are_in(text);
+        let mut named = transcript.sentences().iter().filter(before).filter(by_agent);
+        named.any(|one| has_it(&one.text) && !one.is_question() && !asked(&one.text))
     };
     if kind == EntityKind::Money || kind == EntityKind::Person && is_agents() {
         return None;

@@ -296,6 +296,24 @@ fn what_is_not_urgent_is_not_urgent() {
 }
 
 #[test]
+fn what_was_read_as_urgent_while_it_was_said_is_urgent_without_a_phrase_for_it() {
+    let said = with_words(utterance(1, Party::Customer, "Water comes through the ceiling."), 300);
+    let insight = |urgent: bool| {
+        let of = CustomerUtterance::of(&said).unwrap();
+        let sentiment = Sentiment { negative: 0.0, neutral: 1.0, positive: 0.0 };
+        let words = WordsMood { sentiment, valence: 0.0, emotion: Emotion::Neutral, emotion_p: 0.8 };
+        let (at_ms, trend) = (Millis(10_000), Trend::Steady);
+        let arc = ArcPoint { at_ms, valence: 0.0, deviation: 0.2, trend, arousal: None };
+        let mood = Mood::of(&of, words, arc, None, Millis(1)).with_urgency(urgent);
+        insight(&numbered([started(), EventBody::Utterance(said.clone()), EventBody::Mood(mood)]))
+    };
+    assert_eq!(insight(false)["urgency"], "normal");
+    let urgent = insight(true);
+    assert_eq!(urgent["urgency"], "high");
+    assert_eq!(urgent["evidence"]["urgency"][0]["utterance_id"], 1);
+}
+
+#[test]
 fn a_number_that_the_customer_says_no_to_is_not_theirs() {
     let phone = |answer: &str| {
         let turns = [(Party::Agent, "Is your number 0912 345 6789?"), (Party::Customer, answer)];
@@ -731,6 +749,39 @@ fn a_model_finds_what_the_rules_have_missed_and_nothing_of_it_is_in_its_own_word
     );
     assert_eq!(told["next_actions"].as_array().unwrap().len(), 1);
     assert_eq!((&told["written_by"]["kept"], &told["written_by"]["dropped"]), (&json!(5), &json!(4)));
+}
+
+/// Whom the agent asks for is not the agent: the customer's own name was dropped, only because it had been said before.
+#[test]
+fn a_customer_whom_the_agent_asks_for_by_name_has_that_name() {
+    let events = log(&[
+        (Party::Agent, "Good morning. Is that Laleh?"),
+        (Party::Customer, "Speaking, Laleh it is. I would like to learn pottery."),
+    ]);
+    let name = json!({ "field": "name", "value": "Laleh", "utterances": [2] });
+    let bullet = claim("The customer would like to learn pottery.", &[2]);
+    let told = by_model(&events, &draft(json!({ "summary_bullets": [bullet], "entities": [name] })));
+    assert_eq!(told["entities"]["name"], "Laleh");
+}
+
+/// Persian has no capital letters, so nothing told that these are names.
+#[test]
+fn a_persian_name_that_nobody_said_is_none() {
+    let events = log(&[
+        (Party::Agent, "سلام بفرمایید."),
+        (Party::Customer, "سلام، می‌خواهم هزینه ارسال ۱۲ دلار را پس بگیرم."),
+    ]);
+    let stays = "مشتری می‌خواهد هزینه ارسال ۱۲ دلار را پس بگیرد.";
+    let told = by_model(
+        &events,
+        &draft(json!({ "summary_bullets": [
+            claim("علی می‌خواهد هزینه ارسال ۱۲ دلار را پس بگیرد.", &[2]),
+            claim("خانم رضایی می‌خواهد هزینه ارسال ۱۲ دلار را پس بگیرد.", &[2]),
+            claim(stays, &[2]),
+        ] })),
+    );
+    assert_eq!(texts(&told), [stays]);
+    assert_eq!(told["written_by"]["dropped"], 2);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Calls as they run: what signalling, or a recorded file, begins is given rings to recognition and recording
 //! and a log, and is wound up in order when it ends: last words, recording, log.
 
+mod announce;
+
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
@@ -27,6 +29,8 @@ use sotto_webrtc::Browser;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+pub use announce::Announced;
 
 use crate::desk::{
     Accepted, CallFailure, Caller, Calling, Desk, Gone, OnProgress, Order, Outward, Seat, SeatParts, Sitter,
@@ -77,7 +81,7 @@ struct Shared {
     /// Where calls of ours are placed.
     line: OnceLock<Line>,
     running: DashMap<CallId, Running>,
-    /// Telephones outside that somebody on a call has been put through to. Signalling knows each as a call of
+    /// Telephones outside that were called for somebody. Signalling knows each as a call of
     /// its own.
     outside: DashMap<CallId, Outside>,
 }
@@ -97,10 +101,10 @@ pub fn supervisors_track(recording: &str) -> Option<String> {
     Some(format!("{}.supervisors.wav", recording.strip_suffix(".wav")?))
 }
 
-/// A telephone outside that has a part in a call.
+/// A telephone outside that was called for somebody.
 struct Outside {
-    /// The call.
-    live: LiveCall,
+    /// The call; absent where the telephone is only told something ([`Calls::announce`]).
+    live: Option<LiveCall>,
     /// Dropped when it has hung up.
     _here: oneshot::Sender<()>,
 }
@@ -188,7 +192,8 @@ struct Line {
 struct Taken {
     orders: mpsc::Sender<Order>,
     stop: CancellationToken,
-    stopped: oneshot::Receiver<()>,
+    /// Whether the audio of its agent was lost for good.
+    stopped: oneshot::Receiver<bool>,
 }
 
 /// The clock of a call.
@@ -361,6 +366,12 @@ impl Calls {
     #[must_use]
     pub fn is_listening(&self) -> bool {
         self.shared.speech.get().is_none_or(Engine::is_running)
+    }
+
+    /// Whether recognition, where it is there, fails on all that is said: see [`sotto_speech::Figures::is_failing`].
+    #[must_use]
+    pub fn fails_to_hear(&self) -> bool {
+        self.shared.speech.get().is_some_and(|speech| speech.figures().is_failing())
     }
 
     /// Whether what is said is still understood, if it was to be.
@@ -760,8 +771,8 @@ impl Shared {
             running.seat = Some(Taken { orders: seat.orders(), stop: stop.clone(), stopped });
         }
         tokio::spawn(async move {
-            seat.keep(stop).await;
-            let _ = done.send(());
+            let is_abandoned = seat.keep(stop).await;
+            let _ = done.send(is_abandoned);
         });
     }
 
@@ -813,12 +824,16 @@ impl Shared {
         }
     }
 
-    async fn finish(&self, id: CallId, reason: EndReason) {
+    async fn finish(&self, id: CallId, mut reason: EndReason) {
         let Some((_, call)) = self.running.remove(&id) else { return };
         let duration_ms = call.clock.now();
         if let Some(seat) = call.seat {
             seat.stop.cancel();
-            let _ = seat.stopped.await;
+            let is_abandoned = seat.stopped.await.unwrap_or_default();
+            // For signalling it is we who have hung up.
+            if is_abandoned && reason == EndReason::Hangup {
+                reason = EndReason::AgentLost;
+            }
         }
         self.tell_unheard(id);
         let mut listening = call.listening.subscribe();
@@ -889,7 +904,7 @@ impl Outward for WayOut {
             let shared = shared?;
             let line = shared.line.get().ok_or(DialError::Unreachable)?;
             let ((here, gone), id) = (oneshot::channel(), CallId::new());
-            shared.outside.insert(id, Outside { live, _here: here });
+            shared.outside.insert(id, Outside { live: Some(live), _here: here });
             let unanswered = Otherwise(Some(|| drop(shared.outside.remove(&id))));
             let started = StartedCall { id, clock, legs: vec![outputs], over };
             line.endpoint.dial(&line.trunk, target, started, Party::Agent, on_progress).await?;
@@ -1085,7 +1100,7 @@ impl Host for Calls {
 
     async fn note(&self, id: CallId, note: Note) {
         let live = self.shared.running.get(&id).map(|call| call.live.clone());
-        let outside = || self.shared.outside.get(&id).map(|outside| outside.live.clone());
+        let outside = || self.shared.outside.get(&id).and_then(|outside| outside.live.clone());
         let Some(call) = live.or_else(outside) else { return };
         call.publish(match note {
             Note::Line { party, quality } => return call.becomes(Condition::Line(party, quality)),
@@ -1125,7 +1140,7 @@ impl Host for Calls {
     async fn refer(&self, id: CallId, referral: Referral) -> Result<(), Refusal> {
         let shared = &self.shared;
         // A telephone outside asks in the call that it has a part in.
-        let outside = shared.outside.get(&id).map(|outside| outside.live.id());
+        let outside = shared.outside.get(&id).and_then(|outside| Some(outside.live.as_ref()?.id()));
         let running = shared.running.get(&outside.unwrap_or(id));
         // A call that is only listened to has nobody who could go on with it.
         let orders = running.and_then(|call| call.seat.as_ref().map(|seat| seat.orders.clone()));
@@ -1159,7 +1174,7 @@ mod tests {
         Attention, CallEvent, CallState, EntityKind, MASK, Source, Supervisor, Transferred, UtteranceId,
     };
     use sotto_insight::PromptSet;
-    use sotto_store::{EventWriter, WriterLimits, testing};
+    use sotto_store::{EventWriter, Store, WriterLimits, testing};
     use sotto_webrtc::{WebRtc, WebRtcConfig};
 
     use super::*;
@@ -1193,6 +1208,13 @@ mod tests {
         }
     }
 
+    /// Calls that are kept in a store, and neither recorded nor bridged.
+    fn calls(store: &Store) -> Calls {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let hub = Hub::new(store.clone(), writer, HubLimits::default());
+        Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default())
+    }
+
     /// Nobody hears the agent while speech recognition is not there, whatever else is.
     #[tokio::test]
     async fn a_call_that_begins_before_all_models_are_there_has_no_checklist() {
@@ -1203,9 +1225,7 @@ mod tests {
             examples.en = ["This call is recorded."]
         "#;
         let (store, _folder) = testing::sqlite().await;
-        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let hub = Hub::new(store.clone(), writer, HubLimits::default());
-        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let calls = calls(&store);
         calls.understand_with(crate::insight::tests::start(&InsightConfig::default()));
         calls.prompt_by(Arc::new(Playbook::new(PromptSet::parse(CHECKLIST).unwrap(), None)));
         let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
@@ -1217,9 +1237,7 @@ mod tests {
     #[tokio::test]
     async fn audio_that_nobody_was_there_to_listen_to_is_told_when_the_call_is_over() {
         let (store, _folder) = testing::sqlite().await;
-        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let hub = Hub::new(store.clone(), writer, HubLimits::default());
-        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let calls = calls(&store);
         let FileCall { id, outputs, .. } = calls.begin_file(new_call(), true).unwrap();
         let mut heard: Vec<Writer> = outputs.into_iter().map(|outputs| outputs.speech).collect();
         // More than the agent's ring holds; the customer says nothing at all.
@@ -1373,9 +1391,7 @@ mod tests {
     async fn by_no_way_in_does_anybody_but_the_customer_have_a_mood() {
         const PARTIES: [Party; 3] = [Party::Agent, Party::Customer, Party::Other];
         let (store, _folder) = testing::sqlite().await;
-        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let hub = Hub::new(store.clone(), writer, HubLimits::default());
-        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let calls = calls(&store);
         let insight = Insight::start(&InsightConfig::default(), Library::default()).unwrap();
         crate::insight::testing::read_anger(&insight);
         calls.understand_with(insight);
@@ -1452,9 +1468,7 @@ mod tests {
     #[tokio::test]
     async fn a_customer_who_does_not_agree_has_no_mood_and_none_any_more_when_they_say_so_later() {
         let (store, _folder) = testing::sqlite().await;
-        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let hub = Hub::new(store.clone(), writer, HubLimits::default());
-        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let calls = calls(&store);
         let config = InsightConfig { entities: false, ..InsightConfig::default() };
         let insight = Insight::start(&config, Library::default()).unwrap();
         crate::insight::testing::read_anger(&insight);
@@ -1488,9 +1502,7 @@ mod tests {
     #[tokio::test]
     async fn of_an_employee_who_was_taken_for_the_customer_nothing_is_left_and_nothing_comes() {
         let (store, _folder) = testing::sqlite().await;
-        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let hub = Hub::new(store.clone(), writer, HubLimits::default());
-        let calls = Calls::new(hub, None, None, Arc::default(), None, RedactionConfig::default());
+        let calls = calls(&store);
         let config = InsightConfig { entities: false, ..InsightConfig::default() };
         let insight = Insight::start(&config, Library::default()).unwrap();
         crate::insight::testing::read_anger(&insight);
@@ -1508,6 +1520,73 @@ mod tests {
         assert!(log.iter().all(|event| !event.body.tells_mood()), "{log:?}");
         let state = store.state(id).await.unwrap();
         assert_eq!((state.consent, state.finals().count()), (Some(Consent { mood: false }), 2));
+    }
+
+    /// Neither to the embedding, and so to the heads over it, nor to a text classifier in the place of one, which read the same
+    /// words; neither from customers nor from agents, for a checklist or for what is looked up.
+    #[tokio::test]
+    async fn a_card_number_is_never_sent_to_a_model_that_understands_calls() {
+        let (store, _folder) = testing::sqlite().await;
+        let calls = calls(&store);
+        let mut documents = sotto_knowledge::Hub::new();
+        documents.put(sotto_knowledge::Paper {
+            id: "refunds.md".to_owned(),
+            changed_unix_ms: 7,
+            visibility: sotto_knowledge::Visibility::default(),
+            bytes: 0,
+            content: sotto_knowledge::Content::plain("Help", "A refund of the panel takes three days."),
+        });
+        let library = Library::fixed(documents.index().unwrap());
+        let insight = Insight::start(&InsightConfig::default(), library).unwrap();
+        let given = crate::insight::testing::keep_what_is_read(&insight);
+        calls.understand_with(insight);
+        // Everything is understood when what hears it returns.
+        let begin = || {
+            let id = calls.begin_file(new_call(), true).unwrap().id;
+            let memory = Arc::new(CallMemory::default().with_checklist());
+            (id, Publisher { memory, alone: true, ..publisher(&calls, id) })
+        };
+        let heard = |n: u32, party, text: &str| said(n, party, u64::from(n) * 20_000, text);
+
+        let (id, first) = begin();
+        let whole = "Can I get a refund of the panel to my card number 4242 4242 4242 4242?";
+        let partial = heard(1, Party::Customer, whole);
+        let stable_chars = whole.chars().count() as u32;
+        first.hear(Utterance { r#final: false, stable_chars, ..partial }, None);
+        for (n, text) in (0..).zip([
+            whole,
+            "Can I get a refund of the panel? four two four two four two four two four two four two four two four two",
+            "شماره کارتم ۶۰۳۷ ۹۹۱۲ ۳۴۵۶ ۷۸۹۳ هست",
+            "شش صفر سه هفت نه نه یک دو سه چهار پنج شش هفت هشت نه سه",
+        ]) {
+            first.hear(heard(2 * n + 1, Party::Customer, text), None);
+            first.hear(heard(2 * n + 2, Party::Agent, text), None);
+        }
+        drop(first);
+        calls.finish(id, EndReason::Hangup).await;
+        let mut all = std::mem::take(&mut *given.lock().unwrap());
+        for what in ["understood", "checklist", "question"] {
+            let is_masked = |(by, text): &(&str, String)| *by == what && text.contains(MASK);
+            assert!(all.iter().any(is_masked), "{what}: {all:?}");
+        }
+
+        // Of a number in two turns the first half is harmless until the second is heard, and then both are gone.
+        let (id, second) = begin();
+        second.hear(heard(1, Party::Customer, "It is 4242 4242"), None);
+        given.lock().unwrap().clear();
+        second.hear(heard(2, Party::Customer, "4242 4242"), None);
+        drop(second);
+        calls.finish(id, EndReason::Hangup).await;
+        let halves = std::mem::take(&mut *given.lock().unwrap());
+        let understood = halves.iter().filter(|(what, _)| *what == "understood");
+        let texts: Vec<&str> = understood.map(|(_, text)| text.as_str()).collect();
+        assert_eq!(texts, ["It is ••••", MASK]);
+        all.extend(halves);
+        for (what, text) in &all {
+            let has = |part: &str| text.contains(part);
+            let is_card = text.chars().any(char::is_numeric) || has("four two") || has("شش صفر سه");
+            assert!(!is_card, "{what}: {text}");
+        }
     }
 
     /// A card number is dictated in two turns, on a recorded call: when the second is heard, nothing is left of either.

@@ -23,7 +23,7 @@ use toml::de::{DeTable, DeValue};
 use crate::alerts::AlertsConfig;
 use crate::crm::{CrmConfig, CrmRules};
 use crate::desk::DeskConfig;
-use crate::follow_ups::{FollowUpRules, FollowUpsConfig};
+use crate::follow_ups::{FollowUpRules, FollowUpsConfig, Voice, VoiceConfig};
 use crate::http::HttpSettings;
 use crate::imports::ImportsConfig;
 use crate::insight::{InsightConfig, MoodFrom};
@@ -49,7 +49,7 @@ const OTHER_VARIABLES: [&str; 5] = ["config", "models", "admin_password", "passw
 pub struct Config {
     /// Programs that are told of what happens, over HTTPS and signed: `[[webhooks]]` with `name`, `url` and `secret`. `kinds` are
     /// `call.started`, `call.ended`, `insight.ready`, `quality.ready`, `call.noted`, `task.proposed`, `task.accepted`,
-    /// `contact.changed`, `stage.suggested`, `stage.changed` and `alert`; without, all of them. `private = true` lets one be on a
+    /// `contact.changed`, `stage.suggested`, `stage.changed`, `ticket.changed`, `payment.changed` and `alert`; without, all of them. `private = true` lets one be on a
     /// network of your own.
     pub webhooks: Vec<WebhookConfig>,
     /// The web page and the interface for programs.
@@ -89,6 +89,8 @@ pub struct Config {
     /// Messages to contacts that follow from calls: drafted of what was promised, and sent when somebody has approved them. There
     /// are none until something is configured to send them by.
     pub follow_ups: FollowUpsConfig,
+    /// What speaks messages that are said on the telephone: a program or a server of yours, such as Piper.
+    pub voice: VoiceConfig,
     /// Recordings of calls.
     pub recording: RecordingConfig,
     /// Recordings of calls that were made elsewhere, and become calls here.
@@ -425,6 +427,15 @@ impl Config {
         if let Err(problem) = self.follow_ups.check() {
             return wrong("follow_ups", problem);
         }
+        if let Err(problem) = self.voice.check() {
+            return wrong("voice", problem);
+        }
+        if self.follow_ups.call_message.enabled
+            && (self.desk.trunk.host.is_empty() || self.spoken().is_empty())
+        {
+            let problem = "calls need a way out, `desk.trunk`, and `voice.en` or `voice.fa` to speak";
+            return wrong("follow_ups.call_message", problem.to_owned());
+        }
         if let Err(problem) = self.desk.trunk.check() {
             return wrong("desk.trunk", problem);
         }
@@ -485,7 +496,19 @@ impl Config {
     /// By what rules messages to contacts are drafted and sent.
     #[must_use]
     pub fn follow_up_rules(&self) -> FollowUpRules {
-        self.follow_ups.rules(self.crm_rules())
+        self.follow_ups.rules(self.crm_rules(), self.spoken())
+    }
+
+    /// What speaks messages that are said on the telephone, where there are any.
+    #[must_use]
+    pub fn telephone_voice(&self) -> Option<Voice> {
+        // It was checked.
+        self.follow_ups.call_message.enabled.then(|| self.voice.open().ok()).flatten()
+    }
+
+    /// The languages that are spoken on the telephone.
+    fn spoken(&self) -> Vec<&'static str> {
+        self.telephone_voice().map(|voice| voice.languages()).unwrap_or_default()
     }
 
     /// What HTTP needs of it.
@@ -504,6 +527,7 @@ impl Config {
             crm: self.crm_rules(),
             redaction: self.redaction.clone(),
             channels: self.follow_up_rules().channels,
+            voice: self.telephone_voice(),
             ..HttpSettings::new(self.server.data.clone())
         }
     }
@@ -973,6 +997,15 @@ mod tests {
         assert!(wrong("[follow_ups]\ntries = 0").starts_with("`follow_ups`: `tries`"));
         assert!(wrong("[follow_ups.texts]\ncall = { en = \"Hello\" }").contains("call"));
         assert!(wrong("[follow_ups.email]\ntls = \"maybe\"").starts_with("sotto.toml:2: "));
+        assert!(wrong("[voice.fa]\ncommand = [\"piper\"]").starts_with("`voice`: `fa`: `command`"));
+        let (calls, voice) =
+            ("[follow_ups.call_message]\nenabled = true", "[voice.en]\nurl = \"http://piper:5000\"");
+        let trunk = "[desk]\ntrunk = { host = \"pbx\" }";
+        for lacking in [calls.to_owned(), [calls, trunk].join("\n"), [calls, voice].join("\n")] {
+            assert!(wrong(&lacking).starts_with("`follow_ups.call_message`: "), "{lacking}");
+        }
+        let whole = load(&[calls, trunk, voice].join("\n"), &[], &[]).unwrap();
+        assert_eq!(whole.follow_up_rules().spoken, ["en"]);
         assert!(load("", &[("SOTTO_SPEECH__WORKERS", "many")], &[]).unwrap_err().contains("SPEECH__WORKERS"));
         assert!(load("", &[], &["speech.workers"]).unwrap_err().contains("section.key=value"));
         assert!(load("", &[], &["server=1"]).is_err() && load("", &[], &["=1"]).is_err());

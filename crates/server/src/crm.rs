@@ -2,7 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_call::{CallId, Participant, Party};
+use sotto_call::{CallId, Participant, Party, Source};
 use sotto_crm::{CallNote, Contact, Country, Phone};
 use sotto_store::{CallEntry, Store, StoreError};
 use time::UtcOffset;
@@ -110,6 +110,12 @@ impl CrmRules {
     }
 }
 
+/// Whether a call is a voice note: a recording on which nobody speaks but the customer.
+#[must_use]
+pub fn is_voice_note(source: Source, participants: &[Participant]) -> bool {
+    source == Source::File && matches!(participants, [Participant { party: Party::Customer, .. }])
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -172,5 +178,8 @@ mod tests {
         assert_eq!(of(&[&agent, &other, &nobody, &customer]).as_deref(), Some("+989121234567"));
         assert_eq!(of(&[&agent, &other]).as_deref(), Some("+442079460018"));
         assert_eq!(of(&[&agent, &nobody]), None);
+        assert!(is_voice_note(Source::File, std::slice::from_ref(&customer)));
+        assert!(!is_voice_note(Source::Sip, std::slice::from_ref(&customer)), "somebody listened");
+        assert!(!is_voice_note(Source::File, &[agent, customer]) && !is_voice_note(Source::File, &[other]));
     }
 }

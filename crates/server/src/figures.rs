@@ -1,6 +1,7 @@
 //! What recognition, redaction, insight, the library and signalling count, registered for `/metrics`.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
 use sotto_llm::{Counts, Llm, Purpose, SECONDS, Standing};
@@ -113,6 +114,13 @@ pub fn jobs(metrics: &Metrics, figures: &Arc<jobs::Figures>) {
     let done = ("jobs_done", "Jobs after calls that are done");
     let failed = ("jobs_failed", "Tries of jobs after calls that failed");
     tries(metrics, figures, [done, failed, ("jobs_dead", "Jobs after calls that were given up")]);
+}
+
+/// Registers how often what was said in a call could not be embedded.
+pub fn meaning(metrics: &Metrics, failed: &Arc<AtomicU64>) {
+    let failed = failed.clone();
+    let help = "Tries to embed what was said in a call that failed";
+    metrics.counter("calls_not_embedded", help, move || failed.load(Relaxed));
 }
 
 /// Registers what is counted of recordings made elsewhere.

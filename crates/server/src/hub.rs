@@ -10,18 +10,20 @@
 //! store, in the store, and on its way to subscribers.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use dashmap::DashMap;
+use futures::FutureExt as _;
 use sotto_call::{
-    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EventBody, Millis, Redacted,
-    Source, Utterance, UtteranceId,
+    CallEnded, CallEvent, CallId, CallLog, CallStarted, CallState, Consent, EndReason, EventBody, Millis,
+    Redacted, Source, Utterance, UtteranceId,
 };
 use sotto_insight::{Cards, Prompter, TalkMeter};
 use sotto_knowledge::SURE;
-use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError};
+use sotto_store::{CallRow, Closing, EventWriter, NotStored, Store, StoreError, close_by_log};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 use tokio::time::Instant;
@@ -59,6 +61,8 @@ impl Default for HubLimits {
 const SUMMARY_EVERY: Duration = Duration::from_millis(250);
 /// Summaries a list may fall behind before it is cut off.
 const LISTS_TAIL: usize = 1024;
+/// How long it is until a call whose task has failed is closed again, where the database was away.
+const CLOSE_AGAIN: Duration = Duration::from_secs(1);
 /// Events read from the store at once.
 const PAGE: u32 = 500;
 
@@ -119,7 +123,7 @@ pub struct HubFigures {
     pub dropped: u64,
     /// Calls whose end the store would not take.
     pub not_stored: u64,
-    /// Calls whose task has ended by itself. They are closed at the next start.
+    /// Calls whose task has ended by itself. They are closed by what is stored of them.
     pub failed: u64,
     /// Subscribers cut off because they were too slow.
     pub slow: u64,
@@ -464,8 +468,52 @@ impl Shared {
             shared: Arc::clone(self),
             waiting,
         };
-        tokio::spawn(task.run(commands, place));
+        tokio::spawn(task.watched(commands, place));
         Ok(handle)
+    }
+}
+
+impl Shared {
+    /// Tells lists what a call looks like now, if that is news to them: as it was, and as it is.
+    fn show(
+        &self,
+        shown: &Mutex<Arc<CallSummary>>,
+        mut summary: CallSummary,
+    ) -> Option<(Arc<CallSummary>, Arc<CallSummary>)> {
+        let (before, now) = {
+            let mut shown = shown.lock().unwrap_or_else(PoisonError::into_inner);
+            if shown.looks_like(&summary) {
+                return None;
+            }
+            summary.version = shown.version + 1;
+            let now = Arc::new(summary);
+            (std::mem::replace(&mut *shown, Arc::clone(&now)), now)
+        };
+        // Nobody may be listening.
+        let _ = self.lists.send(Arc::clone(&now));
+        Some((before, now))
+    }
+
+    /// Closes a call whose task is no more, as soon as the database is there: what it came to, or nothing when the database
+    /// will never take it.
+    async fn close_failed(&self, id: CallId) -> Option<CallState> {
+        // All that was numbered, and what was taken out of it.
+        self.writer.flush().await;
+        loop {
+            let closed = async {
+                let row = self.store.call(id).await?.ok_or(StoreError::UnknownCall(id))?;
+                close_by_log(&self.store, &row, EndReason::Fault, None).await
+            };
+            match closed.await {
+                Ok((state, _)) => return Some(state),
+                Err(error) if error.is_permanent() => {
+                    tracing::error!(call = %id, %error, "the call's end was not stored");
+                    return None;
+                }
+                Err(error) => tracing::warn!(call = %id, %error, "the call's end is not stored yet"),
+            }
+            tokio::time::sleep(CLOSE_AGAIN).await;
+        }
     }
 }
 
@@ -477,18 +525,17 @@ struct Place {
 }
 
 impl Place {
-    /// The call leaves the registry; whether it was there.
-    fn leave(&mut self) -> bool {
-        self.call.take().is_some_and(|call| self.shared.calls.remove(&call).is_some())
+    /// The call leaves the registry.
+    fn leave(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.shared.calls.remove(&call);
+        }
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        // Its task has panicked, or it would have left: it must not look live for ever.
-        if self.leave() {
-            self.shared.counters.failed.fetch_add(1, Ordering::Relaxed);
-        }
+        self.leave();
         self.shared.count.send_modify(|count| *count = count.saturating_sub(1));
     }
 }
@@ -628,7 +675,25 @@ struct Task {
 }
 
 impl Task {
-    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, mut place: Place) {
+    /// Runs, and closes the call by what is stored of it where that panics: it must not look live for ever. Its audio is
+    /// not this task's, and goes on.
+    async fn watched(self, inbox: mpsc::UnboundedReceiver<Command>, mut place: Place) {
+        let (id, shared, summary) = (self.id, Arc::clone(&self.shared), Arc::clone(&self.summary));
+        if AssertUnwindSafe(self.run(inbox, &mut place)).catch_unwind().await.is_ok() {
+            return;
+        }
+        shared.counters.failed.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(call = %id, "the call's task has panicked: nothing more of the call is written down");
+        match shared.close_failed(id).await {
+            Some(state) => {
+                let recording = summary.lock().unwrap_or_else(PoisonError::into_inner).recording;
+                shared.show(&summary, CallSummary::of_state(id, recording, &state));
+            }
+            None => _ = shared.counters.not_stored.fetch_add(1, Ordering::Relaxed),
+        }
+    }
+
+    async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Command>, place: &mut Place) {
         let mut show_at = Instant::now() + SUMMARY_EVERY;
         let mut changed = false;
         // When there is something else to see only because time has passed.
@@ -693,7 +758,6 @@ impl Task {
                 Command::End(_, reply) => drop(reply.send(stored)),
             }
         }
-        drop(place);
     }
 
     /// Waits until the end is stored, serving those who come meanwhile.
@@ -896,24 +960,15 @@ impl Task {
         }
     }
 
-    /// Tells lists what the call looks like now, if that is news to them.
+    /// Tells lists what the call looks like now, and others what has become of it.
     fn show(&self) {
         let mut summary = CallSummary::of_state(self.id, self.recording, &self.state);
         if summary.state == Lifecycle::Live && goes_on(&self.state) {
             summary.now = Some(self.needs.now((self.clock)(), &self.state));
         }
-        let (before, now) = {
-            let mut shown = self.summary.lock().unwrap_or_else(PoisonError::into_inner);
-            if shown.looks_like(&summary) {
-                return;
-            }
-            summary.version = shown.version + 1;
-            let now = Arc::new(summary);
-            (std::mem::replace(&mut *shown, Arc::clone(&now)), now)
-        };
-        self.tell_others(before.now.as_ref(), now.now.as_ref());
-        // Nobody may be listening.
-        let _ = self.shared.lists.send(now);
+        if let Some((before, now)) = self.shared.show(&self.summary, summary) {
+            self.tell_others(before.now.as_ref(), now.now.as_ref());
+        }
     }
 }
 
@@ -1106,9 +1161,9 @@ mod tests {
     use proptest::prelude::*;
     use sotto_call::{
         ArcPoint, Card, CardAnswer, CardAnswered, CardHeldBackBecause, ChecklistItem, CustomerUtterance,
-        Emotion, EndReason, Entities, Entity, EntityKind, Intent, Load, MASK, Mood, Participant,
-        Participants, Party, PartyChange, PromptAnswer, PromptAnswered, PromptKind, Quote, Secret, Sentiment,
-        Shedding, Source, Span, Trend, Utterance, Word, WordsMood,
+        Emotion, Entities, Entity, EntityKind, Intent, Load, MASK, Mood, Participant, Participants, Party,
+        PartyChange, PromptAnswer, PromptAnswered, PromptKind, Quote, Secret, Sentiment, Shedding, Source,
+        Span, Trend, Utterance, Word, WordsMood,
     };
     use sotto_insight::{Playbook, PromptSet};
     use sotto_store::{CallRowState, EventKind, Listener, WriterLimits, testing};
@@ -1383,13 +1438,40 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_call_whose_task_panics_does_not_look_live_for_ever() {
+    async fn a_call_whose_task_panics_is_closed_with_what_is_stored_of_it() {
         let (hub, _folder) = hub(HubLimits::default()).await;
-        let call = hub.begin(new_call("a"), || panic!("no clock")).unwrap();
+        let broken = Arc::new(AtomicBool::new(false));
+        let is_broken = Arc::clone(&broken);
+        let clock = move || {
+            assert!(!is_broken.load(Ordering::Relaxed), "a clock that fails");
+            still()
+        };
+        let call = hub.begin(new_call("a"), clock).unwrap();
+        let mut list = hub.follow_list();
+        list.next().await.unwrap();
+        let follow = hub.follow(call.id(), Some(0)).await.unwrap();
         call.publish(utterance(1, "word", true));
+        // Answered by the call's task, so it has numbered the words by then.
+        hub.follow(call.id(), None).await.unwrap();
+        broken.store(true, Ordering::Relaxed);
+        call.publish(utterance(2, "lost", true));
         hub.drained().await;
-        assert_eq!((hub.live(), hub.figures().failed), (0, 1));
+        let figures = hub.figures();
+        assert_eq!((figures.live, figures.failed, figures.not_stored), (0, 1, 0));
         assert!(hub.get(call.id()).is_none());
+        let row = hub.store().call(call.id()).await.unwrap().unwrap();
+        assert_eq!((row.state, row.ended, row.utterances), (CallRowState::Ended, Some(EndReason::Fault), 1));
+        let all = hub.store().events(call.id(), 0, 9).await.unwrap();
+        assert_eq!(all[..2], collect(follow).await.1);
+        let ended = CallEnded { reason: EndReason::Fault, duration_ms: still() };
+        assert_eq!((all.len(), &all[2].body), (3, &EventBody::CallEnded(ended)));
+        let ended = loop {
+            let Some(ListUpdate::Call(seen)) = list.next().await.unwrap() else { panic!() };
+            if seen.state == Lifecycle::Ended {
+                break seen.ended;
+            }
+        };
+        assert_eq!(ended, Some(EndReason::Fault));
         assert_eq!(call.end(hangup(1)).await, Ok(()), "nobody waits for it");
     }
 

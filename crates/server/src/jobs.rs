@@ -1,6 +1,9 @@
 //! What is done after calls, behind those that go on: the store keeps the jobs, one task claims them, and each is worked on by
 //! a thread of its own.
 //!
+//! Each step has a lane of its own, which waits for no other: what is drawn from a call's log, and found by it, is there while a
+//! language model is still asked about this call and those before it.
+//!
 //! Nothing here can hold up or end a call: there are few threads, they yield to all others, and one that panics or takes for
 //! ever is a try that failed. A job is tried again later and later, and then waits for a person. One that was being worked on
 //! when the process died is taken up at the next start.
@@ -10,16 +13,17 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use sotto_call::{CallEvent, CallId, CallState, EventBody, Participant};
+use sotto_call::{CallEvent, CallId, CallState, EventBody, Participant, Source};
 use sotto_knowledge::Trigger;
 use sotto_review::{CallInsight, Quality, Scorecard};
-use sotto_store::{CallEntry, CallKnowledge, JobRow, ReviewRow, Step, Store, StoreError};
+use sotto_store::{CallEntry, CallKnowledge, INTERRUPTED, JobRow, ReviewRow, Step, Store, StoreError};
 use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::assist::Model;
 use crate::cli::now_unix_ms;
+use crate::crm::is_voice_note;
 use crate::follow_ups::FollowUpRules;
 use crate::library::Library;
 use crate::writer::{self, Drafted};
@@ -33,7 +37,7 @@ const JOINED_TOGETHER: u32 = 50;
 /// How jobs are worked on.
 #[derive(Clone, Copy, Debug)]
 pub struct JobLimits {
-    /// At the same time.
+    /// At the same time, of each step.
     pub at_once: usize,
     /// How often each is tried.
     pub tries: u32,
@@ -79,22 +83,25 @@ pub struct Figures {
     pub dead: AtomicU64,
 }
 
-/// What a call came to, as JSON.
+/// What a step came to, as JSON.
 pub struct Made {
-    /// Its insight, in which nothing rests on how the customer felt.
+    /// A call's insight, in which nothing rests on how the customer felt.
     pub insight: String,
     /// Its insight with that; absent where it is the same.
     pub with_moods: Option<String>,
-    /// Its quality.
+    /// What only [`Step::Review`] makes.
+    pub review: Option<Reviewed>,
+}
+
+/// What a call came to, besides its insight.
+pub struct Reviewed {
+    /// Its quality, as JSON.
     pub quality: String,
     /// What it tells of what is written down, and by what the call is found.
     pub knowledge: CallKnowledge,
-    /// Makes what is to stand in place of this, and may take long. Until then this is shown, and the job goes on.
-    pub better: Option<Better>,
+    /// What is to be done next.
+    pub next: Option<Step>,
 }
-
-/// See [`Made::better`].
-pub type Better = Box<dyn FnOnce() -> anyhow::Result<Made> + Send + Sync>;
 
 /// What works on jobs: makes of a call's log what a step comes to. Partial words that final ones have replaced may be absent.
 pub type Work = Arc<dyn Fn(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + Sync>;
@@ -106,6 +113,8 @@ pub fn built_in(library: Library) -> Work {
     let trigger = Trigger::new();
     Arc::new(move |step: Step, events: &[CallEvent]| match step {
         Step::Review => review(events, &CARD, &library, &trigger),
+        // It was queued when there was a model.
+        Step::Write => insights(CallState::of(events), &Drafted::NotAsked),
     })
 }
 
@@ -113,23 +122,21 @@ pub fn built_in(library: Library) -> Work {
 /// being written, the job is done again at the next start.
 #[must_use]
 pub fn by_model(library: Library, model: Model, runtime: Handle, stop: CancellationToken) -> Work {
-    let (at_once, asked) = (built_in(library), Arc::new((model, runtime, stop)));
+    let at_once = built_in(library);
     Arc::new(move |step: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
-        let made = at_once(step, events)?;
         let state = CallState::of(events);
-        if state.finals().next().is_none() {
-            return Ok(made);
+        match step {
+            Step::Review if state.finals().next().is_none() => at_once(step, events),
+            Step::Review => {
+                let review = at_once(step, events)?.review;
+                let review = review.map(|review| Reviewed { next: Some(Step::Write), ..review });
+                Ok(Made { review, ..insights(state, &Drafted::Awaited)? })
+            }
+            Step::Write => {
+                let drafted = runtime.block_on(stop.run_until_cancelled(writer::draft(&model, &state)));
+                insights(state, &drafted.context("Sotto is being stopped")?)
+            }
         }
-        let (insight, with_moods) = insights(state.clone(), &Drafted::Awaited)?;
-        let (quality, knowledge) = (made.quality.clone(), made.knowledge.clone());
-        let asked = Arc::clone(&asked);
-        let better: Better = Box::new(move || {
-            let (model, runtime, stop) = &*asked;
-            let drafted = runtime.block_on(stop.run_until_cancelled(writer::draft(model, &state)));
-            let (insight, with_moods) = insights(state, &drafted.context("Sotto is being stopped")?)?;
-            Ok(Made { insight, with_moods, quality, knowledge, better: None })
-        });
-        Ok(Made { insight, with_moods, better: Some(better), ..made })
     })
 }
 
@@ -147,18 +154,17 @@ fn review(
     });
     let quality = Quality::of(events, card);
     knowledge.search = search::of_call(&state, events, &CallInsight::of_state(&state), &quality);
-    let (insight, with_moods) = insights(state, &Drafted::NotAsked)?;
-    let quality = serde_json::to_string(&quality)?;
-    Ok(Made { insight, with_moods, quality, knowledge, better: None })
+    let review = Reviewed { quality: serde_json::to_string(&quality)?, knowledge, next: None };
+    Ok(Made { review: Some(review), ..insights(state, &Drafted::NotAsked)? })
 }
 
-/// The insight of a call without moods, and with them where that is another one, as JSON.
-fn insights(mut state: CallState, drafted: &Drafted) -> anyhow::Result<(String, Option<String>)> {
+/// The insight of a call without moods, and with them where that is another one.
+fn insights(mut state: CallState, drafted: &Drafted) -> anyhow::Result<Made> {
     let with_moods = drafted.insight(&state);
     state.forget_moods();
     let insight = drafted.insight(&state);
     let with_moods = (with_moods != insight).then(|| serde_json::to_string(&with_moods)).transpose()?;
-    Ok((serde_json::to_string(&insight)?, with_moods))
+    Ok(Made { insight: serde_json::to_string(&insight)?, with_moods, review: None })
 }
 
 /// Works on jobs until it is told to stop, and then ends what it has begun. Whoever runs it holds
@@ -176,29 +182,7 @@ pub async fn run(
     if let Err(error) = worker.rules.crm.respell(&worker.store).await {
         tracing::warn!(%error, "numbers stay as they were spelled before `crm.country` was set");
     }
-    let mut is_more = worker.join_calls().await;
-    let mut under_way = JoinSet::new();
-    while !worker.stop.is_cancelled() {
-        while under_way.len() < limits.at_once {
-            let job = match worker.store.claim_job(now_unix_ms()).await {
-                Ok(Some(job)) => job,
-                Ok(None) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "no job can be claimed just now");
-                    break;
-                }
-            };
-            under_way.spawn(Arc::clone(&worker).attend_to(job));
-        }
-        let pause = if is_more { Duration::ZERO } else { limits.every };
-        tokio::select! {
-            () = worker.stop.cancelled() => {}
-            Some(_) = under_way.join_next() => {}
-            () = tokio::time::sleep(pause) => {}
-        }
-        is_more = worker.join_calls().await;
-    }
-    while under_way.join_next().await.is_some() {}
+    tokio::join!(worker.lane(Step::Review), worker.lane(Step::Write), worker.keep_joining());
 }
 
 struct Worker {
@@ -212,8 +196,8 @@ struct Worker {
 
 /// What came of a try.
 enum Outcome {
-    /// What it came to, what it tells of what is written down, and what it adds to the timeline of whoever the call was with.
-    Made(Box<(ReviewRow, CallKnowledge, Option<CallEntry>)>),
+    /// What it came to, and what it adds to the timeline of whoever the call was with.
+    Made(Box<(Made, Option<CallEntry>)>),
     /// Why not, and when it is tried again.
     Failed(String, Option<u64>),
 }
@@ -233,6 +217,44 @@ impl Worker {
         }
     }
 
+    /// Works on the jobs of a step, until it is told to stop.
+    async fn lane(self: &Arc<Self>, step: Step) {
+        let mut under_way = JoinSet::new();
+        while !self.stop.is_cancelled() {
+            while under_way.len() < self.limits.at_once {
+                let job = match self.store.claim_job(step, now_unix_ms()).await {
+                    Ok(Some(job)) => job,
+                    Ok(None) => break,
+                    Err(error) => {
+                        tracing::warn!(%error, "no job can be claimed just now");
+                        break;
+                    }
+                };
+                under_way.spawn(Arc::clone(self).attend_to(job));
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => {}
+                Some(_) = under_way.join_next() => {}
+                () = tokio::time::sleep(self.limits.every) => {}
+            }
+        }
+        while under_way.join_next().await.is_some() {}
+    }
+
+    /// Looks whose calls are, some at a time, until it is told to stop, and then once more.
+    async fn keep_joining(&self) {
+        loop {
+            let is_last = self.stop.is_cancelled();
+            let is_more = self.join_calls().await;
+            if is_last {
+                return;
+            }
+            if !is_more {
+                self.rests().await;
+            }
+        }
+    }
+
     /// Looks whose some calls are, of which nobody has: what they came to is there already, and nothing is made again. Whether
     /// there may be more.
     async fn join_calls(&self) -> bool {
@@ -244,7 +266,9 @@ impl Worker {
             }
         };
         for call in &calls {
-            let entry = self.entry(call.id, &call.participants, call.ended_at_unix_ms, &call.insight).await;
+            let entry = self
+                .entry((call.id, call.source), &call.participants, call.ended_at_unix_ms, &call.insight)
+                .await;
             let joined = match entry {
                 Ok(entry) => self.store.join_call(call, entry.as_ref(), now_unix_ms()).await,
                 Err(error) => Err(error),
@@ -266,11 +290,11 @@ impl Worker {
     }
 
     async fn attend_to(self: Arc<Self>, job: JobRow) {
-        let outcome = match self.made(&job).await {
-            Ok((made, entry)) => {
-                let (review, knowledge) = kept(&job, made);
-                Outcome::Made(Box::new((review, knowledge, entry)))
-            }
+        // It may be what has killed the program.
+        let is_killer = job.tries > self.limits.tries && job.error.as_deref() == Some(INTERRUPTED);
+        let made = if is_killer { Err(anyhow::anyhow!(INTERRUPTED)) } else { self.made(&job).await };
+        let outcome = match made {
+            Ok(made) => Outcome::Made(Box::new(made)),
             Err(error) => {
                 let error = format!("{error:#}");
                 // What a stop has broken off has not failed, however often.
@@ -278,7 +302,7 @@ impl Worker {
                 let again =
                     is_tried_again.then(|| now_unix_ms().saturating_add(self.limits.pause_ms(job.tries)));
                 tracing::warn!(call = %job.call, job = %job.id, tries = job.tries, %error, "a job failed");
-                Outcome::Failed(error, again)
+                self.failed(&job, error, again).await
             }
         };
         let Some(settled) = self.settle(&job, outcome).await else { return };
@@ -294,36 +318,66 @@ impl Worker {
         }
     }
 
+    /// What comes of a try that failed. Nobody waits for ever for what a model was to write: where that is given up, the call comes
+    /// to what it does without one.
+    async fn failed(&self, job: &JobRow, error: String, again: Option<u64>) -> Outcome {
+        if again.is_some() || job.step != Step::Write {
+            return Outcome::Failed(error, again);
+        }
+        let unwritten = self.made_by(job, |_, events| {
+            let without_model = Drafted::Failed("given_up");
+            insights(CallState::of(events), &without_model)
+        });
+        match unwritten.await {
+            Ok(made) => {
+                self.figures.failed.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(call = %job.call, job = %job.id, "what a model was to write is given up");
+                Outcome::Made(Box::new(made))
+            }
+            // The database is away, perhaps.
+            Err(_) => {
+                let again = now_unix_ms().saturating_add(self.limits.pause_ms(job.tries));
+                Outcome::Failed(error, Some(again))
+            }
+        }
+    }
+
     async fn made(&self, job: &JobRow) -> anyhow::Result<(Made, Option<CallEntry>)> {
+        let work = Arc::clone(&self.work);
+        self.made_by(job, move |step, events| work(step, events)).await
+    }
+
+    async fn made_by(
+        &self,
+        job: &JobRow,
+        work: impl FnOnce(Step, &[CallEvent]) -> anyhow::Result<Made> + Send + 'static,
+    ) -> anyhow::Result<(Made, Option<CallEntry>)> {
         let call = self.store.call(job.call).await?.context("the call is gone")?;
         let events = self.log(job.call).await?;
-        let (step, work) = (job.step, Arc::clone(&self.work));
-        let mut made = self.done(move || work(step, &events)).await?;
-        if let Some(better) = made.better.take() {
-            let (review, _) = kept(job, made);
-            // Where it is not taken, there will be something better.
-            if let Err(error) = self.store.show_review(job, &review).await {
-                tracing::warn!(call = %job.call, %error, "what is known of a call so far cannot be shown");
-            }
-            made = self.done(better).await?;
-        }
+        let step = job.step;
+        let made = self.done(move || work(step, &events)).await?;
         let length = call.duration_ms.map_or(0, |length| length.0);
         let ended_at = call.started_at_unix_ms.saturating_add(length);
-        let entry = self.entry(call.id, &call.participants, ended_at, &made.insight).await?;
+        let entry = self.entry((call.id, call.source), &call.participants, ended_at, &made.insight).await?;
         Ok((made, entry))
     }
 
     /// What a call adds to the timeline of whoever it was with, and what follows from it.
     async fn entry(
         &self,
-        call: CallId,
+        (call, source): (CallId, Source),
         participants: &[Participant],
         ended_at_unix_ms: u64,
         insight: &str,
     ) -> Result<Option<CallEntry>, StoreError> {
         let mut entry = self.rules.crm.entry(call, participants, ended_at_unix_ms, insight);
         if let Some(entry) = &mut entry {
-            entry.drafts = self.rules.drafts(&self.store, entry).await?;
+            if is_voice_note(source, participants) {
+                let said = self.store.state(call).await?;
+                let note = entry.note.clone();
+                entry.note = note.of_voice(said.finals().map(|words| words.text.as_str()));
+            }
+            entry.drafts = self.rules.drafts(&self.store, call, entry).await?;
         }
         Ok(entry)
     }
@@ -355,12 +409,10 @@ impl Worker {
     /// Tells the store what came of a try, however long the database is away, and what that was. What the database refuses for
     /// good waits for a person. Nothing, where it is out of date, or cannot be told before the process ends: then it is done again.
     async fn settle(&self, job: &JobRow, mut outcome: Outcome) -> Option<Outcome> {
+        let mut is_refused = false;
         loop {
             let told = match &outcome {
-                Outcome::Made(made) => {
-                    let (review, knowledge, entry) = made.as_ref();
-                    self.store.finish_job(job, review, knowledge, entry.as_ref()).await
-                }
+                Outcome::Made(made) => self.finish(job, &made.0, made.1.as_ref()).await,
                 Outcome::Failed(error, again) => self.store.fail_job(job, error, *again, now_unix_ms()).await,
             };
             match told {
@@ -370,7 +422,12 @@ impl Worker {
                     if matches!(outcome, Outcome::Failed(..)) {
                         return None;
                     }
-                    outcome = Outcome::Failed(format!("the database refuses it: {error}"), None);
+                    let refused = format!("the database refuses it: {error}");
+                    outcome = match is_refused {
+                        true => Outcome::Failed(refused, None),
+                        false => self.failed(job, refused, None).await,
+                    };
+                    is_refused = true;
                     continue;
                 }
                 Err(error) => tracing::warn!(%error, "what a job came to waits for the database"),
@@ -381,6 +438,22 @@ impl Worker {
         }
     }
 
+    /// Has kept what a job came to; whether it is still its to say.
+    async fn finish(&self, job: &JobRow, made: &Made, entry: Option<&CallEntry>) -> Result<bool, StoreError> {
+        let (Made { insight, with_moods, review }, now) = (made, now_unix_ms());
+        let Some(Reviewed { quality, knowledge, next }) = review else {
+            return self.store.finish_writing(job, insight, with_moods.as_deref(), entry, now).await;
+        };
+        let row = ReviewRow {
+            version: job.version,
+            made_at_unix_ms: now,
+            insight: insight.clone(),
+            with_moods: with_moods.clone(),
+            quality: quality.clone(),
+        };
+        self.store.finish_job(job, &row, knowledge, entry, *next).await
+    }
+
     /// Waits a little; whether it is told to stop.
     async fn rests(&self) -> bool {
         tokio::select! {
@@ -388,13 +461,6 @@ impl Worker {
             () = tokio::time::sleep(self.limits.every) => false,
         }
     }
-}
-
-/// What is kept of what a job came to.
-fn kept(job: &JobRow, made: Made) -> (ReviewRow, CallKnowledge) {
-    let Made { insight, with_moods, quality, knowledge, better: _ } = made;
-    let (version, made_at_unix_ms) = (job.version, now_unix_ms());
-    (ReviewRow { version, made_at_unix_ms, insight, with_moods, quality }, knowledge)
 }
 
 #[cfg(test)]
@@ -465,8 +531,9 @@ mod tests {
     }
 
     fn made_of(name: &str) -> Made {
-        let knowledge = CallKnowledge::default();
-        Made { insight: name.to_owned(), with_moods: None, quality: "{}".to_owned(), knowledge, better: None }
+        let (quality, knowledge) = ("{}".to_owned(), CallKnowledge::default());
+        let review = Some(Reviewed { quality, knowledge, next: None });
+        Made { insight: name.to_owned(), with_moods: None, review }
     }
 
     /// Works until this is so, and returns what was counted.
@@ -608,7 +675,7 @@ mod tests {
         let (store, _folder) = sotto_store::testing::sqlite().await;
         let calls = ended_calls(&store, 1).await;
         // Claimed by a process that has died since.
-        store.claim_job(now_unix_ms()).await.unwrap().unwrap();
+        store.claim_job(Step::Review, now_unix_ms()).await.unwrap().unwrap();
         work_until(&store, built_in(Library::default()), SOON, has(JobState::Done, 1)).await;
         let review = store.review(calls[0].1).await.unwrap().unwrap();
         let insight: serde_json::Value = serde_json::from_str(&review.insight).unwrap();
@@ -617,38 +684,125 @@ mod tests {
         assert!(quality["questions"].is_array());
     }
 
-    #[tokio::test]
-    async fn what_a_call_came_to_is_shown_while_a_model_writes_and_a_stop_has_it_done_again() {
-        let (store, _folder) = sotto_store::testing::sqlite().await;
+    /// So many calls that are over, in each of which something was said.
+    async fn spoken_calls(store: &Store, count: usize) -> Vec<CallId> {
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
-        let (id, started, mut log) = (CallId::new(), started("asked"), CallLog::default());
-        writer.begin(CallRow::live(id, &started, None)).unwrap();
-        writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started))));
-        let said = utterance(1, Party::Customer, "My order has not arrived.");
-        writer.write(id, Arc::new(log.append(Millis(1), EventBody::Utterance(said))));
-        let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
-        writer.write(id, Arc::new(log.append(Millis(5), EventBody::CallEnded(ended.clone()))));
-        writer.end(id, Closing { ended, utterances: 1, last: None, participants: None }).await.unwrap();
+        let mut calls = Vec::new();
+        for n in 0..count {
+            let (id, started, mut log) = (CallId::new(), started(&n.to_string()), CallLog::default());
+            writer.begin(CallRow::live(id, &started, None)).unwrap();
+            writer.write(id, Arc::new(log.append(Millis(0), EventBody::CallStarted(started))));
+            let said = utterance(1, Party::Customer, "My order has not arrived.");
+            writer.write(id, Arc::new(log.append(Millis(1), EventBody::Utterance(said))));
+            let ended = CallEnded { reason: EndReason::Hangup, duration_ms: Millis(5) };
+            writer.write(id, Arc::new(log.append(Millis(5), EventBody::CallEnded(ended.clone()))));
+            writer.end(id, Closing { ended, utterances: 1, last: None, participants: None }).await.unwrap();
+            calls.push(id);
+        }
+        calls
+    }
 
+    /// A model never answers, and has as many questions before it as there are lanes for.
+    async fn a_silent_model(store: &Store) {
+        let calls = spoken_calls(store, 11).await;
         let fake = Fake::in_turn(vec![Reply::Silence]).await;
         let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
         let model = Model { llm, redaction, patience: Duration::from_secs(60) };
         let stop = CancellationToken::new();
         let work = by_model(Library::default(), model, Handle::current(), stop.clone());
         // A stop is no failure, though it is the last try.
-        let limits = JobLimits { tries: 1, ..SOON };
+        let limits = JobLimits { at_once: 1, tries: 1, ..SOON };
         let working =
             run(store.clone(), work, FollowUpRules::default(), limits, Arc::default(), stop.clone());
         let working = tokio::spawn(working);
-        while fake.asked().is_empty() {
+        // That of all calls is there, while the model is asked about the first of them.
+        while !has(JobState::Done, 11)(&store.job_counts().await.unwrap()) || fake.asked().is_empty() {
             tokio::task::yield_now().await;
         }
-        let shown = store.review(id).await.unwrap().unwrap().insight;
-        assert!(shown.contains("\"being_written\":true"), "{shown}");
+        for id in &calls {
+            let shown = store.review(*id).await.unwrap().unwrap().insight;
+            assert!(shown.contains("\"being_written\":true"), "{shown}");
+            assert_eq!(store.said(*id).await.unwrap().len(), 1, "it is found");
+        }
+        assert_eq!(fake.asked().len(), 1);
         stop.cancel();
         working.await.unwrap();
-        let waiting = store.jobs(Some(JobState::Waiting), None, 9).await.unwrap();
-        assert_eq!(waiting[0].error.as_deref(), Some("Sotto is being stopped"));
+        let waiting = store.jobs(Some(JobState::Waiting), None, 99).await.unwrap();
+        assert!(waiting.len() == 11 && waiting.iter().all(|job| job.step == Step::Write));
+        let stopped = waiting.iter().filter_map(|job| job.error.as_deref());
+        assert_eq!(stopped.collect::<Vec<_>>(), ["Sotto is being stopped"]);
+
+        // Without a model, the calls come to what they do without one.
+        let all_done = has(JobState::Done, 22);
+        work_until(store, built_in(Library::default()), SOON, all_done).await;
+        let shown = store.review(calls[0]).await.unwrap().unwrap().insight;
+        assert!(!shown.contains("being_written"), "{shown}");
+    }
+
+    #[tokio::test]
+    async fn a_model_that_never_answers_does_not_keep_other_calls_from_what_is_built_in() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        a_silent_model(&store).await;
+        if let Some(store) = sotto_store::testing::postgres().await {
+            a_silent_model(&store).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_model_writes_comes_in_the_place_of_what_is_built_in() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let calls = spoken_calls(&store, 1).await;
+        let said = serde_json::json!({
+            "entities": [], "lead_stage_suggestion": [], "next_actions": [], "urgency": [],
+            "summary_bullets": [{ "utterances": [1], "value": "The order has not arrived." }],
+        });
+        let fake = Fake::in_turn(vec![Reply::Says(said.to_string())]).await;
+        let (llm, redaction) = (Llm::new(fake.settings()).unwrap(), RedactionConfig::default());
+        let model = Model { llm, redaction, patience: Duration::from_secs(60) };
+        let work = by_model(Library::default(), model, Handle::current(), CancellationToken::new());
+        work_until(&store, work, SOON, has(JobState::Done, 2)).await;
+        let review = store.review(calls[0]).await.unwrap().unwrap();
+        let insight: serde_json::Value = serde_json::from_str(&review.insight).unwrap();
+        assert_eq!(insight["summary_bullets"], serde_json::json!(["The order has not arrived."]));
+        assert_eq!(insight.get("being_written"), None);
+        assert!(review.quality.contains("questions"), "that of the review stays");
+    }
+
+    #[tokio::test]
+    async fn what_a_model_never_writes_is_not_being_written_for_ever() {
+        let (store, _folder) = sotto_store::testing::sqlite().await;
+        let calls = spoken_calls(&store, 1).await;
+        let (at_once, asked) = (built_in(Library::default()), Arc::new(AtomicU64::new(0)));
+        let counted = asked.clone();
+        let work: Work = Arc::new(move |step: Step, events: &[CallEvent]| -> anyhow::Result<Made> {
+            if step == Step::Write {
+                counted.fetch_add(1, Ordering::Relaxed);
+                anyhow::bail!("no luck");
+            }
+            let review = at_once(step, events)?.review;
+            let review = review.map(|review| Reviewed { next: Some(Step::Write), ..review });
+            Ok(Made { review, ..insights(CallState::of(events), &Drafted::Awaited)? })
+        });
+        let is_given_up = async || {
+            let shown = store.review(calls[0]).await.unwrap().unwrap().insight;
+            assert!(!shown.contains("being_written"), "{shown}");
+            assert!(shown.contains("\"model_failed\":\"given_up\""), "{shown}");
+        };
+        let figures = work_until(&store, work.clone(), SOON, has(JobState::Done, 2)).await;
+        assert_eq!(figures.failed.load(Ordering::Relaxed), u64::from(SOON.tries));
+        is_given_up().await;
+
+        // Nor is it asked about for ever where that may be what ends the program.
+        let jobs = store.jobs(None, None, 9).await.unwrap();
+        let write = jobs.iter().find(|job| job.step == Step::Write).unwrap();
+        store.run_job(write.id, now_unix_ms()).await.unwrap();
+        for _ in 0..SOON.tries {
+            store.claim_job(Step::Write, now_unix_ms()).await.unwrap().unwrap();
+            store.take_up_jobs(SOON.tries, now_unix_ms()).await.unwrap();
+        }
+        work_until(&store, work, SOON, has(JobState::Done, 2)).await;
+        is_given_up().await;
+        assert_eq!(asked.load(Ordering::Relaxed), u64::from(SOON.tries), "not once more");
     }
 
     #[test]

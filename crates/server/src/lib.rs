@@ -23,6 +23,7 @@ pub mod jobs;
 pub mod library;
 pub mod llm;
 pub mod logging;
+pub mod meaning;
 pub mod memory;
 pub mod metrics;
 pub mod moods;

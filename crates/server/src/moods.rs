@@ -126,7 +126,8 @@ mod tests {
             noted(&store, SETTINGS).await.into_iter().map(|(.., detail)| detail).collect();
         assert_eq!((details.len(), &details[0]), (4, &details[3]));
         assert!(
-            details[0].starts_with("read from: words; kept days: 90; seen by: agent, supervisor, admin;")
+            details[0]
+                .starts_with("read from: words; kept days: 90; seen by: agent, reviewer, supervisor, admin;")
         );
         assert!(details[1].starts_with("read from: off;") && details[2].contains("days: 7; seen by: admin;"));
         assert!(details[0].contains("consent assumed: true; purpose: en: So that agents can"), "{details:?}");

@@ -63,11 +63,12 @@ impl RedactionConfig {
         left.into_iter().next().map(|left| left.utterance.text).unwrap_or_default()
     }
 
-    /// What may be sent of a text to a language model: all that is left when secrets are taken out. Nothing where that
-    /// fails.
+    /// What may be sent of a text to a language model: all that is left when secrets are taken out, of every kind and also
+    /// where calls keep theirs. Nothing where that fails.
     #[must_use]
     pub fn sendable(&self, text: &str) -> Sendable {
-        Sendable::redacted(text, |text| self.without_secrets(text))
+        let all = Self { enabled: true, kinds: Secret::ALL.into(), ..self.clone() };
+        Sendable::redacted(text, |text| all.without_secrets(text))
     }
 
     /// A text as if a customer said it and nothing else, without its secrets.
@@ -292,9 +293,10 @@ mod tests {
         let left = redaction(&pins).0.hear(utterance(1, true, 0, said));
         assert_eq!(told(&left), [(1, 0, "card number 4242 4242 4242 4242, and my PIN is ••••", true)]);
         assert_eq!(RedactionConfig::default().secrets_in(said), [Secret::Card, Secret::Password]);
-        let sent = RedactionConfig::default().sendable(said);
-        assert_eq!(sent.as_str(), "card number ••••, and my PIN is ••••");
-        assert_eq!(off.sendable(said).as_str(), said);
+        // A language model is sent none of it all the same.
+        for config in [&RedactionConfig::default(), &off, &pins] {
+            assert_eq!(config.sendable(said).as_str(), "card number ••••, and my PIN is ••••");
+        }
         assert_eq!((off.secrets_in(said), pins.secrets_in(said)), (vec![], vec![Secret::Password]));
         assert_eq!(pins.secrets_in("I want my money back, all 40 euros of it."), []);
         let left = RedactionConfig::default().without_secrets(said);

@@ -7,6 +7,8 @@ use sotto_insight::TalkMeter;
 use sotto_review::{CallInsight, Quality, Sentiment};
 use sotto_store::{CallFacts, CallSearch, CallSentiment, SaidRow};
 
+use crate::people;
+
 /// By what a call is found that comes to this: an insight in which moods are, if they are read, and a quality.
 #[must_use]
 pub fn of_call(
@@ -60,15 +62,21 @@ pub fn of_call(
     CallSearch { facts, said: said.collect() }
 }
 
-/// What the agent among those who take part is called: by name, else by the user of their address.
+/// What the agent among those who take part is called.
 fn agent(participants: &[Participant]) -> Option<String> {
-    let agent = participants.iter().find(|one| one.party == Party::Agent)?;
-    let user = agent.aor.as_deref().map(|aor| {
+    participants.iter().find(|one| one.party == Party::Agent).and_then(called)
+}
+
+/// What somebody who takes part is called: by name, else by the user of their address; in the spelling of users' names where it
+/// can be one, for by that it is known whose the call is.
+pub(crate) fn called(one: &Participant) -> Option<String> {
+    let user = one.aor.as_deref().map(|aor| {
         let address = aor.split_once(':').map_or(aor, |(_, address)| address);
         address.split(['@', ';', '?']).next().unwrap_or_default()
     });
-    let names = [agent.name.as_deref(), user].into_iter().flatten().map(str::trim);
-    names.filter(|name| !name.is_empty()).map(str::to_owned).next()
+    let mut names = [one.name.as_deref(), user].into_iter().flatten().map(str::trim);
+    let called = names.find(|name| !name.is_empty())?;
+    Some(people::name(called).unwrap_or_else(|_| called.to_owned()))
 }
 
 #[cfg(test)]
@@ -87,7 +95,8 @@ mod tests {
     fn an_agent_is_called_by_name_or_address() {
         let customer = one(Party::Customer, None, Some("Sara"));
         let of = |aor, name| agent(&[customer.clone(), one(Party::Agent, aor, name)]);
-        assert_eq!(of(Some("sip:1002@pbx.example"), Some("Mina")).as_deref(), Some("Mina"));
+        assert_eq!(of(Some("sip:1002@pbx.example"), Some("Mina")).as_deref(), Some("mina"));
+        assert_eq!(of(None, Some("Mina Karimi")).as_deref(), Some("Mina Karimi"));
         assert_eq!(of(Some("sip:1002@pbx.example;x"), Some(" ")).as_deref(), Some("1002"));
         assert_eq!(of(Some("tel:+98912"), None).as_deref(), Some("+98912"));
         assert_eq!(of(Some("sip:@x"), None), None);

@@ -1121,7 +1121,10 @@ impl Session {
         let is_paused = !self.legs.is_empty() && self.legs.iter().all(|slot| slot.is_paused);
         if let Some((digit, duration)) = bodies.dtmf.filter(|_| !is_paused) {
             let party = match self.legs.as_slice() {
-                [only] => only.party,
+                [only] => {
+                    only.leg.press(digit, duration);
+                    only.party
+                }
                 _ => Party::Other,
             };
             self.note(Note::Dtmf { party, digit, duration: Millis(duration) }).await;

@@ -12,10 +12,13 @@ use common::{Bench, HERE};
 use rsipstack::sip::{HeadersExt, Request, SipMessage};
 use sotto_audio::Codec;
 use sotto_call::Party;
-use sotto_media::{Part, Ports, Role, RtpSender, SenderConfig};
+use sotto_media::{
+    CallClock, Leg, LegConfig, LegFormat, LegOutputs, Part, Ports, Role, RtpSender, SenderConfig,
+};
 use sotto_sip::sdp::Session;
 use sotto_sip::{Note, Progress, Trunk};
 use tokio::net::UdpSocket;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 /// A tone of `hz` for `ms`, at half scale.
@@ -76,6 +79,48 @@ async fn mouth(port: u16, config: SenderConfig) -> RtpSender {
 
 fn pcmu() -> SenderConfig {
     SenderConfig::new(Codec::Pcmu)
+}
+
+#[tokio::test]
+async fn a_key_that_is_told_by_info_reaches_the_other_side_as_every_other_key() {
+    let mut bench = Bench::start(|_| {}).await;
+    bench.host.numbers.lock().unwrap().push("sotto".into());
+    bench.host.plays.store(true, Ordering::Relaxed);
+    let mut raw = Raw::udp(bench.udp()).await;
+    let mut talk = Talk::new(&raw, bench.udp(), "info");
+    let (phone, agent) = (Phone::new().await, Phone::new().await);
+    talk.establish(&mut raw, &phone.description()).await;
+    let (id, _) = bench.begun().await;
+    let (_, end) = bench.host.bridge.join(Role::Agent);
+    let outputs = LegOutputs { bridge: Some(end), ..bench.host.outputs(id, Party::Agent) };
+    let payloads = vec![(0, Codec::Pcmu)];
+    let format = LegFormat { payloads, telephone_event: Some((101, 8_000)), ptime_ms: None, srtp: None };
+    let socket = Ports::new(HERE, 39_200..=39_299).reserve().await.unwrap();
+    let (remote, clock) = (agent.socket.local_addr().unwrap(), CallClock::start());
+    let (events, _heard) = mpsc::channel(1);
+    let leg = Leg::start(socket, format, Some(remote), clock, outputs, events, LegConfig::default());
+    let mut keys = Vec::new();
+    for (kind, body, code) in
+        [("application/dtmf-relay", "Signal=5\r\nDuration=80", 5), ("application/dtmf", "#", 11)]
+    {
+        assert_eq!(raw.status(talk.next("INFO", kind, body)).await, 200);
+        while keys.last() != Some(&code) {
+            let (_, _, payload) = agent.packet(Duration::from_secs(20)).await.expect("a key");
+            if let [key, _, _, _] = payload[..] {
+                keys.push(key);
+            }
+        }
+    }
+    // What is written down of them, as before.
+    let mut told = Vec::new();
+    while told.len() < 2 {
+        if let Note::Dtmf { party, digit, .. } = bench.noted().await {
+            told.push((party, digit));
+        }
+    }
+    assert_eq!(told, [(Party::Customer, '5'), (Party::Customer, '#')]);
+    leg.stop().await;
+    assert_eq!(raw.status(talk.next("BYE", "", "")).await, 200);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use sotto_call::{Load, Millis, Party, Shedding, Utterance, Voice};
 
 use crate::error::SpeechError;
 use crate::figures::{DecodeFigures, Figures, Outcome};
-use crate::leg::{Action, Leg, Policy, Purpose, Ticket, UtteranceIds};
+use crate::leg::{Action, Job, Leg, Policy, Purpose, Ticket, UtteranceIds};
 use crate::queue::{LegKey, Pending, Queue, Role};
 use crate::vad::{Activity, CHUNK, Vad, VadMemory};
 use crate::whisper::{Decoder, Heard, Model, Request};
@@ -148,20 +148,43 @@ impl Engine {
         models: Models,
         vad: ort::session::Session,
     ) -> Result<Self, SpeechError> {
+        let EngineConfig { workers, languages, vocabulary, on_load } = config;
+        let languages: Arc<[String]> = languages.into();
+        let open = move |give_up: &Arc<AtomicBool>| {
+            let mut decoders = Decoders {
+                open: HashMap::new(),
+                give_up: Arc::clone(give_up),
+                models: models.clone(),
+                languages: Arc::clone(&languages),
+                vocabulary: vocabulary.clone(),
+            };
+            let decode: Decode = Box::new(move |job, threads| decoders.decode(job, threads));
+            decode
+        };
+        Self::with(workers, on_load, Box::new(Vad::new(vad)), Arc::new(open))
+    }
+
+    /// The same with what tells speech, and with what decodes.
+    fn with(
+        workers: usize,
+        on_load: Box<dyn Fn(Load) + Send>,
+        vad: Box<dyn Activity>,
+        open: Arc<Open>,
+    ) -> Result<Self, SpeechError> {
         let (messages, inbox) = channel();
         let figures = Arc::new(Figures::default());
-        let workers = config.workers.max(1);
+        let workers = workers.max(1);
         let queue = Arc::new(Queue::new(workers));
         // Before the workers: where a thread cannot be started, dropping it ends those that were.
         let mut listener = Listener {
-            vad: Box::new(Vad::new(vad)),
+            vad,
             legs: HashMap::new(),
             queue: queue.clone(),
             inbox,
             figures: figures.clone(),
             shed: Shed::default(),
             told_late: Duration::ZERO,
-            on_load: config.on_load,
+            on_load,
             workers: Vec::new(),
         };
         let mut threads = Vec::new();
@@ -172,11 +195,8 @@ impl Engine {
             listener.workers.push(Arc::clone(&give_up));
             let worker = Worker {
                 role,
-                decoders: HashMap::new(),
+                open: Arc::clone(&open),
                 give_up,
-                models: models.clone(),
-                languages: config.languages.clone(),
-                vocabulary: config.vocabulary.clone(),
                 queue: queue.clone(),
                 results: messages.clone(),
                 figures: figures.clone(),
@@ -409,7 +429,8 @@ impl Listener {
                     if !live {
                         patience += Duration::from_secs(60);
                     }
-                    self.queue.push(Pending { leg: key, job, live, queued: now, due: now + patience });
+                    let due = now + patience;
+                    self.queue.push(Pending { leg: key, job, live, again: false, queued: now, due });
                 }
                 Action::Forget(ticket) => self.queue.forget(key, ticket),
                 Action::TakeBack(ticket) => self.queue.take_back(key, ticket),
@@ -614,21 +635,24 @@ fn figures_for(figures: &Figures, purpose: Purpose) -> &DecodeFigures {
     }
 }
 
+/// Decodes one job after the other, each on so many threads, and keeps what it has opened for it.
+type Decode = Box<dyn FnMut(&Job, usize) -> Result<Heard, SpeechError> + Send>;
+
+/// Opens what a worker decodes with; what it is given becomes true when the decode that it is at is of no use any more.
+type Open = dyn Fn(&Arc<AtomicBool>) -> Decode + Send + Sync;
+
 struct Worker {
     role: Role,
-    decoders: HashMap<String, Decoder>,
+    open: Arc<Open>,
     /// The decode that it is at is of no use any more.
     give_up: Arc<AtomicBool>,
-    models: Models,
-    languages: Vec<String>,
-    vocabulary: Option<String>,
     queue: Arc<Queue>,
     results: Sender<Message>,
     figures: Arc<Figures>,
 }
 
 impl Worker {
-    fn run(mut self) {
+    fn run(self) {
         // On Linux this is the thread's own: decoding takes what is left by the media path and by the page, and a
         // revision what is left by what is being said.
         let niceness = match self.role {
@@ -638,32 +662,41 @@ impl Worker {
         if let Err(error) = rustix::process::nice(niceness) {
             tracing::debug!(%error, "workers keep their priority");
         }
-        while let Some((pending, threads)) = self.queue.pop(self.role, &self.give_up) {
+        let mut decode = (self.open)(&self.give_up);
+        while let Some((mut pending, threads)) = self.queue.pop(self.role, &self.give_up) {
             let figures = figures_for(&self.figures, pending.job.purpose);
             let begun = Instant::now();
             figures.wait.record((begun - pending.queued).as_millis() as u64);
-            let heard =
-                catch_unwind(AssertUnwindSafe(|| self.decode(&pending, threads))).unwrap_or_else(|_| {
-                    tracing::error!("decoding panicked");
-                    self.decoders.clear();
-                    Ok(None)
-                });
+            let heard = catch_unwind(AssertUnwindSafe(|| decode(&pending.job, threads)));
             let took_ms = begun.elapsed().as_millis() as u64;
             let audio_ms = pending.job.samples.len() as u64 * 1000 / u64::from(RATE);
             let is_given_up = self.give_up.load(Relaxed);
-            let heard = heard.unwrap_or_else(|error| {
-                if !is_given_up {
-                    tracing::warn!(%error, "decoding failed");
+            let heard = match heard {
+                Ok(Ok(heard)) => Some(heard),
+                Ok(Err(error)) => {
+                    if !is_given_up {
+                        tracing::warn!(%error, "decoding failed");
+                    }
+                    None
                 }
-                None
-            });
+                Err(_) => {
+                    tracing::error!("decoding panicked: this worker begins anew");
+                    decode = (self.open)(&self.give_up);
+                    None
+                }
+            };
             let outcome = match &heard {
                 Some(heard) => Outcome::Heard { looped: heard.looped },
                 None if is_given_up => Outcome::GivenUp,
                 None => Outcome::Failed,
             };
-            figures_for(&self.figures, pending.job.purpose).count(outcome, took_ms, audio_ms);
-            if self.queue.done(pending.leg, pending.job.ticket) && heard.is_none() {
+            figures.count(outcome, took_ms, audio_ms);
+            self.figures.ended(outcome);
+            let gave_way = self.queue.done(pending.leg, pending.job.ticket) && heard.is_none();
+            // Nothing else brings these words.
+            let again = outcome == Outcome::Failed && pending.job.purpose.is_final() && !pending.again;
+            if gave_way || again {
+                pending.again |= again;
                 self.queue.push(pending);
                 continue;
             }
@@ -672,30 +705,43 @@ impl Worker {
             }
         }
     }
+}
 
-    fn decode(&mut self, pending: &Pending, threads: usize) -> Result<Option<Heard>, SpeechError> {
-        let job = &pending.job;
+/// A worker's decoders, by the names of their models.
+struct Decoders {
+    open: HashMap<String, Decoder>,
+    give_up: Arc<AtomicBool>,
+    models: Models,
+    languages: Arc<[String]>,
+    vocabulary: Option<String>,
+}
+
+impl Decoders {
+    fn decode(&mut self, job: &Job, threads: usize) -> Result<Heard, SpeechError> {
         let model = self.models.for_language(job.language.as_deref());
-        let decoder = (self.decoders.entry(model.name().to_owned()))
+        let decoder = (self.open.entry(model.name().to_owned()))
             .or_insert_with(|| model.decoder(Arc::clone(&self.give_up)));
         let only = (!model.is_multilingual()).then_some("en");
         let language = job.language.as_deref().or(only);
-        decoder
-            .decode(&Request {
-                samples: &job.samples,
-                language,
-                languages: &self.languages,
-                prompt: self.vocabulary.as_deref(),
-                effort: job.effort,
-                threads,
-            })
-            .map(Some)
+        decoder.decode(&Request {
+            samples: &job.samples,
+            language,
+            languages: &self.languages,
+            prompt: self.vocabulary.as_deref(),
+            effort: job.effort,
+            threads,
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+    use std::sync::Mutex;
+    use std::sync::atomic::AtomicU64;
+
     use super::*;
+    use crate::whisper::HeardWord;
 
     fn spec() -> LegSpec {
         LegSpec {
@@ -767,6 +813,79 @@ mod tests {
         assert_eq!(counts, [2, 0, 500]);
         assert!(queue.pop(Role::Words, &Arc::default()).is_none(), "or workers would wait for ever");
         assert!(give_up.load(Relaxed));
+    }
+
+    /// Hears speech in all that is loud.
+    struct Loud;
+
+    impl Activity for Loud {
+        fn probabilities(&mut self, _: &mut VadMemory, samples: &[f32]) -> Result<Vec<f32>, SpeechError> {
+            Ok(samples.chunks_exact(CHUNK).map(|chunk| if chunk[0] > 0.1 { 0.95 } else { 0.0 }).collect())
+        }
+    }
+
+    /// An engine of one worker, which calls `fails` before it hears "hello"; and how often decoders were opened.
+    fn engine(fails: impl Fn(&Job) + Send + Sync + 'static) -> (Engine, Arc<AtomicU64>) {
+        let (fails, opened) = (Arc::new(fails), Arc::<AtomicU64>::default());
+        let counted = Arc::clone(&opened);
+        let open = move |_: &Arc<AtomicBool>| {
+            opened.fetch_add(1, Relaxed);
+            let fails = Arc::clone(&fails);
+            let decode: Decode = Box::new(move |job, _| {
+                fails(job);
+                let words = vec![HeardWord { w: "hello".into(), start_ms: 0, end_ms: 400, p: 0.9 }];
+                Ok(Heard { words, language: "en".into(), looped: false })
+            });
+            decode
+        };
+        (Engine::with(1, Box::new(|_| {}), Box::new(Loud), Arc::new(open)).unwrap(), counted)
+    }
+
+    /// The final words of a leg on which somebody speaks for a second; it is listened to until its end.
+    fn spoken(engine: &Engine) -> Vec<String> {
+        let (mut writer, reader) = sotto_audio::ring(4_000);
+        for index in 0..100 {
+            let level = if index < 50 { 0.5 } else { 0.0 };
+            writer.push(Frame { index, samples: [level; FRAME_SAMPLES] });
+        }
+        drop(writer);
+        let (tell, told) = channel();
+        engine.listen(spec(), reader, Box::new(move |event| _ = tell.send(event)));
+        let mut told: Vec<SpeechEvent> = told.iter().collect();
+        assert_eq!(told.pop(), Some(SpeechEvent::Done));
+        let finals = told.into_iter().filter_map(|event| match event {
+            SpeechEvent::Utterance(said, _) if said.r#final => Some(said.text),
+            _ => None,
+        });
+        finals.collect()
+    }
+
+    #[test]
+    fn a_worker_that_panics_begins_anew_and_what_it_was_at_is_not_lost() {
+        let tried = Mutex::new(HashSet::new());
+        let (engine, opened) = engine(move |job| {
+            let is_first = tried.lock().unwrap().insert(job.ticket.0);
+            assert!(!is_first || !job.purpose.is_final(), "out of order");
+        });
+        assert_eq!(spoken(&engine), ["hello"]);
+        assert!(engine.is_running() && !engine.figures().is_failing());
+        drop(engine);
+        // By the worker for words, by that for revisions, and by the first of them once more.
+        assert_eq!(opened.load(Relaxed), 3);
+    }
+
+    #[test]
+    fn that_no_decode_comes_to_words_is_known_until_one_does() {
+        let is_broken = Arc::new(AtomicBool::new(true));
+        let breaks = Arc::clone(&is_broken);
+        let (engine, _) = engine(move |_| assert!(!breaks.load(Relaxed), "out of order"));
+        for _ in 0..3 {
+            assert!(spoken(&engine).is_empty(), "and the leg goes on to its end");
+        }
+        assert!(engine.figures().is_failing());
+        is_broken.store(false, Relaxed);
+        assert_eq!(spoken(&engine), ["hello"]);
+        assert!(engine.is_running() && !engine.figures().is_failing());
     }
 
     #[test]

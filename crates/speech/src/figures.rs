@@ -83,6 +83,9 @@ impl DecodeFigures {
     }
 }
 
+/// Decodes that fail one after the other from which on it is not the fault of what is decoded.
+const FAILING: u64 = 4;
+
 /// All figures of an engine.
 #[derive(Debug, Default)]
 pub struct Figures {
@@ -102,12 +105,31 @@ pub struct Figures {
     pub failed_legs: AtomicU64,
     /// Audio that did not reach recognition, because the listener was behind or its leg had failed, in milliseconds.
     pub lost_ms: AtomicU64,
+    /// Decodes that failed since one last came to its end.
+    pub failed_in_a_row: AtomicU64,
     /// Decodes waiting.
     pub queue: AtomicU64,
     /// How late the most overdue final is, in milliseconds.
     pub behind_ms: AtomicU64,
     /// What is shed, as the position in [`sotto_call::Shedding`].
     pub shedding: AtomicU64,
+}
+
+impl Figures {
+    /// Takes what became of a decode, whatever it was for.
+    pub(crate) fn ended(&self, outcome: Outcome) {
+        match outcome {
+            Outcome::Heard { .. } => self.failed_in_a_row.store(0, Relaxed),
+            Outcome::Failed => _ = self.failed_in_a_row.fetch_add(1, Relaxed),
+            Outcome::GivenUp => {}
+        }
+    }
+
+    /// Whether nothing of what is said comes to words: one decode after the other fails, and none has come to its end since.
+    #[must_use]
+    pub fn is_failing(&self) -> bool {
+        self.failed_in_a_row.load(Relaxed) >= FAILING
+    }
 }
 
 #[cfg(test)]

@@ -38,6 +38,8 @@ pub(crate) struct Pending {
     pub job: Job,
     /// Somebody talks, and whoever follows waits for it. What does not need to hurry gives way to that.
     pub live: bool,
+    /// It has failed, and is tried once more.
+    pub again: bool,
     pub queued: Instant,
     pub due: Instant,
 }
@@ -244,7 +246,7 @@ mod tests {
             language: None,
             effort: Effort::Quick,
         };
-        Pending { leg: LegKey(0), job, live: true, queued, due }
+        Pending { leg: LegKey(0), job, live: true, again: false, queued, due }
     }
 
     #[test]

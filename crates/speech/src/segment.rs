@@ -94,13 +94,22 @@ struct Open {
     clear: u32,
     paused: bool,
     rest: Option<Rest>,
-    /// The least likely chunk in the part where a long utterance may be cut.
-    weakest: (u64, f32),
+    weakest: Weakest,
+}
+
+/// The least likely chunk in the part where a long utterance may be cut.
+#[derive(Clone, Copy, Debug)]
+struct Weakest {
+    /// Its end.
+    to: u64,
+    probability: f32,
+    /// Chunks with voice until then.
+    voiced: u32,
 }
 
 impl Open {
     fn at(start: u64) -> Self {
-        let weakest = (start, f32::INFINITY);
+        let weakest = Weakest { to: start, probability: f32::INFINITY, voiced: 0 };
         Self { start, voice_end: start, voiced: 0, clear: 0, paused: false, rest: None, weakest }
     }
 
@@ -157,14 +166,14 @@ impl Segmenter {
             self.open = Some(open);
             return Some(Boundary::Began { at: from });
         };
-        if from - open.start > t.longest * 2 / 3 && probability < open.weakest.1 {
-            open.weakest = (to, probability);
-        }
         if voice {
             if let Some(rest) = &mut open.rest {
                 rest.until.get_or_insert(from);
             }
             open.voice(to, probability, t);
+        }
+        if from.saturating_sub(open.start) > t.longest * 2 / 3 && probability < open.weakest.probability {
+            open.weakest = Weakest { to, probability, voiced: open.voiced };
         }
         if to - open.start >= t.longest {
             return Some(self.cut());
@@ -210,12 +219,11 @@ impl Segmenter {
     fn cut(&mut self) -> Boundary {
         let position = self.position;
         let Some(open) = &mut self.open else { return Boundary::Dismissed };
-        let (start, end) = (open.start, open.weakest.0.clamp(open.start, position));
+        let (start, end) = (open.start, open.weakest.to.clamp(open.start, position));
         let was_speech = open.is_speech(&self.thresholds);
-        let share = (position - end) as f32 / (position - start).max(1) as f32;
         let rest = Open {
             voice_end: open.voice_end.max(end),
-            voiced: (open.voiced as f32 * share) as u32,
+            voiced: open.voiced - open.weakest.voiced,
             // Who has been clear goes on.
             clear: open.clear,
             ..Open::at(end)
@@ -307,6 +315,18 @@ mod tests {
     fn someone_who_never_pauses_is_cut() {
         let ends = run(&[0.9; 2_000]).into_iter().filter(|b| matches!(b, Boundary::Ended { .. })).count();
         assert!(ends >= 4, "{ends}");
+    }
+
+    #[test]
+    fn a_cut_in_the_silence_after_the_last_word_leaves_no_empty_utterance() {
+        // The cut comes five chunks into a silence that goes on.
+        let mut p = vec![0.9; 432];
+        p.extend([0.0; 30]);
+        let chunk = CHUNK as u64;
+        let boundaries = run(&p);
+        let ended: Vec<_> = boundaries.iter().filter(|b| matches!(b, Boundary::Ended { .. })).collect();
+        assert_eq!(ended, [&Boundary::Ended { start: 0, end: 433 * chunk }]);
+        assert_eq!(boundaries.last(), Some(&Boundary::Dismissed));
     }
 
     proptest! {

@@ -15,7 +15,9 @@ use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::FORGET_KNOWLEDGE;
 use crate::imports::FORGET_IMPORT;
 use crate::jobs::{FORGET_MOODS, MAKE_AGAIN, QUEUE, Step};
-use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
+use crate::store::{
+    clean, from_json, from_name, name_of, narrow, read, signed, to_json, transaction, unsigned,
+};
 use crate::timeline::FORGET_CALL;
 use crate::{Store, StoreError};
 
@@ -432,7 +434,7 @@ impl Store {
                         None => StoreError::UnknownCall(*call),
                     });
                 }
-                for step in Step::ALL {
+                for step in Step::AT_END {
                     sqlx::query(QUEUE)
                         .bind(Uuid::now_v7())
                         .bind(name_of(&step)?)
@@ -507,12 +509,7 @@ impl Store {
         let state = filter.state.map(|state| name_of(&state)).transpose()?;
         let rows: Vec<RawCall> = read!(self, db => {
             let mut query = QueryBuilder::new("SELECT * FROM calls WHERE 1 = 1");
-            if let Some(state) = state {
-                query.push(" AND state = ").push_bind(state);
-            }
-            if let Some(before) = filter.before {
-                query.push(" AND id < ").push_bind(before.0);
-            }
+            narrow!(query, " AND state = ": state, " AND id < ": filter.before.map(|before| before.0));
             query.push(" ORDER BY id DESC LIMIT ").push_bind(i64::from(filter.limit));
             query.build_query_as().fetch_all(db).await?
         });

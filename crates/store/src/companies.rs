@@ -7,7 +7,9 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::contacts::{anywhere, taken};
-use crate::store::{clean, from_json, placed, read, seen, signed, to_json, transaction, unsigned};
+use crate::store::{
+    clean, from_json, placed, read, seen, signed, to_json, transaction, unless_stale, unsigned,
+};
 use crate::{Store, StoreError};
 
 /// A company.
@@ -122,7 +124,7 @@ impl Store {
             changed
         });
         let now = self.company(id).await?;
-        if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }
+        unless_stale(changed, now)
     }
 
     /// A company.

@@ -8,12 +8,12 @@ use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
-    clean, from_json, from_name, name_of, placed, read, seen, signed, to_json, transaction, unsigned,
+    clean, from_json, from_name, name_of, narrow, placed, read, seen, signed, to_json, transaction, unsigned,
 };
 use crate::{Store, StoreError};
 
-/// Numbers that are looked up together.
-const NUMBERS_TOGETHER: usize = 500;
+/// Numbers, or contacts, that are looked up together.
+const TOGETHER: usize = 500;
 
 /// A contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,9 +67,15 @@ struct Raw {
 }
 
 /// Has what belongs to a contact belong to another.
-const MOVE: [&str; 4] = [
+const MOVE: [&str; 8] = [
     "UPDATE communications SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
     "UPDATE tasks SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE tickets SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE payments SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
+    "UPDATE preparations SET text = text || '\n' || (SELECT text FROM preparations WHERE contact_id = $2), version = version + 1 \
+     WHERE contact_id = $1 AND EXISTS (SELECT 1 FROM preparations WHERE contact_id = $2)",
+    "UPDATE preparations SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts) \
+     AND NOT EXISTS (SELECT 1 FROM preparations WHERE contact_id = $1)",
     "UPDATE follow_ups SET contact_id = $1 WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts)",
     "INSERT INTO opt_outs (contact_id, channel, noted_at, noted_by) SELECT $1, channel, noted_at, noted_by FROM opt_outs \
      WHERE contact_id = $2 AND $1 IN (SELECT id FROM contacts) ON CONFLICT (contact_id, channel) DO NOTHING",
@@ -233,21 +239,21 @@ impl Store {
         Ok(())
     }
 
-    /// Which of these numbers some contact has.
+    /// Which of these numbers some contact has, and which contact that is.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn numbers_taken(&self, numbers: &[Phone]) -> Result<BTreeSet<String>, StoreError> {
-        let mut taken = BTreeSet::new();
-        for some in numbers.chunks(NUMBERS_TOGETHER) {
-            let rows: Vec<String> = read!(self, db => {
-                let mut query = QueryBuilder::new("SELECT number FROM contact_numbers WHERE number IN (");
+    pub async fn numbers_taken(&self, numbers: &[Phone]) -> Result<BTreeMap<String, Uuid>, StoreError> {
+        let mut taken = BTreeMap::new();
+        for some in numbers.chunks(TOGETHER) {
+            let rows: Vec<(String, Uuid)> = read!(self, db => {
+                let mut query = QueryBuilder::new("SELECT number, contact_id FROM contact_numbers WHERE number IN (");
                 let mut list = query.separated(", ");
                 for number in some {
                     list.push_bind(number.to_string());
                 }
                 query.push(")");
-                query.build_query_scalar().fetch_all(db).await?
+                query.build_query_as().fetch_all(db).await?
             });
             taken.extend(rows);
         }
@@ -325,6 +331,11 @@ impl Store {
             for statement in MOVE {
                 sqlx::query(statement).bind(id).bind(other).execute(&mut **tx).await?;
             }
+            // Whoever has seen by what either does not want to be written to has not seen both.
+            sqlx::query("UPDATE contacts SET opt_outs_version = opt_outs_version + 1 WHERE id = $1")
+                .bind(id)
+                .execute(&mut **tx)
+                .await?;
             // As where somebody says by what a contact does not want to be written to: it is not sent, so it is not approved.
             sqlx::query(
                 "UPDATE follow_ups SET state = 'drafted', changed_at = $2, version = version + 1 WHERE contact_id = $1 \
@@ -345,6 +356,27 @@ impl Store {
         self.contact(id).await
     }
 
+    /// Which of these contacts there are.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn contacts_known(&self, ids: &[Uuid]) -> Result<BTreeSet<Uuid>, StoreError> {
+        let mut known = BTreeSet::new();
+        for some in ids.chunks(TOGETHER) {
+            let rows: Vec<Uuid> = read!(self, db => {
+                let mut query = QueryBuilder::new("SELECT id FROM contacts WHERE id IN (");
+                let mut list = query.separated(", ");
+                for id in some {
+                    list.push_bind(*id);
+                }
+                query.push(")");
+                query.build_query_scalar().fetch_all(db).await?
+            });
+            known.extend(rows);
+        }
+        Ok(known)
+    }
+
     /// A contact.
     ///
     /// # Errors
@@ -358,7 +390,8 @@ impl Store {
         row.map(ContactRow::try_from).transpose()
     }
 
-    /// Contacts, those that something happened with last come first.
+    /// Contacts, those that something happened with last come first. Which are on the page is found by an index where there is one
+    /// with all that is looked at; only then are these read.
     ///
     /// # Errors
     /// When the database refuses.
@@ -368,35 +401,27 @@ impl Store {
         let before = filter.before.map(placed).transpose()?;
         let rows: Vec<Raw> = read!(self, db => {
             let mut query = QueryBuilder::new("SELECT ");
-            query.push(COLUMNS).push(" FROM contacts WHERE 1 = 1");
-            if let Some(kind) = kind {
-                query.push(" AND kind = ").push_bind(kind);
-            }
-            if let Some(stage) = stage {
-                query.push(" AND stage = ").push_bind(stage);
-            }
+            query.push(COLUMNS).push(" FROM contacts WHERE id IN (SELECT id FROM contacts WHERE 1 = 1");
+            narrow!(query, " AND kind = ": kind, " AND stage = ": stage, " AND company_id = ": filter.company);
             if let Some(number) = &filter.number {
                 let number = number.to_string();
                 query.push(" AND id IN (SELECT contact_id FROM contact_numbers WHERE number = ");
                 query.push_bind(number).push(")");
             }
-            if let Some(company) = filter.company {
-                query.push(" AND company_id = ").push_bind(company);
-            }
             for term in &filter.terms {
                 query.push(" AND words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
             }
             if let Some((at, id)) = before {
-                query.push(" AND (active_at < ").push_bind(at).push(" OR (active_at = ").push_bind(at);
-                query.push(" AND id < ").push_bind(id).push("))");
+                query.push(" AND (active_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }
             query.push(" ORDER BY active_at DESC, id DESC LIMIT ").push_bind(i64::from(filter.limit));
+            query.push(") ORDER BY active_at DESC, id DESC");
             query.build_query_as().fetch_all(db).await?
         });
         rows.into_iter().map(ContactRow::try_from).collect()
     }
 
-    /// Removes a contact with its timeline and its tasks, of this version where one is given; what was said in its calls stays
+    /// Removes a contact with its timeline, tasks, tickets and payments, of this version where one is given; what was said in its calls stays
     /// for as long as these do. Says whether there was one.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use sotto_call::CallId;
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::store::{clean, from_name, name_of, read, signed, transaction, unsigned};
+use crate::store::{clean, from_name, name_of, narrow, read, signed, transaction, unsigned};
 use crate::{Store, StoreError};
 
 /// Characters of an error that are kept.
@@ -48,6 +48,12 @@ pub enum EventKind {
     /// Somebody has given a contact another stage.
     #[serde(rename = "stage.changed")]
     StageChanged,
+    /// A ticket was added or changed.
+    #[serde(rename = "ticket.changed")]
+    TicketChanged,
+    /// A payment was added or changed.
+    #[serde(rename = "payment.changed")]
+    PaymentChanged,
     /// Somebody should look at a call that goes on.
     #[serde(rename = "alert")]
     Alert,
@@ -58,7 +64,7 @@ pub enum EventKind {
 
 impl EventKind {
     /// All that happens.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::CallStarted,
         Self::CallEnded,
         Self::InsightReady,
@@ -69,6 +75,8 @@ impl EventKind {
         Self::ContactChanged,
         Self::StageSuggested,
         Self::StageChanged,
+        Self::TicketChanged,
+        Self::PaymentChanged,
         Self::Alert,
     ];
 }
@@ -107,7 +115,7 @@ pub struct DeliveryRow {
     pub kind: EventKind,
     /// The call it is about.
     pub call: Option<CallId>,
-    /// The contact or the task it is about.
+    /// The contact, the task, the ticket or the payment it is about.
     pub subject: Option<Uuid>,
     /// What is kept nowhere else: of an alert its kind, of a suggestion the stage.
     pub detail: Option<String>,
@@ -382,12 +390,7 @@ impl Store {
         let state = state.map(|state| name_of(&state)).transpose()?;
         let rows: Vec<Raw> = read!(self, db => {
             let mut query = QueryBuilder::new(DELIVERIES);
-            if let Some(endpoint) = endpoint {
-                query.push(" AND endpoint = ").push_bind(clean(endpoint));
-            }
-            if let Some(state) = state {
-                query.push(" AND state = ").push_bind(state);
-            }
+            narrow!(query, " AND endpoint = ": endpoint.map(clean), " AND state = ": state);
             query.push(" ORDER BY changed_at DESC, seq DESC LIMIT ").push_bind(i64::from(limit));
             query.build_query_as().fetch_all(db).await?
         });

@@ -41,12 +41,15 @@ pub enum StoreError {
     /// A value does not fit its column, or a row does not say what it should.
     #[error("{0}")]
     Invalid(String),
-    /// A user of this name exists.
-    #[error("there is a user called {0} already")]
+    /// A user, or a team, of this name exists.
+    #[error("there is somebody, or a team, called {0} already")]
     NameTaken(String),
     /// Another contact, or another company, has this number.
     #[error("somebody else has the number {0}")]
     NumberTaken(String),
+    /// Another payment is known by this reference.
+    #[error("another payment has the reference {0}")]
+    ReferenceTaken(String),
     /// A contact is to belong to a company that there is not.
     #[error("there is no such company")]
     NoCompany,

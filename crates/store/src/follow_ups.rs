@@ -16,9 +16,20 @@ use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
 use crate::jobs::{LONGEST_ERROR, small};
-use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
+use crate::store::{
+    clean, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale, unsigned,
+};
 use crate::timeline::insert_communication;
 use crate::{Store, StoreError};
+
+/// By what a contact does not want to be written to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptOuts {
+    /// All of it.
+    pub channels: BTreeSet<MessageChannel>,
+    /// How often it was kept, from 1: who changes it says which one they have seen.
+    pub version: u64,
+}
 
 /// A message to a contact.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,10 +161,10 @@ const FOLLOW_UPS: &str = "SELECT follow_ups.id, contact_id, contacts.name AS con
      address, subject, body, not_before, made_at, made_by, decided_by, changed_at, follow_ups.version, send_key, due_at, \
      tries, claims, receipt, error FROM follow_ups JOIN contacts ON contacts.id = contact_id WHERE 1 = 1";
 
-/// What may be claimed: `$1` the time, `$2` when the day began, `$3` messages to one contact a day, `$4` to `$7` by what.
+/// What may be claimed: `$1` the time, `$2` when the day began, `$3` messages to one contact a day, `$4` to `$8` by what.
 macro_rules! claimable {
     () => {
-        "state = 'approved' AND due_at <= $1 AND channel IN ($4, $5, $6, $7) AND NOT EXISTS (SELECT 1 FROM opt_outs \
+        "state = 'approved' AND due_at <= $1 AND channel IN ($4, $5, $6, $7, $8) AND NOT EXISTS (SELECT 1 FROM opt_outs \
          WHERE opt_outs.contact_id = follow_ups.contact_id AND opt_outs.channel = follow_ups.channel) AND \
          (SELECT COUNT(*) FROM follow_ups AS others WHERE others.contact_id = follow_ups.contact_id \
          AND others.id <> follow_ups.id AND others.attempted_at >= $2 \
@@ -163,7 +174,7 @@ macro_rules! claimable {
 const DUE: &str = concat!("SELECT id FROM follow_ups WHERE ", claimable!(), " ORDER BY due_at, id LIMIT 1");
 const CLAIM: &str = concat!(
     "UPDATE follow_ups SET state = 'sending', tries = tries + 1, claims = claims + 1, attempted_at = $1, \
-     changed_at = $1, version = version + 1 WHERE id = $8 AND ",
+     changed_at = $1, version = version + 1 WHERE id = $9 AND ",
     claimable!()
 );
 
@@ -174,7 +185,7 @@ macro_rules! bind_claim {
             true => name_of(&channel),
             false => Ok(String::new()),
         };
-        let [first, second, third, fourth] = MessageChannel::ALL;
+        let [first, second, third, fourth, fifth] = MessageChannel::ALL;
         $query
             .bind(signed($claim.now_unix_ms, "time")?)
             .bind(signed($claim.day_begins_unix_ms, "time")?)
@@ -183,6 +194,7 @@ macro_rules! bind_claim {
             .bind(by(second)?)
             .bind(by(third)?)
             .bind(by(fourth)?)
+            .bind(by(fifth)?)
     }};
 }
 
@@ -266,6 +278,7 @@ fn said(row: &FollowUpRow) -> Communication {
         MessageChannel::Telegram => CommunicationKind::Telegram,
         MessageChannel::Email => CommunicationKind::Email,
         MessageChannel::Webhook => CommunicationKind::Note,
+        MessageChannel::CallMessage => CommunicationKind::Call,
     };
     let metadata = [("follow_up".to_owned(), Value::from(row.id.to_string()))].into_iter().collect();
     let (source, content) = (Source::Person, row.message.text.clone());
@@ -391,7 +404,7 @@ impl Store {
 
     async fn decided(&self, id: Uuid, changed: u64) -> Result<Option<FollowUpRow>, StoreError> {
         let now = self.follow_up(id).await?;
-        if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }
+        unless_stale(changed, now)
     }
 
     /// A message.
@@ -416,18 +429,10 @@ impl Store {
         let before = filter.before.map(placed).transpose()?;
         let rows: Vec<Raw> = read!(self, db => {
             let mut query = QueryBuilder::new(FOLLOW_UPS);
-            if let Some(state) = state {
-                query.push(" AND state = ").push_bind(state);
-            }
-            if let Some(contact) = filter.contact {
-                query.push(" AND contact_id = ").push_bind(contact);
-            }
-            if let Some(call) = filter.call {
-                query.push(" AND call_id = ").push_bind(call.0);
-            }
+            let call = filter.call.map(|call| call.0);
+            narrow!(query, " AND state = ": state, " AND contact_id = ": filter.contact, " AND call_id = ": call);
             if let Some((at, id)) = before {
-                query.push(" AND (made_at < ").push_bind(at).push(" OR (made_at = ").push_bind(at);
-                query.push(" AND follow_ups.id < ").push_bind(id).push("))");
+                query.push(" AND (made_at, follow_ups.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }
             query.push(" ORDER BY made_at DESC, follow_ups.id DESC LIMIT ").push_bind(i64::from(filter.limit));
             query.build_query_as().fetch_all(db).await?
@@ -539,40 +544,50 @@ impl Store {
         Ok(unknown)
     }
 
-    /// By what a contact does not want to be written to.
+    /// By what a contact does not want to be written to; nothing where there is no such contact.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn opt_outs(&self, contact: Uuid) -> Result<BTreeSet<MessageChannel>, StoreError> {
-        let names: Vec<String> = read!(self, db => {
-            sqlx::query_scalar("SELECT channel FROM opt_outs WHERE contact_id = $1")
-                .bind(contact)
-                .fetch_all(db)
-                .await?
+    pub async fn opt_outs(&self, contact: Uuid) -> Result<Option<OptOuts>, StoreError> {
+        let rows: Vec<(i64, Option<String>)> = read!(self, db => {
+            sqlx::query_as(
+                "SELECT opt_outs_version, channel FROM contacts LEFT JOIN opt_outs ON contact_id = contacts.id \
+                 WHERE contacts.id = $1",
+            )
+            .bind(contact)
+            .fetch_all(db)
+            .await?
         });
-        names.into_iter().map(from_name).collect()
+        let Some((version, _)) = rows.first() else { return Ok(None) };
+        let version = unsigned(*version, "version")?;
+        let channels = rows.into_iter().filter_map(|(_, channel)| channel).map(from_name);
+        Ok(Some(OptOuts { version, channels: channels.collect::<Result<_, _>>()? }))
     }
 
-    /// Keeps by what a contact does not want to be written to, and nothing else. What was to be sent so is drafted again. False
-    /// where there is no such contact.
+    /// Keeps by what a contact does not want to be written to, and nothing else, in the place of what was kept in this version, and
+    /// says what is kept now. What was to be sent so is drafted again. Nothing where there is no such contact.
     ///
     /// # Errors
-    /// When the database refuses.
+    /// [`StoreError::Stale`] when somebody else has changed it since.
     pub async fn set_opt_outs(
         &self,
         contact: Uuid,
-        out: &BTreeSet<MessageChannel>,
+        out: &OptOuts,
         by: &str,
         at_unix_ms: u64,
-    ) -> Result<bool, StoreError> {
-        let at = signed(at_unix_ms, "time")?;
-        let names: Vec<String> = out.iter().map(name_of).collect::<Result<_, _>>()?;
-        let is_there = transaction!(self, tx => {
-            let there: Option<Uuid> = sqlx::query_scalar("SELECT id FROM contacts WHERE id = $1")
-                .bind(contact)
-                .fetch_optional(&mut **tx)
-                .await?;
-            if there.is_some() {
+    ) -> Result<Option<OptOuts>, StoreError> {
+        let (at, version) = (signed(at_unix_ms, "time")?, seen(out.version)?);
+        let names: Vec<String> = out.channels.iter().map(name_of).collect::<Result<_, _>>()?;
+        let changed = transaction!(self, tx => {
+            let changed = sqlx::query(
+                "UPDATE contacts SET opt_outs_version = opt_outs_version + 1 WHERE id = $1 AND opt_outs_version = $2",
+            )
+            .bind(contact)
+            .bind(version)
+            .execute(&mut **tx)
+            .await?
+            .rows_affected();
+            if changed > 0 {
                 sqlx::query("DELETE FROM opt_outs WHERE contact_id = $1")
                     .bind(contact)
                     .execute(&mut **tx)
@@ -599,9 +614,10 @@ impl Store {
                     .await?;
                 }
             }
-            there.is_some()
+            changed
         });
-        Ok(is_there)
+        let now = self.opt_outs(contact).await?;
+        unless_stale(changed, now)
     }
 }
 

@@ -107,11 +107,12 @@ pub struct FindsRow {
     pub last_at_unix_ms: u64,
 }
 
-/// Something was taken out of a call's log: what was made of the log goes. Four statements, each with the call.
-pub(crate) const FORGET_KNOWLEDGE: [&str; 4] = [
+/// Something was taken out of a call's log: what was made of the log goes. Five statements, each with the call.
+pub(crate) const FORGET_KNOWLEDGE: [&str; 5] = [
     "DELETE FROM gap_questions WHERE call_id = $1",
     "DELETE FROM card_uses WHERE call_id = $1",
     "DELETE FROM call_words WHERE call_id = $1",
+    "DELETE FROM call_passages WHERE call_id = $1",
     "DELETE FROM call_facts WHERE call_id = $1",
 ];
 

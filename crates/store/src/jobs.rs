@@ -1,8 +1,9 @@
 //! What is done after a call: jobs, each a step of one call, and what they come to.
 //!
 //! A job is queued in the transaction that ends its call, and settled in the one that keeps what it came to, so that neither
-//! is ever there without the other. Whoever claims jobs holds [`Store::lock_instance`], and claims one after the other:
-//! a job that is running when they begin is one whose process has died.
+//! is ever there without the other. Whoever claims jobs holds [`Store::lock_instance`], and claims those of a step one after the
+//! other: a job that is running when they begin is one whose process has died. Each step is a lane of its own, so that one that
+//! waits for somebody else holds up no other.
 
 use std::collections::BTreeMap;
 
@@ -15,23 +16,26 @@ use uuid::Uuid;
 use crate::deliveries::{EventKind, Told, tell};
 use crate::gaps::{ADD_CARDS, FORGET_KNOWLEDGE, add_question};
 use crate::search::add_search;
-use crate::store::{clean, from_name, name_of, placed, read, signed, transaction, unsigned};
+use crate::store::{clean, from_name, name_of, narrow, placed, read, signed, transaction, unsigned};
 use crate::timeline::{FORGET_CALL, note_call};
 use crate::{CallEntry, CallKnowledge, Store, StoreError};
 
 /// In a table of what is to be done: takes up what was worked on when the process before this one died, at `$now`. What was
-/// tried `$most` times is dead. The number of both.
+/// tried `$most` times is dead, where a further condition holds if there is one. The number of both.
 macro_rules! take_up {
-    ($store:expr, $table:literal, $most:expr, $now:expr) => {
+    ($store:expr, $table:literal, $most:expr, $now:expr $(, $and:literal)?) => {
         transaction!($store, tx => {
             sqlx::query(concat!(
                 "UPDATE ",
                 $table,
-                " SET state = CASE WHEN tries >= $1 THEN 'dead' ELSE 'waiting' END, due_at = $2, \
-                 changed_at = $2, error = 'the program ended while it ran' WHERE state = 'running'"
+                " SET state = CASE WHEN tries >= $1",
+                $($and,)?
+                " THEN 'dead' ELSE 'waiting' END, due_at = $2, \
+                 changed_at = $2, error = $3 WHERE state = 'running'"
             ))
             .bind(i64::from($most))
             .bind($now)
+            .bind($crate::jobs::INTERRUPTED)
             .execute(&mut **tx)
             .await?
             .rows_affected()
@@ -39,16 +43,20 @@ macro_rules! take_up {
     };
 }
 
-/// In such a table: what has been due for longest. Mostly there is none, and then nobody who writes is held up.
+/// In such a table: what has been due for longest, of those for which a further condition on `$2` holds where there is one. Mostly
+/// there is none, and then nobody who writes is held up.
 macro_rules! due {
-    ($store:expr, $table:literal, $now:expr) => {{
+    ($store:expr, $table:literal, $now:expr $(, $and:literal, $value:expr)?) => {{
         let due: Option<Uuid> = read!($store, db => {
             sqlx::query_scalar(concat!(
                 "SELECT id FROM ",
                 $table,
-                " WHERE state = 'waiting' AND due_at <= $1 ORDER BY due_at, id LIMIT 1"
+                " WHERE state = 'waiting' AND due_at <= $1",
+                $($and,)?
+                " ORDER BY due_at, id LIMIT 1"
             ))
             .bind($now)
+            $(.bind($value))?
             .fetch_optional(db)
             .await?
         });
@@ -62,11 +70,20 @@ pub(crate) use {due, take_up};
 pub(crate) const QUEUE: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
      SELECT $1, id, $2, $3, 'waiting', 0, 0, started_at + duration_ms, started_at + duration_ms \
      FROM calls WHERE id = $4 ON CONFLICT (call_id, step, version) DO NOTHING";
-/// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Two statements, each
+/// Queues what follows a step of a call, at a time, where nothing of it is queued.
+const QUEUE_NEXT: &str = "INSERT INTO jobs (id, call_id, step, version, state, tries, claims, due_at, changed_at) \
+     VALUES ($1, $2, $3, $4, 'waiting', 0, 0, $5, $5)";
+/// What follows a call's review is not done, nor settled by whoever does it just now.
+const FORGET_NEXT: &str = "DELETE FROM jobs WHERE call_id = $1 AND step = 'write'";
+/// A claimed job is done: with its id, its claim and when.
+const SETTLE: &str = "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
+     WHERE id = $1 AND claims = $2 AND state = 'running'";
+/// Something was taken out of a call's log: what was made of the log as it was goes, and is made again. Three statements, each
 /// with the call, and then [`FORGET_KNOWLEDGE`] and [`FORGET_CALL`]. The jobs come first, as in [`Store::finish_job`]: on
 /// PostgreSQL that waits for whoever is keeping what one came to just now, and then sees what they have kept.
-pub(crate) const MAKE_AGAIN: [&str; 2] = [
-    "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1",
+pub(crate) const MAKE_AGAIN: [&str; 3] = [
+    "UPDATE jobs SET state = 'waiting', tries = 0, due_at = changed_at WHERE call_id = $1 AND step = 'review'",
+    FORGET_NEXT,
     "DELETE FROM ai_call_insights WHERE call_id = $1",
 ];
 /// A call's moods are kept no more. Whoever reads them just now, for what they make of them, has to read again. Three statements,
@@ -82,6 +99,11 @@ const KEEP_REVIEW: &str = "INSERT INTO ai_call_insights \
      ON CONFLICT (call_id) DO UPDATE SET version = excluded.version, made_at = excluded.made_at, \
      insight = excluded.insight, with_moods = excluded.with_moods, quality = excluded.quality, \
      customer_number = coalesce(excluded.customer_number, ai_call_insights.customer_number)";
+/// Keeps what a language model makes of that: when, its insight without and with moods, and whose the call is.
+const REWRITE: &str = "UPDATE ai_call_insights SET made_at = $2, insight = $3, with_moods = $4, \
+     customer_number = coalesce($5, customer_number) WHERE call_id = $1";
+/// Why a try failed in which the program ended.
+pub const INTERRUPTED: &str = "the program ended while it ran";
 /// Characters of an error that are kept.
 pub(crate) const LONGEST_ERROR: usize = 500;
 
@@ -91,17 +113,19 @@ pub(crate) const LONGEST_ERROR: usize = 500;
 pub enum Step {
     /// Its insight and its quality are drawn from its log.
     Review,
+    /// Its insight is written by a language model, in the place of the one that was drawn.
+    Write,
 }
 
 impl Step {
-    /// What is queued for every call that ends.
-    pub const ALL: [Self; 1] = [Self::Review];
+    /// What is queued for every call that ends; the rest follows from it.
+    pub const AT_END: [Self; 1] = [Self::Review];
 
     /// Grows when the step comes to something else than before. Calls that have ended keep what they came to.
     #[must_use]
     pub fn version(self) -> u32 {
         match self {
-            Self::Review => 1,
+            Self::Review | Self::Write => 1,
         }
     }
 }
@@ -216,22 +240,23 @@ pub(crate) fn small(value: i64) -> Result<u32, StoreError> {
 
 impl Store {
     /// Takes up jobs that were running when the process that had claimed them died. One that was tried `most` times is dead:
-    /// it may be what killed it. Says how many there were.
+    /// it may be what killed it. A [`Step::Write`] never is, for its call waits for it: whoever claims it sees how often it was
+    /// tried. Says how many there were.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn take_up_jobs(&self, most: u32, now_unix_ms: u64) -> Result<u64, StoreError> {
         let now = signed(now_unix_ms, "time")?;
-        Ok(take_up!(self, "jobs", most, now))
+        Ok(take_up!(self, "jobs", most, now, " AND step <> 'write'"))
     }
 
-    /// Claims the job that has been due for longest, if one is. Nobody else may claim one meanwhile.
+    /// Claims the job of this step that has been due for longest, if one is. Nobody else may claim one of it meanwhile.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn claim_job(&self, now_unix_ms: u64) -> Result<Option<JobRow>, StoreError> {
-        let now = signed(now_unix_ms, "time")?;
-        let Some(id) = due!(self, "jobs", now) else { return Ok(None) };
+    pub async fn claim_job(&self, step: Step, now_unix_ms: u64) -> Result<Option<JobRow>, StoreError> {
+        let (step, now) = (name_of(&step)?, signed(now_unix_ms, "time")?);
+        let Some(id) = due!(self, "jobs", now, " AND step = $2", step.as_str()) else { return Ok(None) };
         let claimed: Option<RawJob> = transaction!(self, tx => {
             sqlx::query_as(
                 "UPDATE jobs SET state = 'running', tries = tries + 1, claims = claims + 1, changed_at = $2 \
@@ -245,45 +270,10 @@ impl Store {
         claimed.map(JobRow::try_from).transpose()
     }
 
-    /// A claimed job goes on, and this is what is known so far, for whoever wants to read it. False, and nothing is kept, as in
-    /// [`Store::finish_job`].
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn show_review(&self, job: &JobRow, review: &ReviewRow) -> Result<bool, StoreError> {
-        let made_at = signed(review.made_at_unix_ms, "time")?;
-        let is_ours = transaction!(self, tx => {
-            let held = sqlx::query(
-                "UPDATE jobs SET changed_at = $3 WHERE id = $1 AND claims = $2 AND state = 'running'",
-            )
-            .bind(job.id)
-            .bind(job.claims)
-            .bind(made_at)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected();
-            if held > 0 {
-                sqlx::query(KEEP_REVIEW)
-                    .bind(job.call.0)
-                    .bind(i64::from(review.version))
-                    .bind(made_at)
-                    .bind(review.insight.as_str())
-                    .bind(review.with_moods.as_deref())
-                    .bind(review.quality.as_str())
-                    // Whose it is shows when the job is done.
-                    .bind(None::<&str>)
-                    .execute(&mut **tx)
-                    .await?;
-            }
-            held > 0
-        });
-        Ok(is_ours)
-    }
-
-    /// A claimed job is done, and this is what it came to, what it tells of what is written down, and by what the call is found,
+    /// A claimed review is done, and this is what it came to, what it tells of what is written down, and by what the call is found,
     /// in place of what there was before. What it adds to a timeline is added to that of the contact with the customer's number,
-    /// if there is one. False, and nothing is kept, where somebody else has it by now: the call was removed, or something was
-    /// taken out of its log.
+    /// if there is one. What is to be done `next` is queued; others are told what is on the timeline when that is done. False, and
+    /// nothing is kept, where somebody else has it by now: the call was removed, or something was taken out of its log.
     ///
     /// # Errors
     /// When the database refuses.
@@ -293,20 +283,25 @@ impl Store {
         review: &ReviewRow,
         knowledge: &CallKnowledge,
         entry: Option<&CallEntry>,
+        next: Option<Step>,
     ) -> Result<bool, StoreError> {
         let made_at = signed(review.made_at_unix_ms, "time")?;
         let is_ours = transaction!(self, tx => {
-            let settled = sqlx::query(
-                "UPDATE jobs SET state = 'done', error = NULL, changed_at = $3 \
-                 WHERE id = $1 AND claims = $2 AND state = 'running'",
-            )
-            .bind(job.id)
-            .bind(job.claims)
-            .bind(made_at)
-            .execute(&mut **tx)
-            .await?
-            .rows_affected();
+            let settle = sqlx::query(SETTLE).bind(job.id).bind(job.claims).bind(made_at);
+            let settled = settle.execute(&mut **tx).await?.rows_affected();
             if settled > 0 {
+                // Before the insight, which whoever settles that takes after its job as well.
+                sqlx::query(FORGET_NEXT).bind(job.call.0).execute(&mut **tx).await?;
+                if let Some(next) = next {
+                    sqlx::query(QUEUE_NEXT)
+                        .bind(Uuid::now_v7())
+                        .bind(job.call.0)
+                        .bind(name_of(&next)?)
+                        .bind(i64::from(next.version()))
+                        .bind(made_at)
+                        .execute(&mut **tx)
+                        .await?;
+                }
                 sqlx::query(KEEP_REVIEW)
                     .bind(job.call.0)
                     .bind(i64::from(review.version))
@@ -350,7 +345,47 @@ impl Store {
                 }
                 add_search!(tx, self.kind(), job.call, &knowledge.search);
                 if let Some(entry) = entry {
-                    note_call!(self, tx, job.call, entry, made_at);
+                    note_call!(self, tx, job.call, entry, made_at, next.is_none());
+                }
+            }
+            settled > 0
+        });
+        Ok(is_ours)
+    }
+
+    /// A claimed [`Step::Write`] is done: this insight, without moods and with them, and what it adds to a timeline are in the place
+    /// of those of the review, of which all else stays. False, and nothing is kept, as in [`Store::finish_job`].
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn finish_writing(
+        &self,
+        job: &JobRow,
+        insight: &str,
+        with_moods: Option<&str>,
+        entry: Option<&CallEntry>,
+        made_at_unix_ms: u64,
+    ) -> Result<bool, StoreError> {
+        let made_at = signed(made_at_unix_ms, "time")?;
+        let is_ours = transaction!(self, tx => {
+            let settle = sqlx::query(SETTLE).bind(job.id).bind(job.claims).bind(made_at);
+            let settled = settle.execute(&mut **tx).await?.rows_affected();
+            if settled > 0 {
+                sqlx::query(REWRITE)
+                    .bind(job.call.0)
+                    .bind(made_at)
+                    .bind(insight)
+                    .bind(with_moods)
+                    .bind(entry.map(|entry| entry.number.as_str()))
+                    .execute(&mut **tx)
+                    .await?;
+                let ready = Told { call: Some(job.call.0), ..Told::of(EventKind::InsightReady, made_at) };
+                tell!(self, tx, ready);
+                for statement in FORGET_CALL {
+                    sqlx::query(statement).bind(job.call.0).execute(&mut **tx).await?;
+                }
+                if let Some(entry) = entry {
+                    note_call!(self, tx, job.call, entry, made_at, true);
                 }
             }
             settled > 0
@@ -406,9 +441,7 @@ impl Store {
         let before = before.map(placed).transpose()?;
         let rows: Vec<RawJob> = read!(self, db => {
             let mut query = sqlx::QueryBuilder::new("SELECT * FROM jobs WHERE 1 = 1");
-            if let Some(state) = state {
-                query.push(" AND state = ").push_bind(state);
-            }
+            narrow!(query, " AND state = ": state);
             if let Some((at, id)) = before {
                 query.push(" AND (changed_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }

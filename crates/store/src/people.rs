@@ -1,5 +1,7 @@
 //! Who may sign in: users, their sessions, and keys for programs.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use sqlx::FromRow;
 use uuid::Uuid;
@@ -7,16 +9,23 @@ use uuid::Uuid;
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
 use crate::{Store, StoreError};
 
-/// What a user is in the organisation. Later ones may do what earlier ones may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+/// What a user is in the organisation. What each may do is for whoever lets them; none includes another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
     /// Takes calls.
     Agent,
+    /// Judges how good calls were that are over.
+    Reviewer,
     /// Looks after agents.
     Supervisor,
     /// Looks after Sotto.
     Admin,
+}
+
+impl Role {
+    /// All there are.
+    pub const ALL: [Self; 4] = [Self::Agent, Self::Reviewer, Self::Supervisor, Self::Admin];
 }
 
 /// A user.
@@ -141,6 +150,49 @@ impl Store {
         let rows: Vec<RawUser> =
             read!(self, db => sqlx::query_as("SELECT * FROM users ORDER BY name").fetch_all(db).await?);
         rows.into_iter().map(UserRow::try_from).collect()
+    }
+
+    /// Calls a team otherwise, for the people in it and for the documents that name it. False if there are none of either.
+    ///
+    /// # Errors
+    /// [`StoreError::NameTaken`] when there is a team of the new name.
+    pub async fn rename_team(&self, from: &str, to: &str) -> Result<bool, StoreError> {
+        let (from, to) = (clean(from), clean(to));
+        let found = transaction!(self, tx => {
+            let rows: Vec<(String, String)> =
+                sqlx::query_as("SELECT name, teams FROM documents").fetch_all(&mut **tx).await?;
+            let mut documents: Vec<(String, BTreeSet<String>)> = Vec::new();
+            for (name, teams) in rows {
+                documents.push((name, from_json(&teams, "teams")?));
+            }
+            let peoples: Vec<String> =
+                sqlx::query_scalar("SELECT DISTINCT team FROM users WHERE team IS NOT NULL")
+                    .fetch_all(&mut **tx)
+                    .await?;
+            let is_there =
+                |team: &String| peoples.contains(team) || documents.iter().any(|(_, teams)| teams.contains(team));
+            if is_there(&to) {
+                return Err(StoreError::NameTaken(to));
+            }
+            let found = is_there(&from);
+            sqlx::query("UPDATE users SET team = $2 WHERE team = $1")
+                .bind(&from)
+                .bind(&to)
+                .execute(&mut **tx)
+                .await?;
+            for (name, mut teams) in documents {
+                if teams.remove(&from) {
+                    teams.insert(to.clone());
+                    sqlx::query("UPDATE documents SET teams = $1 WHERE name = $2")
+                        .bind(to_json(&teams)?)
+                        .bind(name)
+                        .execute(&mut **tx)
+                        .await?;
+                }
+            }
+            found
+        });
+        Ok(found)
     }
 
     /// Changes a user and says what they are now, `None` when there is no such user. A new password, and

@@ -1,4 +1,4 @@
-//! Closing, at start, the calls that a crash left open.
+//! Closing the calls that a crash left open, of the process at its next start, of a call's task at once.
 
 use sotto_call::{
     CallEnded, CallId, CallLog, CallStarted, CallState, EndReason, EventBody, FORMAT_VERSION, Millis,
@@ -6,7 +6,7 @@ use sotto_call::{
 
 use crate::{CallRow, Closing, Store, StoreError};
 
-/// A call that was closed at start.
+/// A call that was closed by what is stored of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Recovered {
@@ -18,10 +18,8 @@ pub struct Recovered {
     pub last_seq: u64,
 }
 
-/// Closes every live call as interrupted. Its last event says so and is numbered after the newest that was
-/// stored; its duration runs to that event, or to the end of the recording when `recorded`, which is asked
-/// for the length of a call's recording, knows of a longer one. A call with an event that this version cannot read is closed by
-/// what its row says, which is logged.
+/// Closes every live call as interrupted, see [`close_by_log`]. Its duration runs to the end of the recording where
+/// `recorded`, which is asked for the length of a call's recording, knows of a longer one.
 ///
 /// Call it at start, before any call begins, holding [`Store::lock_instance`].
 ///
@@ -33,36 +31,54 @@ pub async fn recover(
 ) -> Result<Vec<Recovered>, StoreError> {
     let mut closed = Vec::new();
     for row in store.live_calls().await? {
-        let mut state = match store.state(row.id).await {
-            Err(error) if error.is_permanent() => {
-                // Nothing else has to wait for it.
-                tracing::error!(call = %row.id, %error, "closed without what was said in it");
-                CallState::default()
-            }
-            state => state?,
-        };
-        let mut log = CallLog::after(state.seq.max(row.last_seq), row.last_at);
-        let mut events = Vec::new();
-        if state.started.is_none() && log.last_seq() == 0 {
-            // Killed between the row and its first event: the log must begin as every log does.
-            events.push(log.append(Millis(0), EventBody::CallStarted(started_of(&row))));
-        }
-        let ended = match &state.ended {
-            Some(ended) => ended.clone(),
-            None => {
-                let duration_ms = recorded(&row).map_or(row.last_at, |recorded| recorded.max(row.last_at));
-                let ended = CallEnded { reason: EndReason::Interrupted, duration_ms };
-                events.push(log.append(duration_ms, EventBody::CallEnded(ended.clone())));
-                ended
-            }
-        };
-        events.iter().for_each(|event| state.apply(event));
-        let duration_ms = ended.duration_ms;
-        store.end_call(row.id, &events, &Closing::of(&state, ended)).await?;
-        tracing::warn!(call = %row.id, events = log.last_seq(), %duration_ms, "closed an interrupted call");
-        closed.push(Recovered { id: row.id, duration_ms, last_seq: log.last_seq() });
+        let (_, call) = close_by_log(store, &row, EndReason::Interrupted, recorded(&row)).await?;
+        let Recovered { id, duration_ms, last_seq } = call;
+        tracing::warn!(call = %id, events = last_seq, %duration_ms, "closed an interrupted call");
+        closed.push(call);
     }
     Ok(closed)
+}
+
+/// Closes a live call that nobody numbers events of any more, by what is stored of it. Its last event says why, and is
+/// numbered after the newest that was stored; its duration runs to that event, or to `recorded` when that is later. A call
+/// with an event that this version cannot read is closed by what its row says, which is logged. What the call adds up to is
+/// given back.
+///
+/// # Errors
+/// When the database refuses.
+pub async fn close_by_log(
+    store: &Store,
+    row: &CallRow,
+    reason: EndReason,
+    recorded: Option<Millis>,
+) -> Result<(CallState, Recovered), StoreError> {
+    let mut state = match store.state(row.id).await {
+        Err(error) if error.is_permanent() => {
+            // Nothing else has to wait for it.
+            tracing::error!(call = %row.id, %error, "closed without what was said in it");
+            CallState::default()
+        }
+        state => state?,
+    };
+    let mut log = CallLog::after(state.seq.max(row.last_seq), row.last_at);
+    let mut events = Vec::new();
+    if state.started.is_none() && log.last_seq() == 0 {
+        // Killed between the row and its first event: the log must begin as every log does.
+        events.push(log.append(Millis(0), EventBody::CallStarted(started_of(row))));
+    }
+    let ended = match &state.ended {
+        Some(ended) => ended.clone(),
+        None => {
+            let duration_ms = recorded.map_or(row.last_at, |recorded| recorded.max(row.last_at));
+            let ended = CallEnded { reason, duration_ms };
+            events.push(log.append(duration_ms, EventBody::CallEnded(ended.clone())));
+            ended
+        }
+    };
+    events.iter().for_each(|event| state.apply(event));
+    let duration_ms = ended.duration_ms;
+    store.end_call(row.id, &events, &Closing::of(&state, ended)).await?;
+    Ok((state, Recovered { id: row.id, duration_ms, last_seq: log.last_seq() }))
 }
 
 fn started_of(row: &CallRow) -> CallStarted {

@@ -6,6 +6,7 @@ use sotto_call::CallId;
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
+use crate::search::{Reach, push_reach};
 use crate::store::{clean, from_json, from_name, name_of, read, signed, to_json, transaction, unsigned};
 use crate::{Store, StoreError};
 
@@ -145,40 +146,42 @@ impl Store {
         rows.into_iter().map(QualityReviewRow::try_from).collect()
     }
 
-    /// What people said first of the quality of calls that began within a time, which they did without having seen what others
-    /// say: of the newest calls, at most `limit`, call by call.
+    /// What people said first of the quality of calls within a reach that began within a time, which they did without having seen
+    /// what others say: of the newest calls, at most `limit`, call by call.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn first_quality_reviews(
         &self,
+        reach: &Reach,
         since_unix_ms: u64,
         until_unix_ms: u64,
         limit: u32,
     ) -> Result<Vec<QualityReviewRow>, StoreError> {
         let (since, until) = (signed(since_unix_ms, "time")?, signed(until_unix_ms, "time")?);
         let rows: Vec<RawReview> = read!(self, db => {
-            sqlx::query_as(
-                "SELECT quality_reviews.* FROM quality_reviews JOIN calls ON calls.id = call_id \
-                 WHERE version = 1 AND started_at >= $1 AND started_at < $2 ORDER BY call_id DESC, reviewer LIMIT $3",
-            )
-            .bind(since)
-            .bind(until)
-            .bind(i64::from(limit))
-            .fetch_all(db)
-            .await?
+            let mut query = QueryBuilder::new(
+                "SELECT quality_reviews.* FROM quality_reviews JOIN calls ON calls.id = quality_reviews.call_id \
+                 LEFT JOIN call_facts ON call_facts.call_id = quality_reviews.call_id \
+                 WHERE quality_reviews.version = 1 AND calls.started_at >= ",
+            );
+            query.push_bind(since).push(" AND calls.started_at < ").push_bind(until);
+            push_reach!(query, reach);
+            query.push(" ORDER BY quality_reviews.call_id DESC, reviewer LIMIT ").push_bind(i64::from(limit));
+            query.build_query_as().fetch_all(db).await?
         });
         rows.into_iter().map(QualityReviewRow::try_from).collect()
     }
 
     /// The newest version of what each reviewer says of each call, with the call's quality as it was judged by the scorecard, as
-    /// JSON, if that is kept: in order of call and reviewer, what follows `after`, at most `limit`. Where it is for a reviewer,
-    /// of calls alone that they have said something of themselves.
+    /// JSON, if that is kept, of calls within a reach: in order of call and reviewer, what follows `after`, at most `limit`. Where it
+    /// is for a reviewer, of calls alone that they have said something of themselves.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn judged(
         &self,
+        reach: &Reach,
         reader: Option<&str>,
         after: Option<&(CallId, String)>,
         limit: u32,
@@ -186,9 +189,11 @@ impl Store {
         let rows: Vec<RawJudged> = read!(self, db => {
             let mut query = QueryBuilder::new(
                 "SELECT quality_reviews.*, ai_call_insights.quality FROM quality_reviews \
-                 LEFT JOIN ai_call_insights ON ai_call_insights.call_id = quality_reviews.call_id WHERE 1 = 1",
+                 LEFT JOIN ai_call_insights ON ai_call_insights.call_id = quality_reviews.call_id \
+                 LEFT JOIN call_facts ON call_facts.call_id = quality_reviews.call_id WHERE 1 = 1",
             );
             query.push(NEWEST);
+            push_reach!(query, reach);
             if let Some(reader) = reader {
                 query.push(" AND EXISTS (SELECT 1 FROM quality_reviews AS own WHERE own.reviewer = ");
                 query.push_bind(clean(reader)).push(" AND own.call_id = quality_reviews.call_id)");

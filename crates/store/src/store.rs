@@ -68,7 +68,16 @@ macro_rules! transaction {
         }
     };
 }
-pub(crate) use {read, transaction};
+
+/// Adds to a query the conditions for which there is a value: only what fits them is looked up.
+macro_rules! narrow {
+    ($query:ident, $($condition:literal: $value:expr),+) => {
+        $(if let Some(value) = $value {
+            $query.push($condition).push_bind(value);
+        })+
+    };
+}
+pub(crate) use {narrow, read, transaction};
 
 impl Store {
     /// Opens the database at `url`, makes it when it is an SQLite file that does not exist, and brings its
@@ -290,6 +299,11 @@ pub(crate) fn unsigned(value: i64, what: &str) -> Result<u64, StoreError> {
 /// The version that somebody has seen who changes something. What cannot be one is none that is kept.
 pub(crate) fn seen(version: u64) -> Result<i64, StoreError> {
     i64::try_from(version).map_err(|_| StoreError::Stale)
+}
+
+/// What is kept now, of something that was to be changed; [`StoreError::Stale`] where it is there and was not.
+pub(crate) fn unless_stale<T>(changed: u64, now: Option<T>) -> Result<Option<T>, StoreError> {
+    if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }
 }
 
 /// A place in a list, as columns have it.

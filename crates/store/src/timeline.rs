@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use sotto_call::{CallId, Participant};
+use sotto_call::{CallId, Participant, Source};
 use sotto_crm::{CallNote, Communication, Phone, Place, QueuePlace, Task, TaskKind, TaskOrder, TaskState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
-use crate::store::{clean, from_json, from_name, name_of, placed, read, seen, signed, transaction, unsigned};
+use crate::store::{
+    clean, from_json, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale,
+    unsigned,
+};
 use crate::{Draft, Store, StoreError};
 
 /// What was drawn from a call goes from its contact's timeline, and what somebody has accepted of it keeps none of its words; a
@@ -21,6 +24,8 @@ pub(crate) const FORGET_CALL: [&str; 4] = [
 ];
 /// When something is due of which that was not said: last of all.
 const NEVER: i64 = i64::MAX;
+/// Contacts whose entries are looked up together: SQLite takes 500 parts of a statement at most.
+const CONTACTS_TOGETHER: usize = 200;
 
 /// An entry of a contact's timeline.
 #[derive(Clone, Debug, PartialEq)]
@@ -116,6 +121,8 @@ pub struct CallEntry {
 pub struct UnjoinedCall {
     /// Which.
     pub id: CallId,
+    /// Where its audio came from.
+    pub source: Source,
     /// Who took part.
     pub participants: Vec<Participant>,
     /// When it was over, in milliseconds since 1970 (UTC).
@@ -168,8 +175,8 @@ macro_rules! insert_task {
         let due = $task.due_at_unix_ms.map(|at| $crate::store::signed(at, "time")).transpose()?;
         sqlx::query(
             "INSERT INTO tasks (id, contact_id, call_id, origin, quote, state, kind, title, channel, address, due_at, \
-             priority, assignee, made_at, made_by, changed_at, version) \
-             SELECT $1, id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13, 1 FROM contacts \
+             priority, assignee, made_at, made_by, changed_at, unaccepted, version) \
+             SELECT $1, id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $13, $16, 1 FROM contacts \
              WHERE id = $15 ON CONFLICT (call_id, origin) DO UPDATE SET quote = excluded.quote",
         )
         .bind($id)
@@ -187,6 +194,7 @@ macro_rules! insert_task {
         .bind($at)
         .bind(by)
         .bind($contact)
+        .bind($state == sotto_crm::TaskState::Proposed)
         .execute(&mut **$tx)
         .await?
         .rows_affected()
@@ -194,10 +202,11 @@ macro_rules! insert_task {
 }
 
 /// Adds what a call came to to the timeline of the contact with the customer's number, if there is one, with what follows from
-/// it, and tells of it, within a transaction.
+/// it, and tells of it where that is final, and nothing is to take its place, within a transaction.
 macro_rules! note_call {
-    ($store:expr, $tx:ident, $call:expr, $entry:expr, $at:expr) => {{
+    ($store:expr, $tx:ident, $call:expr, $entry:expr, $at:expr, $is_final:expr) => {{
         let (call, entry): (sotto_call::CallId, &$crate::CallEntry) = ($call, $entry);
+        let is_final: bool = $is_final;
         let ended_at = $crate::store::signed(entry.ended_at_unix_ms, "time")?;
         let contact: Option<(uuid::Uuid, String)> = sqlx::query_as(
             "SELECT id, stage FROM contacts JOIN contact_numbers ON contact_id = id WHERE number = $1",
@@ -210,9 +219,11 @@ macro_rules! note_call {
             let id = uuid::Uuid::now_v7();
             $crate::timeline::insert_communication!($tx, id, contact, Some(call.0), ended_at, None, said);
             let of_call = |kind| Told { subject: Some(contact), ..Told::of_call(kind, call, $at) };
-            tell!($store, $tx, of_call(EventKind::CallNoted));
+            if is_final {
+                tell!($store, $tx, of_call(EventKind::CallNoted));
+            }
             let suggested = said.metadata.get("lead_stage_suggestion").and_then(|stage| stage.as_str());
-            if let Some(suggested) = suggested.filter(|suggested| *suggested != stage) {
+            if let Some(suggested) = suggested.filter(|suggested| is_final && *suggested != stage) {
                 let detail = Some(suggested.to_owned());
                 tell!($store, $tx, Told { detail, ..of_call(EventKind::StageSuggested) });
             }
@@ -226,7 +237,7 @@ macro_rules! note_call {
                     .bind(id)
                     .fetch_optional(&mut **$tx)
                     .await?;
-                if is_new.is_some() {
+                if is_final && is_new.is_some() {
                     let once = Some(format!("{call}:{}", proposal.origin));
                     let told = Told::of(EventKind::TaskProposed, $at);
                     tell!($store, $tx, Told { call: Some(call.0), subject: Some(id), once, ..told });
@@ -259,6 +270,7 @@ struct RawCommunication {
 #[derive(FromRow)]
 struct RawUnjoined {
     id: Uuid,
+    source: String,
     participants: String,
     started_at: i64,
     duration_ms: Option<i64>,
@@ -326,8 +338,7 @@ impl Store {
             let mut query = QueryBuilder::new("SELECT * FROM communications WHERE contact_id = ");
             query.push_bind(contact);
             if let Some((at, id)) = before {
-                query.push(" AND (at < ").push_bind(at).push(" OR (at = ").push_bind(at);
-                query.push(" AND id < ").push_bind(id).push("))");
+                query.push(" AND (at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }
             query.push(" ORDER BY at DESC, id DESC LIMIT ").push_bind(i64::from(limit));
             query.build_query_as().fetch_all(db).await?
@@ -346,27 +357,28 @@ impl Store {
         since_unix_ms: u64,
         each: u32,
     ) -> Result<BTreeMap<Uuid, Vec<CommunicationRow>>, StoreError> {
-        if contacts.is_empty() {
-            return Ok(BTreeMap::new());
-        }
         let since = signed(since_unix_ms, "time")?;
-        let rows: Vec<RawCommunication> = read!(self, db => {
-            let mut query = QueryBuilder::new(
-                "SELECT * FROM (SELECT communications.*, \
-                 row_number() OVER (PARTITION BY contact_id ORDER BY at DESC, id DESC) AS newness \
-                 FROM communications WHERE at >= ",
-            );
-            query.push_bind(since).push(" AND contact_id IN (");
-            let mut ids = query.separated(", ");
-            for contact in contacts {
-                ids.push_bind(*contact);
-            }
-            query.push(")) AS recent WHERE newness <= ").push_bind(i64::from(each)).push(" ORDER BY newness");
-            query.build_query_as().fetch_all(db).await?
-        });
         let mut recent: BTreeMap<Uuid, Vec<CommunicationRow>> = BTreeMap::new();
-        for row in rows {
-            recent.entry(row.contact_id).or_default().push(CommunicationRow::try_from(row)?);
+        for some in contacts.chunks(CONTACTS_TOGETHER) {
+            let rows: Vec<RawCommunication> = read!(self, db => {
+                // Contact by contact, as the index has them: of one with thousands of entries, only the newest are read.
+                let mut query = QueryBuilder::new("");
+                for (n, contact) in some.iter().enumerate() {
+                    query.push(if n == 0 { "SELECT * FROM (" } else { " UNION ALL SELECT * FROM (" });
+                    query.push("SELECT * FROM communications WHERE contact_id = ").push_bind(*contact);
+                    query.push(" AND at >= ").push_bind(since).push(" ORDER BY at DESC, id DESC LIMIT ");
+                    query.push_bind(i64::from(each)).push(") AS of_").push(n);
+                }
+                // Every number of contacts is another statement: not worth keeping prepared.
+                query.build_query_as().persistent(false).fetch_all(db).await?
+            });
+            for row in rows {
+                recent.entry(row.contact_id).or_default().push(CommunicationRow::try_from(row)?);
+            }
+        }
+        // To have the database put all of them in order takes SQLite longer than to find them.
+        for entries in recent.values_mut() {
+            entries.sort_by_key(|entry| std::cmp::Reverse((entry.at_unix_ms, entry.id)));
         }
         Ok(recent)
     }
@@ -380,7 +392,7 @@ impl Store {
     pub async fn unjoined_calls(&self, limit: u32) -> Result<Vec<UnjoinedCall>, StoreError> {
         let rows: Vec<RawUnjoined> = read!(self, db => {
             sqlx::query_as(
-                "SELECT calls.id, participants, started_at, duration_ms, insight, made_at \
+                "SELECT calls.id, source, participants, started_at, duration_ms, insight, made_at \
                  FROM ai_call_insights AS made JOIN calls ON calls.id = made.call_id \
                  WHERE customer_number IS NULL AND NOT EXISTS (SELECT 1 FROM jobs \
                  WHERE jobs.call_id = made.call_id AND jobs.state IN ('waiting', 'running')) \
@@ -428,7 +440,8 @@ impl Store {
             // The job comes first, as in `finish_job`: whoever takes something out of the call waits for this, and then takes
             // out what is added here as well.
             let at_rest = sqlx::query(
-                "UPDATE jobs SET claims = claims WHERE call_id = $1 AND state NOT IN ('waiting', 'running')",
+                "UPDATE jobs SET claims = claims WHERE call_id = $1 AND step = 'review' AND NOT EXISTS \
+                 (SELECT 1 FROM jobs AS other WHERE other.call_id = $1 AND other.state IN ('waiting', 'running'))",
             )
             .bind(call.id.0)
             .execute(&mut **tx)
@@ -448,7 +461,7 @@ impl Store {
                 return Ok(false);
             }
             if let Some(entry) = entry {
-                note_call!(self, tx, call.id, entry, at);
+                note_call!(self, tx, call.id, entry, at, true);
             }
             true
         });
@@ -508,7 +521,8 @@ impl Store {
         let channel = task.channel.map(|channel| name_of(&channel)).transpose()?;
         let due = task.due_at_unix_ms.map(|at| signed(at, "time")).transpose()?;
         let changed = transaction!(self, tx => {
-            let before: Option<String> = sqlx::query_scalar("SELECT state FROM tasks WHERE id = $1")
+            // Also one that was dismissed meanwhile.
+            let is_unaccepted: Option<bool> = sqlx::query_scalar("SELECT unaccepted FROM tasks WHERE id = $1")
                 .bind(id)
                 .fetch_optional(&mut **tx)
                 .await?;
@@ -530,14 +544,19 @@ impl Store {
             .execute(&mut **tx)
             .await?
             .rows_affected();
-            let was_proposed = before == Some(name_of(&TaskState::Proposed)?);
-            if changed > 0 && was_proposed && matches!(state, TaskState::Open | TaskState::Done) {
+            let is_accepted = matches!(state, TaskState::Open | TaskState::Done);
+            if changed > 0 && is_accepted && is_unaccepted.unwrap_or_default() {
+                sqlx::query("UPDATE tasks SET unaccepted = $2 WHERE id = $1")
+                    .bind(id)
+                    .bind(false)
+                    .execute(&mut **tx)
+                    .await?;
                 tell!(self, tx, Told { subject: Some(id), ..Told::of(EventKind::TaskAccepted, at) });
             }
             changed
         });
         let now = self.task(id).await?;
-        if changed == 0 && now.is_some() { Err(StoreError::Stale) } else { Ok(now) }
+        unless_stale(changed, now)
     }
 
     /// A task.
@@ -565,18 +584,9 @@ impl Store {
             filter.after.map(|after| placed(after.due).map(|due| (after.priority, due))).transpose()?;
         let rows: Vec<RawTask> = read!(self, db => {
             let mut query = QueryBuilder::new(TASKS);
-            if let Some(state) = state {
-                query.push(" AND state = ").push_bind(state);
-            }
-            if let Some(contact) = filter.contact {
-                query.push(" AND contact_id = ").push_bind(contact);
-            }
-            if let Some(kind) = kind {
-                query.push(" AND tasks.kind = ").push_bind(kind);
-            }
-            if let Some(assignee) = &filter.assignee {
-                query.push(" AND assignee = ").push_bind(clean(assignee));
-            }
+            let assignee = filter.assignee.as_deref().map(clean);
+            narrow!(query, " AND state = ": state, " AND contact_id = ": filter.contact);
+            narrow!(query, " AND tasks.kind = ": kind, " AND assignee = ": assignee);
             if let Some(doer) = &filter.doer {
                 query.push(" AND (assignee IS NULL OR assignee = ").push_bind(clean(doer)).push(")");
             }
@@ -625,6 +635,7 @@ impl TryFrom<RawUnjoined> for UnjoinedCall {
         let ended_at = raw.started_at.saturating_add(raw.duration_ms.unwrap_or_default());
         Ok(Self {
             id: CallId(raw.id),
+            source: from_name(raw.source)?,
             // Where that cannot be read, nobody is known, and no other call is held up.
             participants: from_json(&raw.participants, "participants").unwrap_or_default(),
             ended_at_unix_ms: unsigned(ended_at, "time")?,

@@ -17,9 +17,9 @@ use sotto_call::{
     Source, Span, Trend, Utterance, UtteranceId, Withheld, Word, WordsMood,
 };
 use sotto_crm::{
-    CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, FollowUp,
-    FollowUpState, MessageChannel, Phone, Place, Priority, Proposal, Stage, Task, TaskKind, TaskOrder,
-    TaskState,
+    Amount, CallNote, Channel, Communication, CommunicationKind, Company, Contact, ContactKind, FollowUp,
+    FollowUpState, MessageChannel, Payment, PaymentState, Phone, Place, Priority, Proposal, Stage, Task,
+    TaskKind, TaskOrder, TaskState, Ticket, TicketState,
 };
 use sotto_store::testing;
 use sotto_store::{
@@ -27,9 +27,10 @@ use sotto_store::{
     CallSearch, CallSentiment, CardUses, Claim, Closing, CompanyFilter, ContactFilter, DayRow, DeliveryRow,
     DeliveryState, DocumentRow, Draft, EmbeddingRow, EventKind, EventWriter, ExampleRow, FindsRow,
     FollowUpFilter, FollowUpRow, GapRow, GapState, ImportRow, IntentCount, IntentEdits, IntentRow, JobRow,
-    JobState, Listener, MissedCall, NewImport, Outcome, PlaybookRow, QualityReviewRow, QuestionRow, ReplyRow,
-    ReviewRow, Role, SaidRow, ScoreRow, SearchFilter, SendOutcome, SessionRow, Step, Store, StoreError,
-    TaskFilter, TaskRow, UserChange, UserRow, Verdict, WriterLimits, recover,
+    JobState, Listener, MissedCall, NewImport, OptOuts, Outcome, PassageRow, PaymentFilter, PlaybookRow,
+    QualityReviewRow, QuestionRow, Reach, ReplyRow, ReviewRow, Role, SaidRow, ScoreRow, SearchFilter,
+    SendOutcome, SessionRow, Step, Store, StoreError, TaskFilter, TaskRow, TicketFilter, UserChange, UserRow,
+    Verdict, WriterLimits, close_by_log, recover,
 };
 use sqlx::{Connection as _, PgConnection, SqliteConnection};
 use uuid::Uuid;
@@ -231,6 +232,27 @@ fn callback() -> Task {
     }
 }
 
+fn ticket(title: &str) -> Ticket {
+    Ticket {
+        title: title.to_owned(),
+        text: "since Friday".to_owned(),
+        resolution: String::new(),
+        priority: Priority::Normal,
+        assignee: None,
+    }
+}
+
+fn owed(about: &str, reference: Option<&str>) -> Payment {
+    Payment {
+        state: PaymentState::Due,
+        amount: Amount::parse("250,000", "toman").unwrap(),
+        about: about.to_owned(),
+        reference: reference.map(str::to_owned),
+        due_at_unix_ms: None,
+        paid_at_unix_ms: None,
+    }
+}
+
 /// What a call adds that was with this number: its summary, and two promises.
 fn entry(number: &str) -> CallEntry {
     let proposal = |origin: &str, quote: &str, due: u64| Proposal {
@@ -244,7 +266,7 @@ fn entry(number: &str) -> CallEntry {
     CallEntry {
         number: number_of(number),
         ended_at_unix_ms: 10_000,
-        note: CallNote { communication: summary, proposals },
+        note: CallNote { communication: summary, proposals, topics: BTreeMap::new() },
         drafts: Vec::new(),
     }
 }
@@ -332,7 +354,7 @@ fn search(agent: &str, score: Option<f32>, said: &[&str]) -> CallKnowledge {
 async fn searchable_call(store: &Store, started_at_unix_ms: u64, found_by: &CallKnowledge) -> CallId {
     let id = ended_call(store, started_at_unix_ms).await;
     let job = claimed(store).await;
-    assert!(store.finish_job(&job, &review_called("said"), found_by, None).await.unwrap());
+    assert!(store.finish_job(&job, &review_called("said"), found_by, None, None).await.unwrap());
     id
 }
 
@@ -342,6 +364,10 @@ async fn found_calls(store: &Store, filter: SearchFilter) -> Vec<(CallId, Vec<u3
     let found = store.find_calls(&SearchFilter { limit, ..filter }).await.unwrap();
     let said = |said: &[SaidRow]| said.iter().map(|one| one.utterance.0).collect();
     found.iter().map(|one| (one.call.id, said(&one.said))).collect()
+}
+
+fn opt_outs(version: u64, channels: &[MessageChannel]) -> OptOuts {
+    OptOuts { version, channels: channels.iter().copied().collect() }
 }
 
 fn saying(text: &str) -> SearchFilter {
@@ -401,7 +427,7 @@ async fn states(store: &Store) -> Vec<(JobState, u64)> {
 const LATE: u64 = 1_800_000_000_000;
 
 async fn claimed(store: &Store) -> JobRow {
-    store.claim_job(LATE).await.unwrap().unwrap()
+    store.claim_job(Step::Review, LATE).await.unwrap().unwrap()
 }
 
 async fn all(store: &Store, id: CallId) -> Vec<CallEvent> {
@@ -625,20 +651,15 @@ on_both! {
 
     async fn a_job_is_claimed_by_one_and_settled_once(store: Store) {
         let id = ended_call(&store, 1_000).await;
-        assert_eq!(store.claim_job(9_999).await.unwrap(), None, "not due yet");
-        let job = store.claim_job(10_000).await.unwrap().unwrap();
+        assert_eq!(store.claim_job(Step::Review, 9_999).await.unwrap(), None, "not due yet");
+        let job = store.claim_job(Step::Review, 10_000).await.unwrap().unwrap();
         assert_eq!((job.call, job.state, job.tries), (id, JobState::Running, 1));
-        assert_eq!(store.claim_job(LATE).await.unwrap(), None, "it is taken");
+        assert_eq!(store.claim_job(Step::Review, LATE).await.unwrap(), None, "it is taken");
         assert!(store.has_jobs(id).await.unwrap());
         assert_eq!(store.review(id).await.unwrap(), None);
-        // What is known so far can be read, and the job goes on.
-        assert!(store.show_review(&job, &review_called("so far")).await.unwrap());
-        assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("so far"));
-        assert!(store.has_jobs(id).await.unwrap());
-        assert!(store.finish_job(&job, &review_called("first"), &nothing(), None).await.unwrap());
-        assert!(!store.finish_job(&job, &review_called("second"), &nothing(), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("first"), &nothing(), None, None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("second"), &nothing(), None, None).await.unwrap());
         assert!(!store.fail_job(&job, "late", None, LATE).await.unwrap());
-        assert!(!store.show_review(&job, &review_called("late")).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("first"));
         assert_eq!(states(&store).await, [(JobState::Done, 1)]);
         assert!(!store.has_jobs(id).await.unwrap());
@@ -647,26 +668,62 @@ on_both! {
         assert_eq!(store.run_job(Uuid::now_v7(), LATE).await.unwrap(), None);
         let again = claimed(&store).await;
         assert_eq!((again.id, again.tries), (job.id, 1));
-        assert!(!store.finish_job(&job, &review_called("stale"), &nothing(), None).await.unwrap(), "somebody else has it");
-        assert!(store.finish_job(&again, &review_called("third"), &nothing(), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("stale"), &nothing(), None, None).await.unwrap(), "somebody else has it");
+        assert!(store.finish_job(&again, &review_called("third"), &nothing(), None, None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "third");
-        // What is only known so far changes nothing of whose the call is.
-        assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
-        let last = claimed(&store).await;
-        assert!(store.show_review(&last, &review_called("so far")).await.unwrap());
-        assert!(store.fail_job(&last, "no luck", None, LATE).await.unwrap());
-        assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
+    }
+
+    async fn what_a_model_writes_has_a_lane_of_its_own_and_comes_in_the_place_of_what_there_is(store: Store) {
+        store.tell_to(vec![listener("all", &[EventKind::InsightReady, EventKind::CallNoted])]);
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let id = ended_call(&store, 1_000).await;
+        let (job, entry, next) = (claimed(&store).await, entry("+989121234567"), Some(Step::Write));
+        let found_by = search("mina", None, &["My order is late."]);
+        assert!(store.finish_job(&job, &review_called("so far"), &found_by, Some(&entry), next).await.unwrap());
+        assert_eq!(store.review(id).await.unwrap().unwrap(), review_called("so far"));
+        assert_eq!(kinds(&told(&store, "all").await), [EventKind::InsightReady], "what is noted is not final");
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+        let write = store.claim_job(Step::Write, LATE).await.unwrap().unwrap();
+        assert_eq!((write.call, write.step), (id, Step::Write));
+        // Whoever waits for a model is in nobody's way.
+        let other = ended_call(&store, 1_000).await;
+        let review = claimed(&store).await;
+        assert_eq!(review.call, other);
+        assert!(store.finish_job(&review, &review_called("other"), &nothing(), None, None).await.unwrap());
+        assert_eq!(store.claim_job(Step::Write, LATE).await.unwrap(), None, "nothing follows it");
+        let written = review_called("written");
+        let written = (written.insight.as_str(), written.with_moods.as_deref());
+        assert!(store.finish_writing(&write, written.0, written.1, Some(&entry), LATE).await.unwrap());
+        assert!(!store.finish_writing(&write, "late", None, None, LATE).await.unwrap());
+        let expected = ReviewRow { made_at_unix_ms: LATE, ..review_called("written") };
+        assert_eq!(store.review(id).await.unwrap().unwrap(), expected, "the quality stays");
+        let expected = [EventKind::InsightReady, EventKind::InsightReady, EventKind::CallNoted];
+        assert_eq!(kinds(&told(&store, "all").await), expected, "of the other call, and of this one again");
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1, "one in the place of the other");
+        assert_eq!(found_calls(&store, saying("late")).await, [(id, vec![1])], "it is found as before");
+
+        // What is taken out of the log is asked about anew, once it is reviewed again.
+        store.run_job(write.id, LATE).await.unwrap();
+        let stale = store.claim_job(Step::Write, LATE).await.unwrap().unwrap();
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert!(!store.finish_writing(&stale, "said", None, Some(&entry), LATE).await.unwrap());
+        assert_eq!((store.review(id).await.unwrap(), store.claim_job(Step::Write, LATE).await.unwrap()), (None, None));
+        let again = claimed(&store).await;
+        assert!(store.finish_job(&again, &review_called("without"), &nothing(), None, next).await.unwrap());
+        assert_eq!(store.claim_job(Step::Write, LATE).await.unwrap().unwrap().call, id);
     }
 
     async fn a_job_that_fails_comes_again_until_it_is_dead(store: Store) {
         let id = ended_call(&store, 1_000).await;
-        let job = store.claim_job(20_000).await.unwrap().unwrap();
+        let job = store.claim_job(Step::Review, 20_000).await.unwrap().unwrap();
         assert!(store.fail_job(&job, "no\0 luck", Some(30_000), 20_000).await.unwrap());
-        assert_eq!(store.claim_job(29_999).await.unwrap(), None);
-        let job = store.claim_job(30_000).await.unwrap().unwrap();
+        assert_eq!(store.claim_job(Step::Review, 29_999).await.unwrap(), None);
+        let job = store.claim_job(Step::Review, 30_000).await.unwrap().unwrap();
         assert_eq!((job.tries, job.error.as_deref()), (2, Some("no\u{fffd} luck")));
         assert!(store.fail_job(&job, &"x".repeat(9_000), None, 30_000).await.unwrap());
-        assert_eq!(store.claim_job(LATE).await.unwrap(), None);
+        assert_eq!(store.claim_job(Step::Review, LATE).await.unwrap(), None);
         let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].call, dead[0].error.as_ref().unwrap().len()), (1, id, 500));
         assert_eq!(store.run_job(job.id, LATE).await.unwrap(), Some(id));
@@ -696,21 +753,28 @@ on_both! {
         }
         let one = claimed(&store).await;
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 1);
-        assert!(!store.finish_job(&one, &review_called("late"), &nothing(), None).await.unwrap(), "who died says nothing");
+        assert!(!store.finish_job(&one, &review_called("late"), &nothing(), None, None).await.unwrap(), "who died says nothing");
         let two = [claimed(&store).await, claimed(&store).await];
-        assert_eq!(store.claim_job(LATE).await.unwrap(), None);
+        assert_eq!(store.claim_job(Step::Review, LATE).await.unwrap(), None);
         assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 2);
         let dead = store.jobs(Some(JobState::Dead), None, 9).await.unwrap();
         assert_eq!((dead.len(), dead[0].id), (1, one.id), "twice it was running when somebody died");
         assert!(two.iter().any(|job| job.id == one.id));
         assert_eq!(states(&store).await, [(JobState::Waiting, 1), (JobState::Dead, 1)]);
+        // A call that waits for what a model writes does not do so for ever.
+        let job = claimed(&store).await;
+        assert!(store.finish_job(&job, &review_called("so far"), &nothing(), None, Some(Step::Write)).await.unwrap());
+        for tries in 1..4 {
+            assert_eq!(store.claim_job(Step::Write, LATE).await.unwrap().unwrap().tries, tries);
+            assert_eq!(store.take_up_jobs(2, LATE).await.unwrap(), 1);
+        }
     }
 
     async fn what_is_taken_out_of_a_log_is_in_nothing_that_was_made_of_it(store: Store) {
         let (id, other) = (ended_call(&store, 1_000).await, ended_call(&store, 1_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         }
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
@@ -722,9 +786,9 @@ on_both! {
         assert_eq!(job.call, id);
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
-        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         let again = claimed(&store).await;
-        assert!(store.finish_job(&again, &review_called("without"), &nothing(), None).await.unwrap());
+        assert!(store.finish_job(&again, &review_called("without"), &nothing(), None, None).await.unwrap());
         assert_eq!(store.review(id).await.unwrap().unwrap().insight, "without");
     }
 
@@ -732,7 +796,7 @@ on_both! {
         let id = ended_call(&store, 1_000).await;
         let asked = [question("How\0 long?", Some(id), 30), question("How much?", Some(id), 20)];
         let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None, None).await.unwrap());
         let looked_up = question("How long then?", None, 40);
         store.add_question(&looked_up).await.unwrap();
         let loose = store.loose_questions(9).await.unwrap();
@@ -774,7 +838,7 @@ on_both! {
         // The job is done again, as when the customer is written down: what was decided stays.
         store.run_job(job.id, LATE).await.unwrap();
         let (again, asked) = (claimed(&store).await, asked.map(|one| QuestionRow { id: Uuid::now_v7(), ..one }));
-        assert!(store.finish_job(&again, &review_called("said"), &asking(&asked), None).await.unwrap());
+        assert!(store.finish_job(&again, &review_called("said"), &asking(&asked), None, None).await.unwrap());
         assert!(store.loose_questions(9).await.unwrap().is_empty());
         assert_eq!(store.gaps().await.unwrap(), gaps);
     }
@@ -784,7 +848,7 @@ on_both! {
         for _ in 0..2 {
             let job = claimed(&store).await;
             let asked = [question("How long?", Some(job.call), 30)];
-            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None, None).await.unwrap());
         }
         store.add_question(&question("How much?", None, 40)).await.unwrap();
         let gap = Uuid::now_v7();
@@ -803,7 +867,7 @@ on_both! {
         for _ in 0..2 {
             let job = claimed(&store).await;
             let asked = [question("How long?", Some(job.call), 30)];
-            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &asking(&asked), None, None).await.unwrap());
             store.run_job(job.id, LATE).await.unwrap();
         }
         assert_eq!(texts(&store.loose_questions(9).await.unwrap()), ["How long?"]);
@@ -847,7 +911,7 @@ on_both! {
         let (old, new) = (ended_call(&store, 1_000).await, ended_call(&store, 9_000).await);
         for _ in 0..2 {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         }
         let late = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
@@ -856,18 +920,18 @@ on_both! {
         let said = Some("said, unhappy".to_owned());
         assert_eq!(kept(store.review(old).await.unwrap()), Some(("said".to_owned(), None)));
         assert_eq!(kept(store.review(new).await.unwrap()), Some(("said".to_owned(), said)));
-        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap(), "it had read them");
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap(), "it had read them");
         assert_eq!((claimed(&store).await.call, store.review(late).await.unwrap()), (late, None));
     }
 
     async fn what_a_call_came_to_goes_with_it(store: Store) {
         let id = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         let running = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
         assert_eq!(store.delete_calls(&[id, running].into()).await.unwrap(), 2);
-        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+        assert!(!store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         for id in [id, running] {
             assert_eq!(store.review(id).await.unwrap(), None);
         }
@@ -1276,6 +1340,24 @@ on_both! {
         assert!(store.live_calls().await.unwrap().is_empty());
     }
 
+    async fn a_call_that_failed_is_closed_by_what_is_stored_of_it_and_no_other_is(store: Store) {
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        let (failed, open) = (CallId::new(), CallId::new());
+        for id in [failed, open] {
+            writer.begin(row(id)).unwrap();
+            log_of(&["one", "two"]).into_iter().for_each(|event| _ = writer.write(id, Arc::new(event)));
+        }
+        writer.flush().await;
+        let kept = store.call(failed).await.unwrap().unwrap();
+        let (state, closed) = close_by_log(&store, &kept, EndReason::Fault, None).await.unwrap();
+        assert_eq!((closed.id, closed.duration_ms, closed.last_seq, state.seq), (failed, Millis(3500), 4, 4));
+        assert_eq!(state, store.state(failed).await.unwrap());
+        let kept = store.call(failed).await.unwrap().unwrap();
+        assert_eq!((kept.ended, kept.utterances), (Some(EndReason::Fault), 2));
+        let live: Vec<CallId> = store.live_calls().await.unwrap().iter().map(|row| row.id).collect();
+        assert_eq!(live, [open]);
+    }
+
     async fn users_sessions_and_keys(store: Store) {
         let user = |name: &str, role| UserRow {
             id: Uuid::now_v7(),
@@ -1313,6 +1395,11 @@ on_both! {
         store.remove_session(&[4; 32]).await.unwrap();
         assert!(store.session(&[4; 32]).await.unwrap().is_none());
 
+        for role in Role::ALL.into_iter().rev() {
+            let change = UserChange { role: Some(role), ..UserChange::default() };
+            let changed = store.change_user(bob.id, &change).await.unwrap();
+            assert_eq!(changed, Some(UserRow { role, ..bob.clone() }), "the last is the one they had");
+        }
         let team = |name: Option<&str>| UserChange {
             team: Some(name.map(str::to_owned)),
             ..UserChange::default()
@@ -1322,6 +1409,26 @@ on_both! {
         assert_eq!(store.session(&[2; 32]).await.unwrap().unwrap().1, moved);
         let kept = store.change_user(bob.id, &UserChange::default()).await.unwrap().unwrap();
         assert_eq!(kept, moved, "what is absent stays");
+        let paper = DocumentRow {
+            name: "fees.txt".to_owned(),
+            uploaded: true,
+            title: "Fees".to_owned(),
+            changed_unix_ms: 7,
+            bytes: 9,
+            teams: BTreeSet::from(["cards".to_owned(), "loans".to_owned()]),
+            roles: BTreeSet::new(),
+            hash: [1; 32],
+            version: 1,
+            problem: None,
+        };
+        store.put_document(&paper, "one", &BTreeSet::new()).await.unwrap();
+        let taken = store.rename_team("cards", "loans").await.unwrap_err();
+        assert!(matches!(taken, StoreError::NameTaken(_)), "{taken}");
+        assert!(!store.rename_team("sales", "money").await.unwrap());
+        assert!(store.rename_team("cards", "کارت‌ها").await.unwrap());
+        assert_eq!(store.user_by_name("bob").await.unwrap().unwrap().team.as_deref(), Some("کارت‌ها"));
+        let teams = BTreeSet::from(["loans".to_owned(), "کارت‌ها".to_owned()]);
+        assert_eq!(store.documents().await.unwrap(), [DocumentRow { teams, ..paper }]);
         assert_eq!(store.change_user(bob.id, &team(None)).await.unwrap().unwrap(), bob);
 
         let out = UserChange { disabled: Some(true), ..UserChange::default() };
@@ -1407,10 +1514,11 @@ on_both! {
     }
 
     async fn contacts_of_a_table_are_kept_all_or_none(store: Store) {
-        store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
         let numbers = ["+989351234567", "+989121234567"].map(number_of);
         let taken = store.numbers_taken(&numbers).await.unwrap();
-        assert_eq!(taken.into_iter().collect::<Vec<_>>(), ["+989121234567"]);
+        assert_eq!(taken, BTreeMap::from([("+989121234567".to_owned(), sara.id)]));
+        assert_eq!(store.contacts_known(&[sara.id, Uuid::now_v7()]).await.unwrap(), BTreeSet::from([sara.id]));
         assert!(store.numbers_taken(&[]).await.unwrap().is_empty());
         let [omid, other] = [("Omid", "+989351234567"), ("Other", "+989121234567")].map(|(name, number)| contact(name, &[number]));
         let added = store.add_contacts(&[omid.clone(), other], 2_000).await;
@@ -1476,11 +1584,14 @@ on_both! {
         for (of, content) in [(&sara, "one"), (&other, "two")] {
             store.add_communication(of.id, &said(content), "mina", 3_000).await.unwrap().unwrap();
             store.add_task(of.id, TaskState::Open, &callback(), "mina", 3_000).await.unwrap().unwrap();
+            store.add_ticket(of.id, &ticket(content), "mina", 3_000).await.unwrap().unwrap();
+            store.add_payment(of.id, &owed(content, None), "mina", 3_000).await.unwrap().unwrap();
+            store.keep_preparation(of.id, 0, content, "mina", 3_000).await.unwrap().unwrap();
         }
         let written = store.add_follow_up(other.id, &message(), "mina", 3_000).await.unwrap().unwrap();
         let (sms, email) = (MessageChannel::Sms, MessageChannel::Email);
-        for (of, out) in [(&sara, BTreeSet::from([sms])), (&other, BTreeSet::from([sms, email]))] {
-            assert!(store.set_opt_outs(of.id, &out, "mina", 3_000).await.unwrap());
+        for (of, out) in [(&sara, &[sms][..]), (&other, &[sms, email])] {
+            assert!(store.set_opt_outs(of.id, &opt_outs(1, out), "mina", 3_000).await.unwrap().is_some());
         }
         let both = sara.contact.merged(&other.contact).unwrap();
         let merge = async |versions: [u64; 2], ids: [Uuid; 2]| {
@@ -1504,8 +1615,13 @@ on_both! {
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 2);
         let tasks = store.tasks(&TaskFilter { contact: Some(sara.id), limit: 9, ..Default::default() }).await.unwrap();
         assert_eq!(tasks.len(), 2);
+        let theirs = TicketFilter { contact: Some(sara.id), limit: 9, ..Default::default() };
+        assert_eq!(store.tickets(&theirs).await.unwrap().len(), 2);
+        let theirs = PaymentFilter { contact: Some(sara.id), limit: 9, ..Default::default() };
+        assert_eq!(store.payments(&theirs).await.unwrap().len(), 2);
+        assert_eq!(store.preparation(sara.id).await.unwrap().unwrap().text, "one\ntwo");
         assert_eq!(store.follow_up(written.id).await.unwrap().unwrap().contact, sara.id);
-        assert_eq!(store.opt_outs(sara.id).await.unwrap(), BTreeSet::from([sms, email]));
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), Some(opt_outs(3, &[sms, email])), "nobody has seen both");
         for number in ["+989121234567", "+442079460018"] {
             let whose = ContactFilter { number: Some(number_of(number)), limit: 9, ..Default::default() };
             assert_eq!(store.contacts(&whose).await.unwrap(), std::slice::from_ref(&merged));
@@ -1520,7 +1636,8 @@ on_both! {
         let wanted = store.add_follow_up(other.id, &hook, "mina", 1_000).await.unwrap().unwrap();
         store.decide_follow_up(wanted.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
         // Of the two only the other has said so, and of their message that is drafted already.
-        assert!(store.set_opt_outs(other.id, &BTreeSet::from([MessageChannel::Sms]), "mina", 3_000).await.unwrap());
+        let out = opt_outs(1, &[MessageChannel::Sms]);
+        assert!(store.set_opt_outs(other.id, &out, "mina", 3_000).await.unwrap().is_some());
         store.merge_contacts((sara.id, 1), (other.id, 1), &sara.contact, 4_000).await.unwrap().unwrap();
         for row in rows {
             assert_eq!(store.follow_up(row.id).await.unwrap().unwrap().state, FollowUpState::Drafted);
@@ -1584,6 +1701,167 @@ on_both! {
         let listed = store.contacts(&ContactFilter { limit: 1, ..Default::default() }).await.unwrap();
         assert_eq!((listed[0].id, listed[0].active_at_unix_ms), (sara.id, 9_000), "something happened with her");
         assert_eq!(listed[0].version, 1);
+    }
+
+    async fn a_ticket_is_changed_by_whoever_has_seen_it_and_goes_with_its_contact(store: Store) {
+        store.tell_to(vec![listener("desk", &[EventKind::TicketChanged])]);
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        assert_eq!(store.add_ticket(Uuid::now_v7(), &ticket("x"), "mina", 2_000).await.unwrap(), None);
+        let added = store.add_ticket(sara.id, &ticket("no\0 panel"), "mina", 2_000).await.unwrap().unwrap();
+        assert_eq!((added.state, added.version, added.made_by.as_str()), (TicketState::Open, 1, "mina"));
+        assert_eq!((added.contact, added.contact_name.as_str()), (sara.id, "Sara"));
+        assert_eq!(added.ticket.title, "no\u{fffd} panel");
+        let solved = Ticket { resolution: "renewed".to_owned(), assignee: Some("omid".to_owned()), ..ticket("panel") };
+        let put = async |version| {
+            store.change_ticket(added.id, version, TicketState::Resolved, &solved, 3_000).await
+        };
+        for version in [2, u64::MAX] {
+            assert!(matches!(put(version).await, Err(StoreError::Stale)), "{version}");
+        }
+        let changed = put(1).await.unwrap().unwrap();
+        assert_eq!((&changed.ticket, changed.state, changed.version), (&solved, TicketState::Resolved, 2));
+        assert_eq!((changed.made_at_unix_ms, changed.changed_at_unix_ms), (2_000, 3_000));
+        assert!(matches!(put(1).await, Err(StoreError::Stale)));
+        let nobodys = store.change_ticket(Uuid::now_v7(), 1, TicketState::Open, &solved, 3_000).await.unwrap();
+        assert_eq!(nobodys, None);
+        assert_eq!(kinds(&told(&store, "desk").await), [EventKind::TicketChanged; 2]);
+        assert!(store.remove_contact(sara.id, None, 4_000).await.unwrap());
+        assert_eq!(store.ticket(added.id).await.unwrap(), None);
+    }
+
+    async fn a_payment_is_changed_by_whoever_has_seen_it_and_goes_with_its_contact(store: Store) {
+        store.tell_to(vec![listener("till", &[EventKind::PaymentChanged])]);
+        let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
+        assert_eq!(store.add_payment(Uuid::now_v7(), &owed("x", None), "mina", 2_000).await.unwrap(), None);
+        let added = store.add_payment(sara.id, &owed("panel", Some("A-1")), "mina", 2_000).await.unwrap().unwrap();
+        assert_eq!((&added.payment, added.version), (&owed("panel", Some("A-1")), 1));
+        assert_eq!((added.contact_name.as_str(), added.contact_phone.clone()), ("Sara", Some(number_of("+989121234567"))));
+        let paid = Payment { state: PaymentState::Paid, paid_at_unix_ms: Some(2_500), ..owed("panel", Some("A-1")) };
+        let put = async |version| store.change_payment(added.id, version, &paid, 3_000).await;
+        for version in [2, u64::MAX] {
+            assert!(matches!(put(version).await, Err(StoreError::Stale)), "{version}");
+        }
+        let changed = put(1).await.unwrap().unwrap();
+        assert_eq!((&changed.payment, changed.version, changed.changed_at_unix_ms), (&paid, 2, 3_000));
+        assert_eq!(store.change_payment(Uuid::now_v7(), 1, &paid, 3_000).await.unwrap(), None);
+        // No two are known by the same reference; by none, many are.
+        let other = store.add_payment(sara.id, &owed("other", None), "mina", 2_000).await.unwrap().unwrap();
+        let twice = store.add_payment(sara.id, &paid, "mina", 2_000).await;
+        assert!(matches!(&twice, Err(StoreError::ReferenceTaken(reference)) if reference == "A-1"), "{twice:?}");
+        let twice = store.change_payment(other.id, 1, &paid, 3_000).await;
+        assert!(matches!(twice, Err(StoreError::ReferenceTaken(_))), "{twice:?}");
+        assert_eq!(store.references_taken(&["A-1", "A-2"]).await.unwrap(), BTreeSet::from(["A-1".to_owned()]));
+        assert!(store.references_taken(&[]).await.unwrap().is_empty());
+        assert_eq!(kinds(&told(&store, "till").await), [EventKind::PaymentChanged; 3]);
+        assert!(store.remove_contact(sara.id, None, 4_000).await.unwrap());
+        assert_eq!(store.payment(added.id).await.unwrap(), None);
+    }
+
+    async fn payments_of_a_table_are_kept_all_or_none_and_listed_by_time(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        let paid = |about, at| Payment { state: PaymentState::Paid, paid_at_unix_ms: Some(at), ..owed(about, Some(about)) };
+        let gone = store.add_payments(&[(sara.id, paid("a", 5)), (Uuid::now_v7(), paid("b", 6))], "mina", 9_000).await;
+        assert!(matches!(gone, Err(StoreError::Stale)), "{gone:?}");
+        let twice = store.add_payments(&[(sara.id, paid("a", 5)), (omid.id, paid("a", 6))], "mina", 9_000).await;
+        assert!(matches!(twice, Err(StoreError::ReferenceTaken(_))), "{twice:?}");
+        assert_eq!(store.payments(&PaymentFilter { limit: 9, ..Default::default() }).await.unwrap(), []);
+        let due = Payment { due_at_unix_ms: Some(20_000), ..owed("پنل", None) };
+        let all = [(sara.id, paid("first", 5_000)), (sara.id, owed("now", None)), (omid.id, due), (sara.id, paid("same", 5_000))];
+        store.add_payments(&all, "mina", 9_000).await.unwrap();
+        let listed = async |filter: PaymentFilter| -> Vec<String> {
+            let rows = store.payments(&PaymentFilter { limit: 9, ..filter }).await.unwrap();
+            rows.into_iter().map(|row| row.payment.about).collect()
+        };
+        let expected = ["پنل", "now", "same", "first"];
+        assert_eq!(listed(PaymentFilter::default()).await, expected);
+        let owing = PaymentFilter { state: Some(PaymentState::Due), ..Default::default() };
+        assert_eq!(listed(owing).await, ["پنل", "now"]);
+        let of = PaymentFilter { contact: Some(sara.id), terms: sotto_crm::terms("SAME"), ..Default::default() };
+        assert_eq!(listed(of).await, ["same"]);
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.payments(&PaymentFilter { before, limit: 3, ..Default::default() }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.place());
+            paged.extend(page.into_iter().map(|row| row.payment.about));
+        }
+        assert_eq!(paged, expected);
+    }
+
+    async fn what_is_written_down_for_a_talk_is_changed_by_whoever_has_seen_it(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let keep = async |at, version, text: &str| store.keep_preparation(sara.id, version, text, "mina", at).await;
+        assert_eq!(store.preparation(sara.id).await.unwrap(), None);
+        assert_eq!(keep(2_000, 0, "").await.unwrap(), None, "nothing in the place of nothing");
+        assert!(matches!(keep(2_000, 1, "ask").await, Err(StoreError::Stale)));
+        let kept = keep(2_000, 0, "ask\0").await.unwrap().unwrap();
+        assert_eq!((kept.text.as_str(), kept.kept_by.as_str(), kept.version), ("ask\u{fffd}", "mina", 2_000));
+        for version in [0, 1_999, 2_001, u64::MAX] {
+            assert!(matches!(keep(3_000, version, "other").await, Err(StoreError::Stale)), "{version}");
+        }
+        assert!(matches!(keep(3_000, 0, "").await, Err(StoreError::Stale)));
+        assert_eq!(keep(3_000, kept.version, "again").await.unwrap().unwrap().version, 2_001);
+        assert_eq!(keep(4_000, 2_001, "").await.unwrap(), None);
+        assert_eq!(store.preparation(sara.id).await.unwrap(), None);
+        let anew = keep(5_000, 0, "anew").await.unwrap().unwrap();
+        for seen in [kept.version, 2_001] {
+            let late = keep(6_000, seen, "late").await;
+            assert!(matches!(late, Err(StoreError::Stale)), "what was taken away meanwhile: {late:?}");
+        }
+        assert_eq!(store.preparation(sara.id).await.unwrap(), Some(anew));
+        let nobody = store.keep_preparation(Uuid::now_v7(), 0, "ask", "mina", 2_000).await;
+        assert!(matches!(nobody, Err(StoreError::Stale)), "{nobody:?}");
+        // Of two contacts that are one, what is written down for the one that had something stays.
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        store.merge_contacts((omid.id, 1), (sara.id, 1), &omid.contact, 3_000).await.unwrap().unwrap();
+        assert_eq!(store.preparation(omid.id).await.unwrap().unwrap().text, "anew");
+        assert!(store.remove_contact(omid.id, None, 4_000).await.unwrap());
+        assert_eq!(store.preparation(omid.id).await.unwrap(), None);
+    }
+
+    async fn tickets_are_found_by_words_and_listed_in_pages(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        let mut ids = Vec::new();
+        for (n, of, title) in [(0, &sara, "Panel"), (1, &omid, "پنل باز نمي‌شود"), (2, &sara, "Refund"), (3, &sara, "Speed")] {
+            let assignee = (n == 2).then(|| "mina".to_owned());
+            let priority = if n == 3 { Priority::High } else { Priority::Normal };
+            let new = Ticket { assignee, priority, ..ticket(title) };
+            // Two of the same moment, too.
+            ids.push(store.add_ticket(of.id, &new, "mina", 2_000 + n / 2).await.unwrap().unwrap().id);
+        }
+        ids.reverse();
+        let listed = async |filter: TicketFilter| -> Vec<Uuid> {
+            let rows = store.tickets(&TicketFilter { limit: 9, ..filter }).await.unwrap();
+            rows.into_iter().map(|row| row.id).collect()
+        };
+        assert_eq!(listed(TicketFilter::default()).await, ids);
+        let terms = |query| TicketFilter { terms: sotto_crm::terms(query), ..Default::default() };
+        assert_eq!(listed(terms("پنل friday")).await, [ids[2]]);
+        assert!(listed(terms("%")).await.is_empty());
+        let of = TicketFilter { contact: Some(sara.id), ..Default::default() };
+        assert_eq!(listed(of).await, [ids[0], ids[1], ids[3]]);
+        assert_eq!(listed(TicketFilter { priority: Some(Priority::High), ..Default::default() }).await, [ids[0]]);
+        let minas = TicketFilter { assignee: Some("mina".to_owned()), ..Default::default() };
+        assert_eq!(listed(minas).await, [ids[1]]);
+        let closed = TicketFilter { state: Some(TicketState::Closed), ..Default::default() };
+        assert!(listed(closed).await.is_empty());
+        let (mut paged, mut before) = (Vec::new(), None);
+        loop {
+            let page = store.tickets(&TicketFilter { before, limit: 3, ..Default::default() }).await.unwrap();
+            let Some(last) = page.last() else { break };
+            before = Some(last.place());
+            paged.extend(page.iter().map(|row| row.id));
+        }
+        assert_eq!(paged, ids);
+    }
+
+    async fn a_voice_note_is_an_entry_of_its_own_kind(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let note = Communication { kind: CommunicationKind::VoiceNote, ..said("سلام") };
+        let added = store.add_communication(sara.id, &note, "mina", 2_000).await.unwrap().unwrap();
+        assert_eq!(store.communications(sara.id, None, 9).await.unwrap(), [added]);
     }
 
     async fn tasks_are_listed_by_when_they_are_due(store: Store) {
@@ -1653,7 +1931,7 @@ on_both! {
         let (entry, all) = (entry("+989121234567"), TaskFilter { limit: 9, ..Default::default() });
         let made = async || {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
             job
         };
         let job = made().await;
@@ -1693,7 +1971,7 @@ on_both! {
         let id = ended_call(&store, 1_000).await;
         let job = claimed(&store).await;
         let entry = entry("+989121234567");
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
         assert_eq!(store.tasks(&TaskFilter { limit: 9, ..Default::default() }).await.unwrap(), [], "of nobody yet");
         store.add_contact(&contact("Omid", &["+989351234567"]), 20_000).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), []);
@@ -1721,7 +1999,7 @@ on_both! {
         for number in [Some("09121234567"), Some("+989351234567"), None] {
             ids.push(ended_call(&store, 1_000).await);
             let (job, entry) = (claimed(&store).await, number.map(entry));
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), entry.as_ref()).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), entry.as_ref(), None).await.unwrap());
         }
         store.look_again_at_local_calls().await.unwrap();
         let again: Vec<CallId> = store.unjoined_calls(9).await.unwrap().iter().map(|call| call.id).collect();
@@ -1732,16 +2010,32 @@ on_both! {
         let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
         let id = ended_call(&store, 1_000).await;
         let (job, entry) = (claimed(&store).await, entry("+989121234567"));
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
         store.change_contact(sara.id, 1, &contact("Sara", &["+989121234567"]), 20_000).await.unwrap();
         let before = store.unjoined_calls(9).await.unwrap().remove(0);
         store.run_job(job.id, LATE).await.unwrap();
         assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "the job looks whose it is");
         assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         let again = ReviewRow { made_at_unix_ms: 60_000, ..review_called("again") };
-        assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&claimed(&store).await, &again, &nothing(), Some(&entry), None).await.unwrap());
         assert!(!store.join_call(&before, Some(&entry), LATE).await.unwrap());
         assert_eq!(store.communications(sara.id, None, 9).await.unwrap().len(), 1);
+        // What a model is still to write of it is joined by that.
+        let omid = store.add_contact(&contact("Omid", &[]), 1_000).await.unwrap();
+        let (other, number) = (ended_call(&store, 1_000).await, "+989351234567");
+        let entry = CallEntry { number: number_of(number), ..entry };
+        let (job, next) = (claimed(&store).await, Some(Step::Write));
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), next).await.unwrap());
+        let write = store.claim_job(Step::Write, LATE).await.unwrap().unwrap();
+        assert!(store.finish_writing(&write, "written", None, Some(&entry), LATE).await.unwrap());
+        store.change_contact(omid.id, 1, &contact("Omid", &[number]), 20_000).await.unwrap();
+        let unjoined = store.unjoined_calls(9).await.unwrap().remove(0);
+        assert_eq!(unjoined.id, other);
+        store.run_job(write.id, LATE).await.unwrap();
+        assert!(!store.join_call(&unjoined, Some(&entry), LATE).await.unwrap());
+        let write = store.claim_job(Step::Write, LATE).await.unwrap().unwrap();
+        assert!(store.finish_writing(&write, "again", None, Some(&entry), LATE).await.unwrap());
+        assert_eq!(store.communications(omid.id, None, 9).await.unwrap().len(), 1);
         let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
         writer.redact(id, UtteranceId(1), u64::from(u32::MAX));
         writer.flush().await;
@@ -1760,7 +2054,7 @@ on_both! {
         let mut entry = entry("+989121234567");
         let stage = ("lead_stage_suggestion".to_owned(), "qualified".into());
         entry.note.communication.metadata = [stage].into_iter().collect();
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
         let all = told(&store, "all").await;
         let expected = [ContactChanged, CallStarted, CallEnded, InsightReady, QualityReady, CallNoted, StageSuggested,
             TaskProposed, TaskProposed];
@@ -1792,6 +2086,20 @@ on_both! {
         assert_eq!(kinds(&after), [TaskAccepted, ContactChanged, StageChanged, ContactChanged, ContactChanged]);
     }
 
+    async fn a_suggestion_that_was_dismissed_and_is_opened_again_is_told_as_accepted_once(store: Store) {
+        store.tell_to(vec![listener("few", &[EventKind::TaskAccepted])]);
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let proposed = store.add_task(sara.id, TaskState::Proposed, &callback(), "key:ai", 1_000).await.unwrap().unwrap();
+        let own = store.add_task(sara.id, TaskState::Open, &callback(), "mina", 1_000).await.unwrap().unwrap();
+        for row in [&proposed, &own] {
+            for (version, state) in (1..).zip([TaskState::Dismissed, TaskState::Open, TaskState::Dismissed, TaskState::Open]) {
+                store.change_task(row.id, version, state, &row.task, 20_000).await.unwrap().unwrap();
+            }
+        }
+        let accepted = told(&store, "few").await;
+        assert_eq!(accepted.iter().map(|row| row.subject).collect::<Vec<_>>(), [Some(proposed.id)]);
+    }
+
     async fn what_is_told_only_once_is_not_told_again_when_a_job_is_done_again(store: Store) {
         store.tell_to(vec![listener("all", &EventKind::ALL)]);
         store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
@@ -1799,7 +2107,7 @@ on_both! {
         let entry = entry("+989121234567");
         let made = async || {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
             job.id
         };
         let job = made().await;
@@ -1826,7 +2134,7 @@ on_both! {
             let stage = ("lead_stage_suggestion".to_owned(), stage.into());
             entry.note.communication.metadata = [stage].into_iter().collect();
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
             job.id
         };
         let job = made("qualified").await;
@@ -1999,18 +2307,39 @@ on_both! {
         assert_eq!(store.claim_follow_up(&by_night).await.unwrap(), None);
         let third = store.claim_follow_up(&tomorrow).await.unwrap().unwrap();
         assert!(store.settle_follow_up(&third, &SendOutcome::Sent(None), 30_000).await.unwrap());
-        let out = BTreeSet::from([MessageChannel::Sms]);
-        assert!(store.set_opt_outs(sara.id, &out, "mina", 31_000).await.unwrap());
-        assert_eq!(store.opt_outs(sara.id).await.unwrap(), out);
+        let out = opt_outs(1, &[MessageChannel::Sms]);
+        let kept = Some(OptOuts { version: 2, ..out.clone() });
+        assert_eq!(store.set_opt_outs(sara.id, &out, "mina", 31_000).await.unwrap(), kept);
+        let stale = store.set_opt_outs(sara.id, &opt_outs(1, &[]), "omid", 31_000).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        assert_eq!(store.opt_outs(sara.id).await.unwrap(), kept);
         assert_eq!(store.claim_follow_up(&tomorrow).await.unwrap(), None);
         let drafted = FollowUpFilter { state: Some(FollowUpState::Drafted), limit: 9, ..Default::default() };
         let [fourth]: [FollowUpRow; 1] = store.follow_ups(&drafted).await.unwrap().try_into().unwrap();
         let approve = FollowUpState::Approved;
         let refused = store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 32_000).await;
         assert!(matches!(refused, Err(StoreError::Stale)), "{refused:?}");
-        assert!(store.set_opt_outs(sara.id, &BTreeSet::new(), "mina", 33_000).await.unwrap());
+        assert!(store.set_opt_outs(sara.id, &opt_outs(2, &[]), "mina", 33_000).await.unwrap().is_some());
         assert!(store.decide_follow_up(fourth.id, fourth.version, approve, "sara", 34_000).await.unwrap().is_some());
-        assert!(!store.set_opt_outs(Uuid::now_v7(), &out, "mina", 35_000).await.unwrap());
+        assert_eq!(store.set_opt_outs(Uuid::now_v7(), &out, "mina", 35_000).await.unwrap(), None);
+        assert_eq!(store.opt_outs(Uuid::now_v7()).await.unwrap(), None);
+    }
+
+    async fn what_is_said_on_the_telephone_is_kept_claimed_and_not_wanted_as_what_is_written(store: Store) {
+        let sara = store.add_contact(&contact("Sara", &[]), 1_000).await.unwrap();
+        let spoken = FollowUp { channel: MessageChannel::CallMessage, ..message() };
+        let row = store.add_follow_up(sara.id, &spoken, "mina", 1_000).await.unwrap().unwrap();
+        store.decide_follow_up(row.id, 1, FollowUpState::Approved, "sara", 2_000).await.unwrap().unwrap();
+        let written = Claim { channels: BTreeSet::from([MessageChannel::Sms]), ..claim(LATE) };
+        assert_eq!(store.claim_follow_up(&written).await.unwrap(), None);
+        let claimed = store.claim_follow_up(&claim(LATE)).await.unwrap().unwrap();
+        assert_eq!(claimed.message, spoken);
+        assert!(store.settle_follow_up(&claimed, &SendOutcome::Sent(None), LATE).await.unwrap());
+        let noted = store.communications(sara.id, None, 9).await.unwrap().remove(0);
+        assert_eq!(noted.communication.kind, CommunicationKind::Call);
+        let out = opt_outs(1, &[MessageChannel::CallMessage]);
+        let kept = store.set_opt_outs(sara.id, &out, "mina", 3_000).await.unwrap();
+        assert_eq!(kept, Some(opt_outs(2, &[MessageChannel::CallMessage])));
     }
 
     async fn what_a_call_promised_is_drafted_once_and_goes_with_it_while_nobody_has_touched_it(store: Store) {
@@ -2024,7 +2353,7 @@ on_both! {
         entry.note.proposals[1].task.kind = TaskKind::Message;
         let made = async || {
             let job = claimed(&store).await;
-            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry)).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &nothing(), Some(&entry), None).await.unwrap());
             job
         };
         let of_call = FollowUpFilter { call: Some(id), limit: 9, ..Default::default() };
@@ -2079,6 +2408,31 @@ on_both! {
         assert_eq!((one.sentiment, one.score, one.reviews), (Some(CallSentiment::Negative), None, 0));
     }
 
+    /// Most words begin with some two letters, so they found most of what was ever said.
+    async fn two_letters_are_looked_for_as_a_whole_word(store: Store) {
+        let first = searchable_call(&store, 1_000, &search("mina", None, &["to be told", "کارت من"])).await;
+        searchable_call(&store, 2_000, &search("omid", None, &["the token begins", "مناسب است"])).await;
+        assert_eq!(found_calls(&store, saying("to")).await, [(first, vec![1])]);
+        assert_eq!(found_calls(&store, saying("be tol")).await, [(first, vec![1])]);
+        assert_eq!(found_calls(&store, saying("من")).await, [(first, vec![2])]);
+    }
+
+    /// What is said everywhere is looked for call by call: the same is found.
+    async fn words_of_many_utterances_are_found_as_rare_ones_are(store: Store) {
+        let often: Vec<String> = (0..2_100).map(|n| format!("a loan, {n}")).collect();
+        let often: Vec<&str> = often.iter().map(String::as_str).collect();
+        let old = searchable_call(&store, 1_000, &search("mina", Some(0.5), &often)).await;
+        let new = searchable_call(&store, 2_000, &search("omid", None, &["loaned", "a loan", "o. K."])).await;
+        searchable_call(&store, 3_000, &search("omid", None, &["alone"])).await;
+        assert_eq!(found_calls(&store, saying("loan")).await, [(new, vec![1, 2]), (old, vec![1, 2, 3])]);
+        assert_eq!(found_calls(&store, saying("LOAN a")).await, [(new, vec![2]), (old, vec![1, 2, 3])]);
+        assert_eq!(found_calls(&store, saying("loan 2099")).await, [(old, vec![2_100])]);
+        let of = |agent: &str| SearchFilter { agent: Some(agent.to_owned()), ..saying("loan") };
+        assert_eq!(found_calls(&store, of("mina")).await, [(old, vec![1, 2, 3])]);
+        let before = SearchFilter { before: Some(new), ..saying("loan") };
+        assert_eq!(found_calls(&store, before).await, [(old, vec![1, 2, 3])]);
+    }
+
     /// Whatever letters and signs a text has: it finds the call it was said in, and no text is taken for anything but words.
     async fn any_text_finds_where_it_was_said(store: Store) {
         let mut runner = TestRunner::deterministic();
@@ -2090,6 +2444,57 @@ on_both! {
             let calls = found_calls(&store, saying(&text)).await;
             assert_eq!(calls.contains(&(id, vec![1])), has_words, "{text:?}: {calls:?}");
             assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
+        }
+    }
+
+    async fn calls_of_a_team_are_those_of_whoever_is_in_it_and_are_over(store: Store) {
+        for (name, team) in [("mina", Some("cards")), ("omid", Some("loans")), ("sara", None)] {
+            let user = UserRow {
+                id: Uuid::now_v7(),
+                name: name.to_owned(),
+                password_hash: "$argon2id$…".to_owned(),
+                role: Role::Agent,
+                team: team.map(str::to_owned),
+                created_at_unix_ms: 1_000,
+                disabled: false,
+            };
+            store.add_user(&user).await.unwrap();
+        }
+        let mut calls = Vec::new();
+        for agent in ["mina", "omid", "sara", "1002"] {
+            calls.push(searchable_call(&store, 1_000, &search(agent, Some(0.5), &["so"])).await);
+        }
+        let [mina, omid, sara, nobody] = calls[..] else { panic!("four calls") };
+        store.add_quality_review(&judged(mina, "nima", 1, Some(0.0))).await.unwrap();
+        store.add_quality_review(&judged(omid, "nima", 1, Some(0.0))).await.unwrap();
+        // One that goes on, and one of which nobody knows yet whose it was.
+        let live = CallId::new();
+        store.create_call(&row(live)).await.unwrap();
+        let fresh = ended_call(&store, 3_000).await;
+        let of = |team: Option<&str>| Reach::Team(team.map(str::to_owned));
+        for (reach, expected) in [
+            (of(Some("cards")), vec![mina]),
+            (of(Some("loans")), vec![omid]),
+            (of(Some("' OR 1 = 1")), vec![]),
+            (of(None), vec![nobody, sara]),
+            (Reach::Everybody, vec![fresh, nobody, sara, omid, mina]),
+        ] {
+            let filter = SearchFilter { reach: reach.clone(), ..SearchFilter::default() };
+            let found: Vec<CallId> = found_calls(&store, filter).await.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(found, expected, "{reach:?}");
+            // Of the one that nobody knows of yet, nor is it known what was said.
+            let saying = SearchFilter { reach: reach.clone(), ..saying("so") };
+            let said: Vec<CallId> = found_calls(&store, saying).await.into_iter().map(|(id, _)| id).collect();
+            assert_eq!(said, expected.iter().copied().filter(|id| *id != fresh).collect::<Vec<_>>(), "{reach:?}");
+            for id in [mina, omid, sara, nobody, live, fresh, CallId::new()] {
+                let is_within = expected.contains(&id) || reach == Reach::Everybody;
+                assert_eq!(store.reaches(&reach, id).await.unwrap(), is_within, "{reach:?}");
+            }
+            let reviewed: Vec<CallId> = expected.iter().copied().filter(|id| [mina, omid].contains(id)).collect();
+            let first = store.first_quality_reviews(&reach, 0, 9_000, 9).await.unwrap();
+            assert_eq!(first.iter().map(|one| one.call).collect::<Vec<_>>(), reviewed, "{reach:?}");
+            let judged = store.judged(&reach, Some("nima"), None, 9).await.unwrap();
+            assert_eq!(judged.iter().rev().map(|one| one.0.call).collect::<Vec<_>>(), reviewed, "{reach:?}");
         }
     }
 
@@ -2127,12 +2532,79 @@ on_both! {
             (SearchFilter { flagged: Some(false), ..any() }, vec![fresh, mina]),
             (SearchFilter { reviewed: Some(true), ..any() }, vec![mina]),
             (SearchFilter { reviewed: Some(false), ..any() }, vec![fresh, omid]),
+            (SearchFilter { among: vec![mina, fresh], ..any() }, vec![fresh, mina]),
+            (SearchFilter { among: vec![mina, fresh], score_below: Some(1.0), ..any() }, vec![mina]),
         ] {
             assert_eq!(calls(filter.clone()).await, expected, "{filter:?}");
         }
         let all = store.find_calls(&SearchFilter { limit: 9, ..any() }).await.unwrap();
         let marks: Vec<_> = all.iter().map(|one| (one.reviews, one.flagged_by.as_deref(), one.score)).collect();
         assert_eq!(marks, [(0, None, None), (0, Some("sara"), Some(0.75)), (1, None, Some(0.25))]);
+    }
+
+    async fn passages_are_kept_with_what_has_read_them_until_something_is_taken_out(store: Store) {
+        assert!(!store.has_said().await.unwrap());
+        let one = searchable_call(&store, 1_000, &search("mina", Some(0.5), &["my walrus", "is ill", "so"])).await;
+        let two = searchable_call(&store, 2_000, &search("omid", None, &["hello"])).await;
+        assert!(store.has_said().await.unwrap());
+        let passage = |call, from, until| {
+            PassageRow { call, from: Millis(from), until: Millis(until), vector: vec![0, 0, 128, 63] }
+        };
+        let lacking = async |model: &str| -> Vec<CallId> {
+            store.unembedded_calls(model, 9).await.unwrap().into_iter().map(|call| call.id).collect()
+        };
+        assert_eq!(lacking("e5").await, [two, one]);
+        let mut kept = BTreeMap::from([
+            (one, vec![passage(one, 1_000, 2_000), passage(one, 3_000, 3_000)]),
+            (two, vec![passage(two, 1_000, 1_000)]),
+        ]);
+        for call in store.unembedded_calls("e5", 9).await.unwrap() {
+            assert!(store.embed_call(&call, "e5", &kept[&call.id]).await.unwrap());
+        }
+        assert_eq!((lacking("e5").await, lacking("other").await), (vec![], vec![two, one]));
+        let all = SearchFilter { limit: 9, ..SearchFilter::default() };
+        let of_mina = SearchFilter { agent: Some("mina".to_owned()), ..all.clone() };
+        assert_eq!(store.embedded_calls(&all, "e5").await.unwrap(), [two, one]);
+        assert_eq!(store.embedded_calls(&of_mina, "e5").await.unwrap(), [one]);
+        assert_eq!(store.embedded_calls(&all, "other").await.unwrap(), []);
+        for (team, expected) in [(Some("cards"), vec![]), (None, vec![two, one])] {
+            let of_team = SearchFilter { reach: Reach::Team(team.map(str::to_owned)), ..all.clone() };
+            assert_eq!(store.embedded_calls(&of_team, "e5").await.unwrap(), expected, "{team:?}");
+        }
+        assert!(store.flag_call(one, Some("sara"), 5).await.unwrap());
+        let flagged = |since| {
+            SearchFilter { flagged: Some(true), since_unix_ms: Some(since), reviewed: Some(false), ..all.clone() }
+        };
+        assert_eq!(store.embedded_calls(&flagged(1_000), "e5").await.unwrap(), [one]);
+        assert_eq!(store.embedded_calls(&flagged(2_000), "e5").await.unwrap(), []);
+        let found = store.passages(&[one, two], "e5").await.unwrap();
+        assert_eq!(found, [kept[&two].as_slice(), kept[&one].as_slice()].concat());
+        assert_eq!(store.passages(&[one, two], "other").await.unwrap(), []);
+        assert_eq!(store.passages(&[], "e5").await.unwrap(), []);
+        let said = store.said_in(&kept[&one][0], 9).await.unwrap();
+        assert_eq!(said.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["my walrus", "is ill"]);
+        assert_eq!(store.said_in(&kept[&one][0], 1).await.unwrap().len(), 1);
+        // Another embedding takes the place of the first.
+        let stale = store.unembedded_calls("new", 9).await.unwrap();
+        kept.get_mut(&two).unwrap().clear();
+        assert!(store.embed_call(&stale[0], "new", &kept[&two]).await.unwrap(), "nothing may have been said");
+        assert_eq!(store.passages(&[one, two], "e5").await.unwrap(), kept[&one]);
+
+        // Who had read the words before something was taken out keeps nothing of them.
+        let writer = EventWriter::spawn(store.clone(), WriterLimits::default());
+        writer.redact(one, UtteranceId(1), u64::from(u32::MAX));
+        writer.flush().await;
+        assert_eq!(store.passages(&[one], "e5").await.unwrap(), []);
+        assert!(!store.embed_call(&stale[1], "new", &kept[&one]).await.unwrap(), "it is made anew");
+        let job = claimed(&store).await;
+        let without = search("mina", Some(0.5), &["is ill"]);
+        assert!(store.finish_job(&job, &review_called("without"), &without, None, None).await.unwrap());
+        assert!(!store.embed_call(&stale[1], "new", &kept[&one]).await.unwrap(), "it was made anew");
+        assert_eq!(lacking("new").await, [one]);
+        let again = store.unembedded_calls("new", 9).await.unwrap();
+        assert!(store.embed_call(&again[0], "new", &kept[&one]).await.unwrap());
+        store.delete_calls(&[one].into()).await.unwrap();
+        assert_eq!(store.passages(&[one], "new").await.unwrap(), []);
     }
 
     async fn what_is_taken_out_of_a_call_does_not_find_it(store: Store) {
@@ -2152,7 +2624,7 @@ on_both! {
         for _ in 0..2 {
             let job = claimed(&store).await;
             let again = search("mina", None, &["my ⟨…⟩ is ill"]);
-            assert!(store.finish_job(&job, &review_called("said"), &again, None).await.unwrap());
+            assert!(store.finish_job(&job, &review_called("said"), &again, None, None).await.unwrap());
             store.run_job(job.id, LATE).await.unwrap();
         }
         assert_eq!(found_calls(&store, saying("walrus")).await, [(kept, vec![1])]);
@@ -2177,13 +2649,13 @@ on_both! {
         let other = QualityReviewRow { reviewer: "nima\u{fffd}".to_owned(), ..other };
         assert_eq!(store.quality_reviews(id, false).await.unwrap(), [other.clone(), second.clone()]);
         assert_eq!(store.quality_reviews(id, true).await.unwrap(), [other.clone(), second.clone(), first.clone()]);
-        assert_eq!(store.first_quality_reviews(1_000, 1_001, 9).await.unwrap(), [other.clone(), first]);
-        assert_eq!(store.first_quality_reviews(0, 1_000, 9).await.unwrap(), []);
+        assert_eq!(store.first_quality_reviews(&Reach::Everybody, 1_000, 1_001, 9).await.unwrap(), [other.clone(), first]);
+        assert_eq!(store.first_quality_reviews(&Reach::Everybody, 0, 1_000, 9).await.unwrap(), []);
         let good = || Some("good".to_owned());
-        assert_eq!(store.judged(None, None, 1).await.unwrap(), [(other.clone(), good())]);
-        assert!(store.judged(Some("mina"), None, 9).await.unwrap().is_empty(), "she has said nothing of it");
+        assert_eq!(store.judged(&Reach::Everybody, None, None, 1).await.unwrap(), [(other.clone(), good())]);
+        assert!(store.judged(&Reach::Everybody, Some("mina"), None, 9).await.unwrap().is_empty(), "she has said nothing of it");
         let after = (id, other.reviewer);
-        assert_eq!(store.judged(Some("sara"), Some(&after), 9).await.unwrap(), [(second, good())]);
+        assert_eq!(store.judged(&Reach::Everybody, Some("sara"), Some(&after), 9).await.unwrap(), [(second, good())]);
         assert_eq!(store.delete_calls(&[id].into()).await.unwrap(), 1);
         assert_eq!(store.quality_reviews(id, true).await.unwrap(), []);
     }
@@ -2381,6 +2853,38 @@ fn is_in_files(folder: &Path, text: &str) -> bool {
         .any(|bytes| bytes.windows(text.len()).any(|window| window == text.as_bytes()))
 }
 
+/// SQLite changes no constraint of a table that is there: the table is made anew, and has what it had.
+#[tokio::test]
+async fn timelines_outlive_that_their_table_is_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = format!("sqlite:{}?mode=rwc", folder.path().join("sotto.db").display());
+    let mut file = SqliteConnection::connect(&url).await.unwrap();
+    let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../migrations/sqlite");
+    let mut migrations: Vec<_> =
+        std::fs::read_dir(migrations).unwrap().map(|one| one.unwrap().path()).collect();
+    migrations.sort();
+    let before = "INSERT INTO contacts (id, kind, stage, name, numbers, notes, fields, words, created_at, active_at, version) \
+         VALUES (x'01', 'lead', 'new', 'Sara', '[]', '', '{}', 'sara', 1, 1, 1); \
+         INSERT INTO communications (id, contact_id, kind, source, at, made_by, content, tags, metadata) \
+         VALUES (x'02', x'01', 'note', 'person', 1, 'mina', 'Called.', '[]', '{}')";
+    for path in migrations {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("0017")) {
+            sqlx::raw_sql(before).execute(&mut file).await.unwrap();
+        }
+        let statements = sqlx::AssertSqlSafe(std::fs::read_to_string(&path).unwrap());
+        let mut transaction = file.begin().await.unwrap();
+        sqlx::raw_sql(statements).execute(&mut *transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+    let kept = "SELECT content, made_by FROM communications WHERE contact_id = x'01'";
+    let rows: Vec<(String, String)> = sqlx::query_as(kept).fetch_all(&mut file).await.unwrap();
+    assert_eq!(rows, [("Called.".to_owned(), "mina".to_owned())]);
+    // They still go with their contact.
+    sqlx::raw_sql("DELETE FROM contacts").execute(&mut file).await.unwrap();
+    let rows: Vec<(String, String)> = sqlx::query_as(kept).fetch_all(&mut file).await.unwrap();
+    assert!(rows.is_empty(), "{rows:?}");
+}
+
 #[tokio::test]
 async fn a_call_that_cannot_be_read_keeps_no_other_from_being_closed() {
     let (store, folder) = testing::sqlite().await;
@@ -2457,7 +2961,7 @@ async fn a_call_that_is_older_than_contacts_is_looked_at() {
     let sara = store.add_contact(&contact("Sara", &["+989121234567"]), 1_000).await.unwrap();
     let id = ended_call(&store, 1_000).await;
     let job = claimed(&store).await;
-    assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+    assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
     assert_eq!(store.unjoined_calls(9).await.unwrap(), [], "nobody's, and that is known");
     let mut file = SqliteConnection::connect(&url).await.unwrap();
     sqlx::query("UPDATE ai_call_insights SET customer_number = NULL").execute(&mut file).await.unwrap();
@@ -2734,9 +3238,9 @@ async fn works_until_it_is_killed() {
     let Ok(url) = std::env::var(DOOMED) else { return };
     let store = Store::open(&url).await.unwrap();
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
-    while let Some(job) = store.claim_job(LATE).await.unwrap() {
+    while let Some(job) = store.claim_job(Step::Review, LATE).await.unwrap() {
         println!("\nclaimed {}", job.call);
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
         println!("\ndone {}", job.call);
     }
 }
@@ -2773,9 +3277,9 @@ async fn kill_who_works(url: &str) {
         doomed.wait().unwrap();
     }
     store.take_up_jobs(u32::MAX, LATE).await.unwrap();
-    while let Some(job) = store.claim_job(LATE).await.unwrap() {
+    while let Some(job) = store.claim_job(Step::Review, LATE).await.unwrap() {
         assert!(!done.contains(&job.call.to_string()));
-        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None).await.unwrap());
+        assert!(store.finish_job(&job, &review_called("said"), &nothing(), None, None).await.unwrap());
     }
     assert_eq!(states(&store).await, [(JobState::Done, 60)]);
     for call in calls {

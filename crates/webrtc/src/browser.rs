@@ -125,8 +125,14 @@ pub struct Browser {
 /// background: the stack would keep its socket.
 pub struct Connection {
     peer: Arc<dyn PeerConnection>,
-    /// The browser's half of the names of connectivity checks, as in its offer.
+    /// The browser's half of the names of connectivity checks, and the id of its end, as in its first offer.
     ufrag: String,
+    session: String,
+    /// What is spoken, and by whom.
+    spoken: Codec,
+    direction: Direction,
+    /// See [`WebRtcConfig::external_ip`].
+    external_ip: Option<IpAddr>,
     /// Candidates that may still come.
     candidates_left: AtomicUsize,
     is_closed: AtomicBool,
@@ -181,11 +187,12 @@ impl WebRtc {
     /// # Errors
     /// See [`WebRtcError`].
     pub async fn answer(&self, offer: &str, direction: Direction) -> Result<Browser, WebRtcError> {
-        let Offer { sdp, codec, ufrag } = Offer::read(offer, direction)?;
+        let Offer { sdp, codec, ufrag, session } = Offer::read(offer, direction)?;
         let (tell, news) = mpsc::channel(NEWS);
         let (ours, theirs) = Pipe::pair();
         let (to_browser, from_browser) = theirs.split();
-        let handler = Arc::new(Handler { tell, heard: from_browser, external_ip: self.config.external_ip });
+        let external_ip = self.config.external_ip;
+        let handler = Arc::new(Handler { tell, heard: from_browser, external_ip });
         let line = Known::default();
         let peer: Arc<dyn PeerConnection> =
             self.connect(handler, || Reports::new(line.clone(), codec.clock_rate())).await?;
@@ -196,7 +203,17 @@ impl WebRtc {
         }
         let candidates_left = AtomicUsize::new(MOST_CANDIDATES);
         let is_closed = AtomicBool::new(false);
-        let connection = Arc::new(Connection { peer, ufrag, candidates_left, is_closed, _line: line });
+        let connection = Arc::new(Connection {
+            peer,
+            ufrag,
+            session,
+            spoken: codec,
+            direction,
+            external_ip,
+            candidates_left,
+            is_closed,
+            _line: line,
+        });
         let to_browser = (direction != Direction::Sends).then_some(to_browser);
         match connection.negotiate(sdp, codec, to_browser).await {
             Ok((answer, format)) => {
@@ -380,6 +397,37 @@ impl Connection {
     #[must_use]
     pub fn is_checked_as(&self, ufrag: &str) -> bool {
         self.ufrag == ufrag
+    }
+
+    /// Whether an offer is of the browser's end of this connection, and gives its checks other names: it restarts the
+    /// connection, and is not of another one.
+    #[must_use]
+    pub fn is_restarted_by(&self, offer: &str) -> bool {
+        let Ok(Offer { ufrag, session, .. }) = Offer::read(offer, self.direction) else { return false };
+        !session.is_empty() && session == self.session && !self.is_checked_as(&ufrag)
+    }
+
+    /// Looks for the ways between the two anew (ICE restart, RFC 8445 section 9), as the browser offers
+    /// ([`Self::is_restarted_by`]), while everything else stays as it was agreed on: our description, which has the ways to
+    /// us that are known; the browser's candidates may follow.
+    ///
+    /// # Errors
+    /// See [`WebRtcError`].
+    pub async fn restart(&self, offer: &str) -> Result<String, WebRtcError> {
+        let Offer { sdp, codec, .. } = Offer::read(offer, self.direction)?;
+        if codec != self.spoken {
+            return Err(WebRtcError::Offer(format!("{} was agreed on", self.spoken.name())));
+        }
+        self.candidates_left.store(MOST_CANDIDATES, Ordering::Relaxed);
+        self.peer.set_remote_description(RTCSessionDescription::offer(sdp)?).await?;
+        let answer = with_opus(self.answered().await?);
+        let seen = answer.lines().map(|line| match (line.strip_prefix("a="), self.external_ip) {
+            (Some(attribute), Some(ip)) if attribute.starts_with("candidate:") => {
+                format!("a={}\r\n", as_seen_from_outside(attribute, ip))
+            }
+            _ => format!("{line}\r\n"),
+        });
+        Ok(self.direction.answered(seen.collect()))
     }
 
     /// Ends the connection.
@@ -648,6 +696,48 @@ mod tests {
         assert!(webrtc.lines().is_empty());
     }
 
+    /// A STUN server that we reach through a NAT: whoever asks it is told that they come from `outside` (RFC 8489 sections
+    /// 5 and 14.2).
+    async fn tell_outside(server: tokio::net::UdpSocket, outside: std::net::SocketAddrV4) {
+        const COOKIE: u32 = 0x2112_a442;
+        let mut request = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut request).await {
+            let (head, transaction) = request[..length.min(20)].split_at(8);
+            assert!(head.starts_with(&[0, 1]) && head.ends_with(&COOKIE.to_be_bytes()), "no binding request");
+            let mut answer = vec![1, 1, 0, 12];
+            answer.extend_from_slice(&COOKIE.to_be_bytes());
+            answer.extend_from_slice(transaction);
+            // XOR-MAPPED-ADDRESS, eight bytes, IPv4.
+            answer.extend_from_slice(&[0, 0x20, 0, 8, 0, 1]);
+            answer.extend_from_slice(&(outside.port() ^ 0x2112).to_be_bytes());
+            answer.extend_from_slice(&(u32::from(*outside.ip()) ^ COOKIE).to_be_bytes());
+            server.send_to(&answer, from).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn the_address_that_a_stun_server_sees_is_a_way_to_reach_us() {
+        let server = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let urls = vec![format!("stun:{}", server.local_addr().unwrap())];
+        let ice_servers = vec![crate::IceServer { urls, ..Default::default() }];
+        let answering = tokio::spawn(tell_outside(server, "198.51.100.9:40000".parse().unwrap()));
+        let webrtc = WebRtc::new(WebRtcConfig { ice_servers, ..here() });
+        let browser = webrtc.answer_at_once(&offer(OPUS_STEREO), Direction::Both).await.unwrap();
+        let typed = |wanted: &str| {
+            let ways = browser.answer.lines().filter(|line| line.starts_with("a=candidate:"));
+            let mut ways = ways.map(|line| line.split(' ').collect::<Vec<_>>());
+            let way = ways.find(|way| way.get(6..8).is_some_and(|kind| kind == ["typ", wanted]));
+            way.unwrap_or_else(|| panic!("no {wanted} in {}", browser.answer))
+        };
+        let (inside, seen) = (typed("host"), typed("srflx"));
+        assert_eq!(seen[4..6], ["198.51.100.9", "40000"]);
+        // What it is an outer side of (RFC 8839 section 5.1).
+        assert_eq!(seen[8..], ["raddr", inside[4], "rport", inside[5]]);
+        browser.connection.close().await;
+        answering.abort();
+        assert!(answering.await.unwrap_err().is_cancelled(), "what it was asked was no binding request");
+    }
+
     #[tokio::test]
     async fn a_connection_that_nobody_wants_any_more_gives_its_port_back() {
         let port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
@@ -664,6 +754,43 @@ mod tests {
         };
         let browser = tokio::time::timeout(Duration::from_secs(10), again).await.unwrap();
         browser.connection.close().await;
+    }
+
+    #[tokio::test]
+    async fn an_offer_of_the_same_end_with_other_names_restarts_the_connection() {
+        let first = offer(OPUS_STEREO);
+        let outside: IpAddr = "203.0.113.7".parse().unwrap();
+        let webrtc = WebRtc::new(WebRtcConfig { external_ip: Some(outside), ..here() });
+        let mut browser = webrtc.answer(&first, Direction::Both).await.unwrap();
+        while browser.news.recv().await.is_some_and(|news| news != News::Gathered) {}
+        let connection = browser.connection.clone();
+        let again = first
+            .replace("o=- 1 2", "o=- 1 3")
+            .replace("ufrag:abcd", "ufrag:efgh")
+            .replace("pwd:abcd", "pwd:efgh");
+        let other = again.replace("o=- 1 ", "o=- 2 ");
+        let is_restarted = [&first, &other, &again].map(|offer| connection.is_restarted_by(offer));
+        assert_eq!(is_restarted, [false, false, true]);
+        let name = |answer: &str| {
+            let line = answer.lines().find(|line| line.starts_with("a=ice-ufrag:"));
+            line.unwrap().to_owned()
+        };
+        let fingerprint = |answer: &str| {
+            let line = answer.lines().find(|line| line.starts_with("a=fingerprint:"));
+            line.unwrap().to_owned()
+        };
+        let answer = connection.restart(&again).await.unwrap();
+        assert_ne!(name(&answer), name(&browser.answer));
+        assert!(
+            answer.contains("\r\na=candidate:"),
+            "nothing is told later of ways that are known: {answer}"
+        );
+        assert_eq!(fingerprint(&answer), fingerprint(&browser.answer));
+        assert_eq!(agreed(&answer, Codec::Opus), Some(browser.format));
+        let deaf = again.replace("opus/48000/2", "speex/16000");
+        assert!(connection.restart(&deaf).await.is_err(), "what is spoken was agreed on");
+        connection.close().await;
+        assert!(connection.restart(&again).await.is_err());
     }
 
     #[tokio::test]

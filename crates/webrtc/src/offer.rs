@@ -55,6 +55,8 @@ pub struct Offer {
     pub codec: Codec,
     /// The browser's half of the names of connectivity checks (RFC 8839 section 5.4).
     pub ufrag: String,
+    /// The id that all descriptions of the browser's end have (RFC 8829 section 5.2.2); empty when there is none.
+    pub session: String,
 }
 
 impl Offer {
@@ -87,6 +89,8 @@ fn read(sdp: &str, wanted: Direction) -> Result<Offer, WebRtcError> {
         return wrong("the audio goes the wrong way");
     }
     let ufrag = sdp.lines().find_map(|line| line.strip_prefix("a=ice-ufrag:")).unwrap_or_default().to_owned();
+    let session = sdp.lines().find_map(|line| line.strip_prefix("o=")?.split(' ').nth(1));
+    let session = session.unwrap_or_default().to_owned();
     let sections: Vec<&str> = sdp.lines().filter(|line| line.starts_with("m=")).collect();
     let [audio] = sections.as_slice() else { return wrong("not one section of voice") };
     if !audio.starts_with("m=audio ") || !audio.contains("SAVPF") {
@@ -138,7 +142,7 @@ fn read(sdp: &str, wanted: Direction) -> Result<Offer, WebRtcError> {
     // There is one section, and the end of the description is its end.
     kept.push_str(wanted.to_stack());
     kept.push_str("\r\n");
-    Ok(Offer { sdp: kept, codec, ufrag })
+    Ok(Offer { sdp: kept, codec, ufrag, session })
 }
 
 #[cfg(test)]

@@ -1,15 +1,14 @@
 //! Whatever comes in: an answer or silence, never an end of the process, and a call in progress stays whole.
 
-use std::io::Write;
-use std::net::{TcpStream, UdpSocket};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use serde_json::json;
 use sotto_tests::ears;
 use sotto_tests::hostile;
 use sotto_tests::http::{Client, exchange};
+use sotto_tests::junk::{self, noise};
 use sotto_tests::live::Live;
-use sotto_tests::script::root;
 use sotto_tests::server::{ADMIN, Sotto};
 use sotto_tests::sipp::Sipp;
 use tungstenite::Message;
@@ -17,73 +16,13 @@ use tungstenite::Message;
 use crate::phone::{add_agent, desk};
 use crate::support::{PATIENCE, assert_ordered, assert_understood, excerpt};
 
-/// Bytes without rhyme or reason, but the same in every run.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    };
-    std::iter::repeat_with(next).take(length).collect()
-}
-
-fn sip_messages() -> Vec<Vec<u8>> {
-    let scenario = std::fs::read_to_string(root().join("sip-config/sipp/siprec.xml")).unwrap();
-    let invite = scenario.split("<![CDATA[").nth(1).unwrap().split("]]>").next().unwrap().trim_start();
-    let invite = invite.replace('\n', "\r\n").replace("[len]", "999");
-    let mut messages: Vec<Vec<u8>> = (0..200).map(|n| noise(n, 40 + 37 * n as usize % 1400)).collect();
-    // A real INVITE, cut off everywhere and with bytes changed.
-    messages.extend((0..invite.len()).step_by(41).map(|at| invite.as_bytes()[..at].to_vec()));
-    messages.extend((0..300u64).map(|n| {
-        let mut bytes = invite.clone().into_bytes();
-        for (k, b) in noise(n, 8).into_iter().enumerate() {
-            let at = (n as usize * 131 + k * 977) % bytes.len();
-            bytes[at] = b;
-        }
-        bytes
-    }));
-    for folder in ["rfc4475", "rfc5118"] {
-        let folder = root().join("../shared/eval/sip").join(folder);
-        let files = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        messages.extend(files.filter_map(|f| std::fs::read(f.path()).ok()));
-    }
-    messages
-}
-
 #[test]
 fn junk_on_every_port_during_a_call() {
     let mut sotto = Sotto::start().unwrap();
     let running = Sipp::siprec(sotto.sip).call(&excerpt().1).unwrap();
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
 
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let messages = sip_messages();
-    for message in &messages {
-        socket.send_to(&message[..message.len().min(60_000)], sotto.sip).unwrap();
-    }
-    for part in messages.chunks(20) {
-        if let Ok(mut stream) = TcpStream::connect(sotto.sip) {
-            stream.set_write_timeout(Some(Duration::from_secs(5))).unwrap();
-            for message in part {
-                if stream.write_all(message).is_err() {
-                    break;
-                }
-            }
-        }
-    }
-    // RTP ports: packets that are not RTP, RTP of nobody, lengths that lie.
-    for n in 0..400u64 {
-        let mut packet = noise(n, 12 + (n as usize * 7) % 300);
-        if n % 2 == 0 {
-            packet[0] = 0x80 | (packet[0] & 0x3f);
-            packet[1] &= 0x7f;
-        }
-        for port in sotto.rtp.0..sotto.rtp.0 + 8 {
-            let _ = socket.send_to(&packet, ("127.0.0.1", port));
-        }
-    }
+    junk::to_every_port(&sotto).unwrap();
     running.finish().unwrap();
     let events = sotto.api.ended(&id, PATIENCE).unwrap();
     assert_ordered(&events);
@@ -93,6 +32,16 @@ fn junk_on_every_port_during_a_call() {
     // And it still takes calls.
     let next = Sipp::siprec(sotto.sip).call(&excerpt().1.cut(0, 1000)).unwrap();
     next.finish().unwrap();
+}
+
+#[test]
+fn what_is_malformed_is_refused_for_what_is_wrong_with_it() {
+    let mut sotto = Sotto::start().unwrap();
+    let answered = junk::ask(&sotto).unwrap();
+    assert_eq!((answered.refused, answered.unexpected), (answered.asked, Vec::new()));
+    assert_eq!(sotto.api.metric("sotto_panics_total").unwrap(), 0.0);
+    assert!(sotto.is_running().unwrap());
+    assert_eq!(sotto.api.calls("live").unwrap(), Vec::<serde_json::Value>::new());
 }
 
 #[test]

@@ -33,4 +33,5 @@ mod support;
 mod talk;
 mod tls;
 mod transfer;
+mod voicemail;
 mod whip;

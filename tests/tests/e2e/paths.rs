@@ -34,6 +34,7 @@ fn a_call_goes_on_when_the_browser_changes_its_network() {
     let id = sotto.api.next_live_call(&[], PATIENCE).unwrap();
     ears::both_hear(&mut agent, &customer).unwrap();
     let before = agent.run("bench.way()").unwrap();
+    let connections = agent.run("bench.connections()").unwrap();
     network.cut_first().unwrap();
     let cut = Instant::now();
     // What was heard before the cut is not taken for what is heard after it.
@@ -43,6 +44,11 @@ fn a_call_goes_on_when_the_browser_changes_its_network() {
     }
     eprintln!("another way {} ms after the cut", cut.elapsed().as_millis());
     ears::both_hear(&mut agent, &customer).unwrap();
+    assert_eq!(
+        agent.run("bench.connections()").unwrap(),
+        connections,
+        "the way is another, not the connection"
+    );
     // The same call, and nobody has hung up.
     assert_eq!(sotto.api.calls("live").unwrap()[0]["id"], id.as_str());
     agent.press("x").unwrap();

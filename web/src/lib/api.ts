@@ -23,7 +23,7 @@ import type { InLine, Who } from './generated/phone';
 
 export type { InLine };
 
-export type Role = 'agent' | 'supervisor' | 'admin';
+export type Role = 'agent' | 'reviewer' | 'supervisor' | 'admin';
 
 export interface User {
   name: string;
@@ -202,8 +202,21 @@ export interface FoundCall {
   /** How many people have reviewed it. */
   reviews: number;
   flagged_by?: string;
-  /** What was said that was looked for. */
-  said: { utterance_id: number; party: Party; start_ms: Millis; text: string }[];
+  /** What was said that was looked for, and why each of it was found. */
+  said: { utterance_id: number; party: Party; start_ms: Millis; text: string; found_by: FoundBy[] }[];
+}
+
+/** It has the words, or means the same. */
+export type FoundBy = 'words' | 'meaning';
+
+/** A page of calls that were found. */
+export interface FoundCalls {
+  /** Newest first; the best first where they were looked for by their meaning. */
+  calls: FoundCall[];
+  /** Whether they were: then there is no other page. False where there is no model for it. */
+  by_meaning: boolean;
+  /** Only the newest were compared by their meaning. */
+  older_by_words: boolean;
 }
 
 /** How calls of a time went. */
@@ -294,6 +307,8 @@ export interface DocumentList {
   documents: ListedDocument[];
   /** Whoever asks may upload some, and remove those that were. */
   editable: boolean;
+  /** The teams there are, for whoever may. */
+  teams: string[];
 }
 
 export interface ListedDocument {
@@ -312,6 +327,31 @@ export interface ListedDocument {
   /** Only these see it; everybody if there are none. */
   roles: Role[];
   teams: string[];
+}
+
+/** Somebody who may sign in. */
+export interface Person {
+  name: string;
+  role: Role;
+  /** Absent for those who are in none. */
+  team?: string;
+  created_at_unix_ms: number;
+  /** Kept out. */
+  disabled: boolean;
+}
+
+export interface Team {
+  name: string;
+  /** What the configuration has it see; it is renamed there. */
+  configured?: { folders: string[]; pages: boolean };
+}
+
+/** The teams, and all that could be in them. */
+export interface Teams {
+  teams: Team[];
+  people: Person[];
+  /** With the teams that see them; for all without any. */
+  documents: ListedDocument[];
 }
 
 /** A passage that may answer a question. */
@@ -337,6 +377,8 @@ export interface FoundPassage {
     share: number;
     /** The question mentions the document by its title. */
     mentioned: boolean;
+    /** How well it answers by the cross-encoder that has put the best into its order. */
+    reranked?: number;
   };
 }
 
@@ -485,7 +527,7 @@ export type JobState = 'waiting' | 'running' | 'done' | 'dead';
 export interface Job {
   id: string;
   call_id: CallId;
-  step: 'review';
+  step: 'review' | 'write';
   state: JobState;
   /** Since it was queued last. */
   tries: number;
@@ -642,7 +684,7 @@ export interface Erased {
   recordings: number;
 }
 
-/** What became of a table of contacts: all of them are added, or none. */
+/** What became of a table: all of its rows are added, or none. */
 export interface Imported {
   added: number;
   problems: { line: number; message: string }[];
@@ -654,7 +696,7 @@ export interface LeadList {
   next?: string;
 }
 
-export type CommunicationType = 'call_summary' | 'call' | 'note' | 'email' | 'sms' | 'telegram' | 'meeting';
+export type CommunicationType = 'call_summary' | 'call' | 'voice_note' | 'note' | 'email' | 'sms' | 'telegram' | 'meeting';
 
 /** What was said to a contact, or by them. */
 export interface TimelineEntry {
@@ -706,7 +748,133 @@ export interface Task extends TaskFields {
   version: number;
 }
 
-export type MessageChannel = 'sms' | 'telegram' | 'email' | 'webhook';
+export const MESSAGE_CHANNELS = ['sms', 'telegram', 'email', 'webhook', 'call_message'] as const;
+export type MessageChannel = (typeof MESSAGE_CHANNELS)[number];
+/** By what a contact does not want to be written to. */
+export type OptOuts = {
+  /** Of a change, the one that was seen. */
+  version: number;
+  channels: MessageChannel[];
+};
+
+export type TicketState = 'open' | 'waiting' | 'resolved' | 'closed';
+
+/** What is to be put right, as it is written down. */
+export interface TicketFields {
+  title: string;
+  text?: string;
+  priority?: 'low' | 'normal' | 'high';
+  assignee?: string;
+}
+
+/** Something that is to be put right for a contact. */
+export interface Ticket extends TicketFields {
+  id: string;
+  lead_id: string;
+  state: TicketState;
+  text: string;
+  /** What has put it right; empty where that is not known. */
+  resolution: string;
+  made_at_unix_ms: number;
+  changed_at_unix_ms: number;
+  version: number;
+}
+
+/** A page of tickets, and where the next begins. */
+export interface TicketList {
+  tickets: Ticket[];
+  next?: string;
+}
+
+export type PaymentState = 'due' | 'paid' | 'refunded' | 'cancelled';
+
+/** What a contact pays, as it is written down. */
+export interface PaymentFields {
+  /** A decimal. */
+  amount: string;
+  /** ISO 4217, or `toman`, which is kept as rials. */
+  currency: string;
+  about?: string;
+  /** What it is known by elsewhere. */
+  reference?: string;
+  due_at_unix_ms?: number;
+  /** Where it was paid. */
+  paid_at_unix_ms?: number;
+}
+
+/** Something that a contact pays. */
+export interface Payment extends PaymentFields {
+  id: string;
+  lead_id: string;
+  state: PaymentState;
+  about: string;
+  made_at_unix_ms: number;
+  version: number;
+}
+
+/** A page of payments, and where the next begins. */
+export interface PaymentList {
+  payments: Payment[];
+  next?: string;
+}
+
+/** What a line of a preparation is about; the last three are suggested. */
+export type PreparationSection = 'who' | 'happened' | 'promised' | 'open' | 'opening' | 'goals' | 'avoid';
+
+/** By what rule a line of a preparation is there. */
+export type PreparationRule =
+  | 'stage'
+  | 'company'
+  | 'notes'
+  | 'called'
+  | 'said'
+  | 'promised'
+  | 'promised_late'
+  | 'undone'
+  | 'ticket'
+  | 'ticket_urgent'
+  | 'owes'
+  | 'owes_late'
+  | 'begin_promise'
+  | 'begin_trouble'
+  | 'begin_ticket'
+  | 'begin_last'
+  | 'begin_new'
+  | 'settle_promise'
+  | 'settle_ticket'
+  | 'settle_payment'
+  | 'find_needs'
+  | 'next_step'
+  | 'ask_well'
+  | 'ask_why'
+  | 'no_channel'
+  | 'no_selling'
+  | 'no_pressure';
+
+export interface PreparedLine {
+  section: PreparationSection;
+  rule: PreparationRule;
+  /** What is written or was said where it comes from; of a stage and a channel its name. */
+  text?: string;
+  at_unix_ms?: number;
+  amount?: string;
+  currency?: string;
+  /** Of a task what it is. */
+  task?: NextAction['type'];
+  /** Of a call how the customer felt, for those who see that. */
+  feeling?: CallSentiment;
+  from: { what: 'contact' | 'entry' | 'task' | 'ticket' | 'payment'; id: string; call_id?: CallId };
+}
+
+/** What somebody should know who is about to talk with a contact. */
+export interface Preparation {
+  lines: PreparedLine[];
+  /** What somebody has written down besides. */
+  kept?: { text: string; by: string; at_unix_ms: number };
+  /** 0 where there is nothing. */
+  version: number;
+}
+
 
 export type FollowUpState =
   | 'drafted'
@@ -942,11 +1110,8 @@ export const api = {
   async flagCall(id: CallId, flagged: boolean): Promise<void> {
     await request('PUT', `${call(id)}/flag`, { flagged });
   },
-  async findCalls(query: Record<string, string>, signal?: AbortSignal): Promise<FoundCall[]> {
-    return (
-      await json<{ calls: FoundCall[] }>('GET', `api/review/calls?${new URLSearchParams(query)}`, undefined, signal)
-    ).calls;
-  },
+  findCalls: (query: Record<string, string>, signal?: AbortSignal) =>
+    json<FoundCalls>('GET', `api/review/calls?${new URLSearchParams(query)}`, undefined, signal),
   dashboard: (since: number, signal?: AbortSignal) =>
     json<Dashboard>('GET', `api/dashboard?since_unix_ms=${since}`, undefined, signal),
   agreement: (since: number, signal?: AbortSignal) =>
@@ -998,13 +1163,26 @@ export const api = {
   async documentText(id: string, signal?: AbortSignal): Promise<string> {
     return (await json<{ text: string }>('GET', written(id), undefined, signal)).text;
   },
-  /** Without roles it is for everybody. Out of tickets people are taken. */
-  async uploadDocument(file: File, roles: Role[], tickets: boolean): Promise<void> {
-    const query = new URLSearchParams({ name: file.name, roles: roles.join(','), tickets: String(tickets) });
+  /** Without roles and teams it is for everybody. Out of tickets people are taken. */
+  async uploadDocument(file: File, roles: Role[], teams: string[], tickets: boolean): Promise<void> {
+    const [forRoles, forTeams] = [roles.join(','), teams.join(',')];
+    const query = new URLSearchParams({ name: file.name, roles: forRoles, teams: forTeams, tickets: String(tickets) });
     await request('POST', `api/knowledge/documents?${query}`, file);
   },
   async removeDocument(id: string): Promise<void> {
     await request('DELETE', written(id));
+  },
+  /** Only these teams see it; all without any. */
+  async showDocument(id: string, teams: string[]): Promise<void> {
+    await request('PATCH', written(id), { teams });
+  },
+  teams: (signal?: AbortSignal) => json<Teams>('GET', 'api/teams', undefined, signal),
+  async renameTeam(name: string, to: string): Promise<void> {
+    await request('PATCH', `api/teams/${encodeURIComponent(name)}`, { name: to });
+  },
+  /** Without a team they are in none. */
+  async putIntoTeam(person: string, team: string): Promise<void> {
+    await request('PATCH', `api/users/${encodeURIComponent(person)}`, { team });
   },
   gaps: (state: GapState, signal?: AbortSignal) =>
     json<GapList>('GET', `api/knowledge/gaps?state=${state}`, undefined, signal),
@@ -1079,6 +1257,27 @@ export const api = {
   addTask: (id: string, fields: TaskFields) => json<Task>('POST', 'api/tasks', { lead_id: id, ...fields }),
   changeTask: (id: string, version: number, state: TaskState, fields: TaskFields) =>
     json<Task>('PUT', `api/tasks/${encodeURIComponent(id)}`, { version, state, ...fields }),
+  /** A recording on which nobody speaks but the contact; its words are on the timeline once it has been listened to. */
+  async addVoiceNote(id: string, file: File, language: string): Promise<void> {
+    const query = new URLSearchParams({ name: file.name, started_at: new Date(file.lastModified).toISOString() });
+    if (language) query.set('language', language);
+    await request('POST', `${lead(id)}/voice-notes?${query}`, file);
+  },
+  tickets: (id: string, before: string | null, signal?: AbortSignal) =>
+    json<TicketList>('GET', `${lead(id)}/tickets${before === null ? '' : `?before=${before}`}`, undefined, signal),
+  addTicket: (id: string, fields: TicketFields) => json<Ticket>('POST', `${lead(id)}/tickets`, fields),
+  changeTicket: (id: string, version: number, state: TicketState, fields: TicketFields & { resolution: string }) =>
+    json<Ticket>('PUT', `api/tickets/${encodeURIComponent(id)}`, { version, state, ...fields }),
+  payments: (id: string, before: string | null, signal?: AbortSignal) =>
+    json<PaymentList>('GET', `${lead(id)}/payments${before === null ? '' : `?before=${before}`}`, undefined, signal),
+  addPayment: (id: string, fields: PaymentFields & { state?: PaymentState }) => json<Payment>('POST', `${lead(id)}/payments`, fields),
+  changePayment: (id: string, version: number, state: PaymentState, fields: PaymentFields) =>
+    json<Payment>('PUT', `api/payments/${encodeURIComponent(id)}`, { version, state, ...fields }),
+  importPayments: (file: File) => json<Imported>('POST', 'api/payments/import', file),
+  preparation: (id: string, signal?: AbortSignal) =>
+    json<Preparation>('GET', `${lead(id)}/preparation`, undefined, signal),
+  keepPreparation: (id: string, version: number, text: string) =>
+    json<Preparation>('PUT', `${lead(id)}/preparation`, { version, text }),
   followUps: (query: Record<string, string>, signal?: AbortSignal) =>
     json<FollowUpList>('GET', `api/follow-ups?${new URLSearchParams(query)}`, undefined, signal),
   addFollowUp: (id: string, fields: FollowUpFields) =>
@@ -1089,12 +1288,8 @@ export const api = {
     json<FollowUp>('POST', `${followUp(id)}/${what}`, { version }),
   resolveFollowUp: (id: string, version: number, sent: boolean) =>
     json<FollowUp>('POST', `${followUp(id)}/resolve`, { version, sent }),
-  async optOuts(id: string, signal?: AbortSignal): Promise<MessageChannel[]> {
-    return (await json<{ channels: MessageChannel[] }>('GET', `${lead(id)}/opt-outs`, undefined, signal)).channels;
-  },
-  async setOptOuts(id: string, channels: MessageChannel[]): Promise<MessageChannel[]> {
-    return (await json<{ channels: MessageChannel[] }>('PUT', `${lead(id)}/opt-outs`, { channels })).channels;
-  },
+  optOuts: (id: string, signal?: AbortSignal) => json<OptOuts>('GET', `${lead(id)}/opt-outs`, undefined, signal),
+  setOptOuts: (id: string, out: OptOuts) => json<OptOuts>('PUT', `${lead(id)}/opt-outs`, out),
   jobs: (state: JobState, signal?: AbortSignal) =>
     json<JobList>('GET', `api/jobs?state=${state}`, undefined, signal),
   recordings: (state: JobState, signal?: AbortSignal) =>
@@ -1125,6 +1320,8 @@ export const api = {
   async testWebhook(name: string): Promise<void> {
     await request('POST', `api/webhooks/${encodeURIComponent(name)}/test`);
   },
+  /** How this version of a message sounds that is said on the telephone. */
+  speechAddress: ({ id, version }: FollowUp) => address(`${followUp(id)}/speech?version=${version}`),
   recordingAddress: (id: CallId) => address(`${call(id)}/recording`),
   supervisorsAddress: (id: CallId) => address(`${call(id)}/recording?track=supervisors`),
   callSocket: (id: CallId, from: number | null) =>

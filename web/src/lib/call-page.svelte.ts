@@ -3,6 +3,7 @@
 
 import { api, ApiError, type CallMessage, type CallSummary } from './api';
 import { CallModel, Gap } from './call.svelte';
+import { isCutShort } from './format';
 import { Link, type LinkState } from './link';
 import { now } from './now.svelte';
 import { session } from './session.svelte';
@@ -105,8 +106,7 @@ export class CallPage {
 
   async #ended(): Promise<void> {
     this.#link?.close();
-    // After a crash the server may know less of the call than this page was told; what it kept is what counts.
-    const behind = this.model.ended === null;
+    let loaded = false;
     this.endedHere = this.finishing = true;
     // The last seconds of the recording may still be on their way to the disk.
     for (const wait of [0, 1_000, 2_000, 4_000]) {
@@ -116,7 +116,12 @@ export class CallPage {
         const { call, state, supervisors_recorded } = await api.call(this.#id, this.#over.signal);
         this.summary = call;
         this.supervisorsRecorded = supervisors_recorded ?? false;
-        if (behind && !this.model.ended && state.ended) this.model.load(state);
+        // After a crash the server may know less of the call than this page was told; what it kept is what counts.
+        if (state.ended && !loaded && (!this.model.ended || isCutShort(state.ended.reason))) {
+          loaded = true;
+          this.model.load(state);
+          void this.#recall();
+        }
         if (call.recording && this.model.ended) break;
       } catch (error) {
         session.noticed(error);

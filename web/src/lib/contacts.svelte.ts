@@ -22,7 +22,7 @@ const ASK_EVERY_MS = 5_000;
 /** Tasks that are listed. */
 const TASKS = '20';
 
-const PROBLEMS = ['number_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'opted_out', 'not_found', 'invalid'] as const;
+const PROBLEMS = ['number_taken', 'reference_taken', 'on_a_call', 'changed_meanwhile', 'not_possible', 'opted_out', 'not_found', 'invalid'] as const;
 
 /** Why something was not done, as a reader understands it. */
 function problemOf(error: ApiError): string {
@@ -206,10 +206,10 @@ export class Contacts extends Book {
   }
 
   /** Adds what is in a table, and says what became of it. */
-  async import(file: File): Promise<Imported | null> {
+  async import(what: () => Promise<Imported>): Promise<Imported | null> {
     let imported: Imported | null = null;
     await this.change(async () => {
-      imported = await api.importLeads(file);
+      imported = await what();
     });
     return imported;
   }

@@ -69,10 +69,10 @@ export class Documents {
   }
 
   /** One after the other, until one is refused. */
-  async upload(files: Iterable<File>, roles: Role[], tickets: boolean): Promise<boolean> {
+  async upload(files: Iterable<File>, roles: Role[], teams: string[], tickets: boolean): Promise<boolean> {
     for (const file of files) {
       this.uploading = file.name;
-      if (!(await this.#tried(file.name, () => api.uploadDocument(file, roles, tickets)))) break;
+      if (!(await this.#tried(file.name, () => api.uploadDocument(file, roles, teams, tickets)))) break;
     }
     this.uploading = null;
     await this.ask();

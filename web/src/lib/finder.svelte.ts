@@ -3,12 +3,15 @@
 import { api, type ApiError, type FoundCall } from './api';
 import { session } from './session.svelte';
 
-/** Calls on a page. */
+/** Calls on a page; on the only one where they are looked for by their meaning. */
 export const FOUND_PAGE = 30;
+const MEANT_PAGE = 50;
 
 /** What is looked for, as a form has it: empty where it does not matter. */
 export interface Wanted {
   said: string;
+  /** What means the same, too. */
+  meaning: boolean;
   agent: string;
   intent: string;
   sentiment: string;
@@ -23,6 +26,7 @@ export interface Wanted {
 
 export const NOTHING_WANTED: Readonly<Wanted> = {
   said: '',
+  meaning: true,
   agent: '',
   intent: '',
   sentiment: '',
@@ -51,9 +55,10 @@ function midnight(day: string, later = 0): string {
 
 /** What the server is asked for. */
 export function queryOf(wanted: Wanted): Record<string, string> {
-  const { said, agent, intent, sentiment, outcome, score, reviewed, flagged } = wanted;
+  const { said, meaning, agent, intent, sentiment, outcome, score, reviewed, flagged } = wanted;
   const all = {
     said: said.trim(),
+    meaning: meaning && said.trim() !== '' ? 'true' : '',
     agent: agent.trim(),
     intent,
     sentiment,
@@ -70,6 +75,8 @@ export function queryOf(wanted: Wanted): Record<string, string> {
 export class Finder {
   /** Absent until they are fetched. */
   calls: FoundCall[] | null = $state.raw(null);
+  /** Why there may be more that means the same: there is no model for that, or older ones were not compared. */
+  lacks: 'meaning' | 'older' | null = $state.raw(null);
   /** There are no older ones. */
   complete = $state.raw(false);
   /** Why they could not be fetched just now. */
@@ -104,13 +111,17 @@ export class Finder {
     this.#going = going;
     this.looking = true;
     const last = before.at(-1)?.call.id;
-    const query: Record<string, string> = { ...this.#query, limit: String(FOUND_PAGE) };
+    const asked = this.#query['meaning'] !== undefined;
+    const limit = asked ? MEANT_PAGE : FOUND_PAGE;
+    const query: Record<string, string> = { ...this.#query, limit: String(limit) };
     if (last !== undefined) query['before'] = last;
     try {
       const page = await api.findCalls(query, going.signal);
       if (going.signal.aborted) return;
-      this.calls = [...before, ...page];
-      this.complete = page.length < FOUND_PAGE;
+      // The one page that there is, where the model has come since the page before.
+      this.calls = page.by_meaning ? page.calls : [...before, ...page.calls];
+      this.complete = page.by_meaning || page.calls.length < limit;
+      this.lacks = asked && !page.by_meaning ? 'meaning' : page.older_by_words ? 'older' : null;
       this.failed = null;
     } catch (error) {
       if (going.signal.aborted) return;

@@ -107,6 +107,20 @@ describe('a number to dial', () => {
   });
 });
 
+describe('money', () => {
+  it('has the currency, and in Persian tomans for rials', () => {
+    expect(format('en-GB').money('1250.50', 'EUR')).toBe('€1,250.50');
+    expect(format('en-GB').money('2500000', 'IRR')).toMatch(/^IRR\s2,500,000$/);
+    expect(format('fa-IR').money('2500000', 'IRR')).toBe('۲۵۰٬۰۰۰ تومان');
+    expect(format('fa-IR').money('125', 'IRR')).toBe('۱۲٫۵ تومان');
+  });
+
+  it('is not rounded where the browser counts a currency in whole ones', () => {
+    expect(format('en-GB').money('10.50', 'RSD')).toMatch(/^RSD\s10\.50$/);
+    expect(format('en-GB').money('1.255', 'IQD')).toMatch(/^IQD\s1\.255$/);
+  });
+});
+
 describe('direction', () => {
   it('goes by the language, whatever its region', () => {
     expect(['fa', 'fa-IR', 'AR', 'he'].map(direction)).toEqual(['rtl', 'rtl', 'rtl', 'rtl']);

@@ -1,7 +1,7 @@
 // Numbers, times and names as a reader of one language writes them.
 
 import type { CallSummary } from './api';
-import type { Millis, Participant, Party } from './generated/call';
+import type { EndReason, Millis, Participant, Party } from './generated/call';
 
 export interface Format {
   /** 0:07, 12:05, 1:02:45; for positions and running clocks. */
@@ -26,8 +26,16 @@ export interface Format {
   dateTime(unixMs: number): string;
   /** The whole of it, with the year. */
   moment(unixMs: number): string;
+  /** “€1,250.50”: a decimal of a currency. In Persian rials are said in tomans, ten of them each. */
+  money(amount: string, currency: string): string;
   /** Digits as this language writes them; everything else as it is. */
   digits(text: string): string;
+}
+
+/** With as many decimals as an amount has: browsers round some currencies that have them (IQD, RSD) to whole ones. */
+function inCurrency(locale: string, currency: string, decimals: number): Intl.NumberFormat {
+  const digits = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  return new Intl.NumberFormat(locale, { style: 'currency', currency, ...digits });
 }
 
 export function format(locale: string): Format {
@@ -88,6 +96,10 @@ export function format(locale: string): Format {
     date: (unixMs) => dayOfOtherYear.format(unixMs),
     dateTime: (unixMs) => dateTime.format(unixMs),
     moment: (unixMs) => moment.format(unixMs),
+    money: (amount, currency) =>
+      currency === 'IRR' && locale.startsWith('fa')
+        ? `${number.format(Number(amount) / 10)} تومان`
+        : inCurrency(locale, currency, (amount.split('.')[1] ?? '').length).format(Number(amount)),
     digits: (text) => text.replace(/[0-9]/g, (digit) => plain.format(Number(digit))),
   };
 }
@@ -139,4 +151,9 @@ const RIGHT_TO_LEFT = new Set(['ar', 'fa', 'he', 'ur', 'ps', 'sd', 'ug', 'yi', '
 /** The direction in which a language is written. */
 export function direction(language: string | null | undefined): 'ltr' | 'rtl' {
   return RIGHT_TO_LEFT.has((language ?? '').toLowerCase().split('-')[0] ?? '') ? 'rtl' : 'ltr';
+}
+
+/** Nobody has ended the call: what is known of it breaks off. */
+export function isCutShort(reason: EndReason): boolean {
+  return reason === 'interrupted' || reason === 'fault' || reason === 'agent_lost';
 }

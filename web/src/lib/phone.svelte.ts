@@ -67,6 +67,9 @@ type Told = ToPage | { type: 'ping' };
 /** How long nothing may come before the audio is taken for lost with the line: Opus that transmits only speech sends
  * something every 400 ms. */
 const DOUBT_MS = 1_200;
+/** How long a connection that is there is given to find another way, before one is made anew; and how often it is looked at. */
+const RESTART_MS = 3_000;
+const RESTART_LOOK_MS = 100;
 /** How often the line is looked at. */
 const LOOK_EVERY_MS = 3_000;
 
@@ -111,6 +114,8 @@ export class Phone {
   #link: Link<Told> | null = null;
   #ways: RTCConfiguration = {};
   #peer: RTCPeerConnection | null = null;
+  /** The connection that brings nothing any more, whatever the browser calls it. */
+  #astray: RTCPeerConnection | null = null;
   #waiting: Candidate[] = [];
   #had: string | null = null;
   /** A colleague was asked for who is not rung yet. */
@@ -208,8 +213,34 @@ export class Phone {
 
   /** Has the audio of the reader's call come to this page, which was loaded anew or has another address. */
   async #resume(): Promise<void> {
+    const peer = this.#peer;
+    this.#astray = null;
+    if (peer && lasts(peer) && (await this.#restarted(peer))) return;
+    if (peer !== this.#peer) return;
     const sdp = await this.#offer();
     if (sdp !== null) this.#say({ type: 'resume', sdp });
+  }
+
+  /** Looks for another way of the connection that is there (ICE restart), so that nothing has to be agreed on again; whether
+   * there is one, or the connection is not wanted any more. */
+  async #restarted(peer: RTCPeerConnection): Promise<boolean> {
+    try {
+      const before = await sampleOf(peer);
+      peer.restartIce();
+      const offer = await peer.createOffer();
+      await peer.setLocalDescription(offer);
+      if (peer !== this.#peer) return true;
+      this.#say({ type: 'resume', sdp: offer.sdp ?? '' });
+      for (let waited = 0; waited < RESTART_MS; waited += RESTART_LOOK_MS) {
+        await new Promise((passed) => setTimeout(passed, RESTART_LOOK_MS));
+        // What it calls connected may be the way from before.
+        const after = await sampleOf(peer);
+        if (peer !== this.#peer || after.heard.packets > before.heard.packets) return true;
+      }
+    } catch {
+      // The browser says so of a connection that was closed meanwhile, or that it cannot.
+    }
+    return peer !== this.#peer;
   }
 
   /** The network may be another one by now: `then` when nothing is heard any more. */
@@ -382,7 +413,7 @@ export class Phone {
     transport?.addEventListener('selectedcandidatepairchange', () => {
       if (peer !== this.#peer || peer.connectionState !== 'connected') return;
       void this.#doubt(peer, () => {
-        peer.close();
+        this.#astray = peer;
         this.#link?.renew();
       });
     });
@@ -471,7 +502,7 @@ export class Phone {
         this.held = message.call.held;
         // Whoever is there is told of anew.
         this.supervisors = [];
-        if (!this.#peer || isGone(this.#peer)) void this.#resume();
+        if (!this.#peer || isGone(this.#peer) || this.#peer === this.#astray) void this.#resume();
         // The line to the server was lost for a moment: with the network it went through, perhaps.
         else void this.#doubt(this.#peer, () => void this.#resume());
         break;
@@ -592,6 +623,13 @@ export class Phone {
       await peer.setRemoteDescription({ type: 'answer', sdp });
       for (const candidate of this.#waiting.splice(0)) await peer.addIceCandidate(candidate).catch(() => {});
     } catch {
+      if (peer !== this.#peer) return;
+      if (this.call?.id) {
+        // It may be the answer to an offer before this one: a connection of its own is sure to be answered by its own.
+        peer.close();
+        void this.#resume();
+        return;
+      }
       this.problem = 'refused';
       this.hangUp();
     }
@@ -649,6 +687,11 @@ async function sampleOf(peer: RTCPeerConnection): Promise<Sample> {
 /** Nothing comes through it any more. */
 function isGone(peer: RTCPeerConnection): boolean {
   return ['disconnected', 'failed', 'closed'].includes(peer.connectionState);
+}
+
+/** It may yet find another way. */
+function lasts(peer: RTCPeerConnection): boolean {
+  return peer.signalingState === 'stable' && ['connected', 'disconnected'].includes(peer.connectionState);
 }
 
 function trimmed({ candidate, sdpMid, sdpMLineIndex }: RTCIceCandidate): Candidate {

@@ -6,6 +6,7 @@ export type Place =
   | { page: 'intents' }
   | { page: 'knowledge' }
   | { page: 'gaps' }
+  | { page: 'teams' }
   | { page: 'jobs' }
   | { page: 'recordings' }
   | { page: 'contacts' }
@@ -24,6 +25,7 @@ export function placeOf(hash: string): Place {
   if (path === 'intents') return { page: 'intents' };
   if (path === 'knowledge') return { page: 'knowledge' };
   if (path === 'knowledge/gaps') return { page: 'gaps' };
+  if (path === 'teams') return { page: 'teams' };
   if (path === 'jobs') return { page: 'jobs' };
   if (path === 'recordings') return { page: 'recordings' };
   if (path === 'contacts') return { page: 'contacts' };
@@ -43,6 +45,7 @@ export const href = {
   intents: '#/intents',
   knowledge: '#/knowledge',
   gaps: '#/knowledge/gaps',
+  teams: '#/teams',
   jobs: '#/jobs',
   recordings: '#/recordings',
   contacts: '#/contacts',

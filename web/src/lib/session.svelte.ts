@@ -13,8 +13,18 @@ class Session {
   /** It could, and its database could not. */
   storeless = $state.raw(false);
 
+  /** Takes calls, or comes to others', and works with those who call: everybody but reviewers, who judge what is over. */
+  get works(): boolean {
+    return this.user !== null && this.user.role !== 'reviewer';
+  }
+
   /** May come to others' calls. */
   get supervises(): boolean {
+    return this.user?.role === 'supervisor' || this.user?.role === 'admin';
+  }
+
+  /** May say how good others' calls were. */
+  get judges(): boolean {
     return this.user !== null && this.user.role !== 'agent';
   }
 

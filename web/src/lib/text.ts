@@ -19,3 +19,6 @@ export function transcriptText(
   }
   return turns.join('\n');
 }
+
+/** Words of whatever language, keeping their own direction within a sentence (FSI and PDI of Unicode's UAX #9). */
+export const isolated = (text: string): string => text && `\u2068${text}\u2069`;

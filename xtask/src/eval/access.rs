@@ -196,6 +196,12 @@ fn try_all(person: &Person, client: &Client, topics: usize, call: &str) -> Resul
     for path in of_call.iter().chain(&lists) {
         look(&mut tried, &api.client.get(path)?.text());
     }
+    // Who decides which team sees what is told what documents are called, and nothing that stands in them.
+    let teams = api.client.get("/api/teams")?.text();
+    let hidden =
+        AUDIENCES.iter().filter(|audience| !person.sees(audience) && teams.contains(&word(audience.0)));
+    tried.asked += 1;
+    tried.reached += u32::try_from(hidden.count())?;
     let mut live = api.live(call, Some(0))?;
     let told = live.until(PATIENCE, |told| told["type"] == "end")?;
     look(&mut tried, &told.iter().map(Value::to_string).collect::<String>());

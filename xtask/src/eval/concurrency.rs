@@ -30,7 +30,7 @@ pub fn tiny(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 pub fn base(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    curve(bench, "base", &[1, 2, 3, 4, 6, 8], 3.0, sink)
+    curve(bench, "base", &[1, 2, 3, 4, 6, 8, 12, 16], 3.0, sink)
 }
 
 fn curve(bench: &Bench, model: &str, steps: &[usize], bar: f64, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -151,7 +151,7 @@ fn one(server: &Sotto, audio: &Audio, customer: &str) -> Result<(String, Vec<Val
 }
 
 /// Whether a call's recording is as long as the call, on both sides.
-fn recorded_whole(server: &Sotto, call: &Done) -> Result<bool> {
+pub(super) fn recorded_whole(server: &Sotto, call: &Done) -> Result<bool> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("recording.wav");
     server.api.recording(&call.id, &path)?;

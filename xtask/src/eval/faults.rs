@@ -1,7 +1,9 @@
-//! What a call does not notice: no speech recognition, no database, no room on the disk. Audio goes on both ways, it
-//! is said what is missing, and when it is there again everything goes on by itself.
+//! What a call does not notice: no speech recognition, no threads that decode, no database, no room on the disk. Audio goes
+//! on both ways, it is said what is missing, and when it is there again everything goes on by itself.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -40,6 +42,7 @@ trait Fault {
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     speech(bench, sink)?;
+    workers(bench, sink)?;
     database(bench, sink)?;
     disk(bench, sink)?;
     in_turn(bench, sink)
@@ -49,6 +52,12 @@ fn speech(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let mut models = Models::elsewhere(bench)?;
     let server = bench.server_with(&Setup { model: models.setting(), ..Setup::desk(NUMBERS) })?;
     during(bench, &server, "faults", &mut [&mut models], sink).map(drop)
+}
+
+fn workers(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let server = bench.server_with(&Setup::desk(NUMBERS))?;
+    let mut workers = Workers::of(&server);
+    during(bench, &server, "faults", &mut [&mut workers], sink).map(drop)
 }
 
 fn database(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
@@ -79,9 +88,9 @@ fn in_turn(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
         ..Setup::desk(NUMBERS)
     };
     let server = bench.server_with(&setup)?;
-    let mut disk = Disk::of(&server);
+    let (mut workers, mut disk) = (Workers::of(&server), Disk::of(&server));
     // What is there when the call begins cannot be lost again, so the models come first.
-    let faults: &mut [&mut dyn Fault] = &mut [&mut models, &mut database, &mut disk];
+    let faults: &mut [&mut dyn Fault] = &mut [&mut models, &mut workers, &mut database, &mut disk];
     let events = during(bench, &server, "faults.in_turn", faults, sink)?;
     whole("faults.in_turn", &events, sink);
     recording_lost("faults.in_turn", &events, sink);
@@ -89,7 +98,7 @@ fn in_turn(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 /// The models are not there when the call begins, come during it, and their file is removed once they are loaded. They are
-/// not lost in mid-call: what is loaded is in the server's memory, and nothing from outside takes it away.
+/// not lost in mid-call: what is loaded is in the server's memory, and nothing from outside takes it away. See [`Workers`].
 struct Models {
     folder: tempfile::TempDir,
     /// Where they are.
@@ -136,8 +145,7 @@ impl Fault for Models {
         if self.says(server)? {
             return Ok(false);
         }
-        let events = server.api.events(call)?;
-        let words = events.iter().filter(|e| e["kind"] == "utterance" && e["final"] == true).count();
+        let words = finals(server, call)?;
         let Some(before) = self.before else {
             // What is loaded needs its file no more.
             std::fs::remove_file(self.path())?;
@@ -145,6 +153,71 @@ impl Fault for Models {
             return Ok(false);
         };
         Ok(words > before)
+    }
+}
+
+/// The threads that decode stop where they are, whatever they are at, as if somebody had killed them, and go on. (A thread
+/// that is killed for good takes its process along; one that panics begins anew, which is tested in `crates/speech`.)
+struct Workers {
+    process: u32,
+    /// Holds them.
+    holder: Option<Child>,
+    /// Words that there were soon after they went on.
+    before: Option<usize>,
+}
+
+impl Workers {
+    fn of(server: &Sotto) -> Self {
+        Self { process: server.pid(), holder: None, before: None }
+    }
+}
+
+impl Fault for Workers {
+    fn name(&self) -> &'static str {
+        "workers"
+    }
+
+    fn lose(&mut self) -> Result<()> {
+        let holder = Run::new("python3")
+            .args(["xtask/src/eval/hold.py", &self.process.to_string(), "whisper-", "reviser-"])
+            .command()
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .context("python3 does not start")?;
+        let holder = self.holder.insert(holder);
+        let mut held = String::new();
+        BufReader::new(holder.stdout.take().context("no output")?).read_line(&mut held)?;
+        ensure!(held.trim().parse::<usize>().is_ok_and(|held| held > 0), "no thread is held: may we trace?");
+        Ok(())
+    }
+
+    fn says(&self, server: &Sotto) -> Result<bool> {
+        let speech = status(server)?["speech"].take();
+        Ok(speech["behind_ms"].as_u64() > Some(2_000) && speech["shedding"] != "none")
+    }
+
+    fn mend(&mut self) -> Result<()> {
+        let mut holder = self.holder.take().context("nothing is held")?;
+        // Its input ends.
+        drop(holder.stdin.take());
+        ensure!(holder.wait()?.success(), "threads are not let go");
+        Ok(())
+    }
+
+    fn is_back(&mut self, server: &Sotto, call: &str) -> Result<bool> {
+        let words = finals(server, call)?;
+        let before = *self.before.get_or_insert(words);
+        Ok(words > before && status(server)?["speech"]["shedding"] == "none")
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        if let Some(holder) = &mut self.holder {
+            let _ = holder.kill();
+            let _ = holder.wait();
+        }
     }
 }
 
@@ -294,6 +367,12 @@ fn whole(name: &str, events: &[Value], sink: &mut dyn FnMut(Figure)) {
     let last = events.last().and_then(|e| e["seq"].as_u64()).unwrap_or_default();
     let lost = last.saturating_sub(events.len() as u64);
     sink(Figure::at_most(&format!("{name}.events_lost"), lost as f64, "events", 0.0));
+}
+
+/// Final words of a call so far.
+fn finals(server: &Sotto, call: &str) -> Result<usize> {
+    let events = server.api.events(call)?;
+    Ok(events.iter().filter(|e| e["kind"] == "utterance" && e["final"] == true).count())
 }
 
 fn status(server: &Sotto) -> Result<Value> {

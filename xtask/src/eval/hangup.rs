@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use sotto_tests::audio::Audio;
 use sotto_tests::script::{Script, transcript, words};
 
@@ -28,7 +28,7 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     let wanted = if bench.quick { 6 } else { 50 };
     let server = bench.server(MODEL)?;
     let folder = tempfile::tempdir()?;
-    let (mut tried, mut kept, mut misheard) = (0, 0, 0);
+    let (mut tried, mut kept, mut misheard) = (0_u32, 0_u32, 0_u32);
     for cut in cuts(bench)?.into_iter().take(wanted) {
         tried += 1;
         let placed = place(&server, &cut.audio, &format!("{}", 30_000_000 + tried))?;
@@ -47,13 +47,14 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
             continue;
         }
         note(&format!("said …{:?}, heard {heard:?}, and without the hang-up {calm:?}", cut.last_word));
-        // A word that was lost leaves the text shorter.
+        // A word that was lost leaves the text shorter; where nothing is heard at all, every word is lost.
         let letters = |text: &str| words(text).concat().chars().count();
-        if letters(&heard) + letters(&last) / 2 >= letters(&calm) {
+        if letters(&heard) > 0 && letters(&heard) + letters(&last) / 2 >= letters(&calm) {
             kept += 1;
             misheard += 1;
         }
     }
+    ensure!(usize::try_from(tried)? == wanted, "only {tried} turns to hang up at, of {wanted}");
     sink(Figure::reported("hangup.last_word_misheard", f64::from(misheard), &format!("of {tried}")));
     sink(Figure::at_least(
         "hangup.last_word_kept",

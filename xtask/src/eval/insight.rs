@@ -17,6 +17,10 @@ use crate::run::{note, root, tools};
 /// Calls at once under which what is understood has to come in time, and within how many milliseconds.
 const CALLS: usize = 10;
 const IN_TIME_MS: f64 = 80.0;
+/// The same with the English embedding.
+const IN_TIME_ENGLISH_MS: f64 = 40.0;
+/// The events that are measured; moods may be lacking.
+const UNDERSTOOD: &[&str] = &["mood", "intent", "entities"];
 /// Prompts a minute at most.
 const CALM: f64 = 1.5;
 /// Emotions of acted speech that are loud or fast or high, as they are commonly divided; the others are boredom, disgust,
@@ -67,6 +71,22 @@ pub fn persian_mood(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     measure("persian_mood", bench, sink)
 }
 
+pub fn urgency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("urgency", bench, sink)
+}
+
+pub fn urgency_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("urgency_english", bench, sink)
+}
+
+pub fn cost(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("cost", bench, sink)
+}
+
+pub fn cost_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    measure("cost_english", bench, sink)
+}
+
 pub fn redaction(_: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     run("words", &["redaction".as_ref()], sink)
 }
@@ -89,7 +109,7 @@ fn run(example: &str, arguments: &[&OsStr], sink: &mut dyn FnMut(Figure)) -> Res
 /// The callers' tasks, named from their voices while they speak. The example sentences were written for this and do
 /// not come from the data.
 pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = understanding(bench, "base")?;
+    let server = understanding(bench, "base", &[])?;
     let turns = bench.turns()?;
     let (mut right, mut total, mut others) = (0u32, 0u32, 0);
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
@@ -112,7 +132,7 @@ pub fn harper_tasks(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 
 /// How often the agents of the six calls are told something, what it rests on, and whether anybody but a customer has a mood.
 pub fn calm(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = understanding(bench, "base")?;
+    let server = understanding(bench, "base", &[])?;
     let (mut prompts, mut without, mut moods, mut others, mut minutes) = (0u32, 0u32, 0u32, 0u32, 0.0);
     let mut kinds = BTreeMap::new();
     for (n, call) in bench.recorded_calls()?.iter().enumerate() {
@@ -250,17 +270,37 @@ fn area(scores: &[(f64, bool)]) -> Option<f64> {
 
 /// How long it takes from the words to what is understood of them, beside recognition of that many calls.
 pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let server = understanding(bench, "tiny.en")?;
+    latency_of("latency", understanding(bench, "tiny.en", &[])?, UNDERSTOOD, IN_TIME_MS, bench, sink)
+}
+
+/// The same with the English embedding, and with moods if heads have been trained over it.
+pub fn latency_english(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
+    let heads = root().join("crates/insight/heads/minilm");
+    let feels = ["sentiment.onnx", "emotion.onnx"].iter().all(|head| heads.join(head).is_file());
+    let (mood, kinds) =
+        if feels { ("mood = \"words\"", UNDERSTOOD) } else { ("mood = \"off\"", &UNDERSTOOD[1..]) };
+    let server = understanding(bench, "tiny.en", &["embedding = \"english\"", mood])?;
+    latency_of("latency_english", server, kinds, IN_TIME_ENGLISH_MS, bench, sink)
+}
+
+fn latency_of(
+    row: &str,
+    server: Sotto,
+    kinds: &[&str],
+    in_time_ms: f64,
+    bench: &Bench,
+    sink: &mut dyn FnMut(Figure),
+) -> Result<()> {
     let calls = concurrency::load(&server, &bench.recorded_calls()?, CALLS, 1)?;
-    for kind in ["mood", "intent", "entities"] {
-        let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == kind);
+    for kind in kinds {
+        let events = calls.iter().flat_map(|call| &call.events).filter(|event| event["kind"] == *kind);
         let mut ms: Vec<i64> = events.filter_map(|event| event["latency_ms"].as_i64()).collect();
         ms.sort_unstable();
-        sink(Figure::reported(&format!("latency.{kind}_ms.p50"), value_at(&ms, 50), "ms"));
-        sink(Figure::at_most(&format!("latency.{kind}_ms.p95"), value_at(&ms, 95), "ms", IN_TIME_MS));
+        sink(Figure::reported(&format!("{row}.{kind}_ms.p50"), value_at(&ms, 50), "ms"));
+        sink(Figure::at_most(&format!("{row}.{kind}_ms.p95"), value_at(&ms, 95), "ms", in_time_ms));
     }
     sink(Figure::at_most(
-        "latency.dropped",
+        &format!("{row}.dropped"),
         server.api.metric("sotto_insight_dropped_total")?,
         "utterances",
         0.0,
@@ -268,12 +308,13 @@ pub fn latency(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     Ok(())
 }
 
-/// A server that recognises the callers' tasks.
-fn understanding(bench: &Bench, model: &str) -> Result<Sotto> {
+/// A server that recognises the callers' tasks, with more lines of its configuration's `insight`.
+fn understanding(bench: &Bench, model: &str, more: &[&str]) -> Result<Sotto> {
     let set = root().join("insight-sets/harper.toml");
-    let intents = ("insight".to_owned(), format!("intents = {:?}", set.display().to_string()));
-    let language = Some("en".to_owned());
-    let setup = Setup { model: model.into(), language, more: vec![intents], ..Setup::default() };
+    let intents = format!("intents = {:?}", set.display().to_string());
+    let lines = more.iter().map(|line| (*line).to_owned()).chain([intents]);
+    let (language, more) = (Some("en".to_owned()), lines.map(|line| ("insight".to_owned(), line)).collect());
+    let setup = Setup { model: model.into(), language, more, ..Setup::default() };
     let server = bench.server_with(&setup)?;
     server.understands(PATIENCE)?;
     Ok(server)

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
+use serde_json::Value;
 use sotto_tests::audio::Audio;
 use sotto_tests::script::Script;
 
@@ -30,6 +31,9 @@ pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
                 seen.push((Instant::now(), message["event"].clone()));
             }
         }
+        // What nobody was shown cannot be missed.
+        let is_word = |(_, event): &(Instant, Value)| event["kind"] == "utterance";
+        ensure!(seen.iter().any(is_word), "nothing was heard before the kill");
         let killed = Instant::now();
         server.kill()?;
         placed.sipp.kill()?;

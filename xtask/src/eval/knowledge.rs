@@ -62,15 +62,15 @@ fn assist(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> 
     run_example("sotto-server", "measure_assist", &arguments, sink)
 }
 
+/// Where the folder of a cross-encoder is named whose order is to be measured as well.
+const RERANKER: &str = "SOTTO_RERANKER";
+
 /// Runs a row of `crates/knowledge/examples/measure_search.rs`. Vectors are kept, so that a second run takes seconds.
 fn measure(row: &str, bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
-    let cache = tools().join("passages");
-    run_example(
-        "sotto-knowledge",
-        "measure_search",
-        &[row.as_ref(), bench.data.as_os_str(), cache.as_os_str()],
-        sink,
-    )
+    let (cache, reranker) = (tools().join("passages"), std::env::var_os(RERANKER));
+    let mut arguments: Vec<&OsStr> = vec![row.as_ref(), bench.data.as_os_str(), cache.as_os_str()];
+    arguments.extend(reranker.as_deref());
+    run_example("sotto-knowledge", "measure_search", &arguments, sink)
 }
 
 /// What agents of the six calls are shown: beside documents of a language school, which have nothing to say on a bank's

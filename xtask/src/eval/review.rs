@@ -54,7 +54,7 @@ pub fn known(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
 }
 
 /// How many milliseconds it takes from now until it is known what a call came to.
-fn until_known(server: &Sotto, id: &str) -> Result<i64> {
+pub(super) fn until_known(server: &Sotto, id: &str) -> Result<i64> {
     let begun = Instant::now();
     while server.api.client.get(&format!("/api/calls/{id}/insight"))?.status != 200 {
         ensure!(begun.elapsed() < PATIENCE, "nobody knows what {id} came to");

@@ -155,7 +155,7 @@ fn recognised(bench: &Bench, role: &str, heard: &Audio, later_ms: u64) -> Result
 }
 
 /// Of the mean of these.
-fn standard_error(values: &[f64]) -> f64 {
+pub(super) fn standard_error(values: &[f64]) -> f64 {
     let n = values.len() as f64;
     let mean = values.iter().sum::<f64>() / n;
     let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0);

@@ -4,10 +4,15 @@
 //! ends in `_english` is measured with the English embedding.
 
 mod checklist;
+mod cost;
 mod duties;
 mod fairness;
+mod goemotions;
+mod labelled;
 mod mood;
 mod persian;
+mod urgency;
+mod urgent;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -17,9 +22,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use serde_json::{Value, json};
-use sotto_insight::{
-    BuiltIn, Embedder, Embedding, EmbeddingModel, Example, Head, Mix, Purpose, Recogniser, Scatter,
-};
+use sotto_insight::{Embedder, Embedding, EmbeddingModel, Example, Mix, Purpose, Recogniser, Scatter};
 use sotto_models::{Cache, Console, Onnx};
 
 fn main() -> Result<()> {
@@ -31,13 +34,15 @@ fn main() -> Result<()> {
     };
     let mut bench = Bench::open(row, model, Path::new(data), Path::new(cache))?;
     match measured {
-        "goemotions" => goemotions(&mut bench),
+        "goemotions" => goemotions::goemotions(&mut bench),
         "banking77" => banking77(&mut bench),
         "clinc" => clinc(&mut bench),
         "massive" => massive(&mut bench),
         "checklist" => checklist::checklist(&mut bench),
+        "cost" => cost::cost(&bench),
         "fairness" => mood::fairness(bench),
         "persian_mood" => mood::persian(bench),
+        "urgency" => urgency::urgency(bench),
         other => bail!("there is no row {other}"),
     }
 }
@@ -360,37 +365,5 @@ fn massive(bench: &mut Bench) -> Result<()> {
             bench.figure(&format!("{language}{}", way.name), accuracy, way.name.is_empty().then_some(bar));
         }
     }
-    Ok(())
-}
-
-fn goemotions(bench: &mut Bench) -> Result<()> {
-    let text = bench.read("emotion-text/test.tsv")?;
-    let rows: Vec<(&str, &str)> = text
-        .lines()
-        .map(|line| {
-            let mut columns = line.split('\t');
-            columns.next().zip(columns.next()).context("a row without labels")
-        })
-        .collect::<Result<_>>()?;
-    let embeddings = bench.embed(Purpose::Query, &rows.iter().map(|(text, _)| *text).collect::<Vec<_>>())?;
-    let mut head = Head::built_in(&bench.onnx, BuiltIn::GoEmotions, &bench.embedder)?;
-    // Right, said and true of every label.
-    let mut counts = vec![[0.0f64; 3]; head.labels().len()];
-    for ((_, labels), embedding) in rows.iter().zip(&embeddings) {
-        let probabilities = head.probabilities(embedding)?;
-        for (label, (p, threshold)) in probabilities.iter().zip(head.thresholds()).enumerate() {
-            let truth = labels.split(',').any(|number| number.parse() == Ok(label));
-            let said = p >= threshold;
-            let [right, all_said, all_true] = &mut counts[label];
-            *right += f64::from(u8::from(said && truth));
-            *all_said += f64::from(u8::from(said));
-            *all_true += f64::from(u8::from(truth));
-        }
-    }
-    let f1 = |[right, said, truth]: [f64; 3]| 2.0 * right / (said + truth).max(1.0);
-    bench.figure("macro_f1", mean(counts.iter().map(|count| f1(*count))), Some(0.41));
-    let sum =
-        counts.iter().fold([0.0; 3], |sum, count| [sum[0] + count[0], sum[1] + count[1], sum[2] + count[2]]);
-    bench.figure("micro_f1", f1(sum), None);
     Ok(())
 }

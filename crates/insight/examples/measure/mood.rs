@@ -132,8 +132,8 @@ pub fn persian(bench: Bench) -> Result<()> {
         sentiments.push((sentence.sentiment, likeliest(words.sentiment)));
         emotions.push((sentence.emotion, words.emotion));
     }
-    judge("sentiment", &sentiments);
-    judge("emotion", &emotions);
+    judge("persian_mood.sentiment", &sentiments);
+    judge("persian_mood.emotion", &emotions);
     Ok(())
 }
 
@@ -148,7 +148,7 @@ fn likeliest(Sentiment { negative, neutral, positive }: Sentiment) -> Polarity {
 }
 
 /// How right a reading is, from pairs of the truth and what was read: as a whole, and what was taken for what.
-fn judge<T: Copy + PartialEq + Debug>(what: &str, pairs: &[(T, T)]) {
+pub fn judge<T: Copy + PartialEq + Debug>(name: &str, pairs: &[(T, T)]) {
     let mut classes: Vec<T> = Vec::new();
     for (truth, _) in pairs {
         if !classes.contains(truth) {
@@ -162,14 +162,14 @@ fn judge<T: Copy + PartialEq + Debug>(what: &str, pairs: &[(T, T)]) {
         2.0 * right / (count(&|truth, _| truth == *class) + count(&|_, read| read == *class))
     };
     let right = count(&|truth, read| truth == read) / pairs.len() as f64;
-    figure(&format!("persian_mood.{what}_accuracy"), right, None);
-    figure(&format!("persian_mood.{what}_macro_f1"), mean(classes.iter().map(f1)), None);
+    figure(&format!("{name}_accuracy"), right, None);
+    figure(&format!("{name}_macro_f1"), mean(classes.iter().map(f1)), None);
     for is in &classes {
         for read in &classes {
             let often = count(&|truth, other| truth == *is && other == *read);
             if often > 0.0 {
-                let name = format!("{is:?}_as_{read:?}").to_lowercase();
-                figure_at_most(&format!("persian_mood.{what}.{name}"), often, "sentences", None);
+                let what = format!("{is:?}_as_{read:?}").to_lowercase();
+                figure_at_most(&format!("{name}.{what}"), often, "sentences", None);
             }
         }
     }

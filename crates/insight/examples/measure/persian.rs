@@ -5,6 +5,8 @@ use serde::Deserialize;
 use sotto_call::Emotion;
 use sotto_insight::Polarity;
 
+use crate::labelled::labelled;
+
 const SENTENCES: &str = include_str!("../../data/persian-mood.tsv");
 
 /// What somebody says, and how that sounds.
@@ -20,7 +22,5 @@ pub struct Labelled {
 /// # Errors
 /// When a line is not what it must be.
 pub fn sentences() -> Result<Vec<Labelled>> {
-    let mut reader = csv::ReaderBuilder::new();
-    reader.delimiter(b'\t').quoting(false).comment(Some(b'#')).has_headers(false);
-    Ok(reader.from_reader(SENTENCES.as_bytes()).deserialize().collect::<Result<_, _>>()?)
+    labelled(SENTENCES)
 }

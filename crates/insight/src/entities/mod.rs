@@ -14,6 +14,7 @@ use std::ops::Range;
 use sotto_call::{EntityKind as Kind, Word};
 use time::PrimitiveDateTime;
 
+pub use self::names::persian_names;
 use crate::spoken::{Number, Shape, Token, Words, numbers, places, tokens};
 
 /// Something that was named.

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::sync::LazyLock;
 
 use super::{Kind, Speech};
-use crate::spoken::{Shape, Words, fold};
+use crate::spoken::{Shape, Words, fold, spelled};
 
 /// Phrases of words, by the first of them.
 struct Names(HashMap<String, Vec<(Vec<String>, &'static str)>>);
@@ -373,6 +373,24 @@ fn persian_name(speech: &Speech<'_>, at: usize) -> Option<(Range<usize>, f32)> {
         return None;
     };
     Some((start..end, sure))
+}
+
+/// What stands before somebody's name, in one spelling.
+static TITLES: Words = Words::new("آقای آقا خانم خانوم دکتر مهندس جناب");
+
+/// The words of a Persian text that name somebody, in one spelling, for there are no capital letters to tell them by: given names
+/// that are common, and what follows a title. Some are another word as well («امید»); a family name alone is not known.
+#[must_use]
+pub fn persian_names(text: &str) -> Vec<String> {
+    let (mut names, mut is_titled) = (Vec::new(), false);
+    for word in spelled(text) {
+        let is_title = TITLES.has(&word);
+        if !is_title && (is_titled || GIVEN_NAMES.has(&word)) {
+            names.push(word);
+        }
+        is_titled = is_title;
+    }
+    names
 }
 
 fn is_copula(word: &str) -> bool {

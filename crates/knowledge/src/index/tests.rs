@@ -44,6 +44,40 @@ fn found(index: &Index, query: &Query<'_>) -> Vec<String> {
 }
 
 #[test]
+fn the_best_are_put_into_the_order_of_whoever_reads_them_together_with_the_question() {
+    let texts: Vec<String> = (0..25).map(|n| format!("The refund takes {n} days.")).collect();
+    let index =
+        embedded(texts.iter().enumerate().map(|(n, text)| paper(&format!("{n:02}"), "Refunds", text)));
+    let search = || {
+        let query = Query { text: "How long does a refund take?", ..Query::default() };
+        index.search(&query, &Viewer::default(), 25).unwrap()
+    };
+    let names = |hits: &[Hit]| hits.iter().map(|hit| hit.document.id.clone()).collect::<Vec<_>>();
+    let (before, mut hits) = (search(), search());
+    rerank(&mut hits, |passages| {
+        assert_eq!(passages.len(), RERANKED);
+        assert!(
+            passages.iter().all(|passage| passage.starts_with("Refunds: The refund takes")),
+            "{passages:?}"
+        );
+        // The last one is the best; of the first nobody can say.
+        let relevance = (0u8..20).map(|n| if n == 0 { f32::NAN } else { f32::from(n) / 20.0 });
+        Ok::<_, KnowledgeError>(relevance.collect())
+    })
+    .unwrap();
+    let mut expected = names(&before[1..20]);
+    expected.reverse();
+    expected.extend(names(&before[..1]));
+    expected.extend(names(&before[20..]));
+    assert_eq!(names(&hits), expected);
+    assert_eq!((hits[0].why.reranked, hits[0].confidence), (Some(0.95), before[19].confidence));
+    assert!(hits[19..].iter().all(|hit| hit.why.reranked.is_none()));
+    let mut same = search();
+    assert!(rerank(&mut same, |_| Err::<Vec<f32>, _>(KnowledgeError::Version)).is_err());
+    assert_eq!(same, before);
+}
+
+#[test]
 fn words_alone_find_in_both_languages_and_say_which() {
     let index = index();
     let query = Query { text: "How do I renew my server?", ..Query::default() };
@@ -79,12 +113,6 @@ fn meaning_finds_what_words_do_not() {
     assert!(hits[0].why.share > 0.3 && hits[0].why.rank_by_meaning == Some(1), "{:?}", hits[0].why);
     let wrong = Query { vector: Some(&[1.0]), ..query };
     assert!(index.search(&wrong, &Viewer::default(), 1).unwrap_err().to_string().contains("wide"));
-}
-
-#[test]
-fn the_less_of_the_query_words_have_the_more_is_in_doubt() {
-    assert_eq!((doubt(0.0), doubt(FEW), doubt(MANY), doubt(1.0)), (1.0, 1.0, 0.0, 0.0));
-    assert!((doubt((FEW + MANY) / 2.0) - 0.5).abs() < 1e-5);
 }
 
 #[test]

@@ -454,6 +454,25 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_card_number_is_never_sent_to_a_language_model_that_drafts() {
+        let said = json!({ "refused": true, "sentences": [] });
+        let fake = Fake::in_turn(vec![Reply::Says(said.to_string())]).await;
+        let found = hits(&[("refunds.md", REFUNDS)], LONG);
+        for card in ["My card number is 4242 4242 4242 4242.", "شماره کارتم ۶۰۳۷ ۹۹۱۲ ۳۴۵۶ ۷۸۹۳ هست"]
+        {
+            let question = format!("{LONG} {card}");
+            draft(&asking(&question), &found, &call(None), FORMAL, Some(&model(&fake))).await;
+        }
+        let asked = fake.asked();
+        assert_eq!(asked.len(), 2);
+        for question in asked {
+            let sent = question["messages"].to_string();
+            assert!(sent.contains(sotto_call::MASK), "{sent}");
+            assert!(!sent.contains("4242") && !sent.contains("۶۰۳۷"), "{sent}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_draft_that_only_repeats_the_call_is_none_and_a_model_that_fails_leaves_the_passages_own() {
         let said = json!({ "refused": false, "sentences": [{ "text": "40 euros.", "passages": [1] }] });
         let fake = Fake::in_turn(vec![Reply::Says(said.to_string())]).await;

@@ -12,11 +12,13 @@ use sotto_knowledge::{Hit, Index, Query, SURE, Viewer, Visibility};
 use sotto_store::{GapState, Role, Store};
 
 use super::folder;
+use super::user::RoleName;
 use crate::anonymous::anonymised;
 use crate::config::Config;
 use crate::documents;
 use crate::gaps::Gaps;
-use crate::library::{self, Books, Embed, Library, Taken, open_embedding};
+use crate::library::{self, Books, Embed, Library, Rerank, Taken, open_embedding, open_reranker};
+use crate::people;
 
 /// What is written down.
 #[derive(Debug, Args)]
@@ -28,7 +30,7 @@ pub(crate) struct Kb {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Add a file, or all documents of a folder, as if they were uploaded: Markdown, HTML, text, CSV, JSON, PDF, DOCX.
-    /// They take the place of those of the same names, and are seen by whom those were. A server that runs takes them in
+    /// They take the place of those of the same names, and are seen by whom those were, or by whom is named here. A server that runs takes them in
     /// when it next looks through its folders.
     Add {
         /// The file, or the folder.
@@ -36,6 +38,12 @@ enum Command {
         /// They are tickets: names, numbers, addresses and secrets are taken out, by rules that miss some.
         #[arg(long)]
         tickets: bool,
+        /// Only people of this role see them. May be repeated.
+        #[arg(long = "role", value_name = "ROLE", value_enum)]
+        roles: Vec<RoleName>,
+        /// Only this team sees them. May be repeated.
+        #[arg(long = "team", value_name = "TEAM")]
+        teams: Vec<String>,
     },
     /// The documents there are.
     List,
@@ -108,9 +116,10 @@ impl Kb {
                 store.close().await;
                 Ok(())
             }
-            Command::Add { path, tickets } => {
+            Command::Add { path, tickets, roles, teams } => {
+                let seen = named(roles, &teams)?;
                 let store = Store::open(&config.store_url()).await?;
-                add(&store, config, &path, tickets).await?;
+                add(&store, config, &path, tickets, seen.as_ref()).await?;
                 store.close().await;
                 Ok(())
             }
@@ -142,8 +151,25 @@ impl Kb {
     }
 }
 
-/// Adds a file, or those of a folder, as uploads for everybody; in place of another for whom that is.
-async fn add(store: &Store, config: &Config, path: &Path, tickets: bool) -> anyhow::Result<()> {
+/// Who is to see what is added, if that is said.
+fn named(roles: Vec<RoleName>, teams: &[String]) -> anyhow::Result<Option<Visibility>> {
+    if roles.is_empty() && teams.is_empty() {
+        return Ok(None);
+    }
+    let roles: Vec<Role> = roles.into_iter().map(Role::from).collect();
+    let teams = teams.iter().map(|team| people::team(team)?.context("a team has a name"));
+    Ok(Some(Visibility { teams: teams.collect::<Result<_, _>>()?, ..library::seen_by(&roles) }))
+}
+
+/// Adds a file, or those of a folder, as uploads; for whom is `named`, or else for whom another is in whose place it comes, or for
+/// everybody.
+async fn add(
+    store: &Store,
+    config: &Config,
+    path: &Path,
+    tickets: bool,
+    named: Option<&Visibility>,
+) -> anyhow::Result<()> {
     let files = match path.is_dir() {
         true => documents::find(path)?.into_iter().map(|found| found.path).collect(),
         false => vec![path.to_owned()],
@@ -168,7 +194,7 @@ async fn add(store: &Store, config: &Config, path: &Path, tickets: bool) -> anyh
         }
         let bytes = std::fs::metadata(&file)?.len();
         let before = there.iter().find(|row| row.name == name);
-        let seen = before.map_or_else(Visibility::default, library::visibility);
+        let seen = named.cloned().or_else(|| before.map(library::visibility)).unwrap_or_default();
         let taken = Taken::upload(&name, bytes, super::now_unix_ms(), &seen, content)?;
         taken.keep_in(store).await?;
         println!("{name} was added");
@@ -180,6 +206,7 @@ async fn add(store: &Store, config: &Config, path: &Path, tickets: bool) -> anyh
 struct Opened {
     index: Index,
     embed: Option<Embed>,
+    rerank: Option<Rerank>,
     viewer: Viewer,
 }
 
@@ -204,14 +231,17 @@ impl Where {
             }
             embed = Some(opened);
         }
+        let reranker = config.knowledge.reranker.as_deref().filter(|_| !self.words);
+        let rerank =
+            reranker.map(|folder| open_reranker(config.speech.models_dir.clone(), folder)).transpose()?;
         if let Some(file) = self.keep.as_ref().filter(|_| changed) {
             hub.save(file).with_context(|| file.display().to_string())?;
         }
         // Whoever reaches the database sees all that is in it.
         let teams = hub.documents().flat_map(|document| document.visibility.teams.iter().cloned()).collect();
-        let roles = [Role::Agent, Role::Supervisor, Role::Admin].map(library::viewer);
+        let roles = Role::ALL.map(library::viewer);
         let roles = roles.into_iter().flat_map(|viewer| viewer.roles).collect();
-        Ok(Opened { index: hub.index()?, embed, viewer: Viewer { teams, roles } })
+        Ok(Opened { index: hub.index()?, embed, rerank, viewer: Viewer { teams, roles } })
     }
 }
 
@@ -219,7 +249,11 @@ impl Opened {
     fn search(&mut self, text: &str, context: &[&str], limit: usize) -> anyhow::Result<Vec<Hit>> {
         let vector = self.embed.as_mut().map(|embed| library::meaning(embed, text, context)).transpose()?;
         let query = Query { text, context, vector: vector.as_deref(), ..Query::default() };
-        Ok(self.index.search(&query, &self.viewer, limit)?)
+        let hits = match &mut self.rerank {
+            Some(read) => library::search_reranked(&self.index, &query, &self.viewer, limit, read),
+            None => self.index.search(&query, &self.viewer, limit),
+        };
+        Ok(hits?)
     }
 }
 
@@ -228,7 +262,7 @@ impl Search {
         let context: Vec<&str> = self.context.iter().map(String::as_str).collect();
         let hits = self.place.open(config).await?.search(&self.query, &context, self.limit)?;
         let mut out = std::io::stdout();
-        if hits.first().is_none_or(|best| best.confidence < SURE) {
+        if hits.iter().all(|hit| hit.confidence < SURE) {
             writeln!(
                 out,
                 "Nothing here answers that.{}",
@@ -330,6 +364,9 @@ fn shown(rank: usize, hit: &Hit) -> String {
     if why.mentioned {
         out.push_str(" · its title was mentioned");
     }
+    if let Some(relevance) = why.reranked {
+        out.push_str(&format!(" · read with the question: {}", percent(relevance)));
+    }
     out.push('\n');
     out
 }
@@ -357,10 +394,22 @@ mod tests {
         let content = sotto_knowledge::Content::plain("Margins", "Nine pounds.");
         let taken = Taken::upload("margins.txt", 12, 7, &few, content).unwrap();
         taken.keep_in(&store).await.unwrap();
-        add(&store, &Config::default(), folder.path(), false).await.unwrap();
+        add(&store, &Config::default(), folder.path(), false, None).await.unwrap();
         let kept = store.documents().await.unwrap();
         let seen: Vec<Visibility> = kept.iter().map(library::visibility).collect();
         assert_eq!((seen, kept[1].version), (vec![Visibility::default(), few], 2));
+        let named = named(vec![RoleName::Agent], &[" cards ".to_owned()]).unwrap();
+        let cards = Visibility { teams: ["cards".to_owned()].into(), ..library::seen_by(&[Role::Agent]) };
+        assert_eq!(named.as_ref(), Some(&cards));
+        add(&store, &Config::default(), &path("fees.txt"), false, named.as_ref()).await.unwrap();
+        assert_eq!(library::visibility(&store.documents().await.unwrap()[0]), cards);
+    }
+
+    #[test]
+    fn who_is_to_see_it_is_named_or_left_as_it_was() {
+        assert_eq!(named(Vec::new(), &[]).unwrap(), None);
+        assert!(named(Vec::new(), &["a,b".to_owned()]).is_err());
+        assert!(named(Vec::new(), &[" ".to_owned()]).is_err());
     }
 
     #[test]

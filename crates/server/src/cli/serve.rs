@@ -3,10 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use futures::FutureExt as _;
 use rustix::fs::Mode;
 use sotto_call::{Millis, Shedding};
 use sotto_insight::{Duty, Playbook, PromptSet};
@@ -29,6 +31,7 @@ use crate::audit::Audit;
 use crate::calls::{Calls, LoadTold, Recordings};
 use crate::config::{Config, ServerConfig, SpeechConfig};
 use crate::desk::Desk;
+use crate::follow_ups::Speech;
 use crate::gaps::Gaps;
 use crate::http::{App, Parts, Readiness, SpeechStatus, serve};
 use crate::hub::{Hub, HubLimits};
@@ -36,12 +39,12 @@ use crate::imports::Imports;
 use crate::insight::{self, Insight};
 use crate::intents::IntentEditor;
 use crate::jobs::JobLimits;
-use crate::library::{Library, open_embedding};
+use crate::library::{Library, open_embedding, open_reranker};
 use crate::llm::SpentKeeper;
 use crate::metrics::{Metrics, count_panics};
 use crate::streams::Streams;
 use crate::writer::WRITTEN_WITHIN;
-use crate::{analysis, figures, follow_ups, jobs, moods, outgoing, people, priority, retention};
+use crate::{analysis, figures, follow_ups, jobs, meaning, moods, outgoing, people, priority, retention};
 
 /// How long stopping takes at most, whatever is slow. Who stops Sotto has to wait for longer before they kill it, as
 /// `docker-compose.yml` does.
@@ -65,7 +68,7 @@ const RETRY_AT_MOST: Duration = Duration::from_secs(300);
 pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let (intents, prompts) = (config.insight.read_intents()?, config.prompts.read()?);
     config.insight.check(prompts.as_ref().map(PromptSet::duties).unwrap_or_default())?;
-    let sender = config.follow_ups.open().map_err(anyhow::Error::msg)?;
+    let mut sender = config.follow_ups.open().map_err(anyhow::Error::msg)?;
     let data = config.server.data.clone();
     keep_private(&data).with_context(|| format!("making the data folder {}", data.display()))?;
     let listener = TcpListener::bind(config.server.listen).await.with_context(|| {
@@ -193,6 +196,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     }
     let done_after = Arc::new(jobs::Figures::default());
     figures::jobs(&metrics, &done_after);
+    let unread = Arc::new(AtomicU64::new(0));
+    figures::meaning(&metrics, &unread);
     let imported = Arc::new(jobs::Figures::default());
     figures::imports(&metrics, &imported);
     let told = Arc::new(outgoing::Figures::default());
@@ -208,7 +213,8 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     };
     let rules = config.follow_up_rules();
     let jobs = jobs::run(store.clone(), work, rules.clone(), limits, done_after, no_more_jobs.clone());
-    let jobs = tokio::spawn(jobs);
+    let embedded = meaning::run(store.clone(), library.clone(), limits.every, unread, no_more_jobs.clone());
+    let jobs = tokio::spawn(async move { _ = tokio::join!(jobs, embedded) });
     let is_ready = whole_calls(readiness.clone(), calls.clone());
     let given_up = imports.clone();
     let imports = imports.run(calls.clone(), is_ready, limits, imported, no_more_jobs.clone());
@@ -216,6 +222,14 @@ pub(super) async fn run(config: Config) -> anyhow::Result<()> {
     let limits = outgoing::Limits::default();
     let outgoing = outgoing::run(store.clone(), endpoints, limits, told, no_more_jobs.clone());
     let outgoing = tokio::spawn(outgoing);
+    if let Some(voice) = config.telephone_voice() {
+        let calls = calls.clone();
+        let announce = move |number: String, speech: Speech| {
+            let calls = calls.clone();
+            async move { calls.announce(&number, &speech).await }.boxed()
+        };
+        sender = sender.that_calls(voice, Box::new(announce));
+    }
     let limits = follow_ups::limits(config.follow_ups.tries);
     let outbox = follow_ups::run(store.clone(), sender, rules, limits, sent, no_more_jobs.clone());
     let outbox = tokio::spawn(outbox);
@@ -392,6 +406,9 @@ fn keep_library(library: Library, config: SpeechConfig, readiness: Readiness) ->
     let runtime = Handle::current();
     let keep = move || {
         priority::lower(10, "the thread that keeps documents");
+        if let Some(folder) = library.reranker_folder() {
+            library.rerank_by(open_reranker(config.models_dir.clone(), folder));
+        }
         let open = || open_embedding(config.models_dir.clone());
         library.keep(&runtime, open, |problem| readiness.degraded("knowledge", problem));
     };
@@ -497,7 +514,8 @@ fn tell_ended(lasting: &[Lasting], readiness: &Readiness) {
     }
 }
 
-/// Says when recordings cannot be written, or soon will not be, and when that is over; and what has ended by itself.
+/// Says when recordings cannot be written, or soon will not be, when nothing that is said is recognised, and when that is over;
+/// and what has ended by itself.
 async fn watch(calls: Calls, config: ServerConfig, lasting: Vec<Lasting>, readiness: Readiness) {
     let mut often = tokio::time::interval(Duration::from_secs(1));
     often.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -506,6 +524,11 @@ async fn watch(calls: Calls, config: ServerConfig, lasting: Vec<Lasting>, readin
         let failing = calls.failing_recordings();
         let reason = (failing > 0).then(|| format!("recordings of {failing} calls cannot be written"));
         readiness.degraded("recording", reason);
+        // Before that it is said why it is not there, and after its end that it has ended.
+        if calls.is_heard() && calls.is_listening() {
+            let reason = calls.fails_to_hear().then(|| "one decode after the other fails".to_owned());
+            readiness.degraded("speech", reason);
+        }
         tell_ended(&lasting, &readiness);
         let data = config.data.clone();
         // A disk of another machine may take its time.

@@ -1,4 +1,4 @@
-//! `sotto user` and `sotto key`.
+//! `sotto user`: people, and their keys.
 
 use clap::{Args, Subcommand, ValueEnum};
 use sotto_store::{Role, Store};
@@ -22,7 +22,7 @@ enum Command {
         /// What they may do.
         #[arg(long, value_enum, default_value = "agent")]
         role: RoleName,
-        /// The team that they are in: documents may be for some teams alone.
+        /// The team that they are in: documents may be for some teams alone, and reviewers see calls of theirs.
         #[arg(long)]
         team: Option<String>,
     },
@@ -52,9 +52,11 @@ enum Command {
     },
 }
 
+/// A [`Role`], as it is named on the command line.
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum RoleName {
+pub(super) enum RoleName {
     Agent,
+    Reviewer,
     Supervisor,
     Admin,
 }
@@ -63,6 +65,7 @@ impl From<RoleName> for Role {
     fn from(name: RoleName) -> Self {
         match name {
             RoleName::Agent => Self::Agent,
+            RoleName::Reviewer => Self::Reviewer,
             RoleName::Supervisor => Self::Supervisor,
             RoleName::Admin => Self::Admin,
         }

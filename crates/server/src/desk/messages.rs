@@ -284,7 +284,7 @@ pub enum FromPage {
     },
     /// To have the audio of the call that the agent is on: the page was loaded anew, or its address has changed.
     Resume {
-        /// The page's offer.
+        /// The page's offer: of a new connection, or of the one that it has, with new ICE credentials (a restart).
         sdp: String,
     },
     /// To let the customer hear music, or the agent again.

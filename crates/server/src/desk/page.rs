@@ -247,9 +247,15 @@ impl Line {
         }
     }
 
-    /// Takes the audio of the call that the agent is on.
+    /// Takes the audio of the call that the agent is on, from another connection or by another way of the one that is there.
     async fn resume(&self, sdp: &str) -> Result<(), Refused> {
         self.talk().ok_or("there is no call")?;
+        if let Some(connection) = self.connection().filter(|connection| connection.is_restarted_by(sdp)) {
+            self.may_offer()?;
+            let sdp = connection.restart(sdp).await?;
+            self.with(|agent| agent.tell(ToPage::Answer { sdp }));
+            return Ok(());
+        }
         // It may be over while the offer is answered.
         let browser = self.offered(sdp, |agent| agent.talk.is_some()).await?;
         let connection = browser.connection.clone();
@@ -380,12 +386,15 @@ impl Line {
         self.with(|agent| agent.connection.clone()).flatten()
     }
 
+    fn may_offer(&self) -> Result<(), Refused> {
+        let may = self.desk.shared.offers.admits(&self.agent);
+        if may { Ok(()) } else { Err(Refused::new(Reason::TooMany, "too many offers")) }
+    }
+
     /// Answers the page's offer, unless what it is for has come to an end meanwhile: what the agent does by then must
     /// not be disturbed.
     async fn offered(&self, sdp: &str, is_wanted: impl FnOnce(&Agent) -> bool) -> Result<Browser, Refused> {
-        if !self.desk.shared.offers.admits(&self.agent) {
-            return Err(Refused::new(Reason::TooMany, "too many offers"));
-        }
+        self.may_offer()?;
         let browser = match self.desk.shared.webrtc.answer(sdp, Direction::Both).await {
             Ok(browser) => browser,
             Err(error) => {

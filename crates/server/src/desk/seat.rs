@@ -9,6 +9,7 @@
 //! seat, and is rung for elsewhere ([`SeatParts::onward`]) when the colleague does not take the call.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -195,6 +196,10 @@ pub struct Seat {
     onward: VecDeque<String>,
     instead: Option<Instead>,
     next_turn: u64,
+    /// The customer is being called, and has not answered.
+    is_calling: Arc<AtomicBool>,
+    /// The audio of whoever was in charge did not come back, and that has ended the call with the customer.
+    is_abandoned: bool,
 }
 
 /// Someone with audio on the call.
@@ -301,6 +306,8 @@ impl Seat {
             onward: VecDeque::new(),
             instead: None,
             next_turn: 0,
+            is_calling: Arc::default(),
+            is_abandoned: false,
         }
     }
 
@@ -314,7 +321,9 @@ impl Seat {
     pub fn ear(&self) -> impl Fn(Calling) + Send + Sync + 'static {
         let (bridge, customer) = (self.bridge.clone(), self.customer.member);
         let member = self.occupants.first().map(|first| first.member);
+        let is_calling = Arc::clone(&self.is_calling);
         move |now| {
+            is_calling.store(!matches!(now, Calling::Answered), Ordering::Relaxed);
             let Some(member) = member else { return };
             let (tone, agents, customers) = match now {
                 Calling::Dialled => (Some(Tone::Silence), Part::Hears, Part::IsHeard),
@@ -328,8 +337,9 @@ impl Seat {
         }
     }
 
-    /// Keeps the seat until `stop`, and tells everyone that it is over.
-    pub async fn keep(mut self, stop: CancellationToken) {
+    /// Keeps the seat until `stop`, and tells everyone that it is over. Whether the call is over because the audio of its
+    /// agent did not come back.
+    pub async fn keep(mut self, stop: CancellationToken) -> bool {
         loop {
             let gone = self.occupants.iter().filter_map(|occupant| occupant.gone).min();
             let ringing = self.ringing.as_mut().map(|summons| &mut summons.answer);
@@ -360,6 +370,7 @@ impl Seat {
             self.parts.desk.over(&occupant.agent, (place == 0).then_some(id));
         }
         self.parts.desk.ended(id);
+        self.is_abandoned
     }
 
     /// Someone sits down: who is in charge, or who only gives advice.
@@ -735,7 +746,8 @@ impl Seat {
                 let before = self.occupants.remove(place);
                 self.bridge.leave(before.member);
             }
-            What::Leg(LegEvent::Timeout) | What::Ended | What::HungUp => self.give_up(place),
+            What::Leg(LegEvent::Timeout) | What::Ended => self.lose(place),
+            What::HungUp => self.give_up(place),
             What::News(now) => {
                 match now {
                     News::Connected => self.is_back(place),
@@ -778,8 +790,17 @@ impl Seat {
         let now = Instant::now();
         let is_late = |occupant: &Occupant| occupant.gone.is_some_and(|since| now >= since + GRACE);
         if let Some(place) = self.occupants.iter().position(is_late) {
-            self.give_up(place);
+            self.lose(place);
         }
+    }
+
+    /// Somebody's audio does not come back.
+    fn lose(&mut self, place: usize) {
+        let was_over = self.parts.over.is_cancelled();
+        self.give_up(place);
+        // Who has not answered has not lost anybody.
+        let has_ended = !was_over && self.parts.over.is_cancelled();
+        self.is_abandoned |= has_ended && !self.is_calling.load(Ordering::Relaxed);
     }
 
     fn give_up(&mut self, place: usize) {

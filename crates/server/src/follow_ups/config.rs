@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use sotto_crm::{MessageChannel, QuietHours, TaskKind, Texts};
+use sotto_crm::{MessageChannel, Occasion, QuietHours, Texts};
 
 use super::email::Mailer;
 use super::post::{Http, Kavenegar, Telegram, Webhook};
@@ -26,11 +26,12 @@ pub struct FollowUpsConfig {
     pub per_day: u32,
     /// How often a message is tried that surely was not sent.
     pub tries: u32,
-    /// The organisation's own words for what was promised (`callback`, `message`, `meeting`, `payment`), in English and Persian:
-    /// `callback = { en = "Dear {name}, we will call you on {day}[ at {time}]." }`. There are `{name}`, `{day}`, `{time}` and
-    /// `{organisation}`; what stands between square brackets is left out where something in it is not known.
+    /// The organisation's own words for what was promised (`callback`, `message`, `meeting`, `payment`) and for a call that was
+    /// cut off (`dropped`), in English and Persian: `callback = { en = "Dear {name}, we will call you on {day}[ at {time}]." }`.
+    /// There are `{name}`, `{day}`, `{time}` and `{organisation}`, and of a call that was cut off `{topic}`, the title of what
+    /// the customer wanted; what stands between square brackets is left out where something in it is not known.
     #[schemars(with = "BTreeMap<String, BTreeMap<String, String>>")]
-    pub texts: BTreeMap<TaskKind, BTreeMap<String, String>>,
+    pub texts: BTreeMap<Occasion, BTreeMap<String, String>>,
     /// Text messages by Kavenegar.
     pub sms: SmsConfig,
     /// Messages by a Telegram bot, to contacts whose field `telegram` has the number of their chat with it.
@@ -39,6 +40,8 @@ pub struct FollowUpsConfig {
     pub email: EmailConfig,
     /// Messages that a program of the organisation sends.
     pub webhook: WebhookConfig,
+    /// Messages that are said on the telephone, by `voice` and through `desk.trunk`.
+    pub call_message: CallMessageConfig,
 }
 
 impl Default for FollowUpsConfig {
@@ -54,8 +57,18 @@ impl Default for FollowUpsConfig {
             telegram: TelegramConfig::default(),
             email: EmailConfig::default(),
             webhook: WebhookConfig::default(),
+            call_message: CallMessageConfig::default(),
         }
     }
+}
+
+/// See [`FollowUpsConfig::call_message`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct CallMessageConfig {
+    /// Whether there are any. Then one is drafted to the customer of a call through Sotto that has dropped: that lost its agent
+    /// or all audio, or was cut off as Sotto ended.
+    pub enabled: bool,
 }
 
 /// See [`FollowUpsConfig::sms`].
@@ -194,12 +207,14 @@ impl FollowUpsConfig {
             MessageChannel::Telegram => self.telegram.token.is_empty(),
             MessageChannel::Email => self.email.host.is_empty(),
             MessageChannel::Webhook => self.webhook.url.is_empty(),
+            MessageChannel::CallMessage => !self.call_message.enabled,
         }
     }
 
-    /// By what rules messages are drafted and sent, with those by which numbers and promises are read.
+    /// By what rules messages are drafted and sent, with those by which numbers and promises are read, and the languages that are
+    /// spoken on the telephone.
     #[must_use]
-    pub fn rules(&self, crm: CrmRules) -> FollowUpRules {
+    pub fn rules(&self, crm: CrmRules, spoken: Vec<&'static str>) -> FollowUpRules {
         FollowUpRules {
             crm,
             channels: MessageChannel::ALL.into_iter().filter(|channel| self.has(*channel)).collect(),
@@ -207,10 +222,11 @@ impl FollowUpsConfig {
             texts: Arc::new(self.texts().unwrap_or_default()),
             quiet: self.quiet,
             per_day: self.per_day,
+            spoken,
         }
     }
 
-    /// What hands messages over. Nothing is sent yet.
+    /// What hands messages over, but for those that are said on the telephone ([`Sender::that_calls`]). Nothing is sent yet.
     ///
     /// # Errors
     /// When something cannot be sent so, in words.
@@ -229,6 +245,7 @@ impl FollowUpsConfig {
             sms: sms.transpose().map_err(|problem| of("sms", problem))?,
             telegram: telegram.transpose().map_err(|problem| of("telegram", problem))?,
             webhook: webhook.transpose().map_err(|problem| of("webhook", problem))?,
+            telephone: None,
         })
     }
 }
@@ -241,7 +258,7 @@ mod tests {
     fn nothing_is_sent_unless_something_is_configured_and_what_is_secret_is_not_shown() {
         let mut config = FollowUpsConfig::default();
         assert_eq!(config.check(), Ok(()));
-        assert!(config.rules(CrmRules::default()).channels.is_empty());
+        assert!(config.rules(CrmRules::default(), Vec::new()).channels.is_empty());
         config.sms =
             SmsConfig { url: "http://127.0.0.1:1".to_owned(), key: "secret".to_owned(), ..config.sms };
         config.telegram = TelegramConfig { url: "http://127.0.0.1:1".to_owned(), token: "secret".to_owned() };
@@ -251,8 +268,9 @@ mod tests {
         config.email.tls = MailTls::Starttls;
         config.email.password = "secret".to_owned();
         config.email.from = "Harper <hello@harper.example>".to_owned();
+        config.call_message.enabled = true;
         assert_eq!(config.check(), Ok(()));
-        assert_eq!(config.rules(CrmRules::default()).channels, MessageChannel::ALL);
+        assert_eq!(config.rules(CrmRules::default(), Vec::new()).channels, MessageChannel::ALL);
         assert!(!format!("{config:?}").contains("secret"));
     }
 
@@ -270,7 +288,7 @@ mod tests {
         assert!(wrong(|config| config.webhook.url = "http://a/".to_owned()).contains("`secret`"));
         assert!(wrong(|config| config.email.host = "mail".to_owned()).starts_with("`email`: `from`"));
         let own = |config: &mut FollowUpsConfig| {
-            config.texts = [(TaskKind::Message, [("en".to_owned(), "{nmae}".to_owned())].into())].into();
+            config.texts = [(Occasion::Message, [("en".to_owned(), "{nmae}".to_owned())].into())].into();
         };
         assert!(wrong(own).starts_with("`texts`: "));
     }

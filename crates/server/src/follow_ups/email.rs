@@ -56,7 +56,8 @@ impl Mailer {
                 Outcome::Sent(receipt)
             }
             Ok(Err(error)) if error.is_permanent() => Outcome::Refused(error.to_string()),
-            // An answer says what became of it; without one that is known only before the text was given away.
+            // An answer of 4xx or 5xx says that the server has not taken the mail, also after its text (RFC 5321, sections 4.2.1
+            // and 6.1); without one that is known only before the text was given away.
             Ok(Err(error)) if error.is_transient() || !is_given => Outcome::Again(error.to_string(), None),
             Ok(Err(error)) => Outcome::Unknown(error.to_string()),
             Err(_) if is_given => {

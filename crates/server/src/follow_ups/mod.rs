@@ -5,11 +5,13 @@
 //! knows whether it was sent. Then a person is asked, and nothing is sent again by itself. Only what surely was not sent is tried
 //! again, later and later.
 
+mod call;
 mod config;
 mod email;
 mod post;
 #[cfg(test)]
 mod tests;
+mod voice;
 
 use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
@@ -18,16 +20,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use sotto_call::{CallId, EndReason, Party};
 use sotto_crm::{FollowUp, MessageChannel, QuietHours, Recipient, Texts, day_begins};
 use sotto_store::{CallEntry, Claim, ContactFilter, Draft, FollowUpRow, SendOutcome, Store, StoreError};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{EmailConfig, FollowUpsConfig, MailTls, SmsConfig, TelegramConfig, WebhookConfig};
+pub use call::Announce;
+pub use config::{
+    CallMessageConfig, EmailConfig, FollowUpsConfig, MailTls, SmsConfig, TelegramConfig, WebhookConfig,
+};
+pub use voice::{SpeakerConfig, Speech, Voice, VoiceConfig, VoiceError, wav};
 
 use crate::cli::now_unix_ms;
 use crate::crm::CrmRules;
 use crate::jobs::JobLimits;
+use call::Telephone;
 use email::Mailer;
 use post::{Kavenegar, Telegram, Webhook};
 
@@ -44,15 +52,27 @@ pub struct FollowUpRules {
     pub quiet: QuietHours,
     /// Messages to one contact a day.
     pub per_day: u32,
+    /// The languages that are spoken on the telephone, the usual one first.
+    pub spoken: Vec<&'static str>,
 }
 
+/// Where a message is drafted from that is not drawn from anything said: a call has dropped.
+const DROPPED: &str = "dropped";
+
 impl FollowUpRules {
-    /// What follows from the promises of a call, to the contact it was with.
+    /// What follows from the promises of a call, and from its having dropped, to the contact it was with.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn drafts(&self, store: &Store, entry: &CallEntry) -> Result<Vec<Draft>, StoreError> {
-        if self.channels.is_empty() || entry.note.proposals.is_empty() {
+    pub async fn drafts(
+        &self,
+        store: &Store,
+        call: CallId,
+        entry: &CallEntry,
+    ) -> Result<Vec<Draft>, StoreError> {
+        let calls = self.channels.contains(&MessageChannel::CallMessage);
+        let has_dropped = calls && has_dropped(store, call).await?;
+        if self.channels.is_empty() || (entry.note.proposals.is_empty() && !has_dropped) {
             return Ok(Vec::new());
         }
         let filter = ContactFilter { number: Some(entry.number.clone()), limit: 1, ..Default::default() };
@@ -63,7 +83,20 @@ impl FollowUpRules {
             let message = FollowUp::draft(proposal, &self.texts, &recipient)?;
             Some(Draft { contact: row.id, origin: proposal.origin.clone(), message })
         });
-        Ok(drafts.collect())
+        let language = self.language_of(entry).filter(|_| has_dropped);
+        let dropped = language.and_then(|language| {
+            let topics = &entry.note.topics;
+            let message = FollowUp::after_drop(&entry.number, topics, language, &self.texts, &recipient)?;
+            Some(Draft { contact: row.id, origin: DROPPED.to_owned(), message })
+        });
+        Ok(drafts.chain(dropped).collect())
+    }
+
+    /// In what language its customer is called: in that of the call's summary, or else in the usual one.
+    fn language_of(&self, entry: &CallEntry) -> Option<&'static str> {
+        let said = sotto_text::language(&entry.note.communication.content);
+        let spoken = || self.spoken.iter().copied();
+        spoken().find(|language| *language == said).or_else(|| spoken().next())
     }
 
     /// What may be sent at a moment.
@@ -79,6 +112,20 @@ impl FollowUpRules {
     }
 }
 
+/// Whether a call that goes through us, and that its customer has taken part in, has ended without anybody's hanging up. Of one
+/// that is only listened to that is not known: it may go on where nobody listens. Nor is it of one whose log alone has ended
+/// ([`EndReason::Fault`]): its parties may talk on.
+async fn has_dropped(store: &Store, call: CallId) -> Result<bool, StoreError> {
+    let ended = store.call(call).await?.and_then(|row| row.ended);
+    if ended.is_none_or(|reason| matches!(reason, EndReason::Hangup | EndReason::Fault)) {
+        return Ok(false);
+    }
+    let state = store.state(call).await?;
+    // Of a customer who was called and has not answered no audio has begun.
+    let was_there = state.legs.iter().any(|(party, _)| *party == Party::Customer);
+    Ok(was_there && state.started.is_some_and(|started| started.bridged))
+}
+
 /// What became of handing a message over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Outcome {
@@ -92,15 +139,32 @@ enum Outcome {
     Unknown(String),
 }
 
+impl Outcome {
+    /// Why it was not, if it was not.
+    fn why(self) -> String {
+        match self {
+            Self::Sent(_) => String::new(),
+            Self::Again(why, _) | Self::Refused(why) | Self::Unknown(why) => why,
+        }
+    }
+}
+
 /// What hands messages over.
 pub struct Sender {
     email: Option<Mailer>,
     sms: Option<Kavenegar>,
     telegram: Option<Telegram>,
     webhook: Option<Webhook>,
+    telephone: Option<Telephone>,
 }
 
 impl Sender {
+    /// From now on messages are said on the telephone as well.
+    #[must_use]
+    pub fn that_calls(self, voice: Voice, announce: Announce) -> Self {
+        Self { telephone: Some(Telephone::new(voice, announce)), ..self }
+    }
+
     /// What was sent before and is sent again is told by its key, and not taken twice.
     fn tells_twice(&self) -> BTreeSet<MessageChannel> {
         self.webhook.iter().filter(|webhook| webhook.tells_twice()).map(|_| MessageChannel::Webhook).collect()
@@ -125,6 +189,10 @@ impl Sender {
                 Some(webhook) => webhook.send(row, patience).await,
                 None => nothing(),
             },
+            MessageChannel::CallMessage => match &self.telephone {
+                Some(telephone) => telephone.send(row).await,
+                None => nothing(),
+            },
         }
     }
 }
@@ -141,6 +209,9 @@ pub struct Figures {
     /// Messages of which a person has to find out.
     pub unknown: AtomicU64,
 }
+
+/// Of the messages that are sent at the same time: those that are said on the telephone take a minute each, and hold up no other.
+const CALLS_AT_ONCE: usize = 2;
 
 /// How messages are sent when nothing else is said: so often, and with so much patience.
 #[must_use]
@@ -167,11 +238,20 @@ pub async fn run(
 ) {
     let outbox = Arc::new(Outbox { store, sender, rules, limits, figures, stop });
     outbox.take_up().await;
-    let mut under_way = JoinSet::new();
+    let (mut under_way, mut calls) = (JoinSet::new(), 0);
     while !outbox.stop.is_cancelled() {
         while under_way.len() < limits.at_once {
-            match outbox.store.claim_follow_up(&outbox.rules.claim(now_unix_ms())).await {
-                Ok(Some(row)) => _ = under_way.spawn(Arc::clone(&outbox).attend_to(row)),
+            let mut claim = outbox.rules.claim(now_unix_ms());
+            if calls >= CALLS_AT_ONCE {
+                claim.channels.remove(&MessageChannel::CallMessage);
+            }
+            match outbox.store.claim_follow_up(&claim).await {
+                Ok(Some(row)) => {
+                    let is_call = row.message.channel == MessageChannel::CallMessage;
+                    calls += usize::from(is_call);
+                    let sending = Arc::clone(&outbox).attend_to(row);
+                    under_way.spawn(sending.map(move |()| is_call));
+                }
                 Ok(None) => break,
                 Err(error) => {
                     tracing::warn!(%error, "no message can be claimed just now");
@@ -181,7 +261,7 @@ pub async fn run(
         }
         tokio::select! {
             () = outbox.stop.cancelled() => {}
-            Some(_) = under_way.join_next() => {}
+            Some(ended) = under_way.join_next() => calls -= usize::from(ended.unwrap_or_default()),
             () = tokio::time::sleep(limits.every) => {}
         }
     }

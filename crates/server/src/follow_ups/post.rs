@@ -25,7 +25,7 @@ use crate::outgoing::{Address, Secret};
 
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(15);
-/// Bytes of an answer that are read.
+/// Bytes of an answer that are read, of whoever takes messages.
 const LARGEST_ANSWER: usize = 64 << 10;
 /// For how long a message waits at most because whoever takes it says so.
 const LONGEST_TOLD: Duration = Duration::from_secs(24 * 3_600);
@@ -33,6 +33,8 @@ const LONGEST_TOLD: Duration = Duration::from_secs(24 * 3_600);
 /// What posts to one server, on a new connection each time: so nothing is lost on one that the server has closed.
 pub(super) struct Http {
     client: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    /// Bytes of an answer that are read.
+    largest: usize,
 }
 
 /// A status, what stands before the body, and as much of that as could be read.
@@ -41,6 +43,11 @@ type Answer = (StatusCode, HeaderMap, Bytes);
 impl Http {
     /// To an address, which is refused if it is none.
     pub fn new(url: &str) -> Result<Self, String> {
+        Self::taking(url, LARGEST_ANSWER)
+    }
+
+    /// The same, and answers have so many bytes at most: of larger ones nothing is read.
+    pub fn taking(url: &str, largest: usize) -> Result<Self, String> {
         let address = Address::parse(url, true)?;
         let mut tcp = HttpConnector::new();
         tcp.enforce_http(false);
@@ -52,14 +59,14 @@ impl Http {
             .pool_max_idle_per_host(0)
             .retry_canceled_requests(false)
             .build(over_tls);
-        Ok(Self { client })
+        Ok(Self { client, largest })
     }
 
     /// Posts a body once. Redirects are not followed.
     ///
     /// # Errors
     /// [`Outcome::Again`] where there was no connection to send it over, [`Outcome::Unknown`] where there was no answer.
-    async fn post(
+    pub async fn post(
         &self,
         url: &str,
         headers: &[(&'static str, String)],
@@ -82,7 +89,7 @@ impl Http {
                 false => Outcome::Unknown("the connection broke before there was an answer".to_owned()),
             })?;
             let (head, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_ANSWER).collect().await;
+            let body = Limited::new(body, self.largest).collect().await;
             let body = body.map(|body| body.to_bytes()).unwrap_or_default();
             Ok::<Answer, Outcome>((head.status, head.headers, body))
         };
@@ -91,16 +98,15 @@ impl Http {
     }
 }
 
-/// What a status says by itself: that something was not taken is known only where whoever answers has looked at it.
+/// What a status says by itself: that something was not taken is known only where whoever answers has looked at it. A 503 comes of
+/// whoever stands in between as well, who may have passed the message on before the other end broke off.
 fn judged(status: StatusCode, headers: &HeaderMap, why: Option<&str>) -> Outcome {
     let said = match why {
         Some(why) => format!("{}: {why}", status.as_u16()),
         None => format!("the answer was {}", status.as_u16()),
     };
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
-            Outcome::Again(said, told(headers.get(RETRY_AFTER)))
-        }
+        StatusCode::TOO_MANY_REQUESTS => Outcome::Again(said, told(headers.get(RETRY_AFTER))),
         status if status.is_client_error() || status.is_redirection() => Outcome::Refused(said),
         _ => Outcome::Unknown(said),
     }
@@ -265,21 +271,21 @@ impl Webhook {
             ("webhook-signature", self.secret.sign(&key, at, body.as_bytes())),
             ("webhook-id", key),
         ];
-        let outcome = match self.http.post(&self.url, &headers, body.into_bytes(), patience).await {
-            Ok((status, ..)) if status.is_success() => Outcome::Sent(None),
-            Ok((status, headers, _)) => judged(status, &headers, None),
-            Err(outcome) => outcome,
+        let (outcome, told) = match self.http.post(&self.url, &headers, body.into_bytes(), patience).await {
+            Ok((status, ..)) if status.is_success() => (Outcome::Sent(None), None),
+            Ok((status, headers, _)) => (judged(status, &headers, None), told(headers.get(RETRY_AFTER))),
+            Err(outcome) => (outcome, None),
         };
         match outcome {
-            Outcome::Unknown(why) if self.tells_twice => Outcome::Again(why, None),
+            Outcome::Unknown(why) if self.tells_twice => Outcome::Again(why, told),
             outcome => outcome,
         }
     }
 }
 
 /// The name of the header that says what a body is.
-const TYPE: &str = "content-type";
-const JSON: &str = "application/json";
+pub(super) const TYPE: &str = "content-type";
+pub(super) const JSON: &str = "application/json";
 
 #[cfg(test)]
 mod tests {
@@ -289,14 +295,12 @@ mod tests {
     fn only_what_was_surely_not_taken_is_tried_again() {
         let headers = HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_static("7"))]);
         let judge = |status: u16| judged(StatusCode::from_u16(status).unwrap(), &headers, None);
-        for again in [429, 503] {
-            let outcome = judge(again);
-            assert!(matches!(outcome, Outcome::Again(_, Some(told)) if told == Duration::from_secs(7)));
-        }
+        let outcome = judge(429);
+        assert!(matches!(outcome, Outcome::Again(_, Some(told)) if told == Duration::from_secs(7)));
         for refused in [301, 400, 403, 404, 410] {
             assert!(matches!(judge(refused), Outcome::Refused(_)), "{refused}");
         }
-        for unknown in [200, 500, 502, 504] {
+        for unknown in [200, 500, 502, 503, 504] {
             assert!(matches!(judge(unknown), Outcome::Unknown(_)), "{unknown}");
         }
         assert_eq!(told(Some(&HeaderValue::from_static("9999999"))), Some(LONGEST_TOLD));

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Mutex, PoisonError};
 
+use futures::future::BoxFuture;
+use sotto_audio::FRAME_SAMPLES;
 use sotto_crm::{CallNote, Contact, ContactKind, FollowUpState, Phone, Stage};
+use sotto_sip::DialError;
 use sotto_store::{FollowUpFilter, testing};
 use time::UtcOffset;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
@@ -13,6 +16,7 @@ use tokio::task::{JoinHandle, yield_now};
 use uuid::Uuid;
 
 use super::*;
+use crate::calls::Announced;
 
 /// How the other end behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -203,7 +207,7 @@ fn by_web(address: SocketAddr, channel: MessageChannel, tells_twice: bool) -> Fo
 fn message(channel: MessageChannel) -> FollowUp {
     let (to, subject) = match channel {
         MessageChannel::Email => (Some("sara@example.com"), Some("پیرو گفت‌وگو")),
-        MessageChannel::Sms => (Some("+989121234567"), None),
+        MessageChannel::Sms | MessageChannel::CallMessage => (Some("+989121234567"), None),
         MessageChannel::Telegram => (Some("12345"), None),
         MessageChannel::Webhook => (None, None),
     };
@@ -314,7 +318,7 @@ async fn what_is_posted_is_tried_again_only_where_it_was_surely_not_taken() {
         for (manner, expected) in [
             (Manner::Takes, "sent"),
             (Manner::Refuses, "refused"),
-            (Manner::IsBusy, "again"),
+            (Manner::IsBusy, "unknown"),
             (Manner::Garbles, garbled),
             (Manner::Breaks, "unknown"),
             (Manner::Hangs, "unknown"),
@@ -333,6 +337,21 @@ async fn what_is_posted_is_tried_again_only_where_it_was_surely_not_taken() {
     let (outcome, _) =
         sent_by(&by_web(peer.address, MessageChannel::Webhook, true), MessageChannel::Webhook).await;
     assert_eq!(kind(&outcome), "again", "whoever takes it tells it by its key: {outcome:?}");
+}
+
+/// Whoever stands in between answers so as well, after the message went on: an SMS that was tried again would be there twice.
+#[tokio::test]
+async fn after_a_503_nobody_knows_whether_a_message_was_sent() {
+    for channel in [MessageChannel::Sms, MessageChannel::Telegram, MessageChannel::Webhook] {
+        let peer = Peer::web(Manner::IsBusy, "").await;
+        let (outcome, _) = sent_by(&by_web(peer.address, channel, false), channel).await;
+        assert_eq!((kind(&outcome), peer.taken.all().len()), ("unknown", 1), "{channel:?}: {outcome:?}");
+    }
+    let peer = Peer::web(Manner::IsBusy, "").await;
+    let (outcome, _) =
+        sent_by(&by_web(peer.address, MessageChannel::Webhook, true), MessageChannel::Webhook).await;
+    let told = Some(Duration::from_secs(7));
+    assert!(matches!(outcome, Outcome::Again(_, after) if after == told), "it is told by its key");
 }
 
 #[tokio::test]
@@ -376,6 +395,106 @@ async fn what_is_posted_says_what_it_should() {
     );
 }
 
+/// What says messages on the telephone, by a voice that says the same whatever the text; this becomes of the calls.
+fn telephone(
+    config: &FollowUpsConfig,
+    folder: &std::path::Path,
+    becomes: impl Fn() -> BoxFuture<'static, Result<Announced, DialError>> + Send + Sync + 'static,
+) -> Sender {
+    let sample = folder.join("said.wav");
+    std::fs::write(&sample, wav(&[[0.25; FRAME_SAMPLES]; 10]).unwrap()).unwrap();
+    let command = ["cp", sample.to_str().unwrap(), "{output}"].map(str::to_owned).to_vec();
+    let fa = SpeakerConfig { command, url: String::new() };
+    let voice = VoiceConfig { fa, ..VoiceConfig::default() }.open().unwrap();
+    let announce = move |number: String, speech: Speech| {
+        assert_eq!((number.as_str(), speech.len()), ("+989121234567", 10));
+        becomes()
+    };
+    config.open().unwrap().that_calls(voice, Box::new(announce))
+}
+
+#[tokio::test]
+async fn who_has_answered_a_call_is_not_called_again_by_itself() {
+    let (store, folder) = testing::sqlite().await;
+    let [row]: [FollowUpRow; 1] = approved(&store, MessageChannel::CallMessage, 1).await.try_into().unwrap();
+    let refused = |status| Err(DialError::Refused { status, reason: "no".to_owned() });
+    for (became, expected) in [
+        (Ok(Announced::Whole), "sent"),
+        (Ok(Announced::Broken(Duration::from_secs(3))), "unknown"),
+        (Err(DialError::NoAnswer), "again"),
+        (Err(DialError::Unreachable), "again"),
+        (refused(486), "again"),
+        (refused(503), "again"),
+        (refused(404), "refused"),
+        (refused(603), "refused"),
+    ] {
+        let sender = telephone(&FollowUpsConfig::default(), folder.path(), {
+            let became = became.clone();
+            move || Box::pin(std::future::ready(became.clone()))
+        });
+        let outcome = sender.send(&row, Duration::ZERO).await;
+        assert_eq!(kind(&outcome), expected, "{became:?}: {outcome:?}");
+    }
+    let mut english = row;
+    english.message.text = "Hello".to_owned();
+    let sender = telephone(&FollowUpsConfig::default(), folder.path(), || Box::pin(std::future::pending()));
+    let outcome = sender.send(&english, Duration::ZERO).await;
+    assert_eq!(kind(&outcome), "refused", "nothing speaks it: {outcome:?}");
+}
+
+#[tokio::test]
+async fn whether_a_call_was_heard_in_the_middle_of_which_everything_ended_is_for_a_person_to_say() {
+    let (store, folder) = testing::sqlite().await;
+    approved(&store, MessageChannel::CallMessage, 1).await;
+    let config = FollowUpsConfig { quiet: QuietHours::default(), ..FollowUpsConfig::default() };
+    let rules = FollowUpRules {
+        channels: vec![MessageChannel::CallMessage],
+        ..config.rules(CrmRules::default(), Vec::new())
+    };
+    let called = Arc::new(AtomicU64::new(0));
+    for state in [FollowUpState::Sending, FollowUpState::Unknown] {
+        let counted = called.clone();
+        let sender = telephone(&config, folder.path(), move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Box::pin(std::future::pending())
+        });
+        let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
+        let running = tokio::spawn(run(store.clone(), sender, rules.clone(), SOON, figures, stop));
+        while called.load(Ordering::Relaxed) == 0 || !states(&store).await.contains_key(&state) {
+            yield_now().await;
+        }
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
+    }
+    assert_eq!(called.load(Ordering::Relaxed), 1, "nobody is called twice");
+}
+
+#[tokio::test]
+async fn calls_that_take_long_hold_up_no_other_message() {
+    let (store, folder) = testing::sqlite().await;
+    let calls = approved(&store, MessageChannel::CallMessage, SOON.at_once).await;
+    let text = message(MessageChannel::Sms);
+    let text = store.add_follow_up(calls[0].contact, &text, "mina", 2).await.unwrap().unwrap();
+    store.decide_follow_up(text.id, 1, FollowUpState::Approved, "mina", 2).await.unwrap();
+    let peer = Peer::web(Manner::Takes, KAVENEGAR).await;
+    let config = FollowUpsConfig {
+        quiet: QuietHours::default(),
+        per_day: u32::MAX,
+        call_message: CallMessageConfig { enabled: true },
+        ..by_web(peer.address, MessageChannel::Sms, false)
+    };
+    let sender = telephone(&config, folder.path(), || Box::pin(std::future::pending()));
+    let rules = config.rules(CrmRules::default(), vec!["fa"]);
+    let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
+    let limits = JobLimits { patience: Duration::from_secs(60), ..SOON };
+    let running = tokio::spawn(run(store.clone(), sender, rules, limits, figures.clone(), stop));
+    while figures.sent.load(Ordering::Relaxed) == 0 {
+        yield_now().await;
+    }
+    assert_eq!(states(&store).await[&FollowUpState::Sending].len(), CALLS_AT_ONCE);
+    running.abort();
+}
+
 #[test]
 fn at_night_only_programs_are_written_to() {
     let crm = CrmRules { clock: UtcOffset::from_hms(3, 30, 0).unwrap(), ..CrmRules::default() };
@@ -384,7 +503,7 @@ fn at_night_only_programs_are_written_to() {
         FollowUpRules { crm, quiet, channels: MessageChannel::ALL.to_vec(), ..FollowUpRules::default() };
     // 2026-12-01 at 10:30 in Tehran, and twelve hours later.
     let noon = 1_796_108_400_000;
-    assert_eq!(rules.claim(noon).channels.len(), 4);
+    assert_eq!(rules.claim(noon).channels.len(), MessageChannel::ALL.len());
     assert_eq!(rules.claim(noon + 12 * 3_600_000).channels, BTreeSet::from([MessageChannel::Webhook]));
     assert_eq!(rules.claim(noon).day_begins_unix_ms, noon - 10 * 3_600_000 - 1_800_000);
 }
@@ -399,13 +518,13 @@ async fn what_a_call_promised_is_drafted_to_whoever_it_was_with() {
     let number = Phone::parse("+989121234567", None).unwrap();
     let entry = CallEntry { number, ended_at_unix_ms: 1_000, note, drafts: Vec::new() };
     let config = by_web(Peer::gone().await, MessageChannel::Sms, false);
-    let rules = config.rules(CrmRules::default());
-    let [draft]: [Draft; 1] = rules.drafts(&store, &entry).await.unwrap().try_into().unwrap();
+    let rules = config.rules(CrmRules::default(), Vec::new());
+    let [draft]: [Draft; 1] = rules.drafts(&store, CallId::new(), &entry).await.unwrap().try_into().unwrap();
     assert_eq!((draft.contact, draft.origin.as_str()), (sara.id, "7:0"));
     assert_eq!(draft.message.to.as_deref(), Some("+989121234567"));
-    assert_eq!(FollowUpRules::default().drafts(&store, &entry).await.unwrap(), []);
+    assert_eq!(FollowUpRules::default().drafts(&store, CallId::new(), &entry).await.unwrap(), []);
     store.remove_contact(sara.id, None, 2_000).await.unwrap();
-    assert_eq!(rules.drafts(&store, &entry).await.unwrap(), []);
+    assert_eq!(rules.drafts(&store, CallId::new(), &entry).await.unwrap(), []);
 }
 
 const SOON: JobLimits = JobLimits {
@@ -449,7 +568,7 @@ async fn nothing_is_ever_sent_twice() {
     let peer = Peer::mail(manner).await;
     approved(&store, MessageChannel::Email, COUNT).await;
     let config = by_mail(peer.address);
-    let rules = config.rules(CrmRules::default());
+    let rules = config.rules(CrmRules::default(), Vec::new());
     let mut kills = 0;
     loop {
         let stop = CancellationToken::new();
@@ -498,7 +617,7 @@ async fn a_mail_server_that_is_away_has_its_messages_tried_until_they_are_given_
     let config = by_mail(Peer::gone().await);
     let (figures, stop) = (Arc::new(Figures::default()), CancellationToken::new());
     let limits = JobLimits { tries: 3, ..SOON };
-    let (sender, rules) = (config.open().unwrap(), config.rules(CrmRules::default()));
+    let (sender, rules) = (config.open().unwrap(), config.rules(CrmRules::default(), Vec::new()));
     let running = tokio::spawn(run(store.clone(), sender, rules, limits, figures.clone(), stop.clone()));
     while figures.dead.load(Ordering::Relaxed) < 3 {
         yield_now().await;

@@ -14,10 +14,11 @@ use axum::extract::{ConnectInfo, FromRequestParts};
 use axum::http::{HeaderMap, Uri, header, request};
 use sotto_call::{CallId, CardViewer};
 use sotto_knowledge::Viewer;
-use sotto_store::{Role, SessionRow, StoreError, TokenHash, UserRow};
+use sotto_store::{Reach, Role, SessionRow, StoreError, TokenHash, UserRow};
 use tokio::time::timeout;
 
 use super::App;
+use super::calls::{had_agent, is_note};
 use super::error::ApiError;
 use super::ops::STORE_WITHIN;
 use crate::library;
@@ -97,6 +98,14 @@ impl Identity {
         CardViewer { role: library::role_name(self.role()), team: self.team() }
     }
 
+    /// Whose calls they see at all: reviewers those of their team, and not before they are over.
+    pub(super) fn reach(&self) -> Reach {
+        match self {
+            Self::User { role: Role::Reviewer, team, .. } => Reach::Team(team.clone()),
+            Self::User { .. } | Self::Key { .. } => Reach::Everybody,
+        }
+    }
+
     /// Whether what they add to timelines and tasks is for people to accept.
     pub(super) fn only_proposes(&self) -> bool {
         authorize(self, Action::EditContacts).is_err()
@@ -167,8 +176,10 @@ impl SignedIn {
 /// What somebody wants to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// See which calls there are and were.
+    /// See which calls there were.
     ListCalls,
+    /// See which calls go on, and which nobody answered.
+    WatchCalls,
     /// Read what was said in a call.
     ReadCall(CallId),
     /// Hear a call.
@@ -189,9 +200,9 @@ pub enum Action {
     ReadKnowledge,
     /// Add to what is written down, and remove from it.
     EditKnowledge,
-    /// See contacts, their timelines and tasks.
+    /// See contacts, their timelines, tasks, tickets and payments.
     ReadContacts,
-    /// Add and change contacts, and their tasks.
+    /// Add and change contacts, and their tasks, tickets and payments.
     EditContacts,
     /// Add to a contact's timeline and tasks.
     AddToTimeline,
@@ -201,9 +212,9 @@ pub enum Action {
     RemoveContacts,
     /// Remove all that is kept of a person, calls included.
     ErasePeople,
-    /// Get all contacts at once, or all that is kept of one.
+    /// Get all contacts or payments at once, or all that is kept of one.
     ExportContacts,
-    /// Add many contacts at once.
+    /// Add many contacts or payments at once.
     ImportContacts,
     /// See how the installation is doing.
     ReadStatus,
@@ -215,39 +226,49 @@ pub enum Action {
     ManageJobs,
     /// See what others are told of what happens, and have it sent again.
     ManageWebhooks,
-    /// Look for calls of anybody, say how good they were, and see how calls go.
+    /// Look for calls of others, and say how good they were.
     ReviewCalls,
+    /// See how calls go all in all.
+    ReadDashboard,
 }
 
 /// The one place that decides who may do what.
 ///
-/// Today everybody who is signed in may list, read and hear every call, and only admins manage people. A key
-/// may do what its scopes say.
+/// Which calls are theirs to read and to hear it does not know: see [`App::allows`]. A key may do what its scopes say.
 ///
 /// # Errors
 /// 403 when they may not.
 pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
+    use Role::{Admin, Agent, Reviewer, Supervisor};
     let allowed = match identity {
         Identity::User { role, .. } => match action {
-            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) => *role >= Role::Agent,
-            Action::TakeCalls | Action::Publish => *role >= Role::Agent,
-            Action::ReadStatus | Action::ReadMetrics | Action::ReadKnowledge => *role >= Role::Agent,
-            Action::ReadContacts | Action::EditContacts | Action::AddToTimeline => *role >= Role::Agent,
-            Action::ApproveFollowUps => *role >= Role::Agent,
-            Action::Supervise | Action::HearSupervisors(_) => *role >= Role::Supervisor,
+            Action::ListCalls | Action::ReadCall(_) | Action::HearCall(_) | Action::ReadStatus => true,
+            Action::ReviewCalls => matches!(role, Reviewer | Supervisor | Admin),
+            Action::WatchCalls | Action::TakeCalls | Action::Publish => {
+                matches!(role, Agent | Supervisor | Admin)
+            }
+            Action::ReadKnowledge | Action::ReadMetrics => matches!(role, Agent | Supervisor | Admin),
+            Action::ReadContacts
+            | Action::EditContacts
+            | Action::AddToTimeline
+            | Action::ApproveFollowUps => matches!(role, Agent | Supervisor | Admin),
+            Action::Supervise | Action::HearSupervisors(_) | Action::ReadDashboard => {
+                matches!(role, Supervisor | Admin)
+            }
             Action::RemoveContacts
             | Action::ExportContacts
             | Action::ImportContacts
-            | Action::ImportRecordings
-            | Action::ReviewCalls => *role >= Role::Supervisor,
-            Action::EditIntents | Action::EditKnowledge => *role >= Role::Supervisor,
+            | Action::ImportRecordings => matches!(role, Supervisor | Admin),
+            Action::EditIntents | Action::EditKnowledge => matches!(role, Supervisor | Admin),
             Action::ManagePeople | Action::ManageJobs | Action::ErasePeople | Action::ManageWebhooks => {
-                *role == Role::Admin
+                *role == Admin
             }
         },
         Identity::Key { scopes, .. } => {
             let needed = match action {
-                Action::ListCalls | Action::ReadCall(_) | Action::ReadStatus => Scope::CallsRead,
+                Action::ListCalls | Action::WatchCalls | Action::ReadCall(_) | Action::ReadStatus => {
+                    Scope::CallsRead
+                }
                 Action::HearCall(_) => Scope::RecordingsRead,
                 Action::ImportRecordings => Scope::RecordingsWrite,
                 Action::ReadMetrics => Scope::MetricsRead,
@@ -262,7 +283,8 @@ pub fn authorize(identity: &Identity, action: Action) -> Result<(), ApiError> {
                 Action::RemoveContacts
                 | Action::ErasePeople
                 | Action::ManageWebhooks
-                | Action::ReviewCalls => Scope::Admin,
+                | Action::ReviewCalls
+                | Action::ReadDashboard => Scope::Admin,
                 // Nothing is sent to anybody because a machine thinks so.
                 Action::ApproveFollowUps => {
                     return Err(ApiError::forbidden("a person approves what is sent"));
@@ -324,6 +346,27 @@ pub(super) enum Standing {
 }
 
 impl App {
+    /// Whether somebody may do something, also with the call that it is about: only those within their reach
+    /// ([`Identity::reach`]) are read or heard, and agents hear their own, and voice notes.
+    ///
+    /// # Errors
+    /// 403 when they may not.
+    pub(super) async fn allows(&self, identity: &Identity, action: Action) -> Result<(), ApiError> {
+        authorize(identity, action)?;
+        let (Action::ReadCall(call) | Action::HearCall(call) | Action::HearSupervisors(call)) = action else {
+            return Ok(());
+        };
+        // Of a call that there is not nobody out of reach is told so.
+        let is_theirs = self.store().reaches(&identity.reach(), call).await?
+            && match (identity, action) {
+                (Identity::User { role: Role::Agent, name, .. }, Action::HearCall(_)) => {
+                    had_agent(self, call, name).await? || is_note(self, call).await?
+                }
+                _ => true,
+            };
+        if is_theirs { Ok(()) } else { Err(ApiError::forbidden("this call is not yours to see")) }
+    }
+
     async fn identify_key(&self, hash: &TokenHash) -> Result<Option<Identity>, ApiError> {
         let Some(key) = self.store().key(hash).await? else { return Ok(None) };
         if key.revoked_at_unix_ms.is_some() {
@@ -498,23 +541,37 @@ mod tests {
             scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
         };
         let may = |identity: &Identity, action| authorize(identity, action).is_ok();
-        for role in [Role::Agent, Role::Supervisor, Role::Admin] {
-            assert!(may(&user(role), Action::ListCalls) && may(&user(role), Action::HearCall(call)));
-            assert_eq!(may(&user(role), Action::HearSupervisors(call)), role >= Role::Supervisor);
-            assert_eq!(may(&user(role), Action::EditIntents), role >= Role::Supervisor);
-            assert_eq!(may(&user(role), Action::ReviewCalls), role >= Role::Supervisor);
-            assert!(may(&user(role), Action::EditContacts));
-            for action in [Action::RemoveContacts, Action::ExportContacts, Action::ImportContacts] {
-                assert_eq!(may(&user(role), action), role >= Role::Supervisor);
+        for role in Role::ALL {
+            let leads = matches!(role, Role::Supervisor | Role::Admin);
+            let works = leads || role == Role::Agent;
+            for (action, allowed) in [
+                (Action::ListCalls, true),
+                (Action::ReadCall(call), true),
+                (Action::HearCall(call), true),
+                (Action::WatchCalls, works),
+                (Action::TakeCalls, works),
+                (Action::EditContacts, works),
+                (Action::ReadKnowledge, works),
+                (Action::ReviewCalls, role != Role::Agent),
+                (Action::ReadDashboard, leads),
+                (Action::Supervise, leads),
+                (Action::HearSupervisors(call), leads),
+                (Action::EditIntents, leads),
+                (Action::EditKnowledge, leads),
+                (Action::RemoveContacts, leads),
+                (Action::ExportContacts, leads),
+                (Action::ImportContacts, leads),
+                (Action::ImportRecordings, leads),
+                (Action::ManagePeople, role == Role::Admin),
+                (Action::ManageJobs, role == Role::Admin),
+                (Action::ErasePeople, role == Role::Admin),
+                (Action::ManageWebhooks, role == Role::Admin),
+            ] {
+                assert_eq!(may(&user(role), action), allowed, "{role:?} {action:?}");
             }
-            assert_eq!(may(&user(role), Action::ImportRecordings), role >= Role::Supervisor);
-            assert!(may(&user(role), Action::ReadKnowledge));
-            assert_eq!(may(&user(role), Action::EditKnowledge), role >= Role::Supervisor);
-            assert_eq!(may(&user(role), Action::ManagePeople), role == Role::Admin);
-            assert_eq!(may(&user(role), Action::ManageJobs), role == Role::Admin);
-            assert_eq!(may(&user(role), Action::ErasePeople), role == Role::Admin);
-            assert_eq!(may(&user(role), Action::ManageWebhooks), role == Role::Admin);
         }
+        assert_eq!(user(Role::Reviewer).reach(), Reach::Team(None));
+        assert_eq!(user(Role::Supervisor).reach(), Reach::Everybody);
         assert!(may(&user(Role::Agent), Action::ApproveFollowUps));
         assert!(!may(&key(&["admin", "crm:write"]), Action::ApproveFollowUps), "no program sends anything");
         assert!(may(&key(&["calls:read"]), Action::ReadCall(call)));

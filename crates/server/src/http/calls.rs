@@ -13,15 +13,17 @@ use serde::{Deserialize, Serialize};
 use sotto_call::{
     CallId, CallState, CardAnswer, CardAnswered, EventBody, Participant, Party, PromptAnswer, PromptAnswered,
 };
-use sotto_store::{CallFilter, CallRowState, Outcome};
+use sotto_store::{CallFilter, CallRowState, Outcome, Reach, SearchFilter};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::{Action, Identity, authorize};
 use super::discreet::Reader;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use super::{App, recording, schema};
+use crate::crm::is_voice_note;
 use crate::hub::{FollowError, LiveCall, Update};
 use crate::insight::ConsentSaidBy;
+use crate::search::called;
 use crate::summary::{CallSummary, Lifecycle};
 
 pub(super) fn routes() -> Router<App> {
@@ -87,6 +89,8 @@ pub(super) struct FromParams {
 }
 
 /// Calls, newest first
+///
+/// Reviewers see those of their team that are over.
 #[utoipa::path(get, path = "/api/calls", tag = "Calls", params(ListParams), responses(
     (status = 200, description = "A page", body = CallList),
     (status = 401, description = "Not signed in", body = ErrorBody),
@@ -98,6 +102,18 @@ pub(super) async fn list(
 ) -> Result<axum::Json<CallList>, ApiError> {
     authorize(&identity, Action::ListCalls)?;
     let limit = params.limit.unwrap_or(USUAL_PAGE).clamp(1, LARGEST_PAGE);
+    let reach = identity.reach();
+    if reach != Reach::Everybody {
+        // None of those goes on.
+        let found = match params.state {
+            Some(Lifecycle::Live) => Vec::new(),
+            _ => {
+                let filter = SearchFilter { reach, before: params.before, limit, ..SearchFilter::default() };
+                app.store().find_calls(&filter).await?
+            }
+        };
+        return Ok(axum::Json(CallList { calls: found.into_iter().map(|one| one.call.into()).collect() }));
+    }
     // The registry knows better what is live, and knows it before the store does.
     let live = app.hub().summaries();
     let wanted = |call: &CallSummary| {
@@ -118,8 +134,11 @@ pub(super) async fn list(
 }
 
 /// One call and everything that was said
+///
+/// To agents, `recording` says whether there is one that is theirs to hear.
 #[utoipa::path(get, path = "/api/calls/{id}", tag = "Calls", params(("id" = String, Path)), responses(
     (status = 200, description = "The call as it is now", body = OneCall),
+    (status = 403, description = "Not yours to see", body = ErrorBody),
     (status = 404, description = "No such call", body = ErrorBody),
 ))]
 pub(super) async fn one(
@@ -127,7 +146,7 @@ pub(super) async fn one(
     identity: Identity,
     Path(id): Path<CallId>,
 ) -> Result<axum::Json<OneCall>, ApiError> {
-    authorize(&identity, Action::ReadCall(id))?;
+    app.allows(&identity, Action::ReadCall(id)).await?;
     let shown = app.hub().get(id).map(|live| live.summary());
     let mut follow = app.read(&identity, id, None).await?;
     let Some(Update::Snapshot(state)) = follow.next_now().await? else {
@@ -141,7 +160,7 @@ pub(super) async fn one(
         }
         _ => false,
     };
-    let call = match shown {
+    let mut call = match shown {
         Some(shown) => {
             // What a person has written down is nowhere else; a live call is shown without the store as well.
             let outcome = stored.ok().flatten().and_then(|row| row.outcome);
@@ -149,6 +168,11 @@ pub(super) async fn one(
         }
         None => stored?.ok_or_else(|| ApiError::not_found("call"))?.into(),
     };
+    // Agents have none to hear of others' calls.
+    let hears = Action::HearCall(id);
+    if call.recording && authorize(&identity, hears).is_ok() {
+        call.recording = app.allows(&identity, hears).await.is_ok();
+    }
     Ok(axum::Json(OneCall { call, state, supervisors_recorded }))
 }
 
@@ -159,6 +183,7 @@ pub(super) async fn one(
     responses(
         (status = 200, description = "Events in order", body = schema::CallEvent,
             content_type = "application/x-ndjson"),
+        (status = 403, description = "Not yours to see", body = ErrorBody),
         (status = 404, description = "No such call", body = ErrorBody),
     ))]
 pub(super) async fn events(
@@ -167,7 +192,7 @@ pub(super) async fn events(
     Path(id): Path<CallId>,
     Query(params): Query<FromParams>,
 ) -> Result<Response, ApiError> {
-    authorize(&identity, Action::ReadCall(id))?;
+    app.allows(&identity, Action::ReadCall(id)).await?;
     let follow = app.read(&identity, id, Some(params.from.unwrap_or(0))).await?;
     let lines = futures::stream::try_unfold(follow, async |mut follow| {
         let chunk = next_lines(&mut follow).await?;
@@ -359,20 +384,38 @@ pub(super) async fn attended(
 /// A call that somebody has, or has had, as its agent, or that a supervisor may have a say in: as long as it goes on.
 async fn had(app: &App, identity: &Identity, id: CallId) -> Result<Option<LiveCall>, ApiError> {
     let live = app.hub().get(id);
-    // Of a live call the registry knows better who takes part.
-    let participants = match &live {
-        Some(live) => live.summary().participants.clone(),
-        None => app.store().call(id).await?.ok_or_else(|| ApiError::not_found("call"))?.participants,
-    };
-    let name = identity.name();
-    if !is_agent(name, &participants) && !was_agent(app, id, name).await? {
+    if live.is_none() && app.store().call(id).await?.is_none() {
+        return Err(ApiError::not_found("call"));
+    }
+    if !had_agent(app, id, identity.name()).await? {
         authorize(identity, Action::Supervise)?;
     }
     Ok(live)
 }
 
+/// Whether a user, or a key, of this name is among the agents who take part, as these are called where calls are looked for.
 pub(super) fn is_agent(name: &str, participants: &[Participant]) -> bool {
-    participants.iter().any(|one| one.party == Party::Agent && one.name.as_deref() == Some(name))
+    let agents = participants.iter().filter(|one| one.party == Party::Agent);
+    agents.filter_map(called).any(|called| called == name)
+}
+
+/// Whether somebody is, or was, the agent of a call. Of one that there is not, nobody has to be.
+pub(super) async fn had_agent(app: &App, id: CallId, name: &str) -> Result<bool, ApiError> {
+    // Of a live call the registry knows better who takes part.
+    let participants = match app.hub().get(id) {
+        Some(live) => live.summary().participants.clone(),
+        None => match app.store().call(id).await? {
+            Some(call) => call.participants,
+            None => return Ok(true),
+        },
+    };
+    Ok(is_agent(name, &participants) || was_agent(app, id, name).await?)
+}
+
+/// Whether a call is a contact's voice note, which is no agent's.
+pub(super) async fn is_note(app: &App, id: CallId) -> Result<bool, ApiError> {
+    let call = app.store().call(id).await?;
+    Ok(call.is_some_and(|call| is_voice_note(call.source, &call.participants)))
 }
 
 /// Whether somebody was a call's agent at any time, says its log: whoever has handed the call over takes part no more.

@@ -330,7 +330,7 @@ impl App {
     }
 
     /// Somebody sees a contact, or their timeline, which is noted once a day.
-    fn saw(&self, identity: &Identity, contact: Uuid) {
+    pub(super) fn saw(&self, identity: &Identity, contact: Uuid) {
         let day = self.now_unix_ms() / SEEN_EVERY_MS;
         if self.shared.seen.is_new(identity.name(), (contact, day)) {
             self.shared.parts.desk.audit().note(identity.name(), SEEN, None, &contact.to_string());
@@ -486,7 +486,7 @@ pub(super) struct SeenParams {
 
 /// Remove a contact
 ///
-/// With their timeline and their tasks. What was said in their calls stays for as long as these are kept.
+/// With their timeline, tasks, tickets and payments. What was said in their calls stays for as long as these are kept.
 #[utoipa::path(delete, path = "/api/leads/{id}", tag = "Contacts", params(("id" = String, Path), SeenParams), responses(
     (status = 204, description = "Removed"),
     (status = 403, description = "For supervisors", body = ErrorBody),
@@ -522,7 +522,7 @@ pub(super) struct SamePerson {
 
 /// Make one contact of two
 ///
-/// The contact has the numbers, timelines and tasks of both. Of the rest it keeps its own, and takes over what it has not; the
+/// The contact has the numbers, timelines, tasks, tickets and payments of both. Of the rest it keeps its own, and takes over what it has not; the
 /// other's name, address and notes are added to its notes where they say something else. The other is removed.
 #[utoipa::path(post, path = "/api/leads/{id}/merge", tag = "Contacts", request_body = SamePerson,
     params(("id" = String, Path)), responses(
@@ -557,7 +557,7 @@ pub(super) async fn merge(
 pub(crate) struct TimelineEntry {
     #[schema(value_type = String)]
     id: Uuid,
-    /// `call_summary`, `call`, `note`, `email`, `sms`, `telegram` or `meeting`.
+    /// `call_summary`, `call`, `voice_note`, `note`, `email`, `sms`, `telegram` or `meeting`.
     #[schema(value_type = String)]
     r#type: CommunicationKind,
     /// `ai` where a program has drawn it from something, `person` where somebody says so.
@@ -603,16 +603,16 @@ pub(super) struct Timeline {
 pub(super) struct PageParams {
     /// Only what is after this: `next` of the page before.
     #[param(value_type = Option<String>)]
-    before: Option<Place>,
+    pub(super) before: Option<Place>,
     /// How many, 50 when absent and 200 at most.
-    limit: Option<u32>,
+    pub(super) limit: Option<u32>,
 }
 
 /// An entry to be.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewCommunication {
-    /// `call_summary`, `call`, `note`, `email`, `sms`, `telegram` or `meeting`.
+    /// `call_summary`, `call`, `voice_note`, `note`, `email`, `sms`, `telegram` or `meeting`.
     #[schema(value_type = String)]
     r#type: CommunicationKind,
     /// `ai` or `person`, for keys; `ai` when absent. What somebody says who is signed in is a person's.
@@ -717,7 +717,7 @@ pub(super) async fn of_call(
     identity: Identity,
     Path(id): Path<CallId>,
 ) -> Result<axum::Json<CallContact>, ApiError> {
-    authorize(&identity, Action::ReadCall(id))?;
+    app.allows(&identity, Action::ReadCall(id)).await?;
     authorize(&identity, Action::ReadContacts)?;
     let participants = app.participants(id).await?;
     let phone = app.settings().crm.customer(&participants);

@@ -160,7 +160,7 @@ pub(super) async fn show(
     identity: Identity,
     Query(params): Query<RangeParams>,
 ) -> Result<axum::Json<Dashboard>, ApiError> {
-    authorize(&identity, Action::ReviewCalls)?;
+    authorize(&identity, Action::ReadDashboard)?;
     let (since, until) = params.within(app.now_unix_ms())?;
     let ahead_ms = i64::from(app.settings().crm.clock.whole_seconds()) * 1_000;
     let kept = app.store().dashboard(since, until, ahead_ms).await?;

@@ -16,6 +16,7 @@ use super::auth::{Action, Identity, authorize};
 use crate::desk::Announce;
 use crate::hub::{Follow, FollowError, Update};
 use crate::library::role_name;
+use crate::search::called;
 use crate::summary::Sight;
 
 /// A subscription to one call, as the one who reads may see it.
@@ -195,7 +196,7 @@ impl Discretion {
 
     fn meet(&mut self, participants: &[Participant]) {
         let agents = participants.iter().filter(|one| one.party == Party::Agent);
-        self.agents.extend(agents.filter_map(|one| one.name.clone()));
+        self.agents.extend(agents.filter_map(called));
     }
 
     fn state(&mut self, state: Arc<CallState>) -> Arc<CallState> {
@@ -318,6 +319,9 @@ mod tests {
             (called_wrong("mina"), called_wrong("mina")),
             (ticked("sara"), ticked("")),
             (ticked("reza"), ticked("reza")),
+            // As a telephone system may write it.
+            (are(&["Lida"]), are(&["Lida"])),
+            (ticked("lida"), ticked("lida")),
         ]) {
             let event = Arc::new(CallEvent { seq, at_ms: Millis(seq), body });
             let shown = discretion.event(event);

@@ -9,15 +9,15 @@ use axum::response::{Html, IntoResponse};
 use axum::routing::get;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
-use sotto_store::EventKind;
+use sotto_store::{EventKind, Role};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 
 use super::auth::COOKIE;
 use super::{
     App, calls, companies, contacts, dashboard, drafts, error, follow_ups, gaps, imports, intents, jobs,
-    knowledge, live, missed, ops, pathways, people, person, phone, quality, recording, review, search,
-    session, table, tasks, webhooks, whip,
+    knowledge, live, missed, ops, pathways, payments, people, person, phone, preparation, quality, recording,
+    review, search, session, table, tasks, teams, tickets, webhooks, whip,
 };
 
 pub(super) fn routes() -> Router<App> {
@@ -61,18 +61,22 @@ pub(super) fn routes() -> Router<App> {
         whip::leave, missed::list, missed::handled,
         intents::list, intents::add, intents::rename, intents::guide, intents::remove, intents::add_example,
         intents::remove_example,
-        imports::call_ended, imports::list, imports::upload, imports::run, imports::remove,
+        imports::call_ended, imports::list, imports::upload, imports::voice_note, imports::run, imports::remove,
         knowledge::search, knowledge::answer, knowledge::list, knowledge::upload, knowledge::one, knowledge::remove,
+        knowledge::show_to,
         gaps::list, gaps::decide, gaps::health, pathways::one, pathways::tick, drafts::draft,
         contacts::list, contacts::add, contacts::one, contacts::change, contacts::remove, contacts::timeline,
         contacts::note, contacts::merge, contacts::of_call, table::export, table::import,
         companies::list, companies::add, companies::one, companies::change, companies::remove,
         person::export, person::erase, tasks::list, tasks::add, tasks::change,
+        tickets::of_lead, tickets::add, tickets::list, tickets::one, tickets::change,
+        payments::of_lead, payments::add, payments::list, payments::one, payments::change, payments::export, payments::import,
+        preparation::show, preparation::keep,
         follow_ups::list, follow_ups::add, follow_ups::change, follow_ups::approve, follow_ups::dismiss,
-        follow_ups::resolve, follow_ups::opt_outs, follow_ups::set_opt_outs,
+        follow_ups::resolve, follow_ups::speech, follow_ups::opt_outs, follow_ups::set_opt_outs,
         session::sign_in, session::current, session::sign_out, session::change_password,
         people::users, people::add_user, people::change_user, people::keys, people::add_key,
-        people::revoke_key, people::audit,
+        people::revoke_key, people::audit, teams::list, teams::rename,
         jobs::list, jobs::run, webhooks::list, webhooks::test, webhooks::send,
         ops::test_connection, ops::status, ops::healthz, ops::readyz, ops::metrics,
     ),
@@ -92,11 +96,53 @@ pub fn openapi() -> Value {
     let key = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     components.add_security_scheme("key", key);
     let mut api = serde_json::to_value(api).unwrap_or_default();
+    for (path, methods) in api["paths"].as_object_mut().into_iter().flatten() {
+        for (method, operation) in methods.as_object_mut().into_iter().flatten() {
+            complete(path, method, operation);
+        }
+    }
     if let Some(schemas) = api.pointer_mut("/components/schemas").and_then(Value::as_object_mut) {
         schemas.extend(call_schemas());
     }
     api["webhooks"] = messages();
     api
+}
+
+/// Gives an operation a name that no other has, and says of it what follows from what it takes: how it refuses who asks,
+/// parameters and bodies, and what it is without a database. What it says of such a refusal itself stays.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let words = path.trim_start_matches("/api").split(|c: char| !c.is_ascii_alphanumeric());
+    let words: Vec<&str> = [method].into_iter().chain(words).filter(|word| !word.is_empty()).collect();
+    let name = words.join("_");
+    let parameters = operation["parameters"].as_array();
+    let has = |place: &str| parameters.is_some_and(|all| all.iter().any(|one| one["in"] == place));
+    let (in_path, in_query) = (has("path"), has("query"));
+    let content = &operation["requestBody"]["content"];
+    let (has_body, has_json) = (content.is_object(), content["application/json"].is_object());
+    let is_open = operation["security"] == json!([{}]);
+    let refusals = [
+        (400, in_path || in_query || has_body, "A parameter is none, or the body cannot be read"),
+        (401, !is_open, "Nobody is signed in, or the key is none"),
+        (403, !is_open, "Not theirs to do, or the request comes from another site"),
+        (404, in_path, "There is no such thing"),
+        (413, has_body, "Too large"),
+        (415, has_json, "Not `application/json`"),
+        (422, has_json, "The body is not of this shape"),
+        (
+            503,
+            !is_open || has_json,
+            "The database does not answer, or too much is asked at once; see Retry-After",
+        ),
+    ];
+    let Some(operation) = operation.as_object_mut() else { return };
+    operation.insert("operationId".to_owned(), name.into());
+    let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
+    for (status, _, description) in refusals.into_iter().filter(|(_, follows, _)| *follows) {
+        let body = json!({ "$ref": "#/components/schemas/ErrorBody" });
+        let refusal =
+            json!({ "description": description, "content": { "application/json": { "schema": body } } });
+        responses.entry(status.to_string()).or_insert(refusal);
+    }
 }
 
 /// What programs are told that are named in `[[webhooks]]`.
@@ -119,13 +165,17 @@ fn messages() -> Value {
     };
     let said = |kind| match kind {
         EventKind::CallStarted | EventKind::CallEnded => "`call`, as in lists",
-        EventKind::InsightReady => "`call_id` and `insight`, without moods",
+        EventKind::InsightReady => {
+            "`call_id` and `insight`, without moods; again when a language model has written it"
+        }
         EventKind::QualityReady => "`call_id` and `quality`",
         EventKind::CallNoted => "`call_id`, `lead_id` and `communication`, as on their timeline",
         EventKind::TaskProposed | EventKind::TaskAccepted => "`task`",
         EventKind::ContactChanged => "`lead_id` and `lead`, or `removed`",
         EventKind::StageSuggested => "`call_id`, `lead_id` and the `stage` that the call speaks for",
         EventKind::StageChanged => "`lead_id` and `stage`",
+        EventKind::TicketChanged => "`ticket`",
+        EventKind::PaymentChanged => "`payment`",
         EventKind::Alert => "`call_id` and `alert`, without words and moods",
         EventKind::Test => "nothing",
     };
@@ -151,7 +201,7 @@ fn call_schemas() -> Map<String, Value> {
     schemas.insert(
         "Role".to_owned(),
         json!({ "description": "What a user is in the organisation.", "type": "string",
-                "enum": ["agent", "supervisor", "admin"] }),
+                "enum": Role::ALL }),
     );
     schemas.insert(
         "LastWords".to_owned(),
@@ -373,6 +423,34 @@ mod tests {
             utterance.to_string().contains("utterance_id") || utterance.to_string().contains("Utterance")
         );
         assert_eq!(api["components"]["schemas"]["Role"]["enum"][0], "agent");
+    }
+
+    #[test]
+    fn an_operation_says_how_it_refuses_and_has_a_name_of_its_own() {
+        let api = openapi();
+        let statuses = |path: &str, method: &str| -> Vec<String> {
+            let responses = api["paths"][path][method]["responses"].as_object().unwrap();
+            responses.keys().cloned().collect::<std::collections::BTreeSet<_>>().into_iter().collect()
+        };
+        let change = ["200", "400", "401", "403", "404", "409", "413", "415", "422", "503"];
+        assert_eq!(statuses("/api/leads/{id}", "put"), change);
+        assert_eq!(statuses("/api/status", "get"), ["200", "401", "403", "503"]);
+        assert_eq!(statuses("/healthz", "get"), ["200"]);
+        let said = &api["paths"]["/api/leads/{id}"]["put"]["responses"]["404"]["description"];
+        assert_eq!(said, "No such contact", "what is said of it stays");
+        let test = &api["paths"]["/api/voip/test-connection"];
+        assert!(test["get"].is_object() && test["post"].is_object());
+        let mut names: Vec<&str> = Vec::new();
+        for methods in api["paths"].as_object().unwrap().values() {
+            for operation in methods.as_object().unwrap().values() {
+                names.push(operation["operationId"].as_str().unwrap());
+            }
+        }
+        assert!(names.contains(&"get_leads_id_communication"), "{names:?}");
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all, "each has another name");
     }
 
     #[test]

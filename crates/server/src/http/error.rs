@@ -1,9 +1,12 @@
 //! What goes wrong, in the one form in which every endpoint says it.
 
+use axum::body::Body;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::{HeaderValue, StatusCode, header, request};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sotto_store::StoreError;
@@ -99,6 +102,9 @@ impl From<StoreError> for ApiError {
         match &error {
             StoreError::NameTaken(_) => Self::new(StatusCode::CONFLICT, "name_taken", error.to_string()),
             StoreError::NumberTaken(_) => Self::new(StatusCode::CONFLICT, "number_taken", error.to_string()),
+            StoreError::ReferenceTaken(_) => {
+                Self::new(StatusCode::CONFLICT, "reference_taken", error.to_string())
+            }
             StoreError::NoCompany => Self::invalid(error.to_string()),
             StoreError::Stale => Self::new(StatusCode::CONFLICT, "changed_meanwhile", error.to_string()),
             StoreError::LastAdmin => Self::new(StatusCode::CONFLICT, "last_admin", error.to_string()),
@@ -140,12 +146,44 @@ impl From<PathRejection> for ApiError {
     }
 }
 
+/// A text has U+0000. Nobody means it, PostgreSQL keeps none, and what is looked for by it would be found nowhere: so it is
+/// refused where requests are read, in addresses ([`without_nul`]) as in JSON ([`Json`]).
+fn nul() -> ApiError {
+    ApiError::invalid("a text has the character U+0000")
+}
+
+/// Refuses addresses with U+0000, which no address has but as `%00`.
+pub async fn without_nul(request: Request, next: Next) -> Response {
+    let has_nul = request.uri().path_and_query().is_some_and(|address| address.as_str().contains("%00"));
+    if has_nul { nul().into_response() } else { next.run(request).await }
+}
+
+/// Whether a text in this JSON has U+0000, which JSON has only as an escape.
+fn has_nul(json: &[u8]) -> bool {
+    let mut rest = json;
+    while let Some(at) = rest.iter().position(|byte| *byte == b'\\') {
+        let escape = rest.get(at + 1..).unwrap_or_default();
+        if escape.starts_with(b"u0000") {
+            return true;
+        }
+        rest = escape.get(1..).unwrap_or_default();
+    }
+    false
+}
+
 /// A JSON body; what is wrong with one is said as an [`ApiError`].
 pub struct Json<T>(pub T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     type Rejection = ApiError;
     async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let (head, body) = request.into_parts();
+        let bytes = Bytes::from_request(Request::from_parts(head.clone(), body), state).await;
+        let bytes = bytes.map_err(JsonRejection::from)?;
+        if has_nul(&bytes) {
+            return Err(nul());
+        }
+        let request = Request::from_parts(head, Body::from(bytes));
         let axum::Json(body) = axum::Json::from_request(request, state).await?;
         Ok(Self(body))
     }
@@ -170,5 +208,18 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
     async fn from_request_parts(parts: &mut request::Parts, state: &S) -> Result<Self, ApiError> {
         let axum::extract::Path(parameter) = axum::extract::Path::from_request_parts(parts, state).await?;
         Ok(Self(parameter))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nul_in_json_is_told_from_what_looks_like_one() {
+        let has = [r#"{"a":"\u0000"}"#, r#"["x\\\u0000"]"#, r#"{"\u0000":1}"#];
+        let has_not = ["", "\\", r#"{"a":"\\u0000"}"#, r#"["\u0001", "u0000", "\"u0000"]"#, r#""\\\\u0000""#];
+        assert!(has.iter().all(|json| has_nul(json.as_bytes())));
+        assert!(has_not.iter().all(|json| !has_nul(json.as_bytes())));
     }
 }

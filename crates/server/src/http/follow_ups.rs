@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use serde::{Deserialize, Serialize};
 use sotto_call::CallId;
@@ -17,6 +18,7 @@ use super::App;
 use super::auth::{Action, Identity, authorize};
 use super::contacts::{moment, next_after, page_of};
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
+use crate::follow_ups::{VoiceError, wav};
 
 /// What a change is called in the audit.
 const AUDITED: &str = "follow_ups";
@@ -28,6 +30,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/follow-ups/{id}/approve", post(approve))
         .route("/follow-ups/{id}/dismiss", post(dismiss))
         .route("/follow-ups/{id}/resolve", post(resolve))
+        .route("/follow-ups/{id}/speech", get(speech))
         .route("/leads/{id}/opt-outs", get(opt_outs).put(set_opt_outs))
 }
 
@@ -49,7 +52,7 @@ pub(super) struct FollowUpEntry {
     /// was tried too often, `unknown` where nobody knows whether it was sent; `dismissed`.
     #[schema(value_type = String)]
     state: FollowUpState,
-    /// `sms`, `telegram`, `email` or `webhook`.
+    /// `sms`, `telegram`, `email`, `webhook` or `call_message`.
     #[schema(value_type = String)]
     channel: MessageChannel,
     /// The number, address or chat it goes to.
@@ -156,7 +159,7 @@ pub(super) struct NewFollowUp {
     #[serde(alias = "leadId")]
     #[schema(value_type = String)]
     lead_id: Uuid,
-    /// `sms`, `telegram`, `email` or `webhook`.
+    /// `sms`, `telegram`, `email`, `webhook` or `call_message`.
     #[schema(value_type = String)]
     channel: MessageChannel,
     /// The number, address or chat it goes to; a webhook needs none.
@@ -177,7 +180,7 @@ pub(super) struct NewFollowUp {
 pub(super) struct ChangedFollowUp {
     /// The version that was seen.
     version: u64,
-    /// `sms`, `telegram`, `email` or `webhook`.
+    /// `sms`, `telegram`, `email`, `webhook` or `call_message`.
     #[schema(value_type = String)]
     channel: MessageChannel,
     #[serde(default)]
@@ -211,7 +214,9 @@ pub(super) struct Resolved {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct OptOuts {
-    /// Of `sms`, `telegram`, `email` and `webhook`.
+    /// How often it was kept, from 1; of a change, the version that was seen.
+    version: u64,
+    /// Of `sms`, `telegram`, `email`, `webhook` and `call_message`.
     #[schema(value_type = Vec<String>)]
     channels: BTreeSet<MessageChannel>,
 }
@@ -317,7 +322,8 @@ pub(super) async fn approve(
     authorize(&identity, Action::ApproveFollowUps)?;
     let row = app.store().follow_up(id).await?.ok_or_else(unknown)?;
     is_sent_here(&app, row.message.channel)?;
-    if app.store().opt_outs(row.contact).await?.contains(&row.message.channel) {
+    let out = app.store().opt_outs(row.contact).await?;
+    if out.is_some_and(|out| out.channels.contains(&row.message.channel)) {
         let why = "the contact does not want to be written to so";
         return Err(ApiError::new(StatusCode::CONFLICT, "opted_out", why));
     }
@@ -370,6 +376,35 @@ pub(super) async fn resolve(
     decide(&app, &identity, row, found.version, next).await
 }
 
+/// How a message sounds
+///
+/// Of one that is said on the telephone: what whoever answers hears, from its text as it is now. Keys need `crm:write`.
+#[utoipa::path(get, path = "/api/follow-ups/{id}/speech", tag = "Contacts", params(("id" = String, Path)), responses(
+    (status = 200, description = "16-bit PCM, 16 kHz, one channel", content_type = "audio/wav"),
+    (status = 400, description = "There is no voice for its language", body = ErrorBody),
+    (status = 403, description = "Not yours to do", body = ErrorBody),
+    (status = 404, description = "No such message, or it is not said, or nothing speaks here", body = ErrorBody),
+    (status = 503, description = "It could not be spoken (`not_spoken`)", body = ErrorBody),
+))]
+pub(super) async fn speech(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<Uuid>,
+) -> Result<Response, ApiError> {
+    authorize(&identity, Action::EditContacts)?;
+    let row = app.store().follow_up(id).await?.ok_or_else(unknown)?;
+    let is_said = row.message.channel == MessageChannel::CallMessage;
+    let voice = app.settings().voice.as_ref().filter(|_| is_said);
+    let voice = voice.ok_or_else(|| ApiError::not_found("speech"))?;
+    let not_spoken = |why: &dyn std::fmt::Display| ApiError::unavailable("not_spoken", why.to_string());
+    let spoken = voice.speak(&row.message.text).await.map_err(|error| match error {
+        VoiceError::Language => ApiError::invalid(error.to_string()),
+        VoiceError::Failed(_) => not_spoken(&error),
+    })?;
+    let wav = wav(&spoken).map_err(|error| not_spoken(&error))?;
+    Ok(([(header::CONTENT_TYPE, "audio/wav")], wav).into_response())
+}
+
 /// By what a contact does not want to be written to
 ///
 /// Keys need `crm:read` or `crm:write`.
@@ -384,33 +419,39 @@ pub(super) async fn opt_outs(
     Path(id): Path<Uuid>,
 ) -> Result<axum::Json<OptOuts>, ApiError> {
     authorize(&identity, Action::ReadContacts)?;
-    app.store().contact(id).await?.ok_or_else(|| ApiError::not_found("contact"))?;
-    Ok(axum::Json(OptOuts { channels: app.store().opt_outs(id).await? }))
+    let out = app.store().opt_outs(id).await?.ok_or_else(|| ApiError::not_found("contact"))?;
+    Ok(axum::Json(out.into()))
 }
 
 /// Say by what a contact does not want to be written to
 ///
-/// All of it; what was approved to be sent so is a draft again.
+/// All of it, in the place of the version that was seen; what was approved to be sent so is a draft again.
 #[utoipa::path(put, path = "/api/leads/{id}/opt-outs", tag = "Contacts", request_body = OptOuts,
     params(("id" = String, Path)), responses(
     (status = 200, description = "Kept", body = OptOuts),
     (status = 403, description = "Not yours to do", body = ErrorBody),
     (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "Somebody else has changed it (`changed_meanwhile`)", body = ErrorBody),
 ))]
 pub(super) async fn set_opt_outs(
     State(app): State<App>,
     identity: Identity,
     Path(id): Path<Uuid>,
-    Json(out): Json<OptOuts>,
+    Json(OptOuts { version, channels }): Json<OptOuts>,
 ) -> Result<axum::Json<OptOuts>, ApiError> {
     authorize(&identity, Action::EditContacts)?;
-    let now = app.now_unix_ms();
-    if !app.store().set_opt_outs(id, &out.channels, identity.name(), now).await? {
-        return Err(ApiError::not_found("contact"));
-    }
+    let out = sotto_store::OptOuts { version, channels };
+    let kept = app.store().set_opt_outs(id, &out, identity.name(), app.now_unix_ms()).await?;
+    let kept = kept.ok_or_else(|| ApiError::not_found("contact"))?;
     let detail = format!("opt-outs of {id}: {:?}", out.channels);
     app.shared.parts.desk.audit().note(identity.name(), AUDITED, None, &detail);
-    Ok(axum::Json(out))
+    Ok(axum::Json(kept.into()))
+}
+
+impl From<sotto_store::OptOuts> for OptOuts {
+    fn from(sotto_store::OptOuts { version, channels }: sotto_store::OptOuts) -> Self {
+        Self { version, channels }
+    }
 }
 
 fn unknown() -> ApiError {

@@ -5,7 +5,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::routing::{get, put};
 use serde::Deserialize;
-use sotto_knowledge::Hit;
+use sotto_knowledge::{Hit, SURE};
 use sotto_store::GapState;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -125,8 +125,10 @@ pub(super) async fn health(
 
 impl App {
     /// Takes note of what somebody has looked up, and of the best that was found. They do not wait for that.
-    pub(super) fn looked_up(&self, text: &str, best: Option<&Hit>) {
+    pub(super) fn looked_up(&self, text: &str, hits: &[Hit]) {
         let (gaps, now, text) = (self.shared.parts.gaps.clone(), self.now_unix_ms(), text.to_owned());
+        // The best by a cross-encoder need not be the surest.
+        let best = hits.iter().find(|hit| hit.confidence >= SURE).or(hits.first());
         let best = best.map(|hit| (hit.document.id.clone(), hit.confidence));
         self.shared.tasks.spawn(async move {
             if let Err(error) = gaps.looked_up(&text, best, now).await {

@@ -1,4 +1,5 @@
-//! Recordings of calls that were made elsewhere: named by a telephone system when a call is over, or uploaded.
+//! Recordings of calls that were made elsewhere: named by a telephone system when a call is over, or uploaded; and voice notes of
+//! contacts.
 
 use axum::Router;
 use axum::body::Body;
@@ -19,6 +20,7 @@ use super::auth::{Action, Identity, authorize};
 use super::contacts::moment;
 use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::imports::{Audio, ImportError, ImportRequest, Side, name_of, requested};
+use crate::people;
 
 /// What a change is called in the audit.
 const AUDITED: &str = "recordings";
@@ -35,11 +37,14 @@ pub(super) fn routes() -> Router<App> {
         .route(RECORDINGS, get(list).post(upload))
         .route("/recordings/{id}", delete(remove))
         .route("/recordings/{id}/run", post(run))
+        .route("/leads/{id}/voice-notes", post(voice_note))
 }
 
 /// Whether a request brings a recording.
 pub(super) fn is_upload(request: &Request) -> bool {
-    request.method() == Method::POST && request.uri().path().strip_prefix("/api") == Some(RECORDINGS)
+    let path = request.uri().path().strip_prefix("/api").unwrap_or_default();
+    let is_note = path.starts_with("/leads/") && path.ends_with("/voice-notes");
+    request.method() == Method::POST && (path == RECORDINGS || is_note)
 }
 
 impl From<ImportError> for ApiError {
@@ -219,7 +224,7 @@ impl From<ImportRow> for ImportedRecording {
     (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),
     (status = 400, description = "Something is not as it should be", body = ErrorBody),
     (status = 403, description = "For supervisors", body = ErrorBody),
-    (status = 409, description = "This call was sent with another customer, or as many wait as may", body = ErrorBody),
+    (status = 409, description = "This call was sent with another customer, or as many wait, or were given up, as may", body = ErrorBody),
     (status = 422, description = "The recording is nowhere that recordings are taken from, or there is no such contact with a \
         number", body = ErrorBody),
 ))]
@@ -246,12 +251,7 @@ pub(super) async fn call_ended(
         name: name_of(url),
         external_id: external_id.to_owned(),
         started_at_unix_ms: began.unwrap_or_else(|| app.now_unix_ms()),
-        agent: call
-            .agent_id
-            .as_deref()
-            .map(|agent| named("agentId", agent, LONGEST_NAME))
-            .transpose()?
-            .map(str::to_owned),
+        agent: call.agent_id.as_deref().map(|agent| agent_named("agentId", agent)).transpose()?,
         customer,
         outbound: call.direction == Direction::Outbound,
         alone: false,
@@ -305,7 +305,7 @@ pub(super) struct ListParams {
     (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),
     (status = 400, description = "Something is not as it should be", body = ErrorBody),
     (status = 403, description = "For supervisors", body = ErrorBody),
-    (status = 409, description = "This key was sent with another customer, or as many wait as may", body = ErrorBody),
+    (status = 409, description = "This key was sent with another customer, or as many wait, or were given up, as may", body = ErrorBody),
     (status = 413, description = "Too large", body = ErrorBody),
     (status = 422, description = "There is no such contact with a number", body = ErrorBody),
 ))]
@@ -320,14 +320,14 @@ pub(super) async fn upload(
     let key = params.key.as_deref().map(|key| named("key", key, LONGEST_NAME)).transpose()?;
     let customer = app.customer(&identity, params.lead_id, params.number.as_deref()).await?;
     let began = params.started_at.as_deref().map(|at| unix_ms("started_at", at)).transpose()?;
-    let agent = params.agent.as_deref().map(|agent| named("agent", agent, LONGEST_NAME)).transpose()?;
+    let agent = params.agent.as_deref().map(|agent| agent_named("agent", agent)).transpose()?;
     let (imports, id) = (&app.shared.parts.imports, Uuid::now_v7());
     let request = ImportRequest {
         audio: Audio::Upload,
         name: name_of(name),
         external_id: name_of(name),
         started_at_unix_ms: began.unwrap_or_else(|| app.now_unix_ms()),
-        agent: agent.map(str::to_owned),
+        agent,
         customer,
         outbound: params.direction == Direction::Outbound,
         alone: params.alone,
@@ -336,6 +336,69 @@ pub(super) async fn upload(
         consent: params.consent,
     };
     let key = key.map_or_else(|| format!("new:{id}"), |key| format!("upload:{key}"));
+    imports.receive(id, body.into_data_stream()).await?;
+    app.queue(&identity, id, key, request).await
+}
+
+/// A voice note that is uploaded.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct VoiceNoteParams {
+    /// The file's name; its ending is a first guess at its format.
+    name: String,
+    /// Whoever sends the same key again has sent the same note, and gets what became of the first. Absent: it is new.
+    key: Option<String>,
+    /// When it was spoken, as in RFC 3339. Now when absent.
+    started_at: Option<String>,
+    /// The language spoken, `en` or `fa` for example; found out when absent.
+    language: Option<String>,
+    /// Whether the customer agrees that their mood is read.
+    consent: Option<bool>,
+}
+
+/// Add a voice note
+///
+/// A recording on which nobody speaks but the contact: WAV, FLAC, MP3, Ogg or WebM (Opus) or M4A (AAC), as the body. It is listened to
+/// behind the calls that go on; then its words are on the contact's timeline (`voice_note`), where it can be heard as a call can. The
+/// contact needs a number: by that, notes are theirs. Keys need `crm:write`.
+#[utoipa::path(post, path = "/api/leads/{id}/voice-notes", tag = "Recordings", params(("id" = String, Path), VoiceNoteParams),
+    request_body(content = String, content_type = "application/octet-stream"), responses(
+    (status = 202, description = "It waits, or it was sent before, and this is what became of it", body = ImportedRecording),
+    (status = 400, description = "Something is not as it should be", body = ErrorBody),
+    (status = 403, description = "Not yours to do", body = ErrorBody),
+    (status = 404, description = "No such contact", body = ErrorBody),
+    (status = 409, description = "This key was sent with another customer, or as many wait, or were given up, as may", body = ErrorBody),
+    (status = 413, description = "Too large", body = ErrorBody),
+    (status = 422, description = "The contact has no number", body = ErrorBody),
+))]
+pub(super) async fn voice_note(
+    State(app): State<App>,
+    identity: Identity,
+    Path(lead): Path<Uuid>,
+    Query(params): Query<VoiceNoteParams>,
+    body: Body,
+) -> Result<(StatusCode, axum::Json<ImportedRecording>), ApiError> {
+    authorize(&identity, Action::EditContacts)?;
+    let name = named("name", &params.name, LONGEST_NAME)?;
+    let key = params.key.as_deref().map(|key| named("key", key, LONGEST_NAME)).transpose()?;
+    let began = params.started_at.as_deref().map(|at| unix_ms("started_at", at)).transpose()?;
+    app.lead(lead).await?;
+    let customer = app.customer(&identity, Some(lead), None).await?;
+    let (imports, id) = (&app.shared.parts.imports, Uuid::now_v7());
+    let request = ImportRequest {
+        audio: Audio::Upload,
+        name: name_of(name),
+        external_id: name_of(name),
+        started_at_unix_ms: began.unwrap_or_else(|| app.now_unix_ms()),
+        agent: None,
+        customer,
+        outbound: false,
+        alone: true,
+        agent_channel: imports.config().agent_channel,
+        language: language(params.language)?,
+        consent: params.consent,
+    };
+    let key = key.map_or_else(|| format!("new:{id}"), |key| format!("voice-note:{key}"));
     imports.receive(id, body.into_data_stream()).await?;
     app.queue(&identity, id, key, request).await
 }
@@ -449,6 +512,12 @@ fn named<'a>(field: &str, text: &'a str, longest: usize) -> Result<&'a str, ApiE
         return Err(ApiError::invalid(format!("`{field}` has 1 to {longest} characters")));
     }
     Ok(text)
+}
+
+/// What an agent is called: as users are, in whatever letters they are written; somebody who cannot be a user, as it is.
+fn agent_named(field: &str, text: &str) -> Result<String, ApiError> {
+    let text = named(field, text, LONGEST_NAME)?;
+    Ok(people::name(text).unwrap_or_else(|_| text.to_owned()))
 }
 
 /// A moment, in milliseconds since 1970 (UTC).

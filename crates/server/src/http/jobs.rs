@@ -62,7 +62,7 @@ pub(super) struct Job {
     id: Uuid,
     #[schema(value_type = String)]
     call_id: CallId,
-    /// `review`: what the call came to, and how good it was.
+    /// `review`: what the call came to, and how good it was; `write`: the same by a language model, which is asked beside all else.
     #[schema(value_type = String)]
     step: Step,
     /// Of the step: a newer one may come to something else.

@@ -1,6 +1,7 @@
 //! What is written down: looked up by everybody, as far as it is for them; kept by supervisors.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
@@ -22,6 +23,7 @@ use super::error::{ApiError, ErrorBody, Json, Path, Query};
 use crate::assist::{self, AssistAnswer};
 use crate::hub::Update;
 use crate::library::{self, LibraryError, ListedDocument};
+use crate::people;
 
 /// What a change is called in the audit.
 const AUDITED: &str = "knowledge";
@@ -39,7 +41,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/ai/assist/answer", post(answer))
         .route("/knowledge/documents", get(list).post(upload))
         // Names of documents in folders have slashes in them.
-        .route("/knowledge/documents/{*id}", get(one).delete(remove))
+        .route("/knowledge/documents/{*id}", get(one).patch(show_to).delete(remove))
 }
 
 impl From<LibraryError> for ApiError {
@@ -49,12 +51,14 @@ impl From<LibraryError> for ApiError {
             LibraryError::Store(error) => return error.into(),
             LibraryError::Failed(error) => return failed(error),
             LibraryError::Unknown => return Self::not_found("document"),
+            LibraryError::UnknownTeam => return Self::not_found("team"),
             LibraryError::Name => (StatusCode::BAD_REQUEST, "invalid"),
             LibraryError::Kind => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "kind"),
             LibraryError::Unreadable(_) => (StatusCode::UNPROCESSABLE_ENTITY, "unreadable"),
             LibraryError::Full(_) | LibraryError::Fixed => (StatusCode::CONFLICT, "full"),
             LibraryError::InFolder(_) => (StatusCode::CONFLICT, "in_folder"),
             LibraryError::Taken(_) => (StatusCode::CONFLICT, "name_taken"),
+            LibraryError::InConfiguration(_) => (StatusCode::CONFLICT, "in_configuration"),
         };
         Self::new(status, code, message)
     }
@@ -136,6 +140,10 @@ pub(super) struct WhyFound {
     share: f32,
     /// The question mentions the document by its title.
     mentioned: bool,
+    /// How well it answers, from 0 to 1, by the cross-encoder that has put the best into its order; absent where none is
+    /// configured.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reranked: Option<f32>,
 }
 
 impl From<Hit> for Snippet {
@@ -162,6 +170,7 @@ impl From<Hit> for Snippet {
                 rank_by_meaning: why.rank_by_meaning,
                 share: why.share,
                 mentioned: why.mentioned,
+                reranked: why.reranked,
             },
         }
     }
@@ -187,7 +196,7 @@ pub(super) async fn search(
     let query = fits("query", &query, lead_id.as_deref())?;
     app.work(&identity)?;
     let hits = app.found(&identity, query, &[]).await?;
-    app.looked_up(query, hits.first());
+    app.looked_up(query, &hits);
     Ok(axum::Json(Snippets { snippets: hits.into_iter().map(Snippet::from).collect() }))
 }
 
@@ -239,7 +248,7 @@ pub(super) async fn answer(
     let hits = app.found(&identity, &text, &context).await?;
     // What is not asked on a call is looked up beside this, on the page, and counts once.
     if call_id.is_some() {
-        app.looked_up(&text, hits.first());
+        app.looked_up(&text, &hits);
     }
     let query = sotto_knowledge::Query { text: &text, context: &context, ..Default::default() };
     Ok(axum::Json(assist::answer(&query, &hits, app.shared.parts.model.as_ref()).await))
@@ -306,6 +315,8 @@ pub(super) struct Documents {
     documents: Vec<ListedDocument>,
     /// Whether whoever asks may upload some, and remove those that were.
     editable: bool,
+    /// The teams there are, for whoever may.
+    teams: BTreeSet<String>,
 }
 
 /// The documents
@@ -322,7 +333,8 @@ pub(super) async fn list(
     authorize(&identity, Action::ReadKnowledge)?;
     let documents = app.shared.parts.library.documents(&identity.viewer());
     let editable = authorize(&identity, Action::EditKnowledge).is_ok();
-    Ok(axum::Json(Documents { documents, editable }))
+    let teams = if editable { app.shared.parts.library.teams() } else { BTreeSet::new() };
+    Ok(axum::Json(Documents { documents, editable, teams }))
 }
 
 /// What is uploaded.
@@ -331,7 +343,7 @@ pub(super) async fn list(
 pub(super) struct UploadParams {
     /// What it is called; its ending says how it is read (`.md`, `.html`, `.txt`, `.csv`, `.json`, `.pdf`, `.docx`).
     name: String,
-    /// Who finds and sees it, with commas between them: `agent`, `supervisor`, `admin`. Absent: everybody.
+    /// Who finds and sees it, with commas between them: `agent`, `reviewer`, `supervisor`, `admin`. Absent: everybody.
     roles: Option<String>,
     /// The teams that find and see it, with commas between them. Absent: all of them.
     teams: Option<String>,
@@ -365,7 +377,7 @@ pub(super) async fn upload(
     let roles = named(roles.as_deref()).map(|role| serde_json::from_value(role.into()));
     let roles = roles
         .collect::<Result<Vec<Role>, _>>()
-        .map_err(|_| ApiError::invalid("`roles` are `agent`, `supervisor` and `admin`"))?;
+        .map_err(|_| ApiError::invalid("`roles` are `agent`, `reviewer`, `supervisor` and `admin`"))?;
     app.work(&identity)?;
     let library = app.shared.parts.library.clone();
     let place = library.place().await?;
@@ -436,6 +448,43 @@ pub(super) async fn one(
     }))
 }
 
+/// Who is to see a document.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct SeenBy {
+    /// Only these teams; all of them where there are none.
+    teams: Vec<String>,
+}
+
+/// Say which teams see a document
+///
+/// An upload; its roles stay as they are. What lies in a folder, and pages of the web, are seen by whom the configuration
+/// says.
+#[utoipa::path(patch, path = "/api/knowledge/documents/{id}", tag = "Knowledge", params(("id" = String, Path)),
+    request_body = SeenBy, responses(
+    (status = 204, description = "Those see it, and nobody else finds it any more"),
+    (status = 400, description = "A team is none", body = ErrorBody),
+    (status = 403, description = "For admins", body = ErrorBody),
+    (status = 404, description = "No such document, or none that is for their role", body = ErrorBody),
+    (status = 409, description = "It lies in a folder", body = ErrorBody),
+    (status = 429, description = "Too often", body = ErrorBody),
+))]
+pub(super) async fn show_to(
+    State(app): State<App>,
+    identity: Identity,
+    Path(id): Path<String>,
+    Json(SeenBy { teams }): Json<SeenBy>,
+) -> Result<StatusCode, ApiError> {
+    authorize(&identity, Action::ManagePeople)?;
+    let named = teams.iter().filter_map(|team| people::team(team).transpose());
+    let teams = named.collect::<Result<BTreeSet<String>, _>>()?;
+    app.work(&identity)?;
+    let library = app.shared.parts.library.clone();
+    let (who, by) = (Vec::from_iter(teams.iter().map(String::as_str)), library.everywhere(identity.role()));
+    let what = format!("{id}: for {}", if who.is_empty() { "all teams".to_owned() } else { who.join(", ") });
+    app.changed(&identity, what, async move { library.show_to(id, teams, by).await }).await
+}
+
 /// Remove a document
 ///
 /// With all of its text, for good. What lies in a folder is removed there.
@@ -480,7 +529,7 @@ impl App {
 
     /// What was said on a call so far, for who may read it.
     pub(super) async fn said_on(&self, identity: &Identity, id: CallId) -> Result<Arc<CallState>, ApiError> {
-        authorize(identity, Action::ReadCall(id))?;
+        self.allows(identity, Action::ReadCall(id)).await?;
         match self.hub().follow(id, None).await?.next_now().await? {
             Some(Update::Snapshot(state)) => Ok(state),
             _ => Err(ApiError::not_found("call")),
@@ -499,7 +548,7 @@ impl App {
     }
 
     /// Makes a change, and puts who has made it into the audit: also when they do not wait for it any more.
-    async fn changed(
+    pub(super) async fn changed(
         &self,
         identity: &Identity,
         what: String,

@@ -161,6 +161,7 @@ pub(super) fn json(message: &impl Serialize) -> String {
 #[utoipa::path(get, path = "/api/calls/{id}/live", tag = "Live", params(("id" = String, Path), FromParams),
     responses(
         (status = 101, description = "Switching to WebSocket"),
+        (status = 403, description = "Not yours to see", body = ErrorBody),
         (status = 404, description = "No such call", body = ErrorBody),
         (status = 503, description = "Too many connections", body = ErrorBody),
     ))]
@@ -172,7 +173,7 @@ pub(super) async fn call(
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
     let action = Action::ReadCall(id);
-    authorize(&identity, action)?;
+    app.allows(&identity, action).await?;
     let upgrade = upgrade.map_err(not_a_socket)?;
     let follow = app.read(&identity, id, params.from).await?;
     open(app, upgrade, identity, action, follow)
@@ -185,6 +186,7 @@ pub(super) async fn call(
 /// those who may supervise, `mood` for those of `insight.mood_seen_by`. Pings and closing as for one call.
 #[utoipa::path(get, path = "/api/live", tag = "Live", responses(
     (status = 101, description = "Switching to WebSocket"),
+    (status = 403, description = "Not for reviewers", body = ErrorBody),
     (status = 503, description = "Too many connections", body = ErrorBody),
 ))]
 pub(super) async fn list(
@@ -192,11 +194,11 @@ pub(super) async fn list(
     identity: Identity,
     upgrade: Result<WebSocketUpgrade, axum::extract::ws::rejection::WebSocketUpgradeRejection>,
 ) -> Result<Response, ApiError> {
-    authorize(&identity, Action::ListCalls)?;
+    authorize(&identity, Action::WatchCalls)?;
     let upgrade = upgrade.map_err(not_a_socket)?;
     let sight = app.sight_of_lists(&identity);
     let list = List { follow: app.hub().follow_list(), sight };
-    open(app, upgrade, identity, Action::ListCalls, list)
+    open(app, upgrade, identity, Action::WatchCalls, list)
 }
 
 pub(super) fn not_a_socket(rejection: axum::extract::ws::rejection::WebSocketUpgradeRejection) -> ApiError {

@@ -58,13 +58,14 @@ pub(super) struct MissedCalls {
 #[utoipa::path(get, path = "/api/missed", tag = "Phone", params(MissedParams), responses(
     (status = 200, description = "At most 100", body = MissedCalls),
     (status = 401, description = "Not signed in", body = ErrorBody),
+    (status = 403, description = "Not for reviewers", body = ErrorBody),
 ))]
 pub(super) async fn list(
     State(app): State<App>,
     identity: Identity,
     Query(params): Query<MissedParams>,
 ) -> Result<axum::Json<MissedCalls>, ApiError> {
-    authorize(&identity, Action::ListCalls)?;
+    authorize(&identity, Action::WatchCalls)?;
     let rows = app.store().missed(params.before, MOST).await?;
     let missed = rows.into_iter().map(|MissedCall { id, at_unix_ms, called, aor, name, waited_ms }| Missed {
         id,

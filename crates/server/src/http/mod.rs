@@ -23,9 +23,11 @@ mod live;
 mod missed;
 mod ops;
 mod pathways;
+mod payments;
 mod people;
 mod person;
 mod phone;
+mod preparation;
 mod quality;
 mod recording;
 mod review;
@@ -35,7 +37,9 @@ mod serve;
 mod session;
 mod table;
 mod tasks;
+mod teams;
 mod throttle;
+mod tickets;
 mod web;
 mod webhooks;
 mod whip;
@@ -64,7 +68,9 @@ pub use self::ops::{SpeechStatus, Status};
 pub use self::serve::serve;
 
 pub(crate) use self::contacts::{Lead, TimelineEntry};
+pub(crate) use self::payments::PaymentEntry;
 pub(crate) use self::tasks::TaskEntry;
+pub(crate) use self::tickets::TicketEntry;
 
 use self::error::ApiError;
 use self::throttle::Throttle;
@@ -72,6 +78,7 @@ use crate::assist::Model;
 use crate::audit::Once;
 use crate::crm::CrmRules;
 use crate::desk::Desk;
+use crate::follow_ups::Voice;
 use crate::gaps::Gaps;
 use crate::hub::Hub;
 use crate::imports::Imports;
@@ -109,6 +116,8 @@ pub struct HttpSettings {
     pub redaction: RedactionConfig,
     /// By what messages to contacts can be sent.
     pub channels: Vec<MessageChannel>,
+    /// What speaks those that are said on the telephone.
+    pub voice: Option<Voice>,
     /// The data folder: recordings are read from below it.
     pub data: PathBuf,
     /// How often a WebSocket's client hears that we are there.
@@ -134,6 +143,7 @@ impl HttpSettings {
             crm: CrmRules::default(),
             redaction: RedactionConfig::default(),
             channels: Vec::new(),
+            voice: None,
             data,
             ping: Duration::from_secs(5),
             patience: Duration::from_secs(10),
@@ -371,8 +381,12 @@ pub fn router(app: App) -> Router {
         .merge(companies::routes())
         .merge(person::routes())
         .merge(tasks::routes())
+        .merge(tickets::routes())
+        .merge(payments::routes())
+        .merge(preparation::routes())
         .merge(follow_ups::routes())
         .merge(people::routes())
+        .merge(teams::routes())
         .merge(jobs::routes())
         .merge(imports::routes())
         .merge(webhooks::routes())
@@ -383,6 +397,7 @@ pub fn router(app: App) -> Router {
         .method_not_allowed_fallback(async || {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", "not by this method")
         })
+        .layer(middleware::from_fn(error::without_nul))
         .layer(middleware::map_response(not_stored));
     Router::new()
         .nest("/api", api)

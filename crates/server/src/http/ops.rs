@@ -149,7 +149,7 @@ pub struct Connection {
 ///
 /// For those who connect a telephone system or a CRM: the key is right, and calls would be taken. By POST as well. No call is
 /// placed. Keys need `calls:read`.
-#[utoipa::path(get, path = "/api/voip/test-connection", tag = "Operation", responses(
+#[utoipa::path(method(get, post), path = "/api/voip/test-connection", tag = "Operation", responses(
     (status = 200, description = "What is ready", body = Connection),
     (status = 401, description = "The key is none", body = ErrorBody),
     (status = 403, description = "Not by this key", body = ErrorBody),
@@ -197,8 +197,9 @@ pub(super) async fn status(
 ///
 /// Open unless the configuration says otherwise; then a key with `metrics:read` is needed.
 #[utoipa::path(get, path = "/metrics", tag = "Operation", security(()), responses(
-    (status = 200, description = "OpenMetrics text", body = String),
+    (status = 200, description = "OpenMetrics text", body = String, content_type = "application/openmetrics-text"),
     (status = 401, description = "A key is needed", body = ErrorBody),
+    (status = 403, description = "Not by this key", body = ErrorBody),
 ))]
 pub(super) async fn metrics(State(app): State<App>, request: Request) -> Result<Response, ApiError> {
     if !app.settings().open_metrics {

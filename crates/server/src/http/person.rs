@@ -11,7 +11,7 @@ use futures::channel::mpsc;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sotto_crm::Place;
-use sotto_store::{ContactRow, FollowUpFilter, StoreError, TaskFilter, TaskRow};
+use sotto_store::{ContactRow, FollowUpFilter, PaymentFilter, StoreError, TaskFilter, TaskRow, TicketFilter};
 use uuid::Uuid;
 
 use super::App;
@@ -20,7 +20,9 @@ use super::contacts::{TimelineEntry, discreet, may_read};
 use super::error::{ApiError, ErrorBody, Path};
 use super::follow_ups::FollowUpEntry;
 use super::imports::ImportedRecording;
+use super::payments::PaymentEntry;
 use super::tasks::TaskEntry;
+use super::tickets::TicketEntry;
 use crate::person::{self, Erased};
 
 /// Entries that are read together.
@@ -34,8 +36,8 @@ pub(super) fn routes() -> Router<App> {
 
 /// All that is kept of a contact
 ///
-/// One JSON object a line (NDJSON): `lead`, then every `communication`, every `task`, every message to them (`follow_up`), by what
-/// they do not want to be written to (`opt_outs`), every `call` that is over, with its final words and what it came to, and every
+/// One JSON object a line (NDJSON): `lead`, then every `communication`, every `task`, every `ticket`, every `payment`, every message to them (`follow_up`), by what
+/// they do not want to be written to (`opt_outs`), what is written down for the next talk (`preparation`), every `call` that is over, with its final words and what it came to, and every
 /// `recording` made elsewhere that is no call yet. Recordings are got one by one. What somebody may not read is not in it. For
 /// supervisors; keys need `crm:read` or `crm:write`, and `calls:read` for what was said in calls.
 #[utoipa::path(get, path = "/api/leads/{id}/export", tag = "Contacts", params(("id" = String, Path)), responses(
@@ -110,6 +112,24 @@ impl App {
                 lines.add("task", &TaskEntry::told_to(identity, row)).await;
             }
         }
+        let mut filter = TicketFilter { contact: Some(contact.id), limit: PAGE, ..TicketFilter::default() };
+        while lines.is_wanted() {
+            let rows = store.tickets(&filter).await?;
+            let Some(last) = rows.last() else { break };
+            filter.before = Some(last.place());
+            for row in rows {
+                lines.add("ticket", &TicketEntry::from(row)).await;
+            }
+        }
+        let mut filter = PaymentFilter { contact: Some(contact.id), limit: PAGE, ..PaymentFilter::default() };
+        while lines.is_wanted() {
+            let rows = store.payments(&filter).await?;
+            let Some(last) = rows.last() else { break };
+            filter.before = Some(last.place());
+            for row in rows {
+                lines.add("payment", &PaymentEntry::from(row)).await;
+            }
+        }
         let mut filter =
             FollowUpFilter { contact: Some(contact.id), limit: PAGE, ..FollowUpFilter::default() };
         while lines.is_wanted() {
@@ -120,7 +140,11 @@ impl App {
                 lines.add("follow_up", &FollowUpEntry::from(row)).await;
             }
         }
-        lines.add("opt_outs", &store.opt_outs(contact.id).await?).await;
+        let out = store.opt_outs(contact.id).await?.map(|out| out.channels).unwrap_or_default();
+        lines.add("opt_outs", &out).await;
+        if let Some(kept) = store.preparation(contact.id).await? {
+            lines.add("preparation", &json!({ "text": kept.text, "by": kept.kept_by })).await;
+        }
         let calls = person::calls(store, &self.settings().crm, contact).await?;
         for call in calls.into_iter().filter(|call| may_read(identity, Some(call.id))) {
             if !lines.is_wanted() {
@@ -153,7 +177,7 @@ impl App {
 
 /// Forget a person
 ///
-/// Removes the contact with timeline, tasks and messages, and all their calls, answered or not, with words and recordings, also
+/// Removes the contact with timeline, tasks, tickets, payments and messages, and all their calls, answered or not, with words and recordings, also
 /// those made elsewhere that are no calls yet; the audit keeps that it was done, by whom, and the contact's id. For admins. Where a
 /// recording cannot be removed, its call and the contact stay (`left`), and it can be done again.
 #[utoipa::path(post, path = "/api/leads/{id}/erase", tag = "Contacts", params(("id" = String, Path)), responses(

@@ -89,15 +89,16 @@ pub(super) async fn desk(
 ///
 /// Text frames both ways, one JSON object each, told apart by `type`. From here: `hello` first (the agent, what the
 /// agent is doing, ICE servers), then `state`, `ring` and `stop_ringing`, `answer` (SDP), `candidate`, `talking` (the
-/// call's id), `colleague` (who else the call may go to), `media`, `held`, `supervisor`, `over`, `call_failed` when a
-/// call that the page has placed does not come about (`reason` is `busy`, `no_answer`, `no_number`, `refused`,
-/// `unreachable` or `no_trunk`), and `refused` with a reason for all else that is not done. From the page: `ready` and
-/// `away`; `accept` with the number of the ringing and an SDP offer, or `decline`; `call` with a number and an offer;
-/// `candidate`; `resume` with a new offer, after the page was loaded anew or its address has changed; `hold`;
-/// `transfer` to an agent or a number, `consult` to talk with them first, then `complete` or `take_back`; `hang_up`,
-/// which leaves the call to whoever is being rung; from supervisors `supervise` with the id of a call, `listen`,
-/// `whisper` or `barge`, and an SDP offer when they come to it, and `leave`. A second page of the same agent takes the
-/// place of the first, which is told `replaced` and closed with 1000.
+/// call's id), `colleague` (who else the call may go to), `media`, `held`, `supervisor`, `supervising` (what a supervisor
+/// does on a call, or that they are on none any more), `over`, `call_failed` when a call that the page has placed does
+/// not come about (`reason` is `busy`, `no_answer`, `no_number`, `refused`, `unreachable` or `no_trunk`), and `refused`
+/// with a reason for all else that is not done. From the page: `ready` and `away`; `accept` with the number of the
+/// ringing and an SDP offer, or `decline`; `call` with a number and an offer; `candidate`; `resume` with a new offer,
+/// after the page was loaded anew or its address has changed; `hold`; `transfer` to an agent or a number, `consult` to
+/// talk with them first, then `complete` or `take_back`; `hang_up`, which leaves the call to whoever is being rung; from
+/// supervisors `supervise` with the id of a call, `listen`, `whisper` or `barge`, and an SDP offer when they come to it,
+/// and `leave`; and `ping`, to which nothing is said. A second page of the same agent takes the place of the first, which
+/// is told `replaced` and closed with 1000.
 #[utoipa::path(get, path = "/api/phone", tag = "Phone", responses(
     (status = 101, description = "Switching to WebSocket"),
     (status = 403, description = "Not a person", body = ErrorBody),

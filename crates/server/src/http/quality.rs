@@ -16,7 +16,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sotto_call::{CallId, Party, UtteranceId};
 use sotto_review::{Agreement, Scorecard};
-use sotto_store::{QualityReviewRow, ReplyRow, ScoreRow, StoreError, Verdict};
+use sotto_store::{QualityReviewRow, Reach, ReplyRow, ScoreRow, StoreError, Verdict};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -254,7 +254,7 @@ enum Side {
 /// # Errors
 /// 403 where what is said of it is none of their business.
 async fn side(app: &App, identity: &Identity, id: CallId) -> Result<Side, ApiError> {
-    authorize(identity, Action::ReadCall(id))?;
+    app.allows(identity, Action::ReadCall(id)).await?;
     let Identity::User { name, .. } = identity else {
         return authorize(identity, Action::ReviewCalls).map(|()| Side::Program);
     };
@@ -297,8 +297,8 @@ impl From<ReplyRow> for QualityReply {
 
 /// What people say of a call's quality
 ///
-/// For supervisors, who see what others say once they have reviewed the call themselves, and for the call's agents, who see
-/// all of it.
+/// For supervisors and reviewers, who see what others say once they have reviewed the call themselves, and for the call's agents,
+/// who see all of it. Reviewers see calls of their team, here and in everything else.
 #[utoipa::path(get, path = "/api/calls/{id}/quality/reviews", tag = "Quality",
     params(("id" = String, Path), ReviewParams), responses(
         (status = 200, description = "Reviews and answers", body = QualityReviews),
@@ -330,7 +330,7 @@ pub(super) async fn list(
     request_body = NewQualityReview, responses(
         (status = 200, description = "As it is kept", body = QualityReview),
         (status = 400, description = "No question of the scorecard, or no score", body = ErrorBody),
-        (status = 403, description = "For supervisors, and not of their own calls", body = ErrorBody),
+        (status = 403, description = "For supervisors and reviewers, and not of their own calls", body = ErrorBody),
         (status = 404, description = "No such call, or its quality is not known", body = ErrorBody),
         (status = 409, description = "They have reviewed it elsewhere meanwhile (`changed_meanwhile`)",
             body = ErrorBody),
@@ -394,7 +394,7 @@ pub(super) async fn put_review(
 
 /// Answer what is said of a call's quality
 ///
-/// The call's agents do so, and supervisors.
+/// The call's agents do so, supervisors and reviewers.
 #[utoipa::path(post, path = "/api/calls/{id}/quality/replies", tag = "Quality", params(("id" = String, Path)),
     request_body = NewQualityReply, responses(
         (status = 201, description = "As it is kept", body = QualityReply),
@@ -430,7 +430,7 @@ pub(super) async fn reply(
 #[utoipa::path(put, path = "/api/calls/{id}/flag", tag = "Quality", params(("id" = String, Path)),
     request_body = CallFlag, responses(
         (status = 204, description = "It is so"),
-        (status = 403, description = "For supervisors", body = ErrorBody),
+        (status = 403, description = "For supervisors and reviewers", body = ErrorBody),
         (status = 404, description = "No such call", body = ErrorBody),
     ))]
 pub(super) async fn flag(
@@ -440,6 +440,7 @@ pub(super) async fn flag(
     Json(CallFlag { flagged }): Json<CallFlag>,
 ) -> Result<StatusCode, ApiError> {
     authorize(&identity, Action::ReviewCalls)?;
+    app.allows(&identity, Action::ReadCall(id)).await?;
     if !app.store().flag_call(id, flagged.then(|| identity.name()), app.now_unix_ms()).await? {
         return Err(ApiError::not_found("call"));
     }
@@ -455,7 +456,7 @@ pub(super) async fn flag(
 #[utoipa::path(get, path = "/api/quality/agreement", tag = "Quality", params(RangeParams), responses(
     (status = 200, description = "Of calls that began within the time", body = QualityAgreement),
     (status = 400, description = "No time, or too long a one", body = ErrorBody),
-    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 403, description = "For supervisors and reviewers", body = ErrorBody),
 ))]
 pub(super) async fn agreement(
     State(app): State<App>,
@@ -464,7 +465,7 @@ pub(super) async fn agreement(
 ) -> Result<axum::Json<QualityAgreement>, ApiError> {
     authorize(&identity, Action::ReviewCalls)?;
     let (since, until) = params.within(app.now_unix_ms())?;
-    let reviews = app.store().first_quality_reviews(since, until, MOST_COMPARED).await?;
+    let reviews = app.store().first_quality_reviews(&identity.reach(), since, until, MOST_COMPARED).await?;
     Ok(axum::Json(agreed(&reviews)))
 }
 
@@ -511,17 +512,18 @@ fn figures<'a>(units: impl Iterator<Item = &'a [f64]>) -> Option<AgreementFigure
 /// are kept now. People get those of calls that they have reviewed themselves, programs all.
 #[utoipa::path(get, path = "/api/quality/examples", tag = "Quality", responses(
     (status = 200, description = "In order of calls", body = QualityExample, content_type = "application/x-ndjson"),
-    (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 403, description = "For supervisors and reviewers", body = ErrorBody),
 ))]
 pub(super) async fn examples(State(app): State<App>, identity: Identity) -> Result<Response, ApiError> {
-    /// Who reads, of what they have reviewed, and what was told last.
-    type Next = (App, Option<String>, Option<(CallId, String)>);
+    /// Whose calls, who reads of what they have reviewed, and what was told last.
+    type Next = (App, Reach, Option<String>, Option<(CallId, String)>);
     authorize(&identity, Action::ReviewCalls)?;
     app.shared.parts.desk.audit().note(identity.name(), AUDITED, None, "examples were read");
     // What others say of a call is not shown to somebody who may still judge it.
     let reader = matches!(identity, Identity::User { .. }).then(|| identity.name().to_owned());
-    let lines = futures::stream::try_unfold((app, reader, None), async |(app, reader, after): Next| {
-        let page = app.store().judged(reader.as_deref(), after.as_ref(), TOGETHER).await?;
+    let begin = (app, identity.reach(), reader, None);
+    let lines = futures::stream::try_unfold(begin, async |(app, reach, reader, after): Next| {
+        let page = app.store().judged(&reach, reader.as_deref(), after.as_ref(), TOGETHER).await?;
         let Some((last, _)) = page.last() else { return Ok(None) };
         let next = Some((last.call, last.reviewer.clone()));
         let mut lines = Vec::new();
@@ -532,7 +534,7 @@ pub(super) async fn examples(State(app): State<App>, identity: Identity) -> Resu
                 }
             }
         }
-        Ok::<_, StoreError>(Some((Bytes::from(lines), (app, reader, next))))
+        Ok::<_, StoreError>(Some((Bytes::from(lines), (app, reach, reader, next))))
     });
     // A failure on the way cuts the answer off, which a client can tell from its end.
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())

@@ -16,7 +16,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::auth::{Action, Identity, authorize};
+use super::auth::{Action, Identity};
 use super::error::{ApiError, ErrorBody, Path, Query};
 use crate::calls::supervisors_track;
 
@@ -46,8 +46,9 @@ pub(super) enum Track {
 
 /// A call's recording
 ///
-/// Two channels, agent left and customer right. Of a live call: what there is so far. What supervisors said is a
-/// track of its own, for supervisors, admins, and keys with the scope admin.
+/// Two channels, agent left and customer right. Of a live call: what there is so far. Agents hear calls of their own, those that
+/// they have handed over included, and voice notes; reviewers those of their team that are over. What supervisors said is a track of its own, for
+/// supervisors, admins, and keys with the scope admin.
 #[utoipa::path(get, path = "/api/calls/{id}/recording", tag = "Calls", params(
     ("id" = String, Path), RecordingParams,
     ("Range" = Option<String>, Header, description = "One range of bytes"),
@@ -69,7 +70,7 @@ pub(super) async fn recording(
         Track::Parties => Action::HearCall(id),
         Track::Supervisors => Action::HearSupervisors(id),
     };
-    authorize(&identity, action)?;
+    app.allows(&identity, action).await?;
     let none = || ApiError::not_found("recording");
     let row = app.store().call(id).await?.ok_or_else(none)?;
     let path = row.recording.as_deref().and_then(|name| file_of(&app, name, track)).ok_or_else(none)?;

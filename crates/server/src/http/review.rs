@@ -8,7 +8,7 @@ use axum::routing::get;
 use sotto_call::CallId;
 use sotto_store::ReviewRow;
 
-use super::auth::{Action, Identity, authorize};
+use super::auth::{Action, Identity};
 use super::error::{ApiError, ErrorBody, Path};
 use super::{App, schema};
 
@@ -22,6 +22,7 @@ pub(super) fn routes() -> Router<App> {
 /// writes, what is known without it is told (`being_written`).
 #[utoipa::path(get, path = "/api/calls/{id}/insight", tag = "Calls", params(("id" = String, Path)), responses(
     (status = 200, description = "With the words that all of it rests on", body = schema::CallInsight),
+    (status = 403, description = "Not yours to see", body = ErrorBody),
     (status = 404, description = "No such call, or it is not known (`not_yet`: but will be)", body = ErrorBody),
 ))]
 pub(super) async fn insight(
@@ -39,6 +40,7 @@ pub(super) async fn insight(
 /// How good a call was, by the scorecard
 #[utoipa::path(get, path = "/api/calls/{id}/quality", tag = "Calls", params(("id" = String, Path)), responses(
     (status = 200, description = "Every question with its evidence", body = schema::CallQuality),
+    (status = 403, description = "Not yours to see", body = ErrorBody),
     (status = 404, description = "No such call, or it is not known (`not_yet`: but will be)", body = ErrorBody),
 ))]
 pub(super) async fn quality(
@@ -51,7 +53,7 @@ pub(super) async fn quality(
 
 /// What a call that somebody may read came to.
 pub(super) async fn review(app: &App, identity: &Identity, id: CallId) -> Result<ReviewRow, ApiError> {
-    authorize(identity, Action::ReadCall(id))?;
+    app.allows(identity, Action::ReadCall(id)).await?;
     // Asked before: what is still to come now may be there a moment later, but not the other way round.
     let is_to_come = app.hub().get(id).is_some() || app.store().has_jobs(id).await?;
     if let Some(review) = app.store().review(id).await? {

@@ -1,4 +1,5 @@
-//! Calls that are over, found: by who took part, what they came to, what people say of them, and by what was said.
+//! Calls that are over, found: by who took part, what they came to, what people say of them, and by what was said, in these words
+//! or in others.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +15,7 @@ use super::auth::{Action, Identity, authorize};
 use super::contacts::{LONGEST_QUERY, moment, page_of};
 use super::error::{ApiError, ErrorBody, Query};
 use super::{App, schema};
+use crate::meaning::{self, Found, Matched};
 use crate::summary::CallSummary;
 
 pub(super) fn routes() -> Router<App> {
@@ -24,8 +26,11 @@ pub(super) fn routes() -> Router<App> {
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(super) struct SearchParams {
-    /// What was said: words of one utterance, each from its beginning on, in any spelling.
+    /// What was said: words of one utterance, each from its beginning on (of one or two letters as a whole), in any spelling.
     said: Option<String>,
+    /// Whether what means the same is found as well, in whatever words: then the best comes first, and there is one page of at
+    /// most 50 calls, whatever `before` says. Words alone find where there is no model for that.
+    meaning: Option<bool>,
     /// The agent who took part last. Agents find their own calls, whatever this says.
     agent: Option<String>,
     /// Calls that began at this time or later.
@@ -57,8 +62,12 @@ pub(super) struct SearchParams {
 /// A page of calls that were found.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FoundCalls {
-    /// Newest first.
+    /// Newest first; the best first where they were looked for by their meaning.
     calls: Vec<FoundEntry>,
+    /// Whether it was looked for by its meaning as well. False also where that was asked for, and there is no model for it yet.
+    by_meaning: bool,
+    /// Whether only the newest 5,000 calls that fit were compared by their meaning; older ones are found by their words alone.
+    older_by_words: bool,
 }
 
 /// A call that was found.
@@ -85,11 +94,21 @@ pub(super) struct FoundEntry {
     /// Who wants it to be looked at.
     #[serde(skip_serializing_if = "Option::is_none")]
     flagged_by: Option<String>,
-    /// The first utterances with the words that were looked for, at most three.
+    /// The first utterances with the words that were looked for, at most three, and those that mean the same.
     said: Vec<FoundWords>,
 }
 
-/// An utterance with words that were looked for.
+/// Why an utterance was found.
+#[derive(Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum FoundBy {
+    /// It has the words.
+    Words,
+    /// It means the same, or one beside it does.
+    Meaning,
+}
+
+/// An utterance that was looked for.
 #[derive(Serialize, ToSchema)]
 pub(super) struct FoundWords {
     utterance_id: u32,
@@ -99,17 +118,22 @@ pub(super) struct FoundWords {
     #[schema(value_type = u64)]
     start_ms: Millis,
     text: String,
+    /// Why: one reason or both.
+    found_by: Vec<FoundBy>,
 }
 
-impl From<SaidRow> for FoundWords {
-    fn from(SaidRow { utterance, party, at, text }: SaidRow) -> Self {
-        Self { utterance_id: utterance.0, party, start_ms: at, text }
+impl From<Matched> for FoundWords {
+    fn from(Matched { said, by_words, by_meaning }: Matched) -> Self {
+        let SaidRow { utterance, party, at, text } = said;
+        let reasons = [(by_words, FoundBy::Words), (by_meaning, FoundBy::Meaning)];
+        let found_by = reasons.into_iter().filter_map(|(is_one, reason)| is_one.then_some(reason)).collect();
+        Self { utterance_id: utterance.0, party, start_ms: at, text, found_by }
     }
 }
 
 /// Find calls that are over
 ///
-/// Supervisors find those of everybody, agents their own. A call is found some moments after its end, when it is known what it
+/// Supervisors find those of everybody, reviewers those of their team, agents their own. A call is found some moments after its end, when it is known what it
 /// came to; in a list without conditions it is at once.
 #[utoipa::path(get, path = "/api/review/calls", tag = "Quality", params(SearchParams), responses(
     (status = 200, description = "A page", body = FoundCalls),
@@ -140,6 +164,7 @@ pub(super) async fn find(
         return Err(ApiError::invalid(format!("at most {LONGEST_QUERY} characters are looked for")));
     }
     let filter = SearchFilter {
+        reach: identity.reach(),
         agent,
         since_unix_ms: params.since_unix_ms.map(moment).transpose()?,
         until_unix_ms: params.until_unix_ms.map(moment).transpose()?,
@@ -151,11 +176,22 @@ pub(super) async fn find(
         flagged: params.flagged,
         reviewed: params.reviewed,
         said: params.said,
+        among: Vec::new(),
         before: params.before,
         limit: page_of(params.limit),
     };
-    let found = app.store().find_calls(&filter).await?;
-    let entry = |found: FoundCall| FoundEntry {
+    // What has no words means nothing.
+    let has_words = filter.said.as_deref().is_some_and(|said| !sotto_text::words(said).is_empty());
+    let found = match params.meaning.unwrap_or_default() && has_words {
+        true => meaning::find(app.store(), &app.shared.parts.library, &filter).await?,
+        false => None,
+    };
+    let by_meaning = found.is_some();
+    let Found { calls, compared_all } = match found {
+        Some(found) => found,
+        None => Found::by_words(app.store().find_calls(&filter).await?),
+    };
+    let entry = |(found, said): (FoundCall, Vec<Matched>)| FoundEntry {
         call: found.call.into(),
         agent: found.agent,
         intent: found.intent,
@@ -164,7 +200,8 @@ pub(super) async fn find(
         score: found.score,
         reviews: found.reviews,
         flagged_by: found.flagged_by,
-        said: found.said.into_iter().map(FoundWords::from).collect(),
+        said: said.into_iter().map(FoundWords::from).collect(),
     };
-    Ok(axum::Json(FoundCalls { calls: found.into_iter().map(entry).collect() }))
+    let calls = calls.into_iter().map(entry).collect();
+    Ok(axum::Json(FoundCalls { calls, by_meaning, older_by_words: by_meaning && !compared_all }))
 }

@@ -1,9 +1,9 @@
-//! Contacts as a table for spreadsheets: all of them out, many in at once.
+//! Contacts as a table for spreadsheets: all of them out, many in at once. And what tables of anything have in common.
 
 use std::collections::BTreeSet;
 
 use axum::Router;
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,10 +20,10 @@ use super::error::{ApiError, ErrorBody};
 
 /// Bytes of a table that is read.
 const LARGEST_TABLE: usize = 4 << 20;
-/// Contacts that are written together.
-const PAGE: u32 = 500;
+/// Rows that are written together.
+pub(super) const PAGE: u32 = 500;
 /// Problems that are told of one at most.
-const MOST_PROBLEMS: usize = 100;
+pub(super) const MOST_PROBLEMS: usize = 100;
 /// Fields of the organisation's own that get a column.
 const MOST_FIELDS: usize = 200;
 
@@ -55,12 +55,7 @@ pub(super) async fn export(State(app): State<App>, identity: Identity) -> Result
             Ok::<_, StoreError>(Some((text, next)))
         }
     });
-    let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
-        (header::CONTENT_DISPOSITION, HeaderValue::from_static("attachment; filename=\"contacts.csv\"")),
-    ];
-    // A failure on the way cuts the answer off, which a client can tell from its end.
-    Ok((headers, Body::from_stream(pages)).into_response())
+    Ok(file("attachment; filename=\"contacts.csv\"", pages))
 }
 
 /// The names of the fields that contacts have, in order.
@@ -78,15 +73,59 @@ async fn fields(store: &Store) -> Result<Vec<String>, ApiError> {
 /// What became of a table.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Imported {
-    /// Contacts that were added: all of the table, or none where there is a problem.
-    added: usize,
+    /// Rows that were added: all of the table, or none where there is a problem.
+    pub(super) added: usize,
     /// What has to be put right first, at most a hundred of it.
-    problems: Vec<LineProblem>,
+    pub(super) problems: Vec<LineProblem>,
+}
+
+impl Imported {
+    /// Nothing was added.
+    pub(super) fn none(problems: Vec<LineProblem>) -> axum::Json<Self> {
+        axum::Json(Self { added: 0, problems })
+    }
+
+    /// All was.
+    pub(super) fn all(added: usize) -> axum::Json<Self> {
+        axum::Json(Self { added, problems: Vec::new() })
+    }
+}
+
+/// Reads a table that is sent, beside those who answer: its rows, each with the line it begins in, or what has to be put right.
+pub(super) async fn read<T: Send + 'static>(
+    body: Body,
+    rows: impl FnOnce(&Bytes) -> Result<Vec<(u64, T)>, Vec<Problem>> + Send + 'static,
+) -> Result<Result<Vec<(u64, T)>, Vec<LineProblem>>, ApiError> {
+    let table = to_bytes(body, LARGEST_TABLE).await.map_err(|_| {
+        let message = format!("more than {} MiB, or cut short", LARGEST_TABLE >> 20);
+        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
+    })?;
+    let read = tokio::task::spawn_blocking(move || rows(&table)).await.map_err(|error| {
+        tracing::error!(%error, "a table cannot be read");
+        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong")
+    })?;
+    let told = |problems: Vec<Problem>| {
+        problems.iter().map(|Problem { line, why }| LineProblem::new(*line, why)).collect()
+    };
+    Ok(read.map_err(told))
+}
+
+/// Pages of a table as an answer that is a file of this name.
+pub(super) fn file<P>(name: &'static str, pages: P) -> Response
+where
+    P: futures::TryStream<Ok = String, Error = StoreError> + Send + 'static,
+{
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("text/csv; charset=utf-8")),
+        (header::CONTENT_DISPOSITION, HeaderValue::from_static(name)),
+    ];
+    // A failure on the way cuts the answer off, which a client can tell from its end.
+    (headers, Body::from_stream(pages)).into_response()
 }
 
 /// A line of a table that cannot be read.
 #[derive(Serialize, ToSchema)]
-struct LineProblem {
+pub(super) struct LineProblem {
     /// Counted from 1.
     line: u64,
     /// Why not, for people.
@@ -94,7 +133,7 @@ struct LineProblem {
 }
 
 impl LineProblem {
-    fn new(line: u64, why: &impl ToString) -> Self {
+    pub(super) fn new(line: u64, why: &impl ToString) -> Self {
         Self { line, message: why.to_string() }
     }
 }
@@ -108,6 +147,7 @@ impl LineProblem {
     request_body(content = String, content_type = "text/csv"), responses(
     (status = 200, description = "What became of it", body = Imported),
     (status = 403, description = "For supervisors", body = ErrorBody),
+    (status = 409, description = "Another contact has got one of the numbers meanwhile (`number_taken`)", body = ErrorBody),
     (status = 413, description = "Too large", body = ErrorBody),
 ))]
 pub(super) async fn import(
@@ -116,30 +156,18 @@ pub(super) async fn import(
     body: Body,
 ) -> Result<axum::Json<Imported>, ApiError> {
     authorize(&identity, Action::ImportContacts)?;
-    let table = to_bytes(body, LARGEST_TABLE).await.map_err(|_| {
-        let message = format!("more than {} MiB, or cut short", LARGEST_TABLE >> 20);
-        ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
-    })?;
     let country = app.settings().crm.country;
-    let read = tokio::task::spawn_blocking(move || contacts_of(&table, country)).await;
-    let read = read.map_err(|error| {
-        tracing::error!(%error, "a table cannot be read");
-        ApiError::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "something went wrong")
-    })?;
-    let none = |problems| Ok(axum::Json(Imported { added: 0, problems }));
-    let contacts = match read {
+    let contacts = match read(body, move |table| contacts_of(table, country)).await? {
         Ok(contacts) => contacts,
-        Err(problems) => {
-            return none(problems.iter().map(|Problem { line, why }| LineProblem::new(*line, why)).collect());
-        }
+        Err(problems) => return Ok(Imported::none(problems)),
     };
     let (contacts, problems) = checked(app.store(), contacts).await?;
     if !problems.is_empty() {
-        return none(problems);
+        return Ok(Imported::none(problems));
     }
     app.store().add_contacts(&contacts, app.now_unix_ms()).await?;
     app.note_of_contacts(&identity, &format!("imported {}", contacts.len()));
-    Ok(axum::Json(Imported { added: contacts.len(), problems: Vec::new() }))
+    Ok(Imported::all(contacts.len()))
 }
 
 /// The contacts of a table with their users in one spelling; and what of that is none, and whose numbers others have.
@@ -151,7 +179,7 @@ async fn checked(
     let taken = store.numbers_taken(&numbers).await?;
     let (mut kept, mut problems) = (Vec::with_capacity(contacts.len()), Vec::new());
     for (line, contact) in contacts {
-        if let Some(number) = contact.numbers.iter().find(|number| taken.contains(number.as_str())) {
+        if let Some(number) = contact.numbers.iter().find(|number| taken.contains_key(number.as_str())) {
             problems.push(LineProblem::new(line, &StoreError::NumberTaken(number.to_string())));
         }
         match user(contact.owner.as_deref()) {

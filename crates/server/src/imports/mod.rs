@@ -65,7 +65,7 @@ pub struct ImportsConfig {
     pub max_mb: u32,
     /// Seconds that fetching one may take.
     pub fetch_s: u32,
-    /// How many recordings may wait; 0 to take none.
+    /// How many recordings may wait, those that were given up included, whose files are kept; 0 to take none.
     pub max_waiting: u32,
     /// The channel that the agent is on, of two, where whoever sends a recording does not say: `left` or `right`.
     pub agent_channel: Side,
@@ -156,8 +156,8 @@ pub enum ImportError {
     /// There is no such file in the folder for recordings made elsewhere.
     #[error("there is no such file in the folder for recordings made elsewhere")]
     NoFile,
-    /// As many wait as may.
-    #[error("as many recordings wait as may (`imports.max_waiting`)")]
+    /// As many wait, or were given up, as may.
+    #[error("as many recordings wait, or were given up, as may (`imports.max_waiting`)")]
     Full,
     /// It has more than so many megabytes.
     #[error("more than {0} MB (`imports.max_mb`)")]
@@ -346,8 +346,13 @@ impl Imports {
 
     async fn has_room(&self) -> Result<(), ImportError> {
         let counts = self.shared.store.import_counts().await?;
-        let waiting = counts.get(&JobState::Waiting).copied().unwrap_or_default();
-        if waiting < u64::from(self.shared.config.max_waiting) { Ok(()) } else { Err(ImportError::Full) }
+        // Those that were given up lie there as well, until a person or retention removes them.
+        let held = [JobState::Waiting, JobState::Dead].into_iter().filter_map(|state| counts.get(&state));
+        if held.sum::<u64>() < u64::from(self.shared.config.max_waiting) {
+            Ok(())
+        } else {
+            Err(ImportError::Full)
+        }
     }
 
     /// Queues a recording; of an upload, after it was received by this id. The key tells whether it was sent before, and then this

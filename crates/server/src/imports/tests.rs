@@ -203,6 +203,18 @@ async fn whoever_sends_a_recording_again_is_told_what_became_of_it_also_when_no_
     assert_eq!(send("a").await.unwrap(), first);
 }
 
+/// Each keeps its file: whoever sends what cannot be listened to filled the disk.
+#[tokio::test]
+async fn recordings_that_were_given_up_count_among_those_that_may_wait() {
+    let bench = Bench::new(ImportsConfig { max_waiting: 1, ..ImportsConfig::default() }).await;
+    let row = bench.add("a", b"This is a letter.", &request("letter.wav")).await.unwrap();
+    bench.listen(&[(JobState::Dead, 1)]).await;
+    assert!(matches!(bench.add("b", b"Another.", &request("letter.wav")).await, Err(ImportError::Full)));
+    assert_eq!(bench.files(), 1);
+    assert!(bench.imports.remove(row.import.id).await.unwrap());
+    bench.add("b", b"Another.", &request("letter.wav")).await.unwrap();
+}
+
 #[tokio::test]
 async fn what_was_given_up_is_kept_no_longer_than_its_call_would_be() {
     let bench = Bench::new(ImportsConfig::default()).await;

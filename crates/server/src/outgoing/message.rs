@@ -6,7 +6,7 @@ use sotto_store::{DeliveryRow, EventKind, Store, StoreError};
 use time::OffsetDateTime;
 
 use super::Prepared;
-use crate::http::{Lead, TaskEntry, TimelineEntry};
+use crate::http::{Lead, PaymentEntry, TaskEntry, TicketEntry, TimelineEntry};
 use crate::summary::CallSummary;
 
 /// The form of every message.
@@ -33,6 +33,8 @@ pub(super) async fn message(store: &Store, row: &DeliveryRow) -> Result<Prepared
             row.subject.map(|lead| json!({ "call_id": row.call, "lead_id": lead, "stage": row.detail }))
         }
         EventKind::StageChanged => stage(store, row).await?,
+        EventKind::TicketChanged => ticket(store, row).await?,
+        EventKind::PaymentChanged => payment(store, row).await?,
         EventKind::Alert => alert(row),
     };
     let Some(data) = data else { return Ok(Prepared::Nothing) };
@@ -73,6 +75,16 @@ async fn noted(store: &Store, row: &DeliveryRow) -> Result<Option<Value>, StoreE
 async fn task(store: &Store, row: &DeliveryRow) -> Result<Option<Value>, StoreError> {
     let Some(id) = row.subject else { return Ok(None) };
     Ok(store.task(id).await?.map(|task| json!({ "task": TaskEntry::from(task) })))
+}
+
+async fn ticket(store: &Store, row: &DeliveryRow) -> Result<Option<Value>, StoreError> {
+    let Some(id) = row.subject else { return Ok(None) };
+    Ok(store.ticket(id).await?.map(|ticket| json!({ "ticket": TicketEntry::from(ticket) })))
+}
+
+async fn payment(store: &Store, row: &DeliveryRow) -> Result<Option<Value>, StoreError> {
+    let Some(id) = row.subject else { return Ok(None) };
+    Ok(store.payment(id).await?.map(|payment| json!({ "payment": PaymentEntry::from(payment) })))
 }
 
 /// That somebody was removed is something to tell.

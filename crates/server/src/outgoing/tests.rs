@@ -12,7 +12,7 @@ use sotto_crm::{
     CallNote, Communication, CommunicationKind, Contact, ContactKind, Phone, Priority, Proposal, Stage, Task,
     TaskKind, TaskState,
 };
-use sotto_store::{CallEntry, CallKnowledge, CallRow, Closing, ReviewRow, TaskFilter};
+use sotto_store::{CallEntry, CallKnowledge, CallRow, Closing, ReviewRow, Step, TaskFilter};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
@@ -363,7 +363,7 @@ fn task() -> Task {
 
 /// A call with the contact came to this: a summary, a promise, and another stage.
 async fn reviewed(store: &Store) {
-    let job = store.claim_job(u64::from(u32::MAX) * 1_000).await.unwrap().unwrap();
+    let job = store.claim_job(Step::Review, u64::from(u32::MAX) * 1_000).await.unwrap().unwrap();
     let communication = Communication {
         kind: CommunicationKind::CallSummary,
         source: sotto_crm::Source::Ai,
@@ -372,7 +372,7 @@ async fn reviewed(store: &Store) {
         metadata: [("lead_stage_suggestion".to_owned(), json!("qualified"))].into_iter().collect(),
     };
     let promise = Proposal { origin: "1:0".to_owned(), quote: "I will call.".to_owned(), task: task() };
-    let note = CallNote { communication, proposals: vec![promise] };
+    let note = CallNote { communication, proposals: vec![promise], topics: Default::default() };
     let number = Phone::parse("+989121234567", None).unwrap();
     let entry = CallEntry { number, ended_at_unix_ms: 2_000, note, drafts: Vec::new() };
     let review = ReviewRow {
@@ -382,7 +382,7 @@ async fn reviewed(store: &Store) {
         with_moods: Some(r#"{"sentiment":"negative"}"#.to_owned()),
         quality: "{}".to_owned(),
     };
-    assert!(store.finish_job(&job, &review, &CallKnowledge::default(), Some(&entry)).await.unwrap());
+    assert!(store.finish_job(&job, &review, &CallKnowledge::default(), Some(&entry), None).await.unwrap());
 }
 
 fn crm(receiver: &Receiver, automatic: bool) -> Vec<Endpoint> {

@@ -153,6 +153,33 @@ async fn when_the_tokens_of_the_day_are_spent_nothing_is_asked() {
     assert_eq!((told(&model, &call()).await, fake.asked().len()), (in_vain("budget"), 0));
 }
 
+/// However it is said, by whomever, and also of a call that keeps what was said.
+#[tokio::test]
+async fn a_card_number_is_never_sent_to_a_language_model_that_sums_up_a_call() {
+    const CARDS: [&str; 4] = [
+        "My card number is 4242 4242 4242 4242.",
+        "four two four two four two four two four two four two four two four two",
+        "شماره کارتم ۶۰۳۷ ۹۹۱۲ ۳۴۵۶ ۷۸۹۳ هست",
+        "شش صفر سه هفت نه نه یک دو سه چهار پنج شش هفت هشت نه سه",
+    ];
+    let said = CARDS.into_iter().flat_map(|text| [Party::Customer, Party::Agent].map(|party| (party, text)));
+    let state = CallState::of(&events(said));
+    let fake = Fake::in_turn(vec![good()]).await;
+    let keeps = RedactionConfig { enabled: false, ..RedactionConfig::default() };
+    for redaction in [RedactionConfig::default(), keeps] {
+        draft(&Model { redaction, ..model_with(fake.settings()) }, &state).await;
+    }
+    let asked = fake.asked();
+    assert!(asked.len() >= 2, "{asked:?}");
+    for question in asked {
+        let sent = question["messages"].to_string();
+        assert!(sent.matches(sotto_call::MASK).count() >= 2 * CARDS.len(), "{sent}");
+        for part in ["4242", "four two", "۶۰۳۷", "شش صفر سه"] {
+            assert!(!sent.contains(part), "{part}: {sent}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn no_secret_and_nothing_that_talks_to_a_model_is_sent() {
     let fake = Fake::in_turn(vec![saying(bullets(&[("The card number of the customer.", &[1])]))]).await;

@@ -147,7 +147,30 @@ impl Bench {
     }
 
     pub fn begin_recorded(&self, name: &str, recording: Option<&str>) -> LiveCall {
-        let started = CallStarted {
+        self.begin_with(name, recording, |_| {})
+    }
+
+    /// A call that goes through us.
+    pub fn begin_bridged(&self, name: &str) -> LiveCall {
+        self.begin_with(name, None, |started| started.bridged = true)
+    }
+
+    /// A recording on which nobody speaks but a customer.
+    pub fn begin_note(&self, aor: &str) -> LiveCall {
+        self.begin_with("note.ogg", Some("note.wav"), |started| {
+            started.source = Source::File;
+            started.participants =
+                vec![Participant { party: Party::Customer, aor: Some(aor.to_owned()), name: None }];
+        })
+    }
+
+    fn begin_with(
+        &self,
+        name: &str,
+        recording: Option<&str>,
+        but: impl FnOnce(&mut CallStarted),
+    ) -> LiveCall {
+        let mut started = CallStarted {
             version: FORMAT_VERSION,
             bridged: false,
             parties_guessed: false,
@@ -162,6 +185,7 @@ impl Bench {
             language: Some("en".to_owned()),
             headers: Default::default(),
         };
+        but(&mut started);
         let call = NewCall { id: CallId::new(), started, recording: recording.map(str::to_owned) };
         self.hub.begin(call, || Millis(1500)).unwrap()
     }

@@ -63,9 +63,10 @@ async fn one_call_is_the_same_live_and_ended() {
     assert_eq!(ended["state"]["ended"]["reason"], "hangup");
     let unknown = format!("/api/calls/{}", CallId::new());
     refused(bench.send(by(&key, get(&unknown))).await, 404, "not_found").await;
-    for strange in ["x", "%00", "..%2f..", "0"] {
+    for strange in ["x", "..%2f..", "0"] {
         refused(bench.send(by(&key, get(&format!("/api/calls/{strange}")))).await, 404, "not_found").await;
     }
+    refused(bench.send(by(&key, get("/api/calls/%00"))).await, 400, "invalid").await;
 }
 
 #[tokio::test]

@@ -11,13 +11,13 @@ use sotto_crm::{FollowUp, MessageChannel};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::{HubLimits, LiveCall};
 use sotto_server::people::Scope;
-use sotto_store::{MissedCall, Role};
+use sotto_store::{MissedCall, OptOuts, Role};
 
 use crate::bench::{Bench, body, by, bytes, get, hangup, post, refused, utterance, with_body};
 use crate::review::{rules, work};
 
 /// A server in Iran with an agent and a supervisor who are signed in.
-async fn bench() -> (Bench, String, String) {
+pub async fn bench() -> (Bench, String, String) {
     let in_iran = |settings: &mut HttpSettings| settings.crm = rules();
     let bench = Bench::with(in_iran, HubLimits::default()).await;
     bench.add_user("mina", Role::Agent).await;
@@ -26,7 +26,8 @@ async fn bench() -> (Bench, String, String) {
     (bench, mina, sara)
 }
 
-async fn made(response: Response<Body>) -> Value {
+/// What was made.
+pub async fn made(response: Response<Body>) -> Value {
     let status = response.status();
     let body = body(response).await;
     assert_eq!(status, StatusCode::CREATED, "{body}");
@@ -34,7 +35,7 @@ async fn made(response: Response<Body>) -> Value {
 }
 
 /// A call in which a customer with this number takes part.
-fn call_of(bench: &Bench, aor: &str) -> LiveCall {
+pub fn call_of(bench: &Bench, aor: &str) -> LiveCall {
     let call = bench.begin("a");
     let customer = Participant { party: Party::Customer, aor: Some(aor.to_owned()), name: None };
     call.publish(EventBody::Participants(Participants { participants: vec![customer] }));
@@ -101,7 +102,7 @@ async fn a_contact_is_added_found_changed_and_removed() {
 }
 
 /// The audit, newest first, once it has so many records: who, what, and the detail.
-async fn noted(bench: &Bench, count: usize) -> Vec<(String, String, String)> {
+pub async fn noted(bench: &Bench, count: usize) -> Vec<(String, String, String)> {
     loop {
         let records = bench.store.audit(None, 99).await.unwrap();
         if records.len() >= count {
@@ -321,8 +322,9 @@ async fn whoever_calls_is_known_by_their_number_and_the_call_lands_on_their_time
     refused(bench.send(by(&mina, get(&unknown))).await, 404, "not_found").await;
 }
 
-fn table(text: &str) -> Request<Body> {
-    let request = Request::post("/api/leads/import").header(header::CONTENT_TYPE, "text/csv");
+/// A table that is sent there.
+pub fn table(path: &str, text: &str) -> Request<Body> {
+    let request = Request::post(path).header(header::CONTENT_TYPE, "text/csv");
     request.body(Body::from(text.to_owned())).unwrap()
 }
 
@@ -335,7 +337,7 @@ async fn contacts_come_as_a_table_and_what_is_wrong_is_told_by_line() {
             .await,
     )
     .await;
-    let import = async |text: &str| body(bench.send(by(&sara, table(text))).await).await;
+    let import = async |text: &str| body(bench.send(by(&sara, table("/api/leads/import", text))).await).await;
     let wrong = import("name,phones,owner\nSara,09121234567,Mina\nTwin,0935 123 4567,\nReza,,a b\n").await;
     assert_eq!(wrong["added"], 0);
     let lines: Vec<&Value> = wrong["problems"].as_array().unwrap().iter().map(|one| &one["line"]).collect();
@@ -354,7 +356,7 @@ async fn contacts_come_as_a_table_and_what_is_wrong_is_told_by_line() {
     assert_eq!(lines[0], "\u{feff}name,kind,stage,phones,email,owner,notes,city");
     assert_eq!(lines[2], "سارا,lead,new,'+989121234567,,mina,,'=Shiraz");
     let large = "x".repeat((4 << 20) + 1);
-    refused(bench.send(by(&sara, table(&large))).await, 413, "too_large").await;
+    refused(bench.send(by(&sara, table("/api/leads/import", &large))).await, 413, "too_large").await;
     let told: Vec<String> = noted(&bench, 4).await.into_iter().map(|(_, _, detail)| detail).collect();
     assert_eq!(told[..2], ["exported all".to_owned(), "imported 1".to_owned()]);
 }
@@ -376,7 +378,12 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
     let (read, add, write) =
         (&["crm:read", "crm:write"][..], &["crm:propose", "crm:write"][..], &["crm:write"][..]);
     let (nothing, new) = (json!({}), json!({ "name": "x" }));
-    let ways: [(&str, String, &Value, Role, &[&str]); 22] = [
+    let ticket = json!({ "title": "x" });
+    let changed_ticket = json!({ "version": 1, "state": "open", "title": "x" });
+    let payment = json!({ "amount": "5", "currency": "EUR" });
+    let prepared = json!({ "version": 0, "text": "x" });
+    let changed_payment = json!({ "version": 1, "state": "due", "amount": "5", "currency": "EUR" });
+    let ways: [(&str, String, &Value, Role, &[&str]); 37] = [
         ("GET", "/api/leads".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/leads".to_owned(), &new, Role::Agent, write),
         ("GET", lead.clone(), &nothing, Role::Agent, read),
@@ -397,11 +404,27 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
         ("GET", "/api/tasks".to_owned(), &nothing, Role::Agent, read),
         ("POST", "/api/tasks".to_owned(), &task, Role::Agent, add),
         ("PUT", format!("/api/tasks/{id}"), &changed_task, Role::Agent, write),
+        ("GET", format!("{lead}/tickets"), &nothing, Role::Agent, read),
+        ("POST", format!("{lead}/tickets"), &ticket, Role::Agent, write),
+        ("GET", "/api/tickets".to_owned(), &nothing, Role::Agent, read),
+        ("GET", format!("/api/tickets/{id}"), &nothing, Role::Agent, read),
+        ("PUT", format!("/api/tickets/{id}"), &changed_ticket, Role::Agent, write),
+        ("GET", format!("{lead}/payments"), &nothing, Role::Agent, read),
+        ("POST", format!("{lead}/payments"), &payment, Role::Agent, write),
+        ("GET", "/api/payments".to_owned(), &nothing, Role::Agent, read),
+        ("GET", format!("/api/payments/{id}"), &nothing, Role::Agent, read),
+        ("PUT", format!("/api/payments/{id}"), &changed_payment, Role::Agent, write),
+        ("GET", "/api/payments/export".to_owned(), &nothing, Role::Supervisor, read),
+        ("POST", "/api/payments/import".to_owned(), &nothing, Role::Supervisor, write),
+        ("GET", format!("{lead}/preparation"), &nothing, Role::Agent, read),
+        ("PUT", format!("{lead}/preparation"), &prepared, Role::Agent, write),
+        ("POST", format!("{lead}/voice-notes?name=a.wav"), &nothing, Role::Agent, write),
         // It needs both: a key for calls, and one for contacts, may not.
         ("GET", format!("/api/calls/{id}/contact"), &nothing, Role::Agent, &[]),
         ("GET", "/api/audit".to_owned(), &nothing, Role::Admin, &[]),
     ];
     let people = [(&mina, Role::Agent), (&sara, Role::Supervisor), (&root, Role::Admin)];
+    let rank = |role: Role| people.iter().position(|(_, theirs)| *theirs == role);
     let mut keys = Vec::new();
     for scope in Scope::ALL {
         keys.push((scope.as_str(), bench.key(&[scope.as_str()]).await));
@@ -418,7 +441,7 @@ async fn every_way_to_contacts_is_for_those_it_is_for_and_for_nobody_else() {
         assert_eq!(asked(None).await, StatusCode::UNAUTHORIZED, "{method} {path}");
         for (who, theirs) in people {
             let is_refused = asked(Some(who)).await == StatusCode::FORBIDDEN;
-            assert_eq!(is_refused, theirs < role, "{method} {path} as {theirs:?}");
+            assert_eq!(is_refused, rank(theirs) < rank(role), "{method} {path} as {theirs:?}");
         }
         for (scope, key) in &keys {
             let is_refused = asked(Some(key)).await == StatusCode::FORBIDDEN;
@@ -503,6 +526,12 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     }
     let task = json!({ "lead_id": lead["id"], "type": "task" });
     made(bench.send(by(&mina, post("/api/tasks", &task))).await).await;
+    let ticket = json!({ "title": "The panel does not open" });
+    made(bench.send(by(&mina, post(&format!("{path}/tickets"), &ticket))).await).await;
+    let payment = json!({ "amount": "250,000", "currency": "toman" });
+    made(bench.send(by(&mina, post(&format!("{path}/payments"), &payment))).await).await;
+    let asks = with_body("PUT", &format!("{path}/preparation"), &json!({ "version": 0, "text": "Ask." }));
+    assert_eq!(bench.send(by(&mina, asks)).await.status(), StatusCode::OK);
     let message = FollowUp {
         channel: MessageChannel::Email,
         to: Some("sara@example.com".to_owned()),
@@ -512,7 +541,8 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     };
     let id: uuid::Uuid = lead["id"].as_str().unwrap().parse().unwrap();
     bench.store.add_follow_up(id, &message, "mina", 1_000).await.unwrap().unwrap();
-    assert!(bench.store.set_opt_outs(id, &[MessageChannel::Sms].into(), "mina", 1_000).await.unwrap());
+    let out = OptOuts { version: 1, channels: [MessageChannel::Sms].into() };
+    assert!(bench.store.set_opt_outs(id, &out, "mina", 1_000).await.unwrap().is_some());
     let upload = Request::post("/api/recordings?name=old.wav&number=09121234567");
     let upload = upload.header(header::CONTENT_TYPE, "audio/wav").body(Body::from("RIFF"));
     let waiting = bench.send(by(&sara, upload.unwrap())).await;
@@ -529,15 +559,32 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     let all = told(&sara).await;
     let kinds: Vec<&str> =
         all.iter().flat_map(|line| line.as_object().unwrap().keys()).map(String::as_str).collect();
-    assert_eq!(kinds, ["lead", "communication", "task", "follow_up", "opt_outs", "call", "recording"]);
+    assert_eq!(
+        kinds,
+        [
+            "lead",
+            "communication",
+            "task",
+            "ticket",
+            "payment",
+            "follow_up",
+            "opt_outs",
+            "preparation",
+            "call",
+            "recording"
+        ]
+    );
     assert_eq!(all[0]["lead"]["name"], "Sara");
     assert_eq!(all[1]["communication"]["call_id"], theirs.id().to_string());
-    assert_eq!(all[5]["call"]["words"][0]["text"], "I would like to register for the course, please.");
-    assert!(all[5]["call"]["insight"]["summary_bullets"].is_array(), "{}", all[5]);
-    assert_eq!([&all[3]["follow_up"]["text"], &all[4]["opt_outs"]], [&json!("Hello"), &json!(["sms"])]);
+    assert_eq!(all[3]["ticket"]["title"], "The panel does not open");
+    assert_eq!(all[4]["payment"]["amount_minor"], 2_500_000);
+    assert_eq!(all[8]["call"]["words"][0]["text"], "I would like to register for the course, please.");
+    assert_eq!(all[7]["preparation"]["text"], "Ask.");
+    assert!(all[8]["call"]["insight"]["summary_bullets"].is_array(), "{}", all[8]);
+    assert_eq!([&all[5]["follow_up"]["text"], &all[6]["opt_outs"]], [&json!("Hello"), &json!(["sms"])]);
     // A key for contacts alone gets nothing of what was said in calls.
     let of_key = told(&bench.key(&["crm:read"]).await).await;
-    assert_eq!((of_key.len(), &of_key[1]["communication"]["content"]), (5, &json!("")));
+    assert_eq!((of_key.len(), &of_key[1]["communication"]["content"]), (8, &json!("")));
 
     let erased = body(bench.send(by(&root, post(&format!("{path}/erase"), &json!({})))).await).await;
     assert_eq!(erased, json!({ "calls": 1, "left": 0, "missed": 1, "recordings": 1 }));
@@ -548,6 +595,10 @@ async fn a_person_gets_all_that_is_kept_of_them_and_is_forgotten_with_their_call
     assert_eq!(bench.store.missed(None, 9).await.unwrap().len(), 1);
     let tasks = body(bench.send(by(&mina, get("/api/tasks"))).await).await;
     assert_eq!(tasks["tasks"], json!([]));
+    let tickets = body(bench.send(by(&mina, get("/api/tickets"))).await).await;
+    assert_eq!(tickets["tickets"], json!([]));
+    let payments = body(bench.send(by(&mina, get("/api/payments"))).await).await;
+    assert_eq!(payments["payments"], json!([]));
 }
 
 #[tokio::test]

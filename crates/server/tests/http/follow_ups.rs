@@ -2,9 +2,11 @@
 
 use axum::http::StatusCode;
 use serde_json::{Value, json};
-use sotto_call::{CallId, EventBody, Participant, Participants, Party, Utterance};
+use sotto_call::{
+    CallEnded, CallId, EndReason, EventBody, LegStarted, Participant, Participants, Party, Utterance,
+};
 use sotto_crm::MessageChannel;
-use sotto_server::follow_ups::FollowUpRules;
+use sotto_server::follow_ups::{FollowUpRules, SpeakerConfig, VoiceConfig, wav};
 use sotto_server::http::HttpSettings;
 use sotto_server::hub::HubLimits;
 use sotto_store::{Claim, Role, SendOutcome};
@@ -120,9 +122,10 @@ async fn no_program_sends_anything_and_nobody_gets_what_they_do_not_want() {
         refused(bench.send(by(&proposes, request)).await, 403, "forbidden").await;
     }
     refused(bench.send(get("/api/follow-ups")).await, 401, "unauthenticated").await;
-    let out = json!({ "channels": ["sms"] });
-    assert_eq!(body(bench.send(by(&writes, with_body("PUT", &opt_outs, &out))).await).await, out);
-    assert_eq!(body(bench.send(by(&mina, get(&opt_outs))).await).await, out);
+    let out = json!({ "version": 1, "channels": ["sms"] });
+    let kept = json!({ "version": 2, "channels": ["sms"] });
+    assert_eq!(body(bench.send(by(&writes, with_body("PUT", &opt_outs, &out))).await).await, kept);
+    assert_eq!(body(bench.send(by(&mina, get(&opt_outs))).await).await, kept);
     refused(bench.send(by(&mina, post(&approve, &seen))).await, 409, "opted_out").await;
     let dismissed = bench.send(by(&writes, post(&format!("{path}/dismiss"), &seen))).await;
     assert_eq!(body(dismissed).await["state"], "dismissed");
@@ -145,13 +148,36 @@ async fn no_program_sends_anything_and_nobody_gets_what_they_do_not_want() {
     }
 }
 
+/// The customer of a call is the bench's contact.
+fn with_sara() -> EventBody {
+    let aor = Some("sip:09121234567@pbx.example".to_owned());
+    let customer = Participant { party: Party::Customer, aor, name: None };
+    EventBody::Participants(Participants { participants: vec![customer] })
+}
+
+/// What a customer said not to want was taken back by whoever had looked before they said it.
+#[tokio::test]
+async fn opt_outs_that_somebody_has_not_seen_are_not_replaced() {
+    let (bench, mina, lead) = bench().await;
+    let path = format!("/api/leads/{lead}/opt-outs");
+    let seen = body(bench.send(by(&mina, get(&path))).await).await;
+    assert_eq!(seen, json!({ "version": 1, "channels": [] }));
+    let keeps = async |channels: Value| {
+        let out = json!({ "version": seen["version"], "channels": channels });
+        bench.send(by(&mina, with_body("PUT", &path, &out))).await
+    };
+    assert_eq!(keeps(json!(["sms"])).await.status(), StatusCode::OK);
+    refused(keeps(json!(["email"])).await, 409, "changed_meanwhile").await;
+    let versionless = with_body("PUT", &path, &json!({ "channels": [] }));
+    refused(bench.send(by(&mina, versionless)).await, 422, "invalid_body").await;
+    assert_eq!(body(bench.send(by(&mina, get(&path))).await).await["channels"], json!(["sms"]));
+}
+
 #[tokio::test]
 async fn what_an_agent_promises_on_a_call_is_drafted_for_its_wrap_up() {
     let (bench, mina, _) = bench().await;
     let call = bench.begin("a");
-    let aor = Some("sip:09121234567@pbx.example".to_owned());
-    let customer = Participant { party: Party::Customer, aor, name: None };
-    call.publish(EventBody::Participants(Participants { participants: vec![customer] }));
+    call.publish(with_sara());
     call.publish(utterance(1, "Could you tell me the prices of the courses, please?", true));
     let promise =
         sotto_call::testing::utterance(2, Party::Agent, "I will send you a text message with the prices.");
@@ -166,4 +192,87 @@ async fn what_an_agent_promises_on_a_call_is_drafted_for_its_wrap_up() {
     assert_eq!([&draft["state"], &draft["channel"], &draft["to"]], ["drafted", "sms", "+989121234567"]);
     assert!(draft["text"].as_str().unwrap().starts_with("Hello Sara, as promised"), "{draft}");
     assert_eq!((&draft["call_id"], draft.get("made_by")), (&json!(call.id().to_string()), None));
+}
+
+#[tokio::test]
+async fn whoever_was_cut_off_is_to_be_called_and_nobody_else() {
+    let (bench, mina, _) = bench().await;
+    let spoken = FollowUpRules {
+        crm: rules(),
+        channels: vec![MessageChannel::Sms, MessageChannel::CallMessage],
+        spoken: vec!["en", "fa"],
+        ..FollowUpRules::default()
+    };
+    let written = FollowUpRules { channels: vec![MessageChannel::Sms], ..spoken.clone() };
+    let (agent, customer) = (Party::Agent, Party::Customer);
+    for (rules, bridged, heard, reason, is_drafted) in [
+        (&spoken, true, customer, EndReason::AgentLost, true),
+        (&spoken, true, customer, EndReason::Timeout, true),
+        (&spoken, true, customer, EndReason::Interrupted, true),
+        (&spoken, true, customer, EndReason::Hangup, false),
+        // Its log ends, and the parties talk on.
+        (&spoken, true, customer, EndReason::Fault, false),
+        // They were called, and have not answered.
+        (&spoken, true, agent, EndReason::Interrupted, false),
+        // It may go on where we do not hear it.
+        (&spoken, false, customer, EndReason::Timeout, false),
+        (&written, true, customer, EndReason::AgentLost, false),
+    ] {
+        let call = if bridged { bench.begin_bridged("a") } else { bench.begin("a") };
+        call.publish(with_sara());
+        call.publish(EventBody::LegStarted(LegStarted { party: heard, codec: "PCMU".to_owned() }));
+        call.publish(utterance(1, "Could you tell me the prices of the courses, please?", true));
+        call.end(CallEnded { reason, ..hangup() }).await.unwrap();
+        work_by(&bench, rules.clone()).await;
+        let list = get(&format!("/api/follow-ups?callId={}", call.id()));
+        let list = body(bench.send(by(&mina, list)).await).await;
+        let drafts = list["follow_ups"].as_array().unwrap();
+        assert_eq!(drafts.len(), usize::from(is_drafted), "{reason:?}, {bridged}, {heard:?}: {list}");
+        if let Some(draft) = drafts.first() {
+            let fields = ["state", "channel", "to"].map(|field| &draft[field]);
+            assert_eq!(fields, ["drafted", "call_message", "+989121234567"]);
+            let text = draft["text"].as_str().unwrap();
+            assert!(text.starts_with("Hello Sara. Our call was cut off."), "{text}");
+            assert!(!text.contains("courses"), "no word of the call: {text}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_message_is_listened_to_before_it_is_approved() {
+    let folder = tempfile::tempdir().unwrap();
+    let sample = folder.path().join("said.wav");
+    let said = wav(&[[0.25; 320]; 50]).unwrap();
+    std::fs::write(&sample, &said).unwrap();
+    // Whatever it is to say, it says that.
+    let command = ["cp", sample.to_str().unwrap(), "{output}"].map(str::to_owned).to_vec();
+    let en = SpeakerConfig { command, ..SpeakerConfig::default() };
+    let voice = VoiceConfig { en, ..VoiceConfig::default() }.open().unwrap();
+    let sends = |settings: &mut HttpSettings| {
+        settings.crm = rules();
+        settings.channels = vec![MessageChannel::Sms, MessageChannel::CallMessage];
+        settings.voice = Some(voice);
+    };
+    let bench = Bench::with(sends, HubLimits::default()).await;
+    bench.add_user("mina", Role::Agent).await;
+    let mina = bench.sign_in("mina").await;
+    let lead = json!({ "name": "Sara", "phones": ["09121234567"] });
+    let lead = body(bench.send(by(&mina, post("/api/leads", &lead))).await).await;
+    let speech = async |channel: &str, text: &str| {
+        let new = json!({ "lead_id": lead["id"], "channel": channel, "to": "09121234567", "text": text });
+        let row = body(bench.send(by(&mina, post("/api/follow-ups", &new))).await).await;
+        format!("/api/follow-ups/{}/speech", row["id"].as_str().unwrap())
+    };
+    let path = speech("call_message", "Hello, Sara").await;
+    let heard = bench.send(by(&mina, get(&path))).await;
+    assert_eq!(heard.status(), StatusCode::OK);
+    assert_eq!(heard.headers()["content-type"], "audio/wav");
+    let bytes = axum::body::to_bytes(heard.into_body(), usize::MAX).await.unwrap();
+    assert_eq!(bytes.len(), said.len());
+    let proposes = bench.key(&["crm:propose"]).await;
+    refused(bench.send(by(&proposes, get(&path))).await, 403, "forbidden").await;
+    let persian = speech("call_message", "سلام").await;
+    refused(bench.send(by(&mina, get(&persian))).await, 400, "invalid").await;
+    let written = speech("sms", "Hello, Sara").await;
+    refused(bench.send(by(&mina, get(&written))).await, 404, "not_found").await;
 }

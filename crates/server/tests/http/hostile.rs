@@ -45,7 +45,7 @@ async fn bodies_that_are_none_get_an_answer() {
     let long = serde_json::json!({ "name": "a", "password": "x".repeat(10_000) });
     refused(bench.send(post("/api/session", &long)).await, 401, "wrong_credentials").await;
     let null = serde_json::json!({ "name": "a\u{0}b", "password": "\u{0}" });
-    refused(bench.send(post("/api/session", &null)).await, 401, "wrong_credentials").await;
+    refused(bench.send(post("/api/session", &null)).await, 400, "invalid").await;
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 use axum::body::Body;
 use axum::http::{Request, StatusCode, header};
 use serde_json::{Value, json};
+use sotto_call::CallId;
 use sotto_store::{JobState, Role};
 
-use crate::bench::{Bench, body, by, get, post, refused};
+use crate::bench::{Bench, body, by, get, hangup, post, refused, utterance};
+use crate::review::work;
 
 fn upload(query: &str, bytes: impl Into<Body>) -> Request<Body> {
     let request = Request::post(format!("/api/recordings?name=call.wav{query}"));
@@ -93,6 +95,46 @@ async fn what_is_wrong_with_an_upload_is_said() {
 }
 
 #[tokio::test]
+async fn an_agent_adds_a_voice_note_to_a_contact() {
+    let (bench, [mina, _]) = bench().await;
+    let note = |id: &str| {
+        let request = Request::post(format!("/api/leads/{id}/voice-notes?name=note.ogg&language=fa&key=a"));
+        request.header(header::CONTENT_TYPE, "audio/ogg").body(Body::from("OggS")).unwrap()
+    };
+    let known = lead(&bench, &mina, &json!(["+989121234567"])).await;
+    let response = bench.send(by(&mina, note(&known))).await;
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    let queued = body(response).await;
+    assert_eq!([&queued["state"], &queued["name"], &queued["added_by"]], ["waiting", "note.ogg", "mina"]);
+    assert_eq!(body(bench.send(by(&mina, note(&known))).await).await["id"], queued["id"], "by its key");
+    let waiting = bench.store.imports(Some(JobState::Waiting), 9).await.unwrap();
+    let [row] = waiting.as_slice() else { panic!("{waiting:?}") };
+    let request: Value = serde_json::from_str(&row.import.request).unwrap();
+    assert_eq!((&request["alone"], &request["language"]), (&json!(true), &json!("fa")));
+    assert_eq!(request["customer"], "+989121234567");
+    let without_number = lead(&bench, &mina, &json!([])).await;
+    refused(bench.send(by(&mina, note(&without_number))).await, 422, "lead").await;
+    refused(bench.send(by(&mina, note(&CallId::new().to_string()))).await, 404, "not_found").await;
+    refused(bench.send(note(&known)).await, 401, "unauthenticated").await;
+}
+
+#[tokio::test]
+async fn a_voice_note_is_on_its_contacts_timeline_word_for_word() {
+    let (bench, [mina, _]) = bench().await;
+    let lead = lead(&bench, &mina, &json!(["+989121234567"])).await;
+    let note = bench.begin_note("tel:+989121234567");
+    note.publish(utterance(1, "سلام، پنل من باز نمی‌شود.", true));
+    note.publish(utterance(2, "Please call me back.", true));
+    note.end(hangup()).await.unwrap();
+    work(&bench).await;
+    let timeline = body(bench.send(by(&mina, get(&format!("/api/leads/{lead}/communication")))).await).await;
+    let [noted] = timeline["communication"].as_array().unwrap().as_slice() else { panic!("{timeline}") };
+    assert_eq!([&noted["type"], &noted["source"]], ["voice_note", "ai"]);
+    assert_eq!(noted["content"], "سلام، پنل من باز نمی‌شود.\nPlease call me back.");
+    assert_eq!(noted["call_id"], note.id().to_string(), "where it can be heard");
+}
+
+#[tokio::test]
 async fn a_telephone_system_names_a_recording_on_an_allowed_host() {
     let (bench, [mina, sara]) = bench().await;
     let key = bench.key(&["recordings:write"]).await;
@@ -121,6 +163,26 @@ async fn a_telephone_system_names_a_recording_on_an_allowed_host() {
     ] {
         refused(bench.send(by(who, ended(&more))).await, status, code).await;
     }
+}
+
+/// Calls are whoever's who is called so, letter by letter: `Mina` had none of mina's.
+#[tokio::test]
+async fn the_agent_of_a_call_that_is_over_is_named_as_users_are() {
+    let (bench, [_, sara]) = bench().await;
+    for (n, (named, kept)) in
+        [(" Mina ", "mina"), ("MINA@pbx", "mina@pbx"), ("Mina Karimi", "Mina Karimi")].iter().enumerate()
+    {
+        let call = ended(&json!({ "callId": n.to_string(), "agentId": named }));
+        assert_eq!(bench.send(by(&sara, call)).await.status(), StatusCode::ACCEPTED);
+        let row = bench.store.claim_import(u64::MAX >> 1).await.unwrap().unwrap();
+        let request: Value = serde_json::from_str(&row.import.request).unwrap();
+        assert_eq!(request["agent"], *kept);
+        bench.store.finish_import(row.import.id, 5).await.unwrap();
+    }
+    let upload = bench.send(by(&sara, upload("&agent=MINA", "RIFF"))).await;
+    assert_eq!(upload.status(), StatusCode::ACCEPTED);
+    let row = bench.store.claim_import(u64::MAX >> 1).await.unwrap().unwrap();
+    assert!(row.import.request.contains("\"mina\""), "{}", row.import.request);
 }
 
 #[tokio::test]

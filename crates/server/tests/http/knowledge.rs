@@ -183,6 +183,57 @@ async fn what_is_for_a_team_is_for_nobody_else_whatever_their_role() {
 }
 
 #[tokio::test]
+async fn admins_say_who_is_in_a_team_what_it_sees_and_what_it_is_called() {
+    let (bench, [mina, sara, omid]) = with_documents(Bench::new().await).await;
+    let patch = |who: &str, path: &str, said: &Value| by(who, with_body("PATCH", path, said));
+    let (keys, refunds) = ("/api/knowledge/documents/keys.txt", "/api/knowledge/documents/refunds.txt");
+    let cards = json!({ "teams": ["cards", " "] });
+    for who in [&mina, &sara] {
+        refused(bench.send(by(who, get("/api/teams"))).await, 403, "forbidden").await;
+        refused(bench.send(patch(who, refunds, &cards)).await, 403, "forbidden").await;
+        refused(bench.send(patch(who, "/api/teams/cards", &json!({ "name": "x" }))).await, 403, "forbidden")
+            .await;
+    }
+    refused(bench.send(patch(&omid, "/api/teams/cards", &json!({ "name": "x" }))).await, 404, "not_found")
+        .await;
+    let moved = bench.send(patch(&omid, "/api/users/mina", &json!({ "team": "cards" }))).await;
+    assert_eq!(moved.status(), StatusCode::OK);
+    assert_eq!(bench.send(patch(&omid, refunds, &cards)).await.status(), StatusCode::NO_CONTENT);
+    let reads = async |who: &str| bench.send(by(who, get(refunds))).await.status() == StatusCode::OK;
+    assert!(reads(&mina).await && !reads(&sara).await && !reads(&omid).await);
+    // Whose it is not sees its name here, and no more; what is not for their role is not there either.
+    let listed = body(bench.send(by(&omid, get("/api/teams"))).await).await;
+    assert_eq!(names(&listed["teams"], "name"), ["cards"]);
+    assert_eq!(names(&listed["documents"], "id"), ["keys.txt", "margins.txt", "refunds.txt"]);
+    assert_eq!(listed["documents"][2]["teams"], json!(["cards"]));
+    assert!(!listed.to_string().contains("three days"), "{listed}");
+    let of = |who: &str| {
+        listed["people"].as_array().unwrap().iter().find(|one| one["name"] == who).unwrap()["team"].clone()
+    };
+    assert_eq!((of("mina"), of("sara")), (json!("cards"), Value::Null));
+
+    let called = bench.send(patch(&omid, "/api/teams/cards", &json!({ "name": " کارت‌ها " }))).await;
+    assert_eq!(called.status(), StatusCode::NO_CONTENT);
+    assert!(reads(&mina).await && !reads(&sara).await);
+    let documents = body(bench.send(by(&sara, get("/api/knowledge/documents"))).await).await;
+    assert_eq!(documents["teams"], json!(["کارت‌ها"]));
+    assert_eq!(
+        bench.send(patch(&omid, keys, &json!({ "teams": ["loans"] }))).await.status(),
+        StatusCode::NO_CONTENT
+    );
+    let taken = bench.send(patch(&omid, "/api/teams/loans", &json!({ "name": "کارت‌ها" }))).await;
+    refused(taken, 409, "name_taken").await;
+    refused(bench.send(patch(&omid, "/api/teams/loans", &json!({ "name": "a,b" }))).await, 400, "invalid")
+        .await;
+    refused(bench.send(patch(&omid, refunds, &json!({ "teams": ["a,b"] }))).await, 400, "invalid").await;
+    assert_eq!(
+        bench.send(patch(&omid, refunds, &json!({ "teams": [] }))).await.status(),
+        StatusCode::NO_CONTENT
+    );
+    assert!(reads(&sara).await && reads(&omid).await);
+}
+
+#[tokio::test]
 async fn an_answer_names_its_passages_and_a_model_gets_only_those_of_whoever_asks() {
     let said = json!({
         "refused": false,

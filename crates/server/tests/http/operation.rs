@@ -99,6 +99,25 @@ async fn the_interface_describes_itself() {
 }
 
 #[tokio::test]
+async fn no_text_has_a_nul_and_methods_that_are_not_taken_are_named() {
+    let bench = Bench::new().await;
+    let key = bench.key(&["admin"]).await;
+    for path in
+        ["/api/leads?q=a%00b", "/api/tasks?assignee=%00", "/api/knowledge/documents/a%00b", "/api/%00"]
+    {
+        refused(bench.send(by(&key, get(path))).await, 400, "invalid").await;
+    }
+    let company = |name: &str| by(&key, post("/api/companies", &serde_json::json!({ "name": name })));
+    refused(bench.send(company("a\0b")).await, 400, "invalid").await;
+    assert_eq!(bench.send(company("a\\u0000b")).await.status(), StatusCode::CREATED);
+
+    let missing = bench.send(by(&key, post("/api/status", &serde_json::json!({})))).await;
+    let allowed = missing.headers()[header::ALLOW].to_str().unwrap().to_owned();
+    assert!(allowed.contains("GET") && !allowed.contains("POST"), "{allowed}");
+    refused(missing, 405, "method_not_allowed").await;
+}
+
+#[tokio::test]
 async fn every_answer_is_guarded_and_unknown_pages_are_the_pages_own() {
     let bench = Bench::new().await;
     for path in ["/", "/calls/abc", "/api/calls", "/healthz", "/api/nothing", "/missing.js", "/api/docs"] {

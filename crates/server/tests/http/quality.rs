@@ -306,9 +306,13 @@ async fn calls_are_found_by_those_who_may_read_them() {
     assert_eq!(found(&desk.mina, "agent=omid&said=lost").await, [a.as_str()]);
     let one = desk.ask(&desk.sara, "/api/review/calls?said=card").await["calls"][0].clone();
     assert_eq!((&one["agent"], &one["reviews"]), (&json!("omid"), &json!(0)));
-    let said =
-        json!([{ "utterance_id": 1, "party": "customer", "start_ms": 100, "text": "My card is lost." }]);
-    assert_eq!(one["said"], said);
+    let mut said =
+        json!({ "utterance_id": 1, "party": "customer", "start_ms": 100, "text": "My card is lost." });
+    said["found_by"] = json!(["words"]);
+    assert_eq!(one["said"], json!([said]));
+    // Without a sentence embedding words do, and whoever asks for more is told so.
+    let found_by_words = desk.ask(&desk.sara, "/api/review/calls?said=card&meaning=true").await;
+    assert_eq!((&found_by_words["by_meaning"], &found_by_words["calls"][0]), (&json!(false), &one));
     // Whoever is not to see moods finds nobody by them, nor is told.
     desk.refuses(&desk.root, get("/api/review/calls?sentiment=negative"), 403, "forbidden").await;
     assert!(!desk.ask(&desk.root, "/api/review/calls").await.to_string().contains("\"sentiment\""));

@@ -228,7 +228,7 @@ turn?: Turn,
  */
 voice?: VoiceMood, 
 /**
- * The customer says that it is urgent.
+ * It is urgent to the customer, as far as these words tell.
  */
 urgent?: boolean, 
 /**
@@ -711,7 +711,7 @@ reason: EndReason,
  */
 duration_ms: Millis, };
 
-export type EndReason = "hangup" | "timeout" | "shutdown" | "interrupted";
+export type EndReason = "hangup" | "timeout" | "agent_lost" | "shutdown" | "interrupted" | "fault";
 
 export type LegStarted = { 
 /**

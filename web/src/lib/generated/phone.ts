@@ -248,7 +248,7 @@ ring: number, } | { "type": "candidate",
  */
 candidate: Candidate, } | { "type": "resume", 
 /**
- * The page's offer.
+ * The page's offer: of a new connection, or of the one that it has, with new ICE credentials (a restart).
  */
 sdp: string, } | { "type": "hold", 
 /**
