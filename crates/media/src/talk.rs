@@ -445,7 +445,8 @@ impl Talker {
             // What was overtaken keeps its place: putting it right is the far end's work.
             Source::Packets(relayed)
                 if (relayed.ssrc, relayed.kind) == (header.ssrc, codec)
-                    && (header.sequence.wrapping_sub(relayed.sequence) as i16).abs() <= MOST_LOST =>
+                    && (-MOST_LOST..=MOST_LOST)
+                        .contains(&(header.sequence.wrapping_sub(relayed.sequence) as i16)) =>
             {
                 relayed
             }
@@ -649,6 +650,16 @@ mod tests {
         let mut talker = talker(Codec::Pcmu);
         let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
         let next = said(&mut talker, &ulaw(40_000, 77), 20)[0].0;
+        assert_eq!(next.sequence, first.sequence.wrapping_add(1));
+        assert_eq!(next.timestamp.wrapping_sub(first.timestamp), 160);
+    }
+
+    /// Half the circle of sequence numbers has no sign: its distance cannot be negated.
+    #[test]
+    fn a_number_half_a_circle_away_begins_anew() {
+        let mut talker = talker(Codec::Pcmu);
+        let first = said(&mut talker, &ulaw(10, 1_000), 0)[0].0;
+        let next = said(&mut talker, &ulaw(10 + 0x8000, 77), 20)[0].0;
         assert_eq!(next.sequence, first.sequence.wrapping_add(1));
         assert_eq!(next.timestamp.wrapping_sub(first.timestamp), 160);
     }
