@@ -23,12 +23,15 @@ pub struct Options {
 }
 
 /// Checks of a step; an error counts as one that failed.
-#[derive(Clone, Copy, Default, Serialize)]
+#[derive(Clone, Default, Serialize)]
 struct Counts {
     passed: usize,
     failed: usize,
     /// Left out, because the machine lacks something.
     skipped: usize,
+    /// Tests that failed, by name: what they said themselves may be far above.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failures: Vec<String>,
 }
 
 impl Counts {
@@ -41,6 +44,27 @@ impl Counts {
         note(&format!("\x1b[33mSKIPPED:\x1b[0m {why}"));
         self.skipped += 1;
     }
+
+    /// Keeps the name of a test that failed, where the line of a test runner tells one.
+    fn note_failure(&mut self, line: &str) {
+        let Some(name) = failed_test(line) else { return };
+        if !self.failures.iter().any(|one| one == name) {
+            self.failures.push(name.to_owned());
+        }
+    }
+}
+
+/// The test that failed, where a line tells it: in the words of cargo, of vitest, or of Node's runner as it reports to files
+/// and to people.
+fn failed_test(line: &str) -> Option<&str> {
+    let line = line.trim();
+    if let Some(test) = line.strip_prefix("test ") {
+        return test.strip_suffix(" ... FAILED");
+    }
+    if let Some(test) = line.strip_prefix("not ok ") {
+        return test.split_once(" - ").map(|(_, name)| name);
+    }
+    line.strip_prefix("× ").or_else(|| line.strip_prefix("✖ ")).filter(|name| *name != "failing tests:")
 }
 
 impl std::iter::Sum for Counts {
@@ -49,6 +73,7 @@ impl std::iter::Sum for Counts {
             passed: sum.passed + one.passed,
             failed: sum.failed + one.failed,
             skipped: sum.skipped + one.skipped,
+            failures: [sum.failures, one.failures].concat(),
         })
     }
 }
@@ -118,14 +143,17 @@ pub fn test(options: &Options) -> Result<()> {
         let seconds = begun.elapsed().as_secs();
         let (counts, reason) = match outcome {
             Ok(counts) if counts.failed == 0 => (counts, None),
-            Ok(counts) => (counts, Some(format!("{} failed, see above", counts.failed))),
+            Ok(counts) => {
+                let reason = format!("{} failed, see above", counts.failed);
+                (counts, Some(reason))
+            }
             Err(error) => (Counts { failed: 1, ..Counts::default() }, Some(format!("{error:#}"))),
         };
         let report = Report { step: s.name, ok: reason.is_none(), counts, seconds, reason };
         match &report.reason {
             Some(reason) => eprintln!("\x1b[31mfailed:\x1b[0m {reason}"),
             // What was skipped may be there the next time.
-            None if counts.skipped == 0 => stamp.keep()?,
+            None if report.counts.skipped == 0 => stamp.keep()?,
             None => {}
         }
         let stop = !report.ok && matches!(s.name, "machine" | "build");
@@ -142,7 +170,11 @@ pub fn test(options: &Options) -> Result<()> {
     }
     std::fs::create_dir_all(tools())?;
     std::fs::write(tools().join("test.ndjson"), lines.join("\n") + "\n")?;
-    let Counts { passed, failed, skipped } = reports.iter().map(|report| report.counts).sum::<Counts>();
+    let sum = reports.into_iter().map(|report| report.counts).sum::<Counts>();
+    let Counts { passed, failed, skipped, failures } = sum;
+    for name in failures {
+        println!("\x1b[31mfailed:\x1b[0m {name}");
+    }
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     ensure!(failed == 0, "not everything holds");
     Ok(())
@@ -185,6 +217,7 @@ fn page() -> Result<Counts> {
     Run::new("npm").within("web").args(["run", "check"]).go()?;
     let mut counts = Counts::passed(1);
     let ok = Run::new("npm").within("web").args(["test", "--", "--reporter=default"]).watched(|line| {
+        counts.note_failure(line);
         // "      Tests  2 failed | 41 passed (43)"
         let words: Vec<&str> = line.split_whitespace().collect();
         if let [first, told @ ..] = words.as_slice()
@@ -202,6 +235,7 @@ fn page() -> Result<Counts> {
     counts.failed += usize::from(!ok && counts.failed == 0);
     run::build_page()?;
     let in_browser = Run::new("npm").within("web").args(["run", "test:page"]).watched(|line| {
+        counts.note_failure(line);
         // "# pass 12"
         if let ["#" | "ℹ", what, count] = *line.split_whitespace().collect::<Vec<_>>() {
             let count = count.parse::<usize>().unwrap_or(0);
@@ -260,8 +294,11 @@ fn tests() -> Result<Counts> {
         .args(["test", "--workspace", "--no-fail-fast", "--locked"])
         .env("SOTTO_BIN", sotto())
         .env("SOTTO_SKIPPED", &skipped)
-        .env("SOTTO_REQUIRE_POSTGRES", "1");
+        .env("SOTTO_REQUIRE_POSTGRES", "1")
+        // The same program has the same outcome. Another number draws other cases, `cargo test` alone ever new ones.
+        .env("PROPTEST_RNG_SEED", std::env::var("PROPTEST_RNG_SEED").unwrap_or_else(|_| "1".to_owned()));
     let ok = run.watched(|line| {
+        counts.note_failure(line);
         // "test result: ok. 12 passed; 0 failed; 0 ignored; ..."
         if let Some(told) = line.strip_prefix("test result: ") {
             let count = |what: &str| {
@@ -309,4 +346,28 @@ fn container() -> Result<Counts> {
 
 fn sotto() -> std::path::PathBuf {
     target().join("debug/sotto")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::failed_test;
+
+    #[test]
+    fn failed_tests_are_known_by_the_lines_of_every_runner() {
+        for (line, name) in [
+            ("test talk::tests::a_number ... FAILED", Some("talk::tests::a_number")),
+            ("test talk::tests::a_number ... ok", None),
+            ("test result: FAILED. 1 passed; 1 failed", None),
+            (
+                "     × write Persian with Persian letters 59ms",
+                Some("write Persian with Persian letters 59ms"),
+            ),
+            ("not ok 3 - shows words as they come", Some("shows words as they come")),
+            ("ok 3 - shows words as they come", None),
+            ("✖ shows words as they come (29.1ms)", Some("shows words as they come (29.1ms)")),
+            ("✖ failing tests:", None),
+        ] {
+            assert_eq!(failed_test(line), name, "{line}");
+        }
+    }
 }
