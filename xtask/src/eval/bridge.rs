@@ -20,7 +20,7 @@ const CALLS: usize = 10;
 const LOAD: (usize, usize) = (6, 48);
 
 /// How long recognition has to be behind without a break before the load is taken for all that the machine can take.
-const STAYS_BEHIND: Duration = Duration::from_secs(3);
+const STAYS_BEHIND: Duration = Duration::from_secs(6);
 
 pub fn measure(bench: &Bench, sink: &mut dyn FnMut(Figure)) -> Result<()> {
     benchmark("bridge", bench, sink)?;
