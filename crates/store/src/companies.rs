@@ -6,9 +6,10 @@ use sotto_crm::{Company, Phone, Place};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::contacts::{anywhere, taken};
+use crate::contacts::taken;
 use crate::store::{
-    clean, from_json, placed, read, seen, signed, to_json, transaction, unless_stale, unsigned,
+    clean, from_json, narrow_to_words, placed, read, seen, signed, to_json, transaction, unless_stale,
+    unsigned,
 };
 use crate::{Store, StoreError};
 
@@ -151,9 +152,7 @@ impl Store {
                 query.push(" AND id IN (SELECT company_id FROM company_numbers WHERE number = ");
                 query.push_bind(number).push(")");
             }
-            for term in &filter.terms {
-                query.push(" AND words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
-            }
+            narrow_to_words!(query, "words", &filter.terms);
             if let Some((at, id)) = before {
                 query.push(" AND (changed_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }

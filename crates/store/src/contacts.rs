@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
-    clean, from_json, from_name, name_of, narrow, placed, read, seen, signed, to_json, transaction, unsigned,
+    clean, from_json, from_name, name_of, narrow, narrow_to_words, placed, read, seen, signed, to_json,
+    transaction, unsigned,
 };
 use crate::{Store, StoreError};
 
@@ -408,9 +409,7 @@ impl Store {
                 query.push(" AND id IN (SELECT contact_id FROM contact_numbers WHERE number = ");
                 query.push_bind(number).push(")");
             }
-            for term in &filter.terms {
-                query.push(" AND words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
-            }
+            narrow_to_words!(query, "words", &filter.terms);
             if let Some((at, id)) = before {
                 query.push(" AND (active_at, id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }

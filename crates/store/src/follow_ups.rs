@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::deliveries::{EventKind, Told, tell};
 use crate::jobs::{LONGEST_ERROR, small};
 use crate::store::{
-    clean, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale, unsigned,
+    clean, from_name, name_of, narrow, one_of, placed, read, seen, signed, transaction, unless_stale,
+    unsigned,
 };
 use crate::timeline::insert_communication;
 use crate::{Store, StoreError};
@@ -412,11 +413,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn follow_up(&self, id: Uuid) -> Result<Option<FollowUpRow>, StoreError> {
-        let row: Option<Raw> = read!(self, db => {
-            let mut query = QueryBuilder::new(FOLLOW_UPS);
-            query.push(" AND follow_ups.id = ").push_bind(id);
-            query.build_query_as().fetch_optional(db).await?
-        });
+        let row: Option<Raw> = one_of!(self, FOLLOW_UPS, " AND follow_ups.id = ": id);
         row.map(FollowUpRow::try_from).transpose()
     }
 

@@ -6,11 +6,10 @@ use sotto_crm::{Amount, Currency, Payment, PaymentState, Phone, Place};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::contacts::anywhere;
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
-    clean, from_json, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale,
-    unsigned,
+    clean, from_json, from_name, name_of, narrow, narrow_to_words, one_of, placed, read, seen, signed,
+    transaction, unless_stale, unsigned,
 };
 use crate::{Store, StoreError};
 
@@ -234,11 +233,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn payment(&self, id: Uuid) -> Result<Option<PaymentRow>, StoreError> {
-        let row: Option<Raw> = read!(self, db => {
-            let mut query = QueryBuilder::new(PAYMENTS);
-            query.push(" AND payments.id = ").push_bind(id);
-            query.build_query_as().fetch_optional(db).await?
-        });
+        let row: Option<Raw> = one_of!(self, PAYMENTS, " AND payments.id = ": id);
         row.map(PaymentRow::try_from).transpose()
     }
 
@@ -252,9 +247,7 @@ impl Store {
         let rows: Vec<Raw> = read!(self, db => {
             let mut query = QueryBuilder::new(PAYMENTS);
             narrow!(query, " AND state = ": state, " AND contact_id = ": filter.contact);
-            for term in &filter.terms {
-                query.push(" AND payments.words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
-            }
+            narrow_to_words!(query, "payments.words", &filter.terms);
             if let Some((at, id)) = before {
                 query.push(" AND (at, payments.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }

@@ -77,7 +77,28 @@ macro_rules! narrow {
         })+
     };
 }
-pub(crate) use {narrow, read, transaction};
+
+/// Adds to a query that the column, of words in their search form, has all of these terms.
+macro_rules! narrow_to_words {
+    ($query:ident, $column:literal, $terms:expr) => {
+        for term in $terms {
+            let pattern = $crate::contacts::anywhere(term);
+            $query.push(concat!(" AND ", $column, " LIKE ")).push_bind(pattern).push(" ESCAPE '\\'");
+        }
+    };
+}
+
+/// The row of this id, if there is one, among those that `$head` selects, which ends in a condition.
+macro_rules! one_of {
+    ($store:expr, $head:ident, $condition:literal: $id:expr) => {
+        $crate::store::read!($store, db => {
+            let mut query = QueryBuilder::new($head);
+            query.push($condition).push_bind($id);
+            query.build_query_as().fetch_optional(db).await?
+        })
+    };
+}
+pub(crate) use {narrow, narrow_to_words, one_of, read, transaction};
 
 impl Store {
     /// Opens the database at `url`, makes it when it is an SQLite file that does not exist, and brings its

@@ -4,10 +4,10 @@ use sotto_crm::{Place, Priority, Ticket, TicketState};
 use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
-use crate::contacts::anywhere;
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
-    clean, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale, unsigned,
+    clean, from_name, name_of, narrow, narrow_to_words, one_of, placed, read, seen, signed, transaction,
+    unless_stale, unsigned,
 };
 use crate::{Store, StoreError};
 
@@ -161,11 +161,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn ticket(&self, id: Uuid) -> Result<Option<TicketRow>, StoreError> {
-        let row: Option<Raw> = read!(self, db => {
-            let mut query = QueryBuilder::new(TICKETS);
-            query.push(" AND tickets.id = ").push_bind(id);
-            query.build_query_as().fetch_optional(db).await?
-        });
+        let row: Option<Raw> = one_of!(self, TICKETS, " AND tickets.id = ": id);
         row.map(TicketRow::try_from).transpose()
     }
 
@@ -182,9 +178,7 @@ impl Store {
             let assignee = filter.assignee.as_deref().map(clean);
             narrow!(query, " AND state = ": state, " AND contact_id = ": filter.contact);
             narrow!(query, " AND priority = ": priority, " AND assignee = ": assignee);
-            for term in &filter.terms {
-                query.push(" AND tickets.words LIKE ").push_bind(anywhere(term)).push(" ESCAPE '\\'");
-            }
+            narrow_to_words!(query, "tickets.words", &filter.terms);
             if let Some((at, id)) = before {
                 query.push(" AND (changed_at, tickets.id) < (").push_bind(at).push(", ").push_bind(id).push(")");
             }

@@ -9,8 +9,8 @@ use uuid::Uuid;
 
 use crate::deliveries::{EventKind, Told, tell};
 use crate::store::{
-    clean, from_json, from_name, name_of, narrow, placed, read, seen, signed, transaction, unless_stale,
-    unsigned,
+    clean, from_json, from_name, name_of, narrow, one_of, placed, read, seen, signed, transaction,
+    unless_stale, unsigned,
 };
 use crate::{Draft, Store, StoreError};
 
@@ -564,11 +564,7 @@ impl Store {
     /// # Errors
     /// When the database refuses.
     pub async fn task(&self, id: Uuid) -> Result<Option<TaskRow>, StoreError> {
-        let row: Option<RawTask> = read!(self, db => {
-            let mut query = QueryBuilder::new(TASKS);
-            query.push(" AND tasks.id = ").push_bind(id);
-            query.build_query_as().fetch_optional(db).await?
-        });
+        let row: Option<RawTask> = one_of!(self, TASKS, " AND tasks.id = ": id);
         row.map(TaskRow::try_from).transpose()
     }
 

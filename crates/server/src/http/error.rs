@@ -64,6 +64,11 @@ impl ApiError {
         Self::new(StatusCode::NOT_FOUND, "not_found", format!("there is no such {what}"))
     }
 
+    /// 409: what is there cannot become what was asked for.
+    pub fn not_possible(what: &str) -> Self {
+        Self::new(StatusCode::CONFLICT, "not_possible", format!("the {what} cannot become that"))
+    }
+
     /// 400.
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid", message)

@@ -459,7 +459,7 @@ fn unknown() -> ApiError {
 }
 
 fn not_possible() -> ApiError {
-    ApiError::new(StatusCode::CONFLICT, "not_possible", "the message cannot become that")
+    ApiError::not_possible("message")
 }
 
 fn is_sent_here(app: &App, channel: MessageChannel) -> Result<(), ApiError> {

@@ -284,7 +284,7 @@ pub(super) async fn change(
     let (now, unknown) = (app.now_unix_ms(), || ApiError::not_found("payment"));
     let before = app.store().payment(id).await?.ok_or_else(unknown)?;
     if new.version == before.version && !before.payment.state.may_become(new.state) {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_possible", "the payment cannot become that"));
+        return Err(ApiError::not_possible("payment"));
     }
     let paid_at_unix_ms = new.paid_at_unix_ms.map(moment).transpose()?;
     let payment = Payment {

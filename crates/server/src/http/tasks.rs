@@ -290,7 +290,7 @@ pub(super) async fn change(
     let assignee = user(now.assignee.as_deref())?;
     let ChangedTask { version, state, r#type: kind, title, channel, to, priority, .. } = now;
     if version == before.version && !before.state.may_become(state) {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_possible", "the task cannot become that"));
+        return Err(ApiError::not_possible("task"));
     }
     let to = spelled(to, channel, app.settings().crm.country);
     let task = Task { kind, title, channel, to, due_at_unix_ms, priority, assignee }.checked()?;

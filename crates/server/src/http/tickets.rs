@@ -260,7 +260,7 @@ pub(super) async fn change(
     let assignee = user(now.assignee.as_deref())?;
     let ChangedTicket { version, state, title, text, resolution, priority, .. } = now;
     if version == before.version && !before.state.may_become(state) {
-        return Err(ApiError::new(StatusCode::CONFLICT, "not_possible", "the ticket cannot become that"));
+        return Err(ApiError::not_possible("ticket"));
     }
     let ticket = Ticket { title, text, resolution, priority, assignee }.checked()?;
     let changed = app.store().change_ticket(id, version, state, &ticket, app.now_unix_ms()).await?;
